@@ -1,0 +1,8 @@
+//! What tests of several crates share: disposable servers, the project's own programs as processes, signed webhooks,
+//! and waiting for a condition. Never part of a release.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+pub mod programs;
+pub mod redis;
+pub mod signed_webhook;
+pub mod wait;

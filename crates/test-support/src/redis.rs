@@ -1,0 +1,114 @@
+//! A disposable `redis-server` (or `valkey-server`) of the test's own, which it may kill and start again.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::wait;
+
+/// A server on a free port with its data in a temporary folder. Stopped when dropped.
+pub struct RedisServer {
+    port: u16,
+    folder: TempDir,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server as durable as Landfall asks for: AOF, fsync always, no eviction.
+    pub fn start() -> Self {
+        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// Starts a server with more arguments of `redis-server`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let mut server = Self {
+            port: free_port(),
+            folder,
+            arguments,
+            child: None,
+        };
+        server.resume();
+        server
+    }
+
+    /// `redis://…` of the server.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder with its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills the server with SIGKILL, as a crash would. Its data stays.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// Starts the server again on the same port and data, and waits until it has loaded them.
+    pub fn resume(&mut self) {
+        assert!(self.child.is_none(), "the server is running");
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--daemonize",
+                "no",
+            ])
+            .args(["--maxmemory-policy", "noeviction", "--dir"])
+            .arg(self.folder.path())
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed (scripts/test installs it)");
+        self.child = Some(child);
+        wait::until_blocking("redis-server to answer", || self.answers().then_some(()));
+    }
+
+    /// The process id, for signals.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server is running").id()
+    }
+
+    fn answers(&self) -> bool {
+        use std::io::{Read as _, Write as _};
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
+        let mut answer = [0; 7];
+        stream.set_read_timeout(Some(wait::DEADLINE)).ok();
+        stream.write_all(b"PING\r\n").is_ok()
+            && stream.read_exact(&mut answer).is_ok()
+            && answer == *b"+PONG\r\n"
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}

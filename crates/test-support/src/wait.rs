@@ -1,0 +1,45 @@
+//! Waiting for a condition with a deadline: the only way a test waits for another process.
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before the test fails. Generous: the machines that run tests are busy.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Polls `condition` until it gives a value.
+///
+/// # Panics
+/// After [`DEADLINE`], naming what was waited for.
+pub async fn until<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(
+            started.elapsed() < DEADLINE,
+            "waited {DEADLINE:?} in vain for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The same for tests without a runtime.
+///
+/// # Panics
+/// After [`DEADLINE`], naming what was waited for.
+pub fn until_blocking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            started.elapsed() < DEADLINE,
+            "waited {DEADLINE:?} in vain for {what}"
+        );
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

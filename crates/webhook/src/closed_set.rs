@@ -1,0 +1,51 @@
+//! `closed_set!`: an enum whose variants each have one fixed name, used alike in tables, logs, metrics and `--json`.
+
+/// Defines an enum with `ALL`, `as_str`, `Display`, `FromStr` and serde as that string.
+#[macro_export]
+macro_rules! closed_set {
+    (
+        $(#[$meta:meta])*
+        $visibility:vis enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident => $text:literal, )+ }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        $visibility enum $name { $( $(#[$variant_meta])* $variant, )+ }
+
+        impl $name {
+            /// Every member, in the order of definition.
+            pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
+
+            /// The one name of this member, as users see it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $text, )+ }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::states::UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $( $text => Ok(Self::$variant), )+
+                    _ => Err($crate::states::UnknownName {
+                        set: stringify!($name),
+                        given: text.chars().take(64).collect(),
+                        known: &[ $( $text, )+ ],
+                    }),
+                }
+            }
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}

@@ -1,0 +1,182 @@
+//! Reads a verified body. Lenient: OpenAI adds and changes fields, so only the type is asked for, and whatever is
+//! missing or of another shape is `None`. The body itself is kept elsewhere, byte for byte.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event_kind::EventKind;
+
+/// The parts of an event's envelope that Landfall acts on.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    /// `evt_…`: the same for every endpoint the event is delivered to, unlike the `webhook-id`.
+    pub event_id: Option<String>,
+    pub kind: EventKind,
+    /// Unix seconds.
+    pub created_at_secs: Option<i64>,
+    /// What the event is about: `data.id`, or a call's or session's id.
+    pub object_id: Option<String>,
+    /// `data` as it was sent: usually only an id, with some senders the whole object.
+    pub data: Option<&'a RawValue>,
+}
+
+/// Why a body is not an event. It is kept all the same, in family `other`.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    #[error("body is not a JSON object")]
+    NotAnObject(#[source] serde_json::Error),
+    #[error("body has no type")]
+    NoType,
+}
+
+impl<'a> Event<'a> {
+    /// # Errors
+    /// [`ParseError`] when the body is no JSON object or has no `type` text.
+    pub fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let [id, kind, created_at, data] =
+            fields(body, ["id", "type", "created_at", "data"]).map_err(ParseError::NotAnObject)?;
+        let kind = kind.and_then(text).ok_or(ParseError::NoType)?;
+        Ok(Self {
+            event_id: id.and_then(text),
+            kind: EventKind::from_name(&kind),
+            created_at_secs: created_at.and_then(unix_secs),
+            object_id: data.and_then(object_id),
+            data,
+        })
+    }
+}
+
+fn object_id(data: &RawValue) -> Option<String> {
+    let [id, call_id, session_id] = fields(data.get().as_bytes(), ["id", "call_id", "session_id"]).ok()?;
+    [id, call_id, session_id].into_iter().flatten().find_map(text)
+}
+
+/// A non-empty JSON string.
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str::<String>(raw.get())
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// Seconds as an integer or, as some senders write them, a float.
+fn unix_secs(raw: &RawValue) -> Option<i64> {
+    let secs = serde_json::from_str::<f64>(raw.get()).ok()?;
+    // Beyond 2^53 a float no longer counts single seconds, and no date lies there.
+    (secs.abs() < 9_007_199_254_740_992.0).then_some(secs as i64)
+}
+
+/// The raw values of some fields of a JSON object. Of a repeated field the last one counts, as in Python and
+/// JavaScript; everything else is skipped without being built.
+fn fields<'a, const N: usize>(
+    json: &'a [u8],
+    names: [&'static str; N],
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    struct Fields<const N: usize>([&'static str; N]);
+
+    impl<'de, const N: usize> Visitor<'de> for Fields<N> {
+        type Value = [Option<&'de RawValue>; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = [None; N];
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                match self.0.iter().position(|name| *name == key) {
+                    Some(index) => found[index] = Some(map.next_value::<&'de RawValue>()?),
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let found = deserializer.deserialize_map(Fields(names))?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_thin_event() {
+        let body = br#"{"id":"evt_1","object":"event","created_at":1750861210,"type":"batch.completed","data":{"id":"batch_1"}}"#;
+        let event = Event::parse(body).unwrap();
+        assert_eq!(event.kind, EventKind::BatchCompleted);
+        assert_eq!(event.event_id.as_deref(), Some("evt_1"));
+        assert_eq!(event.created_at_secs, Some(1_750_861_210));
+        assert_eq!(event.object_id.as_deref(), Some("batch_1"));
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_call_or_session_id() {
+        let call =
+            Event::parse(br#"{"type":"realtime.call.incoming","data":{"call_id":"rtc_1","sip_headers":[]}}"#);
+        assert_eq!(call.unwrap().object_id.as_deref(), Some("rtc_1"));
+        let live = Event::parse(br#"{"type":"live.transport.incoming","data":{"session_id":"sess_1"}}"#);
+        assert_eq!(live.unwrap().object_id.as_deref(), Some("sess_1"));
+    }
+
+    #[test]
+    fn odd_fields_are_none_and_never_an_error() {
+        let body = br#"{"id":7,"created_at":1750861210.9,"type":"response.completed","data":{"id":"","n":1e400000,"s":"\ud800\u0000"}}"#;
+        let event = Event::parse(body).unwrap();
+        assert_eq!((event.event_id, event.object_id), (None, None));
+        assert_eq!(event.created_at_secs, Some(1_750_861_210));
+        let huge = Event::parse(br#"{"type":"x","created_at":1e300}"#).unwrap();
+        assert_eq!(huge.created_at_secs, None);
+        assert!(
+            Event::parse(br#"{"type":"x","data":null}"#)
+                .unwrap()
+                .object_id
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn of_a_repeated_field_the_last_counts() {
+        let event =
+            Event::parse(br#"{"type":"a","type":"batch.failed","data":{"id":"x"},"data":{"id":"y"}}"#)
+                .unwrap();
+        assert_eq!(
+            (event.kind, event.object_id.as_deref()),
+            (EventKind::BatchFailed, Some("y"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        for body in [
+            &b""[..],
+            b"[1,2]",
+            b"\"x\"",
+            b"{",
+            b"{} {}",
+            b"\xff\xfe{}",
+            b"{\"type\":\"\xff\"}",
+        ] {
+            assert!(
+                matches!(Event::parse(body), Err(ParseError::NotAnObject(_))),
+                "{body:?}"
+            );
+        }
+        for body in [&b"{}"[..], b"{\"type\":3}", b"{\"type\":\"\"}"] {
+            assert!(matches!(Event::parse(body), Err(ParseError::NoType)), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert!(Event::parse(b"\xef\xbb\xbf{\"type\":\"batch.failed\"}").is_ok());
+    }
+}

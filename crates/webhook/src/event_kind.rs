@@ -1,0 +1,145 @@
+//! Every event type OpenAI is known to send (`tests/fixtures/openai/events.json`) and the family that handles it.
+
+use crate::closed_set;
+
+closed_set! {
+    /// Events that are worked off by one handler and queued in one stream, so that families never wait for each other.
+    pub enum Family {
+        Response => "response",
+        Batch => "batch",
+        FineTuning => "fine_tuning",
+        Eval => "eval",
+        /// `realtime.*` and `live.*`: calls that wait for an answer; nothing to fetch.
+        Realtime => "realtime",
+        Agent => "agent",
+        Safety => "safety",
+        /// Everything else, unknown types included: OpenAI adds types faster than receivers are updated.
+        Other => "other",
+    }
+}
+
+/// An unknown type's name is kept up to this many characters.
+const UNKNOWN_CHARS_MAX: usize = 128;
+
+macro_rules! event_kinds {
+    ( $( $variant:ident => $text:literal, $family:ident; )+ ) => {
+        /// What happened, by OpenAI's name for it.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum EventKind {
+            $( $variant, )+
+            /// A type this version does not know; kept, never refused.
+            Unknown(String),
+        }
+
+        impl EventKind {
+            /// The names of all known types.
+            pub const KNOWN: &'static [&'static str] = &[ $( $text, )+ ];
+
+            /// The kind of this name. Never fails: a name we do not know is [`EventKind::Unknown`].
+            pub fn from_name(name: &str) -> Self {
+                match name {
+                    $( $text => Self::$variant, )+
+                    _ => Self::Unknown(name.chars().take(UNKNOWN_CHARS_MAX).collect()),
+                }
+            }
+
+            /// OpenAI's name, such as `batch.completed`.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $( Self::$variant => $text, )+
+                    Self::Unknown(name) => name,
+                }
+            }
+
+            /// Who handles it.
+            pub fn family(&self) -> Family {
+                match self {
+                    $( Self::$variant => Family::$family, )+
+                    Self::Unknown(_) => Family::Other,
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    ResponseCompleted => "response.completed", Response;
+    ResponseFailed => "response.failed", Response;
+    ResponseCancelled => "response.cancelled", Response;
+    ResponseIncomplete => "response.incomplete", Response;
+    BatchCompleted => "batch.completed", Batch;
+    BatchFailed => "batch.failed", Batch;
+    BatchExpired => "batch.expired", Batch;
+    BatchCancelled => "batch.cancelled", Batch;
+    FineTuningJobSucceeded => "fine_tuning.job.succeeded", FineTuning;
+    FineTuningJobFailed => "fine_tuning.job.failed", FineTuning;
+    FineTuningJobCancelled => "fine_tuning.job.cancelled", FineTuning;
+    EvalRunSucceeded => "eval.run.succeeded", Eval;
+    EvalRunFailed => "eval.run.failed", Eval;
+    EvalRunCanceled => "eval.run.canceled", Eval;
+    RealtimeCallIncoming => "realtime.call.incoming", Realtime;
+    LiveCallIncoming => "live.call.incoming", Realtime;
+    LiveTransportIncoming => "live.transport.incoming", Realtime;
+    LiveTransportConnected => "live.transport.connected", Realtime;
+    AgentSessionCreated => "agent.session.created", Agent;
+    AgentSessionActionRequired => "agent.session.action_required", Agent;
+    AgentSessionInProgress => "agent.session.in_progress", Agent;
+    AgentSessionIdle => "agent.session.idle", Agent;
+    AgentSessionFailed => "agent.session.failed", Agent;
+    AgentEnvironmentReady => "agent.environment.ready", Agent;
+    AgentEnvironmentFailed => "agent.environment.failed", Agent;
+    AgentEnvironmentSuspended => "agent.environment.suspended", Agent;
+    AgentEnvironmentExpired => "agent.environment.expired", Agent;
+    SafetyAlertCreated => "safety.alert.created", Safety;
+    SafetyOrgAlertCreated => "safety.org_alert.created", Safety;
+    SafetyWarningIssued => "safety.warning_issued", Safety;
+    SafetyDeactivationIssued => "safety.deactivation_issued", Safety;
+    SafetyIdentifierBlocked => "safety_identifier.blocked", Safety;
+    VideoCompleted => "video.completed", Other;
+    VideoFailed => "video.failed", Other;
+}
+
+impl std::fmt::Display for EventKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_openai_documents_is_known() {
+        let fixture = include_str!("../../../tests/fixtures/openai/events.json");
+        let events: Vec<serde_json::Value> = serde_json::from_str(fixture).unwrap();
+        assert!(events.len() > 30);
+        for event in events {
+            let name = event["type"].as_str().unwrap();
+            assert!(
+                !matches!(EventKind::from_name(name), EventKind::Unknown(_)),
+                "{name} is not known"
+            );
+        }
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for name in EventKind::KNOWN {
+            assert_eq!(EventKind::from_name(name).as_str(), *name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_is_kept_in_family_other() {
+        let kind = EventKind::from_name("response.reticulated");
+        assert_eq!(
+            (kind.as_str(), kind.family()),
+            ("response.reticulated", Family::Other)
+        );
+        assert_eq!(
+            EventKind::from_name(&"x".repeat(500)).as_str().len(),
+            UNKNOWN_CHARS_MAX
+        );
+    }
+}

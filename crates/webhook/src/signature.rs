@@ -1,0 +1,195 @@
+//! Decides whether a request is a genuine webhook. The strictest of what the official verifiers do, see
+//! `docs/verification.md`; nothing here logs or answers.
+
+use subtle::ConstantTimeEq as _;
+
+use crate::secret::{SecretError, SigningSecret};
+
+pub const HEADER_ID: &str = "webhook-id";
+pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
+pub const HEADER_SIGNATURE: &str = "webhook-signature";
+
+/// How far the timestamp may lie from our clock, in seconds, both ways and inclusive (Standard Webhooks; all nine
+/// verifiers we measured agree).
+pub const TOLERANCE_SECS: i64 = 300;
+
+const ID_BYTES_MAX: usize = 256;
+const TIMESTAMP_DIGITS_MAX: usize = 15;
+const SIGNATURE_TOKENS_MAX: usize = 64;
+const SECRETS_MAX: usize = 16;
+
+/// Verifies with any of several secrets, so that a secret can be rotated without losing a delivery.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    secrets: Vec<SigningSecret>,
+}
+
+/// What a verified request's headers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified<'h> {
+    /// Stable across the retries of one delivery: the idempotency key.
+    pub webhook_id: &'h str,
+    /// Unix seconds of this attempt (not of the event).
+    pub timestamp_secs: i64,
+}
+
+/// Why a request is not a genuine webhook. For logs and metrics; a caller only ever hears "Invalid signature".
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+pub enum SignatureError {
+    #[error("header {0} is missing or empty")]
+    MissingHeader(&'static str),
+    #[error("header {0} is there more than once")]
+    RepeatedHeader(&'static str),
+    #[error("header webhook-id is longer than 256 bytes, or has a dot or an unprintable character in it")]
+    MalformedId,
+    #[error("header webhook-timestamp is not 1 to 15 digits of unix seconds")]
+    MalformedTimestamp,
+    /// `genuine`: the signature itself is right, so this machine's clock or a replay is the cause.
+    #[error("webhook-timestamp is {skew_secs} s from this machine's clock, more than {TOLERANCE_SECS}{}",
+        if *genuine { "; the signature itself is right: check this machine's clock" } else { "" })]
+    StaleTimestamp { skew_secs: i64, genuine: bool },
+    #[error("no signature in webhook-signature matches any configured secret")]
+    Mismatch,
+}
+
+impl SignatureError {
+    /// A label from a closed set, for metrics and the log field `reason`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MissingHeader(_) => "missing_header",
+            Self::RepeatedHeader(_) => "repeated_header",
+            Self::MalformedId => "malformed_id",
+            Self::MalformedTimestamp => "malformed_timestamp",
+            Self::StaleTimestamp { genuine: false, .. } => "stale_timestamp",
+            Self::StaleTimestamp { genuine: true, .. } => "stale_timestamp_genuine",
+            Self::Mismatch => "wrong_signature",
+        }
+    }
+}
+
+impl Verifier {
+    /// # Errors
+    /// [`SecretError`] when there is no secret, or more than sixteen.
+    pub fn new(secrets: Vec<SigningSecret>) -> Result<Self, SecretError> {
+        match secrets.len() {
+            0 => Err(SecretError::Empty),
+            count if count > SECRETS_MAX => Err(SecretError::TooMany {
+                count,
+                max: SECRETS_MAX,
+            }),
+            _ => Ok(Self { secrets }),
+        }
+    }
+
+    /// Reads the setting `OPENAI_WEBHOOK_SECRET`: one or several secrets, separated by spaces or commas.
+    ///
+    /// # Errors
+    /// The first [`SecretError`] met: one bad secret refuses the whole setting.
+    pub fn from_setting(text: &str) -> Result<Self, SecretError> {
+        let parts = text
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|part| !part.is_empty());
+        Self::new(parts.map(SigningSecret::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// The first configured secret: the one to sign with.
+    pub fn signing_secret(&self) -> &SigningSecret {
+        &self.secrets[0]
+    }
+
+    /// Checks headers, then timestamp, then HMAC over the raw body bytes. `now_secs` is the receiver's clock in unix
+    /// seconds. Header names are compared without regard to case.
+    ///
+    /// # Errors
+    /// [`SignatureError`] names the first rule broken.
+    pub fn verify<'h>(
+        &self,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        body: &[u8],
+        now_secs: i64,
+    ) -> Result<Verified<'h>, SignatureError> {
+        let headers = Headers::collect(headers)?;
+        let webhook_id = check_id(headers.id)?;
+        let timestamp_secs = parse_timestamp(headers.timestamp)?;
+        // At most 15 digits, so only an absurd `now` could overflow.
+        let skew_secs = now_secs.saturating_sub(timestamp_secs);
+        let matches = || self.matches(webhook_id, &headers, body);
+        if skew_secs.unsigned_abs() > TOLERANCE_SECS.unsigned_abs() {
+            return Err(SignatureError::StaleTimestamp {
+                skew_secs,
+                genuine: matches(),
+            });
+        }
+        if !matches() {
+            return Err(SignatureError::Mismatch);
+        }
+        Ok(Verified {
+            webhook_id,
+            timestamp_secs,
+        })
+    }
+
+    fn matches(&self, webhook_id: &str, headers: &Headers<'_>, body: &[u8]) -> bool {
+        // The text is compared, not decoded bytes: only the canonical form of a signature is one.
+        let tokens = || {
+            let all = headers
+                .signature
+                .split(|byte| *byte == b' ')
+                .filter(|token| !token.is_empty());
+            all.take(SIGNATURE_TOKENS_MAX)
+                .filter_map(|token| token.strip_prefix(b"v1,"))
+        };
+        self.secrets.iter().any(|secret| {
+            let expected = secret.mac(webhook_id, headers.timestamp, body);
+            tokens().any(|token| bool::from(token.ct_eq(&expected)))
+        })
+    }
+}
+
+struct Headers<'h> {
+    id: &'h [u8],
+    timestamp: &'h [u8],
+    signature: &'h [u8],
+}
+
+impl<'h> Headers<'h> {
+    fn collect(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Result<Self, SignatureError> {
+        const NAMES: [&str; 3] = [HEADER_ID, HEADER_TIMESTAMP, HEADER_SIGNATURE];
+        let mut found: [Option<&'h [u8]>; 3] = [None; 3];
+        for (name, value) in headers {
+            let Some(index) = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            if found[index].replace(value).is_some() {
+                return Err(SignatureError::RepeatedHeader(NAMES[index]));
+            }
+        }
+        let get = |index: usize| match found[index] {
+            Some(value) if !value.is_empty() => Ok(value),
+            _ => Err(SignatureError::MissingHeader(NAMES[index])),
+        };
+        Ok(Self {
+            id: get(0)?,
+            timestamp: get(1)?,
+            signature: get(2)?,
+        })
+    }
+}
+
+/// A dot is refused because it would let the id and the timestamp trade bytes under the same signature.
+fn check_id(id: &[u8]) -> Result<&str, SignatureError> {
+    let text = std::str::from_utf8(id).map_err(|_| SignatureError::MalformedId)?;
+    if text.len() > ID_BYTES_MAX || text.chars().any(|c| c == '.' || c.is_control()) {
+        return Err(SignatureError::MalformedId);
+    }
+    Ok(text)
+}
+
+fn parse_timestamp(text: &[u8]) -> Result<i64, SignatureError> {
+    if text.len() > TIMESTAMP_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
+        return Err(SignatureError::MalformedTimestamp);
+    }
+    Ok(text
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+}

@@ -1,0 +1,107 @@
+//! Every state and reason Landfall reports: one enum each, shared by tables, dead letters, logs, metrics and `--json`.
+
+use crate::closed_set;
+
+/// A text that names no member of a closed set.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{given:?} is no {set}: write one of {}", known.join(", "))]
+pub struct UnknownName {
+    pub set: &'static str,
+    pub given: String,
+    pub known: &'static [&'static str],
+}
+
+closed_set! {
+    /// How far an event has come: the column `events.state`.
+    pub enum EventState {
+        /// Handed to a worker at least once, not yet settled.
+        Received => "received",
+        /// Its effect is in the store.
+        Stored => "stored",
+        /// The last attempt failed; another one is due.
+        Retrying => "retrying",
+        /// Given up; the entry lies in the dead letters.
+        Dead => "dead",
+    }
+}
+
+closed_set! {
+    /// Where a stored object came from: the column `fetch_state` of the object tables.
+    pub enum FetchState {
+        /// Read from the API.
+        Fetched => "fetched",
+        /// `FETCH=off`: what the event itself held.
+        Off => "off",
+        /// The API does not know the id; what the event itself held.
+        NotFound => "not_found",
+        /// The object is known, but its content has expired.
+        Expired => "expired",
+        /// The API refuses this object for good.
+        Forbidden => "forbidden",
+    }
+}
+
+closed_set! {
+    /// Why an attempt failed or an event was given up: dead letters, `events.reason`, metrics.
+    pub enum Reason {
+        /// 429, or a quota that is used up.
+        RateLimited => "rate_limited",
+        /// 408, 409, 5xx, or no connection.
+        OpenaiUnavailable => "openai_unavailable",
+        /// 401: the API key is wrong or revoked.
+        Unauthorized => "unauthorized",
+        /// 403: the API key may not read this object.
+        Forbidden => "forbidden",
+        /// 403 `misalignment_policy_violation`: final.
+        PolicyViolation => "policy_violation",
+        /// 404: perhaps not readable yet, perhaps a sample id.
+        NotFound => "not_found",
+        /// Another 4xx: asking again cannot help.
+        Rejected => "rejected",
+        /// The object has not reached its end although the event says so.
+        NotTerminal => "not_terminal",
+        /// The answer is not the JSON we expect, or larger than its cap.
+        BadAnswer => "bad_answer",
+        /// A file ended early, or is not as long as announced.
+        IncompleteDownload => "incomplete_download",
+        /// The database could not be written.
+        DatabaseUnavailable => "database_unavailable",
+        /// The raw files could not be written.
+        FilesUnavailable => "files_unavailable",
+        /// The handler did not end within its time.
+        TimedOut => "timed_out",
+        /// A bug of ours: the handler panicked.
+        HandlerPanicked => "handler_panicked",
+        /// The queue entry cannot be decoded.
+        UndecodableEntry => "undecodable_entry",
+        /// A newer Landfall wrote the entry; put back for a newer worker.
+        NewerFormat => "newer_format",
+        /// The lease ran out again and again: the entry takes its worker down.
+        Crashed => "crashed",
+        /// Retried for as long as the settings allow.
+        GaveUp => "gave_up",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_are_unique() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str().parse::<Reason>(), Ok(*reason));
+        }
+        let unique: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(unique.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let error = "sotred".parse::<EventState>().unwrap_err().to_string();
+        assert!(
+            error.contains("\"sotred\"") && error.contains("received, stored, retrying, dead"),
+            "{error}"
+        );
+    }
+}
