@@ -1,1 +1,15 @@
+//! The shell every long-running program of Landfall shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
+//! port and [`shutdown`]. A closed list: what has one owner belongs to that owner, not here. It knows no sibling crate.
 
+pub mod admin;
+pub mod metrics;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+/// Chooses ring as the one TLS provider of the process. The first thing in every `main`: with none chosen, the first
+/// `rediss://` or `https://` connection panics (`QUEUE.md` section 2).
+pub fn install_crypto_provider() {
+    // An error only says that a provider was installed before, which is what we want.
+    rustls::crypto::ring::default_provider().install_default().ok();
+}

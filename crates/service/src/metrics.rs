@@ -1,0 +1,245 @@
+//! Metrics by their full names, as they are documented and scraped: prometheus-client wants counters without `_total`
+//! and would print it twice. Labels are fixed when a metric is made; their values come from closed sets.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter as PrometheusCounter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge as PrometheusGauge;
+use prometheus_client::metrics::histogram::Histogram as PrometheusHistogram;
+
+/// What `/metrics` is called in HTTP: OpenMetrics text, which Prometheus has read since 2.5.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A count that only grows.
+pub type Counter = PrometheusCounter;
+/// A value that goes up and down.
+pub type Gauge = PrometheusGauge<f64, AtomicU64>;
+/// A distribution.
+pub type Histogram = PrometheusHistogram;
+
+/// All metrics of one program.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: prometheus_client::registry::Registry,
+}
+
+/// One counter for each combination of label values.
+#[derive(Debug, Clone)]
+pub struct Counters<const N: usize> {
+    names: [&'static str; N],
+    family: Family<Labels<N>, Counter>,
+}
+
+/// One gauge for each combination of label values.
+#[derive(Debug, Clone)]
+pub struct Gauges<const N: usize> {
+    names: [&'static str; N],
+    family: Family<Labels<N>, Gauge>,
+}
+
+/// One histogram for each combination of label values.
+#[derive(Debug, Clone)]
+pub struct Histograms<const N: usize> {
+    names: [&'static str; N],
+    family: Family<Labels<N>, Histogram, Buckets>,
+}
+
+impl Registry {
+    /// A counter without labels.
+    ///
+    /// # Panics
+    /// When the name does not end in `_total`, as every counter's does.
+    pub fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.inner.register(counter_name(name), help, counter.clone());
+        counter
+    }
+
+    /// Counters with labels.
+    ///
+    /// # Panics
+    /// When the name does not end in `_total`, as every counter's does.
+    pub fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+    ) -> Counters<N> {
+        let family = Family::default();
+        self.inner.register(counter_name(name), help, family.clone());
+        Counters {
+            names: labels,
+            family,
+        }
+    }
+
+    /// Gauges with labels.
+    pub fn gauges<const N: usize>(&mut self, name: &str, help: &str, labels: [&'static str; N]) -> Gauges<N> {
+        let family = Family::default();
+        self.inner.register(name, help, family.clone());
+        Gauges {
+            names: labels,
+            family,
+        }
+    }
+
+    /// A histogram without labels. `buckets` are upper bounds, growing, in the unit the name ends with.
+    pub fn histogram(&mut self, name: &str, help: &str, buckets: &'static [f64]) -> Histogram {
+        let histogram = Histogram::new(buckets.iter().copied());
+        self.inner.register(name, help, histogram.clone());
+        histogram
+    }
+
+    /// Histograms with labels.
+    pub fn histograms<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        buckets: &'static [f64],
+    ) -> Histograms<N> {
+        let family = Family::new_with_constructor(Buckets(buckets));
+        self.inner.register(name, help, family.clone());
+        Histograms {
+            names: labels,
+            family,
+        }
+    }
+
+    /// Everything as OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.inner).expect("a String takes any text");
+        text
+    }
+}
+
+impl<const N: usize> Counters<N> {
+    /// The counter with these label values, in the order the labels were named. Asking for it makes it appear, at 0.
+    pub fn with(&self, values: [&str; N]) -> Counter {
+        self.family.get_or_create_owned(&Labels::new(self.names, values))
+    }
+}
+
+impl<const N: usize> Gauges<N> {
+    /// The gauge with these label values, in the order the labels were named.
+    pub fn with(&self, values: [&str; N]) -> Gauge {
+        self.family.get_or_create_owned(&Labels::new(self.names, values))
+    }
+
+    /// Forgets all gauges: no value is better than an old one.
+    pub fn clear(&self) {
+        self.family.clear();
+    }
+}
+
+impl<const N: usize> Histograms<N> {
+    /// The histogram with these label values, in the order the labels were named.
+    pub fn with(&self, values: [&str; N]) -> Histogram {
+        self.family.get_or_create_owned(&Labels::new(self.names, values))
+    }
+}
+
+/// Upper bounds of a histogram's buckets.
+#[derive(Debug, Clone, Copy)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Labels<const N: usize> {
+    names: [&'static str; N],
+    values: [String; N],
+}
+
+impl<const N: usize> Labels<N> {
+    fn new(names: [&'static str; N], values: [&str; N]) -> Self {
+        Self {
+            names,
+            values: values.map(str::to_owned),
+        }
+    }
+}
+
+impl<const N: usize> EncodeLabelSet for Labels<N> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, value) in self.names.iter().zip(&self.values) {
+            (*name, value.as_str()).encode(encoder.encode_label())?;
+        }
+        Ok(())
+    }
+}
+
+fn counter_name(name: &str) -> &str {
+    name.strip_suffix("_total")
+        .expect("the name of a counter ends in _total")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(registry: &Registry) -> Vec<String> {
+        let text = registry.encode();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn counters_have_exactly_the_name_they_were_given() {
+        let mut registry = Registry::default();
+        let requests = registry.counters("landfall_ingest_requests_total", "Requests", ["outcome"]);
+        let bytes = registry.counter("landfall_openai_bytes_total", "Bytes");
+        requests.with(["accepted"]).inc();
+        requests.with(["accepted"]).inc();
+        bytes.inc_by(7);
+        assert_eq!(
+            samples(&registry),
+            [
+                r#"landfall_ingest_requests_total{outcome="accepted"} 2"#,
+                "landfall_openai_bytes_total 7"
+            ]
+        );
+    }
+
+    #[test]
+    fn gauges_and_histograms_have_exactly_the_name_they_were_given() {
+        let mut registry = Registry::default();
+        let oldest = registry.gauges("landfall_queue_oldest_seconds", "Age", ["family"]);
+        oldest.with(["batch"]).set(1.5);
+        let ack = registry.histogram("landfall_ingest_ack_seconds", "Time", &[0.1, 1.0]);
+        ack.observe(0.5);
+        let handle = registry.histograms("landfall_handle_seconds", "Time", ["family"], &[1.0]);
+        handle.with(["batch"]).observe(2.0);
+        assert_eq!(
+            samples(&registry),
+            [
+                r#"landfall_queue_oldest_seconds{family="batch"} 1.5"#,
+                "landfall_ingest_ack_seconds_sum 0.5",
+                "landfall_ingest_ack_seconds_count 1",
+                r#"landfall_ingest_ack_seconds_bucket{le="0.1"} 0"#,
+                r#"landfall_ingest_ack_seconds_bucket{le="1.0"} 1"#,
+                r#"landfall_ingest_ack_seconds_bucket{le="+Inf"} 1"#,
+                r#"landfall_handle_seconds_sum{family="batch"} 2.0"#,
+                r#"landfall_handle_seconds_count{family="batch"} 1"#,
+                r#"landfall_handle_seconds_bucket{le="1.0",family="batch"} 0"#,
+                r#"landfall_handle_seconds_bucket{le="+Inf",family="batch"} 1"#,
+            ]
+        );
+        oldest.clear();
+        assert!(!registry.encode().contains("landfall_queue_oldest_seconds{"));
+    }
+
+    #[test]
+    #[should_panic(expected = "ends in _total")]
+    fn a_counter_without_total_is_a_bug() {
+        Registry::default().counter("landfall_things", "Things");
+    }
+}

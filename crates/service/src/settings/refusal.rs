@@ -1,0 +1,109 @@
+//! How a wrong setting is refused: one message that names the variable, the flag, what is wrong and what to write.
+//! Values that may hold a secret are never repeated.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Prints a refusal with its whole chain of causes on stderr and exits with 2: wrong use.
+pub fn refuse(error: &dyn Error) -> ! {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{}\n", chain(error))).exit()
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Puts clap's error about one setting in our words. Errors about anything else stay as they are.
+pub(super) fn explain(error: &clap::Error, mut command: clap::Command) -> clap::Error {
+    command.build();
+    let text = match error.kind() {
+        ErrorKind::MissingRequiredArgument => missing(error, &command),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => wrong_value(error, &command),
+        _ => None,
+    };
+    match text {
+        Some(text) => clap::Error::raw(error.kind(), text),
+        None => clap::Error::raw(error.kind(), strip_label(&error.to_string())),
+    }
+}
+
+fn missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let ContextValue::Strings(names) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let argument = find(command, names.first()?)?;
+    Some(format!(
+        "{} is not set\n{}",
+        name(argument),
+        what_to_write(argument)
+    ))
+}
+
+fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let ContextValue::String(argument) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let argument = find(command, argument)?;
+    let mut text = name(argument);
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && !argument.is_hide_env_values_set()
+    {
+        let _ = write!(text, " cannot be {value:?}");
+    } else {
+        text.push_str(" is wrong");
+    }
+    if let Some(reason) = error.source() {
+        let _ = write!(text, ": {}", chain(reason));
+    }
+    if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue) {
+        let _ = write!(text, ": write one of {}", valid.join(", "));
+    }
+    Some(format!("{text}\n{}", what_to_write(argument)))
+}
+
+/// `MAX_BODY_BYTES (--max-body-bytes)`
+fn name(argument: &clap::Arg) -> String {
+    let flag = argument.get_long().map(|long| format!("--{long}"));
+    match (argument.get_env(), flag) {
+        (Some(variable), Some(flag)) => format!("{} ({flag})", variable.to_string_lossy()),
+        (None, Some(flag)) => flag,
+        _ => argument.to_string(),
+    }
+}
+
+/// The setting's own help with its default: it says what to write.
+fn what_to_write(argument: &clap::Arg) -> String {
+    let mut text = String::new();
+    if let Some(help) = argument.get_help() {
+        let _ = write!(text, "\n  {help}");
+    }
+    if let Some(default) = argument.get_default_values().first()
+        && !argument.is_hide_default_value_set()
+    {
+        let _ = write!(text, " [default: {}]", default.to_string_lossy());
+    }
+    text.push('\n');
+    text
+}
+
+fn find<'c>(command: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
+    let own = command
+        .get_arguments()
+        .find(|argument| argument.to_string() == shown);
+    own.or_else(|| command.get_subcommands().find_map(|sub| find(sub, shown)))
+}
+
+/// clap adds `error: ` again when it prints.
+fn strip_label(text: &str) -> String {
+    text.strip_prefix("error: ").unwrap_or(text).to_owned()
+}

@@ -1,0 +1,246 @@
+//! What a setting's text may be, and what to write instead. No message repeats a text that may hold a secret.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+/// Longer than any waiting makes sense, and far from where arithmetic on times overflows: ten years.
+const SECONDS_MAX: f64 = 315_360_000.0;
+const KEY_PREFIX_CHARS_MAX: usize = 64;
+
+/// A setting's text that is refused; the message says what to write.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ValueError {
+    #[error("write a number of bytes, such as 1048576, or with a unit: 64KiB, 1MiB, 2GiB")]
+    SizeBytes,
+    #[error("write seconds above 0, such as 60 or 0.5")]
+    Seconds,
+    #[error(
+        "write 1 to {KEY_PREFIX_CHARS_MAX} letters, digits, dots, colons, dashes or underscores, such as landfall"
+    )]
+    KeyPrefix,
+    #[error("write an address that begins with {schemes}")]
+    Url { schemes: &'static str },
+    #[error("write true or false")]
+    YesOrNo,
+    #[error("write error, warn, info, debug or trace, or per module as in info,queue=debug")]
+    LogFilter,
+}
+
+/// A size in bytes, above 0: `1048576`, `1MiB`, `64 KiB`, `2GB`.
+///
+/// # Errors
+/// [`ValueError::SizeBytes`]
+pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
+    let text = text.trim();
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err(ValueError::SizeBytes),
+    };
+    let number: u64 = digits.parse().map_err(|_| ValueError::SizeBytes)?;
+    number
+        .checked_mul(factor)
+        .filter(|bytes| *bytes > 0)
+        .ok_or(ValueError::SizeBytes)
+}
+
+/// Seconds above 0, decimals allowed.
+///
+/// # Errors
+/// [`ValueError::Seconds`]
+pub fn seconds(text: &str) -> Result<Duration, ValueError> {
+    let secs: f64 = text.trim().parse().map_err(|_| ValueError::Seconds)?;
+    // Written so that NaN is refused too.
+    if secs > 0.0 && secs <= SECONDS_MAX {
+        Ok(Duration::from_secs_f64(secs))
+    } else {
+        Err(ValueError::Seconds)
+    }
+}
+
+/// What Redis keys begin with. No braces (they are added), no blanks, nothing `redis-cli` would need quotes for.
+///
+/// # Errors
+/// [`ValueError::KeyPrefix`]
+pub fn key_prefix(text: &str) -> Result<String, ValueError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_');
+    if text.is_empty() || text.len() > KEY_PREFIX_CHARS_MAX || !text.chars().all(allowed) {
+        return Err(ValueError::KeyPrefix);
+    }
+    Ok(text.to_owned())
+}
+
+/// An `http://` or `https://` address without query; a slash at its end is dropped.
+///
+/// # Errors
+/// [`ValueError::Url`]
+pub fn http_url(text: &str) -> Result<String, ValueError> {
+    const WRONG: ValueError = ValueError::Url {
+        schemes: "http:// or https:// and has no ? or #",
+    };
+    let url = Url::parse(text.trim()).map_err(|_| WRONG)?;
+    let complete = url.host_str().is_some_and(|host| !host.is_empty());
+    if !matches!(url.scheme(), "http" | "https")
+        || !complete
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(WRONG);
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// `true` or `false`, and what people write for them.
+///
+/// # Errors
+/// [`ValueError::YesOrNo`]
+pub fn yes_or_no(text: &str) -> Result<bool, ValueError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(ValueError::YesOrNo),
+    }
+}
+
+pub(super) fn redis_url(text: &str) -> Result<SecretString, ValueError> {
+    with_scheme(
+        text,
+        &["redis", "rediss", "valkey", "valkeys", "redis+unix", "unix"],
+        "redis://, rediss:// (TLS) or unix:// (socket)",
+    )
+}
+
+pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
+    // PostgreSQL is refused by the store as long as it cannot do it, with words of its own.
+    with_scheme(text, &["sqlite", "postgres", "postgresql"], "sqlite://")
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
+    EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| ValueError::LogFilter)
+}
+
+fn with_scheme(text: &str, known: &[&str], schemes: &'static str) -> Result<SecretString, ValueError> {
+    let text = text.trim();
+    match text.split_once("://") {
+        Some((scheme, rest)) if known.contains(&scheme) && !rest.is_empty() => Ok(SecretString::from(text)),
+        _ => Err(ValueError::Url { schemes }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("1048576", 1_048_576),
+            ("1MiB", 1_048_576),
+            ("64 kib", 65_536),
+            ("2GB", 2_000_000_000),
+        ] {
+            assert_eq!(size_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "-1",
+            "1M",
+            "1.5MiB",
+            "MiB",
+            "18446744073709551615KiB",
+            "10 apples",
+        ] {
+            assert_eq!(size_bytes(text), Err(ValueError::SizeBytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_have_decimals_but_are_above_zero() {
+        assert_eq!(seconds("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(seconds(" 0.25 "), Ok(Duration::from_millis(250)));
+        for text in ["", "0", "-1", "NaN", "inf", "1e300", "1m", "five"] {
+            assert_eq!(seconds(text), Err(ValueError::Seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_prefix_has_no_braces_or_blanks() {
+        assert_eq!(key_prefix("landfall:eu-1"), Ok("landfall:eu-1".to_owned()));
+        for text in ["", "a b", "{a}", "ä", &"x".repeat(65)] {
+            assert_eq!(key_prefix(text), Err(ValueError::KeyPrefix), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_loses_its_last_slash() {
+        assert_eq!(
+            http_url("https://api.openai.com/v1/").as_deref(),
+            Ok("https://api.openai.com/v1")
+        );
+        assert_eq!(
+            http_url("http://127.0.0.1:4010").as_deref(),
+            Ok("http://127.0.0.1:4010")
+        );
+        for text in [
+            "",
+            "api.openai.com/v1",
+            "ftp://x/y",
+            "https://",
+            "https://x/?a=1",
+            "https://x/#a",
+        ] {
+            assert!(http_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_refused_and_the_text_is_not_repeated() {
+        assert!(redis_url("rediss://:secret@redis.internal:6380/2").is_ok());
+        assert!(redis_url("unix:///run/redis.sock").is_ok());
+        for text in ["", "redis://", "127.0.0.1:6379", "http://:secret@x"] {
+            let error = redis_url(text).map(|_| ()).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert!(database_url("mysql://x").is_err());
+        assert!(database_url("sqlite://data/landfall.db").is_ok());
+    }
+
+    #[test]
+    fn log_filters_are_checked() {
+        for text in ["info", "warn,queue=debug", "off"] {
+            assert_eq!(log_filter(text).as_deref(), Ok(text));
+        }
+        assert_eq!(log_filter("info,queue=loud"), Err(ValueError::LogFilter));
+    }
+
+    #[test]
+    fn yes_and_no_have_several_spellings() {
+        for (text, value) in [
+            ("true", true),
+            ("YES", true),
+            ("1", true),
+            ("off", false),
+            ("0", false),
+        ] {
+            assert_eq!(yes_or_no(text), Ok(value));
+        }
+        assert_eq!(yes_or_no("maybe"), Err(ValueError::YesOrNo));
+    }
+}

@@ -1,0 +1,142 @@
+//! Logs: lines on stderr, JSON for machines or readable for people. Names of fields are an interface (`webhook.id`,
+//! `event.type`, `outcome`, …) and belong to the code that logs; here is only how a line looks.
+
+use std::io::IsTerminal as _;
+
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::settings::{LogFormat, LogSettings};
+
+/// Starts logging, panics included. Called once, right after the settings are read.
+///
+/// # Panics
+/// When called twice.
+pub fn init(settings: &LogSettings) {
+    let terminal = std::io::stderr().is_terminal();
+    let json = match settings.log_format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !terminal,
+    };
+    let filter = filter(&settings.rust_log);
+    if json {
+        json_lines(filter, std::io::stderr).init();
+    } else {
+        readable_lines(filter, std::io::stderr, terminal).init();
+    }
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+fn filter(rust_log: &str) -> EnvFilter {
+    EnvFilter::builder()
+        .parse(rust_log)
+        .expect("it was checked when the settings were read")
+}
+
+/// One flat JSON object a line, with the time in UTC.
+fn json_lines<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish()
+}
+
+fn readable_lines<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_ansi(colours)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish()
+}
+
+/// A panic as one log line, so that a reader of JSON lines is not met by plain text.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    let backtrace = std::backtrace::Backtrace::capture();
+    tracing::error!(
+        panic.message = panic.payload_as_str().unwrap_or("(not a text)"),
+        panic.location = location,
+        panic.backtrace = %backtrace,
+        "a bug: the code panicked"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn log_one_event() {
+        tracing::info!(webhook.id = "wh_1", duration_ms = 7, "webhook accepted");
+        tracing::debug!("not at this level");
+    }
+
+    #[test]
+    fn a_json_line_is_flat_and_keeps_the_names_of_its_fields() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = json_lines(filter("info"), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log_one_event);
+        let text = lines.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(r#""webhook.id":"wh_1","duration_ms":7"#), "{text}");
+        assert!(text.contains(r#""message":"webhook accepted""#), "{text}");
+        let time = text
+            .split_once(r#""timestamp":""#)
+            .unwrap()
+            .1
+            .split_once('"')
+            .unwrap()
+            .0;
+        assert!(time.ends_with('Z'), "{time} is not UTC");
+    }
+
+    #[test]
+    fn a_readable_line_is_one_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = readable_lines(filter("info"), move || writer.clone(), false);
+        tracing::subscriber::with_default(subscriber, log_one_event);
+        let text = lines.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("webhook accepted") && text.contains("wh_1"),
+            "{text}"
+        );
+    }
+}
