@@ -72,10 +72,16 @@ fn is_help(error: &clap::Error) -> bool {
     )
 }
 
-/// Help of the command as it was declared, so that it shows the names of the variables and the true defaults.
+/// Help of the command as it was declared, so that it shows the names of the variables and the true defaults. What the
+/// variables hold is not shown: it may be secret.
 fn help<T: clap::Parser>(arguments: &[OsString], otherwise: clap::Error) -> clap::Error {
-    T::command()
+    without_env_values(T::command())
         .try_get_matches_from(arguments)
         .err()
         .unwrap_or(otherwise)
+}
+
+fn without_env_values(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| argument.hide_env_values(true));
+    command.mut_subcommands(without_env_values)
 }

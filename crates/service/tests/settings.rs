@@ -1,0 +1,248 @@
+//! How settings are read and refused: arguments and environment are passed in, the process's own are not touched.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use clap::Parser;
+use secrecy::ExposeSecret as _;
+use service::settings::{
+    self, Fetch, LogFormat, LogSettings, OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings,
+};
+
+/// A program that has every shared group, and settings of its own.
+#[derive(Debug, Parser)]
+#[command(name = "example")]
+struct Example {
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    store: StoreSettings,
+    #[command(flatten)]
+    openai: OpenAiSettings,
+    #[command(flatten)]
+    secret: WebhookSecretSettings,
+    #[command(flatten)]
+    log: LogSettings,
+    /// Largest body, in bytes
+    #[arg(long, env = "MAX_BODY_BYTES", default_value = "1MiB", value_parser = settings::size_bytes)]
+    max_body_bytes: u64,
+    /// How long a lease lasts, in seconds
+    #[arg(long, env = "LEASE_SECS", default_value = "60", value_parser = settings::seconds)]
+    lease_secs: Duration,
+    /// Which families, separated by commas
+    #[arg(long, env = "WORKER_FAMILIES", value_delimiter = ',')]
+    worker_families: Vec<String>,
+}
+
+/// A program with verbs, and a setting that must be given.
+#[derive(Debug, Parser)]
+#[command(name = "verbs")]
+struct Verbs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Send {
+        /// Where to send
+        #[arg(long, env = "TARGET_URL", value_parser = settings::http_url)]
+        target_url: String,
+    },
+}
+
+fn read<T: Parser>(arguments: &[&str], environment: &[(&str, &str)]) -> Result<T, clap::Error> {
+    let arguments = ["program"].iter().chain(arguments).map(OsString::from);
+    let value = |name: &OsStr| {
+        let found = environment.iter().find(|(known, _)| name == *known);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    settings::try_parse(arguments, value)
+}
+
+fn example(arguments: &[&str], environment: &[(&str, &str)]) -> Example {
+    read(arguments, environment).unwrap()
+}
+
+/// What is printed for wrong settings, without colours.
+fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let error = read::<Example>(arguments, environment).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    error.render().to_string()
+}
+
+#[test]
+fn without_any_setting_the_documented_defaults_hold() {
+    let example = example(&[], &[]);
+    assert_eq!(example.redis.redis_url.expose_secret(), "redis://127.0.0.1:6379");
+    assert_eq!(example.redis.redis_key_prefix, "landfall");
+    assert!(!example.redis.allow_volatile_redis);
+    assert_eq!(
+        example.store.database_url.expose_secret(),
+        "sqlite://data/landfall.db"
+    );
+    assert_eq!(example.store.files_url, "data/files");
+    assert_eq!(example.openai.openai_base_url, "https://api.openai.com/v1");
+    assert_eq!(example.openai.fetch, Fetch::On);
+    assert!(example.openai.api_key().is_err());
+    assert_eq!(example.log.log_format, LogFormat::Auto);
+    assert_eq!(example.log.rust_log, "info");
+    assert_eq!(example.max_body_bytes, 1 << 20);
+    assert_eq!(example.lease_secs, Duration::from_secs(60));
+    assert!(example.worker_families.is_empty());
+}
+
+#[test]
+fn a_variable_sets_and_a_flag_wins() {
+    let environment = [
+        ("MAX_BODY_BYTES", "64KiB"),
+        ("WORKER_FAMILIES", "batch,response"),
+        ("ALLOW_VOLATILE_REDIS", "true"),
+        ("FETCH", "off"),
+    ];
+    let by_environment = example(&[], &environment);
+    assert_eq!(by_environment.max_body_bytes, 65_536);
+    assert_eq!(by_environment.worker_families, ["batch", "response"]);
+    assert!(by_environment.redis.allow_volatile_redis);
+    assert_eq!(by_environment.openai.fetch, Fetch::Off);
+
+    let flags = [
+        "--max-body-bytes",
+        "10",
+        "--allow-volatile-redis=false",
+        "--worker-families",
+        "eval",
+    ];
+    let by_flag = example(&flags, &environment);
+    assert_eq!(by_flag.max_body_bytes, 10);
+    assert_eq!(by_flag.worker_families, ["eval"]);
+    assert!(!by_flag.redis.allow_volatile_redis);
+    assert!(
+        example(&["--allow-volatile-redis"], &[])
+            .redis
+            .allow_volatile_redis
+    );
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let example = example(
+        &[],
+        &[
+            ("MAX_BODY_BYTES", ""),
+            ("LOG_FORMAT", ""),
+            ("OPENAI_WEBHOOK_SECRET", ""),
+        ],
+    );
+    assert_eq!(example.max_body_bytes, 1 << 20);
+    assert!(example.secret.secret().is_err());
+}
+
+#[test]
+fn a_flag_replaces_a_wrong_variable() {
+    assert_eq!(
+        example(&["--lease-secs", "5"], &[("LEASE_SECS", "soon")]).lease_secs,
+        Duration::from_secs(5)
+    );
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_name_and_what_to_write() {
+    let cases = [
+        ("MAX_BODY_BYTES", "10 apples", "write a number of bytes"),
+        ("LEASE_SECS", "-1", "write seconds above 0"),
+        ("REDIS_KEY_PREFIX", "a b", "letters, digits"),
+        (
+            "OPENAI_BASE_URL",
+            "api.openai.com",
+            "begins with http:// or https://",
+        ),
+        ("LOG_FORMAT", "xml", "write one of auto, json, pretty"),
+        ("FETCH", "sometimes", "write one of on, off"),
+        (
+            "RUST_LOG",
+            "info,queue=loud",
+            "write error, warn, info, debug or trace",
+        ),
+        ("ALLOW_VOLATILE_REDIS", "perhaps", "write true or false"),
+    ];
+    for (name, value, advice) in cases {
+        let text = refusal(&[], &[(name, value)]);
+        let flag = name.to_lowercase().replace('_', "-");
+        assert!(
+            text.starts_with(&format!("error: {name} (--{flag}) cannot be {value:?}")),
+            "{text}"
+        );
+        assert!(text.contains(advice), "{text}");
+    }
+}
+
+#[test]
+fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
+    for (name, value) in [
+        ("REDIS_URL", "http://:hunter2@redis"),
+        ("DATABASE_URL", "mysql://root:hunter2@db"),
+    ] {
+        let text = refusal(&[], &[(name, value)]);
+        assert!(text.starts_with(&format!("error: {name} (")), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let settings = example(
+        &[],
+        &[
+            ("REDIS_URL", "redis://:hunter2@redis"),
+            ("OPENAI_API_KEY", "sk-hunter2"),
+        ],
+    );
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_setting_that_must_be_given_is_named_in_verbs_too() {
+    let error = read::<Verbs>(&["send"], &[]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(
+        error
+            .to_string()
+            .starts_with("error: TARGET_URL (--target-url) is not set"),
+        "{error}"
+    );
+
+    let Verb::Send { target_url } = read::<Verbs>(&["send"], &[("TARGET_URL", "http://x/")])
+        .unwrap()
+        .verb;
+    assert_eq!(target_url, "http://x");
+}
+
+#[test]
+fn an_unknown_flag_is_refused() {
+    assert!(refusal(&["--max-bodies", "3"], &[]).contains("--max-bodies"));
+}
+
+#[test]
+fn help_shows_each_setting_with_its_variable_and_default_but_no_secret() {
+    let environment = [
+        ("REDIS_URL", "redis://:hunter2@redis"),
+        ("MAX_BODY_BYTES", "wrong"),
+    ];
+    let help = read::<Example>(&["--help"], &environment).unwrap_err();
+    assert_eq!(help.exit_code(), 0);
+    let help = help
+        .render()
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for text in [
+        "--redis-url",
+        "[env: REDIS_URL]",
+        "[default: redis://127.0.0.1:6379]",
+        "[env: OPENAI_WEBHOOK_SECRET_FILE]",
+        "[default: 1MiB]",
+        "in seconds",
+    ] {
+        assert!(help.contains(text), "{text} is not in\n{help}");
+    }
+    assert!(!help.contains("hunter2"));
+}
