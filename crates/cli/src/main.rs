@@ -1,1 +1,84 @@
-fn main() {}
+//! The command `landfall`: looks at and repairs all of an installation. One file a verb; `exit.rs` has the exit codes,
+//! `screen.rs` how things look. Answers go to stdout, everything else to stderr.
+#![expect(
+    clippy::print_stderr,
+    reason = "a command speaks to its user on stderr; it keeps no log"
+)]
+
+mod exit;
+mod moment;
+mod screen;
+mod secret;
+mod send;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use exit::{Answer, Failure};
+
+const EXAMPLES: &str = "\
+Start here:
+  landfall send --every-type   post a signed test event of each type to ingest
+  landfall status              what is waiting, running, delayed, dead
+  landfall events --since 1h   what came in, and what became of it
+  landfall show resp_685bd1    all that is known about one id
+
+Every setting is an environment variable or a flag: see `landfall help VERB`.
+Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 Redis, the database,
+ingest or OpenAI could not be reached.";
+
+/// Landfall catches OpenAI webhooks and brings the results home
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Landfall {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Send(send::Send),
+    Verify(verify::Verify),
+    Secret(secret::Secret),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    service::install_crypto_provider();
+    let landfall: Landfall = service::settings::parse();
+    exit::code(run(landfall.verb, &mut std::io::stdout().lock()).await)
+}
+
+async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
+    match verb {
+        Verb::Send(args) => send::run(args, out).await,
+        Verb::Verify(args) => verify::run(&args, out),
+        Verb::Secret(args) => secret::run(&args, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Landfall::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_fit_80_columns() {
+        let command = Landfall::command();
+        let verbs = command.get_subcommands().chain([&command]);
+        let texts = verbs.filter_map(|verb| verb.get_after_help().map(ToString::to_string));
+        let texts: Vec<String> = texts.collect();
+        assert!(texts.len() > 3);
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

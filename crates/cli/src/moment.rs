@@ -1,0 +1,112 @@
+//! Times as people read and write them: ages, short UTC, and `--since`.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+/// `2026-11-23 20:31:07`, always UTC.
+pub(crate) fn utc(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long ago, in the largest unit that says enough: `42s`, `17m`, `5h`, `12d`. The future is `0s`.
+pub(crate) fn age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    span(now.signed_duration_since(time).num_seconds())
+}
+
+/// A time with its age: `2026-11-23 20:31:07 UTC (5h ago)`.
+pub(crate) fn utc_and_age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} UTC ({} ago)", utc(time), age(time, now))
+}
+
+/// Seconds in the largest unit that says enough.
+pub(crate) fn span(secs: i64) -> String {
+    let secs = secs.max(0);
+    match secs {
+        0..=119 => format!("{secs}s"),
+        120..=7_199 => format!("{}m", secs / 60),
+        7_200..=172_799 => format!("{}h", secs / 3_600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+/// Reads `--since`: an age (`90s`, `30m`, `1h`, `7d`), a day or a time in UTC.
+pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    parse_since(text.trim(), Utc::now()).ok_or_else(|| {
+        "write an age such as 90s, 30m, 1h or 7d, a day such as 2026-11-01, or a time in UTC such as \
+         2026-11-01T09:30:00Z"
+            .to_owned()
+    })
+}
+
+fn parse_since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Some(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    let unit = text.chars().last()?;
+    let number: i64 = text
+        .strip_suffix(unit)?
+        .parse()
+        .ok()
+        .filter(|number| *number >= 0)?;
+    let secs = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    now.checked_sub_signed(TimeDelta::try_seconds(number.checked_mul(secs)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let cases = [
+            (-5, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (7_200, "2h"),
+            (172_800, "2d"),
+            (99 * 86_400, "99d"),
+        ];
+        for (secs, text) in cases {
+            assert_eq!(span(secs), text);
+        }
+    }
+
+    #[test]
+    fn since_is_an_age_a_day_or_a_time() {
+        let now = DateTime::from_timestamp(1_795_465_867, 0).unwrap();
+        let secs_ago = |text| Some((now - parse_since(text, now)?).num_seconds());
+        assert_eq!(secs_ago("90s"), Some(90));
+        assert_eq!(secs_ago("1h"), Some(3_600));
+        assert_eq!(secs_ago("7d"), Some(604_800));
+        assert_eq!(
+            utc(parse_since("2026-11-01", now).unwrap()),
+            "2026-11-01 00:00:00"
+        );
+        assert_eq!(
+            utc(parse_since("2026-11-01T09:30:00+01:00", now).unwrap()),
+            "2026-11-01 08:30:00"
+        );
+        for text in [
+            "",
+            "h",
+            "1",
+            "-1h",
+            "1y",
+            "yesterday",
+            "9223372036854775807w",
+            "é",
+        ] {
+            assert_eq!(parse_since(text, now), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What people see: tables and wrapped text that fit the terminal, and text from outside made safe to print.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+/// The width of output that goes to a file or a pipe, and the narrowest we lay out for.
+const WIDTH_DEFAULT: u16 = 80;
+const WIDTH_MIN: u16 = 40;
+
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Columns of the terminal, or 80.
+pub(crate) fn width() -> u16 {
+    Table::new().width().unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN)
+}
+
+/// One column's head; what is counted stands at the right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Column {
+    Text(&'static str),
+    Count(&'static str),
+}
+
+/// A table that is at most `width` columns wide; cells that do not fit are wrapped.
+pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>, width: u16) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // The last column's padding is cut off again below.
+    table.set_width(width.saturating_add(2));
+    table.set_header(columns.iter().map(|column| match column {
+        Column::Text(head) | Column::Count(head) => *head,
+    }));
+    for row in rows {
+        table.add_row(row.into_iter().map(|text| Cell::new_owned(printable(&text))));
+    }
+    for (column, kind) in table.column_iter_mut().zip(columns) {
+        column.set_padding((0, 2));
+        if matches!(kind, Column::Count(_)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    cut(&table, width)
+}
+
+/// Names and values below each other, values wrapped beside their names. Empty values are left out.
+pub(crate) fn fields(fields: &[(&str, String)], width: u16) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new());
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width.saturating_add(2));
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        table.add_row([Cell::new(*name), Cell::new_owned(printable(value))]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+    }
+    cut(&table, width)
+}
+
+/// Text wrapped between words, each line indented by two blanks.
+pub(crate) fn wrapped(text: &str, width: u16) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new());
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width);
+    table.add_row([Cell::new_owned(printable(text))]);
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// The lines of a table without the blanks at their ends, and never wider than asked for: the separator below the
+/// head runs on under the last column's padding.
+fn cut(table: &Table, width: u16) -> String {
+    let mut text = String::new();
+    for line in table.lines() {
+        let line = line.trim_end();
+        if line.chars().all(|c| c == '─') {
+            text.extend(line.chars().take(usize::from(width)));
+        } else {
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Text from outside without the characters that steer a terminal. Lines and tabs stay.
+pub(crate) fn printable(text: &str) -> String {
+    let steers = |c: char| (c.is_control() && c != '\n') || is_bidi_control(c);
+    text.replace('\t', "    ")
+        .replace("\r\n", "\n")
+        .replace(steers, "\u{fffd}")
+}
+
+/// Characters that make text read differently from what it says.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// At most `chars_max` characters, the last one an ellipsis when something is missing.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(chars_max.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// `12,345`: digits in groups of three.
+pub(crate) fn count(number: impl Into<i128>) -> String {
+    let number: i128 = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_the_cells_hold_a_table_keeps_its_width(
+            cells in prop::collection::vec("[ -~äß…]{0,120}", 6),
+            width in 40_u16..160,
+        ) {
+            let columns = [Column::Text("A"), Column::Count("B"), Column::Text("C")];
+            let rows = cells.chunks(3).map(<[String]>::to_vec).collect();
+            let text = table(&columns, rows, width);
+            prop_assert!(widest(&text) <= usize::from(width), "{}", text);
+        }
+
+        #[test]
+        fn whatever_comes_from_outside_nothing_printed_steers(text in any::<String>()) {
+            prop_assert!(!printable(&text).contains(|c: char| c.is_control() && c != '\n'));
+        }
+    }
+
+    fn widest(text: &str) -> usize {
+        text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_table_is_never_wider_than_asked_for() {
+        let columns = [Column::Text("A"), Column::Count("N"), Column::Text("B")];
+        let rows = vec![
+            vec!["word ".repeat(40), "1234567".to_owned(), "x".repeat(200)],
+            vec![String::new(), "0".to_owned(), "short".to_owned()],
+        ];
+        for width in [40, 80, 200] {
+            let text = table(&columns, rows.clone(), width);
+            assert!(widest(&text) <= usize::from(width), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_wrapped_beside_their_names() {
+        let text = fields(
+            &[
+                ("status", "completed".to_owned()),
+                ("error", String::new()),
+                ("note", "word ".repeat(40)),
+            ],
+            60,
+        );
+        assert!(
+            text.starts_with("  status  completed\n  note    word word"),
+            "{text}"
+        );
+        assert!(widest(&text) <= 60, "{text}");
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_not_printed() {
+        assert_eq!(
+            printable("a\u{1b}[31mb\u{7}\u{9b}c\r\nd\te\u{202e}"),
+            "a�[31mb��c\nd    e�"
+        );
+    }
+
+    #[test]
+    fn text_is_wrapped_and_shortened() {
+        assert!(
+            wrapped(&"word ".repeat(100), 80)
+                .iter()
+                .all(|line| line.chars().count() <= 80)
+        );
+        assert_eq!(shortened("äöüß", 3), "äö…");
+        assert_eq!(shortened("äöü", 3), "äöü");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!(
+            [0, 999, 1_000, -1_234_567].map(count),
+            ["0", "999", "1,000", "-1,234,567"]
+        );
+    }
+}

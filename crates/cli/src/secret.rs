@@ -1,0 +1,68 @@
+//! `landfall secret`: makes a signing secret for tests, and says what is wrong with one without printing it.
+
+use std::io::Write;
+
+use rustls::crypto::CryptoProvider;
+use secrecy::ExposeSecret as _;
+use service::settings::WebhookSecretSettings;
+use webhook::{SigningSecret, Verifier};
+
+use crate::exit::{Answer, Failure};
+
+/// As long as OpenAI's keys.
+const KEY_BYTES: usize = 32;
+
+const EXAMPLES: &str = "\
+Examples:
+  export OPENAI_WEBHOOK_SECRET=$(landfall secret new)  for tests on this machine
+  landfall secret check                                would ingest accept it?
+
+The secret of real webhooks is the one OpenAI shows when the webhook is made; it
+cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set.";
+
+/// Make a signing secret, or check the one that is set
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Print a new random secret, for tests and demos
+    New,
+    /// Say whether OPENAI_WEBHOOK_SECRET is well-formed, or what is wrong with it; it is never printed
+    Check {
+        #[command(flatten)]
+        secret: WebhookSecretSettings,
+    },
+}
+
+/// Makes or checks a secret.
+pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure> {
+    match &args.action {
+        Action::New => {
+            writeln!(out, "{}", SigningSecret::encode(&random_key()?))?;
+        }
+        Action::Check { secret } => {
+            let text = secret.secret()?;
+            if let Err(error) = Verifier::from_setting(text.expose_secret()) {
+                eprintln!("{} {error}", WebhookSecretSettings::NAME);
+                return Ok(Answer::No);
+            }
+            writeln!(out, "{} is well-formed", WebhookSecretSettings::NAME)?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+/// A key that nobody can guess, from the TLS provider's generator.
+fn random_key() -> Result<[u8; KEY_BYTES], Failure> {
+    let provider = CryptoProvider::get_default().expect("main installs it first");
+    let mut key = [0; KEY_BYTES];
+    let no_random =
+        |_| Failure::unreachable("cannot make a key", "the operating system gave no random bytes");
+    provider.secure_random.fill(&mut key).map_err(no_random)?;
+    Ok(key)
+}

@@ -1,0 +1,266 @@
+//! `landfall verify`: judges one captured request exactly as ingest would have, and says why it is not genuine.
+
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use service::settings::{SettingError, WebhookSecretSettings};
+use webhook::{Event, Family, SignatureError, SigningSecret, Verified, Verifier};
+
+use crate::exit::{Answer, Failure};
+use crate::{moment, screen};
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall verify --headers-file h.txt --body-file body.json
+  landfall verify --headers-file h.txt --body-file body.json --now 1750861210
+  landfall verify --headers-file h.txt --body-file - < body.json
+
+h.txt holds one `name: value` a line, as a proxy or `curl -v` shows them; a
+request line before them is skipped. The body must be the bytes that were
+signed: an editor's newline at its end is one too many. Others on this machine
+can see a secret on a command line: better set OPENAI_WEBHOOK_SECRET.
+
+Exit code: 0 genuine, 1 not (the reason is on stderr), 2 wrong use or a secret
+that is none.";
+
+/// Judge a captured webhook request: genuine or not, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Verify {
+    /// A file with the request's headers, one `name: value` a line
+    #[arg(long, value_name = "PATH")]
+    headers_file: PathBuf,
+    /// A file with the request's body, byte for byte; - reads stdin
+    #[arg(long, value_name = "PATH")]
+    body_file: PathBuf,
+    /// A signing secret, whsec_...; may be given several times, and is used instead of the setting
+    #[arg(long = "secret", value_name = "SECRET")]
+    secrets: Vec<SecretString>,
+    /// The receiver's clock in unix seconds, instead of this machine's: for a request captured earlier
+    #[arg(long, value_name = "UNIX_SECS", allow_negative_numbers = true)]
+    now: Option<i64>,
+    /// One JSON object: verified, and the event or the reason
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    setting: WebhookSecretSettings,
+}
+
+/// `--json` of a genuine request.
+#[derive(Serialize)]
+struct Genuine<'a> {
+    verified: bool,
+    webhook_id: &'a str,
+    timestamp_secs: i64,
+    r#type: Option<&'a str>,
+    family: Family,
+    event_id: Option<&'a str>,
+    object_id: Option<&'a str>,
+    created_at_secs: Option<i64>,
+    /// The body, when it is JSON.
+    event: Option<&'a RawValue>,
+}
+
+/// `--json` of any other.
+#[derive(Serialize)]
+struct NotGenuine {
+    verified: bool,
+    reason: &'static str,
+    message: String,
+}
+
+/// Prints the verdict on the captured request.
+pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let verifier = verifier(args)?;
+    let headers = parse_headers(&read(&args.headers_file)?)?;
+    let body = read(&args.body_file)?;
+    let now_secs = args.now.unwrap_or_else(|| Utc::now().timestamp());
+    let borrowed = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()));
+    match verifier.verify(borrowed, &body, now_secs) {
+        Ok(verified) => {
+            if args.json {
+                write_json(out, &verified, &body)?;
+            } else {
+                write_words(out, &verified, &body)?;
+            }
+            Ok(Answer::Yes)
+        }
+        Err(error) => {
+            refuse(out, error, args.json)?;
+            Ok(Answer::No)
+        }
+    }
+}
+
+fn verifier(args: &Verify) -> Result<Verifier, Failure> {
+    if args.secrets.is_empty() {
+        let text = args.setting.secret()?;
+        return Verifier::from_setting(text.expose_secret())
+            .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error).into());
+    }
+    let wrong = |error| Failure::WrongUse(format!("--secret {error}"));
+    let secrets = args
+        .secrets
+        .iter()
+        .map(|secret| SigningSecret::parse(secret.expose_secret()));
+    let secrets = secrets.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    Verifier::new(secrets).map_err(wrong)
+}
+
+fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
+    let event = Event::parse(body).ok();
+    let event = event.as_ref();
+    let genuine = Genuine {
+        verified: true,
+        webhook_id: verified.webhook_id,
+        timestamp_secs: verified.timestamp_secs,
+        r#type: event.map(|event| event.kind.as_str()),
+        family: event.map_or(Family::Other, |event| event.kind.family()),
+        event_id: event.and_then(|event| event.event_id.as_deref()),
+        object_id: event.and_then(|event| event.object_id.as_deref()),
+        created_at_secs: event.and_then(|event| event.created_at_secs),
+        event: serde_json::from_slice(body).ok(),
+    };
+    Ok(writeln!(out, "{}", one_line(&genuine))?)
+}
+
+fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
+    let now = Utc::now();
+    let time = |secs: i64| match DateTime::from_timestamp(secs, 0) {
+        Some(time) => moment::utc_and_age(time, now),
+        None => format!("{secs} unix seconds"),
+    };
+    writeln!(out, "genuine")?;
+    let mut fields = vec![
+        ("webhook-id", verified.webhook_id.to_owned()),
+        ("sent", time(verified.timestamp_secs)),
+    ];
+    match Event::parse(body) {
+        Ok(event) => {
+            let family = format!("{} (family {})", event.kind, event.kind.family());
+            fields.push(("type", family));
+            fields.push(("event", event.event_id.unwrap_or_default()));
+            fields.push(("object", event.object_id.unwrap_or_default()));
+            fields.push(("created", event.created_at_secs.map(time).unwrap_or_default()));
+            fields.push((
+                "data",
+                event.data.map(|data| data.get().to_owned()).unwrap_or_default(),
+            ));
+        }
+        Err(error) => fields.push(("event", format!("none: the {error}; it is kept in family other"))),
+    }
+    Ok(write!(out, "{}", screen::fields(&fields, screen::width()))?)
+}
+
+fn refuse(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), Failure> {
+    if json {
+        let not_genuine = NotGenuine {
+            verified: false,
+            reason: error.label(),
+            message: error.to_string(),
+        };
+        writeln!(out, "{}", one_line(&not_genuine))?;
+    } else {
+        eprintln!("not genuine: {error}");
+    }
+    Ok(())
+}
+
+/// JSON on one line. A body that was pretty-printed keeps its line breaks only as far as JSON allows: none.
+fn one_line(value: &impl Serialize) -> String {
+    serde_json::to_string(value)
+        .expect("texts, numbers and JSON are JSON")
+        .replace(['\n', '\r'], " ")
+}
+
+/// Headers as they were received: names and values are not changed, but for the blanks around a value, which HTTP
+/// does not count as part of it. Ends at an empty line.
+fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut headers = Vec::new();
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            break;
+        }
+        if index == 0 && is_request_line(line) {
+            continue;
+        }
+        // From the second byte on: HTTP/2 tools also show pseudo headers such as `:path`.
+        let Some(colon) = line.iter().skip(1).position(|byte| *byte == b':') else {
+            let words = format!("line {} of --headers-file is not `name: value`", index + 1);
+            return Err(Failure::WrongUse(words));
+        };
+        let (name, value) = line.split_at(colon + 1);
+        headers.push((
+            String::from_utf8_lossy(name).into_owned(),
+            trim_blanks(&value[1..]).to_vec(),
+        ));
+    }
+    Ok(headers)
+}
+
+/// `POST /openai/webhook HTTP/1.1`
+fn is_request_line(line: &[u8]) -> bool {
+    let last_word = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    last_word.len() < line.len() && last_word.starts_with(b"HTTP/")
+}
+
+fn trim_blanks(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value
+        .iter()
+        .position(|byte| !is_blank(byte))
+        .unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|byte| !is_blank(byte))
+        .map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    bytes.map_err(|source| Failure::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_kept_as_they_were_received() {
+        let text = b"POST http://x/openai/webhook HTTP/1.1\r\nWebhook-Id: wh_1\r\n:path: /x\r\nwebhook-signature:\t v1,\xe9==  \r\nx:\r\n\r\n{\"a\": 1}";
+        let headers = parse_headers(text).unwrap();
+        let expected: [(&str, &[u8]); 4] = [
+            ("Webhook-Id", b"wh_1"),
+            (":path", b"/x"),
+            ("webhook-signature", b"v1,\xe9=="),
+            ("x", b""),
+        ];
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+            .collect();
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_with_its_line() {
+        let error = parse_headers(b"webhook-id: wh_1\nnonsense\n").unwrap_err();
+        assert_eq!(error.to_string(), "line 2 of --headers-file is not `name: value`");
+    }
+}
