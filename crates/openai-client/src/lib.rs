@@ -1,1 +1,35 @@
+//! The few GETs Landfall makes to OpenAI, typed thinly. It answers ids; it knows no events and never writes.
+//!
+//! Objects are read leniently: a field that is missing or of another shape than documented is `None`, never an error,
+//! and [`Fetched::raw`] keeps the answer byte for byte. [`ApiError::advice`] says whether asking again can help.
+//! Every body has a named cap, every wait an end; only a download may take as long as bytes keep coming.
 
+mod batch_line;
+mod batches;
+mod client;
+mod download;
+mod endpoint;
+mod error;
+mod evals;
+mod exchange;
+mod files;
+mod fine_tuning;
+mod lenient;
+mod line_splitter;
+mod models;
+mod responses;
+pub mod result_file;
+mod retry_hint;
+
+pub use batch_line::{BatchLine, LineError};
+pub use batches::Batch;
+pub use client::{Client, ClientConfig, Fetched};
+pub use download::Download;
+pub use endpoint::{Endpoint, Observed, Observer};
+pub use error::{Advice, ApiError, ClientError, ErrorKind, Refusal};
+pub use evals::EvalRun;
+pub use files::FileObject;
+pub use fine_tuning::FineTuningJob;
+pub use line_splitter::{LINE_BYTES_MAX, LineSplitter, LineTooLong};
+pub use models::Model;
+pub use responses::{Citation, CitationKind, Response};

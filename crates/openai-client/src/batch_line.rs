@@ -1,0 +1,179 @@
+//! One line of a batch's output or error file.
+
+use serde_json::value::RawValue;
+
+use crate::lenient::{fields, inner, integer, text};
+
+/// What became of one request of a batch. The order of lines is not that of the requests: `custom_id` tells them
+/// apart (`id` may repeat).
+#[derive(Debug, Clone)]
+pub struct BatchLine<'a> {
+    pub custom_id: Option<String>,
+    pub status_code: Option<i64>,
+    pub request_id: Option<String>,
+    /// The answer, byte for byte.
+    pub body: Option<&'a RawValue>,
+    /// The line's own error, or else, with a status from 400 on, the answer's: OpenAI writes both shapes.
+    pub error: Option<&'a RawValue>,
+    pub input_tokens: Option<i64>,
+    pub output_tokens: Option<i64>,
+}
+
+/// Why a line cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    #[error("line is not valid UTF-8")]
+    NotUtf8(#[source] std::str::Utf8Error),
+    #[error("line is no JSON object")]
+    NotJson(#[source] serde_json::Error),
+}
+
+impl<'a> BatchLine<'a> {
+    /// # Errors
+    /// [`LineError`] when the line is no JSON object. What it lacks is `None`.
+    pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let json = std::str::from_utf8(line).map_err(LineError::NotUtf8)?;
+        let [custom_id, response, error] =
+            fields(json, ["custom_id", "response", "error"]).map_err(LineError::NotJson)?;
+        let [status_code, request_id, body] = inner(response, ["status_code", "request_id", "body"]);
+        let [answer_error, usage] = inner(body, ["error", "usage"]);
+        // Responses and batches count input and output; chat completions and embeddings prompt and completion.
+        let [input, prompt, output, completion] = inner(
+            usage,
+            [
+                "input_tokens",
+                "prompt_tokens",
+                "output_tokens",
+                "completion_tokens",
+            ],
+        );
+        let status_code = integer(status_code);
+        Ok(Self {
+            custom_id: text(custom_id),
+            status_code,
+            request_id: text(request_id),
+            body,
+            error: error.or(answer_error.filter(|_| status_code.is_some_and(|status| status >= 400))),
+            input_tokens: integer(input).or_else(|| integer(prompt)),
+            output_tokens: integer(output).or_else(|| integer(completion)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> BatchLine<'_> {
+        BatchLine::parse(line.as_bytes()).unwrap()
+    }
+
+    fn tokens(usage: &str) -> (Option<i64>, Option<i64>) {
+        let line = format!(r#"{{"response":{{"status_code":200,"body":{{"usage":{usage}}}}}}}"#);
+        let line = parse(&line);
+        (line.input_tokens, line.output_tokens)
+    }
+
+    #[test]
+    fn an_answer_keeps_its_body_byte_for_byte() {
+        let body = r#"{"id" : "resp_1",  "n":1e400000,"s":"\ud800\u0000", "usage":{"input_tokens":3,"output_tokens":4}}"#;
+        let text = format!(
+            r#"{{"id":"batch_req_1","custom_id":"request-1","response":{{"status_code":200,"request_id":"req_1","body":{body}}},"error":null}}"#
+        );
+        let line = parse(&text);
+        assert_eq!(line.custom_id.as_deref(), Some("request-1"));
+        assert_eq!(
+            (line.status_code, line.request_id.as_deref()),
+            (Some(200), Some("req_1"))
+        );
+        assert_eq!(line.body.unwrap().get(), body);
+        assert!(line.error.is_none());
+        assert_eq!((line.input_tokens, line.output_tokens), (Some(3), Some(4)));
+    }
+
+    #[test]
+    fn both_shapes_of_errors_are_understood() {
+        let expired = r#"{"id":"batch_req_1","custom_id":"a","response":null,"error":{"code":"batch_expired","message":"m"}}"#;
+        let line = parse(expired);
+        assert_eq!(
+            line.error.unwrap().get(),
+            r#"{"code":"batch_expired","message":"m"}"#
+        );
+        assert!(line.body.is_none() && line.status_code.is_none());
+        let refused = r#"{"custom_id":"b","response":{"status_code":400,"request_id":"","body":{"error":{"message":"bad"}}},"error":null}"#;
+        let line = parse(refused);
+        assert_eq!(line.error.unwrap().get(), r#"{"message":"bad"}"#);
+        assert_eq!((line.status_code, line.request_id.as_deref()), (Some(400), None));
+        assert_eq!(line.body.unwrap().get(), r#"{"error":{"message":"bad"}}"#);
+    }
+
+    #[test]
+    fn an_error_field_in_a_good_answer_is_not_the_lines() {
+        let line = r#"{"custom_id":"a","response":{"status_code":200,"body":{"status":"failed","error":{"code":"x"}}}}"#;
+        assert!(parse(line).error.is_none());
+    }
+
+    #[test]
+    fn tokens_of_responses_chat_completions_and_embeddings_are_counted() {
+        assert_eq!(
+            tokens(r#"{"input_tokens":1,"output_tokens":2,"total_tokens":3}"#),
+            (Some(1), Some(2))
+        );
+        assert_eq!(
+            tokens(r#"{"prompt_tokens":4,"completion_tokens":5,"total_tokens":9}"#),
+            (Some(4), Some(5))
+        );
+        assert_eq!(tokens(r#"{"prompt_tokens":6,"total_tokens":6}"#), (Some(6), None));
+        assert_eq!(tokens("null"), (None, None));
+        assert_eq!(
+            tokens(r#"{"input_tokens":"1","output_tokens":1.5}"#),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn odd_lines_are_read_as_far_as_they_go() {
+        for line in [
+            "{}",
+            r#"{"custom_id":7}"#,
+            r#"{"response":[]}"#,
+            r#"{"response":{"body":null}}"#,
+        ] {
+            let line = parse(line);
+            assert!(line.custom_id.is_none() && line.body.is_none() && line.error.is_none());
+        }
+        let text_body = r#"{"custom_id":"a","response":{"status_code":502.0,"body":"bad gateway"}}"#;
+        let line = parse(text_body);
+        assert_eq!(
+            (line.status_code, line.body.unwrap().get()),
+            (Some(502), "\"bad gateway\"")
+        );
+        assert_eq!(
+            parse(r#"{"custom_id":"a\ud800\u0000"}"#).custom_id.as_deref(),
+            Some("a\u{fffd}\u{fffd}")
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
+        for line in [
+            &b""[..],
+            b"secret",
+            b"\"secret\"",
+            b"[]",
+            b"{\"secret\":",
+            b"{} {}",
+            b"{\"a\":NaN}",
+        ] {
+            let error = BatchLine::parse(line).unwrap_err();
+            assert!(matches!(error, LineError::NotJson(_)));
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+        assert!(matches!(
+            BatchLine::parse(b"{\"a\":\"\xff\"}"),
+            Err(LineError::NotUtf8(_))
+        ));
+        assert!(BatchLine::parse(b"\xef\xbb\xbf{}\r").is_ok());
+    }
+}

@@ -1,0 +1,386 @@
+//! What can go wrong with a request, and what to do about it. The policy is that of the official SDKs, stretched from
+//! seconds to days: a queue can wait where a caller cannot. No error holds the API key or more of a body than
+//! OpenAI's own error message.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::lenient;
+use crate::retry_hint::RetryHint;
+
+/// OpenAI's messages are kept up to this many characters.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+/// Why a client cannot be made from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("base URL {0}")]
+    BaseUrl(&'static str),
+    #[error("API key is empty or has characters in it that a header cannot carry")]
+    ApiKey,
+    #[error("{0} has characters in it that a header cannot carry")]
+    Header(&'static str),
+    #[error("could not set up HTTPS: are the system's CA certificates (ca-certificates) installed?")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// Why a request brought nothing usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No connection, no answer in time, or an answer (not a download) that ended early.
+    #[error("request for {endpoint} had no complete answer")]
+    Unavailable {
+        endpoint: Endpoint,
+        request_id: Option<String>,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An answer with any status but 200.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    #[error("answer for {endpoint} is not the JSON we expect")]
+    NotJson {
+        endpoint: Endpoint,
+        request_id: Option<String>,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("answer for {endpoint} is larger than {bytes_max} bytes")]
+    TooLarge {
+        endpoint: Endpoint,
+        request_id: Option<String>,
+        bytes_max: usize,
+    },
+    /// We ask for `identity`, so that what we store is what was meant.
+    #[error("answer for {endpoint} is compressed, although that was not asked for")]
+    Compressed {
+        endpoint: Endpoint,
+        request_id: Option<String>,
+    },
+    #[error("download ended after {received_bytes} bytes{}", expected(*content_length))]
+    IncompleteDownload {
+        received_bytes: u64,
+        content_length: Option<u64>,
+        request_id: Option<String>,
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// No object can have this id: it is empty, a dot or two, or absurdly long.
+    #[error("id cannot be part of a URL")]
+    UnusableId,
+}
+
+/// What an answer with another status than 200 says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("request for {endpoint} was answered with status {status}{}", self.details())]
+pub struct Refusal {
+    pub endpoint: Endpoint,
+    pub status: u16,
+    /// OpenAI's `error.code`, or else `error.type`.
+    pub code: Option<String>,
+    /// OpenAI's `error.message`, shortened; never of a 401, which repeats parts of the key.
+    pub message: Option<String>,
+    pub request_id: Option<String>,
+    pub(crate) hint: RetryHint,
+}
+
+/// Whether and when to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// After this time at the earliest, if OpenAI said so; at most a day.
+    Retry { after: Option<Duration> },
+    /// Only a person can help: a wrong key, missing rights, a used-up quota, a wrong base URL.
+    RetrySlowly,
+    /// The object is not there: perhaps not yet.
+    NotFound,
+    /// Asking again cannot help.
+    Final,
+}
+
+/// The sorts of errors: a closed set, for metrics and tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    RateLimited,
+    Unavailable,
+    Unauthorized,
+    Forbidden,
+    PolicyViolation,
+    NotFound,
+    Rejected,
+    BadAnswer,
+    IncompleteDownload,
+}
+
+impl ApiError {
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Refused(refusal) => refusal.kind(),
+            Self::NotJson { .. } | Self::TooLarge { .. } | Self::Compressed { .. } => ErrorKind::BadAnswer,
+            Self::IncompleteDownload { .. } => ErrorKind::IncompleteDownload,
+            Self::UnusableId => ErrorKind::NotFound,
+        }
+    }
+
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Refused(refusal) => refusal.advice(),
+            Self::Unavailable { .. }
+            | Self::NotJson { .. }
+            | Self::Compressed { .. }
+            | Self::IncompleteDownload { .. } => Advice::Retry { after: None },
+            Self::TooLarge { .. } => Advice::Final,
+            Self::UnusableId => Advice::NotFound,
+        }
+    }
+
+    /// The status of the answer, when it was not 200.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.status),
+            Self::Unavailable { .. }
+            | Self::NotJson { .. }
+            | Self::TooLarge { .. }
+            | Self::Compressed { .. }
+            | Self::IncompleteDownload { .. }
+            | Self::UnusableId => None,
+        }
+    }
+
+    /// `x-request-id`: what OpenAI's support asks for.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.request_id.as_deref(),
+            Self::Unavailable { request_id, .. }
+            | Self::NotJson { request_id, .. }
+            | Self::TooLarge { request_id, .. }
+            | Self::Compressed { request_id, .. }
+            | Self::IncompleteDownload { request_id, .. } => request_id.as_deref(),
+            Self::UnusableId => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// Adds what the body says. `api_key` is struck out should the message repeat it.
+    pub(crate) fn with_body(mut self, body: &[u8], api_key: &str) -> Self {
+        let text = lenient::text_of(body);
+        let [error] = lenient::fields(&text, ["error"]).unwrap_or_default();
+        let [code, kind, message] = lenient::inner(error, ["code", "type", "message"]);
+        // A code is a word; only the key itself could make it a secret.
+        let clean = |text: String| {
+            let text = text.replace(api_key, "[API key]");
+            text.chars()
+                .filter(|c| !c.is_control())
+                .take(MESSAGE_CHARS_MAX)
+                .collect::<String>()
+        };
+        self.code = lenient::text(code).or_else(|| lenient::text(kind)).map(clean);
+        self.message = lenient::text(message).filter(|_| self.status != 401).map(clean);
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self.status {
+            // Another success than 200 is none for a GET without conditions or ranges.
+            200..=299 => ErrorKind::BadAnswer,
+            401 => ErrorKind::Unauthorized,
+            403 if self.is_code("misalignment_policy_violation") => ErrorKind::PolicyViolation,
+            403 => ErrorKind::Forbidden,
+            404 | 410 => ErrorKind::NotFound,
+            429 => ErrorKind::RateLimited,
+            408 | 409 | 500.. => ErrorKind::Unavailable,
+            _ => ErrorKind::Rejected,
+        }
+    }
+
+    /// `x-should-retry` goes before the status. Its "no", which means the seconds an SDK would wait, is no reason to
+    /// give up what a person or a day can mend: a key, a quota, a new object.
+    fn advice(&self) -> Advice {
+        let RetryHint { should_retry, after } = self.hint;
+        if should_retry == Some(true) {
+            return Advice::Retry { after };
+        }
+        let refused = should_retry == Some(false);
+        match self.kind() {
+            ErrorKind::Unauthorized | ErrorKind::Forbidden => Advice::RetrySlowly,
+            ErrorKind::PolicyViolation => Advice::Final,
+            ErrorKind::NotFound => Advice::NotFound,
+            ErrorKind::RateLimited if after.is_none() && (refused || self.is_quota()) => Advice::RetrySlowly,
+            ErrorKind::RateLimited => Advice::Retry { after },
+            // A redirect that was not followed: the base URL is wrong.
+            ErrorKind::Rejected if self.status < 400 => Advice::RetrySlowly,
+            ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::IncompleteDownload if !refused => {
+                Advice::Retry { after }
+            }
+            ErrorKind::Unavailable
+            | ErrorKind::BadAnswer
+            | ErrorKind::IncompleteDownload
+            | ErrorKind::Rejected => Advice::Final,
+        }
+    }
+
+    fn is_quota(&self) -> bool {
+        self.is_code("insufficient_quota") || self.is_code("billing_hard_limit_reached")
+    }
+
+    fn is_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    fn details(&self) -> String {
+        let code = self.code.iter().map(|code| format!(" ({code})"));
+        let message = self.message.iter().map(|message| format!(": {message}"));
+        code.chain(message).collect()
+    }
+}
+
+fn expected(content_length: Option<u64>) -> String {
+    content_length.map_or_else(String::new, |bytes| format!(" of {bytes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str) -> Refusal {
+        let endpoint = Endpoint::Responses;
+        let (message, request_id, hint) = (None, None, RetryHint::default());
+        Refusal {
+            endpoint,
+            status,
+            code: None,
+            message,
+            request_id,
+            hint,
+        }
+        .with_body(
+            format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#).as_bytes(),
+            "sk-key",
+        )
+    }
+
+    fn hinted(status: u16, should_retry: Option<bool>, after_secs: Option<u64>) -> Advice {
+        let hint = RetryHint {
+            should_retry,
+            after: after_secs.map(Duration::from_secs),
+        };
+        Refusal {
+            hint,
+            ..refusal(status, "x")
+        }
+        .advice()
+    }
+
+    #[test]
+    fn each_status_has_its_kind_and_advice() {
+        let retry = Advice::Retry { after: None };
+        let cases = [
+            (204, "", ErrorKind::BadAnswer, retry),
+            (302, "", ErrorKind::Rejected, Advice::RetrySlowly),
+            (400, "", ErrorKind::Rejected, Advice::Final),
+            (
+                401,
+                "invalid_api_key",
+                ErrorKind::Unauthorized,
+                Advice::RetrySlowly,
+            ),
+            (
+                403,
+                "unsupported_country",
+                ErrorKind::Forbidden,
+                Advice::RetrySlowly,
+            ),
+            (
+                403,
+                "misalignment_policy_violation",
+                ErrorKind::PolicyViolation,
+                Advice::Final,
+            ),
+            (404, "", ErrorKind::NotFound, Advice::NotFound),
+            (408, "", ErrorKind::Unavailable, retry),
+            (409, "", ErrorKind::Unavailable, retry),
+            (410, "", ErrorKind::NotFound, Advice::NotFound),
+            (422, "", ErrorKind::Rejected, Advice::Final),
+            (429, "rate_limit_exceeded", ErrorKind::RateLimited, retry),
+            (
+                429,
+                "insufficient_quota",
+                ErrorKind::RateLimited,
+                Advice::RetrySlowly,
+            ),
+            (500, "", ErrorKind::Unavailable, retry),
+            (529, "", ErrorKind::Unavailable, retry),
+        ];
+        for (status, code, kind, advice) in cases {
+            let refusal = refusal(status, code);
+            assert_eq!(
+                (refusal.kind(), refusal.advice()),
+                (kind, advice),
+                "{status} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn x_should_retry_goes_before_the_status() {
+        for status in [400, 401, 403, 404, 429, 500] {
+            let after = Some(Duration::from_secs(5));
+            assert_eq!(
+                hinted(status, Some(true), Some(5)),
+                Advice::Retry { after },
+                "{status}"
+            );
+        }
+        for status in [400, 408, 500] {
+            assert_eq!(hinted(status, Some(false), None), Advice::Final, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_or_time_can_mend_is_never_given_up_by_x_should_retry() {
+        assert_eq!(hinted(401, Some(false), None), Advice::RetrySlowly);
+        assert_eq!(hinted(403, Some(false), None), Advice::RetrySlowly);
+        assert_eq!(hinted(404, Some(false), None), Advice::NotFound);
+        assert_eq!(hinted(429, Some(false), None), Advice::RetrySlowly);
+        assert_eq!(
+            hinted(429, Some(false), Some(3)),
+            Advice::Retry {
+                after: Some(Duration::from_secs(3))
+            }
+        );
+    }
+
+    #[test]
+    fn a_message_is_cleaned_and_the_key_struck_out() {
+        let body = format!(
+            r#"{{"error":{{"type":"t","message":"sk-key\n{}"}}}}"#,
+            "é".repeat(500)
+        );
+        let refusal = refusal(400, "x").with_body(body.as_bytes(), "sk-key");
+        assert_eq!(refusal.code.as_deref(), Some("t"));
+        let message = refusal.message.unwrap();
+        assert!(
+            message.starts_with("[API key]éé") && message.chars().count() == MESSAGE_CHARS_MAX,
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_no_error_object_says_nothing() {
+        for body in [
+            &b"<html>sk-key</html>"[..],
+            b"",
+            b"[]",
+            b"{\"error\":\"sk-key\"}",
+            b"\xff\xfe",
+        ] {
+            let refusal = refusal(500, "x").with_body(body, "sk-key");
+            assert_eq!(
+                refusal.to_string(),
+                "request for responses was answered with status 500"
+            );
+        }
+    }
+}

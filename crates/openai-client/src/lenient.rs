@@ -1,0 +1,303 @@
+//! Reads JSON without insisting: named fields of an object as raw text, and values that are `None` when they have
+//! another shape. Nothing in here fails on a lone surrogate, U+0000 or a number out of range: those are left alone,
+//! or become U+FFFD in text that is lifted out.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// 9999-12-31T23:59:59Z: later times do not fit the fixed width in which SQLite keeps them.
+const UNIX_SECS_MAX: f64 = 253_402_300_799.0;
+
+/// The body as text without a byte order mark. Bytes that are not UTF-8 become U+FFFD: an object is worth more than
+/// the one broken character in it, and the raw answer is kept elsewhere.
+pub(crate) fn text_of(raw: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw))
+}
+
+/// The raw values of some fields of a JSON object; a field that is `null` counts as missing. Of a repeated field the
+/// last one counts, as in Python and JavaScript; everything else is skipped without being built.
+pub(crate) fn fields<'a, const N: usize>(
+    json: &'a str,
+    names: [&'static str; N],
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    struct Fields<const N: usize>([&'static str; N]);
+
+    impl<'de, const N: usize> Visitor<'de> for Fields<N> {
+        type Value = [Option<&'de RawValue>; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = [None; N];
+            // A key may hold a lone surrogate too, which a string could not.
+            while let Some(key) = map.next_key::<&'de RawValue>()? {
+                match self.0.iter().position(|name| is_key(key, name)) {
+                    Some(index) => {
+                        found[index] =
+                            Some(map.next_value::<&'de RawValue>()?).filter(|raw| raw.get() != "null");
+                    }
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    // Serde's own message for this would repeat the text it found, and bodies are never logged.
+    if !json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+        return Err(serde_json::Error::custom("not a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let found = deserializer.deserialize_map(Fields(names))?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+/// [`fields`] of a value inside another one; all missing when it is no object.
+pub(crate) fn inner<'a, const N: usize>(
+    raw: Option<&'a RawValue>,
+    names: [&'static str; N],
+) -> [Option<&'a RawValue>; N] {
+    raw.and_then(|raw| fields(raw.get(), names).ok())
+        .unwrap_or([None; N])
+}
+
+/// Calls `take` with each element of an array; not at all when it is no array. Nothing is collected: an array of a
+/// million zeros costs no memory.
+pub(crate) fn each_element<'a>(array: Option<&'a RawValue>, take: impl FnMut(&'a RawValue)) {
+    struct Elements<F>(F);
+
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Elements<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element::<&'de RawValue>()? {
+                self.0(element);
+            }
+            Ok(())
+        }
+    }
+
+    if let Some(array) = array {
+        // It has been read as JSON once, so the only error left is another shape.
+        let _ = serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(take));
+    }
+}
+
+/// A non-empty JSON string. U+0000, which PostgreSQL cannot hold, and lone surrogates become U+FFFD.
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<String> {
+    any_text(raw).filter(|text| !text.is_empty())
+}
+
+/// A JSON string, the empty one included.
+pub(crate) fn any_text(raw: Option<&RawValue>) -> Option<String> {
+    let json = raw?.get();
+    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
+    let text = serde_json::from_str(json).unwrap_or_else(|_| unescape_lossy(quoted));
+    Some(if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    })
+}
+
+/// A whole number, also when it is written as `12.0`.
+pub(crate) fn integer(raw: Option<&RawValue>) -> Option<i64> {
+    let json = raw?.get();
+    serde_json::from_str::<i64>(json).ok().or_else(|| {
+        let float = serde_json::from_str::<f64>(json).ok()?;
+        // Up to 2^53 a float counts single units.
+        (float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0).then_some(float as i64)
+    })
+}
+
+/// A time in unix seconds, whole or (a response's times are typed so) with a fraction. Zero is what some senders
+/// write for "not yet".
+pub(crate) fn time(raw: Option<&RawValue>) -> Option<DateTime<Utc>> {
+    let secs = serde_json::from_str::<f64>(raw?.get()).ok()?;
+    if !(secs > 0.0 && secs <= UNIX_SECS_MAX) {
+        return None;
+    }
+    // Microseconds are what PostgreSQL keeps, and what a float of this size still resolves.
+    DateTime::from_timestamp_micros((secs * 1e6).round() as i64)
+}
+
+/// The JSON text of an object, as it was sent.
+pub(crate) fn object_text(raw: Option<&RawValue>) -> Option<String> {
+    raw.map(RawValue::get)
+        .filter(|json| json.starts_with('{'))
+        .map(str::to_owned)
+}
+
+/// The JSON text of an error, whatever its shape. An object whose fields are all `null` is none: that is how some
+/// objects say that they succeeded.
+pub(crate) fn error_text(raw: Option<&RawValue>) -> Option<String> {
+    let json = raw?.get();
+    let [code, message, kind, data] = inner(raw, ["code", "message", "type", "data"]);
+    let says_nothing = json.starts_with('{') && [code, message, kind, data].iter().all(Option::is_none);
+    (!says_nothing).then(|| json.to_owned())
+}
+
+fn is_key(key: &RawValue, name: &str) -> bool {
+    let json = key.get();
+    if json.contains('\\') {
+        return any_text(Some(key)).is_some_and(|key| key == name);
+    }
+    json.len() == name.len() + 2 && &json[1..=name.len()] == name
+}
+
+/// Undoes the escapes of a JSON string that is well-formed but for its surrogates.
+fn unescape_lossy(quoted: &str) -> String {
+    let mut text = String::with_capacity(quoted.len());
+    let mut rest = quoted;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(escape) = rest.chars().next() else { break };
+        rest = &rest[escape.len_utf8()..];
+        text.push(match escape {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'u' => code_point(&mut rest),
+            other => other,
+        });
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character of `XXXX` or `XXXX\uXXXX` at the start of `rest`.
+fn code_point(rest: &mut &str) -> char {
+    let Some(first) = hex(rest) else {
+        return char::REPLACEMENT_CHARACTER;
+    };
+    *rest = &rest[4..];
+    if let 0xd800..=0xdbff = first
+        && let Some(second) = rest.strip_prefix("\\u").and_then(hex)
+        && let 0xdc00..=0xdfff = second
+    {
+        *rest = &rest[6..];
+        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn hex(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.get(..4)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_field_counts_and_null_is_missing() {
+        let [a, b] = fields(r#" {"a":1,"b":2,"a":3,"b":null,"c":[{}]} "#, ["a", "b"]).unwrap();
+        assert_eq!((a.map(RawValue::get), b.map(RawValue::get)), (Some("3"), None));
+    }
+
+    #[test]
+    fn keys_are_compared_unescaped_and_may_hold_lone_surrogates() {
+        let [id] = fields(r#"{"\ud800":0,"\u0069d":"x","idx":1,"i":2}"#, ["id"]).unwrap();
+        assert_eq!(text(id).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
+        for json in [
+            "\"secret\"",
+            "[\"secret\"]",
+            "secret",
+            "{} secret",
+            "{\"secret\"}",
+            "{\"secret\":}",
+            "",
+        ] {
+            let error = fields(json, ["secret"]).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn lone_surrogates_and_zero_bytes_become_replacement_characters() {
+        let cases = [
+            (r#""a\ud800b""#, "a\u{fffd}b"),
+            (
+                r#""\ud800\ud83d\ude00\udc00\n\"\\\/\u00e9""#,
+                "\u{fffd}😀\u{fffd}\n\"\\/é",
+            ),
+            (r#""a\u0000b""#, "a\u{fffd}b"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""\udfff\u0000\ud83d""#, "\u{fffd}\u{fffd}\u{fffd}"),
+            (r#""\ud800\u0041é""#, "\u{fffd}Aé"),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(text(Some(raw(json))).as_deref(), Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_of_another_shape_are_none() {
+        for json in ["7", "{}", "[]", "true", "\"\"", "1e400000"] {
+            assert_eq!(text(Some(raw(json))), None, "{json}");
+        }
+        for json in ["\"7\"", "7.5", "1e400000", "9223372036854775808", "1e300", "[7]"] {
+            assert_eq!(integer(Some(raw(json))), None, "{json}");
+        }
+        for json in [
+            "\"1750861210\"",
+            "0",
+            "-5",
+            "1e400000",
+            "1e300",
+            "253402300800",
+            "true",
+        ] {
+            assert_eq!(time(Some(raw(json))), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn numbers_may_be_whole_or_floats() {
+        assert_eq!(integer(Some(raw("12.0"))), Some(12));
+        assert_eq!(integer(Some(raw("9223372036854775807"))), Some(i64::MAX));
+        let secs = |json| time(Some(raw(json))).unwrap().to_rfc3339();
+        assert_eq!(secs("1750861210"), "2025-06-25T14:20:10+00:00");
+        assert_eq!(secs("1750861210.25"), "2025-06-25T14:20:10.250+00:00");
+        assert_eq!(secs("253402300799"), "9999-12-31T23:59:59+00:00");
+    }
+
+    #[test]
+    fn an_error_object_of_nulls_is_no_error() {
+        assert_eq!(
+            error_text(Some(raw(r#"{"code":null,"message":null,"param":null}"#))),
+            None
+        );
+        assert_eq!(error_text(Some(raw("{}"))), None);
+        assert_eq!(
+            error_text(Some(raw(r#"{"code":"x"}"#))).as_deref(),
+            Some(r#"{"code":"x"}"#)
+        );
+        assert_eq!(error_text(Some(raw("\"boom\""))).as_deref(), Some("\"boom\""));
+    }
+}

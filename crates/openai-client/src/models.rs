@@ -1,0 +1,63 @@
+//! Models: the object, as far as a fine-tuned one has details.
+
+use chrono::{DateTime, Utc};
+
+use crate::client::{Client, Fetched, Get, segment};
+use crate::endpoint::Endpoint;
+use crate::error::ApiError;
+use crate::lenient::{fields, text, text_of, time};
+
+const MODEL_BYTES_MAX: usize = 256 << 10;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub id: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub owned_by: Option<String>,
+}
+
+impl Client {
+    /// `GET /models/{id}`.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no such object to be had.
+    pub async fn model(&self, id: &str) -> Result<Fetched<Model>, ApiError> {
+        let get = Get {
+            endpoint: Endpoint::Models,
+            path: format!("/models/{}", segment(id)?),
+            bytes_max: MODEL_BYTES_MAX,
+        };
+        self.get(get, Model::parse).await
+    }
+}
+
+impl Model {
+    /// # Errors
+    /// Only when it is no JSON object.
+    pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
+        let json = text_of(raw);
+        let [id, created, owned_by] = fields(&json, ["id", "created", "owned_by"])?;
+        Ok(Self {
+            id: text(id),
+            created_at: time(created),
+            owned_by: text(owned_by),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_fine_tuned_model() {
+        let model = Model::parse(
+            br#"{"id":"ft:gpt-4.1-mini:acme::1","object":"model","created":1750864800,"owned_by":"acme-1"}"#,
+        );
+        let model = model.unwrap();
+        assert_eq!(model.id.as_deref(), Some("ft:gpt-4.1-mini:acme::1"));
+        assert_eq!(model.created_at.unwrap().timestamp(), 1_750_864_800);
+        assert_eq!(model.owned_by.as_deref(), Some("acme-1"));
+        assert_eq!(Model::parse(b"{\"created\":\"x\"}").unwrap().created_at, None);
+    }
+}

@@ -1,0 +1,396 @@
+//! Responses: the object, its text put together as the SDKs do, and the citations in it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::client::{Client, Fetched, Get, segment};
+use crate::endpoint::Endpoint;
+use crate::error::ApiError;
+use crate::lenient::{
+    any_text, each_element, error_text, fields, inner, integer, object_text, text, text_of, time,
+};
+
+/// Generated images lie inline in a response, as base64.
+const RESPONSE_BYTES_MAX: usize = 32 << 20;
+/// Citations beyond these are left to the raw object; a deep-research answer has some hundred.
+const CITATIONS_MAX: usize = 10_000;
+/// What a citation points at is only sent when asked for.
+const INCLUDE: &str = "include[]=web_search_call.action.sources&include[]=file_search_call.results";
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    pub model: Option<String>,
+    /// The text of all messages, one after the other. As in the SDKs: commentary is part of it, refusals are not.
+    pub output_text: String,
+    /// Whether the object holds any output at all (a thin one does not).
+    pub has_output: bool,
+    pub citations: Vec<Citation>,
+    /// JSON text.
+    pub usage: Option<String>,
+    /// JSON text.
+    pub error: Option<String>,
+    /// JSON text.
+    pub metadata: Option<String>,
+    pub incomplete_reason: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// A place in the text and what it is drawn from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Citation {
+    pub kind: CitationKind,
+    /// The position of the cited text's message in `output`, from 0.
+    pub output_index: usize,
+    /// The position of the cited text in its message's `content`, from 0. Indexes count from that text's start.
+    pub content_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// The first character cited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_index: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_index: Option<i64>,
+    /// Of files: the one position that OpenAI gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<i64>,
+}
+
+/// OpenAI's four sorts of annotations. Others are left to the raw object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CitationKind {
+    UrlCitation,
+    FileCitation,
+    ContainerFileCitation,
+    FilePath,
+}
+
+impl CitationKind {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "url_citation" => Some(Self::UrlCitation),
+            "file_citation" => Some(Self::FileCitation),
+            "container_file_citation" => Some(Self::ContainerFileCitation),
+            "file_path" => Some(Self::FilePath),
+            _ => None,
+        }
+    }
+}
+
+impl Client {
+    /// `GET /responses/{id}`, with what its citations point at.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no such object to be had.
+    pub async fn response(&self, id: &str) -> Result<Fetched<Response>, ApiError> {
+        let get = Get {
+            endpoint: Endpoint::Responses,
+            path: format!("/responses/{}?{INCLUDE}", segment(id)?),
+            bytes_max: RESPONSE_BYTES_MAX,
+        };
+        self.get(get, Response::parse).await
+    }
+}
+
+impl Response {
+    /// Reads the object as the API sends it, or as some senders embed it in an event.
+    ///
+    /// # Errors
+    /// Only when it is no JSON object.
+    pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
+        let json = text_of(raw);
+        let [id, status, model, usage, error, metadata] =
+            fields(&json, ["id", "status", "model", "usage", "error", "metadata"])?;
+        let [output, output_text, incomplete, created_at, completed_at] = fields(
+            &json,
+            [
+                "output",
+                "output_text",
+                "incomplete_details",
+                "created_at",
+                "completed_at",
+            ],
+        )?;
+        let mut found = Output::default();
+        each_element(output, |item| found.add_item(item));
+        // Not part of the API's object, but of the SDKs' view of it, which some senders pass on.
+        if found.items == 0
+            && let Some(text) = text(output_text)
+        {
+            found = Output {
+                text,
+                items: 1,
+                citations: Vec::new(),
+            };
+        }
+        let [incomplete_reason] = inner(incomplete, ["reason"]);
+        Ok(Self {
+            id: text(id),
+            status: text(status),
+            model: text(model),
+            output_text: found.text,
+            has_output: found.items > 0,
+            citations: found.citations,
+            usage: object_text(usage),
+            error: error_text(error),
+            metadata: object_text(metadata),
+            incomplete_reason: text(incomplete_reason),
+            created_at: time(created_at),
+            completed_at: time(completed_at),
+        })
+    }
+
+    /// Whether it has come to its end, good or bad.
+    pub fn is_terminal(&self) -> bool {
+        matches!(
+            self.status.as_deref(),
+            Some("completed" | "failed" | "cancelled" | "canceled" | "incomplete")
+        )
+    }
+}
+
+/// What is gathered from `output`.
+#[derive(Default)]
+struct Output {
+    text: String,
+    /// Items seen, of whatever type: there are 28 known ones, and only messages hold text.
+    items: usize,
+    citations: Vec<Citation>,
+}
+
+impl Output {
+    fn add_item(&mut self, item: &RawValue) {
+        let output_index = self.items;
+        self.items += 1;
+        let [kind, content, message] = inner(Some(item), ["type", "content", "message"]);
+        if text(kind).as_deref() != Some("message") {
+            return;
+        }
+        // Embedded in events, a message may be wrapped once more, and its content be a plain string.
+        let [wrapped] = inner(message, ["content"]);
+        let content = content.or(wrapped);
+        if let Some(text) = any_text(content) {
+            self.text.push_str(&text);
+            return;
+        }
+        let mut content_index = 0;
+        each_element(content, |part| {
+            self.add_part(part, output_index, content_index);
+            content_index += 1;
+        });
+    }
+
+    fn add_part(&mut self, part: &RawValue, output_index: usize, content_index: usize) {
+        let [kind, content, annotations] = inner(Some(part), ["type", "text", "annotations"]);
+        if text(kind).as_deref() != Some("output_text") {
+            return;
+        }
+        self.text.push_str(&any_text(content).unwrap_or_default());
+        each_element(annotations, |annotation| {
+            if self.citations.len() < CITATIONS_MAX {
+                self.citations
+                    .extend(citation(annotation, output_index, content_index));
+            }
+        });
+    }
+}
+
+fn citation(annotation: &RawValue, output_index: usize, content_index: usize) -> Option<Citation> {
+    let annotation = Some(annotation);
+    let [kind, url, title, file_id, filename] =
+        inner(annotation, ["type", "url", "title", "file_id", "filename"]);
+    let [container_id, start_index, end_index, index] =
+        inner(annotation, ["container_id", "start_index", "end_index", "index"]);
+    Some(Citation {
+        kind: CitationKind::from_name(&text(kind)?)?,
+        output_index,
+        content_index,
+        url: text(url),
+        title: text(title),
+        file_id: text(file_id),
+        filename: text(filename),
+        container_id: text(container_id),
+        start_index: integer(start_index),
+        end_index: integer(end_index),
+        index: integer(index),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Response {
+        Response::parse(json.as_bytes()).unwrap()
+    }
+
+    const RESEARCH: &str = r#"{"id":"resp_1","object":"response","created_at":1750861210.0,
+        "completed_at":1750861300.5,"status":"completed","background":true,"model":"gpt-5.6-sol","error":null,
+        "incomplete_details":null,"output":[
+          {"id":"rs_1","type":"reasoning","summary":[]},
+          {"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"q","sources":[]}},
+          {"id":"m0","type":"message","role":"assistant","phase":"commentary","content":[
+            {"type":"output_text","text":"Looking. ","annotations":[],"logprobs":[]}]},
+          {"id":"x","type":"teleport_call","content":[{"type":"output_text","text":"not a message"}]},
+          {"id":"m1","type":"message","role":"assistant","phase":"final_answer","content":[
+            {"type":"refusal","refusal":"no"},
+            {"type":"output_text","text":"Tides are caused by the Moon.","logprobs":[],"annotations":[
+              {"type":"url_citation","url":"https://a.example/t","title":"Tides","start_index":0,"end_index":28},
+              {"type":"file_citation","file_id":"file-1","filename":"t.pdf","index":5},
+              {"type":"container_file_citation","container_id":"cntr_1","file_id":"cfile_1","filename":"p.png","start_index":1,"end_index":2},
+              {"type":"file_path","file_id":"file-2","index":9},
+              {"type":"hologram","url":"https://b.example"}, 7, null]}]}],
+        "usage":{"input_tokens":10,"output_tokens":20,"total_tokens":30},"metadata":{"topic":"tides"}}"#;
+
+    #[test]
+    fn reads_a_research_answer_as_the_sdks_do() {
+        let response = parse(RESEARCH);
+        assert_eq!(response.id.as_deref(), Some("resp_1"));
+        assert_eq!(response.model.as_deref(), Some("gpt-5.6-sol"));
+        assert_eq!(response.output_text, "Looking. Tides are caused by the Moon.");
+        assert!(response.has_output && response.is_terminal());
+        assert_eq!(
+            response.usage.as_deref(),
+            Some(r#"{"input_tokens":10,"output_tokens":20,"total_tokens":30}"#)
+        );
+        assert_eq!(response.metadata.as_deref(), Some(r#"{"topic":"tides"}"#));
+        assert_eq!((response.error, response.incomplete_reason), (None, None));
+        assert_eq!(response.created_at.unwrap().timestamp(), 1_750_861_210);
+        assert_eq!(
+            response.completed_at.unwrap().timestamp_millis(),
+            1_750_861_300_500
+        );
+    }
+
+    #[test]
+    fn all_four_sorts_of_citations_keep_their_place() {
+        let citations = serde_json::to_value(parse(RESEARCH).citations).unwrap();
+        let expected = serde_json::json!([
+            {"kind":"url_citation","output_index":4,"content_index":1,"url":"https://a.example/t","title":"Tides","start_index":0,"end_index":28},
+            {"kind":"file_citation","output_index":4,"content_index":1,"file_id":"file-1","filename":"t.pdf","index":5},
+            {"kind":"container_file_citation","output_index":4,"content_index":1,"container_id":"cntr_1","file_id":"cfile_1","filename":"p.png","start_index":1,"end_index":2},
+            {"kind":"file_path","output_index":4,"content_index":1,"file_id":"file-2","index":9},
+        ]);
+        assert_eq!(citations, expected);
+    }
+
+    #[test]
+    fn failed_and_incomplete_ones_say_why() {
+        let failed = parse(
+            r#"{"status":"failed","error":{"code":"server_error","message":"x"},"output":[],"usage":null}"#,
+        );
+        assert_eq!(
+            failed.error.as_deref(),
+            Some(r#"{"code":"server_error","message":"x"}"#)
+        );
+        assert!(failed.is_terminal() && !failed.has_output && failed.output_text.is_empty());
+        let incomplete =
+            parse(r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#);
+        assert_eq!(incomplete.incomplete_reason.as_deref(), Some("max_output_tokens"));
+        assert!(incomplete.is_terminal());
+    }
+
+    #[test]
+    fn only_an_end_is_terminal() {
+        for status in ["queued", "in_progress", "reticulating", ""] {
+            assert!(
+                !parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
+                "{status}"
+            );
+        }
+        for status in ["completed", "failed", "cancelled", "incomplete"] {
+            assert!(
+                parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn embedded_forms_give_their_text() {
+        let wrapped = r#"{"id":"resp_1","object":"response","status":"completed","completed_at":1750861210,"output":[
+            {"type":"message","message":{"role":"assistant","content":"Hello "}},
+            {"type":"message","content":"there"},
+            {"type":"message","message":{"content":[{"type":"output_text","text":"!"}]}}]}"#;
+        assert_eq!(parse(wrapped).output_text, "Hello there!");
+        let flat = parse(r#"{"id":"resp_1","output_text":"Hello"}"#);
+        assert_eq!((flat.output_text.as_str(), flat.has_output), ("Hello", true));
+        let both = parse(r#"{"output_text":"twice","output":[{"type":"message","content":"once"}]}"#);
+        assert_eq!(both.output_text, "once");
+    }
+
+    #[test]
+    fn a_thin_object_is_all_none() {
+        let thin = parse(r#"{"id":"resp_1"}"#);
+        assert!(!thin.has_output && !thin.is_terminal() && thin.citations.is_empty());
+        assert_eq!((thin.status, thin.usage, thin.created_at), (None, None, None));
+    }
+
+    #[test]
+    fn odd_values_cost_only_themselves() {
+        let odd = r#"{"id":7,"status":["completed"],"model":null,"created_at":1e400000,"usage":"much","metadata":[],
+            "error":"boom","incomplete_details":"why","n":-1e999999,"s":"\ud800","\udc00":1,"output":[null,7,"x",[],
+            {"type":7},{"type":"message"},{"type":"message","content":7},{"type":"message","content":[7,null,
+            {"type":"output_text","text":7,"annotations":"x"},
+            {"type":"output_text","text":"a\ud800b\u0000c","annotations":[{"type":"url_citation","url":7,"start_index":1e99}]}]}]}"#;
+        let odd = parse(odd);
+        assert_eq!(odd.output_text, "a\u{fffd}b\u{fffd}c");
+        assert_eq!(
+            (odd.id, odd.status, odd.model, odd.created_at),
+            (None, None, None, None)
+        );
+        assert_eq!(
+            (odd.usage, odd.metadata, odd.incomplete_reason),
+            (None, None, None)
+        );
+        assert_eq!(odd.error.as_deref(), Some("\"boom\""));
+        assert_eq!((odd.citations.len(), odd.citations[0].start_index), (1, None));
+    }
+
+    #[test]
+    fn one_broken_byte_does_not_hide_the_object() {
+        let broken = Response::parse(
+            b"{\"id\":\"resp_1\",\"output\":[{\"type\":\"message\",\"content\":\"a\xffb\"}]}",
+        );
+        assert_eq!(broken.unwrap().output_text, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn citations_are_bounded() {
+        let annotations = vec![r#"{"type":"file_path"}"#; CITATIONS_MAX + 5].join(",");
+        let json = format!(
+            r#"{{"output":[{{"type":"message","content":[{{"type":"output_text","annotations":[{annotations}]}}]}}]}}"#
+        );
+        assert_eq!(parse(&json).citations.len(), CITATIONS_MAX);
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        for raw in [
+            &b""[..],
+            b"[]",
+            b"\"x\"",
+            b"{",
+            b"{} {}",
+            b"\xff{}",
+            b"null",
+            b"<html>",
+        ] {
+            assert!(Response::parse(raw).is_err(), "{raw:?}");
+        }
+        assert!(Response::parse(b"\xef\xbb\xbf {} ").is_ok());
+    }
+}
