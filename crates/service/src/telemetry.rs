@@ -1,6 +1,8 @@
 //! Logs: lines on stderr, JSON for machines or readable for people. Names of fields are an interface (`webhook.id`,
 //! `event.type`, `outcome`, …) and belong to the code that logs; here is only how a line looks.
 
+use std::error::Error;
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
@@ -9,6 +11,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::{LogFormat, LogSettings};
+
+/// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
+/// A `RUST_LOG` that names one of them wins.
+const QUIET: [(&str, &str); 2] = [("actix_http", "off"), ("actix_server", "warn")];
 
 /// Starts logging, panics included. Called once, right after the settings are read.
 ///
@@ -31,8 +37,14 @@ pub fn init(settings: &LogSettings) {
 }
 
 fn filter(rust_log: &str) -> EnvFilter {
+    let mut text = rust_log.to_owned();
+    for (library, level) in QUIET {
+        if !rust_log.contains(library) {
+            text.push_str(&format!(",{library}={level}"));
+        }
+    }
     EnvFilter::builder()
-        .parse(rust_log)
+        .parse(text)
         .expect("it was checked when the settings were read")
 }
 
@@ -60,6 +72,18 @@ where
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()
+}
+
+/// An error with all its causes on one line, for the log field `error`: JSON lines would show the outermost only.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// A panic as one log line, so that a reader of JSON lines is not met by plain text.
@@ -124,6 +148,20 @@ mod tests {
             .unwrap()
             .0;
         assert!(time.ends_with('Z'), "{time} is not UTC");
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_they_are_named() {
+        let quiet = filter("debug").to_string();
+        assert!(
+            quiet.contains("actix_http=off") && quiet.contains("debug"),
+            "{quiet}"
+        );
+        let named = filter("info,actix_http=trace").to_string();
+        assert!(
+            named.contains("actix_http=trace") && !named.contains("actix_http=off"),
+            "{named}"
+        );
     }
 
     #[test]

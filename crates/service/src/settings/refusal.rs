@@ -6,21 +6,11 @@ use std::fmt::Write as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::telemetry::chain;
+
 /// Prints a refusal with its whole chain of causes on stderr and exits with 2: wrong use.
 pub fn refuse(error: &dyn Error) -> ! {
     clap::Error::raw(ErrorKind::ValueValidation, format!("{}\n", chain(error))).exit()
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Puts clap's error about one setting in our words. Errors about anything else stay as they are.
