@@ -1,1 +1,44 @@
+//! Everything SQL and every raw file: the one place where results are kept.
+//!
+//! [`Store`] is the interface; nothing outside this crate sees a connection or a path. Tables, columns and views are an
+//! interface too (users write SQL against them): see `migrations/sqlite/0001_schema.sql`.
+//!
+//! # Guarantees
+//! * An event's effect and its row in `events` are written in one transaction, and are on disk when the call returns
+//!   (WAL with `synchronous=FULL`; files are synced together with their folder before their row exists).
+//! * A second run of the same event, or of the same object under another `webhook-id`, leaves every object's row as it
+//!   was (test:`the_same_object_again_leaves_every_table_as_it_was`).
+//! * An object's row never goes back: terminal beats non-terminal, fetched beats what an event held, then the later
+//!   fetch wins (test:`an_older_fetch_arriving_later_changes_nothing`).
+//! * Two workers on one batch, or one that died in the middle, end in each line once
+//!   (test:`two_workers_racing_on_a_batch_store_each_line_once`).
+//!
+//! # Not promised
+//! * That a file whose row is missing is removed: a worker that dies between the two leaves the file, and the next
+//!   attempt replaces it. A worker killed while it writes leaves a temporary file (`name#1`) beside it.
 
+mod batch;
+mod error;
+mod eval_run;
+mod event;
+mod files;
+mod fine_tuning;
+mod folder;
+mod found;
+mod json_text;
+mod response;
+mod sqlite;
+mod store;
+
+pub use batch::{
+    Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
+    ResultSource, StoredBatch,
+};
+pub use error::StoreError;
+pub use eval_run::EvalRunRecord;
+pub use event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+pub use files::{FileRecord, FileStream, FileWriter, Files, StoredFile};
+pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
+pub use found::Found;
+pub use response::ResponseRecord;
+pub use store::{Store, StoreConfig};

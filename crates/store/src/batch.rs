@@ -1,0 +1,177 @@
+//! Rows of `batches` and `batch_results`, and the chunks in which a batch's files are written.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::{FetchState, closed_set};
+
+use crate::json_text;
+
+closed_set! {
+    /// Which of a batch's two files a line comes from: the column `batch_results.source`.
+    pub enum ResultSource {
+        Output => "output",
+        Error => "error",
+    }
+}
+
+/// A batch, as fetched or as an event held it.
+#[derive(Debug, Clone, Serialize)]
+pub struct BatchRecord {
+    pub project: String,
+    pub batch_id: String,
+    pub status: Option<String>,
+    pub endpoint: Option<String>,
+    pub model: Option<String>,
+    pub requests_total: Option<i64>,
+    pub requests_completed: Option<i64>,
+    pub requests_failed: Option<i64>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub usage: Option<String>,
+    /// JSON text: why the input was refused.
+    #[serde(serialize_with = "json_text::nested")]
+    pub errors: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub metadata: Option<String>,
+    pub input_file_id: Option<String>,
+    pub output_file_id: Option<String>,
+    pub error_file_id: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    /// Whichever end it came to.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// When ingest took the event that brought this state of the object.
+    pub received_at: DateTime<Utc>,
+    pub fetch_state: FetchState,
+    /// Set exactly when the object was read from the API.
+    pub fetched_at: Option<DateTime<Utc>>,
+    /// Whether the object has reached its end.
+    pub terminal: bool,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub raw: Option<Vec<u8>>,
+}
+
+/// A row of `batches`.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredBatch {
+    #[serde(flatten)]
+    pub batch: BatchRecord,
+    /// Lines of both files that are in `batch_results`.
+    pub rows_stored: i64,
+    /// Of those, lines kept as bytes because no JSON column holds them.
+    pub rows_quarantined: i64,
+    /// The first line of the output file that is not stored yet, from 1.
+    pub output_next_line: i64,
+    /// The same of the error file.
+    pub error_next_line: i64,
+    /// Whether both files are stored to their end.
+    pub results_complete: bool,
+}
+
+/// Where to take up a batch's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BatchProgress {
+    pub output_next_line: i64,
+    pub error_next_line: i64,
+    pub results_complete: bool,
+}
+
+/// Consecutive lines of one file, written in one transaction.
+#[derive(Debug, Clone, Serialize)]
+pub struct BatchChunk {
+    pub project: String,
+    pub batch_id: String,
+    pub source: ResultSource,
+    /// Where the writer believes the batch to be; the chunk is refused when it is elsewhere.
+    pub first_line: i64,
+    /// By ascending line; empty lines of the file may be left out.
+    pub rows: Vec<BatchResult>,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    Added,
+    /// Another worker is ahead: lines before `next_line` are stored already, none of this chunk was added.
+    Overtaken {
+        next_line: i64,
+    },
+}
+
+/// One line of a batch's file.
+#[derive(Debug, Clone, Serialize)]
+pub struct BatchResult {
+    /// From 1, within its file.
+    pub line: i64,
+    /// May repeat.
+    pub custom_id: Option<String>,
+    pub status_code: Option<i64>,
+    pub request_id: Option<String>,
+    /// `response.body`; the whole line when `quarantined`.
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub body: Option<Vec<u8>>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub error: Option<String>,
+    pub input_tokens: Option<i64>,
+    pub output_tokens: Option<i64>,
+    /// The line cannot be read as a result.
+    pub quarantined: bool,
+}
+
+/// How the import of a batch's files ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchEnd {
+    /// All that the batch has is stored.
+    Complete,
+    /// A file has expired: what there was of it is stored, and the batch says `expired`.
+    Expired,
+    /// The batch itself was not fetched, so its files were not either.
+    NotFetched,
+}
+
+/// A row of `batch_results`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResultRow {
+    pub project: String,
+    pub batch_id: String,
+    pub source: ResultSource,
+    pub line: i64,
+    pub custom_id: Option<String>,
+    pub status_code: Option<i64>,
+    pub request_id: Option<String>,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub body: Option<Vec<u8>>,
+    #[serde(serialize_with = "json_text::nested")]
+    pub error: Option<String>,
+    pub input_tokens: Option<i64>,
+    pub output_tokens: Option<i64>,
+    pub quarantined: bool,
+}
+
+/// Which results to read. In order: the output file, then the error file, each by line.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResultFilter {
+    pub project: String,
+    pub batch_id: String,
+    pub custom_id: Option<String>,
+    /// Only lines with an error, a status of 400 or more, or in quarantine.
+    pub errors_only: bool,
+    /// Only what comes after this one: the last row of the page before.
+    pub after: Option<(ResultSource, i64)>,
+    pub limit: u32,
+}
+
+impl ResultFilter {
+    /// A batch's first `limit` results.
+    pub fn of(project: &str, batch_id: &str, limit: u32) -> Self {
+        Self {
+            project: project.to_owned(),
+            batch_id: batch_id.to_owned(),
+            custom_id: None,
+            errors_only: false,
+            after: None,
+            limit,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What can go wrong in the store, and whether trying again can help.
+
+use std::path::PathBuf;
+
+use webhook::Reason;
+
+/// Why a call of the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{setting} {problem}")]
+    Setting {
+        /// `DATABASE_URL` or `FILES_URL`.
+        setting: &'static str,
+        problem: String,
+    },
+    #[error("the folder {} of {setting} cannot be used", path.display())]
+    Folder {
+        setting: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("there is no database at {}: the worker makes it when it starts", .0.display())]
+    NoDatabase(PathBuf),
+    #[error(
+        "the database has schema {found}, this program needs {needed}: start a worker of this version once"
+    )]
+    OldSchema { found: i64, needed: i64 },
+    #[error("could not bring the database's schema up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    #[error("could not {doing} in the database")]
+    Database {
+        doing: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("could not {doing} the file {location}")]
+    Files {
+        doing: &'static str,
+        location: String,
+        #[source]
+        source: object_store::Error,
+    },
+    /// The batch was begun anew meanwhile, or never: begin it again.
+    #[error("batch {batch_id} is at line {next_line:?}, not at line {first_line}")]
+    OutOfStep {
+        batch_id: String,
+        /// `None` when there is no such batch.
+        next_line: Option<i64>,
+        first_line: i64,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Database { doing, source }
+    }
+
+    pub(crate) fn files(doing: &'static str, location: &str) -> impl FnOnce(object_store::Error) -> Self {
+        let location = location.to_owned();
+        move |source| Self::Files {
+            doing,
+            location,
+            source,
+        }
+    }
+
+    /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Setting { .. } | Self::NoDatabase(_) | Self::OldSchema { .. } => false,
+            Self::Folder { .. } | Self::Migrate(_) | Self::OutOfStep { .. } => true,
+            Self::Database { source, .. } => !is_about_the_value(source),
+            Self::Files { source, .. } => !matches!(
+                source,
+                object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }
+            ),
+        }
+    }
+
+    /// For the event's row, the log and the metric.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Files { .. }
+            | Self::Folder {
+                setting: "FILES_URL", ..
+            }
+            | Self::Setting {
+                setting: "FILES_URL", ..
+            } => Reason::FilesUnavailable,
+            Self::Setting { .. }
+            | Self::Folder { .. }
+            | Self::NoDatabase(_)
+            | Self::OldSchema { .. }
+            | Self::Migrate(_)
+            | Self::Database { .. }
+            | Self::OutOfStep { .. } => Reason::DatabaseUnavailable,
+        }
+    }
+}
+
+/// SQLite's primary result codes that the same statement will always meet again: <https://www.sqlite.org/rescode.html>.
+const SQLITE_TOOBIG: u32 = 18;
+const SQLITE_CONSTRAINT: u32 = 19;
+const SQLITE_MISMATCH: u32 = 20;
+/// Two workers at once; the busy timeout has run out.
+pub(crate) const SQLITE_BUSY: u32 = 5;
+
+fn is_about_the_value(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        _ => matches!(
+            sqlite_code(error),
+            Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT | SQLITE_MISMATCH)
+        ),
+    }
+}
+
+/// The primary result code; the extended one has it in its lowest byte.
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xFF)
+}

@@ -1,0 +1,36 @@
+//! Rows of `eval_runs`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::FetchState;
+
+use crate::json_text;
+
+/// An eval run. The webhook names only the run, so all else is missing when its eval could not be found.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvalRunRecord {
+    pub project: String,
+    pub run_id: String,
+    pub status: Option<String>,
+    pub eval_id: Option<String>,
+    pub name: Option<String>,
+    pub model: Option<String>,
+    pub total: Option<i64>,
+    pub passed: Option<i64>,
+    pub failed: Option<i64>,
+    pub errored: Option<i64>,
+    pub report_url: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub error: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    /// When ingest took the event that brought this state of the object.
+    pub received_at: DateTime<Utc>,
+    pub fetch_state: FetchState,
+    /// Set exactly when the object was read from the API.
+    pub fetched_at: Option<DateTime<Utc>>,
+    /// Whether the object has reached its end.
+    pub terminal: bool,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub raw: Option<Vec<u8>>,
+}

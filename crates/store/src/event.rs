@@ -1,0 +1,98 @@
+//! Rows of `events`: every webhook that reached a worker, and how far it has come.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::{EventState, Family, Reason};
+
+use crate::json_text;
+
+/// An event at its first delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewEvent {
+    pub project: String,
+    /// The header: constant across OpenAI's retries, different for each endpoint.
+    pub webhook_id: String,
+    /// The body's id: the same for every endpoint.
+    pub event_id: Option<String>,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub family: Family,
+    pub object_id: Option<String>,
+    /// When OpenAI says it happened.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When ingest took it.
+    pub received_at: DateTime<Utc>,
+    /// Byte for byte as it came.
+    #[serde(serialize_with = "json_text::nested_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// That an event's effect is in the store. Written together with the effect.
+#[derive(Debug, Clone, Serialize)]
+pub struct Completion {
+    pub project: String,
+    pub webhook_id: String,
+    /// Attempts so far, this one included.
+    pub attempts: u32,
+    pub processed_at: DateTime<Utc>,
+    /// Why less than the whole object is stored, if so.
+    pub reason: Option<Reason>,
+}
+
+/// That an attempt failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    pub project: String,
+    pub webhook_id: String,
+    /// Attempts so far, this one included.
+    pub attempts: u32,
+    /// [`EventState::Retrying`] or [`EventState::Dead`].
+    pub state: EventState,
+    pub reason: Reason,
+    /// The error with its causes. Cut to a bounded length.
+    pub error: String,
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventRecord {
+    pub project: String,
+    pub webhook_id: String,
+    pub event_id: Option<String>,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub family: Family,
+    pub object_id: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub received_at: DateTime<Utc>,
+    pub processed_at: Option<DateTime<Utc>>,
+    pub attempts: u32,
+    pub state: EventState,
+    pub reason: Option<Reason>,
+    pub last_error: Option<String>,
+    #[serde(serialize_with = "json_text::nested_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// Which events to list. The default asks for the 50 newest.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventFilter {
+    pub project: Option<String>,
+    pub family: Option<Family>,
+    pub state: Option<EventState>,
+    /// Received at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    pub limit: u32,
+}
+
+impl Default for EventFilter {
+    fn default() -> Self {
+        Self {
+            project: None,
+            family: None,
+            state: None,
+            since: None,
+            limit: 50,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Rows of `fine_tuning_jobs`, `fine_tuned_models` and `fine_tuning_metrics`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::FetchState;
+
+use crate::json_text;
+
+/// A job with what it made. Stored together.
+#[derive(Debug, Clone, Serialize)]
+pub struct FineTuningRecord {
+    pub job: JobRecord,
+    pub model: Option<ModelRecord>,
+    /// By step. Of a repeated step the later values count, but never a missing one.
+    pub metrics: Vec<MetricRecord>,
+}
+
+/// A fine-tuning job.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobRecord {
+    pub project: String,
+    pub job_id: String,
+    pub status: Option<String>,
+    pub base_model: Option<String>,
+    pub fine_tuned_model: Option<String>,
+    pub trained_tokens: Option<i64>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub error: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub hyperparameters: Option<String>,
+    /// JSON text: an array of file ids.
+    #[serde(serialize_with = "json_text::nested")]
+    pub result_files: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When ingest took the event that brought this state of the object.
+    pub received_at: DateTime<Utc>,
+    pub fetch_state: FetchState,
+    /// Set exactly when the object was read from the API.
+    pub fetched_at: Option<DateTime<Utc>>,
+    /// Whether the object has reached its end.
+    pub terminal: bool,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub raw: Option<Vec<u8>>,
+}
+
+/// The model a job made, as `GET /v1/models/{id}` describes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelRecord {
+    pub project: String,
+    pub model_id: String,
+    pub job_id: Option<String>,
+    pub base_model: Option<String>,
+    pub owned_by: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub fetched_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub raw: Option<Vec<u8>>,
+}
+
+/// One step of a job's loss curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MetricRecord {
+    pub step: i64,
+    pub train_loss: Option<f64>,
+    pub train_accuracy: Option<f64>,
+    pub valid_loss: Option<f64>,
+    pub valid_accuracy: Option<f64>,
+}

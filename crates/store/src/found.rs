@@ -1,0 +1,23 @@
+//! What an id leads to.
+
+use serde::Serialize;
+
+use crate::batch::StoredBatch;
+use crate::eval_run::EvalRunRecord;
+use crate::event::EventRecord;
+use crate::files::FileRecord;
+use crate::fine_tuning::{JobRecord, ModelRecord};
+use crate::response::ResponseRecord;
+
+/// A row of any table that has ids of its own; in JSON its fields, and `kind`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Found {
+    Event(EventRecord),
+    Response(ResponseRecord),
+    Batch(StoredBatch),
+    FineTuningJob(JobRecord),
+    Model(ModelRecord),
+    EvalRun(EvalRunRecord),
+    File(FileRecord),
+}

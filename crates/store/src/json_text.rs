@@ -1,0 +1,250 @@
+//! What a JSON column can hold, by the stricter of the two dialects: PostgreSQL's `jsonb` refuses `\u0000`, lone
+//! surrogates and numbers out of range. Such bytes go to the column beside it, whole; text lifted out of JSON is mended.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base64::Engine as _;
+use serde::de::IgnoredAny;
+use serde::ser::{Serialize as _, SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
+
+/// `numeric` holds 131072 digits before the point and 16383 after it; far below that no number is lost to rounding
+/// in the parser of the reader, and far above it none is real.
+const NUMBER_BYTES_MAX: usize = 4096;
+const EXPONENT_MAX: u32 = 4096;
+
+/// A value for a pair of columns: the JSON one, or the bytes beside it. Never both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JsonColumns<'a> {
+    pub(crate) text: Option<&'a str>,
+    pub(crate) bytes: Option<&'a [u8]>,
+}
+
+impl<'a> JsonColumns<'a> {
+    pub(crate) fn of(raw: Option<&'a [u8]>) -> Self {
+        match raw.map(|raw| (raw, storable(raw))) {
+            None => Self {
+                text: None,
+                bytes: None,
+            },
+            Some((_, Some(text))) => Self {
+                text: Some(text),
+                bytes: None,
+            },
+            Some((raw, None)) => Self {
+                text: None,
+                bytes: Some(raw),
+            },
+        }
+    }
+}
+
+fn storable(raw: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(raw).ok()?;
+    // Deeper than 128 levels counts as no JSON, too.
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    unstorable(text).is_empty().then_some(text)
+}
+
+/// Plain text as both dialects hold it: U+0000 becomes U+FFFD.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{FFFD}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place.
+pub(crate) fn mended(json: &str) -> Cow<'_, str> {
+    let unstorable = unstorable(json);
+    if unstorable.is_empty() {
+        return plain(json);
+    }
+    let mut mended = String::with_capacity(json.len());
+    let mut kept_to = 0;
+    for (range, replacement) in unstorable {
+        mended.push_str(&json[kept_to..range.start]);
+        mended.push_str(replacement);
+        kept_to = range.end;
+    }
+    mended.push_str(&json[kept_to..]);
+    Cow::Owned(plain(&mended).into_owned())
+}
+
+/// Where valid JSON holds what `jsonb` does not, and what to write instead.
+fn unstorable(json: &str) -> Vec<(Range<usize>, &'static str)> {
+    let bytes = json.as_bytes();
+    let mut found = Vec::new();
+    let mut in_string = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        at += 1;
+        match bytes[start] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => match unit_at(bytes, start) {
+                Some(unit) => {
+                    let low = unit_at(bytes, start + 6);
+                    let paired = (0xD800..0xDC00).contains(&unit)
+                        && low.is_some_and(|low| (0xDC00..0xE000).contains(&low));
+                    at = start + if paired { 12 } else { 6 };
+                    if unit == 0 || (!paired && (0xD800..0xE000).contains(&unit)) {
+                        found.push((start..at, r"\ufffd"));
+                    }
+                }
+                None => at = start + 2,
+            },
+            b'-' | b'0'..=b'9' if !in_string => {
+                let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                at = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
+                if is_out_of_range(&json[start..at]) {
+                    found.push((start..at, "null"));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The UTF-16 unit of an escape `\uXXXX`.
+fn unit_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let escape = bytes.get(at..at + 6)?;
+    let digits = escape.strip_prefix(br"\u")?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+fn is_out_of_range(number: &str) -> bool {
+    let exponent = number
+        .find(['e', 'E'])
+        .map(|at| number[at + 1..].trim_start_matches(['+', '-']));
+    number.len() > NUMBER_BYTES_MAX
+        || exponent.is_some_and(|digits| {
+            digits
+                .parse::<u32>()
+                .map_or(true, |exponent| exponent > EXPONENT_MAX)
+        })
+}
+
+/// For `--json`: JSON text nested as JSON; anything else as the text it is.
+pub(crate) fn nested<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        None => serializer.serialize_none(),
+        Some(text) => serialize_text(text, serializer),
+    }
+}
+
+/// For `--json`: bytes nested as JSON, as text, or else as `{"base64": …}`.
+pub(crate) fn nested_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serialize_text(text, serializer),
+        Err(_) => {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry("base64", &base64::engine::general_purpose::STANDARD.encode(bytes))?;
+            map.end()
+        }
+    }
+}
+
+/// The same for bytes that may be missing.
+pub(crate) fn nested_optional_bytes<S: Serializer>(
+    bytes: &Option<Vec<u8>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match bytes {
+        None => serializer.serialize_none(),
+        Some(bytes) => nested_bytes(bytes, serializer),
+    }
+}
+
+fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    // A lone surrogate or a huge number is well-formed, but a `serde_json::Value` cannot hold it.
+    let json = unstorable(text)
+        .is_empty()
+        .then(|| serde_json::from_str::<&RawValue>(text));
+    match json {
+        Some(Ok(json)) => json.serialize(serializer),
+        Some(Err(_)) | None => serializer.serialize_str(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_text(raw: &[u8]) -> bool {
+        JsonColumns::of(Some(raw)).text.is_some()
+    }
+
+    #[test]
+    fn ordinary_json_is_text() {
+        for json in [
+            r#"{"a":"\u00e4\ud83d\ude00","b":[1,-2.5e10,1e-7],"c":"\\u0000"}"#,
+            "[]",
+            "null",
+            r#""1e999999 in a text""#,
+        ] {
+            assert!(is_text(json.as_bytes()), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_jsonb_refuses_goes_to_the_bytes() {
+        let long = "9".repeat(NUMBER_BYTES_MAX + 1);
+        for json in [
+            &b"\xff"[..],
+            b"{",
+            b"{} {}",
+            br#"{"a":"\u0000"}"#,
+            br#"{"a":"\\\u0000"}"#,
+            br#"{"a":"\ud800"}"#,
+            br#"{"a":"\ud800\ud800"}"#,
+            br#"{"a":"\udc00\ud800"}"#,
+            br#"{"a":1e400000}"#,
+            br#"{"a":1E-99999999999999999999}"#,
+            long.as_bytes(),
+        ] {
+            let columns = JsonColumns::of(Some(json));
+            assert_eq!(
+                (columns.text, columns.bytes),
+                (None, Some(json)),
+                "{}",
+                String::from_utf8_lossy(json)
+            );
+        }
+    }
+
+    #[test]
+    fn lifted_json_is_mended_in_place() {
+        let lifted = r#"{"a":"x\u0000y","b":"\udc00","c":"\ud83d\ude00","d":[1e999999,2]}"#;
+        assert_eq!(
+            mended(lifted),
+            r#"{"a":"x\ufffdy","b":"\ufffd","c":"\ud83d\ude00","d":[null,2]}"#
+        );
+        assert!(matches!(mended("{\"a\":1}"), Cow::Borrowed(_)));
+        assert_eq!(plain("a\0b"), "a\u{FFFD}b");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_mended_json_can_be_stored(text in r#"([\\"u0dD8cC{}:,\[\]eE+\-.1-9]|\\u0000|\\ud83d){0,60}"#) {
+            let mended = mended(&text);
+            if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
+                prop_assert!(is_text(mended.as_bytes()), "{text} became {mended}");
+            }
+        }
+
+        #[test]
+        fn any_string_survives_as_json_text(text in any::<String>()) {
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(is_text(json.as_bytes()), !text.contains('\0'));
+        }
+    }
+}

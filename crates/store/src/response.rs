@@ -1,0 +1,42 @@
+//! Rows of `responses`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::FetchState;
+
+use crate::json_text;
+
+/// A response, as fetched or as an event held it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResponseRecord {
+    pub project: String,
+    pub response_id: String,
+    pub status: Option<String>,
+    pub model: Option<String>,
+    /// All text parts in order; `None` when there was no output to read.
+    pub output_text: Option<String>,
+    /// JSON text: an array.
+    #[serde(serialize_with = "json_text::nested")]
+    pub citations: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub usage: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub error: Option<String>,
+    /// JSON text.
+    #[serde(serialize_with = "json_text::nested")]
+    pub metadata: Option<String>,
+    pub incomplete_reason: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub completed_at: Option<DateTime<Utc>>,
+    /// When ingest took the event that brought this state of the object.
+    pub received_at: DateTime<Utc>,
+    pub fetch_state: FetchState,
+    /// Set exactly when the object was read from the API.
+    pub fetched_at: Option<DateTime<Utc>>,
+    /// Whether the object has reached its end.
+    pub terminal: bool,
+    #[serde(serialize_with = "json_text::nested_optional_bytes")]
+    pub raw: Option<Vec<u8>>,
+}

@@ -1,0 +1,237 @@
+//! The SQLite dialect: connections, migrations, and one module a group of tables. One writer a process, several
+//! readers; writers of several processes wait for each other by the busy timeout.
+
+pub(crate) mod batches;
+pub(crate) mod eval_runs;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod find;
+pub(crate) mod fine_tuning;
+pub(crate) mod responses;
+mod row;
+mod upsert;
+
+use std::str::FromStr as _;
+use std::time::{Duration, Instant};
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, Transaction};
+
+use crate::error::{self, StoreError};
+use crate::folder;
+
+/// How long a write waits for another process's: chunks of a batch take far less.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call waits for a connection of its own process.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
+const READERS_MAX: u32 = 4;
+/// The log is cut back to this size after a long write.
+const WAL_BYTES_MAX: &str = "67108864";
+/// Several workers that start at once on a new file meet while they switch it to WAL, where SQLite does not wait.
+const OPEN_RETRY_EVERY: Duration = Duration::from_millis(20);
+
+/// Holds the write lock from its first statement on, so nothing it has read changes before it commits.
+pub(crate) type WriteTransaction = Transaction<'static, sqlx::Sqlite>;
+
+/// A database file.
+#[derive(Debug, Clone)]
+pub(crate) struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = options(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        if let Some(path) = options
+            .get_filename()
+            .parent()
+            .filter(|path| !path.as_os_str().is_empty())
+        {
+            let unusable = |source| StoreError::Folder {
+                setting: "DATABASE_URL",
+                path: path.to_owned(),
+                source,
+            };
+            folder::create(path).await.map_err(unusable)?;
+        }
+        let started = Instant::now();
+        loop {
+            match migrate(&options).await {
+                Ok(()) => return Ok(Self::connect(options)),
+                Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                    tokio::time::sleep(OPEN_RETRY_EVERY).await;
+                }
+                Err(error) => return Err(StoreError::Migrate(error)),
+            }
+        }
+    }
+
+    pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        let options = options(url)?.create_if_missing(false);
+        if !options.get_filename().exists() {
+            return Err(StoreError::NoDatabase(options.get_filename().to_owned()));
+        }
+        let sqlite = Self::connect(options);
+        let needed = migrator()
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0);
+        let found = sqlite
+            .schema_version()
+            .await
+            .map_err(StoreError::database("read the schema's version"))?;
+        if found < needed {
+            return Err(StoreError::OldSchema { found, needed });
+        }
+        Ok(sqlite)
+    }
+
+    fn connect(options: SqliteConnectOptions) -> Self {
+        let pool = |connections_max| {
+            SqlitePoolOptions::new()
+                .max_connections(connections_max)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let read_only = options.clone().pragma("query_only", "ON");
+        Self {
+            writer: pool(1).connect_lazy_with(options),
+            readers: pool(READERS_MAX).connect_lazy_with(read_only),
+        }
+    }
+
+    /// 0 for a file without our tables.
+    async fn schema_version(&self) -> sqlx::Result<i64> {
+        let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+        if sqlx::query_scalar::<_, i64>(ours)
+            .fetch_one(&self.readers)
+            .await?
+            == 0
+        {
+            return Ok(0);
+        }
+        let version = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+        sqlx::query_scalar(version).fetch_one(&self.readers).await
+    }
+
+    async fn begin(&self) -> sqlx::Result<WriteTransaction> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
+        sqlx::query("SELECT 1 FROM events LIMIT 1")
+            .execute(&self.readers)
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    let refuse = |problem: String| {
+        Err(StoreError::Setting {
+            setting: "DATABASE_URL",
+            problem,
+        })
+    };
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        "sqlite" => {}
+        // The rest of the URL may hold a password.
+        "postgres" | "postgresql" => {
+            return refuse(
+                "names PostgreSQL, which comes in a later version: write sqlite://data/landfall.db".into(),
+            );
+        }
+        _ => {
+            return refuse(
+                "is no database: write sqlite:// and a path, such as sqlite://data/landfall.db".into(),
+            );
+        }
+    }
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return refuse(
+            "names a database in memory, which would be lost with the worker: write sqlite:// and a path"
+                .into(),
+        );
+    }
+    match SqliteConnectOptions::from_str(url) {
+        Ok(options) if options.get_filename().as_os_str().is_empty() => {
+            refuse("names no file: write sqlite:// and a path, such as sqlite://data/landfall.db".into())
+        }
+        Ok(options) => Ok(options
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("journal_size_limit", WAL_BYTES_MAX)
+            .disable_statement_logging()),
+        Err(error) => refuse(format!("is not understood: {error}")),
+    }
+}
+
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("migrations/sqlite");
+    // A newer version's migrations are no error: schemas only expand, so this version still runs on them.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// All migrations in one transaction that holds the write lock: the first worker migrates, the others wait for it.
+async fn migrate(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
+    let mut connection = options.connect().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let steps: &mut SqliteConnection = &mut transaction;
+    migrator().run_direct(None, steps, false).await?;
+    transaction.commit().await?;
+    Ok(connection.close().await?)
+}
+
+fn is_busy(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else {
+        return false;
+    };
+    error::sqlite_code(source) == Some(error::SQLITE_BUSY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_without_showing_a_password() {
+        for url in [
+            "",
+            "data/landfall.db",
+            "postgres://me:hunter2@db/x",
+            "mysql://me:hunter2@db/x",
+            "sqlite::memory:",
+            "sqlite://",
+        ] {
+            let problem = options(url).unwrap_err().to_string();
+            assert!(
+                problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"),
+                "{url}: {problem}"
+            );
+            assert!(!problem.contains("hunter2"));
+        }
+        assert_eq!(
+            options("sqlite://data/x.db").unwrap().get_filename().to_str(),
+            Some("data/x.db")
+        );
+        assert_eq!(
+            options("sqlite:///srv/x.db").unwrap().get_filename().to_str(),
+            Some("/srv/x.db")
+        );
+    }
+}
