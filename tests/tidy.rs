@@ -1,1 +1,186 @@
+//! The rules of the house as tests: sizes, arrows between crates, who may speak to what, and documents that name
+//! only what exists. Each rule says why it is one.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Beyond this a file holds more than one noun.
+const FILE_LINES_MAX: usize = 400;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Files under version control (or about to be), relative to the root.
+fn files(suffix: &str) -> Vec<PathBuf> {
+    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
+    let listed = Command::new("git").args(arguments).current_dir(root()).output().unwrap();
+    assert!(listed.status.success(), "git lists the files: run the tests in a clone");
+    let names = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<PathBuf> = names.lines().filter(|name| name.ends_with(suffix)).map(PathBuf::from).collect();
+    files.into_iter().filter(|file| root().join(file).exists()).collect()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+/// A source file without its unit tests.
+fn product_code(file: &Path) -> String {
+    let text = read(file);
+    text.split("#[cfg(test)]").next().unwrap().to_owned()
+}
+
+fn report(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let long = |file: &PathBuf| {
+        let lines = product_code(file).lines().count();
+        (lines > FILE_LINES_MAX).then(|| format!("{}: {lines} lines; split it by noun", file.display()))
+    };
+    report(&files(".rs").iter().filter_map(long).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_source_file_says_what_it_owns() {
+    let silent = |file: &&PathBuf| !read(file).starts_with("//!");
+    let files = files(".rs");
+    report(&files.iter().filter(silent).map(|file| format!("{}: no //! header", file.display())).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_file_is_named_after_nothing() {
+    let banned = ["utils", "util", "common", "helpers", "helper", "misc", "types", "models", "manager", "mod"];
+    let named = |file: &&PathBuf| banned.contains(&file.file_stem().unwrap().to_str().unwrap());
+    report(&files(".rs").iter().filter(named).map(|file| file.display().to_string()).collect::<Vec<_>>());
+}
+
+/// Which siblings a crate may depend on: only rows below its own, see `crates/README.md`.
+fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
+    BTreeMap::from([
+        ("webhook", &[][..]),
+        ("service", &[]),
+        ("openai-client", &[]),
+        ("queue", &["webhook"]),
+        ("store", &["webhook"]),
+        ("ingest", &["webhook", "queue", "service"]),
+        ("worker", &["webhook", "queue", "openai-client", "store", "service"]),
+        ("cli", &["webhook", "queue", "openai-client", "store", "service"]),
+        ("fake-openai", &["webhook", "service"]),
+        ("test-support", &["webhook"]),
+        ("e2e-tests", &[]),
+    ])
+}
+
+#[test]
+fn crates_depend_only_downwards() {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let allowed = allowed();
+    let mut broken = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let Some(may) = allowed.get(name) else {
+            broken.push(format!("{name}: give the new crate its row in tests/tidy.rs and crates/README.md"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let (other, kind) = (dependency["name"].as_str().unwrap(), dependency["kind"].as_str());
+            if kind.is_none() && allowed.contains_key(other) && !may.contains(&other) {
+                broken.push(format!("{name} must not depend on {other}"));
+            }
+        }
+    }
+    report(&broken);
+}
+
+#[test]
+fn one_crate_speaks_to_each_outside_thing() {
+    let owners: [(&str, &[&str]); 4] = [
+        ("redis::", &["queue", "test-support"]),
+        ("sqlx::", &["store"]),
+        ("object_store::", &["store"]),
+        ("actix_web::", &["ingest", "service", "fake-openai"]),
+    ];
+    let mut broken = Vec::new();
+    for file in files(".rs") {
+        let Some(name) = file.strip_prefix("crates").ok().and_then(|rest| rest.iter().next()?.to_str()) else {
+            continue;
+        };
+        if !file.iter().any(|part| part == "src") {
+            continue;
+        }
+        for (text, may) in owners {
+            if !may.contains(&name) && product_code(&file).contains(text) {
+                broken.push(format!("{}: {text} belongs to {}", file.display(), may.join(", ")));
+            }
+        }
+    }
+    report(&broken);
+}
+
+#[test]
+fn only_process_rs_settles_deliveries() {
+    let settling = [".ack()", ".dead_letter(", ".hand_back()", ".snooze("];
+    let outside = |file: &&PathBuf| {
+        file.starts_with("crates/worker/src")
+            && !file.ends_with("process.rs")
+            && settling.iter().any(|call| product_code(file).contains(call))
+    };
+    report(&files(".rs").iter().filter(outside).map(|file| file.display().to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_test_sleeps() {
+    let sleeps = |file: &&PathBuf| {
+        let in_tests = file.iter().any(|part| part == "tests") && !file.ends_with("tidy.rs");
+        let text = if in_tests { read(file) } else { read(file).split_once("#[cfg(test)]").unwrap_or_default().1.to_owned() };
+        text.contains("time::sleep(") || text.contains("thread::sleep(")
+    };
+    report(&files(".rs").iter().filter(sleeps).map(|file| file.display().to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn documents_name_only_files_and_tests_that_exist() {
+    let sources: String = files(".rs").iter().map(|file| read(file)).collect();
+    let mut broken = Vec::new();
+    for document in files(".md") {
+        let text = read(&document);
+        for name in code_spans(&text) {
+            let is_path = name.contains('/') && [".rs", ".md", ".json", ".sql", ".lua", ".toml"].iter().any(|e| name.ends_with(e));
+            let is_script = name.starts_with("scripts/") && !name.contains(char::is_whitespace);
+            if (is_path || is_script) && !name.contains('*') && !root().join(name).exists() {
+                broken.push(format!("{}: {name} does not exist", document.display()));
+            }
+            if let Some(test) = name.strip_prefix("test:")
+                && !sources.contains(&format!("fn {test}("))
+            {
+                broken.push(format!("{}: there is no test {test}", document.display()));
+            }
+        }
+        for target in links(&text) {
+            let path = document.parent().unwrap().join(target.split('#').next().unwrap());
+            if !target.starts_with("http") && !target.starts_with('#') && !root().join(&path).exists() {
+                broken.push(format!("{}: the link to {target} leads nowhere", document.display()));
+            }
+        }
+    }
+    report(&broken);
+}
+
+/// What stands between single backticks.
+fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// The targets of Markdown links.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}

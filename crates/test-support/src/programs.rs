@@ -13,16 +13,9 @@ use crate::wait;
 /// When it was not built: `scripts/test` builds all programs first.
 pub fn path(program: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("tests lie in target/<profile>/deps");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let path = folder.join(program);
-    assert!(
-        path.exists(),
-        "{} is not built: run cargo build --workspace first",
-        path.display()
-    );
+    assert!(path.exists(), "{} is not built: run cargo build --workspace first", path.display());
     path
 }
 
@@ -37,26 +30,14 @@ impl Program {
     /// Starts a program with a clean environment (only `PATH` is passed on) plus `environment`.
     pub fn start(program: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(path(program));
-        command
-            .env_clear()
-            .env("PATH", env!("PATH"))
-            .env("LOG_FORMAT", "json")
-            .env("RUST_BACKTRACE", "1");
+        command.env_clear().env("PATH", env!("PATH")).env("LOG_FORMAT", "json").env("RUST_BACKTRACE", "1");
         command.envs(environment.iter().copied());
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         keep_lines(child.stdout.take().unwrap(), Arc::clone(&log));
         keep_lines(child.stderr.take().unwrap(), Arc::clone(&log));
-        Self {
-            child,
-            name: program.to_owned(),
-            log,
-        }
+        Self { child, name: program.to_owned(), log }
     }
 
     pub fn pid(&self) -> u32 {
@@ -96,9 +77,7 @@ impl Program {
 
     /// Sends a signal by name, such as `TERM`, `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.is_ok_and(|s| s.success()), "kill -{name} failed");
     }
 
@@ -110,9 +89,7 @@ impl Program {
 
     /// Waits for the program's end.
     pub fn wait(&mut self) -> ExitStatus {
-        wait::until_blocking(&format!("{} to end", self.name), || {
-            self.child.try_wait().unwrap()
-        })
+        wait::until_blocking(&format!("{} to end", self.name), || self.child.try_wait().unwrap())
     }
 }
 

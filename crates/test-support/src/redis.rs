@@ -26,12 +26,7 @@ impl RedisServer {
     pub fn start_with(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut server = Self {
-            port: free_port(),
-            folder,
-            arguments,
-            child: None,
-        };
+        let mut server = Self { port: free_port(), folder, arguments, child: None };
         server.resume();
         server
     }

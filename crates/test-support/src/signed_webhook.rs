@@ -36,12 +36,7 @@ impl SignedWebhook {
     pub fn signed_at(webhook_id: &str, body: Vec<u8>, timestamp_secs: i64) -> Self {
         let secret = SigningSecret::parse(SECRET).expect("the test secret is well-formed");
         let signature = secret.sign(webhook_id, &timestamp_secs.to_string(), &body);
-        Self {
-            webhook_id: webhook_id.to_owned(),
-            timestamp_secs,
-            body,
-            signature,
-        }
+        Self { webhook_id: webhook_id.to_owned(), timestamp_secs, body, signature }
     }
 
     /// The headers of the delivery.
@@ -62,9 +57,5 @@ pub fn random_id() -> String {
 
 /// Unix seconds.
 pub fn now_secs() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is past 1970")
-        .as_secs()
-        .cast_signed()
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs().cast_signed()
 }

@@ -18,10 +18,7 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(
-            started.elapsed() < DEADLINE,
-            "waited {DEADLINE:?} in vain for {what}"
-        );
+        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -36,10 +33,7 @@ pub fn until_blocking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -
         if let Some(value) = condition() {
             return value;
         }
-        assert!(
-            started.elapsed() < DEADLINE,
-            "waited {DEADLINE:?} in vain for {what}"
-        );
+        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

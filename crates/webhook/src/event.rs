@@ -57,9 +57,7 @@ fn object_id(data: &RawValue) -> Option<String> {
 
 /// A non-empty JSON string.
 fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str::<String>(raw.get())
-        .ok()
-        .filter(|text| !text.is_empty())
+    serde_json::from_str::<String>(raw.get()).ok().filter(|text| !text.is_empty())
 }
 
 /// Seconds as an integer or, as some senders write them, a float.
@@ -135,12 +133,7 @@ mod tests {
         assert_eq!(event.created_at_secs, Some(1_750_861_210));
         let huge = Event::parse(br#"{"type":"x","created_at":1e300}"#).unwrap();
         assert_eq!(huge.created_at_secs, None);
-        assert!(
-            Event::parse(br#"{"type":"x","data":null}"#)
-                .unwrap()
-                .object_id
-                .is_none()
-        );
+        assert!(Event::parse(br#"{"type":"x","data":null}"#).unwrap().object_id.is_none());
     }
 
     #[test]
@@ -148,27 +141,13 @@ mod tests {
         let event =
             Event::parse(br#"{"type":"a","type":"batch.failed","data":{"id":"x"},"data":{"id":"y"}}"#)
                 .unwrap();
-        assert_eq!(
-            (event.kind, event.object_id.as_deref()),
-            (EventKind::BatchFailed, Some("y"))
-        );
+        assert_eq!((event.kind, event.object_id.as_deref()), (EventKind::BatchFailed, Some("y")));
     }
 
     #[test]
     fn what_is_no_event_is_an_error() {
-        for body in [
-            &b""[..],
-            b"[1,2]",
-            b"\"x\"",
-            b"{",
-            b"{} {}",
-            b"\xff\xfe{}",
-            b"{\"type\":\"\xff\"}",
-        ] {
-            assert!(
-                matches!(Event::parse(body), Err(ParseError::NotAnObject(_))),
-                "{body:?}"
-            );
+        for body in [&b""[..], b"[1,2]", b"\"x\"", b"{", b"{} {}", b"\xff\xfe{}", b"{\"type\":\"\xff\"}"] {
+            assert!(matches!(Event::parse(body), Err(ParseError::NotAnObject(_))), "{body:?}");
         }
         for body in [&b"{}"[..], b"{\"type\":3}", b"{\"type\":\"\"}"] {
             assert!(matches!(Event::parse(body), Err(ParseError::NoType)), "{body:?}");

@@ -84,9 +84,7 @@ impl SigningSecret {
         hmac.update(b".");
         hmac.update(body);
         let mut text = [0; 44];
-        STANDARD
-            .encode_slice(hmac.finalize().into_bytes(), &mut text)
-            .expect("44 characters fit");
+        STANDARD.encode_slice(hmac.finalize().into_bytes(), &mut text).expect("44 characters fit");
         text
     }
 }
@@ -107,10 +105,7 @@ mod tests {
             ("", SecretError::Empty),
             ("  ", SecretError::Empty),
             ("sk-proj-abc", SecretError::NoPrefix),
-            (
-                "\"whsec_ZmFrZS10ZXN0LWtleS1ubzEtMDEyMzQ1Njc4OWFiY2Q=\"",
-                SecretError::NoPrefix,
-            ),
+            ("\"whsec_ZmFrZS10ZXN0LWtleS1ubzEtMDEyMzQ1Njc4OWFiY2Q=\"", SecretError::NoPrefix),
             ("whsec_", SecretError::TooShort { bytes: 0 }),
             ("whsec_====", SecretError::NotBase64),
             ("whsec_c2hvcnQ=", SecretError::TooShort { bytes: 5 }),

@@ -73,10 +73,7 @@ impl Verifier {
     pub fn new(secrets: Vec<SigningSecret>) -> Result<Self, SecretError> {
         match secrets.len() {
             0 => Err(SecretError::Empty),
-            count if count > SECRETS_MAX => Err(SecretError::TooMany {
-                count,
-                max: SECRETS_MAX,
-            }),
+            count if count > SECRETS_MAX => Err(SecretError::TooMany { count, max: SECRETS_MAX }),
             _ => Ok(Self { secrets }),
         }
     }
@@ -86,9 +83,7 @@ impl Verifier {
     /// # Errors
     /// The first [`SecretError`] met: one bad secret refuses the whole setting.
     pub fn from_setting(text: &str) -> Result<Self, SecretError> {
-        let parts = text
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|part| !part.is_empty());
+        let parts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
         Self::new(parts.map(SigningSecret::parse).collect::<Result<_, _>>()?)
     }
 
@@ -115,29 +110,19 @@ impl Verifier {
         let skew_secs = now_secs.saturating_sub(timestamp_secs);
         let matches = || self.matches(webhook_id, &headers, body);
         if skew_secs.unsigned_abs() > TOLERANCE_SECS.unsigned_abs() {
-            return Err(SignatureError::StaleTimestamp {
-                skew_secs,
-                genuine: matches(),
-            });
+            return Err(SignatureError::StaleTimestamp { skew_secs, genuine: matches() });
         }
         if !matches() {
             return Err(SignatureError::Mismatch);
         }
-        Ok(Verified {
-            webhook_id,
-            timestamp_secs,
-        })
+        Ok(Verified { webhook_id, timestamp_secs })
     }
 
     fn matches(&self, webhook_id: &str, headers: &Headers<'_>, body: &[u8]) -> bool {
         // The text is compared, not decoded bytes: only the canonical form of a signature is one.
         let tokens = || {
-            let all = headers
-                .signature
-                .split(|byte| *byte == b' ')
-                .filter(|token| !token.is_empty());
-            all.take(SIGNATURE_TOKENS_MAX)
-                .filter_map(|token| token.strip_prefix(b"v1,"))
+            let all = headers.signature.split(|byte| *byte == b' ').filter(|token| !token.is_empty());
+            all.take(SIGNATURE_TOKENS_MAX).filter_map(|token| token.strip_prefix(b"v1,"))
         };
         self.secrets.iter().any(|secret| {
             let expected = secret.mac(webhook_id, headers.timestamp, body);
@@ -168,11 +153,7 @@ impl<'h> Headers<'h> {
             Some(value) if !value.is_empty() => Ok(value),
             _ => Err(SignatureError::MissingHeader(NAMES[index])),
         };
-        Ok(Self {
-            id: get(0)?,
-            timestamp: get(1)?,
-            signature: get(2)?,
-        })
+        Ok(Self { id: get(0)?, timestamp: get(1)?, signature: get(2)? })
     }
 }
 
@@ -189,7 +170,5 @@ fn parse_timestamp(text: &[u8]) -> Result<i64, SignatureError> {
     if text.len() > TIMESTAMP_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
         return Err(SignatureError::MalformedTimestamp);
     }
-    Ok(text
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+    Ok(text.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
 }

@@ -11,30 +11,16 @@ const VECTORS: &str = include_str!("../../../tests/fixtures/openai/signature-vec
 
 fn verdict(case: &Value) -> Result<(), String> {
     let secrets = case["secrets"].as_array().unwrap();
-    let secrets = secrets
-        .iter()
-        .map(|s| SigningSecret::parse(s.as_str().unwrap()))
-        .collect::<Result<Vec<_>, _>>();
+    let secrets =
+        secrets.iter().map(|s| SigningSecret::parse(s.as_str().unwrap())).collect::<Result<Vec<_>, _>>();
     let verifier = secrets.and_then(Verifier::new).map_err(|e| e.to_string())?;
     let headers: Vec<(String, Vec<u8>)> = (case["headers"].as_array().unwrap().iter())
         // The vectors write header bytes as the characters of the same numbers.
-        .map(|h| {
-            (
-                h[0].as_str().unwrap().into(),
-                h[1].as_str().unwrap().chars().map(|c| c as u8).collect(),
-            )
-        })
+        .map(|h| (h[0].as_str().unwrap().into(), h[1].as_str().unwrap().chars().map(|c| c as u8).collect()))
         .collect();
-    let body = base64::engine::general_purpose::STANDARD
-        .decode(case["body_b64"].as_str().unwrap())
-        .unwrap();
-    let borrowed = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_slice()));
-    verifier
-        .verify(borrowed, &body, case["now"].as_i64().unwrap())
-        .map(|_| ())
-        .map_err(|e| e.to_string())
+    let body = base64::engine::general_purpose::STANDARD.decode(case["body_b64"].as_str().unwrap()).unwrap();
+    let borrowed = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    verifier.verify(borrowed, &body, case["now"].as_i64().unwrap()).map(|_| ()).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -44,12 +30,7 @@ fn every_shared_vector_gets_its_verdict() {
     assert_eq!(cases.len(), 71);
     for case in cases {
         let verdict = verdict(case);
-        assert_eq!(
-            verdict.is_ok(),
-            case["expect"] == "accept",
-            "{}: {verdict:?}",
-            case["name"]
-        );
+        assert_eq!(verdict.is_ok(), case["expect"] == "accept", "{}: {verdict:?}", case["name"]);
     }
 }
 
@@ -63,10 +44,7 @@ fn verify(token: &str, id: &str, timestamp: &str, body: &[u8], now: i64) -> Resu
         ("webhook-timestamp", timestamp.as_bytes()),
         ("Webhook-Signature", token.as_bytes()),
     ];
-    Verifier::new(vec![secret(1), secret(2)])
-        .unwrap()
-        .verify(headers, body, now)
-        .map(|_| ())
+    Verifier::new(vec![secret(1), secret(2)]).unwrap().verify(headers, body, now).map(|_| ())
 }
 
 #[test]
@@ -75,15 +53,8 @@ fn the_tolerance_is_300_seconds_both_ways_inclusive() {
     for now in [999_700, 1_000_000, 1_000_300] {
         assert_eq!(verify(&token, "wh_1", "1000000", b"{}", now), Ok(()));
     }
-    for (now, skew_secs) in [
-        (999_699, -301),
-        (1_000_301, 301),
-        (i64::MAX, i64::MAX - 1_000_000),
-    ] {
-        let stale = SignatureError::StaleTimestamp {
-            skew_secs,
-            genuine: true,
-        };
+    for (now, skew_secs) in [(999_699, -301), (1_000_301, 301), (i64::MAX, i64::MAX - 1_000_000)] {
+        let stale = SignatureError::StaleTimestamp { skew_secs, genuine: true };
         assert_eq!(verify(&token, "wh_1", "1000000", b"{}", now), Err(stale));
     }
 }
@@ -91,22 +62,13 @@ fn the_tolerance_is_300_seconds_both_ways_inclusive() {
 #[test]
 fn a_stale_forgery_is_not_called_genuine() {
     let error = verify("v1,AAAA", "wh_1", "1000000", b"{}", 2_000_000).unwrap_err();
-    assert_eq!(
-        error,
-        SignatureError::StaleTimestamp {
-            skew_secs: 1_000_000,
-            genuine: false
-        }
-    );
+    assert_eq!(error, SignatureError::StaleTimestamp { skew_secs: 1_000_000, genuine: false });
 }
 
 #[test]
 fn an_id_with_a_dot_could_trade_bytes_with_the_timestamp() {
     let token = secret(1).sign("wh_1.5", "1000000", b"{}");
-    assert_eq!(
-        verify(&token, "wh_1.5", "1000000", b"{}", 1_000_000),
-        Err(SignatureError::MalformedId)
-    );
+    assert_eq!(verify(&token, "wh_1.5", "1000000", b"{}", 1_000_000), Err(SignatureError::MalformedId));
 }
 
 #[test]
@@ -114,10 +76,7 @@ fn only_64_signatures_are_tried() {
     let good = secret(2).sign("wh_1", "1000000", b"{}");
     let header = |before: usize| format!("{}{good}", "v1,AAAA ".repeat(before));
     assert_eq!(verify(&header(63), "wh_1", "1000000", b"{}", 1_000_000), Ok(()));
-    assert_eq!(
-        verify(&header(64), "wh_1", "1000000", b"{}", 1_000_000),
-        Err(SignatureError::Mismatch)
-    );
+    assert_eq!(verify(&header(64), "wh_1", "1000000", b"{}", 1_000_000), Err(SignatureError::Mismatch));
 }
 
 proptest! {

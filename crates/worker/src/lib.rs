@@ -1,1 +1,26 @@
+//! The worker: takes deliveries from the queue, fetches what the job produced, stores it, settles the delivery.
+//!
+//! Read [`process`] first: it is the only place that settles. Then [`handlers`], one file per family.
+//!
+//! # Guarantees
+//! * An event is acknowledged to the queue only after its effect is committed (database and files, synced).
+//! * Every handler may run twice for one event, or at the same time in two workers; the rows end the same.
+//! * A worker that stops on SIGTERM finishes or hands back what it runs: neither an attempt nor a crash.
+//!
+//! # Not promised
+//! * Order. Events of one object may be worked off in any order; the store decides which state wins.
 
+mod alarm;
+mod backlog;
+mod context;
+mod family_loop;
+mod handlers;
+mod metrics;
+mod process;
+mod retry;
+mod run;
+mod settings;
+mod work;
+
+pub use run::run;
+pub use settings::Settings;

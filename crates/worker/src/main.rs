@@ -1,1 +1,16 @@
-fn main() {}
+//! The program `worker`: reads its settings, runs, stops well on SIGTERM.
+
+use anyhow::Context as _;
+use service::{settings, shutdown, telemetry};
+use worker::Settings;
+
+fn main() -> anyhow::Result<()> {
+    service::install_crypto_provider();
+    let settings: Settings = settings::parse();
+    telemetry::init(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(async {
+        let shutdown = shutdown::on_signal().context("no signals")?;
+        worker::run(settings, shutdown).await
+    })
+}

@@ -1,0 +1,27 @@
+//! What every handler needs, built once at start.
+
+use std::collections::HashMap;
+
+use openai_client::Client;
+use store::Store;
+
+use crate::alarm::KeyAlarm;
+use crate::metrics::Metrics;
+use crate::retry::RetryPolicy;
+
+/// Shared by all loops of one worker.
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) fetching: Fetching,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) metrics: Metrics,
+    pub(crate) alarm: KeyAlarm,
+}
+
+/// Whether objects are fetched, and with which project's key.
+pub(crate) enum Fetching {
+    /// `FETCH=off`
+    Off,
+    /// By project: an API key only sees its own project's objects.
+    With(HashMap<String, Client>),
+}

@@ -1,0 +1,99 @@
+//! The loop of one family: takes as many deliveries as it has free slots, runs each in a task of its own, drains at
+//! the end. Families share nothing, so a long batch download never delays a response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::Consumer;
+use service::telemetry::chain;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use webhook::Family;
+
+use crate::context::Context;
+use crate::process::process;
+
+/// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
+const DRAIN_MAX: Duration = Duration::from_secs(7);
+const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// One family's share of a worker.
+pub(crate) struct FamilyLoop {
+    pub(crate) context: Arc<Context>,
+    pub(crate) family: Family,
+    pub(crate) consumer: Consumer,
+    pub(crate) concurrency: usize,
+}
+
+impl FamilyLoop {
+    /// Runs until `shutdown`, then finishes or hands back what it holds.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        let (tasks, hand_back) = (TaskTracker::new(), CancellationToken::new());
+        let mut outage_delay = Duration::ZERO;
+        while !shutdown.is_cancelled() {
+            let slot = tokio::select! {
+                () = shutdown.cancelled() => break,
+                slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
+            };
+            let free = slots.available_permits() + 1;
+            drop(slot);
+            // Not cancelled by the shutdown: a read that is given up may already have taken entries. It returns
+            // within two seconds.
+            let deliveries = match self.consumer.receive(free).await {
+                Ok(deliveries) => deliveries,
+                Err(error) => {
+                    outage_delay = self.wait_out(&error, outage_delay, &shutdown).await;
+                    continue;
+                }
+            };
+            outage_delay = Duration::ZERO;
+            for delivery in deliveries {
+                let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+                let (context, family, hand_back) =
+                    (Arc::clone(&self.context), self.family, hand_back.clone());
+                tasks.spawn(async move {
+                    process(&context, family, delivery, &hand_back).await;
+                    drop(slot);
+                });
+            }
+        }
+        self.drain(tasks, hand_back).await;
+    }
+
+    async fn wait_out(
+        &self,
+        error: &queue::QueueError,
+        delay: Duration,
+        shutdown: &CancellationToken,
+    ) -> Duration {
+        if delay.is_zero() {
+            tracing::error!(
+                event.family = self.family.as_str(),
+                error = chain(error),
+                "cannot read the queue; trying again"
+            );
+        }
+        let next = (delay * 2).clamp(Duration::from_millis(100), OUTAGE_DELAY_MAX);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(next.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
+        }
+        next
+    }
+
+    async fn drain(self, tasks: TaskTracker, hand_back: CancellationToken) {
+        tasks.close();
+        if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
+            tracing::info!(
+                event.family = self.family.as_str(),
+                deliveries = tasks.len(),
+                "handing back what still runs"
+            );
+            hand_back.cancel();
+            tasks.wait().await;
+        }
+        self.consumer.remove().await;
+    }
+}

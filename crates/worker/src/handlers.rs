@@ -1,0 +1,140 @@
+//! From an event to its handler: one file per family. Each writes so that a second run changes nothing.
+
+mod batch;
+mod batch_file;
+mod eval_run;
+mod fetch;
+mod fine_tuning;
+mod kept;
+mod response;
+
+use std::time::Duration;
+
+use openai_client::{Advice, ApiError, ErrorKind};
+use store::StoreError;
+use webhook::{Family, FetchState, Reason};
+
+use crate::context::Context;
+use crate::work::Work;
+
+/// What a handler did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The object is stored, together with the event.
+    Stored(FetchState),
+    /// There is nothing to fetch; the event itself is stored.
+    Kept,
+}
+
+/// Why a handler could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandlerError {
+    #[error("could not read {what} from OpenAI")]
+    Api {
+        what: &'static str,
+        #[source]
+        source: ApiError,
+    },
+    /// Distinct from other answers: an object that may still appear.
+    #[error("OpenAI does not know the {what} yet")]
+    NotFoundYet {
+        what: &'static str,
+        retry_after: Duration,
+        #[source]
+        source: ApiError,
+    },
+    #[error("the {what} is still {status}, although the event says it has ended")]
+    NotTerminal { what: &'static str, status: String },
+    #[error("the file {file_id} has {received_bytes} bytes, but OpenAI announced {announced_bytes}")]
+    WrongLength { file_id: String, received_bytes: u64, announced_bytes: u64 },
+    #[error("answer of OpenAI could not be read")]
+    BadAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("could not store the result")]
+    Store(#[from] StoreError),
+    #[error("there is no API key for project {0}")]
+    NoKey(String),
+}
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Try again by the retry policy.
+    Retry,
+    /// Try again then: the other side said when.
+    RetryAfter(Duration),
+    /// Only a person can help; try again at the longest interval.
+    RetrySlowly,
+    /// Trying again cannot help.
+    GiveUp,
+}
+
+impl HandlerError {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Api { source, .. } => api_reason(source.kind()),
+            Self::NotFoundYet { .. } => Reason::NotFound,
+            Self::NotTerminal { .. } => Reason::NotTerminal,
+            Self::WrongLength { .. } => Reason::IncompleteDownload,
+            Self::BadAnswer(_) => Reason::BadAnswer,
+            Self::Store(error) => error.reason(),
+            Self::NoKey(_) => Reason::Unauthorized,
+        }
+    }
+
+    pub(crate) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Api { source, .. } => match source.advice() {
+                Advice::Retry { after: Some(delay) } => Remedy::RetryAfter(delay),
+                Advice::Retry { after: None } | Advice::NotFound => Remedy::Retry,
+                Advice::RetrySlowly => Remedy::RetrySlowly,
+                Advice::Final => Remedy::GiveUp,
+            },
+            Self::NotFoundYet { retry_after, .. } => Remedy::RetryAfter(*retry_after),
+            Self::NotTerminal { .. } | Self::WrongLength { .. } | Self::BadAnswer(_) => Remedy::Retry,
+            Self::Store(error) if error.is_retryable() => Remedy::Retry,
+            Self::Store(_) => Remedy::GiveUp,
+            Self::NoKey(_) => Remedy::RetrySlowly,
+        }
+    }
+
+    /// The status and request id of OpenAI's answer, for the log.
+    pub(crate) fn answer(&self) -> (Option<u16>, Option<&str>) {
+        match self {
+            Self::Api { source, .. } | Self::NotFoundYet { source, .. } => {
+                (source.status(), source.request_id())
+            }
+            Self::NotTerminal { .. }
+            | Self::WrongLength { .. }
+            | Self::BadAnswer(_)
+            | Self::Store(_)
+            | Self::NoKey(_) => (None, None),
+        }
+    }
+}
+
+fn api_reason(kind: ErrorKind) -> Reason {
+    match kind {
+        ErrorKind::RateLimited => Reason::RateLimited,
+        ErrorKind::Unavailable => Reason::OpenaiUnavailable,
+        ErrorKind::Unauthorized => Reason::Unauthorized,
+        ErrorKind::Forbidden => Reason::Forbidden,
+        ErrorKind::PolicyViolation => Reason::PolicyViolation,
+        ErrorKind::NotFound => Reason::NotFound,
+        ErrorKind::Rejected => Reason::Rejected,
+        ErrorKind::BadAnswer => Reason::BadAnswer,
+        ErrorKind::IncompleteDownload => Reason::IncompleteDownload,
+    }
+}
+
+/// Hands the event to its family's handler.
+pub(crate) async fn dispatch(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
+    match work.family() {
+        Family::Response => response::handle(context, work).await,
+        Family::Batch => batch::handle(context, work).await,
+        Family::FineTuning => fine_tuning::handle(context, work).await,
+        Family::Eval => eval_run::handle(context, work).await,
+        Family::Realtime | Family::Agent | Family::Safety | Family::Other => {
+            kept::handle(context, work).await
+        }
+    }
+}

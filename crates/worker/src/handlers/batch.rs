@@ -1,0 +1,95 @@
+//! `batch.*`: the batch, then its output file **and** its error file, for every one of the four events: expired and
+//! cancelled batches have paid partial results, and a completed one may have no output file at all.
+
+use chrono::Utc;
+use openai_client::{Batch, Client, ErrorKind};
+use store::{BatchEnd, BatchRecord, ResultSource};
+use webhook::{FetchState, Reason};
+
+use crate::context::Context;
+use crate::handlers::batch_file::{self, BatchFile};
+use crate::handlers::fetch::{self, Found};
+use crate::handlers::{HandlerError, Outcome, kept};
+use crate::work::Work;
+
+pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
+    let Some(id) = work.object_id() else {
+        return kept::handle(context, work).await;
+    };
+    let call = |client: Client| async move { client.batch(id).await };
+    let found = fetch::object(context, work, "batch", call, Batch::parse).await?;
+    if found.state == FetchState::Fetched && !found.object.is_terminal() {
+        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
+        return Err(HandlerError::NotTerminal { what: "batch", status });
+    }
+    let (state, reason) = (found.state, found.reason);
+    let record = record(work, id, found);
+    let (end, reason) = match fetch::client(context, work)? {
+        Some(client) if state == FetchState::Fetched => import_files(context, work, &client, &record).await?,
+        _ => {
+            context.store.begin_batch(&record).await?;
+            (BatchEnd::NotFetched, reason)
+        }
+    };
+    context.store.finish_batch(&record.batch_id, end, &work.completion(reason)).await?;
+    Ok(Outcome::Stored(if end == BatchEnd::Expired { FetchState::Expired } else { state }))
+}
+
+/// Brings both files home, each from the line where the last attempt stopped.
+async fn import_files(
+    context: &Context,
+    work: &Work<'_>,
+    client: &Client,
+    batch: &BatchRecord,
+) -> Result<(BatchEnd, Option<Reason>), HandlerError> {
+    let progress = context.store.begin_batch(batch).await?;
+    if progress.results_complete {
+        return Ok((BatchEnd::Complete, None));
+    }
+    let mut end = (BatchEnd::Complete, None);
+    let files = [
+        (ResultSource::Output, &batch.output_file_id, progress.output_next_line),
+        (ResultSource::Error, &batch.error_file_id, progress.error_next_line),
+    ];
+    for (source, file_id, next_line) in files {
+        let Some(file_id) = file_id else { continue };
+        let file = BatchFile { project: &batch.project, batch_id: &batch.batch_id, source, file_id };
+        match batch_file::import(context, client, file, next_line).await {
+            Ok(()) => {}
+            Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                // Output files live 30 days, or as little as one hour (`output_expires_after`).
+                fetch::unfetched_for_good(context, work, "result file", source)?;
+                end = (BatchEnd::Expired, Some(Reason::NotFound));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(end)
+}
+
+fn record(work: &Work<'_>, id: &str, found: Found<Batch>) -> BatchRecord {
+    let Found { object, raw, state, .. } = found;
+    BatchRecord {
+        project: work.entry.project.clone(),
+        batch_id: id.to_owned(),
+        terminal: object.is_terminal(),
+        status: object.status,
+        endpoint: object.endpoint,
+        model: object.model,
+        requests_total: object.requests_total,
+        requests_completed: object.requests_completed,
+        requests_failed: object.requests_failed,
+        usage: object.usage,
+        errors: object.errors,
+        metadata: object.metadata,
+        input_file_id: object.input_file_id,
+        output_file_id: object.output_file_id,
+        error_file_id: object.error_file_id,
+        created_at: object.created_at,
+        completed_at: object.completed_at,
+        received_at: work.received_at(),
+        fetch_state: state,
+        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        raw: raw.map(Vec::from),
+    }
+}

@@ -1,0 +1,83 @@
+//! The one rule for objects: ask OpenAI; what the event itself holds counts only when OpenAI has no answer for good.
+
+use bytes::Bytes;
+use chrono::Utc;
+use openai_client::{Advice, ApiError, Client, ErrorKind, Fetched};
+use webhook::{FetchState, Reason};
+
+use crate::context::{Context, Fetching};
+use crate::handlers::HandlerError;
+use crate::work::Work;
+
+/// An object, and how far it can be trusted.
+pub(super) struct Found<T> {
+    pub(super) object: T,
+    pub(super) raw: Option<Bytes>,
+    pub(super) state: FetchState,
+    /// Why it was not fetched, for the event's row.
+    pub(super) reason: Option<Reason>,
+}
+
+/// Fetches an object, or falls back on the event's own `data`.
+///
+/// `parse` reads the embedded form; `{}` stands in when there is none, so that the row exists and can be repaired.
+pub(super) async fn object<T, F>(
+    context: &Context,
+    work: &Work<'_>,
+    what: &'static str,
+    call: impl FnOnce(Client) -> F,
+    parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<Found<T>, HandlerError>
+where
+    F: Future<Output = Result<Fetched<T>, ApiError>>,
+{
+    let (state, reason) = match client(context, work)? {
+        None => (FetchState::Off, None),
+        Some(client) => match call(client).await {
+            Ok(fetched) => {
+                context.alarm.note(None);
+                let (object, raw) = (fetched.object, Some(fetched.raw));
+                return Ok(Found { object, raw, state: FetchState::Fetched, reason: None });
+            }
+            Err(error) => {
+                context.metrics.key_suspect(context.alarm.note(Some(error.kind())));
+                unfetched_for_good(context, work, what, error)?
+            }
+        },
+    };
+    let embedded = work.data().filter(|data| parse(data).is_ok());
+    let object = parse(embedded.unwrap_or(b"{}")).map_err(|error| HandlerError::BadAnswer(error.into()))?;
+    Ok(Found { object, raw: embedded.map(Bytes::copy_from_slice), state, reason })
+}
+
+/// The client of the event's project; `None` with `FETCH=off`.
+pub(super) fn client(context: &Context, work: &Work<'_>) -> Result<Option<Client>, HandlerError> {
+    match &context.fetching {
+        Fetching::Off => Ok(None),
+        Fetching::With(clients) => match clients.get(&work.entry.project) {
+            Some(client) => Ok(Some(client.clone())),
+            None => Err(HandlerError::NoKey(work.entry.project.clone())),
+        },
+    }
+}
+
+/// Sorts out the answers that no retry will change; any other error goes back to the retry policy.
+pub(super) fn unfetched_for_good(
+    context: &Context,
+    work: &Work<'_>,
+    what: &'static str,
+    source: ApiError,
+) -> Result<(FetchState, Option<Reason>), HandlerError> {
+    match (source.kind(), source.advice()) {
+        (ErrorKind::NotFound, _) => {
+            match context.retry.not_found_delay(work.attempt, work.received_at(), Utc::now()) {
+                Some(retry_after) => Err(HandlerError::NotFoundYet { what, retry_after, source }),
+                None => Ok((FetchState::NotFound, Some(Reason::NotFound))),
+            }
+        }
+        (ErrorKind::PolicyViolation | ErrorKind::Forbidden, Advice::Final) => {
+            Ok((FetchState::Forbidden, Some(super::api_reason(source.kind()))))
+        }
+        _ => Err(HandlerError::Api { what, source }),
+    }
+}

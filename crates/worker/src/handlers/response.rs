@@ -1,0 +1,54 @@
+//! `response.*`: one GET, one row with the text, its citations and its usage.
+
+use chrono::Utc;
+use openai_client::{Client, Response};
+use store::ResponseRecord;
+use webhook::FetchState;
+
+use crate::context::Context;
+use crate::handlers::fetch::{self, Found};
+use crate::handlers::{HandlerError, Outcome, kept};
+use crate::work::Work;
+
+pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
+    let Some(id) = work.object_id() else {
+        return kept::handle(context, work).await;
+    };
+    let call = |client: Client| async move { client.response(id).await };
+    let found = fetch::object(context, work, "response", call, Response::parse).await?;
+    if found.state == FetchState::Fetched && !found.object.is_terminal() {
+        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
+        return Err(HandlerError::NotTerminal { what: "response", status });
+    }
+    let completion = work.completion(found.reason);
+    let state = found.state;
+    context.store.save_response(&record(work, id, found)?, &completion).await?;
+    Ok(Outcome::Stored(state))
+}
+
+fn record(work: &Work<'_>, id: &str, found: Found<Response>) -> Result<ResponseRecord, HandlerError> {
+    let Found { object, raw, state, .. } = found;
+    let terminal = object.is_terminal();
+    let citations =
+        serde_json::to_string(&object.citations).map_err(|e| HandlerError::BadAnswer(e.into()))?;
+    Ok(ResponseRecord {
+        project: work.entry.project.clone(),
+        response_id: id.to_owned(),
+        status: object.status,
+        model: object.model,
+        output_text: object.has_output.then_some(object.output_text),
+        citations: object.has_output.then_some(citations),
+        usage: object.usage,
+        error: object.error,
+        metadata: object.metadata,
+        incomplete_reason: object.incomplete_reason,
+        created_at: object.created_at,
+        // Only the newest objects carry it; the event is sent when the response ends.
+        completed_at: object.completed_at.or_else(|| terminal.then(|| work.created_at()).flatten()),
+        received_at: work.received_at(),
+        fetch_state: state,
+        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        terminal,
+        raw: raw.map(Vec::from),
+    })
+}

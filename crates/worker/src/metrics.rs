@@ -1,0 +1,145 @@
+//! The worker's Prometheus metrics. Names and labels are an interface; label values come from closed sets.
+
+use std::time::Duration;
+
+use openai_client::Observed;
+use queue::{DeadLetter, FamilyStats};
+use service::metrics::{Counter, Counters, Gauges, Histograms, Registry};
+use webhook::{Family, Reason};
+
+use crate::process::DeliveryOutcome;
+
+const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
+
+/// All of them. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    deliveries: Counters<3>,
+    dead_letters: Gauges<2>,
+    handle_seconds: Histograms<1>,
+    event_lag_seconds: Histograms<1>,
+    openai_requests: Counters<2>,
+    openai_bytes: Counter,
+    key_suspect: Gauges<0>,
+    backlog: Gauges<2>,
+    oldest_seconds: Gauges<1>,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        Self {
+            deliveries: registry.counters(
+                "landfall_deliveries_total",
+                "Deliveries by how they ended",
+                ["family", "outcome", "reason"],
+            ),
+            dead_letters: registry.gauges(
+                "landfall_dead_letters",
+                "Entries in the dead letters; of a long list, the newest",
+                ["family", "reason"],
+            ),
+            handle_seconds: registry.histograms(
+                "landfall_handle_seconds",
+                "From taking a delivery to its settlement",
+                ["family"],
+                SECONDS,
+            ),
+            event_lag_seconds: registry.histograms(
+                "landfall_event_lag_seconds",
+                "From OpenAI's created_at to the stage",
+                ["stage"],
+                SECONDS,
+            ),
+            openai_requests: registry.counters(
+                "landfall_openai_requests_total",
+                "Requests to the OpenAI API; status is none when there was no answer",
+                ["endpoint", "status"],
+            ),
+            openai_bytes: registry.counter("landfall_openai_bytes_total", "Bytes read from the OpenAI API"),
+            key_suspect: registry.gauges(
+                "landfall_openai_key_suspect",
+                "1 while every recent fetch was 401 or 404: the API key is probably not of the right project",
+                [],
+            ),
+            backlog: registry.gauges("landfall_queue_backlog", "Entries in the queue", ["family", "state"]),
+            oldest_seconds: registry.gauges(
+                "landfall_queue_oldest_seconds",
+                "Age of the oldest entry",
+                ["family"],
+            ),
+        }
+    }
+
+    pub(crate) fn delivery(
+        &self,
+        family: Family,
+        outcome: DeliveryOutcome,
+        reason: Option<Reason>,
+        took: Duration,
+    ) {
+        let reason = reason.map_or("none", Reason::as_str);
+        self.deliveries.with([family.as_str(), outcome.as_str(), reason]).inc();
+        self.handle_seconds.with([family.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// `lag_ms` is `None` when the event does not say when it was made.
+    pub(crate) fn stored_lag(&self, lag_ms: Option<i64>) {
+        if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
+            self.event_lag_seconds.with(["stored"]).observe(Duration::from_millis(lag).as_secs_f64());
+        }
+    }
+
+    pub(crate) fn openai_request(&self, observed: &Observed) {
+        self.openai_requests.with([observed.endpoint.as_str(), status_label(observed.status)]).inc();
+        self.openai_bytes.inc_by(observed.bytes);
+    }
+
+    pub(crate) fn key_suspect(&self, suspect: bool) {
+        self.key_suspect.with([]).set(f64::from(u8::from(suspect)));
+    }
+
+    pub(crate) fn dead_letters(&self, family: Family, letters: &[DeadLetter]) {
+        for reason in Reason::ALL {
+            let count = letters.iter().filter(|letter| letter.reason == Some(*reason)).count();
+            self.dead_letters.with([family.as_str(), reason.as_str()]).set(count as f64);
+        }
+    }
+
+    pub(crate) fn queue(&self, stats: &FamilyStats) {
+        let family = stats.family.as_str();
+        let states = [
+            ("undelivered", stats.undelivered),
+            ("pending", stats.pending),
+            ("delayed", stats.delayed),
+            ("dead", stats.dead),
+        ];
+        for (state, entries) in states {
+            self.backlog.with([family, state]).set(entries as f64);
+        }
+        self.oldest_seconds.with([family]).set(stats.oldest_ms.unwrap_or(0) as f64 / 1000.0);
+    }
+}
+
+/// A closed set of labels: the statuses that mean something to us, and classes for the rest.
+fn status_label(status: Option<u16>) -> &'static str {
+    match status {
+        None => "none",
+        Some(200) => "200",
+        Some(206) => "206",
+        Some(400) => "400",
+        Some(401) => "401",
+        Some(403) => "403",
+        Some(404) => "404",
+        Some(408) => "408",
+        Some(409) => "409",
+        Some(429) => "429",
+        Some(500) => "500",
+        Some(502) => "502",
+        Some(503) => "503",
+        Some(504) => "504",
+        Some(200..=299) => "2xx",
+        Some(300..=399) => "3xx",
+        Some(400..=499) => "4xx",
+        Some(_) => "5xx",
+    }
+}

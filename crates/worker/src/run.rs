@@ -1,0 +1,142 @@
+//! Builds everything from the settings, runs one loop per family, and drains at the end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use openai_client::{Client, ClientConfig};
+use queue::{Consumer, ConsumerConfig, QueueConfig, QueueReader};
+use secrecy::ExposeSecret as _;
+use service::admin;
+use service::metrics::Registry;
+use service::settings::{Fetch, refuse};
+use service::telemetry::chain;
+use store::{Store, StoreConfig};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use webhook::Family;
+
+use crate::alarm::KeyAlarm;
+use crate::backlog;
+use crate::context::{Context, Fetching};
+use crate::family_loop::FamilyLoop;
+use crate::metrics::Metrics;
+use crate::retry::RetryPolicy;
+use crate::settings::Settings;
+
+/// The only project there is yet; webhooks, secrets and keys are per project with OpenAI.
+const DEFAULT_PROJECT: &str = "default";
+const OPENAI_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of the API within an answer. There is no total time-out: files may be gigabytes.
+const OPENAI_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const START_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Runs a worker until `shutdown`, then finishes or hands back what it holds.
+///
+/// # Errors
+/// When the database or the files cannot be opened, or the admin port is taken. A Redis that is down is waited for.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    settings.check().unwrap_or_else(|error| refuse(&error));
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let fetching = fetching(&settings, &metrics)?;
+    let store_config = StoreConfig {
+        database_url: settings.store.database_url.clone(),
+        files_url: settings.store.files_url.clone(),
+    };
+    let store =
+        Store::open(&store_config).await.context("could not open the store (DATABASE_URL, FILES_URL)")?;
+    let queue = QueueConfig {
+        url: settings.redis.redis_url.clone(),
+        key_prefix: settings.redis.redis_key_prefix.clone(),
+    };
+    let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
+    let (ready_store, ready_queue) = (store.clone(), reader.clone());
+    let readiness = move || {
+        let (store, queue) = (ready_store.clone(), ready_queue.clone());
+        async move {
+            store.ping().await.map_err(|error| chain(&error))?;
+            queue.ping().await.map_err(|error| chain(&error))
+        }
+    };
+    let admin = admin::serve(settings.admin_addr, registry, readiness)?;
+    let context = Arc::new(Context {
+        store,
+        fetching,
+        retry: RetryPolicy {
+            min: settings.retry_min_secs,
+            max: settings.retry_max_secs,
+            give_up_after: settings.retry_for_secs,
+            not_found_for: settings.not_found_for_secs,
+        },
+        metrics: metrics.clone(),
+        alarm: KeyAlarm::default(),
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(backlog::publish(reader, metrics, shutdown.clone()));
+    let name = queue::consumer_name();
+    for &family in &settings.worker_families.0 {
+        let config =
+            ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
+        let concurrency = settings.worker_concurrency.of(family);
+        tasks.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
+    }
+    tracing::info!(
+        worker.name = name,
+        families = settings.worker_families.0.iter().map(|f| f.as_str()).collect::<Vec<_>>().join(","),
+        "worker started"
+    );
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a loop of the worker ended by a bug")?;
+    }
+    admin.stop().await;
+    tracing::info!("worker stopped; nothing was left behind");
+    Ok(())
+}
+
+fn fetching(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Fetching> {
+    if settings.openai.fetch == Fetch::Off {
+        return Ok(Fetching::Off);
+    }
+    let api_key = settings.openai.api_key().unwrap_or_else(|error| refuse(&error));
+    anyhow::ensure!(!api_key.expose_secret().is_empty(), "OPENAI_API_KEY is empty");
+    let metrics = metrics.clone();
+    let client = Client::new(ClientConfig {
+        base_url: settings.openai.openai_base_url.clone(),
+        api_key,
+        organization: settings.openai.openai_org_id.clone(),
+        project: settings.openai.openai_project_id.clone(),
+        connect_timeout: OPENAI_CONNECT_TIMEOUT,
+        idle_timeout: OPENAI_IDLE_TIMEOUT,
+        observer: Some(Arc::new(move |observed| metrics.openai_request(observed))),
+    })
+    .context("could not prepare the OpenAI client")?;
+    Ok(Fetching::With(HashMap::from([(DEFAULT_PROJECT.to_owned(), client)])))
+}
+
+/// Connects one family's consumer, however long Redis takes to come, and runs its loop.
+async fn run_family(
+    context: Arc<Context>,
+    config: ConsumerConfig,
+    concurrency: usize,
+    shutdown: CancellationToken,
+) {
+    let family: Family = config.family;
+    let mut logged = false;
+    let consumer = loop {
+        match Consumer::connect(config.clone()).await {
+            Ok(consumer) => break consumer,
+            Err(error) if !logged => {
+                logged = true;
+                tracing::error!(event.family = family.as_str(), error = chain(&error), "waiting for Redis");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(START_RETRY_DELAY) => {}
+        }
+    };
+    FamilyLoop { context, family, consumer, concurrency }.run(shutdown).await;
+}

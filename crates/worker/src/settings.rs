@@ -1,0 +1,186 @@
+//! The worker's settings, and the checks that need more than one of them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use service::settings::{LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds};
+use webhook::Family;
+
+/// Takes verified webhooks from Redis, fetches what the OpenAI jobs produced, stores it. Start as many as you like.
+///
+/// Every setting is an environment variable and a flag; the flag wins. An empty variable counts as not set.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "worker", version, max_term_width = 100)]
+pub struct Settings {
+    #[command(flatten)]
+    pub redis: RedisSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    #[command(flatten)]
+    pub openai: OpenAiSettings,
+    /// Address of /healthz, /readyz and /metrics; private. Port 0 takes a free one and logs it
+    #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101", value_name = "ADDR")]
+    pub admin_addr: std::net::SocketAddr,
+    /// Families this worker works off: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    #[arg(long, env = "WORKER_FAMILIES", default_value = "all", value_name = "LIST")]
+    pub worker_families: Families,
+    /// Deliveries run at once: a number for every family, or pairs such as response=32,batch=4
+    #[arg(long, env = "WORKER_CONCURRENCY", default_value = "default", value_name = "PAIRS")]
+    pub worker_concurrency: Concurrency,
+    /// Seconds after which the work of a worker that died is taken over
+    #[arg(long, env = "LEASE_SECS", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub lease_secs: Duration,
+    /// Seconds before the first retry; later ones double, at random
+    #[arg(long, env = "RETRY_MIN_SECS", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    pub retry_min_secs: Duration,
+    /// Seconds between retries at most; also the wait after OpenAI refuses the API key
+    #[arg(long, env = "RETRY_MAX_SECS", default_value = "1800", value_name = "SECONDS", value_parser = seconds)]
+    pub retry_max_secs: Duration,
+    /// Seconds after which a failing event goes to the dead letters
+    #[arg(long, env = "RETRY_FOR_SECS", default_value = "259200", value_name = "SECONDS", value_parser = seconds)]
+    pub retry_for_secs: Duration,
+    /// Seconds for which an object that OpenAI does not know (404) may still appear
+    #[arg(long, env = "NOT_FOUND_FOR_SECS", default_value = "120", value_name = "SECONDS", value_parser = seconds)]
+    pub not_found_for_secs: Duration,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// The setting `WORKER_FAMILIES`: never empty, nothing twice.
+#[derive(Debug, Clone)]
+pub struct Families(pub Vec<Family>);
+
+/// The setting `WORKER_CONCURRENCY`.
+#[derive(Debug, Clone, Default)]
+pub struct Concurrency {
+    every: Option<usize>,
+    by_family: BTreeMap<Family, usize>,
+}
+
+/// Nobody gains from more deliveries at once in one process; a typo does harm.
+const CONCURRENCY_MAX: usize = 1024;
+/// Below it a heartbeat every quarter of it is more traffic than work.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+
+/// Why a setting's text is refused. Says what to write.
+#[derive(Debug, thiserror::Error)]
+pub enum WrongSetting {
+    #[error("write families separated by commas, such as response,batch")]
+    Families(#[source] webhook::states::UnknownName),
+    #[error("write 1 to {CONCURRENCY_MAX}, or pairs such as response=32,batch=4; {0:?} is neither")]
+    Concurrency(String),
+    #[error("write pairs such as response=32,batch=4")]
+    ConcurrencyFamily(#[source] webhook::states::UnknownName),
+    #[error("write at least 1 second; 60 is a good lease")]
+    LeaseTooShort,
+    #[error("write no more than RETRY_MAX_SECS, which is {max:?}")]
+    RetryMinAboveMax { max: Duration },
+}
+
+impl FromStr for Families {
+    type Err = WrongSetting;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == "all" {
+            return Ok(Self(Family::ALL.to_vec()));
+        }
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut families =
+            names.map(str::parse).collect::<Result<Vec<Family>, _>>().map_err(WrongSetting::Families)?;
+        families.sort_unstable();
+        families.dedup();
+        Ok(if families.is_empty() { Self(Family::ALL.to_vec()) } else { Self(families) })
+    }
+}
+
+impl FromStr for Concurrency {
+    type Err = WrongSetting;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut concurrency = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty() && *part != "default") {
+            let (family, number) = match part.split_once('=') {
+                Some((family, number)) => (Some(family.trim()), number.trim()),
+                None => (None, part),
+            };
+            let number: usize = number.parse().map_err(|_| WrongSetting::Concurrency(part.to_owned()))?;
+            if !(1..=CONCURRENCY_MAX).contains(&number) {
+                return Err(WrongSetting::Concurrency(part.to_owned()));
+            }
+            match family {
+                Some(name) => {
+                    let family = name.parse().map_err(WrongSetting::ConcurrencyFamily)?;
+                    concurrency.by_family.insert(family, number);
+                }
+                None => concurrency.every = Some(number),
+            }
+        }
+        Ok(concurrency)
+    }
+}
+
+impl Concurrency {
+    /// How many deliveries of a family one worker runs at once. A response is one request; a batch is a download that
+    /// fills the line and the disk.
+    pub fn of(&self, family: Family) -> usize {
+        let default = match family {
+            Family::Response => 32,
+            Family::Batch | Family::FineTuning => 4,
+            Family::Eval => 2,
+            Family::Realtime | Family::Agent | Family::Safety | Family::Other => 8,
+        };
+        self.by_family.get(&family).copied().or(self.every).unwrap_or(default)
+    }
+}
+
+impl Settings {
+    /// What only shows when several settings are seen together.
+    ///
+    /// # Errors
+    /// [`SettingError`] names the setting and what to write.
+    pub fn check(&self) -> Result<(), SettingError> {
+        if self.lease_secs < LEASE_MIN {
+            return Err(SettingError::wrong("LEASE_SECS", WrongSetting::LeaseTooShort));
+        }
+        if self.retry_min_secs > self.retry_max_secs {
+            let error = WrongSetting::RetryMinAboveMax { max: self.retry_max_secs };
+            return Err(SettingError::wrong("RETRY_MIN_SECS", error));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_read_from_a_list() {
+        assert_eq!("batch, response,batch".parse::<Families>().unwrap().0, [Family::Response, Family::Batch]);
+        assert_eq!("all".parse::<Families>().unwrap().0, Family::ALL);
+        assert!("batch,respones".parse::<Families>().is_err());
+    }
+
+    #[test]
+    fn concurrency_is_a_number_or_pairs() {
+        let pairs: Concurrency = "response=64, batch=1".parse().unwrap();
+        assert_eq!((pairs.of(Family::Response), pairs.of(Family::Batch), pairs.of(Family::Eval)), (64, 1, 2));
+        let every: Concurrency = "3,batch=2".parse().unwrap();
+        assert_eq!((every.of(Family::Response), every.of(Family::Batch)), (3, 2));
+        for wrong in ["0", "batch=0", "batch=x", "btach=2", "9999", "-1"] {
+            assert!(wrong.parse::<Concurrency>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let parse = |more: &[&str]| Settings::parse_from([&["worker"], more].concat());
+        assert!(parse(&[]).check().is_ok());
+        let error = parse(&["--retry-min-secs", "10", "--retry-max-secs", "5"]).check().unwrap_err();
+        assert!(error.to_string().contains("RETRY_MIN_SECS"), "{error}");
+        let error = parse(&["--lease-secs", "0.5"]).check().unwrap_err();
+        assert!(error.to_string().contains("LEASE_SECS"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! One event as the handlers see it: the queue entry, and what its body says.
+
+use chrono::{DateTime, Utc};
+use queue::Entry;
+use store::{Completion, NewEvent};
+use webhook::{Event, Family, Reason};
+
+/// One attempt's input.
+pub(crate) struct Work<'a> {
+    pub(crate) entry: &'a Entry,
+    /// `None` when the body is not the JSON we expect; it is kept all the same.
+    pub(crate) event: Option<Event<'a>>,
+    /// From 1.
+    pub(crate) attempt: u32,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(entry: &'a Entry, attempt: u32) -> Self {
+        Self { entry, event: Event::parse(&entry.body).ok(), attempt }
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.event.as_ref().map_or(Family::Other, |event| event.kind.family())
+    }
+
+    pub(crate) fn object_id(&self) -> Option<&str> {
+        self.event.as_ref()?.object_id.as_deref()
+    }
+
+    pub(crate) fn event_id(&self) -> Option<&str> {
+        self.event.as_ref()?.event_id.as_deref()
+    }
+
+    /// `data` as it was sent: an id, or with some senders the whole object.
+    pub(crate) fn data(&self) -> Option<&'a [u8]> {
+        Some(self.event.as_ref()?.data?.get().as_bytes())
+    }
+
+    /// When OpenAI says it happened.
+    pub(crate) fn created_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.event.as_ref()?.created_at_secs?, 0)
+    }
+
+    /// When ingest took it.
+    pub(crate) fn received_at(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.entry.received_ms).unwrap_or_default()
+    }
+
+    pub(crate) fn new_event(&self) -> NewEvent {
+        NewEvent {
+            project: self.entry.project.clone(),
+            webhook_id: self.entry.webhook_id.clone(),
+            event_id: self.event_id().map(str::to_owned),
+            event_type: self.entry.event_type.clone(),
+            family: self.family(),
+            object_id: self.object_id().map(str::to_owned),
+            created_at: self.created_at(),
+            received_at: self.received_at(),
+            body: self.entry.body.clone(),
+        }
+    }
+
+    /// What turns the event's row to `stored`, in the transaction that stores its effect.
+    pub(crate) fn completion(&self, reason: Option<Reason>) -> Completion {
+        Completion {
+            project: self.entry.project.clone(),
+            webhook_id: self.entry.webhook_id.clone(),
+            attempts: self.attempt,
+            processed_at: Utc::now(),
+            reason,
+        }
+    }
+}

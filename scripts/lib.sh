@@ -1,0 +1,34 @@
+# Shared by the scripts beside it: words for people, and installing what a fresh Debian or Ubuntu lacks.
+# shellcheck shell=bash
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+
+fail() {
+  printf '\033[1;31merror:\033[0m %s\n' "$*" >&2
+  exit 1
+}
+
+# need_package PROGRAM PACKAGE: installs a Debian package unless the program is there.
+need_package() {
+  command -v "$1" >/dev/null 2>&1 && return 0
+  command -v apt-get >/dev/null 2>&1 || fail "$1 is missing: install it with your package manager, then run this again"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || fail "$1 is missing: run 'apt-get install $2' as root, then run this again"
+    as_root=(sudo)
+  fi
+  say "installing $2 (for $1)"
+  if [ -z "${apt_lists_are_fresh:-}" ]; then
+    "${as_root[@]}" apt-get -qq update >/dev/null || fail "'apt-get update' failed: is the network there?"
+    apt_lists_are_fresh=1
+  fi
+  # The package starts a server of its own by default; we only want the program.
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends "$2" \
+    >/dev/null || fail "'apt-get install $2' failed"
+}
+
+need_rust() {
+  command -v cargo >/dev/null 2>&1 ||
+    fail "cargo is missing: install Rust from https://rustup.rs, then run this again"
+  need_package cc build-essential
+}

@@ -1,0 +1,191 @@
+//! A whole Landfall on one machine: Redis, an OpenAI look-alike, the real `ingest` and `worker` processes on free
+//! ports, SQLite in a temporary folder. Everything ends when it is dropped.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use fake_openai::{FakeConfig, FakeOpenAi};
+use serde_json::Value;
+use store::{EventFilter, EventRecord, ResultFilter, Store, StoreConfig};
+use tempfile::TempDir;
+use test_support::programs::{self, Program};
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::{SECRET, SignedWebhook};
+use test_support::wait;
+
+const API_KEY: &str = "sk-test-of-the-whole-thing";
+
+/// One installation.
+pub(crate) struct Landfall {
+    pub(crate) ingest: Program,
+    pub(crate) workers: Vec<Program>,
+    pub(crate) fake: FakeOpenAi,
+    pub(crate) redis: RedisServer,
+    folder: TempDir,
+    worker_settings: Vec<(String, String)>,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Landfall {
+    /// Everything with one worker.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(1, &[]).await
+    }
+
+    /// Everything with so many workers, which get these settings besides.
+    pub(crate) async fn start_with(workers: usize, settings: &[(&str, &str)]) -> Self {
+        let redis = RedisServer::start();
+        let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };
+        let fake = FakeOpenAi::start(config).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ingest = Program::start(
+            "ingest",
+            &[
+                ("OPENAI_WEBHOOK_SECRET", SECRET),
+                ("REDIS_URL", &redis.url()),
+                ("INGEST_ADDR", "127.0.0.1:0"),
+                ("ADMIN_ADDR", "127.0.0.1:0"),
+            ],
+        );
+        let url = format!("http://{}/openai/webhook", log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr"));
+        let mut worker_settings: Vec<(String, String)> = [
+            // Short waits, so that tests of retries end soon; the defaults are tested where they are defined.
+            ("RETRY_MIN_SECS", "0.05"),
+            ("RETRY_MAX_SECS", "1"),
+            ("NOT_FOUND_FOR_SECS", "1"),
+            ("LEASE_SECS", "2"),
+            ("ADMIN_ADDR", "127.0.0.1:0"),
+            ("OPENAI_API_KEY", API_KEY),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        let own = [
+            ("REDIS_URL", redis.url()),
+            ("OPENAI_BASE_URL", fake.base_url()),
+            ("DATABASE_URL", database_url(&folder)),
+            ("FILES_URL", files_url(&folder)),
+        ];
+        worker_settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        worker_settings.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        let http = reqwest::Client::builder().build().unwrap();
+        let mut landfall = Self { ingest, workers: Vec::new(), fake, redis, folder, worker_settings, url, http };
+        for _ in 0..workers {
+            landfall.add_worker();
+        }
+        landfall
+    }
+
+    /// Starts one more worker and waits until it is at work.
+    pub(crate) fn add_worker(&mut self) {
+        let settings: Vec<(&str, &str)> =
+            self.worker_settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut worker = Program::start("worker", &settings);
+        worker.wait_for_log("admin.addr");
+        self.workers.push(worker);
+    }
+
+    /// Posts a webhook to ingest; status and body of its answer.
+    pub(crate) async fn post(&self, webhook: &SignedWebhook) -> (u16, Value) {
+        let answer = self.try_post(webhook).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn try_post(&self, webhook: &SignedWebhook) -> reqwest::Result<reqwest::Response> {
+        let mut request = self.http.post(&self.url).body(webhook.body.clone());
+        for (name, value) in webhook.headers() {
+            request = request.header(name, value);
+        }
+        request.send().await
+    }
+
+    /// Posts a thin event that must be accepted; its webhook-id.
+    pub(crate) async fn send(&self, event_type: &str, object_id: &str) -> String {
+        let webhook = SignedWebhook::new(event_type, object_id);
+        assert_eq!(self.post(&webhook).await, (200, serde_json::json!({"received": true})));
+        webhook.webhook_id
+    }
+
+    /// Waits until nothing is queued, running or delayed.
+    pub(crate) async fn settled(&self) {
+        wait::until("the backlog to become empty", async || (self.backlog() == 0).then_some(())).await;
+    }
+
+    /// Entries in all streams: undelivered, running and delayed.
+    pub(crate) fn backlog(&self) -> i64 {
+        self.status()["total"]["backlog"].as_i64().unwrap()
+    }
+
+    /// `landfall status --json`.
+    pub(crate) fn status(&self) -> Value {
+        let output = self.landfall(&["status", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Runs the command `landfall` against this installation.
+    pub(crate) fn landfall(&self, arguments: &[&str]) -> Output {
+        Command::new(programs::path("landfall"))
+            .args(arguments)
+            .env_clear()
+            .env("REDIS_URL", self.redis.url())
+            .env("DATABASE_URL", database_url(&self.folder))
+            .env("FILES_URL", files_url(&self.folder))
+            .env("OPENAI_WEBHOOK_SECRET", SECRET)
+            .output()
+            .unwrap()
+    }
+
+    /// `landfall show ID --json`: the object's record.
+    pub(crate) fn show(&self, id: &str) -> Value {
+        let output = self.landfall(&["show", id, "--json"]);
+        assert!(output.status.success(), "show {id}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The store, as the worker sees it.
+    pub(crate) async fn store(&self) -> Store {
+        let config = StoreConfig { database_url: database_url(&self.folder).into(), files_url: files_url(&self.folder) };
+        Store::open(&config).await.unwrap()
+    }
+
+    /// Where a raw file lies.
+    pub(crate) fn file(&self, object_id: &str, file_id: &str) -> PathBuf {
+        self.folder.path().join("files").join("default").join(object_id).join(file_id)
+    }
+
+    /// The custom ids of all of a batch's rows, sorted.
+    pub(crate) async fn custom_ids(&self, batch_id: &str) -> Vec<String> {
+        let filter = ResultFilter::of("default", batch_id, 1_000_000);
+        let rows = self.store().await.batch_results(&filter).await.unwrap();
+        let mut ids: Vec<String> = rows.into_iter().map(|row| row.custom_id.unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The event's row, if a worker has seen it.
+    pub(crate) async fn event(&self, webhook_id: &str) -> Option<EventRecord> {
+        let events = self.store().await.list_events(&EventFilter { limit: 1000, ..EventFilter::default() }).await.unwrap();
+        events.into_iter().find(|event| event.webhook_id == webhook_id)
+    }
+
+    /// Waits until the event's row says so.
+    pub(crate) async fn event_when(&self, webhook_id: &str, condition: impl Fn(&EventRecord) -> bool) -> EventRecord {
+        wait::until("the event's row", async || self.event(webhook_id).await.filter(&condition)).await
+    }
+}
+
+fn database_url(folder: &TempDir) -> String {
+    format!("sqlite://{}/landfall.db", folder.path().display())
+}
+
+fn files_url(folder: &TempDir) -> String {
+    folder.path().join("files").display().to_string()
+}
+
+/// One field of a JSON log line.
+pub(crate) fn log_field(line: &str, field: &str) -> String {
+    let line: Value = serde_json::from_str(line).unwrap();
+    line[field].as_str().unwrap().to_owned()
+}

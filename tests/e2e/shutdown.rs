@@ -1,0 +1,32 @@
+//! SIGTERM: nothing is lost, nothing counts as an attempt or a crash, and both programs end well.
+
+use test_support::wait;
+
+use crate::harness::Landfall;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_stopped_hands_back_what_it_cannot_finish() {
+    let mut landfall = Landfall::start().await;
+    // Longer than a stopping worker waits.
+    landfall.fake.delay_ms("/responses/resp_demo_research", 600_000);
+    let id = landfall.send("response.completed", "resp_demo_research").await;
+    let asked = async || (!landfall.fake.requests().is_empty()).then_some(());
+    wait::until("the worker to ask OpenAI", asked).await;
+    assert!(landfall.workers[0].stop().success());
+    assert_eq!(landfall.status()["total"]["backlog"], 1);
+    assert_eq!(landfall.status()["total"]["pending"], 0, "no lease is left behind");
+
+    landfall.fake.clear_faults();
+    landfall.add_worker();
+    landfall.settled().await;
+    let event = landfall.event(&id).await.unwrap();
+    assert_eq!((event.state, event.attempts), (webhook::EventState::Stored, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_ends_well_on_sigterm() {
+    let mut landfall = Landfall::start_with(0, &[]).await;
+    landfall.send("video.completed", "video_1").await;
+    assert!(landfall.ingest.stop().success());
+    assert_eq!(landfall.backlog(), 1);
+}

@@ -1,0 +1,47 @@
+//! Two workers share the work, and racing on the same object leaves the same rows.
+
+use std::collections::HashSet;
+
+use test_support::signed_webhook::SignedWebhook;
+
+use crate::harness::Landfall;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_a_backlog_and_store_each_event_once() {
+    let mut landfall = Landfall::start_with(0, &[("WORKER_CONCURRENCY", "2")]).await;
+    let mut sent = HashSet::new();
+    for _ in 0..60 {
+        sent.insert(landfall.send("response.completed", "resp_demo_research").await);
+    }
+    landfall.fake.delay_ms("/responses/", 20);
+    landfall.add_worker();
+    landfall.add_worker();
+    landfall.settled().await;
+    let shares = landfall.workers.iter().map(|worker| {
+        worker.log().iter().filter(|line| line.contains("\"outcome\":\"stored\"")).count()
+    });
+    let shares: Vec<usize> = shares.collect();
+    assert_eq!(shares.iter().sum::<usize>(), 60);
+    assert!(shares.iter().all(|share| *share > 0), "one worker did everything: {shares:?}");
+    for webhook_id in &sent {
+        assert_eq!(landfall.event(webhook_id).await.unwrap().attempts, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_racing_on_one_batch_store_each_line_once() {
+    let landfall = Landfall::start_with(2, &[("WORKER_CONCURRENCY", "1")]).await;
+    landfall.fake.add_generated_batch("batch_raced", 6000);
+    let one = SignedWebhook::new("batch.completed", "batch_raced");
+    let two = SignedWebhook::with_body("wh_of_another_endpoint", one.body.clone());
+    let (first, second) = tokio::join!(landfall.post(&one), landfall.post(&two));
+    assert_eq!((first.0, second.0), (200, 200));
+    landfall.settled().await;
+    let batch = landfall.show("batch_raced");
+    assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&6000.into(), &true.into()));
+    let mut ids = landfall.custom_ids("batch_raced").await;
+    ids.dedup();
+    assert_eq!(ids.len(), 6000);
+    let store = landfall.store().await;
+    assert_eq!(store.count_events().await.unwrap().iter().map(|(_, _, count)| count).sum::<i64>(), 2);
+}
