@@ -5,11 +5,18 @@
     reason = "a command speaks to its user on stderr; it keeps no log"
 )]
 
+mod answer;
+mod events;
 mod exit;
+mod json;
 mod moment;
+mod results;
 mod screen;
 mod secret;
 mod send;
+mod show;
+mod status;
+mod stored;
 mod verify;
 
 use std::io::Write;
@@ -40,6 +47,10 @@ struct Landfall {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
+    Status(status::Status),
+    Events(events::Events),
+    Show(show::Show),
+    Results(results::Results),
     Send(send::Send),
     Verify(verify::Verify),
     Secret(secret::Secret),
@@ -54,6 +65,10 @@ async fn main() -> ExitCode {
 
 async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
     match verb {
+        Verb::Status(args) => status::run(&args, out).await,
+        Verb::Events(args) => events::run(&args, out).await,
+        Verb::Show(args) => show::run(&args, out).await,
+        Verb::Results(args) => results::run(&args, out).await,
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Secret(args) => secret::run(&args, out),

@@ -26,7 +26,7 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>, width: u16) -> S
     table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     // The last column's padding is cut off again below.
-    table.set_width(width.saturating_add(2));
+    table.set_width(width.saturating_add(1));
     table.set_header(columns.iter().map(|column| match column {
         Column::Text(head) | Column::Count(head) => *head,
     }));
@@ -34,7 +34,8 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>, width: u16) -> S
         table.add_row(row.into_iter().map(|text| Cell::new_owned(printable(&text))));
     }
     for (column, kind) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
+        // Between columns there is one blank besides.
+        column.set_padding((0, 1));
         if matches!(kind, Column::Count(_)) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -47,7 +48,7 @@ pub(crate) fn fields(fields: &[(&str, String)], width: u16) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new());
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width.saturating_add(2));
+    table.set_width(width);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
         table.add_row([Cell::new(*name), Cell::new_owned(printable(value))]);
     }

@@ -11,7 +11,7 @@ use service::settings::{SettingError, WebhookSecretSettings};
 use webhook::{Event, Family, SignatureError, SigningSecret, Verified, Verifier};
 
 use crate::exit::{Answer, Failure};
-use crate::{moment, screen};
+use crate::{json, moment, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,10 +19,10 @@ Examples:
   landfall verify --headers-file h.txt --body-file body.json --now 1750861210
   landfall verify --headers-file h.txt --body-file - < body.json
 
-h.txt holds one `name: value` a line, as a proxy or `curl -v` shows them; a
-request line before them is skipped. The body must be the bytes that were
-signed: an editor's newline at its end is one too many. Others on this machine
-can see a secret on a command line: better set OPENAI_WEBHOOK_SECRET.
+h.txt holds one `name: value` a line; a request line before them is skipped.
+The body must be the bytes that were signed: an editor's newline at its end is
+one too many. Others on this machine can see a secret on a command line: better
+set OPENAI_WEBHOOK_SECRET.
 
 Exit code: 0 genuine, 1 not (the reason is on stderr), 2 wrong use or a secret
 that is none.";
@@ -127,7 +127,7 @@ fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Resu
         created_at_secs: event.and_then(|event| event.created_at_secs),
         event: serde_json::from_slice(body).ok(),
     };
-    Ok(writeln!(out, "{}", one_line(&genuine))?)
+    Ok(json::write_line(out, &genuine)?)
 }
 
 fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
@@ -165,18 +165,11 @@ fn refuse(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), 
             reason: error.label(),
             message: error.to_string(),
         };
-        writeln!(out, "{}", one_line(&not_genuine))?;
+        json::write_line(out, &not_genuine)?;
     } else {
         eprintln!("not genuine: {error}");
     }
     Ok(())
-}
-
-/// JSON on one line. A body that was pretty-printed keeps its line breaks only as far as JSON allows: none.
-fn one_line(value: &impl Serialize) -> String {
-    serde_json::to_string(value)
-        .expect("texts, numbers and JSON are JSON")
-        .replace(['\n', '\r'], " ")
 }
 
 /// Headers as they were received: names and values are not changed, but for the blanks around a value, which HTTP

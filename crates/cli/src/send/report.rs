@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::post::Answered;
 use super::sample::SampleEvent;
 use crate::exit::Answer;
-use crate::screen;
+use crate::{json, screen};
 
 /// Up to so many deliveries each get a line; of more, only the unexpected answers do.
 const LINES_MAX: u64 = 100;
@@ -108,8 +108,7 @@ impl<'w> Report<'w> {
                 ms: (ms * 1000.0).round() / 1000.0,
                 expected,
             };
-            serde_json::to_writer(&mut *self.out, &line)?;
-            return self.out.write_all(b"\n");
+            return json::write_line(self.out, &line);
         }
         if self.total <= LINES_MAX || (!expected && self.unexpected <= LINES_MAX) {
             let line = format!(

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod command;
+mod filled;
 mod ingest_double;
+mod look;
 mod send;
+mod status;
 mod verify;

@@ -1,0 +1,29 @@
+//! `--json`: one value a line. Stored JSON goes in as it was sent, so its line breaks have to go.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes a value as one line of JSON.
+pub(crate) fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    // Between tokens a line break is a blank; within strings JSON has none, they are escaped.
+    writeln!(out, "{}", text.replace(['\n', '\r'], " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_spans_lines_becomes_one_line_with_the_same_meaning() {
+        let sent = "{\n  \"a\": \"x\\ny\",\r\n  \"b\": [1,\n 2]\n}";
+        let raw: &serde_json::value::RawValue = serde_json::from_str(sent).unwrap();
+        let mut line = Vec::new();
+        write_line(&mut line, &raw).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!((line.lines().count(), line.ends_with('\n')), (1, true));
+        let same: serde_json::Value = serde_json::from_str(sent).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), same);
+    }
+}

@@ -1,0 +1,117 @@
+//! A batch: its counts and files, and the first of its results.
+
+use store::{ResultFilter, ResultRow, Store, StoredBatch};
+
+use super::{Layout, error_text, or_empty, usage_text};
+use crate::exit::Failure;
+use crate::screen::{self, Column};
+use crate::{answer, stored};
+
+const ROWS_SHOWN: u32 = 5;
+const CUSTOM_ID_CHARS_MAX: usize = 24;
+
+pub(super) async fn text(
+    store: &Store,
+    stored_batch: &StoredBatch,
+    layout: Layout,
+) -> Result<String, Failure> {
+    let batch = &stored_batch.batch;
+    let fields = [
+        ("status", or_empty(batch.status.as_deref())),
+        ("endpoint", or_empty(batch.endpoint.as_deref())),
+        ("model", or_empty(batch.model.as_deref())),
+        ("requests", requests(stored_batch)),
+        ("results", results(stored_batch)),
+        ("errors", error_text(batch.errors.as_deref())),
+        ("usage", usage_text(batch.usage.as_deref())),
+        ("output file", or_empty(batch.output_file_id.as_deref())),
+        ("error file", or_empty(batch.error_file_id.as_deref())),
+        ("completed", layout.time(batch.completed_at)),
+        ("received", layout.time(Some(batch.received_at))),
+        ("fetched", layout.origin(batch.fetch_state, batch.fetched_at)),
+    ];
+    let mut text = layout.section("batch", &batch.batch_id, &fields);
+    let filter = ResultFilter::of(&batch.project, &batch.batch_id, ROWS_SHOWN);
+    let rows = store.batch_results(&filter).await.map_err(stored::failure)?;
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&result_table(&rows, layout.width));
+    }
+    if stored_batch.rows_stored > i64::from(ROWS_SHOWN) {
+        let more = screen::count(stored_batch.rows_stored - i64::from(ROWS_SHOWN));
+        let id = screen::printable(&batch.batch_id);
+        text.push_str(&format!("… {more} more: landfall results {id}\n"));
+    }
+    Ok(text)
+}
+
+fn requests(batch: &StoredBatch) -> String {
+    let batch = &batch.batch;
+    let count = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), screen::count);
+    if batch.requests_total.is_none() && batch.requests_completed.is_none() {
+        return String::new();
+    }
+    format!(
+        "{}: {} completed, {} failed",
+        count(batch.requests_total),
+        count(batch.requests_completed),
+        count(batch.requests_failed)
+    )
+}
+
+fn results(batch: &StoredBatch) -> String {
+    let mut text = format!("{} rows stored", screen::count(batch.rows_stored));
+    if batch.rows_quarantined > 0 {
+        let quarantined = screen::count(batch.rows_quarantined);
+        text.push_str(&format!(
+            ", {quarantined} of them kept as bytes: they are no results"
+        ));
+    }
+    text.push_str(if batch.results_complete {
+        ", complete"
+    } else {
+        ", not complete"
+    });
+    text
+}
+
+/// Results, one line each.
+pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
+    /// Line, status and the blanks between the columns.
+    const OTHERS_CHARS: usize = 12 + 6 + 6;
+    let columns = [
+        Column::Text("LINE"),
+        Column::Text("CUSTOM_ID"),
+        Column::Count("STATUS"),
+        Column::Text("RESULT"),
+    ];
+    let custom_id =
+        |row: &ResultRow| screen::shortened(row.custom_id.as_deref().unwrap_or("-"), CUSTOM_ID_CHARS_MAX);
+    let custom_id_chars = rows
+        .iter()
+        .map(|row| custom_id(row).chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(9);
+    let result_chars = usize::from(width).saturating_sub(OTHERS_CHARS + custom_id_chars);
+    let row = |row: &ResultRow| {
+        vec![
+            format!("{} {}", row.source, row.line),
+            custom_id(row),
+            row.status_code
+                .map_or_else(|| "-".to_owned(), |code| code.to_string()),
+            screen::shortened(&result(row), result_chars),
+        ]
+    };
+    screen::table(&columns, rows.iter().map(row).collect(), width)
+}
+
+/// What a line brought, in words on one line.
+fn result(row: &ResultRow) -> String {
+    let text = match (&row.error, &row.body) {
+        (Some(_), _) => error_text(row.error.as_deref()),
+        (None, Some(body)) => answer::of(body),
+        (None, None) => String::new(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

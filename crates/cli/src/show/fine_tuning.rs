@@ -1,0 +1,103 @@
+//! A fine-tuning job with its loss curve, and the model it made.
+
+use store::{JobRecord, MetricRecord, ModelRecord, Store};
+
+use super::{Layout, error_text, or_empty};
+use crate::exit::Failure;
+use crate::screen::{self, Column};
+use crate::stored;
+
+/// A longer curve is shown by this many steps, evenly spread, the first and the last among them.
+const STEPS_SHOWN: usize = 8;
+
+pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> Result<String, Failure> {
+    let fields = [
+        ("status", or_empty(job.status.as_deref())),
+        ("base model", or_empty(job.base_model.as_deref())),
+        ("model", or_empty(job.fine_tuned_model.as_deref())),
+        (
+            "trained",
+            job.trained_tokens
+                .map(|tokens| format!("{} tokens", screen::count(tokens)))
+                .unwrap_or_default(),
+        ),
+        ("error", error_text(job.error.as_deref())),
+        ("settings", or_empty(job.hyperparameters.as_deref())),
+        ("created", layout.time(job.created_at)),
+        ("finished", layout.time(job.finished_at)),
+        ("received", layout.time(Some(job.received_at))),
+        ("fetched", layout.origin(job.fetch_state, job.fetched_at)),
+    ];
+    let mut text = layout.section("fine-tuning job", &job.job_id, &fields);
+    let metrics = store
+        .fine_tuning_metrics(&job.project, &job.job_id)
+        .await
+        .map_err(stored::failure)?;
+    if !metrics.is_empty() {
+        text.push('\n');
+        text.push_str(&curve(&metrics, layout.width));
+    }
+    Ok(text)
+}
+
+pub(super) fn model_text(model: &ModelRecord, layout: Layout) -> String {
+    let fields = [
+        ("job", or_empty(model.job_id.as_deref())),
+        ("base model", or_empty(model.base_model.as_deref())),
+        ("owned by", or_empty(model.owned_by.as_deref())),
+        ("created", layout.time(model.created_at)),
+        ("fetched", layout.time(model.fetched_at)),
+    ];
+    layout.section("model", &model.model_id, &fields)
+}
+
+fn curve(metrics: &[MetricRecord], width: u16) -> String {
+    let columns = [
+        Column::Count("STEP"),
+        Column::Count("TRAIN_LOSS"),
+        Column::Count("TRAIN_ACCURACY"),
+        Column::Count("VALID_LOSS"),
+        Column::Count("VALID_ACCURACY"),
+    ];
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+    let row = |metric: &MetricRecord| {
+        vec![
+            metric.step.to_string(),
+            number(metric.train_loss),
+            number(metric.train_accuracy),
+            number(metric.valid_loss),
+            number(metric.valid_accuracy),
+        ]
+    };
+    let rows = spread(metrics.len())
+        .filter_map(|index| metrics.get(index))
+        .map(row)
+        .collect();
+    screen::table(&columns, rows, width)
+}
+
+/// At most [`STEPS_SHOWN`] indexes below `count`, evenly spread.
+fn spread(count: usize) -> impl Iterator<Item = usize> {
+    let shown = count.min(STEPS_SHOWN);
+    (0..shown).map(move |index| {
+        if shown > 1 {
+            index * (count - 1) / (shown - 1)
+        } else {
+            0
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_keeps_its_first_and_last_step() {
+        assert_eq!(spread(0).count(), 0);
+        assert_eq!(spread(1).collect::<Vec<_>>(), [0]);
+        assert_eq!(spread(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let steps: Vec<usize> = spread(1000).collect();
+        assert_eq!((steps.len(), steps[0], steps[7]), (8, 0, 999));
+    }
+}

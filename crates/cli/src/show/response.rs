@@ -1,0 +1,119 @@
+//! A response: its state, the first lines of its text, and the sources it cites.
+
+use serde::Deserialize;
+use store::ResponseRecord;
+
+use super::{Layout, error_text, or_empty, usage_text};
+use crate::screen;
+
+/// A text longer than this is cut; `--json` has all of it.
+const TEXT_LINES_MAX: usize = 16;
+const SOURCES_MAX: usize = 10;
+
+/// The parts of a citation that name its source.
+#[derive(Deserialize)]
+struct Citation {
+    url: Option<String>,
+    title: Option<String>,
+    filename: Option<String>,
+    file_id: Option<String>,
+}
+
+pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
+    let fields = [
+        ("status", or_empty(response.status.as_deref())),
+        ("model", or_empty(response.model.as_deref())),
+        ("incomplete", or_empty(response.incomplete_reason.as_deref())),
+        ("error", error_text(response.error.as_deref())),
+        ("usage", usage_text(response.usage.as_deref())),
+        ("completed", layout.time(response.completed_at)),
+        ("received", layout.time(Some(response.received_at))),
+        (
+            "fetched",
+            layout.origin(response.fetch_state, response.fetched_at),
+        ),
+    ];
+    let mut text = layout.section("response", &response.response_id, &fields);
+    if let Some(output) = response
+        .output_text
+        .as_deref()
+        .filter(|output| !output.is_empty())
+    {
+        push_output(&mut text, output, layout);
+    }
+    let sources = sources(response.citations.as_deref());
+    if !sources.is_empty() {
+        text.push_str(&format!("\nsources ({})\n", sources.len()));
+    }
+    for (number, source) in (1..).zip(&sources).take(SOURCES_MAX) {
+        text.push_str(&format!("  [{number}] {source}\n"));
+    }
+    if sources.len() > SOURCES_MAX {
+        text.push_str(&format!("  … {} more: --json\n", sources.len() - SOURCES_MAX));
+    }
+    text
+}
+
+fn push_output(text: &mut String, output: &str, layout: Layout) {
+    let characters = output.chars().count();
+    text.push_str(&format!(
+        "\ntext ({} characters)\n",
+        screen::count(characters as u64)
+    ));
+    let lines = screen::wrapped(output, layout.width);
+    for line in lines.iter().take(TEXT_LINES_MAX) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    if lines.len() > TEXT_LINES_MAX {
+        text.push_str(&format!(
+            "  … {} more lines: --json | jq -r .output_text\n",
+            lines.len() - TEXT_LINES_MAX
+        ));
+    }
+}
+
+/// Each source once, in the order it is first cited.
+fn sources(citations: Option<&str>) -> Vec<String> {
+    let citations: Vec<Citation> = citations
+        .and_then(|json| serde_json::from_str(json).ok())
+        .unwrap_or_default();
+    let mut sources = Vec::new();
+    for citation in citations {
+        let Some(place) = citation.url.or(citation.file_id) else {
+            continue;
+        };
+        let source = match citation
+            .title
+            .or(citation.filename)
+            .filter(|title| !title.is_empty())
+        {
+            Some(title) => format!("{}\n      {}", screen::shortened(&title, 72), place),
+            None => place,
+        };
+        let source = screen::printable(&source);
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_once() {
+        let citations = r#"[
+            {"kind":"url_citation","url":"https://a.example/","title":"A"},
+            {"kind":"file_citation","file_id":"file-1","filename":"b.pdf"},
+            {"kind":"url_citation","url":"https://a.example/","title":"A","start_index":7},
+            {"kind":"file_path","file_id":"file-2"}]"#;
+        assert_eq!(
+            sources(Some(citations)),
+            ["A\n      https://a.example/", "b.pdf\n      file-1", "file-2"]
+        );
+        assert!(sources(Some("{}")).is_empty() && sources(None).is_empty());
+    }
+}

@@ -1,0 +1,208 @@
+//! `landfall status`: how much work lies where, per family; from Redis, and from the database when there is one.
+
+use std::io::Write;
+
+use queue::{FamilyStats, QueueConfig, QueueError, QueueReader};
+use serde::Serialize;
+use service::settings::{RedisSettings, StoreSettings};
+use webhook::{EventState, Family};
+
+use crate::exit::{Answer, Failure};
+use crate::screen::{self, Column};
+use crate::{json, moment, stored};
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall status
+  landfall status --json | jq .total.backlog
+  watch landfall status
+
+UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
+retry; together they are the backlog. DEAD was given up: see `landfall events
+--state dead`. OLDEST is the age of the oldest entry of the backlog.
+
+Exit code: 0 done, 3 Redis or the database could not be reached.";
+
+/// What is waiting, running, waiting for a retry and given up, per family
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Status {
+    /// One JSON object: total, families, events
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+/// `--json`.
+#[derive(Serialize)]
+struct Report {
+    total: Total,
+    families: Vec<InQueue>,
+    /// `null` while there is no database.
+    events: Option<Vec<InStore>>,
+}
+
+#[derive(Serialize)]
+struct Total {
+    /// Undelivered, pending and delayed.
+    backlog: u64,
+    undelivered: u64,
+    pending: u64,
+    delayed: u64,
+    dead: u64,
+    oldest_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct InQueue {
+    family: Family,
+    undelivered: u64,
+    pending: u64,
+    delayed: u64,
+    dead: u64,
+    oldest_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct InStore {
+    family: Family,
+    state: EventState,
+    count: i64,
+}
+
+/// Prints the state of queue and store.
+pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let config = QueueConfig {
+        url: args.redis.redis_url.clone(),
+        key_prefix: args.redis.redis_key_prefix.clone(),
+    };
+    let reader = QueueReader::new(&config).map_err(queue_failure)?;
+    let stats = reader.stats().await.map_err(queue_failure)?;
+    let families: Vec<InQueue> = stats.into_iter().map(in_queue).collect();
+    let total = total(&families);
+    let events = counts(&args.store).await;
+    if args.json {
+        let report = Report {
+            total,
+            families,
+            events: events?,
+        };
+        json::write_line(out, &report)?;
+        return Ok(Answer::Yes);
+    }
+    write!(out, "{}", queue_table(&families, &total, screen::width()))?;
+    // The queue is worth showing even when the database is out of reach.
+    match events? {
+        Some(events) => write!(out, "\n{}", store_table(&events, screen::width()))?,
+        None => eprintln!("landfall: no worker has made the database yet"),
+    }
+    Ok(Answer::Yes)
+}
+
+/// An address that is none is wrong use; all else is a Redis out of reach.
+fn queue_failure(error: QueueError) -> Failure {
+    match error {
+        QueueError::InvalidUrl(_) => {
+            Failure::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
+        }
+        QueueError::Redis { .. } | QueueError::Pool(_) => {
+            Failure::unreachable("cannot read the queue at REDIS_URL", error)
+        }
+    }
+}
+
+async fn counts(settings: &StoreSettings) -> Result<Option<Vec<InStore>>, Failure> {
+    let Some(store) = stored::open_if_there(settings).await? else {
+        return Ok(None);
+    };
+    let counts = store.count_events().await.map_err(stored::failure)?;
+    let in_store = |(family, state, count)| InStore { family, state, count };
+    Ok(Some(counts.into_iter().map(in_store).collect()))
+}
+
+fn in_queue(stats: FamilyStats) -> InQueue {
+    InQueue {
+        family: stats.family,
+        undelivered: stats.undelivered,
+        pending: stats.pending,
+        delayed: stats.delayed,
+        dead: stats.dead,
+        oldest_ms: stats.oldest_ms,
+    }
+}
+
+fn total(families: &[InQueue]) -> Total {
+    let sum = |count: fn(&InQueue) -> u64| families.iter().map(count).sum::<u64>();
+    let (undelivered, pending, delayed) = (
+        sum(|family| family.undelivered),
+        sum(|family| family.pending),
+        sum(|family| family.delayed),
+    );
+    Total {
+        backlog: undelivered + pending + delayed,
+        undelivered,
+        pending,
+        delayed,
+        dead: sum(|family| family.dead),
+        oldest_ms: families.iter().filter_map(|family| family.oldest_ms).max(),
+    }
+}
+
+fn queue_table(families: &[InQueue], total: &Total, width: u16) -> String {
+    let columns = [
+        Column::Text("QUEUE"),
+        Column::Count("UNDELIVERED"),
+        Column::Count("PENDING"),
+        Column::Count("DELAYED"),
+        Column::Count("DEAD"),
+        Column::Count("OLDEST"),
+    ];
+    let row = |name: &str, counts: [u64; 4], oldest_ms: Option<u64>| {
+        let oldest = oldest_ms.map(|ms| moment::span((ms / 1000).cast_signed()));
+        let mut row = vec![name.to_owned()];
+        row.extend(counts.map(screen::count));
+        row.push(oldest.unwrap_or_else(|| "-".to_owned()));
+        row
+    };
+    let mut rows: Vec<Vec<String>> = families
+        .iter()
+        .map(|family| {
+            let counts = [family.undelivered, family.pending, family.delayed, family.dead];
+            row(family.family.as_str(), counts, family.oldest_ms)
+        })
+        .collect();
+    let counts = [total.undelivered, total.pending, total.delayed, total.dead];
+    rows.push(row("total", counts, total.oldest_ms));
+    screen::table(&columns, rows, width)
+}
+
+/// One row for each family that has events.
+fn store_table(events: &[InStore], width: u16) -> String {
+    let mut columns = vec![Column::Text("EVENTS IN THE DATABASE")];
+    columns.extend(EventState::ALL.iter().map(|state| {
+        Column::Count(match state {
+            EventState::Received => "RECEIVED",
+            EventState::Stored => "STORED",
+            EventState::Retrying => "RETRYING",
+            EventState::Dead => "DEAD",
+        })
+    }));
+    let row = |name: &str, of: &dyn Fn(&InStore) -> bool| {
+        let mut row = vec![name.to_owned()];
+        row.extend(EventState::ALL.iter().map(|state| {
+            let of_state = events.iter().filter(|event| event.state == *state && of(event));
+            screen::count(of_state.map(|event| event.count).sum::<i64>())
+        }));
+        row
+    };
+    let seen = |family: &&Family| events.iter().any(|event| event.family == **family);
+    let families = Family::ALL.iter().filter(seen);
+    let mut rows: Vec<Vec<String>> = families
+        .map(|family| row(family.as_str(), &|event| event.family == *family))
+        .collect();
+    rows.push(row("total", &|_| true));
+    screen::table(&columns, rows, width)
+}

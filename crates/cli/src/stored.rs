@@ -1,0 +1,36 @@
+//! Opens the store for reading, and says in one place what kept it from being opened.
+
+use service::settings::StoreSettings;
+use store::{Store, StoreConfig, StoreError};
+
+use crate::exit::Failure;
+
+/// The store as a worker made it; nothing is changed.
+pub(crate) async fn open(settings: &StoreSettings) -> Result<Store, Failure> {
+    open_existing(settings).await.map_err(failure)
+}
+
+/// The same for verbs that can do without: `None` when no worker has made the database yet.
+pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Store>, Failure> {
+    match open_existing(settings).await {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::NoDatabase(_)) => Ok(None),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+async fn open_existing(settings: &StoreSettings) -> Result<Store, StoreError> {
+    let config = StoreConfig {
+        database_url: settings.database_url.clone(),
+        files_url: settings.files_url.clone(),
+    };
+    Store::open_existing(&config).await
+}
+
+/// A setting that names nothing usable is wrong use; all else is a database out of reach.
+pub(crate) fn failure(error: StoreError) -> Failure {
+    if matches!(error, StoreError::Setting { .. }) {
+        return Failure::WrongUse(error.to_string());
+    }
+    Failure::unreachable("cannot read DATABASE_URL", error)
+}

@@ -1,0 +1,169 @@
+//! `landfall status` against a real Redis with work in every place it can be.
+
+use std::time::Duration;
+
+use queue::{Consumer, ConsumerConfig, Entry, Producer, QueueConfig};
+use test_support::redis::{RedisServer, free_port};
+use webhook::{Family, Reason};
+
+use crate::command::{Ended, landfall};
+use crate::filled::Filled;
+
+fn entry(webhook_id: &str, event_type: &str) -> Entry {
+    Entry {
+        webhook_id: webhook_id.to_owned(),
+        project: "default".to_owned(),
+        event_type: event_type.to_owned(),
+        timestamp_secs: 1_750_000_000,
+        received_ms: 1_750_000_000_000,
+        body: b"{}".to_vec(),
+        traceparent: None,
+        replay_of: None,
+    }
+}
+
+fn config(redis: &RedisServer) -> QueueConfig {
+    QueueConfig {
+        url: redis.url().into(),
+        key_prefix: "landfall".to_owned(),
+    }
+}
+
+/// Of five batch events: two undelivered, one pending, one delayed, one dead. Of responses one undelivered.
+async fn fill(redis: &RedisServer) -> Consumer {
+    let producer = Producer::new(&config(redis), 1000).unwrap();
+    producer.create_groups().await.unwrap();
+    for number in 0..5 {
+        let entry = entry(&format!("wh_{number}"), "batch.completed");
+        producer.enqueue(Family::Batch, &entry).await.unwrap();
+    }
+    let other = entry("wh_response", "response.completed");
+    producer.enqueue(Family::Response, &other).await.unwrap();
+    let mut consumer = Consumer::connect(ConsumerConfig {
+        queue: config(redis),
+        family: Family::Batch,
+        name: "worker-of-the-test".to_owned(),
+        lease: Duration::from_secs(600),
+    })
+    .await
+    .unwrap();
+    let mut deliveries = consumer.receive_now(3).await.unwrap().into_iter();
+    let (first, second, third) = (
+        deliveries.next().unwrap(),
+        deliveries.next().unwrap(),
+        deliveries.next().unwrap(),
+    );
+    first
+        .retry_after(Duration::from_secs(600), Reason::RateLimited, "later")
+        .await
+        .unwrap();
+    second.dead_letter(Reason::Rejected, "never").await.unwrap();
+    // Not settled: it stays in this worker's hands.
+    std::mem::forget(third);
+    consumer
+}
+
+fn status(redis_url: &str, store: Option<&Filled>, arguments: &[&str]) -> Ended {
+    let settings = store.map(Filled::settings);
+    let mut environment = vec![
+        ("REDIS_URL", redis_url),
+        ("DATABASE_URL", "sqlite://no-such-folder/x.db"),
+    ];
+    if let Some(settings) = &settings {
+        environment.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    }
+    let mut all = vec!["status"];
+    all.extend(arguments);
+    landfall(&environment, &all)
+}
+
+#[tokio::test]
+async fn work_is_counted_where_it_lies() {
+    let redis = RedisServer::start();
+    let _consumer = fill(&redis).await;
+    let json = status(&redis.url(), None, &["--json"]).with_code(0).json();
+    let counts = |of: &serde_json::Value| {
+        ["undelivered", "pending", "delayed", "dead"].map(|place| of[place].as_u64().unwrap())
+    };
+    assert_eq!(counts(&json["total"]), [3, 1, 1, 1]);
+    assert_eq!(json["total"]["backlog"], 5);
+    let families = json["families"].as_array().unwrap();
+    assert_eq!(families.len(), Family::ALL.len());
+    let batch = families
+        .iter()
+        .find(|family| family["family"] == "batch")
+        .unwrap();
+    assert_eq!(counts(batch), [2, 1, 1, 1]);
+    assert!(batch["oldest_ms"].is_u64());
+    assert_eq!(json["events"], serde_json::Value::Null);
+    // Scripts without jq look for this text, so only the total may have it.
+    let text = status(&redis.url(), None, &["--json"]).stdout;
+    assert_eq!(text.matches("\"backlog\":").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn people_get_two_tables_of_80_columns() {
+    let redis = RedisServer::start();
+    let _consumer = fill(&redis).await;
+    let filled = Filled::with_everything().await;
+    filled.add_dead_event("wh_dead", "no").await;
+    let ended = status(&redis.url(), Some(&filled), &[]).with_code(0);
+    ended.fits_80_columns();
+    let row = |name: &str| {
+        let line = ended.stdout.lines().find(|line| line.starts_with(name));
+        let words = line
+            .unwrap_or_else(|| panic!("no row {name}:\n{}", ended.stdout))
+            .split_whitespace();
+        words.skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("batch ")[..4], ["2", "1", "1", "1"]);
+    assert_eq!(row("agent "), ["0", "0", "0", "0", "-"]);
+    assert_eq!(ended.stderr, "");
+    let events = ended.stdout.split("EVENTS IN THE DATABASE").nth(1).unwrap();
+    let response = events.lines().find(|line| line.starts_with("response")).unwrap();
+    assert_eq!(
+        response.split_whitespace().collect::<Vec<_>>(),
+        ["response", "0", "1", "0", "1"]
+    );
+    assert!(
+        !events.contains("agent"),
+        "families without events are left out: {events}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_database_the_queue_is_shown() {
+    let redis = RedisServer::start();
+    let ended = status(&redis.url(), None, &[]).with_code(0);
+    ended.fits_80_columns();
+    assert!(ended.stdout.contains("total"), "{ended:#?}");
+    assert!(
+        ended.stderr.contains("no worker has made the database yet"),
+        "{ended:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
+    let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
+    for arguments in [&[][..], &["--json"]] {
+        let ended = status(&url, None, arguments).with_code(3);
+        assert_eq!(ended.stdout, "");
+        assert!(
+            ended.stderr.contains("REDIS_URL") && ended.stderr.contains("efused"),
+            "{ended:#?}"
+        );
+        assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_wrong_use() {
+    for url in ["127.0.0.1:6379", "redis://:hunter2@:x/y"] {
+        let ended = status(url, None, &[]).with_code(2);
+        assert!(
+            ended.stderr.contains("REDIS_URL") && !ended.stderr.contains("hunter2"),
+            "{ended:#?}"
+        );
+    }
+}
