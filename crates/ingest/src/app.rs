@@ -1,0 +1,51 @@
+//! The HTTP server: its routes and its limits.
+
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+
+use crate::receive::{Receiver, receive, wrong_method, wrong_path};
+use crate::settings::Settings;
+
+/// The server on an already bound listener; it runs when awaited and stops when its handle says so.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub(crate) fn build(
+    settings: &Settings,
+    receiver: Receiver,
+    listener: TcpListener,
+) -> std::io::Result<Server> {
+    let limits = receiver.limits;
+    let connections = settings.max_connections as usize;
+    let workers = worker_threads(connections);
+    let path = settings.webhook_path.clone();
+    let receiver = web::Data::new(receiver);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(receiver.clone())
+            .service(
+                web::resource(&path)
+                    .route(web::post().to(receive))
+                    .default_service(web::to(wrong_method)),
+            )
+            .default_service(web::to(wrong_path))
+    })
+    .workers(workers)
+    // actix counts for each of its workers.
+    .max_connections(connections / workers)
+    .client_request_timeout(limits.head)
+    .client_disconnect_timeout(limits.disconnect)
+    .keep_alive(limits.keep_alive)
+    .tcp_nodelay(true)
+    .shutdown_timeout(limits.drain.as_secs())
+    .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+/// One for each core, but never more than connections, so that each may have at least one.
+fn worker_threads(connections: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.min(connections)
+}

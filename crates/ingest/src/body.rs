@@ -1,0 +1,59 @@
+//! Reads a request's body within two limits: bytes and time.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt as _;
+
+/// Why there is no body to verify.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("body is over the limit of {max_bytes} bytes")]
+    TooLarge { max_bytes: usize },
+    #[error("body did not arrive within {} s", limit.as_secs_f32())]
+    TooSlow { limit: Duration },
+    #[error("body ended early or is malformed")]
+    Broken(#[source] PayloadError),
+}
+
+/// The raw bytes of the body. An announced length over the limit is refused before anything is read; a chunked body
+/// announces none and is refused at the first byte too many.
+///
+/// # Errors
+/// [`BodyError`] names the limit that was passed.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<Bytes, BodyError> {
+    let announced = announced_bytes(request);
+    if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
+        return Err(BodyError::TooLarge { max_bytes });
+    }
+    match tokio::time::timeout(limit, collect(payload, max_bytes)).await {
+        Ok(result) => result,
+        Err(_) => Err(BodyError::TooSlow { limit }),
+    }
+}
+
+fn announced_bytes(request: &HttpRequest) -> Option<u64> {
+    let length = request.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.trim().parse().ok()
+}
+
+async fn collect(payload: &mut Payload, max_bytes: usize) -> Result<Bytes, BodyError> {
+    // Grows with what arrives, not with what is announced: an announcement costs a client nothing.
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(BodyError::Broken)?;
+        if chunk.len() > max_bytes - body.len() {
+            return Err(BodyError::TooLarge { max_bytes });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,33 @@
+//! How long a client may take. Constants with reasons, not settings: nobody has a reason to change them but tests.
+
+use std::time::Duration;
+
+/// Time limits of one connection. OpenAI waits "a few seconds" for an answer and sends bodies of some hundred bytes, so
+/// all of these are generous to it. Not below one second: actix's clock for `head`, `keep_alive` and `disconnect` is up to
+/// half a second slow, and a limit that has passed when it is set is never noticed.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for
+    /// later requests, which is why only genuine senders get to send some ([`crate::refusal`]).
+    pub head: Duration,
+    /// For the whole body, counted from the end of the head: a trickle must not hold a slot for ever.
+    pub body: Duration,
+    /// How long a genuine sender's connection may idle between two requests.
+    pub keep_alive: Duration,
+    /// For the client to take the answer when the connection is being closed.
+    pub disconnect: Duration,
+    /// For what was accepted, once the program was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            disconnect: Duration::from_secs(2),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

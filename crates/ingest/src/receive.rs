@@ -1,0 +1,160 @@
+//! One webhook's way, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer. Then why
+//! it may be refused, and the one place that turns this into an HTTP status.
+
+use std::ops::RangeInclusive;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use queue::{EnqueueError, Enqueued, Entry, Producer};
+use webhook::{Event, Family, SignatureError, Verifier};
+
+use crate::body::{self, BodyError};
+use crate::limits::Limits;
+use crate::metrics::{Metrics, Outcome};
+use crate::refusal::refuse;
+use crate::report::Report;
+
+/// The project of webhooks that come without one in their path.
+const PROJECT: &str = "default";
+/// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
+const TYPE_UNKNOWN: &str = "unknown";
+/// Spread, so that what was refused together does not come back together.
+const RETRY_AFTER_SECS: RangeInclusive<u8> = 1..=5;
+
+/// What every request needs; built once, shared by all threads.
+pub(crate) struct Receiver {
+    pub(crate) verifier: Verifier,
+    pub(crate) producer: Producer,
+    pub(crate) metrics: Metrics,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) limits: Limits,
+}
+
+/// `POST` on the webhook path.
+pub(crate) async fn receive(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    receiver: web::Data<Receiver>,
+) -> HttpResponse {
+    let mut report = Report::new(PROJECT, request.headers());
+    let result = accept(&receiver, &request, &mut payload, &mut report).await;
+    let response = match &result {
+        Ok(_) => HttpResponse::Ok().json(serde_json::json!({ "received": true })),
+        Err(error) => error.answer(payload),
+    };
+    report.finish(&receiver.metrics, response.status(), &result);
+    response
+}
+
+async fn accept(
+    receiver: &Receiver,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    report: &mut Report,
+) -> Result<Enqueued, ReceiveError> {
+    let body = body::read(request, payload, receiver.max_body_bytes, receiver.limits.body).await?;
+
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let verified = receiver
+        .verifier
+        .verify(headers, &body, now.as_secs().cast_signed())?;
+
+    let event = Event::parse(&body).ok();
+    let family = event.as_ref().map_or(Family::Other, |event| event.kind.family());
+    let event_type = event.as_ref().map_or(TYPE_UNKNOWN, |event| event.kind.as_str());
+    report.event(event.as_ref(), event_type, family);
+
+    let entry = Entry {
+        webhook_id: verified.webhook_id.to_owned(),
+        project: PROJECT.to_owned(),
+        event_type: event_type.to_owned(),
+        timestamp_secs: verified.timestamp_secs,
+        received_ms: now.as_millis().try_into().unwrap_or(i64::MAX),
+        traceparent: traceparent(request),
+        replay_of: None,
+        body: body.to_vec(),
+    };
+    Ok(receiver.producer.enqueue(family, &entry).await?)
+}
+
+/// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). Not signed, so only its
+/// exact form is let through.
+fn traceparent(request: &HttpRequest) -> Option<String> {
+    let text = request.headers().get("traceparent")?.to_str().ok()?;
+    let parts: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let well_formed =
+        lengths == [2, 32, 16, 2] && parts[0] == "00" && parts.iter().all(|part| part.bytes().all(lower_hex));
+    well_formed.then(|| text.to_owned())
+}
+
+/// Why a request is not answered 200.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error("the body was refused")]
+    Body(#[from] BodyError),
+    #[error("not a genuine webhook")]
+    Signature(#[from] SignatureError),
+    #[error("the queue did not take it")]
+    Queue(#[from] EnqueueError),
+}
+
+impl ReceiveError {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Body(_) | Self::Signature(_) => Outcome::Rejected,
+            Self::Queue(_) => Outcome::Unavailable,
+        }
+    }
+
+    /// The reason for metrics and logs, from a closed set. The caller never hears it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
+            Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
+            Self::Body(BodyError::Broken(_)) => "body_broken",
+            Self::Signature(error) => error.label(),
+            Self::Queue(error) => error.label(),
+        }
+    }
+
+    /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
+    fn answer(&self, unread: web::Payload) -> HttpResponse {
+        match self {
+            Self::Body(BodyError::TooLarge { .. }) => {
+                refuse(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large", unread)
+            }
+            Self::Body(BodyError::TooSlow { .. }) => {
+                refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout", unread)
+            }
+            Self::Body(BodyError::Broken(_)) | Self::Signature(_) => {
+                refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
+            }
+            Self::Queue(_) => HttpResponse::ServiceUnavailable()
+                .insert_header((header::RETRY_AFTER, fastrand::u8(RETRY_AFTER_SECS).to_string()))
+                .json(serde_json::json!({ "error": "Queue unavailable" })),
+        }
+    }
+}
+
+/// Any method but `POST` on the webhook path.
+pub(crate) async fn wrong_method(unread: web::Payload) -> HttpResponse {
+    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", unread);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    response
+}
+
+/// Any other path, the ones reserved for more projects included. A webhook that went astray is logged, because its
+/// sender will not tell anyone.
+pub(crate) async fn wrong_path(request: HttpRequest, unread: web::Payload) -> HttpResponse {
+    if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
+        tracing::warn!(http.path = ?request.path(), http.status = 404, "a webhook came to another path than WEBHOOK_PATH");
+    }
+    refuse(StatusCode::NOT_FOUND, "Not found", unread)
+}

@@ -1,0 +1,137 @@
+//! Starts ingest's parts in order, and ends them in the opposite one.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::Server;
+use queue::Producer;
+use service::admin::{self, Admin, AdminError};
+use service::metrics::Registry;
+use service::settings::SettingError;
+use service::shutdown;
+use service::telemetry::chain;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::receive::Receiver;
+use crate::settings::Settings;
+use crate::{app, groups};
+
+/// Why ingest did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("INGEST_ADDR: cannot listen on {addr}")]
+    Bind {
+        addr: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot watch for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("the HTTP server ended by itself")]
+    Server(#[source] std::io::Error),
+}
+
+/// A running ingest.
+#[derive(Debug)]
+pub struct Ingest {
+    /// Where webhooks are received: with port 0 the port the system chose.
+    pub addr: SocketAddr,
+    /// Where the admin port is.
+    pub admin_addr: SocketAddr,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    admin: Admin,
+}
+
+/// Receives webhooks until SIGTERM or SIGINT, then finishes what was accepted.
+///
+/// # Errors
+/// [`RunError`] names the setting when one is wrong.
+pub async fn run(settings: Settings) -> Result<(), RunError> {
+    let stop = shutdown::on_signal().map_err(RunError::Signals)?;
+    start(&settings, Limits::default(), stop).await?.ended().await
+}
+
+/// Opens both ports. `stop` begins the drain. Redis need not be there yet.
+///
+/// # Errors
+/// [`RunError`] names the setting when one is wrong.
+pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken) -> Result<Ingest, RunError> {
+    let mut registry = Registry::default();
+    let receiver = Receiver {
+        verifier: settings.verifier()?,
+        producer: settings.producer()?,
+        metrics: Metrics::new(&mut registry),
+        max_body_bytes: settings.max_body_bytes,
+        limits,
+    };
+    let producer = receiver.producer.clone();
+
+    let bind = |source| RunError::Bind {
+        addr: settings.ingest_addr,
+        source,
+    };
+    let listener = TcpListener::bind(settings.ingest_addr).map_err(bind)?;
+    let addr = listener.local_addr().map_err(bind)?;
+    let admin = admin::serve(
+        settings.admin_addr,
+        registry,
+        readiness(producer.clone(), stop.clone()),
+    )?;
+    let server = app::build(settings, receiver, listener).map_err(bind)?;
+    tokio::spawn(groups::create(producer, stop.clone()));
+    let server = tokio::spawn(serve(server, stop));
+    tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, "receiving webhooks");
+    Ok(Ingest {
+        addr,
+        admin_addr: admin.addr,
+        server,
+        admin,
+    })
+}
+
+impl Ingest {
+    /// Waits until the drain is over.
+    ///
+    /// # Errors
+    /// [`RunError::Server`] when the server ended without being told to.
+    pub async fn ended(self) -> Result<(), RunError> {
+        let result = self.server.await.map_err(std::io::Error::other).flatten();
+        self.admin.stop().await;
+        result.map_err(RunError::Server)
+    }
+}
+
+async fn serve(server: Server, stop: CancellationToken) -> std::io::Result<()> {
+    let handle = server.handle();
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        result = &mut server => {
+            result?;
+            return Err(std::io::Error::other("nobody told it to stop"));
+        }
+        () = stop.cancelled() => {}
+    }
+    // Accepts nothing more, and waits for the requests that run.
+    tokio::join!(handle.stop(true), server).1
+}
+
+/// Ready while Redis answers and nobody said stop.
+fn readiness(
+    producer: Producer,
+    stop: CancellationToken,
+) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync {
+    move || {
+        let (producer, stop) = (producer.clone(), stop.clone());
+        Box::pin(async move {
+            if stop.is_cancelled() {
+                return Err("stopping".to_owned());
+            }
+            producer.ping().await.map_err(|error| chain(&error))
+        })
+    }
+}

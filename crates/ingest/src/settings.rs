@@ -1,0 +1,147 @@
+//! Ingest's settings: the shared groups, and its own.
+
+use std::net::SocketAddr;
+
+use queue::{Producer, QueueConfig};
+use secrecy::ExposeSecret as _;
+use service::settings::{
+    LogSettings, RedisSettings, SettingError, ValueError, WebhookSecretSettings, size_bytes,
+};
+use webhook::Verifier;
+
+/// OpenAI's events are some hundred bytes; Redis refuses values over 512 MiB.
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// Receives OpenAI webhooks over HTTP, verifies them, and puts them into the queue.
+#[derive(Debug, clap::Parser)]
+#[command(name = "ingest", version)]
+pub struct Settings {
+    /// Where webhooks are received, as ADDRESS:PORT; port 0 is any free one, logged as ingest.addr
+    #[arg(
+        long,
+        env = "INGEST_ADDR",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub ingest_addr: SocketAddr,
+    /// The path that OpenAI posts to; what lies below it is reserved for more projects
+    #[arg(long, env = "WEBHOOK_PATH", value_name = "PATH", default_value = "/openai/webhook", value_parser = webhook_path)]
+    pub webhook_path: String,
+    /// Largest body that is taken, in bytes; at most 64MiB
+    #[arg(long, env = "MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = body_bytes)]
+    pub max_body_bytes: usize,
+    /// Most connections at once; further ones wait
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+    /// Most events in one family's queue; beyond it webhooks are answered 503, so that OpenAI sends them again
+    #[arg(
+        long,
+        env = "MAX_STREAM_LENGTH",
+        value_name = "COUNT",
+        default_value = "1000000"
+    )]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_stream_length: u64,
+    /// Private address of /healthz, /readyz and /metrics; port 0 is any free one, logged as admin.addr
+    #[arg(
+        long,
+        env = "ADMIN_ADDR",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9100"
+    )]
+    pub admin_addr: SocketAddr,
+    /// Ask the ingest that runs at ADMIN_ADDR whether it lives, and exit with 0 or 1
+    #[arg(long)]
+    pub healthcheck: bool,
+    #[command(flatten)]
+    pub redis: RedisSettings,
+    #[command(flatten)]
+    pub secret: WebhookSecretSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// # Errors
+    /// [`SettingError`] when the secret is missing, empty or malformed: without it, nothing may be received.
+    pub(crate) fn verifier(&self) -> Result<Verifier, SettingError> {
+        let secret = self.secret.secret()?;
+        Verifier::from_setting(secret.expose_secret())
+            .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))
+    }
+
+    /// # Errors
+    /// [`SettingError`] when the address of Redis cannot be understood. Whether it answers is another matter.
+    pub(crate) fn producer(&self) -> Result<Producer, SettingError> {
+        let config = QueueConfig {
+            url: self.redis.redis_url.clone(),
+            key_prefix: self.redis.redis_key_prefix.clone(),
+        };
+        Producer::new(&config, self.max_stream_length)
+            .map_err(|error| SettingError::wrong("REDIS_URL", error))
+    }
+}
+
+/// Why a setting of ingest's own is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "write a path such as /openai/webhook: a slash first, none at the end, only letters, digits and / . _ ~ -"
+    )]
+    WebhookPath,
+    #[error("write at most 64MiB")]
+    BodyBytes,
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+fn webhook_path(text: &str) -> Result<String, Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '~' | '-');
+    let well_formed = text.starts_with('/') && !text.ends_with('/') && !text.contains("//");
+    if !well_formed || !text.chars().all(allowed) {
+        return Err(Refusal::WebhookPath);
+    }
+    Ok(text.to_owned())
+}
+
+fn body_bytes(text: &str) -> Result<usize, Refusal> {
+    let bytes = size_bytes(text)?;
+    if bytes > BODY_BYTES_MAX {
+        return Err(Refusal::BodyBytes);
+    }
+    Ok(usize::try_from(bytes).expect("64 MiB fit in memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_path_is_plain() {
+        for path in ["/openai/webhook", "/x", "/hooks/v1.0/a-b_c~d"] {
+            assert_eq!(webhook_path(path).unwrap(), path);
+        }
+        for path in [
+            "",
+            "/",
+            "openai/webhook",
+            "/openai/webhook/",
+            "//x",
+            "/a b",
+            "/{project}",
+            "/x?y=1",
+            "/ä",
+        ] {
+            assert!(webhook_path(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_body_limit_has_a_limit() {
+        assert_eq!(body_bytes("1MiB").unwrap(), 1 << 20);
+        assert!(body_bytes("64MiB").is_ok());
+        assert!(body_bytes("65MiB").is_err());
+        assert!(body_bytes("0").is_err());
+    }
+}

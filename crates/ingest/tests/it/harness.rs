@@ -1,0 +1,258 @@
+//! An ingest inside the test, its Redis, and a client that speaks HTTP/1.1 byte by byte.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ingest::{Ingest, Limits, RunError, Settings};
+use queue::{Consumer, ConsumerConfig, Entry, QueueConfig};
+use secrecy::SecretString;
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::{SECRET, SignedWebhook};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use webhook::Family;
+
+pub(crate) const PATH: &str = "/openai/webhook";
+pub(crate) const RECEIVED: &str = r#"{"received":true}"#;
+pub(crate) const INVALID: &str = r#"{"error":"Invalid signature"}"#;
+
+/// Settings from flags alone, with ports of the system's choice.
+pub(crate) fn settings(flags: &[&str]) -> Settings {
+    let fixed = [
+        "ingest",
+        "--ingest-addr",
+        "127.0.0.1:0",
+        "--admin-addr",
+        "127.0.0.1:0",
+    ];
+    let arguments = fixed.iter().chain(flags).map(OsString::from);
+    service::settings::try_parse(arguments, |_| None).unwrap()
+}
+
+pub(crate) struct TestIngest {
+    pub(crate) redis: RedisServer,
+    pub(crate) addr: SocketAddr,
+    admin_addr: SocketAddr,
+    stop: CancellationToken,
+    ingest: Option<Ingest>,
+}
+
+impl TestIngest {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[], Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str], limits: Limits) -> Self {
+        Self::start_on(RedisServer::start(), flags, limits).await
+    }
+
+    pub(crate) async fn start_on(redis: RedisServer, flags: &[&str], limits: Limits) -> Self {
+        let url = redis.url();
+        let mut all = vec!["--redis-url", &url];
+        if !flags.contains(&"--openai-webhook-secret") {
+            all.extend(["--openai-webhook-secret", SECRET]);
+        }
+        all.extend(flags);
+        let stop = CancellationToken::new();
+        let ingest = ingest::start(&settings(&all), limits, stop.clone())
+            .await
+            .unwrap();
+        Self {
+            redis,
+            addr: ingest.addr,
+            admin_addr: ingest.admin_addr,
+            stop,
+            ingest: Some(ingest),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.addr).await
+    }
+
+    /// Posts over a connection of its own.
+    pub(crate) async fn post(&self, webhook: &SignedWebhook) -> Answer {
+        self.ask(&request(webhook)).await
+    }
+
+    /// Sends bytes over a connection of its own.
+    pub(crate) async fn ask(&self, request: &[u8]) -> Answer {
+        let mut connection = self.connect().await;
+        connection.send(request).await;
+        connection.answer().await
+    }
+
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let mut connection = Connection::open(self.admin_addr).await;
+        connection
+            .send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .await;
+        connection.answer().await
+    }
+
+    /// Everything in one family's queue that no worker has taken yet; takes it.
+    pub(crate) async fn take_queued(&self, family: Family) -> Vec<Entry> {
+        let config = ConsumerConfig {
+            queue: QueueConfig {
+                url: SecretString::from(self.redis.url()),
+                key_prefix: "landfall".to_owned(),
+            },
+            family,
+            name: "test".to_owned(),
+            lease: Duration::from_secs(60),
+        };
+        let mut consumer = Consumer::connect(config).await.unwrap();
+        let mut entries = Vec::new();
+        loop {
+            let deliveries = consumer.receive_now(100).await.unwrap();
+            if deliveries.is_empty() {
+                return entries;
+            }
+            for delivery in deliveries {
+                entries.push(delivery.content.as_ref().unwrap().clone());
+                delivery.ack().await.unwrap();
+            }
+        }
+    }
+
+    /// How many entries are in all queues together.
+    pub(crate) async fn count_queued(&self) -> usize {
+        let mut count = 0;
+        for family in Family::ALL {
+            count += self.take_queued(*family).await.len();
+        }
+        count
+    }
+
+    /// Tells it to stop, as SIGTERM would.
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) async fn ended(&mut self) -> Result<(), RunError> {
+        let ingest = self.ingest.take().expect("it ends once");
+        tokio::time::timeout(test_support::wait::DEADLINE, ingest.ended())
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for TestIngest {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A `POST` as OpenAI sends it.
+pub(crate) fn request(webhook: &SignedWebhook) -> Vec<u8> {
+    let mut bytes = head(
+        PATH,
+        &webhook.headers(),
+        &format!("Content-Length: {}", webhook.body.len()),
+    );
+    bytes.extend_from_slice(&webhook.body);
+    bytes
+}
+
+/// The head of a `POST` with these headers and this line about its length.
+pub(crate) fn head(path: &str, headers: &[(&str, String)], length: &str) -> Vec<u8> {
+    let mut text = format!("POST {path} HTTP/1.1\r\nHost: hooks.example\r\n{length}\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
+
+/// One HTTP/1.1 connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Compares status and body, and that the body says it is JSON.
+    pub(crate) fn expect(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body), "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+    }
+}
+
+impl Connection {
+    pub(crate) async fn open(addr: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(addr).await.unwrap(),
+            unread: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends although the other side may have gone; says whether it took the bytes.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// The next answer.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer())
+            .await
+            .expect("an answer in time")
+            .expect("an answer before the end")
+    }
+
+    /// The next answer, or `None` when the connection ends first.
+    pub(crate) async fn try_answer(&mut self) -> Option<Answer> {
+        loop {
+            if let Some(end) = find(&self.unread, b"\r\n\r\n") {
+                let head = String::from_utf8(self.unread[..end].to_vec()).unwrap();
+                let mut answer = Answer {
+                    status: head[9..12].parse().unwrap(),
+                    head,
+                    body: String::new(),
+                };
+                let length: usize = answer.header("content-length").map_or(0, |l| l.parse().unwrap());
+                if self.unread.len() >= end + 4 + length {
+                    let rest = self.unread.split_off(end + 4 + length);
+                    answer.body = String::from_utf8(self.unread.split_off(end + 4)).unwrap();
+                    self.unread = rest;
+                    return Some(answer);
+                }
+            }
+            if self.stream.read_buf(&mut self.unread).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until the other side has closed the connection.
+    pub(crate) async fn closed(&mut self) {
+        let answer = tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer());
+        assert!(
+            answer.await.expect("the end in time").is_none(),
+            "another answer came"
+        );
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}

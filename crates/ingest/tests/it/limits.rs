@@ -1,0 +1,111 @@
+//! Limits of size and number.
+
+use std::time::Duration;
+
+use ingest::Limits;
+use test_support::signed_webhook::SignedWebhook;
+
+use crate::harness::{PATH, RECEIVED, TestIngest, head, request};
+
+const TOO_LARGE: &str = r#"{"error":"Payload too large"}"#;
+
+async fn start_with_100_bytes() -> TestIngest {
+    TestIngest::start_with(&["--max-body-bytes", "100"], Limits::default()).await
+}
+
+#[tokio::test]
+async fn an_announced_length_over_the_limit_is_413_before_the_body_is_sent() {
+    let ingest = start_with_100_bytes().await;
+    let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; 101]);
+    // The body is never sent: the answer must come all the same.
+    for length in ["Content-Length: 101", "Content-Length: 18446744073709551615"] {
+        let answer = ingest.ask(&head(PATH, &webhook.headers(), length)).await;
+        answer.expect(413, TOO_LARGE);
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_over_the_limit_is_413() {
+    let ingest = start_with_100_bytes().await;
+    let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; 120]);
+    let mut bytes = head(PATH, &webhook.headers(), "Transfer-Encoding: chunked");
+    for _ in 0..2 {
+        bytes.extend_from_slice(b"3c\r\n");
+        bytes.extend_from_slice(&[b'x'; 60]);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    // No end: the limit is passed before it.
+    ingest.ask(&bytes).await.expect(413, TOO_LARGE);
+    assert_eq!(ingest.count_queued().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_large_body_at_once_still_reads_the_413() {
+    let ingest = TestIngest::start().await;
+    let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; (1 << 20) + 1]);
+    let mut connection = ingest.connect().await;
+    connection.try_send(&request(&webhook)).await;
+    connection.answer().await.expect(413, TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_taken() {
+    let ingest = start_with_100_bytes().await;
+    ingest
+        .post(&SignedWebhook::with_body("wh_1", vec![b'x'; 100]))
+        .await
+        .expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn a_body_of_one_mebibyte_is_taken_by_default() {
+    let ingest = TestIngest::start().await;
+    ingest
+        .post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20]))
+        .await
+        .expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn one_connection_over_the_limit_waits_until_another_one_ends() {
+    let ingest = TestIngest::start_with(&["--max-connections", "1"], Limits::default()).await;
+    let webhook = SignedWebhook::new("batch.completed", "batch_1");
+    let mut first = ingest.connect().await;
+    first.send(&request(&webhook)).await;
+    first.answer().await.expect(200, RECEIVED);
+
+    let mut second = ingest.connect().await;
+    second.send(&request(&webhook)).await;
+    let early = tokio::time::timeout(Duration::from_millis(300), second.try_answer()).await;
+    assert!(early.is_err(), "the limit does not hold: {early:?}");
+    first.send(&request(&webhook)).await;
+    first.answer().await.expect(200, RECEIVED);
+
+    drop(first);
+    second.answer().await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_503_and_what_it_refused_is_taken_later() {
+    let ingest = TestIngest::start_with(&["--max-stream-length", "2"], Limits::default()).await;
+    for n in 0..2 {
+        ingest
+            .post(&SignedWebhook::new("batch.completed", &format!("batch_{n}")))
+            .await
+            .expect(200, RECEIVED);
+    }
+    let refused = SignedWebhook::new("batch.completed", "batch_3");
+    let answer = ingest.post(&refused).await;
+    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(answer.header("retry-after").is_some());
+    // Each family has a queue of its own.
+    ingest
+        .post(&SignedWebhook::new("response.completed", "resp_1"))
+        .await
+        .expect(200, RECEIVED);
+    // What was refused was not marked as seen: it is taken once there is room.
+    assert_eq!(ingest.take_queued(webhook::Family::Batch).await.len(), 2);
+    ingest.post(&refused).await.expect(200, RECEIVED);
+    assert_eq!(ingest.take_queued(webhook::Family::Batch).await.len(), 1);
+}

@@ -1,0 +1,11 @@
+//! Ingest over real sockets and a real Redis, one file per promise.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+mod answers;
+mod harness;
+mod kept;
+mod limits;
+mod outage;
+mod program;
+mod shutdown;
+mod slow_clients;

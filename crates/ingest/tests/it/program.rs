@@ -1,0 +1,250 @@
+//! The program itself, as a process: its exit codes, its log, its signals.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use test_support::programs::{self, Program};
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
+
+use crate::harness::{Connection, RECEIVED, request};
+
+/// Runs ingest to its end with these variables; gives the exit code and what it said.
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(programs::path("ingest"))
+        .args(arguments)
+        .env_clear()
+        .env("INGEST_ADDR", "127.0.0.1:0")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+fn start(redis: &RedisServer) -> Program {
+    let url = redis.url();
+    let environment = [
+        ("INGEST_ADDR", "127.0.0.1:0"),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+        ("REDIS_URL", url.as_str()),
+        ("OPENAI_WEBHOOK_SECRET", SECRET),
+    ];
+    Program::start("ingest", &environment)
+}
+
+/// A field of the log line that holds `text`.
+fn logged(program: &mut Program, text: &str) -> Value {
+    serde_json::from_str(&program.wait_for_log(text)).unwrap()
+}
+
+fn address(program: &mut Program, field: &str) -> SocketAddr {
+    logged(program, &format!("\"{field}\":"))[field]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn without_a_proper_secret_it_does_not_start() {
+    for secret in [
+        "",
+        " ",
+        "sk-proj-hunter2",
+        "whsec_",
+        "whsec_aHVudGVyMg==",
+        "whsec_hunter2!",
+    ] {
+        let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", secret)]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("error: OPENAI_WEBHOOK_SECRET is "),
+            "{secret:?}: {said}"
+        );
+        assert!(secret.len() < 8 || !said.contains(secret), "{said}");
+    }
+    let (code, said) = run(&[], &[]);
+    assert!(
+        code == Some(2) && said.contains("OPENAI_WEBHOOK_SECRET is not set"),
+        "{said}"
+    );
+    let good_and_bad = format!("{SECRET} nonsense");
+    assert_eq!(run(&[], &[("OPENAI_WEBHOOK_SECRET", &good_and_bad)]).0, Some(2));
+}
+
+#[test]
+fn a_secret_file_must_be_there_and_alone() {
+    let missing = run(&[], &[("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret")]);
+    assert!(
+        missing.0 == Some(2)
+            && missing
+                .1
+                .contains("OPENAI_WEBHOOK_SECRET_FILE: cannot read /nowhere/secret"),
+        "{missing:?}"
+    );
+    let both = run(
+        &[],
+        &[
+            ("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret"),
+            ("OPENAI_WEBHOOK_SECRET", SECRET),
+        ],
+    );
+    assert!(
+        both.0 == Some(2) && both.1.contains("both OPENAI_WEBHOOK_SECRET and"),
+        "{both:?}"
+    );
+}
+
+#[test]
+fn nonsense_is_refused_by_the_name_of_the_setting() {
+    for (name, value) in [
+        ("INGEST_ADDR", "everywhere"),
+        ("WEBHOOK_PATH", "openai"),
+        ("MAX_BODY_BYTES", "1 GiB"),
+        ("MAX_CONNECTIONS", "0"),
+        ("MAX_STREAM_LENGTH", "-1"),
+        ("ADMIN_ADDR", "9100"),
+        ("REDIS_URL", "http://127.0.0.1"),
+        ("LOG_FORMAT", "xml"),
+    ] {
+        let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", SECRET), (name, value)]);
+        assert_eq!(code, Some(2), "{name}: {said}");
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+#[test]
+fn an_address_of_redis_that_cannot_be_read_is_refused_and_not_repeated() {
+    for url in [
+        "http://:hunter2@redis",
+        "redis://:hunter2@redis:port",
+        "redis://:hunter2@redis:6379/db",
+    ] {
+        let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", SECRET), ("REDIS_URL", url)]);
+        assert!(code == Some(2) && said.contains("error: REDIS_URL "), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_taken_address_ends_it_with_1_and_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let environment = [
+        ("OPENAI_WEBHOOK_SECRET", SECRET),
+        ("INGEST_ADDR", &addr),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+    ];
+    let (code, said) = run(&[], &environment);
+    assert!(
+        code == Some(1) && said.contains("INGEST_ADDR: cannot listen on"),
+        "{said}"
+    );
+}
+
+#[test]
+fn healthcheck_asks_the_ingest_that_runs() {
+    let redis = RedisServer::start();
+    let mut ingest = start(&redis);
+    let admin = address(&mut ingest, "admin.addr").to_string();
+    let (code, said) = run(&["--healthcheck"], &[("ADMIN_ADDR", &admin)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(ingest.stop().success());
+    let (code, said) = run(&["--healthcheck"], &[("ADMIN_ADDR", &admin)]);
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn sigterm_ends_it_with_0() {
+    let redis = RedisServer::start();
+    let mut ingest = start(&redis);
+    address(&mut ingest, "ingest.addr");
+    assert_eq!(ingest.stop().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_it_at_once() {
+    let redis = RedisServer::start();
+    let mut ingest = start(&redis);
+    let addr = address(&mut ingest, "ingest.addr");
+    let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
+    let mut under_way = Connection::open(addr).await;
+    under_way.send(&bytes[..bytes.len() - 1]).await;
+    ingest.signal("TERM");
+    ingest.wait_for_log("a second signal stops at once");
+    ingest.signal("TERM");
+    assert_eq!(ingest.wait().code(), Some(128 + 15));
+}
+
+#[tokio::test]
+async fn each_webhook_makes_one_line_with_its_outcome() {
+    let redis = RedisServer::start();
+    let mut ingest = start(&redis);
+    let addr = address(&mut ingest, "ingest.addr");
+    let post = async |webhook: &SignedWebhook| {
+        let mut connection = Connection::open(addr).await;
+        connection.send(&request(webhook)).await;
+        connection.answer().await
+    };
+
+    let webhook = SignedWebhook::with_body(
+        "wh_1",
+        br#"{"id":"evt_1","type":"batch.completed","data":{"id":"batch_1"}}"#.to_vec(),
+    );
+    post(&webhook).await.expect(200, RECEIVED);
+    let line = logged(&mut ingest, r#""outcome":"accepted""#);
+    for (field, value) in [
+        ("webhook.id", "wh_1"),
+        ("event.id", "evt_1"),
+        ("event.type", "batch.completed"),
+        ("event.family", "batch"),
+        ("object.id", "batch_1"),
+        ("project", "default"),
+        ("level", "INFO"),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line}");
+    }
+    assert_eq!(line["http.status"], 200);
+    assert!(line["duration_ms"].is_u64(), "{line}");
+
+    post(&webhook).await.expect(200, RECEIVED);
+    assert_eq!(
+        logged(&mut ingest, r#""outcome":"duplicate""#)["webhook.id"],
+        "wh_1"
+    );
+
+    let stale = SignedWebhook::signed_at("wh_2", webhook.body.clone(), now_secs() - 4000);
+    assert_eq!(post(&stale).await.status, 400);
+    let line = logged(&mut ingest, "stale_timestamp_genuine");
+    assert_eq!(
+        (&line["outcome"], &line["level"]),
+        (&"rejected".into(), &"WARN".into())
+    );
+    assert!(
+        line["error"]
+            .as_str()
+            .unwrap()
+            .contains("check this machine's clock"),
+        "{line}"
+    );
+    assert_eq!(
+        (&line["http.status"], &line["webhook.id"]),
+        (&400.into(), &"wh_2".into())
+    );
+
+    assert!(ingest.stop().success());
+    let log = ingest.log();
+    assert_eq!(
+        log.iter().filter(|line| line.contains("\"outcome\":")).count(),
+        3,
+        "{log:#?}"
+    );
+    let everything = log.join("\n");
+    assert!(
+        !everything.contains(SECRET) && !everything.contains(&webhook.signature),
+        "{everything}"
+    );
+}

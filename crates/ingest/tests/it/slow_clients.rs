@@ -1,0 +1,150 @@
+//! Clients that are slow on purpose are cut off.
+
+use std::time::Duration;
+
+use ingest::Limits;
+use test_support::signed_webhook::SignedWebhook;
+use test_support::wait;
+
+use crate::harness::{Connection, PATH, RECEIVED, TestIngest, head, request};
+
+const SHORT: Duration = Duration::from_secs(1);
+/// Far longer than [`SHORT`], far shorter than the default limits' effect on a test that fails.
+const SURELY_CUT: Duration = Duration::from_secs(30);
+
+fn short_limits() -> Limits {
+    Limits {
+        head: SHORT,
+        body: SHORT,
+        keep_alive: SHORT,
+        disconnect: SHORT,
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn a_slow_head_is_cut_off() {
+    let ingest = TestIngest::start_with(&[], short_limits()).await;
+    for start in [
+        &b""[..],
+        b"P",
+        b"POST /openai/webhook HTTP/1.1\r\nHost: x\r\nwebhook-id: wh_",
+    ] {
+        let mut connection = ingest.connect().await;
+        connection.send(start).await;
+        let answer = tokio::time::timeout(SURELY_CUT, connection.try_answer())
+            .await
+            .unwrap();
+        assert!(
+            answer.as_ref().is_none_or(|answer| answer.status == 408),
+            "{answer:?}"
+        );
+        if answer.is_some() {
+            connection.closed().await;
+        }
+    }
+}
+
+/// Sends a little again and again until the connection is closed; gives the statuses of the answers that came.
+async fn trickle(mut connection: Connection, drop: &[u8]) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    let trickling = async {
+        loop {
+            connection.try_send(drop).await;
+            match tokio::time::timeout(Duration::from_millis(20), connection.try_answer()).await {
+                Ok(Some(answer)) => statuses.push(answer.status),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(SURELY_CUT, trickling)
+        .await
+        .expect("the trickle to be cut off");
+    statuses
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_off_although_it_never_pauses() {
+    let ingest = TestIngest::start_with(&[], short_limits()).await;
+    let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
+    for (length, drop) in [
+        ("Content-Length: 1000000", &b"x"[..]),
+        ("Transfer-Encoding: chunked", b"1\r\nx\r\n"),
+    ] {
+        let mut connection = ingest.connect().await;
+        connection.send(&head(PATH, &headers, length)).await;
+        assert_eq!(trickle(connection, drop).await, [408], "{length}");
+    }
+    assert!(
+        ingest
+            .admin("/metrics")
+            .await
+            .body
+            .contains(r#"{reason="body_too_slow"} 2"#)
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_cut_off_too() {
+    let ingest = TestIngest::start_with(&["--max-body-bytes", "10"], short_limits()).await;
+    let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
+    for (path, length, status) in [
+        ("/elsewhere", "Transfer-Encoding: chunked", 404),
+        ("/elsewhere", "Content-Length: 1000000", 404),
+        (PATH, "Transfer-Encoding: chunked", 413),
+        (PATH, "Content-Length: 1000000", 413),
+    ] {
+        let mut connection = ingest.connect().await;
+        connection.send(&head(path, &headers, length)).await;
+        connection.send(b"b\r\nhello world\r\n").await;
+        assert_eq!(
+            trickle(connection, b"1\r\nx\r\n").await,
+            [status],
+            "{path} {length}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_genuine_sender_may_idle_only_for_a_while() {
+    let ingest = TestIngest::start_with(&[], short_limits()).await;
+    let mut connection = ingest.connect().await;
+    connection
+        .send(&request(&SignedWebhook::new("batch.completed", "batch_1")))
+        .await;
+    connection.answer().await.expect(200, RECEIVED);
+    connection.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() {
+    let ingest = TestIngest::start().await;
+    let webhook = SignedWebhook::new("batch.completed", "batch_1");
+    let mut bytes = request(&webhook);
+    bytes.truncate(bytes.len() - 1);
+    let mut connection = ingest.connect().await;
+    connection.send(&bytes).await;
+    drop(connection);
+    wait::until("the request to be counted", async || {
+        let metrics = ingest.admin("/metrics").await.body;
+        metrics.contains(r#"{reason="body_broken"} 1"#).then_some(())
+    })
+    .await;
+    assert_eq!(ingest.count_queued().await, 0);
+}
+
+#[tokio::test]
+async fn slow_clients_do_not_keep_others_from_being_served() {
+    let ingest = TestIngest::start_with(&["--max-connections", "4"], short_limits()).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut connection = ingest.connect().await;
+        connection.send(b"POST /openai/webhook HTTP/1.1\r\n").await;
+        slow.push(connection);
+    }
+    ingest
+        .post(&SignedWebhook::new("batch.completed", "batch_1"))
+        .await
+        .expect(200, RECEIVED);
+}
