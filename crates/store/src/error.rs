@@ -58,11 +58,7 @@ impl StoreError {
 
     pub(crate) fn files(doing: &'static str, location: &str) -> impl FnOnce(object_store::Error) -> Self {
         let location = location.to_owned();
-        move |source| Self::Files {
-            doing,
-            location,
-            source,
-        }
+        move |source| Self::Files { doing, location, source }
     }
 
     /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
@@ -82,12 +78,8 @@ impl StoreError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Files { .. }
-            | Self::Folder {
-                setting: "FILES_URL", ..
-            }
-            | Self::Setting {
-                setting: "FILES_URL", ..
-            } => Reason::FilesUnavailable,
+            | Self::Folder { setting: "FILES_URL", .. }
+            | Self::Setting { setting: "FILES_URL", .. } => Reason::FilesUnavailable,
             Self::Setting { .. }
             | Self::Folder { .. }
             | Self::NoDatabase(_)
@@ -109,10 +101,7 @@ pub(crate) const SQLITE_BUSY: u32 = 5;
 fn is_about_the_value(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
-        _ => matches!(
-            sqlite_code(error),
-            Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT | SQLITE_MISMATCH)
-        ),
+        _ => matches!(sqlite_code(error), Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT | SQLITE_MISMATCH)),
     }
 }
 

@@ -87,12 +87,6 @@ pub struct EventFilter {
 
 impl Default for EventFilter {
     fn default() -> Self {
-        Self {
-            project: None,
-            family: None,
-            state: None,
-            since: None,
-            limit: 50,
-        }
+        Self { project: None, family: None, state: None, since: None, limit: 50 }
     }
 }

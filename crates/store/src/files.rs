@@ -62,12 +62,8 @@ pub type FileStream = BoxStream<'static, Result<Bytes, StoreError>>;
 impl Files {
     /// Reads the setting; touches nothing.
     pub(crate) fn new(files_url: &str) -> Result<Self, StoreError> {
-        let refuse = |problem: &str| {
-            Err(StoreError::Setting {
-                setting: "FILES_URL",
-                problem: problem.to_owned(),
-            })
-        };
+        let refuse =
+            |problem: &str| Err(StoreError::Setting { setting: "FILES_URL", problem: problem.to_owned() });
         let root = match files_url.split_once("://") {
             None if files_url.trim().is_empty() => {
                 return refuse("is empty: write a folder, such as data/files");
@@ -89,11 +85,7 @@ impl Files {
 
     /// Makes the folder.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
-        let unusable = |source| StoreError::Folder {
-            setting: "FILES_URL",
-            path: self.root.clone(),
-            source,
-        };
+        let unusable = |source| StoreError::Folder { setting: "FILES_URL", path: self.root.clone(), source };
         folder::create(&self.root).await.map_err(unusable)
     }
 
@@ -114,13 +106,7 @@ impl Files {
             backend.put_multipart(&Path::parse(&location)?).await
         };
         let upload = begin.await.map_err(failed)?;
-        Ok(FileWriter {
-            upload,
-            part: PutPayloadMut::new(),
-            hash: Sha256::new(),
-            bytes: 0,
-            location,
-        })
+        Ok(FileWriter { upload, part: PutPayloadMut::new(), hash: Sha256::new(), bytes: 0, location })
     }
 
     /// Reads a file by the `location` of its row.
@@ -134,10 +120,7 @@ impl Files {
         };
         let found = begin.await.map_err(StoreError::files("read", location))?;
         let location: Arc<str> = location.into();
-        Ok(found
-            .into_stream()
-            .map(move |piece| piece.map_err(StoreError::files("read", &location)))
-            .boxed())
+        Ok(found.into_stream().map(move |piece| piece.map_err(StoreError::files("read", &location))).boxed())
     }
 
     fn backend(&self) -> object_store::Result<LocalFileSystem> {
@@ -173,10 +156,7 @@ impl FileWriter {
 
     async fn flush(&mut self) -> Result<(), StoreError> {
         let part = std::mem::take(&mut self.part).freeze();
-        self.upload
-            .put_part(part)
-            .await
-            .map_err(StoreError::files("write", &self.location))
+        self.upload.put_part(part).await.map_err(StoreError::files("write", &self.location))
     }
 
     /// Gives the file its name, replacing one of the same name. It is on disk when this returns.
@@ -187,21 +167,9 @@ impl FileWriter {
         if self.part.content_length() > 0 {
             self.flush().await?;
         }
-        self.upload
-            .complete()
-            .await
-            .map_err(StoreError::files("finish", &self.location))?;
-        let sha256 = self
-            .hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(StoredFile {
-            location: self.location,
-            bytes: self.bytes,
-            sha256,
-        })
+        self.upload.complete().await.map_err(StoreError::files("finish", &self.location))?;
+        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(StoredFile { location: self.location, bytes: self.bytes, sha256 })
     }
 
     /// Gives the file up.
@@ -244,32 +212,16 @@ mod tests {
 
     #[test]
     fn real_ids_are_their_own_names() {
-        for id in [
-            "file-AbC123",
-            "batch_68a",
-            "ft:gpt-4.1-mini:acme::x1",
-            "ftjob-abc",
-            "default",
-        ] {
+        for id in ["file-AbC123", "batch_68a", "ft:gpt-4.1-mini:acme::x1", "ftjob-abc", "default"] {
             assert_eq!(safe_name(id), id);
         }
     }
 
     #[test]
     fn path_tricks_stay_in_their_folder() {
-        for id in [
-            "",
-            ".",
-            "..",
-            "../../etc/passwd",
-            "/etc/passwd",
-            "a/../b",
-            "a\\b",
-            "C:\\x",
-            "x#1",
-            "\0",
-            ".ssh",
-        ] {
+        for id in
+            ["", ".", "..", "../../etc/passwd", "/etc/passwd", "a/../b", "a\\b", "C:\\x", "x#1", "\0", ".ssh"]
+        {
             let name = safe_name(id);
             assert!(
                 !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '#', '\0']),

@@ -11,11 +11,8 @@ pub(crate) async fn create(path: &Path) -> io::Result<()> {
 
 fn create_blocking(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
-    let missing: Vec<PathBuf> = path
-        .ancestors()
-        .take_while(|folder| !folder.exists())
-        .map(Path::to_owned)
-        .collect();
+    let missing: Vec<PathBuf> =
+        path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
     std::fs::create_dir_all(&path)?;
     for parent in missing.iter().filter_map(|folder| folder.parent()) {
         std::fs::File::open(parent)?.sync_all()?;

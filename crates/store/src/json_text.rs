@@ -24,18 +24,9 @@ pub(crate) struct JsonColumns<'a> {
 impl<'a> JsonColumns<'a> {
     pub(crate) fn of(raw: Option<&'a [u8]>) -> Self {
         match raw.map(|raw| (raw, storable(raw))) {
-            None => Self {
-                text: None,
-                bytes: None,
-            },
-            Some((_, Some(text))) => Self {
-                text: Some(text),
-                bytes: None,
-            },
-            Some((raw, None)) => Self {
-                text: None,
-                bytes: Some(raw),
-            },
+            None => Self { text: None, bytes: None },
+            Some((_, Some(text))) => Self { text: Some(text), bytes: None },
+            Some((raw, None)) => Self { text: None, bytes: Some(raw) },
         }
     }
 }
@@ -49,11 +40,7 @@ fn storable(raw: &[u8]) -> Option<&str> {
 
 /// Plain text as both dialects hold it: U+0000 becomes U+FFFD.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', "\u{FFFD}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
 /// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place.
@@ -120,15 +107,10 @@ fn unit_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 fn is_out_of_range(number: &str) -> bool {
-    let exponent = number
-        .find(['e', 'E'])
-        .map(|at| number[at + 1..].trim_start_matches(['+', '-']));
+    let exponent = number.find(['e', 'E']).map(|at| number[at + 1..].trim_start_matches(['+', '-']));
     number.len() > NUMBER_BYTES_MAX
-        || exponent.is_some_and(|digits| {
-            digits
-                .parse::<u32>()
-                .map_or(true, |exponent| exponent > EXPONENT_MAX)
-        })
+        || exponent
+            .is_some_and(|digits| digits.parse::<u32>().map_or(true, |exponent| exponent > EXPONENT_MAX))
 }
 
 /// For `--json`: JSON text nested as JSON; anything else as the text it is.
@@ -164,9 +146,7 @@ pub(crate) fn nested_optional_bytes<S: Serializer>(
 
 fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     // A lone surrogate or a huge number is well-formed, but a `serde_json::Value` cannot hold it.
-    let json = unstorable(text)
-        .is_empty()
-        .then(|| serde_json::from_str::<&RawValue>(text));
+    let json = unstorable(text).is_empty().then(|| serde_json::from_str::<&RawValue>(text));
     match json {
         Some(Ok(json)) => json.serialize(serializer),
         Some(Err(_)) | None => serializer.serialize_str(text),
@@ -224,10 +204,7 @@ mod tests {
     #[test]
     fn lifted_json_is_mended_in_place() {
         let lifted = r#"{"a":"x\u0000y","b":"\udc00","c":"\ud83d\ude00","d":[1e999999,2]}"#;
-        assert_eq!(
-            mended(lifted),
-            r#"{"a":"x\ufffdy","b":"\ufffd","c":"\ud83d\ude00","d":[null,2]}"#
-        );
+        assert_eq!(mended(lifted), r#"{"a":"x\ufffdy","b":"\ufffd","c":"\ud83d\ude00","d":[null,2]}"#);
         assert!(matches!(mended("{\"a\":1}"), Cow::Borrowed(_)));
         assert_eq!(plain("a\0b"), "a\u{FFFD}b");
     }

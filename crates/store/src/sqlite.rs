@@ -45,19 +45,10 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = options(url)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal);
-        if let Some(path) = options
-            .get_filename()
-            .parent()
-            .filter(|path| !path.as_os_str().is_empty())
-        {
-            let unusable = |source| StoreError::Folder {
-                setting: "DATABASE_URL",
-                path: path.to_owned(),
-                source,
-            };
+        let options = options(url)?.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        if let Some(path) = options.get_filename().parent().filter(|path| !path.as_os_str().is_empty()) {
+            let unusable =
+                |source| StoreError::Folder { setting: "DATABASE_URL", path: path.to_owned(), source };
             folder::create(path).await.map_err(unusable)?;
         }
         let started = Instant::now();
@@ -78,15 +69,9 @@ impl Sqlite {
             return Err(StoreError::NoDatabase(options.get_filename().to_owned()));
         }
         let sqlite = Self::connect(options);
-        let needed = migrator()
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or(0);
-        let found = sqlite
-            .schema_version()
-            .await
-            .map_err(StoreError::database("read the schema's version"))?;
+        let needed = migrator().iter().map(|migration| migration.version).max().unwrap_or(0);
+        let found =
+            sqlite.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
         if found < needed {
             return Err(StoreError::OldSchema { found, needed });
         }
@@ -111,11 +96,7 @@ impl Sqlite {
     /// 0 for a file without our tables.
     async fn schema_version(&self) -> sqlx::Result<i64> {
         let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
-        if sqlx::query_scalar::<_, i64>(ours)
-            .fetch_one(&self.readers)
-            .await?
-            == 0
-        {
+        if sqlx::query_scalar::<_, i64>(ours).fetch_one(&self.readers).await? == 0 {
             return Ok(0);
         }
         let version = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
@@ -127,10 +108,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        sqlx::query("SELECT 1 FROM events LIMIT 1")
-            .execute(&self.readers)
-            .await
-            .map(drop)
+        sqlx::query("SELECT 1 FROM events LIMIT 1").execute(&self.readers).await.map(drop)
     }
 
     pub(crate) async fn close(&self) {
@@ -140,12 +118,7 @@ impl Sqlite {
 }
 
 fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    let refuse = |problem: String| {
-        Err(StoreError::Setting {
-            setting: "DATABASE_URL",
-            problem,
-        })
-    };
+    let refuse = |problem: String| Err(StoreError::Setting { setting: "DATABASE_URL", problem });
     match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         "sqlite" => {}
         // The rest of the URL may hold a password.
@@ -219,19 +192,24 @@ mod tests {
             "sqlite://",
         ] {
             let problem = options(url).unwrap_err().to_string();
-            assert!(
-                problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"),
-                "{url}: {problem}"
-            );
+            assert!(problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"), "{url}: {problem}");
             assert!(!problem.contains("hunter2"));
         }
-        assert_eq!(
-            options("sqlite://data/x.db").unwrap().get_filename().to_str(),
-            Some("data/x.db")
-        );
-        assert_eq!(
-            options("sqlite:///srv/x.db").unwrap().get_filename().to_str(),
-            Some("/srv/x.db")
-        );
+        assert_eq!(options("sqlite://data/x.db").unwrap().get_filename().to_str(), Some("data/x.db"));
+        assert_eq!(options("sqlite:///srv/x.db").unwrap().get_filename().to_str(), Some("/srv/x.db"));
+    }
+
+    #[tokio::test]
+    async fn every_connection_writes_to_disk_before_it_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::open(&format!("sqlite://{}/x.db", folder.path().display())).await.unwrap();
+        let ask = async |pragma: &'static str| {
+            sqlx::query_scalar::<_, String>(pragma).fetch_one(&sqlite.writer).await.unwrap()
+        };
+        assert_eq!(ask("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2", "FULL");
+        assert_eq!(ask("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
+        assert_eq!(ask("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
+        let write = "INSERT INTO files VALUES ('p', 'f', 'o', NULL, NULL, 0, '', '', NULL, NULL)";
+        assert!(sqlx::query(write).execute(&sqlite.readers).await.is_err(), "readers only read");
     }
 }

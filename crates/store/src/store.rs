@@ -104,9 +104,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read; so with all calls below that read.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
-        sqlite::events::list(&self.sqlite, filter)
-            .await
-            .map_err(StoreError::database("list events"))
+        sqlite::events::list(&self.sqlite, filter).await.map_err(StoreError::database("list events"))
     }
 
     /// How many events there are of each family and state.
@@ -114,9 +112,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn count_events(&self) -> Result<Vec<(Family, EventState, i64)>, StoreError> {
-        sqlite::events::count(&self.sqlite)
-            .await
-            .map_err(StoreError::database("count events"))
+        sqlite::events::count(&self.sqlite).await.map_err(StoreError::database("count events"))
     }
 
     /// Rows of any table by webhook id, event id or the object's own id; for an id that only events name, those events.
@@ -124,9 +120,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find(&self, id: &str) -> Result<Vec<Found>, StoreError> {
-        sqlite::find::find(&self.sqlite, id)
-            .await
-            .map_err(StoreError::database("look up an id"))
+        sqlite::find::find(&self.sqlite, id).await.map_err(StoreError::database("look up an id"))
     }
 }
 
@@ -189,9 +183,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn save_file(&self, file: &FileRecord) -> Result<(), StoreError> {
-        sqlite::files::save(&self.sqlite, file)
-            .await
-            .map_err(StoreError::database("store a file's row"))
+        sqlite::files::save(&self.sqlite, file).await.map_err(StoreError::database("store a file's row"))
     }
 }
 

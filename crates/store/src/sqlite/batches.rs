@@ -49,10 +49,9 @@ pub(crate) async fn begin(sqlite: &Sqlite, batch: &BatchRecord) -> sqlx::Result<
     let before = file_ids(&mut transaction, batch).await?;
     upsert_batch(&mut transaction, batch).await?;
     let after = file_ids(&mut transaction, batch).await?;
-    for (source, before, after) in [
-        (ResultSource::Output, before.0, after.0),
-        (ResultSource::Error, before.1, after.1),
-    ] {
+    for (source, before, after) in
+        [(ResultSource::Output, before.0, after.0), (ResultSource::Error, before.1, after.1)]
+    {
         if before != after {
             start_file_over(&mut transaction, batch, source).await?;
         }
@@ -181,10 +180,7 @@ async fn insert_results(
     );
     insert.push_values(rows, |mut values, row| {
         let body = if row.quarantined {
-            JsonColumns {
-                text: None,
-                bytes: row.body.as_deref(),
-            }
+            JsonColumns { text: None, bytes: row.body.as_deref() }
         } else {
             JsonColumns::of(row.body.as_deref())
         };

@@ -145,13 +145,7 @@ pub(crate) async fn count(sqlite: &Sqlite) -> sqlx::Result<Vec<(Family, EventSta
         "SELECT family, state, count(*) AS events FROM events GROUP BY family, state ORDER BY family, state";
     let rows = sqlx::query(count).fetch_all(&sqlite.readers).await?;
     rows.iter()
-        .map(|row| {
-            Ok((
-                row::member(row, "family")?,
-                row::member(row, "state")?,
-                row.try_get("events")?,
-            ))
-        })
+        .map(|row| Ok((row::member(row, "family")?, row::member(row, "state")?, row.try_get("events")?)))
         .collect()
 }
 

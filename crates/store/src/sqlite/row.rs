@@ -11,10 +11,8 @@ use webhook::states::UnknownName;
 pub(super) fn sql_time(at: DateTime<Utc>) -> String {
     let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).expect("it is in the calendar");
     let first = day(0, 1, 1).and_time(NaiveTime::MIN).and_utc();
-    let last = day(9999, 12, 31)
-        .and_hms_micro_opt(23, 59, 59, 999_999)
-        .expect("it is a time of day")
-        .and_utc();
+    let last =
+        day(9999, 12, 31).and_hms_micro_opt(23, 59, 59, 999_999).expect("it is a time of day").and_utc();
     at.clamp(first, last).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
@@ -25,10 +23,8 @@ where
 {
     let text: Option<&str> = row.try_get(column)?;
     let parse = |text: &str| {
-        text.parse::<T>().map_err(|error| sqlx::Error::ColumnDecode {
-            index: column.to_owned(),
-            source: error.into(),
-        })
+        text.parse::<T>()
+            .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
     };
     text.map(parse).transpose()
 }
@@ -80,9 +76,6 @@ mod tests {
             at(0, 1000),
             sql_time(DateTime::<Utc>::MAX_UTC),
         ];
-        assert!(
-            text.is_sorted() && text.iter().all(|text| text.len() == 27),
-            "{text:?}"
-        );
+        assert!(text.is_sorted() && text.iter().all(|text| text.len() == 27), "{text:?}");
     }
 }

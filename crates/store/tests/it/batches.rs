@@ -1,0 +1,241 @@
+//! Batches go in by chunks: fenced, resumed, counted.
+
+use store::{
+    Appended, BatchEnd, BatchRecord, BatchResult, Found, ResultFilter, ResultSource, Store, StoreError,
+    StoredBatch,
+};
+use webhook::{FetchState, Reason};
+
+use crate::fixture::Fixture;
+use crate::samples::{at, batch, chunk, completion, result};
+
+async fn the_batch(fixture: &Fixture) -> StoredBatch {
+    match fixture.store.find("batch_1").await.unwrap().as_slice() {
+        [Found::Batch(batch)] => batch.clone(),
+        found => panic!("one batch was expected: {found:?}"),
+    }
+}
+
+/// What a worker does with a file: chunk by chunk, leaving out what another one has stored meanwhile.
+async fn import(store: &Store, first_line: i64, lines: i64, chunk_rows: usize) -> Result<(), StoreError> {
+    let mut next_line = first_line;
+    let rows: Vec<BatchResult> = (first_line..=lines).map(result).collect();
+    for rows in rows.chunks(chunk_rows) {
+        let mut rows = rows.to_vec();
+        while let Some(last) = rows.last().map(|row| row.line) {
+            rows.retain(|row| row.line >= next_line);
+            match store.append_batch_results(&chunk(ResultSource::Output, next_line, rows.clone())).await? {
+                Appended::Added => {
+                    next_line = next_line.max(last + 1);
+                    break;
+                }
+                Appended::Overtaken { next_line: ahead } => next_line = ahead,
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn five_thousand_rows_go_in_by_chunks_and_come_out_by_pages(fixture: Fixture) {
+    let progress = fixture.store.begin_batch(&batch()).await.unwrap();
+    assert_eq!(
+        (progress.output_next_line, progress.error_next_line, progress.results_complete),
+        (1, 1, false)
+    );
+    import(&fixture.store, 1, 5000, 1000).await.unwrap();
+    let mut refused = result(3);
+    (refused.status_code, refused.body) = (Some(400), None);
+    refused.error = Some(r#"{"code":"bad","message":"no"}"#.to_owned());
+    // Lines 1 and 2 of the file are empty.
+    fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, vec![refused])).await.unwrap();
+    fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    let row = the_batch(&fixture).await;
+    assert_eq!((row.rows_stored, row.rows_quarantined, row.results_complete), (5001, 0, true));
+    assert_eq!((row.output_next_line, row.error_next_line), (5001, 4));
+
+    let mut filter = ResultFilter::of("default", "batch_1", 1500);
+    let mut pages = Vec::new();
+    loop {
+        let page = fixture.store.batch_results(&filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.after = Some((last.source, last.line));
+        pages.push(page);
+    }
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1500, 1500, 1500, 501]);
+    let seen: Vec<(ResultSource, i64)> = pages.iter().flatten().map(|row| (row.source, row.line)).collect();
+    let output = (1..=5000).map(|line| (ResultSource::Output, line));
+    assert_eq!(seen, output.chain([(ResultSource::Error, 3)]).collect::<Vec<_>>());
+    assert_eq!(pages[0][6].body, result(7).body);
+
+    let errors = ResultFilter { errors_only: true, ..ResultFilter::of("default", "batch_1", 10) };
+    let errors = fixture.store.batch_results(&errors).await.unwrap();
+    assert_eq!(errors.iter().map(|row| row.status_code).collect::<Vec<_>>(), [Some(400)]);
+}
+
+pub(crate) async fn two_workers_racing_on_a_batch_store_each_line_once(fixture: Fixture) {
+    let workers = [(fixture.another_handle().await, 70), (fixture.another_handle().await, 110)];
+    let races = workers.map(|(store, chunk_rows)| {
+        tokio::spawn(async move {
+            let progress = store.begin_batch(&batch()).await.unwrap();
+            import(&store, progress.output_next_line, 3000, chunk_rows).await.unwrap();
+            store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+        })
+    });
+    for race in races {
+        race.await.unwrap();
+    }
+    let row = the_batch(&fixture).await;
+    assert_eq!((row.rows_stored, row.output_next_line, row.results_complete), (3000, 3001, true));
+    let stored = fixture.store.batch_results(&ResultFilter::of("default", "batch_1", 10_000)).await.unwrap();
+    assert!(stored.iter().map(|row| row.line).eq(1..=3000));
+    assert!(stored.iter().all(|row| row.custom_id == result(row.line).custom_id));
+}
+
+pub(crate) async fn a_worker_that_died_in_the_middle_is_taken_up_where_it_was(fixture: Fixture) {
+    let dying = fixture.another_handle().await;
+    dying.begin_batch(&batch()).await.unwrap();
+    // Dropped at every point where it waits, within a transaction, too.
+    let mut budget_polls = 1;
+    while the_batch(&fixture).await.output_next_line < 400 {
+        let next_line = the_batch(&fixture).await.output_next_line;
+        let attempt = import(&dying, next_line, 500, 20);
+        give_up_after(budget_polls, attempt).await;
+        budget_polls += 1;
+    }
+    drop(dying);
+    let between = the_batch(&fixture).await;
+    let progress = fixture.store.begin_batch(&batch()).await.unwrap();
+    assert_eq!(progress.output_next_line, between.output_next_line);
+    import(&fixture.store, progress.output_next_line, 500, 20).await.unwrap();
+    fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    let row = the_batch(&fixture).await;
+    assert_eq!((row.rows_stored, row.results_complete), (500, true));
+    let stored = fixture.store.batch_results(&ResultFilter::of("default", "batch_1", 1000)).await.unwrap();
+    assert!(stored.iter().map(|row| row.line).eq(1..=500));
+}
+
+/// Polls a future so often, then drops it.
+async fn give_up_after<T>(polls: usize, future: impl Future<Output = T>) {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        left -= 1;
+        let ready = future.as_mut().poll(context).is_ready();
+        if ready || left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+pub(crate) async fn a_chunk_out_of_step_is_refused(fixture: Fixture) {
+    let rows: Vec<BatchResult> = (1..=3).map(result).collect();
+    let append = async |first_line: i64| {
+        let rows = rows.iter().filter(|row| row.line >= first_line).cloned().collect();
+        fixture.store.append_batch_results(&chunk(ResultSource::Output, first_line, rows)).await
+    };
+    let never_begun = append(1).await.unwrap_err();
+    assert!(matches!(never_begun, StoreError::OutOfStep { next_line: None, .. }), "{never_begun}");
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let ahead = append(2).await.unwrap_err();
+    assert!(matches!(ahead, StoreError::OutOfStep { next_line: Some(1), first_line: 2, .. }), "{ahead}");
+    assert_eq!((ahead.is_retryable(), ahead.reason()), (true, Reason::DatabaseUnavailable));
+    assert_eq!(append(1).await.unwrap(), Appended::Added);
+    assert_eq!(append(1).await.unwrap(), Appended::Overtaken { next_line: 4 });
+    assert_eq!(append(9).await.unwrap(), Appended::Added, "an empty chunk is nothing to do");
+    assert_eq!(the_batch(&fixture).await.rows_stored, 3);
+}
+
+pub(crate) async fn lines_no_json_column_holds_are_kept_as_bytes_and_counted(fixture: Fixture) {
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let bodies: [&[u8]; 4] =
+        [b"{\"text\":\"\xff\"}", br#"{"text":"a\u0000"}"#, br#"[1e999999]"#, br#"{"text":"fine"}"#];
+    let mut rows: Vec<BatchResult> = (1..=5).map(result).collect();
+    for (row, body) in rows.iter_mut().zip(bodies) {
+        row.body = Some(body.to_vec());
+    }
+    rows[0].custom_id = Some("a\0b".to_owned());
+    // A line that is JSON, but no result.
+    (rows[4].body, rows[4].quarantined, rows[4].custom_id) = (Some(b"[]".to_vec()), true, None);
+    fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows.clone())).await.unwrap();
+    let batch = the_batch(&fixture).await;
+    assert_eq!((batch.rows_stored, batch.rows_quarantined), (5, 4));
+    let stored = fixture.store.batch_results(&ResultFilter::of("default", "batch_1", 10)).await.unwrap();
+    assert!(stored.iter().map(|row| &row.body).eq(rows.iter().map(|row| &row.body)));
+    assert_eq!(stored[0].custom_id.as_deref(), Some("a\u{FFFD}b"));
+    let json = fixture.select("SELECT line FROM batch_results WHERE body IS NOT NULL").await;
+    assert_eq!(json, [[Some("4".to_owned())]]);
+}
+
+pub(crate) async fn a_repeated_custom_id_survives(fixture: Fixture) {
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let rows =
+        (1..=3).map(|line| BatchResult { custom_id: Some("same".to_owned()), ..result(line) }).collect();
+    fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows)).await.unwrap();
+    let error = BatchResult { custom_id: Some("same".to_owned()), ..result(1) };
+    fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, vec![error])).await.unwrap();
+    let mut filter = ResultFilter::of("default", "batch_1", 10);
+    filter.custom_id = Some("same".to_owned());
+    assert_eq!(fixture.store.batch_results(&filter).await.unwrap().len(), 4);
+    filter.custom_id = Some("other".to_owned());
+    assert!(fixture.store.batch_results(&filter).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_batch_that_names_another_file_starts_that_file_over(fixture: Fixture) {
+    let early = BatchRecord { output_file_id: None, ..batch() };
+    fixture.store.begin_batch(&early).await.unwrap();
+    fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, vec![result(1)])).await.unwrap();
+    fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    let late = BatchRecord { fetched_at: Some(at(9)), raw: Some(b"{}".to_vec()), ..batch() };
+    let progress = fixture.store.begin_batch(&late).await.unwrap();
+    assert_eq!(
+        (progress.output_next_line, progress.error_next_line, progress.results_complete),
+        (1, 2, false)
+    );
+    import(&fixture.store, 1, 5, 5).await.unwrap();
+    let other = BatchRecord {
+        output_file_id: Some("file_out_2".to_owned()),
+        fetched_at: Some(at(10)),
+        raw: Some(b"[]".to_vec()),
+        ..batch()
+    };
+    let progress = fixture.store.begin_batch(&other).await.unwrap();
+    assert_eq!(
+        (progress.output_next_line, progress.error_next_line, progress.results_complete),
+        (1, 2, false)
+    );
+    assert_eq!(the_batch(&fixture).await.rows_stored, 1);
+    let from_the_old_file =
+        fixture.store.append_batch_results(&chunk(ResultSource::Output, 6, vec![result(6)])).await;
+    assert!(matches!(from_the_old_file, Err(StoreError::OutOfStep { .. })));
+}
+
+pub(crate) async fn complete_stays_complete(fixture: Fixture) {
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    import(&fixture.store, 1, 5, 5).await.unwrap();
+    fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    let before = fixture.dump_objects().await;
+    for end in [BatchEnd::Expired, BatchEnd::NotFetched, BatchEnd::Complete] {
+        fixture.store.finish_batch("batch_1", end, &completion("wh_2")).await.unwrap();
+    }
+    let embedded = BatchRecord {
+        fetch_state: FetchState::NotFound,
+        fetched_at: None,
+        output_file_id: None,
+        raw: None,
+        ..batch()
+    };
+    assert!(fixture.store.begin_batch(&embedded).await.unwrap().results_complete);
+    assert_eq!(fixture.dump_objects().await, before);
+}
+
+pub(crate) async fn an_expired_file_marks_the_batch_and_a_second_run_changes_nothing(fixture: Fixture) {
+    let run = async |fetched_at| {
+        fixture.store.begin_batch(&BatchRecord { fetched_at: Some(fetched_at), ..batch() }).await.unwrap();
+        fixture.store.finish_batch("batch_1", BatchEnd::Expired, &completion("wh_1")).await.unwrap();
+    };
+    run(at(1)).await;
+    let row = the_batch(&fixture).await;
+    assert_eq!((row.batch.fetch_state, row.results_complete), (FetchState::Expired, false));
+    let before = fixture.dump_objects().await;
+    run(at(2)).await;
+    assert_eq!(fixture.dump_objects().await, before);
+}

@@ -1,0 +1,186 @@
+//! Records as a worker would build them.
+
+use chrono::{DateTime, Utc};
+use store::{
+    BatchChunk, BatchRecord, BatchResult, Completion, EvalRunRecord, FileRecord, FineTuningRecord, JobRecord,
+    MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource,
+};
+use webhook::{Family, FetchState};
+
+/// So many seconds into the test.
+pub(crate) fn at(secs: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_464_147 + secs, 0).unwrap()
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+pub(crate) fn event(webhook_id: &str, object_id: &str) -> NewEvent {
+    NewEvent {
+        project: "default".to_owned(),
+        webhook_id: webhook_id.to_owned(),
+        event_id: text("evt_1"),
+        event_type: "response.completed".to_owned(),
+        family: Family::Response,
+        object_id: text(object_id),
+        created_at: Some(at(-5)),
+        received_at: at(0),
+        body: br#"{"id":"evt_1","type":"response.completed","data":{"id":"resp_1"}}"#.to_vec(),
+    }
+}
+
+pub(crate) fn completion(webhook_id: &str) -> Completion {
+    Completion {
+        project: "default".to_owned(),
+        webhook_id: webhook_id.to_owned(),
+        attempts: 1,
+        processed_at: at(10),
+        reason: None,
+    }
+}
+
+pub(crate) fn response(raw: &str) -> ResponseRecord {
+    ResponseRecord {
+        project: "default".to_owned(),
+        response_id: "resp_1".to_owned(),
+        status: text("completed"),
+        model: text("gpt-5.6-sol"),
+        output_text: text("Forty-two."),
+        citations: text(r#"[{"kind":"url_citation","url":"https://example.org"}]"#),
+        usage: text(r#"{"input_tokens":3,"output_tokens":4}"#),
+        error: None,
+        metadata: text(r#"{"run":"7"}"#),
+        incomplete_reason: None,
+        created_at: Some(at(-60)),
+        completed_at: Some(at(-6)),
+        received_at: at(0),
+        fetch_state: FetchState::Fetched,
+        fetched_at: Some(at(1)),
+        terminal: true,
+        raw: Some(raw.as_bytes().to_vec()),
+    }
+}
+
+pub(crate) fn eval_run() -> EvalRunRecord {
+    EvalRunRecord {
+        project: "default".to_owned(),
+        run_id: "evalrun_1".to_owned(),
+        status: text("completed"),
+        eval_id: text("eval_1"),
+        name: text("nightly"),
+        model: text("gpt-4.1-mini"),
+        total: Some(10),
+        passed: Some(8),
+        failed: Some(1),
+        errored: Some(1),
+        report_url: text("https://example.org/report"),
+        error: None,
+        created_at: Some(at(-60)),
+        received_at: at(0),
+        fetch_state: FetchState::Fetched,
+        fetched_at: Some(at(1)),
+        terminal: true,
+        raw: Some(br#"{"id":"evalrun_1"}"#.to_vec()),
+    }
+}
+
+pub(crate) fn fine_tuning() -> FineTuningRecord {
+    let metric = |step: i64| MetricRecord {
+        step,
+        train_loss: Some(1.0 / step as f64),
+        train_accuracy: Some(0.5),
+        valid_loss: None,
+        valid_accuracy: None,
+    };
+    FineTuningRecord {
+        job: JobRecord {
+            project: "default".to_owned(),
+            job_id: "ftjob_1".to_owned(),
+            status: text("succeeded"),
+            base_model: text("gpt-4.1-mini"),
+            fine_tuned_model: text("ft:gpt-4.1-mini:acme::1"),
+            trained_tokens: Some(1234),
+            error: None,
+            hyperparameters: text(r#"{"n_epochs":3}"#),
+            result_files: text(r#"["file_1"]"#),
+            created_at: Some(at(-60)),
+            finished_at: Some(at(-6)),
+            received_at: at(0),
+            fetch_state: FetchState::Fetched,
+            fetched_at: Some(at(1)),
+            terminal: true,
+            raw: Some(br#"{"id":"ftjob_1"}"#.to_vec()),
+        },
+        model: Some(ModelRecord {
+            project: "default".to_owned(),
+            model_id: "ft:gpt-4.1-mini:acme::1".to_owned(),
+            job_id: text("ftjob_1"),
+            base_model: text("gpt-4.1-mini"),
+            owned_by: text("acme"),
+            created_at: Some(at(-6)),
+            fetched_at: Some(at(1)),
+            raw: Some(br#"{"id":"ft:gpt-4.1-mini:acme::1"}"#.to_vec()),
+        }),
+        metrics: (1..=20).map(metric).collect(),
+    }
+}
+
+pub(crate) fn batch() -> BatchRecord {
+    BatchRecord {
+        project: "default".to_owned(),
+        batch_id: "batch_1".to_owned(),
+        status: text("completed"),
+        endpoint: text("/v1/responses"),
+        model: text("gpt-4.1-mini"),
+        requests_total: Some(5000),
+        requests_completed: Some(5000),
+        requests_failed: Some(0),
+        usage: text(r#"{"input_tokens":3}"#),
+        errors: None,
+        metadata: None,
+        input_file_id: text("file_in"),
+        output_file_id: text("file_out"),
+        error_file_id: text("file_err"),
+        created_at: Some(at(-60)),
+        completed_at: Some(at(-6)),
+        received_at: at(0),
+        fetch_state: FetchState::Fetched,
+        fetched_at: Some(at(1)),
+        terminal: true,
+        raw: Some(br#"{"id":"batch_1","status":"completed"}"#.to_vec()),
+    }
+}
+
+pub(crate) fn result(line: i64) -> BatchResult {
+    BatchResult {
+        line,
+        custom_id: Some(format!("request-{line:05}")),
+        status_code: Some(200),
+        request_id: Some(format!("req_{line}")),
+        body: Some(format!(r#"{{"choices":[{{"message":{{"content":"answer {line}"}}}}]}}"#).into_bytes()),
+        error: None,
+        input_tokens: Some(3),
+        output_tokens: Some(line),
+        quarantined: false,
+    }
+}
+
+pub(crate) fn chunk(source: ResultSource, first_line: i64, rows: Vec<BatchResult>) -> BatchChunk {
+    BatchChunk { project: "default".to_owned(), batch_id: "batch_1".to_owned(), source, first_line, rows }
+}
+
+pub(crate) fn file() -> FileRecord {
+    FileRecord {
+        project: "default".to_owned(),
+        file_id: "file_out".to_owned(),
+        object_id: "batch_1".to_owned(),
+        purpose: text("batch_output"),
+        filename: text("output.jsonl"),
+        bytes: 5,
+        sha256: "00".repeat(32),
+        location: "default/batch_1/file_out".to_owned(),
+        created_at: Some(at(-6)),
+        expires_at: Some(at(2_592_000)),
+    }
+}

@@ -1,0 +1,105 @@
+//! What only concerns SQLite: the file, its lock, and workers of several versions on it.
+
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use store::{EventFilter, FileRecord, Store, StoreConfig, StoreError};
+
+use crate::fixture::Fixture;
+use crate::samples::{completion, event, file, response};
+
+fn config(folder: &tempfile::TempDir) -> StoreConfig {
+    StoreConfig {
+        database_url: format!("sqlite://{}/a/b/landfall.db", folder.path().display()).into(),
+        files_url: folder.path().join("files").display().to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_workers_starting_at_once_make_one_schema() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let starts = [0; 4].map(|_| {
+            let config = config(&folder);
+            tokio::spawn(async move { Store::open(&config).await })
+        });
+        for (number, start) in starts.into_iter().enumerate() {
+            let store = start.await.unwrap().unwrap();
+            store.record_delivery(&event(&format!("wh_{number}"), "x"), 1).await.unwrap();
+        }
+        let store = Store::open_existing(&config(&folder)).await.unwrap();
+        assert_eq!(store.list_events(&EventFilter::default()).await.unwrap().len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_worker_has_made_is_not_opened_for_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Store::open_existing(&config(&folder)).await.unwrap_err();
+    assert!(
+        matches!(missing, StoreError::NoDatabase(_)) && missing.to_string().contains("worker"),
+        "{missing}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+
+    std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    std::fs::write(folder.path().join("a/b/landfall.db"), b"").unwrap();
+    let empty = Store::open_existing(&config(&folder)).await.unwrap_err();
+    assert!(matches!(empty, StoreError::OldSchema { found: 0, needed: 2 }), "{empty}");
+    assert!(!empty.is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_runs_on_a_newer_schema() {
+    let fixture = Fixture::on_sqlite().await;
+    let mut connection = fixture.connection().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'of a later version', 1, x'00', 0); ALTER TABLE responses ADD COLUMN later TEXT;";
+    connection.execute(newer).await.unwrap();
+    let store = fixture.another_handle().await;
+    store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
+    assert_eq!(Store::open_existing(&fixture.config).await.unwrap().find("resp_1").await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_waits_for_another_process_that_holds_the_lock() {
+    let fixture = Fixture::on_sqlite().await;
+    let mut other: SqliteConnection = fixture.connection().await;
+    let mut lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let store = fixture.store.clone();
+    let write = tokio::spawn(async move { store.record_delivery(&event("wh_1", "resp_1"), 1).await });
+    // Readers do not wait.
+    assert!(fixture.store.list_events(&EventFilter::default()).await.unwrap().is_empty());
+    lock.execute("DELETE FROM events").await.unwrap();
+    lock.commit().await.unwrap();
+    write.await.unwrap().unwrap();
+    assert_eq!(fixture.dump("events").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_in_tables_are_fixed_width() {
+    let fixture = Fixture::on_sqlite().await;
+    fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
+    let times = fixture.select("SELECT created_at, received_at FROM events").await;
+    let expected = ["2026-11-23T20:02:22.000000Z", "2026-11-23T20:02:27.000000Z"];
+    assert_eq!(times, [expected.map(|time| Some(time.to_owned()))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_database_is_an_error_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+    std::fs::write(folder.path().join("a/b/landfall.db"), b"this is a text, and no database at all").unwrap();
+    let error = Store::open(&config(&folder)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Migrate(_)), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("not a database"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_no_column_holds_is_final_and_a_lost_database_is_not() {
+    let fixture = Fixture::on_sqlite().await;
+    let too_large = fixture.store.save_file(&FileRecord { bytes: u64::MAX, ..file() }).await.unwrap_err();
+    assert!(!too_large.is_retryable());
+    fixture.connection().await.execute("DROP TABLE files").await.unwrap();
+    let lost = fixture.store.save_file(&file()).await.unwrap_err();
+    assert_eq!((lost.is_retryable(), lost.reason()), (true, webhook::Reason::DatabaseUnavailable));
+}
