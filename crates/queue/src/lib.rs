@@ -1,1 +1,48 @@
+//! Everything Redis. `ingest` writes each event once into the stream of its family ([`Producer`]); workers take
+//! [`Delivery`]s out of it ([`Consumer`]), each under a lease, and settle them. Redis's clock is the only one.
+//!
+//! What an entry goes through, and where it lies meanwhile (names in [`Keys`]):
+//!
+//! ```text
+//! enqueue ─▶ undelivered ─▶ pending, under a lease ─▶ ack: deleted
+//!            (stream)       (stream + group)  │ │ └──▶ dead letter (another stream), with reason and errors
+//!                               ▲     ▲       │ └────▶ lease ran out: reclaimed by any worker, one crash more
+//!                               │     └───────│─────── (heartbeat renews it)
+//!                               └─ delayed ◀──┘ retry (an attempt), snooze, hand-back (neither)
+//!                                  (stream + sorted set)
+//! ```
+//!
+//! Guarantees, each with the test that proves it (`tests/it`):
+//! * An event is enqueued once per `webhook-id` within seven days (`enqueue.rs`); when `enqueue` returns `Ok`, Redis
+//!   has it, and a Redis that is killed and comes back still has it (`outage.rs`).
+//! * An entry is in exactly one place: `XLEN = undelivered + pending + delayed` after every step (`model.rs`).
+//! * An acknowledged event is delivered at least once: a dead worker's deliveries are taken over when their leases run
+//!   out (`leases.rs`), a reply lost on the way is read again (`recovery.rs`), an emptied or deleted group is recreated
+//!   at 0 (`recovery.rs`).
+//! * Nothing is trimmed, and nothing left behind but the `seen` marks (`settle.rs`).
+//!
+//! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
+//! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
 
+mod config;
+mod connection;
+mod consumer;
+mod dead_letters;
+mod delivery;
+mod entry;
+mod error;
+mod keys;
+mod leases;
+mod producer;
+mod scripts;
+mod stats;
+
+pub use config::{ConsumerConfig, QueueConfig, consumer_name};
+pub use consumer::Consumer;
+pub use dead_letters::DeadLetter;
+pub use delivery::{Delivery, Settled};
+pub use entry::{ENTRY_VERSION, Entry, EntryError};
+pub use error::{EnqueueError, QueueError};
+pub use keys::{GROUP, Keys};
+pub use producer::{Enqueued, Producer};
+pub use stats::{FamilyStats, QueueReader};

@@ -1,0 +1,225 @@
+//! One family's reader in one worker: what was lost on the way, what is due, what others abandoned, what is new.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+use webhook::Family;
+
+use crate::config::ConsumerConfig;
+use crate::connection::{self, CONNECT_TIMEOUT, SharedConnection};
+use crate::delivery::Delivery;
+use crate::entry::RawEntry;
+use crate::error::QueueError;
+use crate::keys::{FamilyKeys, GROUP, Keys};
+use crate::leases::{Leases, keep_alive};
+use crate::scripts::{self, Seat, Taken};
+
+/// Longest wait for something new. What others hand back or abandon is seen after it.
+const BLOCK: Duration = Duration::from_secs(2);
+/// After it a blocking read is given up, and its connection with it.
+const BLOCK_MARGIN: Duration = Duration::from_secs(5);
+const CURSOR_START: &str = "0-0";
+
+/// Takes deliveries of one family. Dropping it leaves its deliveries alive; [`Consumer::remove`] is the clean end.
+pub struct Consumer {
+    family: Family,
+    seat: Arc<Seat>,
+    leases: Arc<Leases>,
+    client: Client,
+    /// For blocking reads only. Missing while a read runs, so that a read which is cancelled or fails takes its
+    /// connection down: Redis would go on giving entries to it.
+    reading: Option<MultiplexedConnection>,
+    /// Redis may have given us entries in a reply that never came.
+    unseen: bool,
+    reclaim_cursor: String,
+}
+
+/// New entries as `XREADGROUP` answers: by stream.
+type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
+
+/// What `HMGET` keeps of an entry: failed attempts, crashes, first and last error.
+type Kept = (Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl Consumer {
+    /// Connects, and creates the group where it is missing.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, or Redis cannot be reached.
+    pub async fn connect(config: ConsumerConfig) -> Result<Self, QueueError> {
+        let client = connection::client(&config.queue)?;
+        let seat = Arc::new(Seat {
+            connection: SharedConnection::new(client.clone())?,
+            keys: FamilyKeys::new(&Keys::new(&config.queue.key_prefix), config.family),
+            name: config.name,
+            lease: config.lease,
+        });
+        scripts::ensure_group(&seat.connection, &seat.keys).await?;
+        let leases = Arc::new(Leases::default());
+        tokio::spawn(keep_alive(Arc::downgrade(&seat), Arc::downgrade(&leases), config.lease));
+        Ok(Self {
+            family: config.family,
+            seat,
+            leases,
+            client,
+            reading: None,
+            unseen: false,
+            reclaim_cursor: CURSOR_START.to_owned(),
+        })
+    }
+
+    /// Takes up to `free` deliveries; waits up to two seconds when there is nothing. A cancelled call loses nothing:
+    /// the next one takes what it was given.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses. Call again after a pause.
+    pub async fn receive(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
+        self.receive_within(free, BLOCK).await
+    }
+
+    /// Takes up to `free` deliveries without waiting.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn receive_now(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
+        self.receive_within(free, Duration::ZERO).await
+    }
+
+    /// A clean end: what Redis gave us and we never saw is due at once for others, and the name goes, unless
+    /// deliveries are unsettled.
+    pub async fn remove(self) {
+        match scripts::remove_consumer(&self.seat, &self.leases.ids()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(
+                    event.family = self.family.as_str(),
+                    "unsettled deliveries remain; others take them over when their leases run out"
+                );
+            }
+            Err(error) => tracing::warn!(
+                event.family = self.family.as_str(),
+                error = &error as &dyn std::error::Error,
+                "the consumer's name remains in Redis"
+            ),
+        }
+    }
+
+    async fn receive_within(&mut self, free: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        match self.take(free, wait).await {
+            Err(error) if error.is_group_missing() => {
+                scripts::ensure_group(&self.seat.connection, &self.seat.keys).await?;
+                tracing::warn!(
+                    event.family = self.family.as_str(),
+                    "the consumer group was gone and is created anew: every entry in the stream is read again"
+                );
+                self.take(free, wait).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn take(&mut self, free: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let mut deliveries = Vec::new();
+        if self.unseen {
+            let taken = scripts::recover(&self.seat, free, &self.leases.ids()).await?;
+            self.unseen = taken.len() == free;
+            self.hold(taken, &mut deliveries);
+        }
+        let more_unseen = std::mem::replace(&mut self.unseen, true);
+        if deliveries.len() < free {
+            match self.take_rest(free, wait, &mut deliveries).await {
+                Ok(()) => {}
+                // What is in hand is worked on; the rest is recovered by the next call.
+                Err(_) if !deliveries.is_empty() => return Ok(deliveries),
+                Err(error) => return Err(error),
+            }
+        }
+        self.unseen = more_unseen;
+        Ok(deliveries)
+    }
+
+    async fn take_rest(
+        &mut self,
+        free: usize,
+        wait: Duration,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), QueueError> {
+        let (next_due, taken) = scripts::due(&self.seat, free - deliveries.len()).await?;
+        self.hold(taken, deliveries);
+        if deliveries.len() < free {
+            let held = self.leases.ids();
+            let count = free - deliveries.len();
+            let (cursor, taken) = scripts::reclaim(&self.seat, &self.reclaim_cursor, count, &held).await?;
+            self.reclaim_cursor = cursor;
+            self.hold(taken, deliveries);
+        }
+        if deliveries.len() < free {
+            let wait = if deliveries.is_empty() {
+                next_due.map_or(wait, |due| wait.min(due))
+            } else {
+                Duration::ZERO
+            };
+            let taken = self.read_new(free - deliveries.len(), wait).await?;
+            self.hold(taken, deliveries);
+        }
+        Ok(())
+    }
+
+    fn hold(&self, taken: Vec<Taken>, deliveries: &mut Vec<Delivery>) {
+        deliveries.extend(taken.into_iter().map(|taken| Delivery::new(&self.seat, &self.leases, taken)));
+    }
+
+    async fn read_new(&mut self, count: usize, wait: Duration) -> Result<Vec<Taken>, QueueError> {
+        let failed = |source| QueueError::Redis { operation: "read new entries", source };
+        let mut connection = match self.reading.take() {
+            Some(connection) => connection,
+            None => self.connect_for_reading().await.map_err(failed)?,
+        };
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(GROUP).arg(&self.seat.name).arg("COUNT").arg(count);
+        // BLOCK 0 would be for ever.
+        if !wait.is_zero() {
+            command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        }
+        command.arg("STREAMS").arg(&self.seat.keys.events).arg(">");
+        let read = tokio::time::timeout(wait + BLOCK_MARGIN, command.query_async(&mut connection)).await;
+        let streams: NewEntries =
+            read.unwrap_or_else(|_elapsed| Err(connection::timed_out())).map_err(failed)?;
+        self.reading = Some(connection);
+        let entries: Vec<_> = streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
+        self.with_history(entries).await
+    }
+
+    /// New entries have a history when the group was recreated.
+    async fn with_history(&self, entries: Vec<RawEntry>) -> Result<Vec<Taken>, QueueError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(&self.seat.keys.attempts);
+        for (id, _) in &entries {
+            command.arg(id);
+            for part in ["crashes", "first_error", "last_error"] {
+                command.arg(format!("{id}#{part}"));
+            }
+        }
+        let values: Result<Vec<Kept>, RedisError> = self.seat.connection.query(&command).await;
+        let history = values.map_err(|source| QueueError::Redis { operation: "read attempts", source })?;
+        let taken = entries.into_iter().zip(history);
+        Ok(taken
+            .map(|((id, fields), (failed, crashes, first, last))| (id, failed, crashes, first, last, fields))
+            .collect())
+    }
+
+    async fn connect_for_reading(&self) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            // Ours is the time-out around the read; redis-rs's would drop replies that carry entries.
+            .set_response_timeout(None);
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}

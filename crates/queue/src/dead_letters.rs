@@ -1,0 +1,65 @@
+//! Reading what was given up, with the reasons.
+
+use redis::RedisError;
+use webhook::{Family, Reason};
+
+use crate::entry::{Entry, EntryError, Fields, RawEntry};
+use crate::error::QueueError;
+use crate::stats::QueueReader;
+
+/// An event that was given up. Its fields in Redis are the entry's own, and behind them those that begin with `_`.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Redis's id in the dead-letter stream.
+    pub id: String,
+    /// The entry as it was; an entry that cannot be decoded is kept all the same.
+    pub content: Result<Entry, EntryError>,
+    /// `None` for a reason that only a newer version knows.
+    pub reason: Option<Reason>,
+    /// Attempts made, the last one included.
+    pub attempts: u32,
+    /// Leases that ran out.
+    pub crashes: u32,
+    /// Reason and text of the first attempt that failed.
+    pub first_error: Option<String>,
+    /// Reason and text of what it was given up for.
+    pub last_error: Option<String>,
+    /// Unix milliseconds of Redis's clock.
+    pub died_ms: i64,
+}
+
+impl DeadLetter {
+    fn decode(id: String, flat: &[Vec<u8>]) -> Self {
+        let fields = Fields(flat);
+        let text = |name| fields.optional_text(name).ok().flatten();
+        Self {
+            id,
+            content: Entry::decode(flat),
+            reason: text("_reason").and_then(|reason| reason.parse().ok()),
+            attempts: fields.number("_attempts").unwrap_or(0),
+            crashes: fields.number("_crashes").unwrap_or(0),
+            first_error: text("_first_error"),
+            last_error: text("_last_error"),
+            died_ms: fields.number("_died_ms").unwrap_or(0),
+        }
+    }
+}
+
+impl QueueReader {
+    /// A family's dead letters, the newest first.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn dead_letters(&self, family: Family, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(self.keys.dead(family)).arg("+").arg("-").arg("COUNT").arg(limit);
+        let letters: Result<Vec<RawEntry>, RedisError> = command.query_async(&mut connection).await;
+        let letters =
+            letters.map_err(|source| QueueError::Redis { operation: "read dead letters", source })?;
+        Ok(letters.into_iter().map(|(id, flat)| DeadLetter::decode(id, &flat)).collect())
+    }
+}

@@ -1,0 +1,185 @@
+//! One hand-over of an entry to a worker, and the five ways to settle it: by value, so only once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use webhook::Reason;
+
+use crate::entry::{Entry, EntryError};
+use crate::error::QueueError;
+use crate::leases::{LeaseGuard, Leases};
+use crate::scripts::{self, Seat, Taken};
+
+/// How long settling goes on trying while Redis is away. After it the entry is simply delivered again.
+const SETTLE_FOR: Duration = Duration::from_secs(15);
+const SETTLE_PAUSE_MIN: Duration = Duration::from_millis(50);
+const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Kept of an error's text: twice per entry in Redis, for people to read.
+const ERROR_BYTES_MAX: usize = 2048;
+
+/// An entry in this worker's hands until it is settled, dropped, or its lease is lost.
+#[must_use = "an unsettled delivery comes again when its lease runs out, and counts as a crash"]
+pub struct Delivery {
+    pub content: Result<Entry, EntryError>,
+    /// From 1: failed attempts before this one, plus one.
+    pub attempt: u32,
+    /// Leases of this entry that ran out before: a worker died, or hung.
+    pub crashes: u32,
+    /// Redis's id of the entry.
+    pub entry_id: String,
+    pub first_error: Option<String>,
+    pub last_error: Option<String>,
+    seat: Arc<Seat>,
+    lease: LeaseGuard,
+}
+
+/// How settling ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Done,
+    /// Nothing was changed: the entry is no longer this delivery's. Its lease ran out and another consumer has it, or
+    /// an earlier try to settle, whose reply was lost, had settled it.
+    LeaseLost,
+}
+
+impl Delivery {
+    pub(crate) fn new(seat: &Arc<Seat>, leases: &Arc<Leases>, taken: Taken) -> Self {
+        let (entry_id, failed, crashes, first_error, last_error, fields) = taken;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            content: Entry::decode(&fields),
+            attempt: failed.unwrap_or(0).saturating_add(1),
+            crashes: crashes.unwrap_or(0),
+            lease: leases.hold(&entry_id),
+            entry_id,
+            first_error: first_error.map(text),
+            last_error: last_error.map(text),
+            seat: Arc::clone(seat),
+        }
+    }
+
+    /// Fires when the lease is lost: stop working, another consumer does.
+    pub fn lease_lost(&self) -> CancellationToken {
+        self.lease.lost().clone()
+    }
+
+    /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
+    ///
+    /// # Errors
+    /// When Redis stays away; the entry comes again.
+    pub async fn ack(self) -> Result<Settled, QueueError> {
+        persist(|| scripts::ack(&self.seat, &self.entry_id)).await?;
+        Ok(Settled::Done)
+    }
+
+    /// The attempt failed; the next one is due after `delay` (at most seven days).
+    ///
+    /// # Errors
+    /// When Redis stays away; the entry comes again when the lease has run out.
+    pub async fn retry_after(
+        self,
+        delay: Duration,
+        reason: Reason,
+        error: &str,
+    ) -> Result<Settled, QueueError> {
+        let error = format!("{reason}: {}", shortened(error));
+        self.put_back(delay, Some(&error)).await
+    }
+
+    /// Not now, and not a failed attempt; due again after `delay` (at most seven days).
+    ///
+    /// # Errors
+    /// When Redis stays away; the entry comes again when the lease has run out.
+    pub async fn snooze(self, delay: Duration) -> Result<Settled, QueueError> {
+        self.put_back(delay, None).await
+    }
+
+    /// For a worker that stops: due at once for any other, neither an attempt nor a crash.
+    ///
+    /// # Errors
+    /// When Redis stays away; the entry comes again when the lease has run out.
+    pub async fn hand_back(self) -> Result<Settled, QueueError> {
+        self.put_back(Duration::ZERO, None).await
+    }
+
+    /// Gives the event up: moves it to the dead letters, where people find it with the reason.
+    ///
+    /// # Errors
+    /// When Redis stays away; the entry comes again when the lease has run out.
+    pub async fn dead_letter(self, reason: Reason, error: &str) -> Result<Settled, QueueError> {
+        let error = format!("{reason}: {}", shortened(error));
+        self.guarded(|| scripts::dead_letter(&self.seat, &self.entry_id, reason.as_str(), &error)).await
+    }
+
+    async fn put_back(&self, delay: Duration, error: Option<&str>) -> Result<Settled, QueueError> {
+        self.guarded(|| scripts::put_back(&self.seat, &self.entry_id, delay, error)).await
+    }
+
+    /// Settles only while this delivery holds the entry. Redis knows the consumer; whether it is still the same lease
+    /// of that consumer is known here.
+    async fn guarded<F>(&self, settle: impl Fn() -> F) -> Result<Settled, QueueError>
+    where
+        F: Future<Output = Result<bool, QueueError>>,
+    {
+        if self.lease.lost().is_cancelled() {
+            return Ok(Settled::LeaseLost);
+        }
+        match persist(settle).await {
+            Ok(true) => Ok(Settled::Done),
+            Ok(false) => Ok(Settled::LeaseLost),
+            Err(error) if error.is_group_missing() => Ok(Settled::LeaseLost),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("entry_id", &self.entry_id)
+            .field("content", &self.content)
+            .field("attempt", &self.attempt)
+            .field("crashes", &self.crashes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tries again while trying again can help. The heartbeat goes on meanwhile.
+async fn persist<T, F>(settle: impl Fn() -> F) -> Result<T, QueueError>
+where
+    F: Future<Output = Result<T, QueueError>>,
+{
+    let started = Instant::now();
+    let mut pause = SETTLE_PAUSE_MIN;
+    loop {
+        match settle().await {
+            Err(error)
+                if error.is_retryable() && !error.is_group_missing() && started.elapsed() < SETTLE_FOR =>
+            {
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                pause = SETTLE_PAUSE_MAX.min(pause * 2);
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn shortened(error: &str) -> &str {
+    &error[..error.floor_char_boundary(ERROR_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let long = "ä".repeat(ERROR_BYTES_MAX);
+        assert_eq!(shortened(&long).len(), ERROR_BYTES_MAX);
+        let odd = format!("a{long}");
+        assert_eq!(shortened(&odd).len(), ERROR_BYTES_MAX - 1);
+        assert_eq!(shortened("short"), "short");
+    }
+}

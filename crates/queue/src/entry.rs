@@ -1,0 +1,202 @@
+//! The entry format: the only contract between the two processes. Version 1 is read for ever (`tests/golden`).
+//! Fields a reader does not know are ignored; a newer version is left to a newer reader.
+
+use std::fmt;
+
+/// The version this program writes, and the newest it reads.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// One event on its way from `ingest` to `worker`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// OpenAI's id of the delivery: the dedupe key.
+    pub webhook_id: String,
+    pub project: String,
+    /// `batch.completed` and so on, as it was sent.
+    pub event_type: String,
+    /// The header's unix seconds.
+    pub timestamp_secs: i64,
+    /// Unix milliseconds of our clock.
+    pub received_ms: i64,
+    /// The raw bytes that were signed.
+    pub body: Vec<u8>,
+    /// W3C trace context of the request that brought it.
+    pub traceparent: Option<String>,
+    /// The `webhook-id` of the stored event that an operator enqueued again.
+    pub replay_of: Option<String>,
+}
+
+/// Why an entry cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    #[error("the entry is of version {version}, this program reads up to {ENTRY_VERSION}")]
+    NewerVersion { version: u32 },
+    #[error("the entry has no field {0}")]
+    MissingField(&'static str),
+    #[error("the entry's field {field} is not {expected}")]
+    Malformed { field: &'static str, expected: &'static str },
+}
+
+impl Entry {
+    /// Field names and values, as they lie in the stream.
+    pub fn encode(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut fields = vec![
+            ("v", ENTRY_VERSION.to_string().into_bytes()),
+            ("id", self.webhook_id.clone().into_bytes()),
+            ("project", self.project.clone().into_bytes()),
+            ("type", self.event_type.clone().into_bytes()),
+            ("timestamp", self.timestamp_secs.to_string().into_bytes()),
+            ("received_ms", self.received_ms.to_string().into_bytes()),
+            ("body", self.body.clone()),
+        ];
+        let optional = [("traceparent", &self.traceparent), ("replay_of", &self.replay_of)];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                fields.push((name, value.clone().into_bytes()));
+            }
+        }
+        fields
+    }
+
+    /// Reads an entry from the flat list that Redis gives: name, value, name, value.
+    ///
+    /// # Errors
+    /// When the entry is of a newer version, or not what version 1 promises.
+    pub fn decode(flat: &[Vec<u8>]) -> Result<Self, EntryError> {
+        let fields = Fields(flat);
+        let version: u32 = fields.number("v")?;
+        if version > ENTRY_VERSION {
+            return Err(EntryError::NewerVersion { version });
+        }
+        if version == 0 {
+            return Err(EntryError::Malformed { field: "v", expected: "a version" });
+        }
+        Ok(Self {
+            webhook_id: fields.text("id")?,
+            project: fields.text("project")?,
+            event_type: fields.text("type")?,
+            timestamp_secs: fields.number("timestamp")?,
+            received_ms: fields.number("received_ms")?,
+            body: fields.bytes("body")?.to_vec(),
+            traceparent: fields.optional_text("traceparent")?,
+            replay_of: fields.optional_text("replay_of")?,
+        })
+    }
+}
+
+impl fmt::Debug for Entry {
+    /// Without the body: bodies are never logged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("webhook_id", &self.webhook_id)
+            .field("project", &self.project)
+            .field("event_type", &self.event_type)
+            .field("timestamp_secs", &self.timestamp_secs)
+            .field("received_ms", &self.received_ms)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stream entry as Redis gives it: its id, and its names and values in one flat list.
+pub(crate) type RawEntry = (String, Vec<Vec<u8>>);
+
+/// The flat list of a stream entry, by name.
+pub(crate) struct Fields<'a>(pub(crate) &'a [Vec<u8>]);
+
+impl<'a> Fields<'a> {
+    fn find(&self, name: &str) -> Option<&'a [u8]> {
+        let (pairs, _) = self.0.as_chunks::<2>();
+        pairs.iter().find(|[field, _]| field == name.as_bytes()).map(|[_, value]| value.as_slice())
+    }
+
+    fn bytes(&self, name: &'static str) -> Result<&'a [u8], EntryError> {
+        self.find(name).ok_or(EntryError::MissingField(name))
+    }
+
+    fn text(&self, name: &'static str) -> Result<String, EntryError> {
+        self.optional_text(name)?.ok_or(EntryError::MissingField(name))
+    }
+
+    pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<String>, EntryError> {
+        let malformed = EntryError::Malformed { field: name, expected: "UTF-8" };
+        self.find(name).map(|value| String::from_utf8(value.to_vec()).map_err(|_| malformed)).transpose()
+    }
+
+    pub(crate) fn number<N: std::str::FromStr>(&self, name: &'static str) -> Result<N, EntryError> {
+        let malformed = EntryError::Malformed { field: name, expected: "a whole number" };
+        self.text(name)?.parse().map_err(|_| malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            webhook_id: "wh_1".to_owned(),
+            project: "default".to_owned(),
+            event_type: "batch.completed".to_owned(),
+            timestamp_secs: 1_750_287_078,
+            received_ms: 1_750_287_078_123,
+            body: b"\xff\x00 not text".to_vec(),
+            traceparent: None,
+            replay_of: Some("wh_0".to_owned()),
+        }
+    }
+
+    fn flat(entry: &Entry) -> Vec<Vec<u8>> {
+        let fields = entry.encode();
+        fields.into_iter().flat_map(|(name, value)| [name.as_bytes().to_vec(), value]).collect()
+    }
+
+    fn with(name: &str, value: &str) -> Vec<Vec<u8>> {
+        let mut flat = flat(&entry());
+        let at = flat.iter().position(|field| field == name.as_bytes()).unwrap();
+        flat[at + 1] = value.as_bytes().to_vec();
+        flat
+    }
+
+    #[test]
+    fn an_entry_survives_the_stream_byte_for_byte() {
+        assert_eq!(Entry::decode(&flat(&entry())), Ok(entry()));
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let mut flat = flat(&entry());
+        flat.splice(0..0, [b"colour".to_vec(), b"blue".to_vec()]);
+        assert_eq!(Entry::decode(&flat), Ok(entry()));
+    }
+
+    #[test]
+    fn a_newer_version_is_told_apart_whatever_else_it_holds() {
+        let newer = [b"v".to_vec(), b"2".to_vec(), b"payload".to_vec(), b"?".to_vec()];
+        assert_eq!(Entry::decode(&newer), Err(EntryError::NewerVersion { version: 2 }));
+    }
+
+    #[test]
+    fn every_required_field_is_required() {
+        for name in ["v", "id", "project", "type", "timestamp", "received_ms", "body"] {
+            let mut flat = flat(&entry());
+            let at = flat.iter().position(|field| field == name.as_bytes()).unwrap();
+            flat.drain(at..at + 2);
+            assert_eq!(Entry::decode(&flat), Err(EntryError::MissingField(name)));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (name, value) in [("v", "0"), ("v", "one"), ("timestamp", "1.5"), ("received_ms", "")] {
+            let error = Entry::decode(&with(name, value)).unwrap_err();
+            assert!(matches!(error, EntryError::Malformed { field, .. } if field == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_not_in_the_debug_text() {
+        let text = format!("{:?}", entry());
+        assert!(text.contains("body_bytes: 11") && !text.contains("not text"), "{text}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The names of the keys: an interface, people read them with `redis-cli`.
+
+use webhook::Family;
+
+/// The consumer group of every events stream.
+pub const GROUP: &str = "workers";
+
+/// The keys under one prefix. All carry it as hash tag, so that one script may touch several in a cluster.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// Stream: the work of a family. Entries are deleted when done and never trimmed, so `XLEN` is the backlog.
+    pub fn events(&self, family: Family) -> String {
+        format!("{{{}}}:events:{family}", self.prefix)
+    }
+
+    /// Sorted set: entries that wait for their retry; the score is when they are due, in unix milliseconds.
+    pub fn delayed(&self, family: Family) -> String {
+        format!("{{{}}}:delayed:{family}", self.prefix)
+    }
+
+    /// Hash: `<id>` failed attempts, `<id>#crashes` leases that ran out, `<id>#first_error` and `<id>#last_error`.
+    pub fn attempts(&self, family: Family) -> String {
+        format!("{{{}}}:attempts:{family}", self.prefix)
+    }
+
+    /// Stream: dead letters.
+    pub fn dead(&self, family: Family) -> String {
+        format!("{{{}}}:dead:{family}", self.prefix)
+    }
+
+    /// String with a time to live: this `webhook-id` was taken in.
+    pub fn seen(&self, project: &str, webhook_id: &str) -> String {
+        format!("{{{}}}:seen:{project}:{webhook_id}", self.prefix)
+    }
+}
+
+/// The keys of one family, spelled out once.
+#[derive(Debug)]
+pub(crate) struct FamilyKeys {
+    pub(crate) events: String,
+    pub(crate) delayed: String,
+    pub(crate) attempts: String,
+    pub(crate) dead: String,
+}
+
+impl FamilyKeys {
+    pub(crate) fn new(keys: &Keys, family: Family) -> Self {
+        Self {
+            events: keys.events(family),
+            delayed: keys.delayed(family),
+            attempts: keys.attempts(family),
+            dead: keys.dead(family),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_documentation() {
+        let keys = Keys::new("landfall");
+        assert_eq!(keys.events(Family::FineTuning), "{landfall}:events:fine_tuning");
+        assert_eq!(keys.delayed(Family::Batch), "{landfall}:delayed:batch");
+        assert_eq!(keys.attempts(Family::Batch), "{landfall}:attempts:batch");
+        assert_eq!(keys.dead(Family::Batch), "{landfall}:dead:batch");
+        assert_eq!(keys.seen("default", "wh_1"), "{landfall}:seen:default:wh_1");
+    }
+}

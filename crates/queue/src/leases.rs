@@ -1,0 +1,144 @@
+//! What a consumer works on, and the heartbeat that keeps it. A lease is held in Redis (the idle time of a pending
+//! entry) and mirrored here, so that whoever works on a delivery learns when it is no longer theirs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::scripts::{self, Seat};
+
+/// Leases are renewed this often within their time.
+const BEATS_PER_LEASE: u32 = 4;
+/// After a beat that failed: Redis is down, or slow.
+const BEAT_RETRY_DELAY: Duration = Duration::from_millis(500);
+/// Leases renewed by one script; more would hold Redis up.
+const BATCH_MAX: usize = 256;
+
+/// The leases a consumer holds.
+#[derive(Default)]
+pub(crate) struct Leases(Mutex<Held>);
+
+#[derive(Default)]
+struct Held {
+    /// An entry that is lost and taken again is another lease of the same id.
+    next_serial: u64,
+    by_id: HashMap<String, Lease>,
+}
+
+struct Lease {
+    serial: u64,
+    lost: CancellationToken,
+}
+
+/// One delivery's lease. Dropping it ends the heartbeat, and the lease runs out.
+pub(crate) struct LeaseGuard {
+    leases: Arc<Leases>,
+    id: String,
+    serial: u64,
+    lost: CancellationToken,
+}
+
+impl Leases {
+    /// Begins to hold an entry that Redis just gave to this consumer.
+    pub(crate) fn hold(self: &Arc<Self>, id: &str) -> LeaseGuard {
+        let lost = CancellationToken::new();
+        let mut held = self.lock();
+        let serial = held.next_serial;
+        held.next_serial += 1;
+        // An older lease of this id was lost unnoticed: the group was recreated.
+        if let Some(older) = held.by_id.insert(id.to_owned(), Lease { serial, lost: lost.clone() }) {
+            older.lost.cancel();
+        }
+        LeaseGuard { leases: Arc::clone(self), id: id.to_owned(), serial, lost }
+    }
+
+    /// The ids that are worked on.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.lock().by_id.keys().cloned().collect()
+    }
+
+    fn snapshot(&self) -> Vec<(String, u64)> {
+        self.lock().by_id.iter().map(|(id, lease)| (id.clone(), lease.serial)).collect()
+    }
+
+    fn remove(&self, id: &str, serial: u64) -> Option<Lease> {
+        let mut held = self.lock();
+        if held.by_id.get(id)?.serial != serial {
+            return None;
+        }
+        held.by_id.remove(id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LeaseGuard {
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}
+
+impl Drop for LeaseGuard {
+    fn drop(&mut self) {
+        self.leases.remove(&self.id, self.serial);
+    }
+}
+
+/// Renews leases for as long as the consumer or one of its deliveries lives.
+pub(crate) async fn keep_alive(seat: Weak<Seat>, leases: Weak<Leases>, lease: Duration) {
+    let pause = lease / BEATS_PER_LEASE;
+    let mut next = pause;
+    loop {
+        tokio::time::sleep(next).await;
+        let (Some(seat), Some(leases)) = (seat.upgrade(), leases.upgrade()) else {
+            return;
+        };
+        next = if beat(&seat, &leases).await { pause } else { pause.min(BEAT_RETRY_DELAY) };
+    }
+}
+
+/// Renews every lease; says whether Redis answered.
+async fn beat(seat: &Seat, leases: &Leases) -> bool {
+    for batch in leases.snapshot().chunks(BATCH_MAX) {
+        let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
+        let lost = match scripts::beat(seat, &ids).await {
+            Ok(lost) => lost,
+            // Without a group nothing is pending any more.
+            Err(error) if error.is_group_missing() => ids,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "leases are not renewed; trying again"
+                );
+                return false;
+            }
+        };
+        for (id, serial) in batch.iter().filter(|(id, _)| lost.contains(id)) {
+            if let Some(lease) = leases.remove(id, *serial) {
+                lease.lost.cancel();
+            }
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_guard_ends_only_its_own_lease() {
+        let leases = Arc::new(Leases::default());
+        let older = leases.hold("1-0");
+        let newer = leases.hold("1-0");
+        assert!(older.lost().is_cancelled() && !newer.lost().is_cancelled());
+        drop(older);
+        assert_eq!(leases.ids(), ["1-0"]);
+        drop(newer);
+        assert!(leases.ids().is_empty());
+    }
+}

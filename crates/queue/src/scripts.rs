@@ -1,0 +1,182 @@
+//! The Lua scripts (`scripts/*.lua`), each behind one typed function. A script is atomic, in memory and in the AOF:
+//! an entry is in exactly one place whenever Redis or a worker dies.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
+
+use crate::connection::SharedConnection;
+use crate::entry::Entry;
+use crate::error::QueueError;
+use crate::keys::{FamilyKeys, GROUP};
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!(concat!("scripts/", $file))));
+    };
+}
+
+script!(ENQUEUE, "enqueue.lua");
+script!(ENSURE_GROUP, "ensure_group.lua");
+script!(DUE, "due.lua");
+script!(RECLAIM, "reclaim.lua");
+script!(RECOVER, "recover.lua");
+script!(BEAT, "beat.lua");
+script!(ACK, "ack.lua");
+script!(PUT_BACK, "put_back.lua");
+script!(DEAD_LETTER, "dead_letter.lua");
+script!(REMOVE_CONSUMER, "remove_consumer.lua");
+script!(STATS, "stats.lua");
+
+/// OpenAI sends an event again for 72 hours; a week leaves room for its delays and ours.
+const SEEN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// No retry is further away than this: a delay beyond it is a mistake in the arithmetic of somebody's clock.
+const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Entries a parting consumer gives back in one step; it was never given more at once.
+const GIVE_BACK_MAX: usize = 1000;
+/// Undelivered entries that are counted one by one.
+const COUNT_MAX: usize = 1000;
+
+/// A consumer's place at one family's stream.
+pub(crate) struct Seat {
+    pub(crate) connection: SharedConnection,
+    pub(crate) keys: FamilyKeys,
+    pub(crate) name: String,
+    pub(crate) lease: Duration,
+}
+
+/// An entry as a script hands it over: its id, failed attempts, crashes, first and last error, fields.
+pub(crate) type Taken = (String, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
+
+/// Takes an event in: its entry id, or `None` for a duplicate.
+pub(crate) async fn enqueue(
+    connection: &SharedConnection,
+    seen: &str,
+    events: &str,
+    stream_length_max: u64,
+    entry: &Entry,
+) -> Result<Option<String>, RedisError> {
+    let mut script = ENQUEUE.prepare_invoke();
+    script.key(seen).key(events).arg(SEEN_FOR.as_secs()).arg(stream_length_max);
+    for (name, value) in entry.encode() {
+        script.arg(name).arg(value);
+    }
+    connection.invoke(&script).await
+}
+
+/// Creates the group where it is missing; says whether it did.
+pub(crate) async fn ensure_group(
+    connection: &SharedConnection,
+    keys: &FamilyKeys,
+) -> Result<bool, QueueError> {
+    let mut script = ENSURE_GROUP.prepare_invoke();
+    script.key(&keys.events).key(&keys.delayed).arg(GROUP);
+    invoke(connection, "create the consumer group", &script).await
+}
+
+/// Takes what is due, and says how long until the next one is.
+pub(crate) async fn due(seat: &Seat, count: usize) -> Result<(Option<Duration>, Vec<Taken>), QueueError> {
+    let mut script = DUE.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(&seat.name).arg(count);
+    let (next_ms, taken): (i64, Vec<Taken>) = invoke(&seat.connection, "take due entries", &script).await?;
+    Ok((u64::try_from(next_ms).ok().map(Duration::from_millis), taken))
+}
+
+/// Takes over entries whose lease ran out, from `cursor` on; returns the next cursor.
+pub(crate) async fn reclaim(
+    seat: &Seat,
+    cursor: &str,
+    count: usize,
+    held: &[String],
+) -> Result<(String, Vec<Taken>), QueueError> {
+    let mut script = RECLAIM.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(&seat.name).arg(millis(seat.lease)).arg(cursor).arg(count).arg(held);
+    invoke(&seat.connection, "take over abandoned entries", &script).await
+}
+
+/// Takes again what was given to this consumer in a reply that was lost.
+pub(crate) async fn recover(seat: &Seat, count: usize, held: &[String]) -> Result<Vec<Taken>, QueueError> {
+    let mut script = RECOVER.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(&seat.name).arg(count).arg(held);
+    invoke(&seat.connection, "take undelivered entries again", &script).await
+}
+
+/// Renews leases; returns the ids whose lease is lost.
+pub(crate) async fn beat(seat: &Seat, ids: &[String]) -> Result<Vec<String>, QueueError> {
+    let mut script = BEAT.prepare_invoke();
+    script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(ids);
+    invoke(&seat.connection, "renew leases", &script).await
+}
+
+/// Removes an entry for good.
+pub(crate) async fn ack(seat: &Seat, id: &str) -> Result<(), QueueError> {
+    let mut script = ACK.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(id);
+    invoke(&seat.connection, "ack a delivery", &script).await
+}
+
+/// Gives an entry back; with an error it was a failed attempt. `false`: the lease is lost.
+pub(crate) async fn put_back(
+    seat: &Seat,
+    id: &str,
+    delay: Duration,
+    error: Option<&str>,
+) -> Result<bool, QueueError> {
+    let mut script = PUT_BACK.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(&seat.name).arg(id).arg(millis(delay.min(DELAY_MAX))).arg(error);
+    invoke(&seat.connection, "put a delivery back", &script).await
+}
+
+/// Moves an entry to the dead letters. `false`: the lease is lost.
+pub(crate) async fn dead_letter(
+    seat: &Seat,
+    id: &str,
+    reason: &str,
+    error: &str,
+) -> Result<bool, QueueError> {
+    let mut script = DEAD_LETTER.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts).key(&seat.keys.dead);
+    script.arg(GROUP).arg(&seat.name).arg(id).arg(reason).arg(error);
+    invoke(&seat.connection, "write a dead letter", &script).await
+}
+
+/// Deletes the consumer's name, unless something is pending under it. `false`: it stays.
+pub(crate) async fn remove_consumer(seat: &Seat, held: &[String]) -> Result<bool, QueueError> {
+    let mut script = REMOVE_CONSUMER.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed);
+    script.arg(GROUP).arg(&seat.name).arg(GIVE_BACK_MAX).arg(held);
+    invoke(&seat.connection, "remove the consumer", &script).await
+}
+
+/// Undelivered, pending, delayed, dead, and the age of the oldest entry in milliseconds or -1.
+pub(crate) type Counts = (u64, u64, u64, u64, i64);
+
+/// Counts one family.
+pub(crate) async fn stats(
+    connection: &mut deadpool_redis::Connection,
+    keys: &FamilyKeys,
+) -> Result<Counts, QueueError> {
+    let mut script = STATS.prepare_invoke();
+    script.key(&keys.events).key(&keys.delayed).key(&keys.dead).arg(GROUP).arg(COUNT_MAX);
+    let counts = script.invoke_async(connection).await;
+    counts.map_err(|source| QueueError::Redis { operation: "count entries", source })
+}
+
+async fn invoke<T: FromRedisValue>(
+    connection: &SharedConnection,
+    operation: &'static str,
+    script: &ScriptInvocation<'_>,
+) -> Result<T, QueueError> {
+    connection.invoke(script).await.map_err(|source| QueueError::Redis { operation, source })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Moves an entry to the dead letters: its fields as they are, and behind them fields that begin with an underscore.
+-- KEYS: events, delayed, attempts, dead    ARGV: group, consumer, id, reason, error
+-- Returns 0 when the lease is lost.
+local id = ARGV[3]
+if not redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])[1] then return 0 end
+local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
+if entry then
+  local kept = redis.call('HMGET', KEYS[3], id, id .. '#crashes', id .. '#first_error')
+  local time = redis.call('TIME')
+  local letter = entry[2]
+  for _, added in ipairs({
+    '_entry_id', id,
+    '_reason', ARGV[4],
+    '_attempts', tostring((tonumber(kept[1]) or 0) + 1),
+    '_crashes', kept[2] or '0',
+    '_first_error', kept[3] or ARGV[5],
+    '_last_error', ARGV[5],
+    '_died_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
+  }) do letter[#letter + 1] = added end
+  redis.call('XADD', KEYS[4], '*', unpack(letter))
+end
+redis.call('XACK', KEYS[1], ARGV[1], id)
+redis.call('XDEL', KEYS[1], id)
+redis.call('ZREM', KEYS[2], id)
+redis.call('HDEL', KEYS[3], id, id .. '#crashes', id .. '#first_error', id .. '#last_error')
+return 1

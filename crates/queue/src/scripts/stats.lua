@@ -1,0 +1,37 @@
+#!lua flags=no-writes
+-- Counts one family in one moment. Undelivered entries are counted, page by page, and not derived: so that the sum
+-- tells when entries were lost between the sets. Only beyond count_max, where reading them all would hold Redis up,
+-- the rest is the difference.
+-- KEYS: events, delayed, dead   ARGV: group, count_max
+-- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1}.
+local PAGE = 100
+local pending, delayed, last = 0, 0, '0-0'
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if groups.err then groups = {} end -- no such stream
+for _, flat in ipairs(groups) do
+  local group = {}
+  for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+  if group.name == ARGV[1] then
+    pending, last = group.pending, group['last-delivered-id']
+    -- Without its group the delayed set counts for nothing: whoever recreates the group drops it.
+    delayed = redis.call('ZCARD', KEYS[2])
+  end
+end
+local undelivered, full = 0, true
+while full and undelivered < tonumber(ARGV[2]) do
+  local page = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', PAGE)
+  undelivered = undelivered + #page
+  full = #page == PAGE
+  if full then last = page[PAGE][1] end
+end
+if full then
+  undelivered = math.max(undelivered, redis.call('XLEN', KEYS[1]) - pending - delayed)
+end
+local oldest = -1
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if first then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  oldest = math.max(0, now - tonumber(string.match(first[1], '^%d+')))
+end
+return {undelivered, pending, delayed, redis.call('XLEN', KEYS[3]), oldest}

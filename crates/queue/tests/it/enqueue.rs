@@ -1,0 +1,130 @@
+//! Taking events in: once each, or refused with the reason.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use queue::{EnqueueError, Enqueued, Producer};
+use test_support::redis::RedisServer;
+use webhook::Family;
+
+use crate::harness::{FAMILY, LONG, TestQueue, entry, one};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_concurrent_duplicates_are_enqueued_once() {
+    let queue = TestQueue::start();
+    let event = entry("wh_same");
+    let answers = join_all((0..1000).map(|_| queue.producer.enqueue(FAMILY, &event))).await;
+    let added = answers.into_iter().filter(|answer| matches!(answer, Ok(Enqueued::Added { .. }))).count();
+    assert_eq!(added, 1);
+    assert_eq!(queue.command::<u64>("XLEN events").await, 1);
+}
+
+#[tokio::test]
+async fn the_mark_of_a_webhook_id_lasts_a_week_and_is_per_project() {
+    let queue = TestQueue::start();
+    queue.add("wh_1").await;
+    let ttl: u64 = queue.command("TTL {landfall}:seen:default:wh_1").await;
+    assert!((604_700..=604_800).contains(&ttl), "{ttl}");
+
+    let mut other = entry("wh_1");
+    other.project = "second".to_owned();
+    assert!(matches!(queue.producer.enqueue(FAMILY, &other).await, Ok(Enqueued::Added { .. })));
+}
+
+#[tokio::test]
+async fn families_have_streams_of_their_own() {
+    let queue = TestQueue::start();
+    queue.producer.create_groups().await.unwrap();
+    queue.producer.create_groups().await.unwrap();
+    queue.producer.enqueue(Family::Eval, &entry("wh_1")).await.unwrap();
+    let stats = queue.reader.stats().await.unwrap();
+    let backlogs: HashSet<_> = stats.iter().map(|s| (s.family, s.backlog())).collect();
+    let expected = Family::ALL.iter().map(|&family| (family, u64::from(family == Family::Eval)));
+    assert_eq!(backlogs, expected.collect());
+    for family in Family::ALL {
+        let groups: u64 = queue.command(&format!("EXISTS {}", queue.keys.events(*family))).await;
+        assert_eq!(groups, 1, "{family}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_new_events_but_knows_the_old_ones() {
+    let queue = TestQueue::start();
+    let producer = Producer::new(&queue.config, 2).unwrap();
+    producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap();
+    producer.enqueue(FAMILY, &entry("wh_2")).await.unwrap();
+    let refused = producer.enqueue(FAMILY, &entry("wh_3")).await;
+    assert!(matches!(refused, Err(EnqueueError::Full)), "{refused:?}");
+    assert_eq!(producer.enqueue(FAMILY, &entry("wh_2")).await.unwrap(), Enqueued::Duplicate);
+
+    let mut consumer = queue.consumer("a", LONG).await;
+    one(&mut consumer).await.ack().await.unwrap();
+    let retried = producer.enqueue(FAMILY, &entry("wh_3")).await;
+    assert!(matches!(retried, Ok(Enqueued::Added { .. })), "what was refused left no mark: {retried:?}");
+}
+
+#[tokio::test]
+async fn a_redis_out_of_memory_refuses_events_while_workers_drain_it() {
+    let queue = TestQueue::start();
+    for id in ["wh_1", "wh_2", "wh_3", "wh_4"] {
+        queue.add(id).await;
+    }
+    let mut consumer = queue.consumer("a", LONG).await;
+    queue.command::<()>("CONFIG SET maxmemory 1").await;
+
+    let refused = queue.producer.enqueue(FAMILY, &entry("wh_5")).await;
+    assert!(matches!(refused, Err(EnqueueError::OutOfMemory(_))), "{refused:?}");
+    let mut deliveries = consumer.receive(4).await.unwrap();
+    assert_eq!(deliveries.len(), 4);
+    deliveries.pop().unwrap().ack().await.unwrap();
+    deliveries.pop().unwrap().retry_after(LONG, webhook::Reason::RateLimited, "429").await.unwrap();
+    deliveries.pop().unwrap().dead_letter(webhook::Reason::Rejected, "400").await.unwrap();
+    deliveries.pop().unwrap().hand_back().await.unwrap();
+    let stats = queue.stats().await;
+    assert_eq!((stats.undelivered, stats.pending, stats.delayed, stats.dead), (0, 0, 2, 1));
+
+    queue.command::<()>("CONFIG SET maxmemory 0").await;
+    queue.add("wh_5").await;
+}
+
+#[tokio::test]
+async fn a_read_only_redis_is_told_apart_and_a_new_primary_is_used_at_once() {
+    let queue = TestQueue::start();
+    queue.add("wh_1").await;
+    queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
+    let refused = queue.producer.enqueue(FAMILY, &entry("wh_2")).await;
+    assert!(matches!(refused, Err(EnqueueError::ReadOnly(_))), "{refused:?}");
+    queue.command::<()>("REPLICAOF NO ONE").await;
+    queue.add("wh_2").await;
+}
+
+#[tokio::test]
+async fn a_mark_is_not_left_without_its_entry() {
+    let queue = TestQueue::start();
+    queue.command::<()>("SET events occupied").await;
+    let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await;
+    assert!(matches!(refused, Err(EnqueueError::Refused(_))), "{refused:?}");
+    queue.command::<()>("DEL events").await;
+    queue.add("wh_1").await;
+}
+
+#[tokio::test]
+async fn a_producer_starts_before_redis_and_uses_it_when_it_comes() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let mut queue = TestQueue::on(server);
+    let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await;
+    assert!(matches!(refused, Err(EnqueueError::Unavailable(_))), "{refused:?}");
+    assert!(queue.producer.ping().await.unwrap_err().is_retryable());
+    queue.server.resume();
+    queue.add("wh_1").await;
+    queue.producer.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_showing_it() {
+    let mut config = TestQueue::start().config;
+    config.url = "http://user:secret@redis".to_owned().into();
+    let error = Producer::new(&config, 1).err().unwrap();
+    assert!(!error.is_retryable() && !format!("{error:?}").contains("secret"), "{error:?}");
+}

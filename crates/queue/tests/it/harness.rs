@@ -1,0 +1,119 @@
+//! A queue of the test's own, and its Redis seen without the crate.
+
+use std::time::Duration;
+
+use queue::{
+    Consumer, ConsumerConfig, Delivery, Enqueued, Entry, FamilyStats, Keys, Producer, QueueConfig,
+    QueueReader,
+};
+use redis::FromRedisValue;
+use redis::aio::MultiplexedConnection;
+use test_support::redis::RedisServer;
+use test_support::wait;
+use webhook::Family;
+
+/// The family of tests that need only one.
+pub(crate) const FAMILY: Family = Family::Batch;
+/// A lease no test waits for.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+pub(crate) struct TestQueue {
+    pub(crate) server: RedisServer,
+    pub(crate) config: QueueConfig,
+    pub(crate) producer: Producer,
+    pub(crate) reader: QueueReader,
+    pub(crate) keys: Keys,
+}
+
+impl TestQueue {
+    pub(crate) fn start() -> Self {
+        Self::on(RedisServer::start())
+    }
+
+    pub(crate) fn on(server: RedisServer) -> Self {
+        let config = QueueConfig { url: server.url().into(), key_prefix: "landfall".to_owned() };
+        Self {
+            producer: Producer::new(&config, 1_000_000).unwrap(),
+            reader: QueueReader::new(&config).unwrap(),
+            keys: Keys::new(&config.key_prefix),
+            config,
+            server,
+        }
+    }
+
+    pub(crate) async fn consumer(&self, name: &str, lease: Duration) -> Consumer {
+        Consumer::connect(self.consumer_config(name, lease)).await.unwrap()
+    }
+
+    pub(crate) fn consumer_config(&self, name: &str, lease: Duration) -> ConsumerConfig {
+        ConsumerConfig { queue: self.config.clone(), family: FAMILY, name: name.to_owned(), lease }
+    }
+
+    /// Enqueues a new event; its entry id.
+    pub(crate) async fn add(&self, webhook_id: &str) -> String {
+        match self.producer.enqueue(FAMILY, &entry(webhook_id)).await.unwrap() {
+            Enqueued::Added { entry_id } => entry_id,
+            Enqueued::Duplicate => panic!("{webhook_id} is a duplicate"),
+        }
+    }
+
+    /// A connection that knows nothing of the crate under test.
+    pub(crate) async fn raw(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.server.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Runs one command, its words separated by blanks; `events`, `delayed`, `attempts` and `dead` stand for keys.
+    pub(crate) async fn command<T: FromRedisValue>(&self, words: &str) -> T {
+        let mut command = redis::Cmd::new();
+        for word in words.split(' ') {
+            command.arg(match word {
+                "events" => self.keys.events(FAMILY),
+                "delayed" => self.keys.delayed(FAMILY),
+                "attempts" => self.keys.attempts(FAMILY),
+                "dead" => self.keys.dead(FAMILY),
+                word => word.to_owned(),
+            });
+        }
+        command.query_async(&mut self.raw().await).await.unwrap()
+    }
+
+    pub(crate) async fn stats(&self) -> FamilyStats {
+        let all = self.reader.stats().await.unwrap();
+        all.into_iter().find(|stats| stats.family == FAMILY).unwrap()
+    }
+}
+
+pub(crate) fn entry(webhook_id: &str) -> Entry {
+    Entry {
+        webhook_id: webhook_id.to_owned(),
+        project: "default".to_owned(),
+        event_type: "batch.completed".to_owned(),
+        timestamp_secs: 1_750_287_078,
+        received_ms: 1_750_287_078_123,
+        body: br#"{"type":"batch.completed","data":{"id":"batch_1"}}"#.to_vec(),
+        traceparent: None,
+        replay_of: None,
+    }
+}
+
+/// The next delivery, however long it takes to come.
+pub(crate) async fn one(consumer: &mut Consumer) -> Delivery {
+    let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+    loop {
+        if let Some(delivery) = consumer.receive(1).await.unwrap().pop() {
+            return delivery;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no delivery came");
+    }
+}
+
+/// Asserts that there is nothing to take.
+pub(crate) async fn nothing(consumer: &mut Consumer) {
+    let deliveries = consumer.receive_now(10).await.unwrap();
+    assert!(deliveries.is_empty(), "{deliveries:?}");
+}
+
+pub(crate) fn webhook_id(delivery: &Delivery) -> &str {
+    &delivery.content.as_ref().unwrap().webhook_id
+}

@@ -1,0 +1,13 @@
+//! The queue against a real Redis, one promise a file.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+mod dead_letters;
+mod enqueue;
+mod golden;
+mod harness;
+mod leases;
+mod model;
+mod outage;
+mod recovery;
+mod settle;
+mod stats;

@@ -1,0 +1,129 @@
+//! Redis dies, hangs and comes back; producers and consumers go on.
+
+use std::process::Command;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use queue::{Consumer, Delivery, EnqueueError, Settled};
+use test_support::wait;
+use webhook::Reason;
+
+use crate::harness::{FAMILY, LONG, TestQueue, entry, one, webhook_id};
+
+fn signal(queue: &TestQueue, name: &str) {
+    let pid = queue.server.pid().to_string();
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+}
+
+/// The next delivery, through whatever errors an outage brings.
+async fn one_in_the_end(consumer: &mut Consumer) -> Delivery {
+    let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+    loop {
+        match consumer.receive(1).await {
+            Ok(mut deliveries) => {
+                if let Some(delivery) = deliveries.pop() {
+                    return delivery;
+                }
+            }
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no delivery came");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_and_everybody_goes_on() {
+    let mut queue = TestQueue::start();
+    let mut consumer = queue.consumer("a", LONG).await;
+    for round in 0..3 {
+        let (before, delayed) = (format!("wh_{round}_before"), format!("wh_{round}_delayed"));
+        queue.add(&delayed).await;
+        one(&mut consumer).await.retry_after(Duration::ZERO, Reason::NotFound, "404").await.unwrap();
+        queue.add(&before).await;
+        queue.server.kill();
+        let refused = queue.producer.enqueue(FAMILY, &entry("wh_down")).await;
+        assert!(matches!(refused, Err(EnqueueError::Unavailable(_))), "{refused:?}");
+        assert!(consumer.receive(1).await.unwrap_err().is_retryable());
+        queue.server.resume();
+
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let delivery = one_in_the_end(&mut consumer).await;
+            assert_eq!(delivery.crashes, 0);
+            seen.push((webhook_id(&delivery).to_owned(), delivery.attempt));
+            delivery.ack().await.unwrap();
+        }
+        assert_eq!(seen, [(delayed, 2), (before, 1)]);
+        queue.add(&format!("wh_{round}_after")).await;
+        one(&mut consumer).await.ack().await.unwrap();
+    }
+    assert_eq!(queue.stats().await.backlog(), 0);
+}
+
+#[tokio::test]
+async fn a_blocked_reader_survives_the_death_of_redis() {
+    let mut queue = TestQueue::start();
+    let mut consumer = queue.consumer("a", LONG).await;
+    let waiting = tokio::spawn(async move {
+        let delivery = one_in_the_end(&mut consumer).await;
+        webhook_id(&delivery).to_owned()
+    });
+    wait::until("a blocked reader", async || {
+        let clients: String = queue.command("INFO clients").await;
+        clients.contains("blocked_clients:1").then_some(())
+    })
+    .await;
+    queue.server.kill();
+    queue.server.resume();
+    queue.add("wh_1").await;
+    assert_eq!(waiting.await.unwrap(), "wh_1");
+}
+
+#[tokio::test]
+async fn settling_waits_for_a_redis_that_comes_back() {
+    let mut queue = TestQueue::start();
+    queue.add("wh_1").await;
+    queue.add("wh_2").await;
+    let mut consumer = queue.consumer("a", LONG).await;
+    let mut deliveries = consumer.receive(2).await.unwrap();
+    queue.server.kill();
+    let ack = tokio::spawn(deliveries.pop().unwrap().ack());
+    let retry = tokio::spawn(deliveries.pop().unwrap().retry_after(LONG, Reason::NotFound, "404"));
+    assert!(queue.reader.ping().await.is_err());
+    queue.server.resume();
+    assert_eq!(ack.await.unwrap().unwrap(), Settled::Done);
+    assert_eq!(retry.await.unwrap().unwrap(), Settled::Done);
+    let stats = queue.stats().await;
+    assert_eq!((stats.pending, stats.delayed), (0, 1));
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
+    let queue = TestQueue::start();
+    queue.add("wh_0").await;
+    signal(&queue, "STOP");
+    let events: Vec<_> = (0..5000).map(|n| entry(&format!("wh_hung_{n}"))).collect();
+    let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
+    let labels: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap_err().label()).collect();
+    assert_eq!(labels.iter().filter(|label| **label == "overloaded").count(), 5000 - 4096);
+    assert_eq!(labels.iter().filter(|label| **label == "timeout").count(), 4096);
+    signal(&queue, "CONT");
+    queue.add("wh_1").await;
+    // What Redis took in while nobody listened is a duplicate now, or it is new: never both.
+    join_all(events[..100].iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
+    let mut consumer = queue.consumer("a", LONG).await;
+    let mut ids: Vec<_> = consumer
+        .receive_now(5000)
+        .await
+        .unwrap()
+        .iter()
+        .map(|delivery| webhook_id(delivery).to_owned())
+        .collect();
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert!(ids.len() == all && all >= 102, "{} of {all}", ids.len());
+}
