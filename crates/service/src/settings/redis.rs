@@ -7,7 +7,7 @@ use super::values::{key_prefix, redis_url, yes_or_no};
 /// Every program reads these.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedisSettings {
-    /// Redis (7.0 or newer) or Valkey (8.0 or newer): redis://[user:password@]host[:port][/database], rediss:// with TLS
+    /// Redis (7.0 or newer) or Valkey (8.0 or newer), such as redis://host:6379/0, or rediss://user:password@host:6380 with TLS
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "redis://127.0.0.1:6379", value_parser = redis_url)]
     pub redis_url: SecretString,
