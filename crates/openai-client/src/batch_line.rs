@@ -39,15 +39,8 @@ impl<'a> BatchLine<'a> {
         let [status_code, request_id, body] = inner(response, ["status_code", "request_id", "body"]);
         let [answer_error, usage] = inner(body, ["error", "usage"]);
         // Responses and batches count input and output; chat completions and embeddings prompt and completion.
-        let [input, prompt, output, completion] = inner(
-            usage,
-            [
-                "input_tokens",
-                "prompt_tokens",
-                "output_tokens",
-                "completion_tokens",
-            ],
-        );
+        let [input, prompt, output, completion] =
+            inner(usage, ["input_tokens", "prompt_tokens", "output_tokens", "completion_tokens"]);
         let status_code = integer(status_code);
         Ok(Self {
             custom_id: text(custom_id),
@@ -83,10 +76,7 @@ mod tests {
         );
         let line = parse(&text);
         assert_eq!(line.custom_id.as_deref(), Some("request-1"));
-        assert_eq!(
-            (line.status_code, line.request_id.as_deref()),
-            (Some(200), Some("req_1"))
-        );
+        assert_eq!((line.status_code, line.request_id.as_deref()), (Some(200), Some("req_1")));
         assert_eq!(line.body.unwrap().get(), body);
         assert!(line.error.is_none());
         assert_eq!((line.input_tokens, line.output_tokens), (Some(3), Some(4)));
@@ -96,10 +86,7 @@ mod tests {
     fn both_shapes_of_errors_are_understood() {
         let expired = r#"{"id":"batch_req_1","custom_id":"a","response":null,"error":{"code":"batch_expired","message":"m"}}"#;
         let line = parse(expired);
-        assert_eq!(
-            line.error.unwrap().get(),
-            r#"{"code":"batch_expired","message":"m"}"#
-        );
+        assert_eq!(line.error.unwrap().get(), r#"{"code":"batch_expired","message":"m"}"#);
         assert!(line.body.is_none() && line.status_code.is_none());
         let refused = r#"{"custom_id":"b","response":{"status_code":400,"request_id":"","body":{"error":{"message":"bad"}}},"error":null}"#;
         let line = parse(refused);
@@ -116,64 +103,36 @@ mod tests {
 
     #[test]
     fn tokens_of_responses_chat_completions_and_embeddings_are_counted() {
-        assert_eq!(
-            tokens(r#"{"input_tokens":1,"output_tokens":2,"total_tokens":3}"#),
-            (Some(1), Some(2))
-        );
+        assert_eq!(tokens(r#"{"input_tokens":1,"output_tokens":2,"total_tokens":3}"#), (Some(1), Some(2)));
         assert_eq!(
             tokens(r#"{"prompt_tokens":4,"completion_tokens":5,"total_tokens":9}"#),
             (Some(4), Some(5))
         );
         assert_eq!(tokens(r#"{"prompt_tokens":6,"total_tokens":6}"#), (Some(6), None));
         assert_eq!(tokens("null"), (None, None));
-        assert_eq!(
-            tokens(r#"{"input_tokens":"1","output_tokens":1.5}"#),
-            (None, None)
-        );
+        assert_eq!(tokens(r#"{"input_tokens":"1","output_tokens":1.5}"#), (None, None));
     }
 
     #[test]
     fn odd_lines_are_read_as_far_as_they_go() {
-        for line in [
-            "{}",
-            r#"{"custom_id":7}"#,
-            r#"{"response":[]}"#,
-            r#"{"response":{"body":null}}"#,
-        ] {
+        for line in ["{}", r#"{"custom_id":7}"#, r#"{"response":[]}"#, r#"{"response":{"body":null}}"#] {
             let line = parse(line);
             assert!(line.custom_id.is_none() && line.body.is_none() && line.error.is_none());
         }
         let text_body = r#"{"custom_id":"a","response":{"status_code":502.0,"body":"bad gateway"}}"#;
         let line = parse(text_body);
-        assert_eq!(
-            (line.status_code, line.body.unwrap().get()),
-            (Some(502), "\"bad gateway\"")
-        );
-        assert_eq!(
-            parse(r#"{"custom_id":"a\ud800\u0000"}"#).custom_id.as_deref(),
-            Some("a\u{fffd}\u{fffd}")
-        );
+        assert_eq!((line.status_code, line.body.unwrap().get()), (Some(502), "\"bad gateway\""));
+        assert_eq!(parse(r#"{"custom_id":"a\ud800\u0000"}"#).custom_id.as_deref(), Some("a\u{fffd}\u{fffd}"));
     }
 
     #[test]
     fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
-        for line in [
-            &b""[..],
-            b"secret",
-            b"\"secret\"",
-            b"[]",
-            b"{\"secret\":",
-            b"{} {}",
-            b"{\"a\":NaN}",
-        ] {
+        for line in [&b""[..], b"secret", b"\"secret\"", b"[]", b"{\"secret\":", b"{} {}", b"{\"a\":NaN}"] {
             let error = BatchLine::parse(line).unwrap_err();
             assert!(matches!(error, LineError::NotJson(_)));
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
-        assert!(matches!(
-            BatchLine::parse(b"{\"a\":\"\xff\"}"),
-            Err(LineError::NotUtf8(_))
-        ));
+        assert!(matches!(BatchLine::parse(b"{\"a\":\"\xff\"}"), Err(LineError::NotUtf8(_))));
         assert!(BatchLine::parse(b"\xef\xbb\xbf{}\r").is_ok());
     }
 }

@@ -60,21 +60,10 @@ impl Batch {
         let json = text_of(raw);
         let [id, status, endpoint, model, counts, usage, errors, metadata] = fields(
             &json,
-            [
-                "id",
-                "status",
-                "endpoint",
-                "model",
-                "request_counts",
-                "usage",
-                "errors",
-                "metadata",
-            ],
+            ["id", "status", "endpoint", "model", "request_counts", "usage", "errors", "metadata"],
         )?;
-        let [input_file_id, output_file_id, error_file_id, created_at] = fields(
-            &json,
-            ["input_file_id", "output_file_id", "error_file_id", "created_at"],
-        )?;
+        let [input_file_id, output_file_id, error_file_id, created_at] =
+            fields(&json, ["input_file_id", "output_file_id", "error_file_id", "created_at"])?;
         let [total, completed, failed] = inner(counts, ["total", "completed", "failed"]);
         let status = text(status);
         let completed_at = ended_at(&json, status.as_deref())?;
@@ -99,10 +88,7 @@ impl Batch {
 
     /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self.status.as_deref(),
-            Some("completed" | "failed" | "expired" | "cancelled" | "canceled")
-        )
+        matches!(self.status.as_deref(), Some("completed" | "failed" | "expired" | "cancelled" | "canceled"))
     }
 }
 
@@ -111,9 +97,7 @@ fn ended_at(json: &str, status: Option<&str>) -> Result<Option<DateTime<Utc>>, s
     const ENDS: [&str; 4] = ["completed_at", "failed_at", "expired_at", "cancelled_at"];
     let times = fields(json, ENDS)?.map(time);
     let named = ENDS.iter().position(|end| end.strip_suffix("_at") == status);
-    Ok(named
-        .and_then(|index| times[index])
-        .or_else(|| times.into_iter().flatten().next()))
+    Ok(named.and_then(|index| times[index]).or_else(|| times.into_iter().flatten().next()))
 }
 
 #[cfg(test)]
@@ -136,37 +120,25 @@ mod tests {
         );
         assert!(batch.is_terminal());
         assert_eq!(
-            (
-                batch.requests_total,
-                batch.requests_completed,
-                batch.requests_failed
-            ),
+            (batch.requests_total, batch.requests_completed, batch.requests_failed),
             (Some(100), Some(95), Some(5))
         );
         assert_eq!(batch.output_file_id.as_deref(), Some("file-out"));
         assert_eq!(batch.completed_at.unwrap().timestamp(), 1_750_861_310);
-        assert_eq!(
-            (batch.usage.as_deref(), batch.errors),
-            (Some(r#"{"input_tokens":1}"#), None)
-        );
+        assert_eq!((batch.usage.as_deref(), batch.errors), (Some(r#"{"input_tokens":1}"#), None));
     }
 
     #[test]
     fn null_and_empty_file_ids_are_no_files() {
         let batch = parse(r#"{"status":"completed","output_file_id":null,"error_file_id":""}"#);
-        assert_eq!(
-            (batch.output_file_id, batch.error_file_id, batch.input_file_id),
-            (None, None, None)
-        );
+        assert_eq!((batch.output_file_id, batch.error_file_id, batch.input_file_id), (None, None, None));
     }
 
     #[test]
     fn validation_errors_are_kept_as_they_are() {
         let errors =
             r#"{"object":"list","data":[{"code":"invalid_json_line","message":"m","param":null,"line":4}]}"#;
-        let batch = parse(&format!(
-            r#"{{"status":"failed","failed_at":1750861215,"errors":{errors}}}"#
-        ));
+        let batch = parse(&format!(r#"{{"status":"failed","failed_at":1750861215,"errors":{errors}}}"#));
         assert_eq!(batch.errors.as_deref(), Some(errors));
         assert_eq!(batch.completed_at.unwrap().timestamp(), 1_750_861_215);
     }
@@ -179,25 +151,16 @@ mod tests {
         let unnamed =
             parse(r#"{"status":"expired","completed_at":0,"cancelled_at":1750861300,"cancelling_at":5}"#);
         assert_eq!(unnamed.completed_at.unwrap().timestamp(), 1_750_861_300);
-        assert_eq!(
-            parse(r#"{"status":"in_progress","cancelling_at":5}"#).completed_at,
-            None
-        );
+        assert_eq!(parse(r#"{"status":"in_progress","cancelling_at":5}"#).completed_at, None);
     }
 
     #[test]
     fn only_an_end_is_terminal() {
         for status in ["validating", "in_progress", "finalizing", "cancelling", "paused"] {
-            assert!(
-                !parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                "{status}"
-            );
+            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
         for status in ["completed", "failed", "expired", "cancelled"] {
-            assert!(
-                parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                "{status}"
-            );
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
     }
 
@@ -209,17 +172,10 @@ mod tests {
         );
         assert_eq!(batch.id.as_deref(), Some("batch_1"));
         assert_eq!((batch.status, batch.usage, batch.metadata), (None, None, None));
-        assert_eq!(
-            (batch.requests_total, batch.created_at, batch.output_file_id),
-            (None, None, None)
-        );
+        assert_eq!((batch.requests_total, batch.created_at, batch.output_file_id), (None, None, None));
         let counts = parse(r#"{"request_counts":{"total":3.0,"completed":null,"failed":"2"}}"#);
         assert_eq!(
-            (
-                counts.requests_total,
-                counts.requests_completed,
-                counts.requests_failed
-            ),
+            (counts.requests_total, counts.requests_completed, counts.requests_failed),
             (Some(3), None, None)
         );
     }

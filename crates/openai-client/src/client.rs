@@ -98,9 +98,7 @@ impl Client {
             idle_timeout: config.idle_timeout,
             observer: config.observer,
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Reads a JSON object.
@@ -111,20 +109,10 @@ impl Client {
     ) -> Result<Fetched<T>, ApiError> {
         let exchange = self.begin(get.endpoint, &get.path, "application/json").await?;
         let request_id = exchange.request_id.clone();
-        let raw = exchange
-            .body(get.bytes_max, self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX)
-            .await?;
+        let raw = exchange.body(get.bytes_max, self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX).await?;
         match parse(&raw) {
-            Ok(object) => Ok(Fetched {
-                object,
-                raw,
-                request_id,
-            }),
-            Err(source) => Err(ApiError::NotJson {
-                endpoint: get.endpoint,
-                request_id,
-                source,
-            }),
+            Ok(object) => Ok(Fetched { object, raw, request_id }),
+            Err(source) => Err(ApiError::NotJson { endpoint: get.endpoint, request_id, source }),
         }
     }
 
@@ -136,34 +124,21 @@ impl Client {
         accept: &'static str,
     ) -> Result<Exchange, ApiError> {
         let shared = &*self.shared;
-        let request = shared
-            .http
-            .get(format!("{}{path}", shared.base_url))
-            .header(ACCEPT, accept);
+        let request = shared.http.get(format!("{}{path}", shared.base_url)).header(ACCEPT, accept);
         let observation = Observation::new(shared.observer.clone(), endpoint);
-        Exchange::begin(
-            request,
-            observation,
-            shared.idle_timeout,
-            shared.api_key.expose_secret(),
-        )
-        .await
+        Exchange::begin(request, observation, shared.idle_timeout, shared.api_key.expose_secret()).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("base_url", &self.shared.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("base_url", &self.shared.base_url).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientConfig")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientConfig").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -216,10 +191,7 @@ fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {
     ];
     for (setting, name, value) in names {
         if let Some(value) = value {
-            headers.insert(
-                name,
-                HeaderValue::from_str(value).map_err(|_| ClientError::Header(setting))?,
-            );
+            headers.insert(name, HeaderValue::from_str(value).map_err(|_| ClientError::Header(setting))?);
         }
     }
     Ok(headers)
@@ -228,15 +200,8 @@ fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {
 /// The key, and what it lets us read, stay with the host they were meant for: a redirect elsewhere is an answer.
 fn same_origin_only(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let origin = |url: &Url| url.origin();
-    let same = attempt
-        .previous()
-        .iter()
-        .all(|previous| origin(previous) == origin(attempt.url()));
-    if same && attempt.previous().len() <= REDIRECTS_MAX {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
+    let same = attempt.previous().iter().all(|previous| origin(previous) == origin(attempt.url()));
+    if same && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -268,10 +233,7 @@ mod tests {
     #[test]
     fn an_id_cannot_leave_its_place_in_the_path() {
         assert_eq!(segment("ft:gpt-4.1:acme::B1_~").unwrap(), "ft:gpt-4.1:acme::B1_~");
-        assert_eq!(
-            segment("a/../b?c#d%2f\n é").unwrap(),
-            "a%2F..%2Fb%3Fc%23d%252f%0A%20%C3%A9"
-        );
+        assert_eq!(segment("a/../b?c#d%2f\n é").unwrap(), "a%2F..%2Fb%3Fc%23d%252f%0A%20%C3%A9");
         for id in ["", ".", "..", &"x".repeat(513)] {
             assert!(matches!(segment(id), Err(ApiError::UnusableId)), "{id}");
         }
@@ -283,22 +245,14 @@ mod tests {
         assert_eq!(base("http://127.0.0.1:9/v1"), "http://127.0.0.1:9/v1");
         assert_eq!(base("http://127.0.0.1:9/v1/"), "http://127.0.0.1:9/v1");
         assert_eq!(base("http://localhost:9"), "http://localhost:9");
-        assert_eq!(
-            base("http://[::1]:9/proxy/openai//"),
-            "http://[::1]:9/proxy/openai"
-        );
+        assert_eq!(base("http://[::1]:9/proxy/openai//"), "http://[::1]:9/proxy/openai");
     }
 
     #[test]
     fn unusable_settings_are_named_and_not_repeated() {
         let secret = "sk-secret\nx";
-        for url in [
-            "",
-            "api.openai.com/v1",
-            "ftp://x/",
-            "https://sk-secret@x/v1",
-            "https://x/v1?sk-secret=1",
-        ] {
+        for url in ["", "api.openai.com/v1", "ftp://x/", "https://sk-secret@x/v1", "https://x/v1?sk-secret=1"]
+        {
             let error = Client::new(config(url, "sk-1")).unwrap_err();
             assert!(matches!(error, ClientError::BaseUrl(_)), "{url}");
             assert!(!format!("{error} {error:?}").contains("sk-secret"));
@@ -308,10 +262,7 @@ mod tests {
             assert!(matches!(error, ClientError::ApiKey));
             assert!(!format!("{error} {error:?}").contains("sk-secret"));
         }
-        let config = ClientConfig {
-            project: Some("proj\n1".into()),
-            ..config("http://localhost/", "sk-1")
-        };
+        let config = ClientConfig { project: Some("proj\n1".into()), ..config("http://localhost/", "sk-1") };
         assert!(matches!(Client::new(config), Err(ClientError::Header("project"))));
     }
 

@@ -30,9 +30,7 @@ impl Client {
     /// [`ApiError`] when no content begins.
     pub async fn file_content(&self, file_id: &str) -> Result<Download, ApiError> {
         let path = format!("/files/{}/content", segment(file_id)?);
-        let exchange = self
-            .begin(Endpoint::FileContent, &path, "application/binary")
-            .await?;
+        let exchange = self.begin(Endpoint::FileContent, &path, "application/binary").await?;
         Ok(Download {
             content_length: exchange.content_length(),
             request_id: exchange.request_id.clone(),
@@ -55,11 +53,7 @@ impl Download {
         }
         match self.exchange.chunk().await {
             Ok(Some(chunk)) => Ok(Some(chunk)),
-            Ok(None)
-                if self
-                    .content_length
-                    .is_none_or(|length| length == self.exchange.received_bytes()) =>
-            {
+            Ok(None) if self.content_length.is_none_or(|length| length == self.exchange.received_bytes()) => {
                 self.ended = Some(End::Complete);
                 Ok(None)
             }

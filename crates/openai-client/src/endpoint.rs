@@ -71,14 +71,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     pub(crate) fn new(observer: Option<Observer>, endpoint: Endpoint) -> Self {
-        Self {
-            observer,
-            observed: Observed {
-                endpoint,
-                status: None,
-                bytes: 0,
-            },
-        }
+        Self { observer, observed: Observed { endpoint, status: None, bytes: 0 } }
     }
 }
 

@@ -47,17 +47,10 @@ pub enum ApiError {
         source: serde_json::Error,
     },
     #[error("answer for {endpoint} is larger than {bytes_max} bytes")]
-    TooLarge {
-        endpoint: Endpoint,
-        request_id: Option<String>,
-        bytes_max: usize,
-    },
+    TooLarge { endpoint: Endpoint, request_id: Option<String>, bytes_max: usize },
     /// We ask for `identity`, so that what we store is what was meant.
     #[error("answer for {endpoint} is compressed, although that was not asked for")]
-    Compressed {
-        endpoint: Endpoint,
-        request_id: Option<String>,
-    },
+    Compressed { endpoint: Endpoint, request_id: Option<String> },
     #[error("download ended after {received_bytes} bytes{}", expected(*content_length))]
     IncompleteDownload {
         received_bytes: u64,
@@ -171,10 +164,7 @@ impl Refusal {
         // A code is a word; only the key itself could make it a secret.
         let clean = |text: String| {
             let text = text.replace(api_key, "[API key]");
-            text.chars()
-                .filter(|c| !c.is_control())
-                .take(MESSAGE_CHARS_MAX)
-                .collect::<String>()
+            text.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect::<String>()
         };
         self.code = lenient::text(code).or_else(|| lenient::text(kind)).map(clean);
         self.message = lenient::text(message).filter(|_| self.status != 401).map(clean);
@@ -247,30 +237,13 @@ mod tests {
     fn refusal(status: u16, code: &str) -> Refusal {
         let endpoint = Endpoint::Responses;
         let (message, request_id, hint) = (None, None, RetryHint::default());
-        Refusal {
-            endpoint,
-            status,
-            code: None,
-            message,
-            request_id,
-            hint,
-        }
-        .with_body(
-            format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#).as_bytes(),
-            "sk-key",
-        )
+        Refusal { endpoint, status, code: None, message, request_id, hint }
+            .with_body(format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#).as_bytes(), "sk-key")
     }
 
     fn hinted(status: u16, should_retry: Option<bool>, after_secs: Option<u64>) -> Advice {
-        let hint = RetryHint {
-            should_retry,
-            after: after_secs.map(Duration::from_secs),
-        };
-        Refusal {
-            hint,
-            ..refusal(status, "x")
-        }
-        .advice()
+        let hint = RetryHint { should_retry, after: after_secs.map(Duration::from_secs) };
+        Refusal { hint, ..refusal(status, "x") }.advice()
     }
 
     #[test]
@@ -280,46 +253,22 @@ mod tests {
             (204, "", ErrorKind::BadAnswer, retry),
             (302, "", ErrorKind::Rejected, Advice::RetrySlowly),
             (400, "", ErrorKind::Rejected, Advice::Final),
-            (
-                401,
-                "invalid_api_key",
-                ErrorKind::Unauthorized,
-                Advice::RetrySlowly,
-            ),
-            (
-                403,
-                "unsupported_country",
-                ErrorKind::Forbidden,
-                Advice::RetrySlowly,
-            ),
-            (
-                403,
-                "misalignment_policy_violation",
-                ErrorKind::PolicyViolation,
-                Advice::Final,
-            ),
+            (401, "invalid_api_key", ErrorKind::Unauthorized, Advice::RetrySlowly),
+            (403, "unsupported_country", ErrorKind::Forbidden, Advice::RetrySlowly),
+            (403, "misalignment_policy_violation", ErrorKind::PolicyViolation, Advice::Final),
             (404, "", ErrorKind::NotFound, Advice::NotFound),
             (408, "", ErrorKind::Unavailable, retry),
             (409, "", ErrorKind::Unavailable, retry),
             (410, "", ErrorKind::NotFound, Advice::NotFound),
             (422, "", ErrorKind::Rejected, Advice::Final),
             (429, "rate_limit_exceeded", ErrorKind::RateLimited, retry),
-            (
-                429,
-                "insufficient_quota",
-                ErrorKind::RateLimited,
-                Advice::RetrySlowly,
-            ),
+            (429, "insufficient_quota", ErrorKind::RateLimited, Advice::RetrySlowly),
             (500, "", ErrorKind::Unavailable, retry),
             (529, "", ErrorKind::Unavailable, retry),
         ];
         for (status, code, kind, advice) in cases {
             let refusal = refusal(status, code);
-            assert_eq!(
-                (refusal.kind(), refusal.advice()),
-                (kind, advice),
-                "{status} {code}"
-            );
+            assert_eq!((refusal.kind(), refusal.advice()), (kind, advice), "{status} {code}");
         }
     }
 
@@ -327,11 +276,7 @@ mod tests {
     fn x_should_retry_goes_before_the_status() {
         for status in [400, 401, 403, 404, 429, 500] {
             let after = Some(Duration::from_secs(5));
-            assert_eq!(
-                hinted(status, Some(true), Some(5)),
-                Advice::Retry { after },
-                "{status}"
-            );
+            assert_eq!(hinted(status, Some(true), Some(5)), Advice::Retry { after }, "{status}");
         }
         for status in [400, 408, 500] {
             assert_eq!(hinted(status, Some(false), None), Advice::Final, "{status}");
@@ -344,20 +289,12 @@ mod tests {
         assert_eq!(hinted(403, Some(false), None), Advice::RetrySlowly);
         assert_eq!(hinted(404, Some(false), None), Advice::NotFound);
         assert_eq!(hinted(429, Some(false), None), Advice::RetrySlowly);
-        assert_eq!(
-            hinted(429, Some(false), Some(3)),
-            Advice::Retry {
-                after: Some(Duration::from_secs(3))
-            }
-        );
+        assert_eq!(hinted(429, Some(false), Some(3)), Advice::Retry { after: Some(Duration::from_secs(3)) });
     }
 
     #[test]
     fn a_message_is_cleaned_and_the_key_struck_out() {
-        let body = format!(
-            r#"{{"error":{{"type":"t","message":"sk-key\n{}"}}}}"#,
-            "é".repeat(500)
-        );
+        let body = format!(r#"{{"error":{{"type":"t","message":"sk-key\n{}"}}}}"#, "é".repeat(500));
         let refusal = refusal(400, "x").with_body(body.as_bytes(), "sk-key");
         assert_eq!(refusal.code.as_deref(), Some("t"));
         let message = refusal.message.unwrap();
@@ -369,18 +306,9 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_error_object_says_nothing() {
-        for body in [
-            &b"<html>sk-key</html>"[..],
-            b"",
-            b"[]",
-            b"{\"error\":\"sk-key\"}",
-            b"\xff\xfe",
-        ] {
+        for body in [&b"<html>sk-key</html>"[..], b"", b"[]", b"{\"error\":\"sk-key\"}", b"\xff\xfe"] {
             let refusal = refusal(500, "x").with_body(body, "sk-key");
-            assert_eq!(
-                refusal.to_string(),
-                "request for responses was answered with status 500"
-            );
+            assert_eq!(refusal.to_string(), "request for responses was answered with status 500");
         }
     }
 }

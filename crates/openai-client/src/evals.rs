@@ -98,17 +98,7 @@ impl EvalRun {
     /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
-        let [
-            id,
-            eval_id,
-            status,
-            counts,
-            report_url,
-            error,
-            created_at,
-            model,
-            name,
-        ] = fields(
+        let [id, eval_id, status, counts, report_url, error, created_at, model, name] = fields(
             &json,
             [
                 "id",
@@ -142,10 +132,7 @@ impl EvalRun {
     /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
         // The event is called `succeeded`, the status `completed`.
-        matches!(
-            self.status.as_deref(),
-            Some("completed" | "failed" | "canceled" | "cancelled")
-        )
+        matches!(self.status.as_deref(), Some("completed" | "failed" | "canceled" | "cancelled"))
     }
 }
 
@@ -184,30 +171,17 @@ mod tests {
             "result_counts":{"total":10,"errored":1,"failed":2,"passed":7},"per_model_usage":null,"error":null}"#,
         );
         assert!(run.is_terminal());
-        assert_eq!(
-            (run.total, run.passed, run.failed, run.errored),
-            (Some(10), Some(7), Some(2), Some(1))
-        );
-        assert_eq!(
-            (run.eval_id.as_deref(), run.name.as_deref()),
-            (Some("eval_1"), Some("nightly"))
-        );
+        assert_eq!((run.total, run.passed, run.failed, run.errored), (Some(10), Some(7), Some(2), Some(1)));
+        assert_eq!((run.eval_id.as_deref(), run.name.as_deref()), (Some("eval_1"), Some("nightly")));
         assert_eq!(run.error, None);
     }
 
     #[test]
     fn both_spellings_of_canceled_are_an_end() {
-        for (status, ended) in [
-            ("canceled", true),
-            ("cancelled", true),
-            ("queued", false),
-            ("in_progress", false),
-        ] {
-            assert_eq!(
-                parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                ended,
-                "{status}"
-            );
+        for (status, ended) in
+            [("canceled", true), ("cancelled", true), ("queued", false), ("in_progress", false)]
+        {
+            assert_eq!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), ended, "{status}");
         }
     }
 

@@ -37,20 +37,13 @@ impl Exchange {
         let response = sent.map_err(|error| unavailable(endpoint, None, Box::new(error.without_url())))?;
         observation.observed.status = Some(response.status().as_u16());
         let request_id = request_id(response.headers());
-        let exchange = Self {
-            response,
-            observation,
-            request_id,
-        };
+        let exchange = Self { response, observation, request_id };
         if exchange.response.status().as_u16() != 200 {
             return Err(exchange.refusal(error_timeout, api_key).await);
         }
         let encoding = exchange.response.headers().get(CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(ApiError::Compressed {
-                endpoint,
-                request_id: exchange.request_id,
-            });
+            return Err(ApiError::Compressed { endpoint, request_id: exchange.request_id });
         }
         Ok(exchange)
     }
@@ -77,11 +70,7 @@ impl Exchange {
         let request_id = self.request_id;
         match read {
             Ok(Ok(Some(body))) => Ok(body),
-            Ok(Ok(None)) => Err(ApiError::TooLarge {
-                endpoint,
-                request_id,
-                bytes_max,
-            }),
+            Ok(Ok(None)) => Err(ApiError::TooLarge { endpoint, request_id, bytes_max }),
             Ok(Err(error)) => Err(unavailable(endpoint, request_id, Box::new(error))),
             Err(elapsed) => Err(unavailable(endpoint, request_id, Box::new(elapsed))),
         }
@@ -89,9 +78,7 @@ impl Exchange {
 
     /// `None` when it is larger.
     async fn read(&mut self, bytes_max: usize) -> Result<Option<Bytes>, reqwest::Error> {
-        let announced = self
-            .content_length()
-            .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let announced = self.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         if announced > bytes_max {
             return Ok(None);
         }
@@ -126,11 +113,7 @@ fn unavailable(
     request_id: Option<String>,
     source: Box<dyn Error + Send + Sync>,
 ) -> ApiError {
-    ApiError::Unavailable {
-        endpoint,
-        request_id,
-        source,
-    }
+    ApiError::Unavailable { endpoint, request_id, source }
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {

@@ -43,10 +43,8 @@ impl FileObject {
     /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
-        let [id, bytes, purpose, filename, created_at, expires_at] = fields(
-            &json,
-            ["id", "bytes", "purpose", "filename", "created_at", "expires_at"],
-        )?;
+        let [id, bytes, purpose, filename, created_at, expires_at] =
+            fields(&json, ["id", "bytes", "purpose", "filename", "created_at", "expires_at"])?;
         Ok(Self {
             id: text(id),
             bytes: integer(bytes),
@@ -69,14 +67,8 @@ mod tests {
             "filename":"batch_1_output.jsonl","purpose":"batch_output","status":"processed"}"#,
         );
         let file = file.unwrap();
-        assert_eq!(
-            (file.bytes, file.purpose.as_deref()),
-            (Some(391_505_535), Some("batch_output"))
-        );
-        assert_eq!(
-            (file.expires_at.unwrap() - file.created_at.unwrap()).num_seconds(),
-            3600
-        );
+        assert_eq!((file.bytes, file.purpose.as_deref()), (Some(391_505_535), Some("batch_output")));
+        assert_eq!((file.expires_at.unwrap() - file.created_at.unwrap()).num_seconds(), 3600);
     }
 
     #[test]

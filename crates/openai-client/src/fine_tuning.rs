@@ -52,27 +52,10 @@ impl FineTuningJob {
     /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
-        let [id, status, model, fine_tuned_model, trained_tokens, error] = fields(
-            &json,
-            [
-                "id",
-                "status",
-                "model",
-                "fine_tuned_model",
-                "trained_tokens",
-                "error",
-            ],
-        )?;
-        let [top_level, method, result_files, created_at, finished_at] = fields(
-            &json,
-            [
-                "hyperparameters",
-                "method",
-                "result_files",
-                "created_at",
-                "finished_at",
-            ],
-        )?;
+        let [id, status, model, fine_tuned_model, trained_tokens, error] =
+            fields(&json, ["id", "status", "model", "fine_tuned_model", "trained_tokens", "error"])?;
+        let [top_level, method, result_files, created_at, finished_at] =
+            fields(&json, ["hyperparameters", "method", "result_files", "created_at", "finished_at"])?;
         let mut files = Vec::new();
         each_element(result_files, |id| {
             if files.len() < RESULT_FILES_MAX {
@@ -95,10 +78,7 @@ impl FineTuningJob {
 
     /// Whether it has come to its end, good or bad. A paused job has not.
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self.status.as_deref(),
-            Some("succeeded" | "failed" | "cancelled" | "canceled")
-        )
+        matches!(self.status.as_deref(), Some("succeeded" | "failed" | "cancelled" | "canceled"))
     }
 }
 
@@ -131,15 +111,9 @@ mod tests {
         );
         assert!(job.is_terminal());
         assert_eq!(job.base_model.as_deref(), Some("gpt-4.1-mini-2025-04-14"));
-        assert_eq!(
-            job.fine_tuned_model.as_deref(),
-            Some("ft:gpt-4.1-mini-2025-04-14:acme:support:1")
-        );
+        assert_eq!(job.fine_tuned_model.as_deref(), Some("ft:gpt-4.1-mini-2025-04-14:acme:support:1"));
         assert_eq!((job.trained_tokens, job.error), (Some(5768), None));
-        assert_eq!(
-            job.hyperparameters.as_deref(),
-            Some(r#"{"n_epochs":3,"batch_size":"auto"}"#)
-        );
+        assert_eq!(job.hyperparameters.as_deref(), Some(r#"{"n_epochs":3,"batch_size":"auto"}"#));
         assert_eq!(job.result_files, ["file-1", "file-2"]);
         assert_eq!(job.finished_at.unwrap().timestamp(), 1_750_864_810);
     }
@@ -159,10 +133,7 @@ mod tests {
             parse(r#"{"status":"failed","error":{"code":"invalid_file","message":"m","param":"x"}}"#);
         assert!(failed.is_terminal() && failed.error.unwrap().contains("invalid_file"));
         for status in ["validating_files", "queued", "running", "paused"] {
-            assert!(
-                !parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                "{status}"
-            );
+            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
     }
 

@@ -66,8 +66,7 @@ pub(crate) fn inner<'a, const N: usize>(
     raw: Option<&'a RawValue>,
     names: [&'static str; N],
 ) -> [Option<&'a RawValue>; N] {
-    raw.and_then(|raw| fields(raw.get(), names).ok())
-        .unwrap_or([None; N])
+    raw.and_then(|raw| fields(raw.get(), names).ok()).unwrap_or([None; N])
 }
 
 /// Calls `take` with each element of an array; not at all when it is no array. Nothing is collected: an array of a
@@ -106,11 +105,7 @@ pub(crate) fn any_text(raw: Option<&RawValue>) -> Option<String> {
     let json = raw?.get();
     let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
     let text = serde_json::from_str(json).unwrap_or_else(|_| unescape_lossy(quoted));
-    Some(if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    })
+    Some(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
 }
 
 /// A whole number, also when it is written as `12.0`.
@@ -136,9 +131,7 @@ pub(crate) fn time(raw: Option<&RawValue>) -> Option<DateTime<Utc>> {
 
 /// The JSON text of an object, as it was sent.
 pub(crate) fn object_text(raw: Option<&RawValue>) -> Option<String> {
-    raw.map(RawValue::get)
-        .filter(|json| json.starts_with('{'))
-        .map(str::to_owned)
+    raw.map(RawValue::get).filter(|json| json.starts_with('{')).map(str::to_owned)
 }
 
 /// The JSON text of an error, whatever its shape. An object whose fields are all `null` is none: that is how some
@@ -224,15 +217,8 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
-        for json in [
-            "\"secret\"",
-            "[\"secret\"]",
-            "secret",
-            "{} secret",
-            "{\"secret\"}",
-            "{\"secret\":}",
-            "",
-        ] {
+        for json in ["\"secret\"", "[\"secret\"]", "secret", "{} secret", "{\"secret\"}", "{\"secret\":}", ""]
+        {
             let error = fields(json, ["secret"]).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
         }
@@ -242,10 +228,7 @@ mod tests {
     fn lone_surrogates_and_zero_bytes_become_replacement_characters() {
         let cases = [
             (r#""a\ud800b""#, "a\u{fffd}b"),
-            (
-                r#""\ud800\ud83d\ude00\udc00\n\"\\\/\u00e9""#,
-                "\u{fffd}😀\u{fffd}\n\"\\/é",
-            ),
+            (r#""\ud800\ud83d\ude00\udc00\n\"\\\/\u00e9""#, "\u{fffd}😀\u{fffd}\n\"\\/é"),
             (r#""a\u0000b""#, "a\u{fffd}b"),
             (r#""\ud83d\ude00""#, "😀"),
             (r#""\udfff\u0000\ud83d""#, "\u{fffd}\u{fffd}\u{fffd}"),
@@ -264,15 +247,7 @@ mod tests {
         for json in ["\"7\"", "7.5", "1e400000", "9223372036854775808", "1e300", "[7]"] {
             assert_eq!(integer(Some(raw(json))), None, "{json}");
         }
-        for json in [
-            "\"1750861210\"",
-            "0",
-            "-5",
-            "1e400000",
-            "1e300",
-            "253402300800",
-            "true",
-        ] {
+        for json in ["\"1750861210\"", "0", "-5", "1e400000", "1e300", "253402300800", "true"] {
             assert_eq!(time(Some(raw(json))), None, "{json}");
         }
     }
@@ -289,15 +264,9 @@ mod tests {
 
     #[test]
     fn an_error_object_of_nulls_is_no_error() {
-        assert_eq!(
-            error_text(Some(raw(r#"{"code":null,"message":null,"param":null}"#))),
-            None
-        );
+        assert_eq!(error_text(Some(raw(r#"{"code":null,"message":null,"param":null}"#))), None);
         assert_eq!(error_text(Some(raw("{}"))), None);
-        assert_eq!(
-            error_text(Some(raw(r#"{"code":"x"}"#))).as_deref(),
-            Some(r#"{"code":"x"}"#)
-        );
+        assert_eq!(error_text(Some(raw(r#"{"code":"x"}"#))).as_deref(), Some(r#"{"code":"x"}"#));
         assert_eq!(error_text(Some(raw("\"boom\""))).as_deref(), Some("\"boom\""));
     }
 }

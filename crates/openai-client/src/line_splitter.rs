@@ -37,13 +37,7 @@ impl LineSplitter {
 
     /// With lines of at most `bytes_max`, a `\r` included.
     pub fn with_bytes_max(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            chunks: VecDeque::new(),
-            partial: BytesMut::new(),
-            skipping: false,
-            lines: 0,
-        }
+        Self { bytes_max, chunks: VecDeque::new(), partial: BytesMut::new(), skipping: false, lines: 0 }
     }
 
     /// Takes the next bytes of the stream.
@@ -111,10 +105,7 @@ impl LineSplitter {
         self.skipping = false;
         let mut start = std::mem::take(&mut self.partial);
         if too_long {
-            return Err(LineTooLong {
-                line: self.lines,
-                bytes_max: self.bytes_max,
-            });
+            return Err(LineTooLong { line: self.lines, bytes_max: self.bytes_max });
         }
         let mut line = if start.is_empty() {
             end
@@ -182,9 +173,6 @@ mod tests {
         }
         splitter.push("\nef\nghijk".into());
         assert_eq!(drain(&mut splitter), [too_long(3), Ok("ef".into())]);
-        assert_eq!(
-            (splitter.finish(), splitter.finish()),
-            (too_long(5).map(Some), Ok(None))
-        );
+        assert_eq!((splitter.finish(), splitter.finish()), (too_long(5).map(Some), Ok(None)));
     }
 }

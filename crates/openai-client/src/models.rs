@@ -37,11 +37,7 @@ impl Model {
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, created, owned_by] = fields(&json, ["id", "created", "owned_by"])?;
-        Ok(Self {
-            id: text(id),
-            created_at: time(created),
-            owned_by: text(owned_by),
-        })
+        Ok(Self { id: text(id), created_at: time(created), owned_by: text(owned_by) })
     }
 }
 

@@ -114,27 +114,15 @@ impl Response {
         let json = text_of(raw);
         let [id, status, model, usage, error, metadata] =
             fields(&json, ["id", "status", "model", "usage", "error", "metadata"])?;
-        let [output, output_text, incomplete, created_at, completed_at] = fields(
-            &json,
-            [
-                "output",
-                "output_text",
-                "incomplete_details",
-                "created_at",
-                "completed_at",
-            ],
-        )?;
+        let [output, output_text, incomplete, created_at, completed_at] =
+            fields(&json, ["output", "output_text", "incomplete_details", "created_at", "completed_at"])?;
         let mut found = Output::default();
         each_element(output, |item| found.add_item(item));
         // Not part of the API's object, but of the SDKs' view of it, which some senders pass on.
         if found.items == 0
             && let Some(text) = text(output_text)
         {
-            found = Output {
-                text,
-                items: 1,
-                citations: Vec::new(),
-            };
+            found = Output { text, items: 1, citations: Vec::new() };
         }
         let [incomplete_reason] = inner(incomplete, ["reason"]);
         Ok(Self {
@@ -201,8 +189,7 @@ impl Output {
         self.text.push_str(&any_text(content).unwrap_or_default());
         each_element(annotations, |annotation| {
             if self.citations.len() < CITATIONS_MAX {
-                self.citations
-                    .extend(citation(annotation, output_index, content_index));
+                self.citations.extend(citation(annotation, output_index, content_index));
             }
         });
     }
@@ -269,10 +256,7 @@ mod tests {
         assert_eq!(response.metadata.as_deref(), Some(r#"{"topic":"tides"}"#));
         assert_eq!((response.error, response.incomplete_reason), (None, None));
         assert_eq!(response.created_at.unwrap().timestamp(), 1_750_861_210);
-        assert_eq!(
-            response.completed_at.unwrap().timestamp_millis(),
-            1_750_861_300_500
-        );
+        assert_eq!(response.completed_at.unwrap().timestamp_millis(), 1_750_861_300_500);
     }
 
     #[test]
@@ -292,10 +276,7 @@ mod tests {
         let failed = parse(
             r#"{"status":"failed","error":{"code":"server_error","message":"x"},"output":[],"usage":null}"#,
         );
-        assert_eq!(
-            failed.error.as_deref(),
-            Some(r#"{"code":"server_error","message":"x"}"#)
-        );
+        assert_eq!(failed.error.as_deref(), Some(r#"{"code":"server_error","message":"x"}"#));
         assert!(failed.is_terminal() && !failed.has_output && failed.output_text.is_empty());
         let incomplete =
             parse(r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#);
@@ -306,16 +287,10 @@ mod tests {
     #[test]
     fn only_an_end_is_terminal() {
         for status in ["queued", "in_progress", "reticulating", ""] {
-            assert!(
-                !parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                "{status}"
-            );
+            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
         for status in ["completed", "failed", "cancelled", "incomplete"] {
-            assert!(
-                parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(),
-                "{status}"
-            );
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
     }
 
@@ -348,14 +323,8 @@ mod tests {
             {"type":"output_text","text":"a\ud800b\u0000c","annotations":[{"type":"url_citation","url":7,"start_index":1e99}]}]}]}"#;
         let odd = parse(odd);
         assert_eq!(odd.output_text, "a\u{fffd}b\u{fffd}c");
-        assert_eq!(
-            (odd.id, odd.status, odd.model, odd.created_at),
-            (None, None, None, None)
-        );
-        assert_eq!(
-            (odd.usage, odd.metadata, odd.incomplete_reason),
-            (None, None, None)
-        );
+        assert_eq!((odd.id, odd.status, odd.model, odd.created_at), (None, None, None, None));
+        assert_eq!((odd.usage, odd.metadata, odd.incomplete_reason), (None, None, None));
         assert_eq!(odd.error.as_deref(), Some("\"boom\""));
         assert_eq!((odd.citations.len(), odd.citations[0].start_index), (1, None));
     }
@@ -379,16 +348,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_an_error() {
-        for raw in [
-            &b""[..],
-            b"[]",
-            b"\"x\"",
-            b"{",
-            b"{} {}",
-            b"\xff{}",
-            b"null",
-            b"<html>",
-        ] {
+        for raw in [&b""[..], b"[]", b"\"x\"", b"{", b"{} {}", b"\xff{}", b"null", b"<html>"] {
             assert!(Response::parse(raw).is_err(), "{raw:?}");
         }
         assert!(Response::parse(b"\xef\xbb\xbf {} ").is_ok());

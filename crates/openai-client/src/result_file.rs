@@ -18,18 +18,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 // Names change with the training method and over the years; the first one that has a value counts.
 const TRAIN_LOSS: &[&str] = &["train_loss", "training_loss"];
-const TRAIN_ACCURACY: &[&str] = &[
-    "train_accuracy",
-    "train_mean_token_accuracy",
-    "training_token_accuracy",
-    "training_accuracy",
-];
-const VALID_LOSS: &[&str] = &[
-    "valid_loss",
-    "validation_loss",
-    "full_valid_loss",
-    "full_validation_loss",
-];
+const TRAIN_ACCURACY: &[&str] =
+    &["train_accuracy", "train_mean_token_accuracy", "training_token_accuracy", "training_accuracy"];
+const VALID_LOSS: &[&str] = &["valid_loss", "validation_loss", "full_valid_loss", "full_validation_loss"];
 const VALID_ACCURACY: &[&str] = &[
     "valid_accuracy",
     "valid_mean_token_accuracy",
@@ -68,11 +59,7 @@ pub fn parse(content: &[u8]) -> Result<Vec<Metric>, ResultFileError> {
     if let Some(table) = Table::find(content) {
         return table.metrics();
     }
-    let text: Vec<u8> = content
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let text: Vec<u8> = content.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let decoded = BASE64.decode(text).map_err(|_| ResultFileError::NotATable)?;
     Table::find(&decoded).ok_or(ResultFileError::NotATable)?.metrics()
 }
@@ -94,14 +81,8 @@ struct Columns {
 impl<'a> Table<'a> {
     /// The table, when the first line names a column `step`.
     fn find(content: &'a [u8]) -> Option<Self> {
-        let content = content
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(content)
-            .trim_ascii_start();
-        let end = content
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap_or(content.len());
+        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content).trim_ascii_start();
+        let end = content.iter().position(|byte| *byte == b'\n').unwrap_or(content.len());
         let header = std::str::from_utf8(&content[..end]).ok()?.to_ascii_lowercase();
         let names: Vec<&str> = cells(&header).collect();
         let positions = |wanted: &[&str]| {
@@ -117,10 +98,7 @@ impl<'a> Table<'a> {
             valid_loss: positions(VALID_LOSS),
             valid_accuracy: positions(VALID_ACCURACY),
         };
-        Some(Self {
-            columns,
-            rows: String::from_utf8_lossy(&content[end..]),
-        })
+        Some(Self { columns, rows: String::from_utf8_lossy(&content[end..]) })
     }
 
     fn metrics(&self) -> Result<Vec<Metric>, ResultFileError> {
@@ -145,13 +123,8 @@ impl<'a> Table<'a> {
 impl Columns {
     fn metric(&self, row: &str) -> Option<Metric> {
         let cells: Vec<&str> = cells(row).collect();
-        let number = |index: &usize| {
-            cells
-                .get(*index)?
-                .parse::<f64>()
-                .ok()
-                .filter(|number| number.is_finite())
-        };
+        let number =
+            |index: &usize| cells.get(*index)?.parse::<f64>().ok().filter(|number| number.is_finite());
         let first = |columns: &[usize]| columns.iter().find_map(number);
         // A step may be written as a float; beyond 2^53 it would no longer be one step.
         let step = number(&self.step).filter(|step| step.fract() == 0.0 && (0.0..9e15).contains(step))?;
@@ -181,13 +154,7 @@ mod tests {
 
     fn metric(step: i64, values: [Option<f64>; 4]) -> Metric {
         let [train_loss, train_accuracy, valid_loss, valid_accuracy] = values;
-        Metric {
-            step,
-            train_loss,
-            train_accuracy,
-            valid_loss,
-            valid_accuracy,
-        }
+        Metric { step, train_loss, train_accuracy, valid_loss, valid_accuracy }
     }
 
     fn expected() -> Vec<Metric> {
@@ -209,10 +176,7 @@ mod tests {
     fn the_base64_of_a_table_is_read_wrapped_or_unpadded_too() {
         let encoded = STANDARD.encode(TABLE);
         assert_eq!(parse(encoded.as_bytes()).unwrap(), expected());
-        assert_eq!(
-            parse(encoded.trim_end_matches('=').as_bytes()).unwrap(),
-            expected()
-        );
+        assert_eq!(parse(encoded.trim_end_matches('=').as_bytes()).unwrap(), expected());
         let wrapped: String = encoded
             .as_bytes()
             .chunks(76)
@@ -226,10 +190,7 @@ mod tests {
         let table = "elapsed_tokens,\"Step\",training_loss,train_mean_token_accuracy,valid_loss,full_valid_loss,full_valid_mean_token_accuracy\n\
             100,7.0,0.5,0.75,,0.25,0.875\n200,8,0.5,0.75,0.125,0.25,x\n";
         let metrics = parse(table.as_bytes()).unwrap();
-        assert_eq!(
-            metrics[0],
-            metric(7, [Some(0.5), Some(0.75), Some(0.25), Some(0.875)])
-        );
+        assert_eq!(metrics[0], metric(7, [Some(0.5), Some(0.75), Some(0.25), Some(0.875)]));
         assert_eq!(metrics[1], metric(8, [Some(0.5), Some(0.75), Some(0.125), None]));
     }
 
@@ -240,10 +201,7 @@ mod tests {
         let metrics = parse(table.as_bytes()).unwrap();
         assert_eq!(
             metrics,
-            [
-                metric(1, [Some(4.0), None, None, None]),
-                metric(2, [Some(3.0), None, Some(2.0), None])
-            ]
+            [metric(1, [Some(4.0), None, None, None]), metric(2, [Some(3.0), None, Some(2.0), None])]
         );
     }
 
@@ -262,11 +220,7 @@ mod tests {
             // "c3RlcA" is the base64 of "step": a table without rows.
             assert_eq!(
                 table,
-                if content == b"c3RlcA" {
-                    Ok(vec![])
-                } else {
-                    Err(ResultFileError::NotATable)
-                },
+                if content == b"c3RlcA" { Ok(vec![]) } else { Err(ResultFileError::NotATable) },
                 "{content:?}"
             );
         }

@@ -68,23 +68,14 @@ mod tests {
     fn seconds_milliseconds_and_dates_are_understood() {
         assert_eq!(after(&[("retry-after", "7")]), Some(7.0));
         assert_eq!(after(&[("retry-after", " 1.5 ")]), Some(1.5));
-        assert_eq!(
-            after(&[("retry-after-ms", "250"), ("retry-after", "7")]),
-            Some(0.25)
-        );
-        assert_eq!(
-            after(&[("retry-after", "Mon, 23 Nov 2026 12:01:00 GMT")]),
-            Some(60.0)
-        );
+        assert_eq!(after(&[("retry-after-ms", "250"), ("retry-after", "7")]), Some(0.25));
+        assert_eq!(after(&[("retry-after", "Mon, 23 Nov 2026 12:01:00 GMT")]), Some(60.0));
     }
 
     #[test]
     fn a_date_is_compared_with_the_senders_clock() {
         let date = ("date", "Mon, 23 Nov 2026 11:50:00 GMT");
-        assert_eq!(
-            after(&[("retry-after", "Mon, 23 Nov 2026 11:50:30 GMT"), date]),
-            Some(30.0)
-        );
+        assert_eq!(after(&[("retry-after", "Mon, 23 Nov 2026 11:50:30 GMT"), date]), Some(30.0));
     }
 
     #[test]
@@ -97,21 +88,10 @@ mod tests {
 
     #[test]
     fn nonsense_zero_and_the_past_are_no_wait() {
-        for value in [
-            "",
-            "soon",
-            "0",
-            "-3",
-            "NaN",
-            "Mon, 23 Nov 2020 12:01:00 GMT",
-            "2026-11-23",
-        ] {
+        for value in ["", "soon", "0", "-3", "NaN", "Mon, 23 Nov 2020 12:01:00 GMT", "2026-11-23"] {
             assert_eq!(after(&[("retry-after", value)]), None, "{value}");
         }
-        assert_eq!(
-            after(&[("retry-after-ms", "soon"), ("retry-after", "2")]),
-            Some(2.0)
-        );
+        assert_eq!(after(&[("retry-after-ms", "soon"), ("retry-after", "2")]), Some(2.0));
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! Redirects: within the same origin they are followed; the key and the request never go anywhere else.
+
+use openai_client::{Advice, ErrorKind};
+
+use crate::server::{Server, Step, answer, json};
+use crate::{KEY, client, told};
+
+fn redirect(to: &str) -> Vec<u8> {
+    answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_host_is_followed_with_the_key() {
+    let server = Server::start(|head| {
+        let moved = head.starts_with("GET /v1/models/old ");
+        vec![Step::Send(if moved { redirect("/v1/models/new") } else { json(r#"{"id":"new"}"#) })]
+    })
+    .await;
+    let fetched = client(&server).model("old").await.unwrap();
+    assert_eq!(fetched.object.id.as_deref(), Some("new"));
+    let heads = server.heads();
+    assert_eq!(heads.len(), 2);
+    assert!(heads[1].contains(&format!("authorization: Bearer {KEY}")));
+}
+
+#[tokio::test]
+async fn another_host_is_never_asked() {
+    let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
+    let location = format!("{}/models/m", elsewhere.base_url());
+    let server = Server::answering(redirect(&location)).await;
+    let error = client(&server).model("m").await.unwrap_err();
+    told(&error);
+    assert_eq!(
+        (error.kind(), error.advice(), error.status()),
+        (ErrorKind::Rejected, Advice::RetrySlowly, Some(307))
+    );
+    assert!(client(&server).file_content("f").await.is_err());
+    assert!(elsewhere.heads().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_reached_by_way_of_the_same_one_is_never_asked_either() {
+    let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
+    let location = format!("{}/models/m", elsewhere.base_url());
+    let server = Server::start(move |head| {
+        let first = head.starts_with("GET /v1/models/old ");
+        vec![Step::Send(redirect(if first { "/v1/models/new" } else { &location }))]
+    })
+    .await;
+    assert_eq!(client(&server).model("old").await.unwrap_err().status(), Some(307));
+    assert!(elsewhere.heads().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_in_a_circle_ends() {
+    let server = Server::answering(redirect("/v1/models/m")).await;
+    let error = client(&server).model("m").await.unwrap_err();
+    assert_eq!(error.advice(), Advice::RetrySlowly);
+    assert!(server.heads().len() < 10);
+}

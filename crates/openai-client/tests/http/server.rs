@@ -1,0 +1,98 @@
+//! An HTTP server that sends exactly the bytes a test scripts, so that every way an answer can go wrong is real.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server does with a request, one after the other; then it closes the connection.
+#[derive(Clone)]
+pub(crate) enum Step {
+    Send(Vec<u8>),
+    /// The pause is the behaviour under test: a slow sender.
+    Pause(Duration),
+    /// Sends nothing more until the client has gone.
+    Stall,
+}
+
+pub(crate) struct Server {
+    addr: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// `script` is given each request's head, from `GET` to the empty line.
+    pub(crate) async fn start(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let (seen, script) = (heads.clone(), Arc::new(script));
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, script.clone(), seen.clone()));
+            }
+        });
+        Self { addr, heads, task }
+    }
+
+    /// Answers everything with the same bytes.
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |_| vec![Step::Send(answer.clone())]).await
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.addr)
+    }
+
+    /// The heads of all requests so far.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer with a `Content-Length` and whatever other headers are given.
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+pub(crate) fn json(body: &str) -> Vec<u8> {
+    answer("200 OK", "content-type: application/json\r\nx-request-id: req_1\r\n", body)
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    script: Arc<impl Fn(&str) -> Vec<Step>>,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    seen.lock().unwrap().push(head.clone());
+    for step in script(&head) {
+        match step {
+            // The client may have gone for good reason.
+            Step::Send(bytes) if stream.write_all(&bytes).await.is_err() => return,
+            Step::Send(_) => {}
+            Step::Pause(pause) => tokio::time::sleep(pause).await,
+            Step::Stall => {
+                let _ = stream.read(&mut [0]).await;
+            }
+        }
+    }
+    let _ = stream.shutdown().await;
+}
