@@ -78,10 +78,8 @@ where
     let bind = |source| AdminError::Bind { addr, source };
     let listener = TcpListener::bind(addr).map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
-    let state = web::Data::from(Arc::new(State {
-        registry,
-        readiness: Box::new(move || Box::pin(readiness())),
-    }));
+    let state =
+        web::Data::from(Arc::new(State { registry, readiness: Box::new(move || Box::pin(readiness())) }));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
@@ -142,11 +140,7 @@ fn json(mut response: actix_web::HttpResponseBuilder, body: String) -> HttpRespo
 pub fn healthcheck(admin_addr: SocketAddr) -> Result<(), AdminError> {
     let addr = SocketAddr::new(reachable(admin_addr.ip()), admin_addr.port());
     let status_line = ask(addr).map_err(|source| AdminError::NoAnswer { addr, source })?;
-    if status_line == *b"HTTP/1.1 200" {
-        Ok(())
-    } else {
-        Err(AdminError::Unhealthy { addr })
-    }
+    if status_line == *b"HTTP/1.1 200" { Ok(()) } else { Err(AdminError::Unhealthy { addr }) }
 }
 
 /// The first bytes of the answer, up to the status.

@@ -70,20 +70,14 @@ impl Registry {
     ) -> Counters<N> {
         let family = Family::default();
         self.inner.register(counter_name(name), help, family.clone());
-        Counters {
-            names: labels,
-            family,
-        }
+        Counters { names: labels, family }
     }
 
     /// Gauges with labels.
     pub fn gauges<const N: usize>(&mut self, name: &str, help: &str, labels: [&'static str; N]) -> Gauges<N> {
         let family = Family::default();
         self.inner.register(name, help, family.clone());
-        Gauges {
-            names: labels,
-            family,
-        }
+        Gauges { names: labels, family }
     }
 
     /// A histogram without labels. `buckets` are upper bounds, growing, in the unit the name ends with.
@@ -103,10 +97,7 @@ impl Registry {
     ) -> Histograms<N> {
         let family = Family::new_with_constructor(Buckets(buckets));
         self.inner.register(name, help, family.clone());
-        Histograms {
-            names: labels,
-            family,
-        }
+        Histograms { names: labels, family }
     }
 
     /// Everything as OpenMetrics text.
@@ -161,10 +152,7 @@ struct Labels<const N: usize> {
 
 impl<const N: usize> Labels<N> {
     fn new(names: [&'static str; N], values: [&str; N]) -> Self {
-        Self {
-            names,
-            values: values.map(str::to_owned),
-        }
+        Self { names, values: values.map(str::to_owned) }
     }
 }
 
@@ -178,8 +166,7 @@ impl<const N: usize> EncodeLabelSet for Labels<N> {
 }
 
 fn counter_name(name: &str) -> &str {
-    name.strip_suffix("_total")
-        .expect("the name of a counter ends in _total")
+    name.strip_suffix("_total").expect("the name of a counter ends in _total")
 }
 
 #[cfg(test)]
@@ -202,10 +189,7 @@ mod tests {
         bytes.inc_by(7);
         assert_eq!(
             samples(&registry),
-            [
-                r#"landfall_ingest_requests_total{outcome="accepted"} 2"#,
-                "landfall_openai_bytes_total 7"
-            ]
+            [r#"landfall_ingest_requests_total{outcome="accepted"} 2"#, "landfall_openai_bytes_total 7"]
         );
     }
 

@@ -54,9 +54,7 @@ fn with_environment(
         let value = argument.get_env().and_then(environment);
         let argument = argument.env(None);
         match value.filter(|value| !value.is_empty()) {
-            Some(value) => argument
-                .required(false)
-                .default_value(clap::builder::OsStr::from(value)),
+            Some(value) => argument.required(false).default_value(clap::builder::OsStr::from(value)),
             None => argument,
         }
     });
@@ -75,10 +73,7 @@ fn is_help(error: &clap::Error) -> bool {
 /// Help of the command as it was declared, so that it shows the names of the variables and the true defaults. What the
 /// variables hold is not shown: it may be secret.
 fn help<T: clap::Parser>(arguments: &[OsString], otherwise: clap::Error) -> clap::Error {
-    without_env_values(T::command())
-        .try_get_matches_from(arguments)
-        .err()
-        .unwrap_or(otherwise)
+    without_env_values(T::command()).try_get_matches_from(arguments).err().unwrap_or(otherwise)
 }
 
 fn without_env_values(command: clap::Command) -> clap::Command {

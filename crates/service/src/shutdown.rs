@@ -18,10 +18,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         let name = next(&mut terminate, &mut interrupt).await.0;
-        tracing::info!(
-            signal = name,
-            "stopping: finishing what was accepted; a second signal stops at once"
-        );
+        tracing::info!(signal = name, "stopping: finishing what was accepted; a second signal stops at once");
         cancelled.cancel();
         let (name, exit_code) = next(&mut terminate, &mut interrupt).await;
         tracing::warn!(signal = name, "stopped at once");

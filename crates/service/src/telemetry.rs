@@ -2,7 +2,6 @@
 //! `event.type`, `outcome`, …) and belong to the code that logs; here is only how a line looks.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
@@ -43,9 +42,7 @@ fn filter(rust_log: &str) -> EnvFilter {
             text.push_str(&format!(",{library}={level}"));
         }
     }
-    EnvFilter::builder()
-        .parse(text)
-        .expect("it was checked when the settings were read")
+    EnvFilter::builder().parse(text).expect("it was checked when the settings were read")
 }
 
 /// One flat JSON object a line, with the time in UTC.
@@ -67,21 +64,21 @@ fn readable_lines<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscr
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .with_ansi(colours)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .finish()
+    tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).with_writer(writer).finish()
 }
 
-/// An error with all its causes on one line, for the log field `error`: JSON lines would show the outermost only.
+/// An error with all its causes on one line, for the log field `error`: JSON lines would show the outermost only. A
+/// cause that an error of some library already repeated is not said twice.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        next = error.source();
     }
     text
 }
@@ -140,28 +137,23 @@ mod tests {
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains(r#""webhook.id":"wh_1","duration_ms":7"#), "{text}");
         assert!(text.contains(r#""message":"webhook accepted""#), "{text}");
-        let time = text
-            .split_once(r#""timestamp":""#)
-            .unwrap()
-            .1
-            .split_once('"')
-            .unwrap()
-            .0;
+        let time = text.split_once(r#""timestamp":""#).unwrap().1.split_once('"').unwrap().0;
         assert!(time.ends_with('Z'), "{time} is not UTC");
+    }
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        let refused = || std::io::Error::other("refused");
+        let wrong = crate::settings::SettingError::wrong("REDIS_URL", std::io::Error::other(refused()));
+        assert_eq!(chain(&wrong), "REDIS_URL is wrong: refused");
     }
 
     #[test]
     fn libraries_are_quiet_unless_they_are_named() {
         let quiet = filter("debug").to_string();
-        assert!(
-            quiet.contains("actix_http=off") && quiet.contains("debug"),
-            "{quiet}"
-        );
+        assert!(quiet.contains("actix_http=off") && quiet.contains("debug"), "{quiet}");
         let named = filter("info,actix_http=trace").to_string();
-        assert!(
-            named.contains("actix_http=trace") && !named.contains("actix_http=off"),
-            "{named}"
-        );
+        assert!(named.contains("actix_http=trace") && !named.contains("actix_http=off"), "{named}");
     }
 
     #[test]
@@ -172,9 +164,6 @@ mod tests {
         tracing::subscriber::with_default(subscriber, log_one_event);
         let text = lines.text();
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(
-            text.contains("webhook accepted") && text.contains("wh_1"),
-            "{text}"
-        );
+        assert!(text.contains("webhook accepted") && text.contains("wh_1"), "{text}");
     }
 }

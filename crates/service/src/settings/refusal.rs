@@ -32,11 +32,7 @@ fn missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
         return None;
     };
     let argument = find(command, names.first()?)?;
-    Some(format!(
-        "{} is not set\n{}",
-        name(argument),
-        what_to_write(argument)
-    ))
+    Some(format!("{} is not set\n{}", name(argument), what_to_write(argument)))
 }
 
 fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
@@ -87,9 +83,7 @@ fn what_to_write(argument: &clap::Arg) -> String {
 }
 
 fn find<'c>(command: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
-    let own = command
-        .get_arguments()
-        .find(|argument| argument.to_string() == shown);
+    let own = command.get_arguments().find(|argument| argument.to_string() == shown);
     own.or_else(|| command.get_subcommands().find_map(|sub| find(sub, shown)))
 }
 

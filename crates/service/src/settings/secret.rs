@@ -8,10 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     #[error("{name} is not set: write {what_to_write}, or name a file that holds it in {name}_FILE")]
-    Missing {
-        name: &'static str,
-        what_to_write: &'static str,
-    },
+    Missing { name: &'static str, what_to_write: &'static str },
     #[error("both {name} and {name}_FILE are set: remove one of them")]
     Both { name: &'static str },
     #[error("{name}_FILE: cannot read {}", path.display())]
@@ -22,11 +19,7 @@ pub enum SettingError {
         source: std::io::Error,
     },
     #[error("{name}_FILE: {} is empty: it must hold {what_to_write}", path.display())]
-    EmptyFile {
-        name: &'static str,
-        path: PathBuf,
-        what_to_write: &'static str,
-    },
+    EmptyFile { name: &'static str, path: PathBuf, what_to_write: &'static str },
     /// A check that only the program can make, such as the form of a signing secret.
     #[error("{name} is wrong")]
     Wrong {
@@ -39,10 +32,7 @@ pub enum SettingError {
 impl SettingError {
     /// A setting that the program itself found wrong. `source` says what to write and never repeats a secret.
     pub fn wrong(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Wrong {
-            name,
-            source: Box::new(source),
-        }
+        Self::Wrong { name, source: Box::new(source) }
     }
 }
 
@@ -56,12 +46,8 @@ pub(super) struct Given<'a> {
 
 impl Given<'_> {
     pub(super) fn load(self) -> Result<SecretString, SettingError> {
-        let Self {
-            name, what_to_write, ..
-        } = self;
-        let value = self
-            .value
-            .filter(|value| !value.expose_secret().trim().is_empty());
+        let Self { name, what_to_write, .. } = self;
+        let value = self.value.filter(|value| !value.expose_secret().trim().is_empty());
         match (value, self.file) {
             (Some(_), Some(_)) => Err(SettingError::Both { name }),
             (Some(value), None) => Ok(value.clone()),
@@ -80,11 +66,7 @@ fn read(name: &'static str, what_to_write: &'static str, path: &Path) -> Result<
     // Editors and `echo` end a file with a newline that is no part of the secret.
     let secret = text.trim_end_matches(['\n', '\r']);
     if secret.trim().is_empty() {
-        return Err(SettingError::EmptyFile {
-            name,
-            path: path.to_owned(),
-            what_to_write,
-        });
+        return Err(SettingError::EmptyFile { name, path: path.to_owned(), what_to_write });
     }
     Ok(SecretString::from(secret))
 }
@@ -93,12 +75,7 @@ fn read(name: &'static str, what_to_write: &'static str, path: &Path) -> Result<
 #[derive(Debug, Clone, clap::Args)]
 pub struct WebhookSecretSettings {
     /// The webhook's signing secret as OpenAI showed it, whsec_...; several, separated by spaces or commas, while one is rotated
-    #[arg(
-        long,
-        env = "OPENAI_WEBHOOK_SECRET",
-        hide_env_values = true,
-        value_name = "SECRET"
-    )]
+    #[arg(long, env = "OPENAI_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub openai_webhook_secret: Option<SecretString>,
     /// A file that holds the signing secret, instead of OPENAI_WEBHOOK_SECRET
     #[arg(long, env = "OPENAI_WEBHOOK_SECRET_FILE", value_name = "PATH")]
@@ -150,11 +127,7 @@ mod tests {
         let file = folder.path().join("secret");
         let error = settings(None, Some(&file)).secret().unwrap_err();
         assert!(matches!(error, SettingError::Unreadable { .. }), "{error}");
-        assert!(
-            error
-                .to_string()
-                .starts_with("OPENAI_WEBHOOK_SECRET_FILE: cannot read")
-        );
+        assert!(error.to_string().starts_with("OPENAI_WEBHOOK_SECRET_FILE: cannot read"));
 
         std::fs::write(&file, "\n \n").unwrap();
         let error = settings(None, Some(&file)).secret().unwrap_err();
@@ -168,9 +141,7 @@ mod tests {
         assert!(matches!(none, SettingError::Missing { .. }), "{none}");
         let blank = settings(Some("  "), None).secret().unwrap_err();
         assert!(matches!(blank, SettingError::Missing { .. }), "{blank}");
-        let both = settings(Some("whsec_a"), Some(Path::new("x")))
-            .secret()
-            .unwrap_err();
+        let both = settings(Some("whsec_a"), Some(Path::new("x"))).secret().unwrap_err();
         assert!(matches!(both, SettingError::Both { .. }), "{both}");
         assert!(!both.to_string().contains("whsec_a"));
     }

@@ -12,12 +12,7 @@ pub struct StoreSettings {
     #[arg(default_value = "sqlite://data/landfall.db", value_parser = database_url)]
     pub database_url: SecretString,
     /// Where raw files are stored: a folder that all workers share
-    #[arg(
-        long,
-        env = "FILES_URL",
-        value_name = "PATH_OR_URL",
-        default_value = "data/files"
-    )]
+    #[arg(long, env = "FILES_URL", value_name = "PATH_OR_URL", default_value = "data/files")]
     pub files_url: String,
 }
 

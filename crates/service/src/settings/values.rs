@@ -50,10 +50,7 @@ pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
         _ => return Err(ValueError::SizeBytes),
     };
     let number: u64 = digits.parse().map_err(|_| ValueError::SizeBytes)?;
-    number
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0)
-        .ok_or(ValueError::SizeBytes)
+    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or(ValueError::SizeBytes)
 }
 
 /// Seconds above 0, decimals allowed.
@@ -87,9 +84,7 @@ pub fn key_prefix(text: &str) -> Result<String, ValueError> {
 /// # Errors
 /// [`ValueError::Url`]
 pub fn http_url(text: &str) -> Result<String, ValueError> {
-    const WRONG: ValueError = ValueError::Url {
-        schemes: "http:// or https:// and has no ? or #",
-    };
+    const WRONG: ValueError = ValueError::Url { schemes: "http:// or https:// and has no ? or #" };
     let url = Url::parse(text.trim()).map_err(|_| WRONG)?;
     let complete = url.host_str().is_some_and(|host| !host.is_empty());
     if !matches!(url.scheme(), "http" | "https")
@@ -128,10 +123,7 @@ pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
-    EnvFilter::builder()
-        .parse(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| ValueError::LogFilter)
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|_| ValueError::LogFilter)
 }
 
 fn with_scheme(text: &str, known: &[&str], schemes: &'static str) -> Result<SecretString, ValueError> {
@@ -157,16 +149,7 @@ mod tests {
         ] {
             assert_eq!(size_bytes(text), Ok(bytes), "{text}");
         }
-        for text in [
-            "",
-            "0",
-            "-1",
-            "1M",
-            "1.5MiB",
-            "MiB",
-            "18446744073709551615KiB",
-            "10 apples",
-        ] {
+        for text in ["", "0", "-1", "1M", "1.5MiB", "MiB", "18446744073709551615KiB", "10 apples"] {
             assert_eq!(size_bytes(text), Err(ValueError::SizeBytes), "{text}");
         }
     }
@@ -190,22 +173,9 @@ mod tests {
 
     #[test]
     fn an_address_loses_its_last_slash() {
-        assert_eq!(
-            http_url("https://api.openai.com/v1/").as_deref(),
-            Ok("https://api.openai.com/v1")
-        );
-        assert_eq!(
-            http_url("http://127.0.0.1:4010").as_deref(),
-            Ok("http://127.0.0.1:4010")
-        );
-        for text in [
-            "",
-            "api.openai.com/v1",
-            "ftp://x/y",
-            "https://",
-            "https://x/?a=1",
-            "https://x/#a",
-        ] {
+        assert_eq!(http_url("https://api.openai.com/v1/").as_deref(), Ok("https://api.openai.com/v1"));
+        assert_eq!(http_url("http://127.0.0.1:4010").as_deref(), Ok("http://127.0.0.1:4010"));
+        for text in ["", "api.openai.com/v1", "ftp://x/y", "https://", "https://x/?a=1", "https://x/#a"] {
             assert!(http_url(text).is_err(), "{text}");
         }
     }
@@ -232,13 +202,7 @@ mod tests {
 
     #[test]
     fn yes_and_no_have_several_spellings() {
-        for (text, value) in [
-            ("true", true),
-            ("YES", true),
-            ("1", true),
-            ("off", false),
-            ("0", false),
-        ] {
+        for (text, value) in [("true", true), ("YES", true), ("1", true), ("off", false), ("0", false)] {
             assert_eq!(yes_or_no(text), Ok(value));
         }
         assert_eq!(yes_or_no("maybe"), Err(ValueError::YesOrNo));
