@@ -1,1 +1,31 @@
+//! A server that behaves like the parts of the OpenAI API that Landfall reads: the same objects, lists, headers and
+//! errors, with faults on demand, and webhooks signed as OpenAI signs them. For tests (in-process, on any free port) and
+//! for trying Landfall without an account (the binary). Held to OpenAI's own schemas by `tests/api/schemas.rs`.
+//!
+//! Nothing here calls out, except [`Sender`] to the receiver it is told of.
 
+mod api_error;
+mod catalogue;
+mod content;
+mod control;
+mod endpoints;
+mod event;
+mod faults;
+mod generated_lines;
+mod misbehave;
+mod page;
+mod query;
+mod ranges;
+mod request_log;
+mod scripted_body;
+mod sender;
+mod server;
+mod state;
+
+pub use catalogue::{Kind, PutError, demo_object_id};
+pub use event::{OutgoingEvent, Payload};
+pub use faults::{Fault, FaultKind};
+pub use generated_lines::LINE_BYTES_DEFAULT;
+pub use request_log::RecordedRequest;
+pub use sender::{Attempt, AttemptOutcome, Pattern, Report, SendError, Sender, SenderConfig};
+pub use server::{FakeConfig, FakeOpenAi, StartError};

@@ -1,0 +1,213 @@
+//! The fake's own endpoints under `/_control`, which OpenAI does not have: look at requests, set faults, add objects,
+//! send webhooks. They need no key.
+
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use webhook::{SecretError, SigningSecret};
+
+use crate::catalogue::PutError;
+use crate::content::FileContent;
+use crate::event::{OutgoingEvent, Payload};
+use crate::faults::Fault;
+use crate::generated_lines::LINE_BYTES_DEFAULT;
+use crate::sender::{Pattern, SendError, Sender, SenderConfig};
+use crate::state::State;
+
+/// What the control endpoint does not do.
+#[derive(Debug, thiserror::Error)]
+enum ControlError {
+    #[error("the body is not what this endpoint reads")]
+    Body(#[source] serde_json::Error),
+    #[error("the object cannot be kept")]
+    Put(#[from] PutError),
+    #[error("content_base64 is not base64")]
+    Content(#[source] base64::DecodeError),
+    #[error("there is no object {0}")]
+    NoObject(String),
+    #[error("no secret: give one in the request or when the fake is started")]
+    NoSecret,
+    #[error("the secret cannot be used")]
+    Secret(#[from] SecretError),
+    #[error("nothing can be sent")]
+    Send(#[from] SendError),
+    #[error("there is nothing at {0}")]
+    NotFound(String),
+}
+
+/// `PUT /_control/objects`: served as it stands in `object`. With a content it is a file, whose other fields are then
+/// filled in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutObject {
+    object: Box<RawValue>,
+    /// The job that an event belongs to.
+    parent: Option<String>,
+    content: Option<String>,
+    content_base64: Option<String>,
+}
+
+/// `POST /_control/batches`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostBatch {
+    id: String,
+    lines: u64,
+    line_bytes: Option<usize>,
+}
+
+/// `PUT /_control/settings`; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutSettings {
+    api_key: Option<String>,
+    foreign_api_key: Option<String>,
+    ranges: Option<bool>,
+}
+
+/// `POST /_control/send`: answers when the delivery has ended, well or not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostSend {
+    url: String,
+    r#type: String,
+    /// None: the demo object of the type.
+    id: Option<String>,
+    /// None: the secret the fake was started with.
+    secret: Option<String>,
+    /// The whole object in `data` instead of its id.
+    #[serde(default)]
+    embed: bool,
+    /// To repeat an earlier delivery.
+    webhook_id: Option<String>,
+    attempts_max: Option<u32>,
+    #[serde(default)]
+    duplicates: u32,
+}
+
+/// The answer to one request. `path` is what follows `/_control/`.
+pub(crate) async fn answer(state: &State, request: &HttpRequest, path: &str, body: &[u8]) -> HttpResponse {
+    match dispatch(state, request.method().as_str(), path, body).await {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => {
+            let answer = json!({"error": with_causes(&error)});
+            match error {
+                ControlError::NotFound(_) | ControlError::NoObject(_) => {
+                    HttpResponse::NotFound().json(answer)
+                }
+                _ => HttpResponse::BadRequest().json(answer),
+            }
+        }
+    }
+}
+
+async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Result<Value, ControlError> {
+    let done = json!({"done": true});
+    match (method, path) {
+        ("GET", "requests") => return Ok(json!(state.log.all())),
+        ("DELETE", "requests") => state.log.clear(),
+        ("GET", "faults") => return Ok(json!(state.faults.all())),
+        ("POST", "faults") => state.faults.inject(read::<Fault>(body)?),
+        ("DELETE", "faults") => state.faults.clear(),
+        ("PUT", "objects") => put_object(state, read(body)?)?,
+        ("POST", "batches") => {
+            let batch: PostBatch = read(body)?;
+            let line_bytes = batch.line_bytes.unwrap_or(LINE_BYTES_DEFAULT);
+            let mut catalogue = state.catalogue_mut();
+            catalogue.put_generated_batch(&batch.id, batch.lines, line_bytes);
+        }
+        ("PUT", "settings") => put_settings(state, read(body)?),
+        ("POST", "send") => return send(state, read(body)?).await,
+        ("POST", "reset") => state.reset(),
+        ("DELETE", path) => {
+            let id = path.strip_prefix("objects/").unwrap_or_default();
+            if !state.catalogue_mut().remove(id) {
+                return Err(ControlError::NotFound(path.to_owned()));
+            }
+        }
+        _ => return Err(ControlError::NotFound(path.to_owned())),
+    }
+    Ok(done)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
+    serde_json::from_slice(body).map_err(ControlError::Body)
+}
+
+fn put_object(state: &State, put: PutObject) -> Result<(), ControlError> {
+    let content = match (put.content, put.content_base64) {
+        (Some(text), _) => Bytes::from(text),
+        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(ControlError::Content)?.into(),
+        (None, None) => {
+            state.catalogue_mut().put(put.object, put.parent.as_deref())?;
+            return Ok(());
+        }
+    };
+    let object: Value = serde_json::from_str(put.object.get()).map_err(ControlError::Body)?;
+    let id = object["id"].as_str().ok_or(PutError::NoId)?;
+    state.catalogue_mut().put_file(id, &object, FileContent::Kept(content))?;
+    Ok(())
+}
+
+fn put_settings(state: &State, settings: PutSettings) {
+    state.change_access(|access| {
+        if settings.api_key.is_some() {
+            access.api_key = settings.api_key;
+        }
+        if settings.foreign_api_key.is_some() {
+            access.foreign_api_key = settings.foreign_api_key;
+        }
+        access.ranges = settings.ranges.unwrap_or(access.ranges);
+    });
+}
+
+async fn send(state: &State, asked: PostSend) -> Result<Value, ControlError> {
+    let secret = match asked.secret.as_deref() {
+        Some(text) => SigningSecret::parse(text)?,
+        None => state.webhook_secret.clone().ok_or(ControlError::NoSecret)?,
+    };
+    let payload = if asked.embed { Payload::Embedded } else { Payload::Thin };
+    let event = event(state, &asked.r#type, asked.id.as_deref(), payload);
+    let mut event = event.ok_or_else(|| ControlError::NoObject(asked.id.unwrap_or_default()))?;
+    if let Some(webhook_id) = asked.webhook_id {
+        event.webhook_id = webhook_id;
+    }
+    let mut config = SenderConfig::new(&asked.url, secret);
+    config.attempts_max = asked.attempts_max.unwrap_or(config.attempts_max);
+    let pattern = Pattern { duplicates: asked.duplicates, ..Pattern::default() };
+    let reports = Sender::new(config)?.send_all(vec![event], pattern).await;
+    Ok(json!(reports))
+}
+
+/// An event about an object; none when it is to carry an object that is not there.
+pub(crate) fn event(
+    state: &State,
+    event_type: &str,
+    id: Option<&str>,
+    payload: Payload,
+) -> Option<OutgoingEvent> {
+    match payload {
+        Payload::Thin => Some(OutgoingEvent::thin(event_type, id)),
+        Payload::Embedded => {
+            let id = id.or_else(|| crate::demo_object_id(event_type))?;
+            let object: Value = serde_json::from_str(state.catalogue().find(id)?.get()).ok()?;
+            Some(OutgoingEvent::embedded(event_type, &object))
+        }
+    }
+}
+
+fn with_causes(error: &ControlError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

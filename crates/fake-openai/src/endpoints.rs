@@ -1,0 +1,175 @@
+//! The API's endpoints under `/v1`, all of them reads: which object or list a path means.
+
+mod content;
+mod responses;
+
+use actix_web::HttpResponse;
+use serde_json::Value;
+
+use crate::api_error::ApiError;
+use crate::catalogue::{Catalogue, Kind};
+use crate::page::{Item, ListRules, Ordering, page};
+use crate::query::Query;
+use crate::state::State;
+
+/// What a request asks for.
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r str,
+    /// The whole path as it was sent, for error messages.
+    pub(crate) path: &'r str,
+    /// What follows `/v1/`, decoded.
+    pub(crate) tail: &'r str,
+    pub(crate) query: Query,
+    pub(crate) range: Option<&'r str>,
+    pub(crate) if_range: Option<&'r str>,
+}
+
+/// Batches, jobs and their events, from the newest on.
+const NEWEST_FIRST: ListRules =
+    ListRules { limit_default: 20, limit_max: 100, order: Ordering::NewestFirst, with_ids: true };
+const FILES: ListRules = ListRules {
+    limit_default: 10_000,
+    limit_max: 10_000,
+    order: Ordering::Asked { newest_first_by_default: true },
+    with_ids: true,
+};
+const EVALS: ListRules = ListRules {
+    limit_default: 20,
+    limit_max: 100,
+    order: Ordering::Asked { newest_first_by_default: false },
+    with_ids: true,
+};
+const RUN_STATES: [&str; 5] = ["queued", "in_progress", "completed", "canceled", "failed"];
+
+/// The answer of an API that works. With `foreign` every object belongs to another project than the key.
+pub(crate) fn answer(state: &State, asked: &Asked<'_>, foreign: bool) -> Result<HttpResponse, ApiError> {
+    let empty = Catalogue::default();
+    let guard;
+    let catalogue = if foreign {
+        &empty
+    } else {
+        guard = state.catalogue();
+        &*guard
+    };
+    let segments: Vec<&str> = asked.tail.split('/').collect();
+    let get = |kind: Kind, id: &str| {
+        let raw = catalogue.get(kind, id).ok_or_else(|| ApiError::not_found(kind, id))?;
+        Ok(json(raw.get().to_owned()))
+    };
+    let query = &asked.query;
+    if !exists(&segments) {
+        return Err(ApiError::invalid_url(asked.method, asked.path));
+    }
+    if asked.method != "GET" {
+        return Err(ApiError::wrong_method(asked.method, asked.path));
+    }
+    match segments[..] {
+        ["responses", id] => responses::get(catalogue, id, query),
+        ["batches"] => list(catalogue.list(Kind::Batch, None), query, NEWEST_FIRST),
+        ["batches", id] => get(Kind::Batch, id),
+        ["files"] => list(files(catalogue, query), query, FILES),
+        ["files", id] => get(Kind::File, id),
+        ["files", id, "content"] => content::get(catalogue, id, state.access().ranges, asked),
+        ["fine_tuning", "jobs"] => list(jobs(catalogue, query), query, without_ids(NEWEST_FIRST)),
+        ["fine_tuning", "jobs", id] => get(Kind::FineTuningJob, id),
+        ["fine_tuning", "jobs", id, "checkpoints"] => {
+            let rules = ListRules { limit_default: 10, ..NEWEST_FIRST };
+            list(children(catalogue, Kind::Checkpoint, id)?, query, rules)
+        }
+        ["fine_tuning", "jobs", id, "events"] => {
+            let events = children(catalogue, Kind::JobEvent, id)?;
+            list(events, query, without_ids(NEWEST_FIRST))
+        }
+        ["models"] => list(catalogue.list(Kind::Model, None), query, without_ids(FILES)),
+        ["models", id] => get(Kind::Model, id),
+        ["evals"] => list(evals(catalogue, query)?, query, EVALS),
+        ["evals", id] => get(Kind::Eval, id),
+        ["evals", id, "runs"] => list(runs(catalogue, id, query)?, query, EVALS),
+        ["evals", eval_id, "runs", id] => {
+            let raw = catalogue.get_of(Kind::EvalRun, eval_id, id);
+            let raw = raw.ok_or_else(|| ApiError::not_found(Kind::EvalRun, id))?;
+            Ok(json(raw.get().to_owned()))
+        }
+        _ => Err(ApiError::invalid_url(asked.method, asked.path)),
+    }
+}
+
+/// Whether the path is one of ours at all, so that another method is refused in other words than an unknown path.
+fn exists(segments: &[&str]) -> bool {
+    matches!(
+        segments,
+        ["responses", _]
+            | ["batches" | "files" | "models" | "evals"]
+            | ["batches" | "files" | "models" | "evals", _]
+            | ["files", _, "content"]
+            | ["fine_tuning", "jobs"]
+            | ["fine_tuning", "jobs", _]
+            | ["fine_tuning", "jobs", _, "checkpoints" | "events"]
+            | ["evals", _, "runs"]
+            | ["evals", _, "runs", _]
+    )
+}
+
+fn json(text: String) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(text)
+}
+
+fn list(items: Vec<Item>, query: &Query, rules: ListRules) -> Result<HttpResponse, ApiError> {
+    page(items, query, rules).map(json)
+}
+
+const fn without_ids(rules: ListRules) -> ListRules {
+    ListRules { with_ids: false, ..rules }
+}
+
+fn children(catalogue: &Catalogue, kind: Kind, job_id: &str) -> Result<Vec<Item>, ApiError> {
+    let job = catalogue.get(Kind::FineTuningJob, job_id);
+    job.ok_or_else(|| ApiError::not_found(Kind::FineTuningJob, job_id))?;
+    Ok(catalogue.list(kind, Some(job_id)))
+}
+
+/// A value of an object, if it can be read at all.
+fn field(item: &Item, name: &str) -> Option<Value> {
+    let mut object: Value = serde_json::from_str(item.raw.get()).ok()?;
+    Some(object.get_mut(name)?.take())
+}
+
+fn files(catalogue: &Catalogue, query: &Query) -> Vec<Item> {
+    let mut files = catalogue.list(Kind::File, None);
+    if let Some(purpose) = query.get("purpose") {
+        files.retain(|file| field(file, "purpose").is_some_and(|found| found == purpose));
+    }
+    files
+}
+
+fn jobs(catalogue: &Catalogue, query: &Query) -> Vec<Item> {
+    let mut jobs = catalogue.list(Kind::FineTuningJob, None);
+    for (key, wanted) in query.nested("metadata") {
+        jobs.retain(|job| field(job, "metadata").is_some_and(|metadata| metadata[key] == wanted));
+    }
+    jobs
+}
+
+fn evals(catalogue: &Catalogue, query: &Query) -> Result<Vec<Item>, ApiError> {
+    let mut evals = catalogue.list(Kind::Eval, None);
+    let order_by = query.one_of("order_by", &["created_at", "updated_at"])?;
+    if order_by == Some("updated_at") {
+        // An eval does not say when it was updated; a run is what changes it.
+        for eval in &mut evals {
+            let runs = catalogue.list(Kind::EvalRun, Some(&eval.id));
+            let latest = runs.iter().map(|run| run.place.0).max();
+            eval.place.0 = eval.place.0.max(latest.unwrap_or_default());
+        }
+    }
+    Ok(evals)
+}
+
+fn runs(catalogue: &Catalogue, eval_id: &str, query: &Query) -> Result<Vec<Item>, ApiError> {
+    let eval = catalogue.get(Kind::Eval, eval_id);
+    eval.ok_or_else(|| ApiError::not_found(Kind::Eval, eval_id))?;
+    let mut runs = catalogue.list(Kind::EvalRun, Some(eval_id));
+    if let Some(status) = query.one_of("status", &RUN_STATES)? {
+        runs.retain(|run| field(run, "status").is_some_and(|found| found == status));
+    }
+    Ok(runs)
+}

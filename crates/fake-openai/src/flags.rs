@@ -1,0 +1,219 @@
+//! The flags of the binary `fake-openai`, each text turned into what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use fake_openai::{Fault, FaultKind, LINE_BYTES_DEFAULT, Pattern, Payload};
+use service::settings::LogSettings;
+use webhook::SigningSecret;
+
+/// A server that behaves like the OpenAI API that Landfall reads, with faults on demand, and a sender of signed webhooks.
+/// For development and demonstrations; it is no part of an installation.
+#[derive(clap::Parser)]
+#[command(name = "fake-openai", version)]
+pub(crate) struct Flags {
+    /// Where to listen; port 0 is any free one, logged as openai.addr
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
+    pub(crate) addr: SocketAddr,
+    /// The key requests must have; without it every key will do
+    #[arg(long, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+    /// A key of another project: accepted, but it finds nothing
+    #[arg(long, value_name = "KEY")]
+    pub(crate) foreign_api_key: Option<String>,
+    /// Serve file content without Range, ETag and Accept-Ranges
+    #[arg(long)]
+    pub(crate) no_ranges: bool,
+    /// A fault as JSON, repeatable: '{"kind":{"status":500},"path_contains":"/batches/","times":2}',
+    /// '{"kind":"cut_body","rate":0.1}', '{"kind":{"rate_limited":{"retry_after_secs":1}}}'
+    #[arg(long, value_name = "JSON", value_parser = fault)]
+    pub(crate) fault: Vec<Fault>,
+    /// Answers to everything come so many milliseconds later
+    #[arg(long, value_name = "MS")]
+    pub(crate) delay_ms: Option<u64>,
+    /// Add a batch with many lines of output, repeatable: id=batch_big,lines=50000 or with line_bytes=4096
+    #[arg(long, value_name = "id=ID,lines=N", value_parser = batch)]
+    pub(crate) batch: Vec<Batch>,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) log: LogSettings,
+}
+
+/// What to send once the server listens.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sending webhooks")]
+pub(crate) struct Sending {
+    /// Send webhooks to this receiver, then go on serving
+    #[arg(long, value_name = "URL")]
+    pub(crate) send_to: Option<String>,
+    /// The secret to sign with: whsec_…
+    #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
+    secret: Option<String>,
+    /// A file that holds it
+    #[arg(long, value_name = "PATH")]
+    secret_file: Option<PathBuf>,
+    /// Send every known type of event once, about the demo objects
+    #[arg(long)]
+    every_type_once: bool,
+    /// Send one event, repeatable: batch.completed=batch_demo_completed, or only a type
+    #[arg(long, value_name = "TYPE=ID")]
+    event: Vec<String>,
+    /// First attempts a second
+    #[arg(long, value_name = "PER_SEC", value_parser = rate)]
+    rate: Option<f64>,
+    /// How many more times each webhook is delivered under the same webhook-id
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    duplicates: u32,
+    /// In any order
+    #[arg(long)]
+    shuffle: bool,
+    /// Put the whole object into data where there is one, not only its id
+    #[arg(long)]
+    embed: bool,
+    /// Attempts for each delivery, the first included
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempts_max: Option<u32>,
+}
+
+/// A batch to be generated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) id: String,
+    pub(crate) lines: u64,
+    pub(crate) line_bytes: usize,
+}
+
+impl Flags {
+    /// All faults, the general delay included.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let delay = self.delay_ms.map(|ms| Fault::always(FaultKind::Delay { ms }, ""));
+        self.fault.iter().cloned().chain(delay).collect()
+    }
+}
+
+impl Sending {
+    /// The signing secret, if one was given.
+    pub(crate) fn secret(&self) -> anyhow::Result<Option<SigningSecret>> {
+        let (text, name) = match (&self.secret, &self.secret_file) {
+            (Some(text), _) => (text.clone(), "--secret"),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path);
+                let text =
+                    text.with_context(|| format!("--secret-file {} cannot be read", path.display()))?;
+                (text, "--secret-file")
+            }
+            (None, None) => return Ok(None),
+        };
+        let secret = SigningSecret::parse(text.trim()).with_context(|| format!("{name} cannot be used"))?;
+        Ok(Some(secret))
+    }
+
+    /// Types and ids of what is to be sent.
+    pub(crate) fn events(&self) -> Vec<(&str, Option<&str>)> {
+        let every: &[&str] = if self.every_type_once { webhook::EventKind::KNOWN } else { &[] };
+        let every = every.iter().map(|event_type| (*event_type, None));
+        let named = self.event.iter().map(|text| match text.split_once('=') {
+            Some((event_type, id)) => (event_type, Some(id)),
+            None => (text.as_str(), None),
+        });
+        every.chain(named).collect()
+    }
+
+    pub(crate) const fn payload(&self) -> Payload {
+        if self.embed { Payload::Embedded } else { Payload::Thin }
+    }
+
+    pub(crate) const fn pattern(&self) -> Pattern {
+        Pattern { rate_per_sec: self.rate, duplicates: self.duplicates, shuffle: self.shuffle }
+    }
+}
+
+fn fault(text: &str) -> Result<Fault, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn rate(text: &str) -> anyhow::Result<f64> {
+    let rate: f64 = text.parse()?;
+    if !(0.001..=100_000.0).contains(&rate) {
+        bail!("write a number between 0.001 and 100000");
+    }
+    Ok(rate)
+}
+
+fn batch(text: &str) -> anyhow::Result<Batch> {
+    let mut batch = Batch { id: String::new(), lines: 0, line_bytes: LINE_BYTES_DEFAULT };
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("id", id)) => id.clone_into(&mut batch.id),
+            Some(("lines", lines)) => batch.lines = lines.parse().context("lines")?,
+            Some(("line_bytes", bytes)) => batch.line_bytes = bytes.parse().context("line_bytes")?,
+            _ => bail!("{part:?} is none of id=ID, lines=N, line_bytes=N"),
+        }
+    }
+    if batch.id.is_empty() || batch.lines == 0 {
+        bail!("write id=ID,lines=N");
+    }
+    Ok(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn flags_say_what_is_served_and_sent() {
+        let arguments = [
+            "fake-openai",
+            "--fault",
+            r#"{"kind":{"status":500},"times":2}"#,
+            "--delay-ms",
+            "5",
+            "--batch",
+            "id=batch_big,lines=50000,line_bytes=4096",
+            "--every-type-once",
+            "--event",
+            "batch.failed=batch_1",
+            "--rate",
+            "10",
+            "--duplicates",
+            "2",
+        ];
+        let flags = Flags::try_parse_from(arguments).unwrap();
+        let expected =
+            [Fault::times(FaultKind::Status(500), "", 2), Fault::always(FaultKind::Delay { ms: 5 }, "")];
+        assert_eq!(flags.faults(), expected);
+        let batch = Batch { id: "batch_big".into(), lines: 50_000, line_bytes: 4096 };
+        assert_eq!(flags.batch, [batch]);
+        let events = flags.sending.events();
+        assert_eq!(events.len(), webhook::EventKind::KNOWN.len() + 1);
+        assert_eq!(events.last(), Some(&("batch.failed", Some("batch_1"))));
+        assert_eq!(flags.sending.pattern().duplicates, 2);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for arguments in [
+            ["--batch", "id=x"],
+            ["--batch", "id=x,lines=many"],
+            ["--batch", "id=x,lines=1,colour=red"],
+            ["--fault", "{}"],
+            ["--fault", r#"{"kind":"explode"}"#],
+            ["--rate", "0"],
+            ["--attempts-max", "0"],
+        ] {
+            let all = ["fake-openai"].into_iter().chain(arguments);
+            assert!(Flags::try_parse_from(all).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_secret_is_named_and_not_repeated() {
+        let flags = Flags::try_parse_from(["fake-openai", "--secret", "whsec_nonsense!"]).unwrap();
+        let error = format!("{:#}", flags.sending.secret().unwrap_err());
+        assert!(error.contains("--secret") && !error.contains("nonsense"), "{error}");
+    }
+}

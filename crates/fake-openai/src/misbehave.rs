@@ -1,0 +1,205 @@
+//! How each fault looks on the wire.
+
+use std::time::{Duration, SystemTime};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, SizedStream, to_bytes};
+use actix_web::http::header::{self, HttpDate};
+use bytes::Bytes;
+
+use crate::api_error::ApiError;
+use crate::faults::{FaultKind, Faults};
+use crate::scripted_body::{Pen, length, next_chunk, scripted};
+
+/// How much of a huge body is made at a time.
+const PADDING_CHUNK_BYTES: u64 = 64 * 1024;
+
+/// What a proxy before the API answers when it does not reach it.
+const BAD_GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
+    <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n";
+
+/// The answer to a request that meets `kind`; `answer` is the one it would have had.
+pub(crate) async fn misbehave(
+    kind: FaultKind,
+    faults: &Faults,
+    answer: impl FnOnce() -> HttpResponse,
+) -> HttpResponse {
+    match kind {
+        FaultKind::Status(502) => HttpResponse::BadGateway().content_type("text/html").body(BAD_GATEWAY),
+        FaultKind::Status(status) => ApiError::of_status(status).into_response(),
+        FaultKind::PolicyViolation => ApiError::policy_violation().into_response(),
+        FaultKind::InsufficientQuota => ApiError::insufficient_quota().into_response(),
+        FaultKind::RateLimited { retry_after_secs } => {
+            rate_limited("retry-after", retry_after_secs.map(|secs| secs.to_string()))
+        }
+        FaultKind::RateLimitedUntil { in_secs } => {
+            let until = SystemTime::now().checked_add(Duration::from_secs(in_secs));
+            rate_limited("retry-after", until.map(|until| HttpDate::from(until).to_string()))
+        }
+        FaultKind::RateLimitedMs { retry_after_ms } => {
+            rate_limited("retry-after-ms", Some(retry_after_ms.to_string()))
+        }
+        FaultKind::ShouldRetry { status, should_retry } => with_header(
+            ApiError::of_status(status).into_response(),
+            "x-should-retry",
+            &should_retry.to_string(),
+        ),
+        FaultKind::Delay { ms } => {
+            delay(Duration::from_millis(ms), faults).await;
+            answer()
+        }
+        FaultKind::StallBeforeBody => stalled(answer(), |_| 0, faults),
+        FaultKind::StallInBody => stalled(answer(), |length| length / 2, faults),
+        FaultKind::CutBody => cut(answer(), |length| length / 2),
+        FaultKind::CutBodyAfter { bytes } => cut(answer(), |_| bytes),
+        FaultKind::WrongContentLength { off_by } => wrong_length(answer(), off_by),
+        FaultKind::SlowDrip { bytes, every_ms } => dripping(answer(), bytes.max(1), every_ms),
+        FaultKind::InvalidJson => broken_off(answer()).await,
+        FaultKind::HugeJson { bytes } => padded(answer(), bytes).await,
+    }
+}
+
+/// Waits, but no longer than the faults are in force.
+pub(crate) async fn delay(how_long: Duration, faults: &Faults) {
+    tokio::select! {
+        () = tokio::time::sleep(how_long) => {}
+        () = faults.cleared() => {}
+    }
+}
+
+fn rate_limited(name: &'static str, wait: Option<String>) -> HttpResponse {
+    let mut response = ApiError::of_status(429).into_response();
+    if let Some(wait) = wait {
+        response = with_header(response, name, &wait);
+    }
+    with_header(response, "x-ratelimit-remaining-requests", "0")
+}
+
+pub(crate) fn with_header(mut response: HttpResponse, name: &'static str, value: &str) -> HttpResponse {
+    if let Ok(value) = header::HeaderValue::from_str(value) {
+        response.headers_mut().insert(header::HeaderName::from_static(name), value);
+    }
+    response
+}
+
+/// The same status and headers with another body of a declared length.
+fn with_script<F>(
+    response: HttpResponse,
+    declared: u64,
+    script: impl FnOnce(BoxBody, Pen) -> F,
+) -> HttpResponse
+where
+    F: Future<Output = ()> + 'static,
+{
+    let (response, body) = response.into_parts();
+    let stream = scripted(|pen| script(body, pen));
+    response.set_body(BoxBody::new(SizedStream::new(declared, stream)))
+}
+
+/// Sends `count` bytes of the body. What is left of the last piece comes back; none when the client has gone away.
+async fn write_first(body: &mut BoxBody, pen: &Pen, count: u64) -> Option<Bytes> {
+    let mut left = count;
+    while left > 0 {
+        let Some(mut chunk) = next_chunk(body).await else {
+            break;
+        };
+        let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
+        left -= now as u64;
+        let rest = chunk.split_off(now);
+        if !pen.write(chunk).await {
+            return None;
+        }
+        if left == 0 {
+            return Some(rest);
+        }
+    }
+    Some(Bytes::new())
+}
+
+async fn write_rest(mut body: BoxBody, pen: &Pen) {
+    while let Some(chunk) = next_chunk(&mut body).await {
+        if !pen.write(chunk).await {
+            return;
+        }
+    }
+}
+
+fn stalled(response: HttpResponse, after: impl FnOnce(u64) -> u64, faults: &Faults) -> HttpResponse {
+    let cleared = faults.cleared();
+    let declared = length(response.body());
+    let after = after(declared);
+    with_script(response, declared, move |mut body, pen| async move {
+        let Some(rest) = write_first(&mut body, &pen, after).await else {
+            return;
+        };
+        cleared.await;
+        if rest.is_empty() || pen.write(rest).await {
+            write_rest(body, &pen).await;
+        }
+    })
+}
+
+fn cut(response: HttpResponse, after: impl FnOnce(u64) -> u64) -> HttpResponse {
+    let declared = length(response.body());
+    let after = after(declared);
+    with_script(response, declared, move |mut body, pen| async move {
+        if write_first(&mut body, &pen, after).await.is_some() {
+            pen.cut().await;
+        }
+    })
+}
+
+fn wrong_length(response: HttpResponse, off_by: i64) -> HttpResponse {
+    let declared = length(response.body()).saturating_add_signed(off_by);
+    with_script(response, declared, |body, pen| async move {
+        write_rest(body, &pen).await;
+    })
+}
+
+fn dripping(response: HttpResponse, bytes: usize, every_ms: u64) -> HttpResponse {
+    let declared = length(response.body());
+    with_script(response, declared, move |mut body, pen| async move {
+        while let Some(mut chunk) = next_chunk(&mut body).await {
+            while !chunk.is_empty() {
+                let drop = chunk.split_to(bytes.min(chunk.len()));
+                if !pen.write(drop).await {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(every_ms)).await;
+            }
+        }
+    })
+}
+
+async fn broken_off(response: HttpResponse) -> HttpResponse {
+    let (response, body) = response.into_parts();
+    let mut bytes = to_bytes(body).await.unwrap_or_default();
+    bytes.truncate(bytes.len() / 2);
+    response.set_body(BoxBody::new(bytes))
+}
+
+/// `{"padding":"xxx…",` before what the object begins with; what is no JSON object stays as it is.
+async fn padded(response: HttpResponse, padding: u64) -> HttpResponse {
+    const HEAD: &[u8] = b"{\"padding\":\"";
+    const TAIL: &[u8] = b"\",";
+    let (response, body) = response.into_parts();
+    let bytes = to_bytes(body).await.unwrap_or_default();
+    let Some(rest) = bytes.strip_prefix(b"{") else {
+        return response.set_body(BoxBody::new(bytes));
+    };
+    let rest = bytes.slice_ref(rest);
+    let declared = (HEAD.len() + TAIL.len() + rest.len()) as u64 + padding;
+    let stream = scripted(move |pen| async move {
+        let mut open = pen.write(Bytes::from_static(HEAD)).await;
+        let mut left = padding;
+        while open && left > 0 {
+            let now = left.min(PADDING_CHUNK_BYTES);
+            left -= now;
+            open = pen.write(vec![b'x'; now as usize].into()).await;
+        }
+        if open && pen.write(Bytes::from_static(TAIL)).await {
+            pen.write(rest).await;
+        }
+    });
+    response.set_body(BoxBody::new(SizedStream::new(declared, stream)))
+}

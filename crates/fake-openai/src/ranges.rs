@@ -1,0 +1,89 @@
+//! Which bytes of a file a request asks for (RFC 9110 sections 13 and 14): one range, only under an unchanged ETag.
+
+/// What to answer.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// 200 with everything.
+    Whole,
+    /// 206 with these bytes, both ends included.
+    Part { first: u64, last: u64 },
+    /// 416.
+    Unsatisfiable,
+}
+
+/// What is malformed, of another unit or of several ranges is ignored, as the RFC allows. An `If-Range` that is not
+/// this strong ETag, a date included, asks for the whole file.
+pub(crate) fn wanted(range: Option<&str>, if_range: Option<&str>, etag: &str, len: u64) -> Wanted {
+    let Some((first, last)) =
+        range.and_then(|range| range.trim().strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
+    else {
+        return Wanted::Whole;
+    };
+    if if_range.is_some_and(|given| given.trim() != etag) {
+        return Wanted::Whole;
+    }
+    let (first, last) = (first.trim(), last.trim());
+    match (number(first), number(last)) {
+        // The last so many bytes.
+        (None, Some(count)) if first.is_empty() => match count.min(len) {
+            0 => Wanted::Unsatisfiable,
+            count => Wanted::Part { first: len - count, last: len - 1 },
+        },
+        (Some(first), last_number) if last_number.is_some() || last.is_empty() => {
+            if last_number.is_some_and(|last| last < first) {
+                return Wanted::Whole;
+            }
+            if first >= len {
+                return Wanted::Unsatisfiable;
+            }
+            Wanted::Part { first, last: last_number.map_or(len - 1, |last| last.min(len - 1)) }
+        }
+        _ => Wanted::Whole,
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_rfc_says() {
+        let part = |first, last| Wanted::Part { first, last };
+        let cases = [
+            ("bytes=0-", part(0, 99)),
+            ("bytes=10-19", part(10, 19)),
+            ("bytes=99-99", part(99, 99)),
+            ("bytes=90-1000", part(90, 99)),
+            ("bytes=-10", part(90, 99)),
+            ("bytes=-1000", part(0, 99)),
+            ("bytes=-0", Wanted::Unsatisfiable),
+            ("bytes=100-", Wanted::Unsatisfiable),
+            ("bytes=100-200", Wanted::Unsatisfiable),
+            ("bytes=20-10", Wanted::Whole),
+            ("bytes=-", Wanted::Whole),
+            ("bytes=a-b", Wanted::Whole),
+            ("bytes=+1-5", Wanted::Whole),
+            ("bytes=0-1,5-6", Wanted::Whole),
+            ("lines=0-1", Wanted::Whole),
+            ("bytes=99999999999999999999-", Wanted::Whole),
+        ];
+        for (range, expected) in cases {
+            assert_eq!(wanted(Some(range), None, "\"a\"", 100), expected, "{range}");
+        }
+        assert_eq!(wanted(None, None, "\"a\"", 100), Wanted::Whole);
+        assert_eq!(wanted(Some("bytes=0-"), None, "\"a\"", 0), Wanted::Unsatisfiable);
+    }
+
+    #[test]
+    fn if_range_wants_the_same_strong_etag() {
+        let with = |if_range| wanted(Some("bytes=1-"), Some(if_range), "\"a\"", 100);
+        assert_eq!(with("\"a\""), Wanted::Part { first: 1, last: 99 });
+        for other in ["\"b\"", "W/\"a\"", "Sun, 22 Nov 2026 00:00:00 GMT"] {
+            assert_eq!(with(other), Wanted::Whole, "{other}");
+        }
+    }
+}

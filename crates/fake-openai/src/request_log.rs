@@ -1,0 +1,116 @@
+//! What was asked of the fake: the last requests, bounded, for tests and for `GET /_control/requests`.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix_web::HttpRequest;
+use serde::{Serialize, Serializer};
+
+/// Older requests are forgotten beyond this.
+const REQUESTS_KEPT_MAX: usize = 100_000;
+
+/// One request to the API (not to the control endpoint).
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordedRequest {
+    pub method: String,
+    /// As it was sent, such as `/v1/models/ft:gpt-4.1`.
+    pub path: String,
+    pub query: String,
+    /// Names in lower case. Of `authorization` only the scheme is kept.
+    pub headers: Vec<(String, String)>,
+    #[serde(rename = "received_ms", serialize_with = "unix_ms")]
+    pub received_at: SystemTime,
+    /// Of the answer; none while it is awaited or when the client went away before.
+    pub status: Option<u16>,
+    /// The fault it was answered with, if one was.
+    pub fault: Option<&'static str>,
+}
+
+impl RecordedRequest {
+    /// The first header of this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn unix_ms<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    serializer.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RequestLog {
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    kept: VecDeque<RecordedRequest>,
+    /// How many came before the first that is kept.
+    forgotten: usize,
+}
+
+/// Which entry an answer belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticket(usize);
+
+impl RequestLog {
+    /// Notes a request as soon as it has come, so that one who waits for it need not wait for its answer.
+    pub(crate) fn came(&self, request: &HttpRequest) -> Ticket {
+        let headers = request.headers().iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let shown = match name.as_str() {
+                "authorization" => value.split(' ').next().unwrap_or_default(),
+                _ => &value,
+            };
+            (name.as_str().to_owned(), shown.to_owned())
+        });
+        let recorded = RecordedRequest {
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            query: request.query_string().to_owned(),
+            headers: headers.collect(),
+            received_at: SystemTime::now(),
+            status: None,
+            fault: None,
+        };
+        let mut entries = self.lock();
+        entries.kept.push_back(recorded);
+        if entries.kept.len() > REQUESTS_KEPT_MAX {
+            entries.kept.pop_front();
+            entries.forgotten += 1;
+        }
+        Ticket(entries.forgotten + entries.kept.len() - 1)
+    }
+
+    pub(crate) fn answered(&self, ticket: Ticket, status: u16) {
+        self.change(ticket, |request| request.status = Some(status));
+    }
+
+    pub(crate) fn faulted(&self, ticket: Ticket, fault: &'static str) {
+        self.change(ticket, |request| request.fault = Some(fault));
+    }
+
+    pub(crate) fn all(&self) -> Vec<RecordedRequest> {
+        self.lock().kept.iter().cloned().collect()
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut entries = self.lock();
+        entries.forgotten += entries.kept.len();
+        entries.kept.clear();
+    }
+
+    fn change(&self, ticket: Ticket, change: impl FnOnce(&mut RecordedRequest)) {
+        let mut entries = self.lock();
+        let index = ticket.0.checked_sub(entries.forgotten);
+        if let Some(request) = index.and_then(|index| entries.kept.get_mut(index)) {
+            change(request);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

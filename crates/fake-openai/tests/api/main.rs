@@ -1,0 +1,13 @@
+//! The fake as a client sees it, over real sockets: held to OpenAI's schemas, and every fault as it is on the wire.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+mod client;
+mod content;
+mod control;
+mod faults;
+mod generator;
+mod objects;
+mod paging;
+mod refusals;
+mod schemas;
+mod sending;
