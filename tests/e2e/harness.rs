@@ -35,6 +35,8 @@ impl Landfall {
 
     /// Everything with so many workers, which get these settings besides.
     pub(crate) async fn start_with(workers: usize, settings: &[(&str, &str)]) -> Self {
+        // reqwest asks for a TLS provider even where nothing is encrypted.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let redis = RedisServer::start();
         let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };
         let fake = FakeOpenAi::start(config).await.unwrap();
