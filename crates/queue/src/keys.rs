@@ -40,6 +40,11 @@ impl Keys {
     pub fn seen(&self, project: &str, webhook_id: &str) -> String {
         format!("{{{}}}:seen:{project}:{webhook_id}", self.prefix)
     }
+
+    /// String with a time to live: this run of an operator's command has enqueued this stored event again.
+    pub fn replayed(&self, project: &str, run: &str, webhook_id: &str) -> String {
+        format!("{{{}}}:replayed:{project}:{run}:{webhook_id}", self.prefix)
+    }
 }
 
 /// The keys of one family, spelled out once.
@@ -74,5 +79,6 @@ mod tests {
         assert_eq!(keys.attempts(Family::Batch), "{landfall}:attempts:batch");
         assert_eq!(keys.dead(Family::Batch), "{landfall}:dead:batch");
         assert_eq!(keys.seen("default", "wh_1"), "{landfall}:seen:default:wh_1");
+        assert_eq!(keys.replayed("default", "r7", "wh_1"), "{landfall}:replayed:default:r7:wh_1");
     }
 }

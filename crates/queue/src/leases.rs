@@ -11,6 +11,7 @@ use crate::scripts::{self, Seat};
 
 /// Leases are renewed this often within their time.
 const BEATS_PER_LEASE: u32 = 4;
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// After a beat that failed: Redis is down, or slow.
 const BEAT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Leases renewed by one script; more would hold Redis up.
@@ -90,7 +91,7 @@ impl Drop for LeaseGuard {
 
 /// Renews leases for as long as the consumer or one of its deliveries lives.
 pub(crate) async fn keep_alive(seat: Weak<Seat>, leases: Weak<Leases>, lease: Duration) {
-    let pause = lease / BEATS_PER_LEASE;
+    let pause = PAUSE_MIN.max(lease / BEATS_PER_LEASE);
     let mut next = pause;
     loop {
         tokio::time::sleep(next).await;

@@ -35,7 +35,9 @@ mod keys;
 mod leases;
 mod producer;
 mod scripts;
+mod server_check;
 mod stats;
+mod unsettled;
 
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
@@ -45,4 +47,6 @@ pub use entry::{ENTRY_VERSION, Entry, EntryError};
 pub use error::{EnqueueError, QueueError};
 pub use keys::{GROUP, Keys};
 pub use producer::{Enqueued, Producer};
+pub use server_check::{ServerFinding, ServerReport, Severity, unreachable_cure};
 pub use stats::{FamilyStats, QueueReader};
+pub use unsettled::Unsettled;

@@ -1,7 +1,9 @@
-//! The side of `ingest`: takes events in, each `webhook-id` once, and answers only after Redis has them.
+//! The one place that enqueues: `ingest` takes events in, each `webhook-id` once, and answers only after Redis has
+//! them; an operator enqueues stored events again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use webhook::Family;
@@ -11,13 +13,15 @@ use crate::connection::{self, SharedConnection};
 use crate::entry::Entry;
 use crate::error::{EnqueueError, QueueError};
 use crate::keys::{FamilyKeys, Keys};
-use crate::scripts;
+use crate::scripts::{self, Mark, SEEN_FOR};
 
 /// With fsync on every write, Redis commits what several sockets bring at once together.
 const CONNECTIONS: usize = 16;
 /// Events that may wait for Redis at the same time; the next one is refused at once, so that OpenAI's retries and not
 /// our memory hold what a slow Redis cannot take.
 const IN_FLIGHT_MAX: usize = 4096;
+/// Within one command of an operator, a call is repeated after seconds if at all.
+const REPLAYED_FOR: Duration = Duration::from_secs(600);
 
 /// What became of an event that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum Enqueued {
     Added {
         entry_id: String,
     },
-    /// This `webhook-id` was taken in within the last seven days.
+    /// This `webhook-id` was taken in within the last seven days; with [`Producer::enqueue_again`], by the same run.
     Duplicate,
 }
 
@@ -64,13 +68,32 @@ impl Producer {
     /// # Errors
     /// When Redis did not take it, or did not say so in time: the sender shall try again, a repetition is harmless.
     pub async fn enqueue(&self, family: Family, entry: &Entry) -> Result<Enqueued, EnqueueError> {
+        let key = self.0.keys.seen(&entry.project, &entry.webhook_id);
+        self.add(family, entry, &Mark { key, lasts: SEEN_FOR }).await
+    }
+
+    /// Takes in a stored event that was taken in before. `run` names the operator's command: a call that is repeated
+    /// in it, because an answer was lost, adds nothing; another command adds the event again.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    pub async fn enqueue_again(
+        &self,
+        family: Family,
+        entry: &Entry,
+        run: &str,
+    ) -> Result<Enqueued, EnqueueError> {
+        let key = self.0.keys.replayed(&entry.project, run, &entry.webhook_id);
+        self.add(family, entry, &Mark { key, lasts: REPLAYED_FOR }).await
+    }
+
+    async fn add(&self, family: Family, entry: &Entry, mark: &Mark) -> Result<Enqueued, EnqueueError> {
         let Ok(_permit) = self.0.in_flight.try_acquire() else {
             return Err(EnqueueError::Overloaded);
         };
-        let keys = &self.0.keys;
-        let (seen, events) = (keys.seen(&entry.project, &entry.webhook_id), keys.events(family));
+        let events = self.0.keys.events(family);
         let added =
-            scripts::enqueue(self.connection(), &seen, &events, self.0.stream_length_max, entry).await?;
+            scripts::enqueue(self.connection(), mark, &events, self.0.stream_length_max, entry).await?;
         Ok(match added {
             Some(entry_id) => Enqueued::Added { entry_id },
             None => Enqueued::Duplicate,

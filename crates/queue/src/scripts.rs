@@ -29,9 +29,10 @@ script!(PUT_BACK, "put_back.lua");
 script!(DEAD_LETTER, "dead_letter.lua");
 script!(REMOVE_CONSUMER, "remove_consumer.lua");
 script!(STATS, "stats.lua");
+script!(UNSETTLED, "unsettled.lua");
 
 /// OpenAI sends an event again for 72 hours; a week leaves room for its delays and ours.
-const SEEN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const SEEN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// No retry is further away than this: a delay beyond it is a mistake in the arithmetic of somebody's clock.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Entries a parting consumer gives back in one step; it was never given more at once.
@@ -50,16 +51,22 @@ pub(crate) struct Seat {
 /// An entry as a script hands it over: its id, failed attempts, crashes, first and last error, fields.
 pub(crate) type Taken = (String, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
 
+/// What keeps an event from being taken in twice.
+pub(crate) struct Mark {
+    pub(crate) key: String,
+    pub(crate) lasts: Duration,
+}
+
 /// Takes an event in: its entry id, or `None` for a duplicate.
 pub(crate) async fn enqueue(
     connection: &SharedConnection,
-    seen: &str,
+    mark: &Mark,
     events: &str,
     stream_length_max: u64,
     entry: &Entry,
 ) -> Result<Option<String>, RedisError> {
     let mut script = ENQUEUE.prepare_invoke();
-    script.key(seen).key(events).arg(SEEN_FOR.as_secs()).arg(stream_length_max);
+    script.key(&mark.key).key(events).arg(mark.lasts.as_secs()).arg(stream_length_max);
     for (name, value) in entry.encode() {
         script.arg(name).arg(value);
     }
@@ -167,6 +174,21 @@ pub(crate) async fn stats(
     script.key(&keys.events).key(&keys.delayed).key(&keys.dead).arg(GROUP).arg(COUNT_MAX);
     let counts = script.invoke_async(connection).await;
     counts.map_err(|source| QueueError::Redis { operation: "count entries", source })
+}
+
+/// An entry that is still in the stream: its id, failed attempts, last error.
+pub(crate) type Waiting = (String, Option<u32>, Option<Vec<u8>>);
+
+/// Those of the entries that are not settled yet.
+pub(crate) async fn unsettled(
+    connection: &mut deadpool_redis::Connection,
+    keys: &FamilyKeys,
+    ids: &[String],
+) -> Result<Vec<Waiting>, QueueError> {
+    let mut script = UNSETTLED.prepare_invoke();
+    script.key(&keys.events).key(&keys.attempts).arg(ids);
+    let waiting = script.invoke_async(connection).await;
+    waiting.map_err(|source| QueueError::Redis { operation: "look for entries", source })
 }
 
 async fn invoke<T: FromRedisValue>(

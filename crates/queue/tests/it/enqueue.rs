@@ -101,7 +101,8 @@ async fn a_read_only_redis_is_told_apart_and_a_new_primary_is_used_at_once() {
 #[tokio::test]
 async fn a_mark_is_not_left_without_its_entry() {
     let queue = TestQueue::start();
-    queue.command::<()>("SET events occupied").await;
+    // A stream that has used up its ids.
+    queue.command::<String>("XADD events 18446744073709551615-18446744073709551615 v 1").await;
     let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await;
     assert!(matches!(refused, Err(EnqueueError::Refused(_))), "{refused:?}");
     queue.command::<()>("DEL events").await;

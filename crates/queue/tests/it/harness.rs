@@ -31,7 +31,13 @@ impl TestQueue {
     }
 
     pub(crate) fn on(server: RedisServer) -> Self {
-        let config = QueueConfig { url: server.url().into(), key_prefix: "landfall".to_owned() };
+        let url = server.url();
+        Self::at(server, url)
+    }
+
+    /// The crate under test goes to `url`; everything else to the server itself.
+    pub(crate) fn at(server: RedisServer, url: String) -> Self {
+        let config = QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() };
         Self {
             producer: Producer::new(&config, 1_000_000).unwrap(),
             reader: QueueReader::new(&config).unwrap(),

@@ -67,7 +67,7 @@ impl Walk {
         }
         let delivery = self.hands.swap_remove(self.rng.usize(..self.hands.len()));
         let id = webhook_id(&delivery).to_owned();
-        let delay = if self.rng.bool() { Duration::ZERO } else { Duration::from_millis(self.rng.u64(..30)) };
+        let delay = if self.rng.bool() { Duration::ZERO } else { Duration::from_millis(self.rng.u64(..300)) };
         match self.rng.u32(..10) {
             0..4 => {
                 assert_eq!(delivery.ack().await.unwrap(), Settled::Done);

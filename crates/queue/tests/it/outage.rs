@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use queue::{Consumer, Delivery, EnqueueError, Settled};
+use test_support::redis::RedisServer;
 use test_support::wait;
 use webhook::Reason;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, one, webhook_id};
+use crate::proxy::Proxy;
 
 fn signal(queue: &TestQueue, name: &str) {
     let pid = queue.server.pid().to_string();
@@ -126,4 +128,43 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
     ids.sort();
     ids.dedup();
     assert!(ids.len() == all && all >= 102, "{} of {all}", ids.len());
+}
+
+#[tokio::test]
+async fn peers_that_fell_silent_are_left_for_new_connections() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let queue = TestQueue::at(server, proxy.url());
+    let mut consumer = queue.consumer("a", LONG).await;
+    join_all((0..100).map(|n| format!("wh_{n}")).map(async |id| queue.add(&id).await)).await;
+    for delivery in consumer.receive(100).await.unwrap() {
+        delivery.ack().await.unwrap();
+    }
+    proxy.silence();
+    // redis-rs never leaves such a socket: only time-outs tell.
+    let events: Vec<_> = (0..100).map(|n| entry(&format!("wh_silent_{n}"))).collect();
+    let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.label() == "timeout")));
+    queue.add("wh_after").await;
+    assert_eq!(webhook_id(&one_in_the_end(&mut consumer).await), "wh_after");
+}
+
+#[tokio::test]
+async fn a_demoted_primary_is_left_for_the_new_one() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::start(old.port()).await;
+    let queue = TestQueue::at(old, proxy.url());
+    let mut consumer = queue.consumer("a", LONG).await;
+    queue.add("wh_1").await;
+    one(&mut consumer).await.ack().await.unwrap();
+    // Open connections stay with the old primary, as after a failover behind one name.
+    proxy.lead_to(new.port());
+    queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
+    let mut refusals = 0;
+    while let Err(error) = queue.producer.enqueue(FAMILY, &entry("wh_2")).await {
+        assert_eq!(error.label(), "read_only");
+        refusals += 1;
+        assert!(refusals <= 16, "each connection is refused once");
+    }
+    assert_eq!(webhook_id(&one_in_the_end(&mut consumer).await), "wh_2");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use queue::{EntryError, Settled};
+use test_support::redis::RedisServer;
 use webhook::Reason;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, nothing, one, webhook_id};
@@ -20,6 +21,25 @@ async fn a_delivery_carries_its_entry_byte_for_byte() {
     assert_eq!((delivery.attempt, delivery.crashes), (1, 0));
     assert_eq!((&delivery.first_error, &delivery.last_error), (&None, &None));
     assert!(!delivery.lease_lost().is_cancelled());
+}
+
+#[tokio::test]
+async fn the_newer_redis_protocol_works_as_well() {
+    let server = RedisServer::start();
+    let url = format!("{}/?protocol=resp3", server.url());
+    let queue = TestQueue::at(server, url);
+    queue.add("wh_1").await;
+    let mut consumer = queue.consumer("a", LONG).await;
+    let first = one(&mut consumer).await;
+    assert_eq!(first.content, Ok(entry("wh_1")));
+    first.retry_after(Duration::ZERO, Reason::NotFound, "404").await.unwrap();
+    let second = one(&mut consumer).await;
+    assert_eq!((second.content.as_ref(), second.attempt), (Ok(&entry("wh_1")), 2));
+    assert_eq!(queue.stats().await.pending, 1);
+    second.dead_letter(Reason::Rejected, "400").await.unwrap();
+    assert_eq!(queue.stats().await.dead, 1);
+    let letters = queue.reader.dead_letters(FAMILY, 1).await.unwrap();
+    assert_eq!(letters[0].content, Ok(entry("wh_1")));
 }
 
 #[tokio::test]
@@ -141,7 +161,7 @@ async fn an_entry_of_a_newer_version_and_one_without_fields_are_deliveries_too()
 
 #[tokio::test]
 async fn a_thousand_events_leave_nothing_but_their_marks() {
-    let queue = TestQueue::on(test_support::redis::RedisServer::start_with(&[]));
+    let queue = TestQueue::on(RedisServer::start_with(&[]));
     let mut consumer = queue.consumer("a", LONG).await;
     for round in 0..1000 {
         queue.add(&format!("wh_{round}")).await;

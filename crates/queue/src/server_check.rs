@@ -1,0 +1,366 @@
+//! Whether a Redis is fit to hold what is acknowledged: what it says of itself, judged. The findings are a closed set,
+//! each with its severity and its cure.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use deadpool_redis::{Connection, PoolError};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
+use webhook::closed_set;
+
+use crate::error::QueueError;
+use crate::stats::QueueReader;
+
+/// The oldest versions whose scripts and streams do what ours need.
+const REDIS_MAJOR_MIN: u32 = 7;
+const VALKEY_MAJOR_MIN: u32 = 8;
+
+closed_set! {
+    /// How bad a finding is.
+    pub enum Severity {
+        /// It works, but not as well or as safely as it could.
+        Warning => "warning",
+        /// Events are, or will be, lost or refused.
+        Wrong => "wrong",
+    }
+}
+
+/// What a server is, and what is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReport {
+    /// `Redis 7.0.15` or `Valkey 8.1.0`; just `Redis` when it does not say.
+    pub name: String,
+    /// By how much its clock is ahead of this machine's.
+    pub clock_ahead_ms: i64,
+    pub findings: Vec<ServerFinding>,
+}
+
+/// One thing that is not as it should be. `Display` says what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerFinding {
+    TooOld {
+        name: String,
+    },
+    /// It is a read-only copy.
+    Replica,
+    Loading,
+    /// No append-only file: a restart loses events.
+    Volatile,
+    /// It cannot write its append-only file.
+    AppendFails,
+    FsyncEverySecond,
+    FsyncNever,
+    NoMemoryLimit,
+    /// Events are thrown away when memory is full.
+    EvictsEvents {
+        policy: String,
+    },
+    /// Only marks with a time to live are thrown away.
+    EvictsMarks {
+        policy: String,
+    },
+    /// Managed services often refuse `CONFIG`: how writes reach the disk is then unknown.
+    ConfigRefused,
+    InfoRefused,
+}
+
+impl ServerFinding {
+    /// `allow_volatile` is the setting of that name: its user has accepted that a restart may lose events.
+    pub fn severity(&self, allow_volatile: bool) -> Severity {
+        match self {
+            Self::Volatile if allow_volatile => Severity::Warning,
+            Self::TooOld { .. }
+            | Self::Replica
+            | Self::Loading
+            | Self::Volatile
+            | Self::AppendFails
+            | Self::EvictsEvents { .. } => Severity::Wrong,
+            Self::FsyncEverySecond
+            | Self::FsyncNever
+            | Self::NoMemoryLimit
+            | Self::EvictsMarks { .. }
+            | Self::ConfigRefused
+            | Self::InfoRefused => Severity::Warning,
+        }
+    }
+
+    /// What to do about it.
+    pub fn cure(&self) -> &'static str {
+        match self {
+            Self::TooOld { .. } => "run Redis 7.0 or newer, or Valkey 8.0 or newer",
+            Self::Replica => "let REDIS_URL name the primary",
+            Self::Loading => "wait until it has read its data from disk",
+            Self::Volatile => {
+                "set appendonly yes in redis.conf and by CONFIG SET, or accept the loss: ALLOW_VOLATILE_REDIS=true"
+            }
+            Self::AppendFails => "free space on its disk, and read its log",
+            Self::FsyncEverySecond | Self::FsyncNever => "set appendfsync always",
+            Self::NoMemoryLimit => {
+                "set maxmemory to three quarters of its machine's memory, so that ingest answers 503 in time"
+            }
+            Self::EvictsEvents { .. } | Self::EvictsMarks { .. } => "set maxmemory-policy noeviction",
+            Self::ConfigRefused => {
+                "make sure of appendonly yes and appendfsync always in the service's own settings"
+            }
+            Self::InfoRefused => {
+                "allow INFO to the user in REDIS_URL (ACL SETUSER ... +info), then check again"
+            }
+        }
+    }
+}
+
+impl fmt::Display for ServerFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooOld { name } => write!(f, "{name} is too old"),
+            Self::Replica => f.write_str("it is a replica, which takes no events"),
+            Self::Loading => f.write_str("it is still loading its data"),
+            Self::Volatile => {
+                f.write_str("it keeps no append-only file: a restart loses acknowledged events")
+            }
+            Self::AppendFails => f.write_str("it cannot write its append-only file"),
+            Self::FsyncEverySecond => {
+                f.write_str("appendfsync is everysec: a power cut loses up to a second of events")
+            }
+            Self::FsyncNever => {
+                f.write_str("appendfsync is no: a power cut loses what the system has not written yet")
+            }
+            Self::NoMemoryLimit => f.write_str("maxmemory is not set: it grows until the system kills it"),
+            Self::EvictsEvents { policy } => {
+                write!(f, "maxmemory-policy is {policy}: when memory is full it throws events away")
+            }
+            Self::EvictsMarks { policy } => {
+                write!(f, "maxmemory-policy is {policy}: when memory is full, duplicates are let in")
+            }
+            Self::ConfigRefused => {
+                f.write_str("CONFIG is refused: how soon writes reach the disk is not known")
+            }
+            Self::InfoRefused => f.write_str("INFO is refused: nothing of its set-up is known"),
+        }
+    }
+}
+
+impl QueueReader {
+    /// Asks the server about itself. Changes nothing.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached; [`unreachable_cure`] says what to do.
+    pub async fn check_server(&self) -> Result<ServerReport, QueueError> {
+        let mut connection = self.connection().await?;
+        let asked_ms = now_ms();
+        let (secs, micros): (i64, i64) = ask(&mut connection, &redis::cmd("TIME")).await?;
+        let here_ms = i64::midpoint(asked_ms, now_ms());
+        let clock_ahead_ms = secs * 1000 + micros / 1000 - here_ms;
+        let info: Option<String> = ask_if_allowed(&mut connection, &redis::cmd("INFO")).await?;
+        let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
+        let config: Option<HashMap<String, String>> = ask_if_allowed(&mut connection, &config).await?;
+        let fsync = config.as_ref().and_then(|config| config.get("appendfsync")).map(String::as_str);
+        let Some(info) = info else {
+            let findings = vec![ServerFinding::InfoRefused];
+            return Ok(ServerReport { name: "Redis".to_owned(), clock_ahead_ms, findings });
+        };
+        let info = Info::parse(&info);
+        Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: judge(&info, fsync) })
+    }
+}
+
+/// What to do about a server that could not be asked.
+pub fn unreachable_cure(error: &QueueError) -> &'static str {
+    let source = match error {
+        QueueError::InvalidUrl(_) => return "write redis://HOST:PORT",
+        QueueError::Pool(PoolError::Backend(source)) | QueueError::Redis { source, .. } => source,
+        QueueError::Pool(_) => return "see that nothing between here and REDIS_URL holds packets back",
+    };
+    match source.code() {
+        Some("NOAUTH" | "WRONGPASS") => {
+            "write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
+        }
+        Some("NOPERM") => "let its user run scripts on our keys: see ACL SETUSER",
+        _ if source.kind() == ErrorKind::AuthenticationFailed => {
+            "write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
+        }
+        _ if source.is_timeout() => {
+            "see that REDIS_URL names the right host, and that no firewall is between"
+        }
+        _ => "start Redis, or let REDIS_URL name where it runs",
+    }
+}
+
+async fn ask<T: FromRedisValue>(connection: &mut Connection, command: &Cmd) -> Result<T, QueueError> {
+    let answer = command.query_async(connection).await;
+    answer.map_err(|source| QueueError::Redis { operation: "ask Redis about itself", source })
+}
+
+/// `None` when the command is refused: by an access list, or because a service has taken it away.
+async fn ask_if_allowed<T: FromRedisValue>(
+    connection: &mut Connection,
+    command: &Cmd,
+) -> Result<Option<T>, QueueError> {
+    match ask(connection, command).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(QueueError::Redis { source, .. }) if is_refusal(&source) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_refusal(error: &RedisError) -> bool {
+    let unknown = || error.detail().is_some_and(|text| text.contains("unknown"));
+    match error.code() {
+        Some("NOPERM") => true,
+        Some("ERR") => unknown(),
+        Some(_) | None => false,
+    }
+}
+
+/// The lines `name:value` of `INFO`.
+struct Info<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Info<'a> {
+    fn parse(text: &'a str) -> Self {
+        Self(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).copied()
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.get(name) == Some(value)
+    }
+
+    fn name(&self) -> String {
+        // Valkey also says which Redis it is compatible with.
+        match (self.get("valkey_version"), self.get("redis_version")) {
+            (Some(version), _) => format!("Valkey {version}"),
+            (None, Some(version)) => format!("Redis {version}"),
+            (None, None) => "Redis".to_owned(),
+        }
+    }
+
+    fn is_too_old(&self) -> bool {
+        let major = |name| self.get(name)?.split('.').next()?.parse::<u32>().ok();
+        match (major("valkey_version"), major("redis_version")) {
+            (Some(major), _) => major < VALKEY_MAJOR_MIN,
+            (None, Some(major)) => major < REDIS_MAJOR_MIN,
+            (None, None) => false,
+        }
+    }
+}
+
+/// `fsync` is unknown where `CONFIG` is refused.
+fn judge(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
+    let mut findings = Vec::new();
+    if info.is_too_old() {
+        findings.push(ServerFinding::TooOld { name: info.name() });
+    }
+    if info.is("role", "slave") {
+        findings.push(ServerFinding::Replica);
+    }
+    if info.is("loading", "1") {
+        findings.push(ServerFinding::Loading);
+    }
+    if info.is("aof_enabled", "1") {
+        if info.is("aof_last_write_status", "err") {
+            findings.push(ServerFinding::AppendFails);
+        }
+        match fsync {
+            Some("everysec") => findings.push(ServerFinding::FsyncEverySecond),
+            Some("no") => findings.push(ServerFinding::FsyncNever),
+            Some(_) => {}
+            None => findings.push(ServerFinding::ConfigRefused),
+        }
+    } else if info.is("aof_enabled", "0") {
+        findings.push(ServerFinding::Volatile);
+    }
+    if info.is("maxmemory", "0") {
+        findings.push(ServerFinding::NoMemoryLimit);
+    }
+    match info.get("maxmemory_policy") {
+        // Of our keys only the marks against duplicates have a time to live.
+        Some(policy) if policy.starts_with("volatile-") => {
+            findings.push(ServerFinding::EvictsMarks { policy: policy.to_owned() });
+        }
+        Some(policy) if policy != "noeviction" => {
+            findings.push(ServerFinding::EvictsEvents { policy: policy.to_owned() });
+        }
+        Some(_) | None => {}
+    }
+    findings
+}
+
+fn now_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.2.4\r\nrole:master\r\nloading:0\r\naof_enabled:1\r\n\
+                        aof_last_write_status:ok\r\nmaxmemory:1073741824\r\nmaxmemory_policy:noeviction\r\n";
+
+    fn with(name: &str, value: &str) -> Vec<ServerFinding> {
+        let line = GOOD.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        judge(&Info::parse(&GOOD.replace(line, &format!("{name}:{value}"))), Some("always"))
+    }
+
+    #[test]
+    fn a_good_server_has_no_findings() {
+        assert_eq!(judge(&Info::parse(GOOD), Some("always")), []);
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        let policy = |policy: &str| policy.to_owned();
+        let cases = [
+            ("redis_version", "6.2.14", ServerFinding::TooOld { name: "Redis 6.2.14".to_owned() }),
+            ("role", "slave", ServerFinding::Replica),
+            ("loading", "1", ServerFinding::Loading),
+            ("aof_enabled", "0", ServerFinding::Volatile),
+            ("aof_last_write_status", "err", ServerFinding::AppendFails),
+            ("maxmemory", "0", ServerFinding::NoMemoryLimit),
+            (
+                "maxmemory_policy",
+                "allkeys-lru",
+                ServerFinding::EvictsEvents { policy: policy("allkeys-lru") },
+            ),
+            (
+                "maxmemory_policy",
+                "volatile-ttl",
+                ServerFinding::EvictsMarks { policy: policy("volatile-ttl") },
+            ),
+        ];
+        for (name, value, finding) in cases {
+            assert_eq!(with(name, value), [finding], "{name}:{value}");
+        }
+        let info = Info::parse(GOOD);
+        assert_eq!(judge(&info, Some("everysec")), [ServerFinding::FsyncEverySecond]);
+        assert_eq!(judge(&info, Some("no")), [ServerFinding::FsyncNever]);
+        assert_eq!(judge(&info, None), [ServerFinding::ConfigRefused]);
+    }
+
+    #[test]
+    fn valkey_is_known_by_its_own_version() {
+        let valkey = |version: &str| format!("{GOOD}server_name:valkey\r\nvalkey_version:{version}\r\n");
+        let (old, new) = (valkey("7.2.8"), valkey("8.0.1"));
+        assert_eq!(judge(&Info::parse(&new), Some("always")), []);
+        assert_eq!(Info::parse(&new).name(), "Valkey 8.0.1");
+        let too_old = ServerFinding::TooOld { name: "Valkey 7.2.8".to_owned() };
+        assert_eq!(judge(&Info::parse(&old), Some("always")), [too_old]);
+    }
+
+    #[test]
+    fn what_a_server_does_not_say_is_no_fault() {
+        assert_eq!(judge(&Info::parse("# Server\r\n"), Some("always")), []);
+    }
+
+    #[test]
+    fn a_loss_that_was_accepted_is_a_warning() {
+        assert_eq!(ServerFinding::Volatile.severity(false), Severity::Wrong);
+        assert_eq!(ServerFinding::Volatile.severity(true), Severity::Warning);
+        let evicts = ServerFinding::EvictsEvents { policy: "allkeys-lru".to_owned() };
+        assert_eq!(evicts.severity(true), Severity::Wrong);
+    }
+}

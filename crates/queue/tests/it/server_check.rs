@@ -1,0 +1,85 @@
+//! What a real server says of itself, and what cannot be asked.
+
+use queue::{QueueConfig, QueueReader, ServerFinding, ServerReport, unreachable_cure};
+use test_support::redis::{RedisServer, free_port};
+
+fn reader(url: &str) -> QueueReader {
+    QueueReader::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
+}
+
+async fn report(arguments: &[&str]) -> ServerReport {
+    let server = RedisServer::start_with(arguments);
+    reader(&server.url()).check_server().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_as_we_ask_for_has_no_findings() {
+    let report = report(&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"]).await;
+    assert_eq!(report.findings, []);
+    assert!(report.name.starts_with("Redis ") || report.name.starts_with("Valkey "), "{}", report.name);
+    assert!(report.clock_ahead_ms.abs() < 1000, "{} ms", report.clock_ahead_ms);
+}
+
+#[tokio::test]
+async fn a_server_with_its_defaults_is_found_wanting() {
+    let report = report(&[]).await;
+    assert_eq!(report.findings, [ServerFinding::Volatile, ServerFinding::NoMemoryLimit]);
+}
+
+#[tokio::test]
+async fn a_cache_is_found_to_throw_events_away() {
+    let report = report(&[
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+        "--maxmemory",
+        "100mb",
+        "--maxmemory-policy",
+        "allkeys-lru",
+    ])
+    .await;
+    let policy = "allkeys-lru".to_owned();
+    assert_eq!(report.findings, [ServerFinding::FsyncEverySecond, ServerFinding::EvictsEvents { policy }]);
+}
+
+#[tokio::test]
+async fn what_a_managed_service_refuses_is_not_an_error() {
+    let common = ["--appendonly", "yes", "--maxmemory", "100mb"];
+    let without_config = [&common[..], &["--rename-command", "CONFIG", ""]].concat();
+    assert_eq!(report(&without_config).await.findings, [ServerFinding::ConfigRefused]);
+    let without_info = [&common[..], &["--user", "default on nopass ~* &* +@all -info -config"]].concat();
+    assert_eq!(report(&without_info).await.findings, [ServerFinding::InfoRefused]);
+}
+
+#[tokio::test]
+async fn a_replica_is_told_apart() {
+    let primary = RedisServer::start();
+    let of = format!("127.0.0.1 {}", primary.port());
+    let server =
+        RedisServer::start_with(&["--maxmemory", "100mb", "--appendonly", "yes", "--appendfsync", "always"]);
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("REPLICAOF");
+    for word in of.split(' ') {
+        command.arg(word);
+    }
+    command.query_async::<()>(&mut connection).await.unwrap();
+    let report = reader(&server.url()).check_server().await.unwrap();
+    assert!(report.findings.contains(&ServerFinding::Replica), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_asked_has_a_cure() {
+    let closed = reader(&format!("redis://127.0.0.1:{}", free_port()));
+    let error = closed.check_server().await.unwrap_err();
+    assert!(unreachable_cure(&error).contains("start Redis"), "{error:?}");
+
+    let server = RedisServer::start_with(&["--user", "default on >hunter2 ~* &* +@all"]);
+    for url in [server.url(), format!("redis://:wrong@127.0.0.1:{}", server.port())] {
+        let error = reader(&url).check_server().await.unwrap_err();
+        assert!(unreachable_cure(&error).contains("USER:PASSWORD"), "{error:?}");
+    }
+    let right = format!("redis://:hunter2@127.0.0.1:{}", server.port());
+    reader(&right).check_server().await.unwrap();
+}
