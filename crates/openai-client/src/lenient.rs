@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn depth_costs_no_stack() {
+        let deep = format!(r#"{{"a":{}{},"id":"x"}}"#, "[".repeat(500_000), "]".repeat(500_000));
+        let [a, id] = fields(&deep, ["a", "id"]).unwrap();
+        let mut elements = 0;
+        each_element(a, |_| elements += 1);
+        assert_eq!((elements, text(id).as_deref()), (1, Some("x")));
+    }
+
+    #[test]
     fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
         for json in ["\"secret\"", "[\"secret\"]", "secret", "{} secret", "{\"secret\"}", "{\"secret\":}", ""]
         {

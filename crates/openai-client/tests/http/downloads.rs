@@ -5,7 +5,7 @@ use std::time::Duration;
 use openai_client::{Advice, ApiError, Download, ErrorKind};
 
 use crate::server::{Server, Step, answer};
-use crate::{client, impatient_client, told};
+use crate::{client, impatient_client, told, within_a_minute};
 
 /// What came before the end or the error.
 async fn read(download: &mut Download) -> (Vec<u8>, Result<(), ApiError>) {
@@ -97,7 +97,7 @@ async fn a_stalled_download_ends_after_the_idle_timeout() {
         Server::start(|_| vec![send(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n01234"), Step::Stall])
             .await;
     let mut download = impatient_client(&server, Duration::from_millis(500)).file_content("f").await.unwrap();
-    let (content, end) = read(&mut download).await;
+    let (content, end) = within_a_minute(read(&mut download)).await;
     let error = end.unwrap_err();
     assert_eq!(content, b"01234");
     assert!(matches!(error, ApiError::IncompleteDownload { content_length: Some(50), .. }), "{error:?}");

@@ -37,6 +37,11 @@ fn impatient_client(server: &server::Server, idle_timeout: Duration) -> Client {
     Client::new(ClientConfig { idle_timeout, ..config(server.base_url()) }).unwrap()
 }
 
+/// For what would hang for ever if a time limit were missing.
+async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
+}
+
 /// An error and all its sources, as a log would show them in either way; and a check that none holds the key.
 fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error:?}");
