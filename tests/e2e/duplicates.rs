@@ -33,7 +33,8 @@ async fn the_same_event_under_another_webhook_id_ends_in_the_same_rows() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for (event_type, object_id) in events {
         let one = SignedWebhook::new(event_type, object_id);
-        let two = SignedWebhook::with_body(&format!("{}_of_another_endpoint", one.webhook_id), one.body.clone());
+        let two =
+            SignedWebhook::with_body(&format!("{}_of_another_endpoint", one.webhook_id), one.body.clone());
         assert_eq!(landfall.post(&one).await.0, 200);
         first.push(one);
         second.push(two);

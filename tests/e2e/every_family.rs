@@ -82,7 +82,8 @@ async fn a_fine_tune_is_stored_with_its_model_and_loss_curve() {
     let model = landfall.show(job["fine_tuned_model"].as_str().unwrap());
     assert_eq!(model["job_id"], "ftjob_demo_succeeded");
     assert!(model["owned_by"].is_string());
-    let metrics = landfall.store().await.fine_tuning_metrics("default", "ftjob_demo_succeeded").await.unwrap();
+    let metrics =
+        landfall.store().await.fine_tuning_metrics("default", "ftjob_demo_succeeded").await.unwrap();
     assert!(metrics.len() >= 10 && metrics[0].train_loss > metrics.last().unwrap().train_loss);
     assert!(landfall.show("ftjob_demo_failed")["error"].to_string().contains("code"));
     assert_eq!(landfall.show("ftjob_demo_cancelled")["status"], "cancelled");

@@ -4,7 +4,8 @@ use test_support::signed_webhook::SignedWebhook;
 
 use crate::harness::Landfall;
 
-const WHOLE_RESPONSE: &[u8] = br#"{"id":"evt_2","object":"event","type":"response.completed","created_at":1750861210,
+const WHOLE_RESPONSE: &[u8] =
+    br#"{"id":"evt_2","object":"event","type":"response.completed","created_at":1750861210,
     "data":{"id":"resp_embedded","object":"response","status":"completed","completed_at":1750861209,
     "output":[{"type":"message","message":{"role":"assistant","content":"Forty-two."}}]}}"#;
 

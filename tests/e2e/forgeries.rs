@@ -13,7 +13,8 @@ async fn forged_changed_and_stale_webhooks_are_refused_alike() {
     changed_body.body.push(b' ');
     let mut other_key = genuine();
     let key = webhook::SigningSecret::from_key(&[9; 32]).unwrap();
-    other_key.signature = key.sign(&other_key.webhook_id, &other_key.timestamp_secs.to_string(), &other_key.body);
+    other_key.signature =
+        key.sign(&other_key.webhook_id, &other_key.timestamp_secs.to_string(), &other_key.body);
     let stale = SignedWebhook::signed_at("wh_stale", genuine().body, now_secs() - 3600);
     for forgery in [changed_body, other_key, stale] {
         assert_eq!(landfall.post(&forgery).await, (400, json!({"error": "Invalid signature"})));

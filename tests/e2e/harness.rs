@@ -50,7 +50,10 @@ impl Landfall {
                 ("ADMIN_ADDR", "127.0.0.1:0"),
             ],
         );
-        let url = format!("http://{}/openai/webhook", log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr"));
+        let url = format!(
+            "http://{}/openai/webhook",
+            log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr")
+        );
         let mut worker_settings: Vec<(String, String)> = [
             // Short waits, so that tests of retries end soon; the defaults are tested where they are defined.
             ("RETRY_MIN_SECS", "0.05"),
@@ -71,7 +74,8 @@ impl Landfall {
         worker_settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
         worker_settings.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         let http = reqwest::Client::builder().build().unwrap();
-        let mut landfall = Self { ingest, workers: Vec::new(), fake, redis, folder, worker_settings, url, http };
+        let mut landfall =
+            Self { ingest, workers: Vec::new(), fake, redis, folder, worker_settings, url, http };
         for _ in 0..workers {
             landfall.add_worker();
         }
@@ -148,7 +152,10 @@ impl Landfall {
 
     /// The store, as the worker sees it.
     pub(crate) async fn store(&self) -> Store {
-        let config = StoreConfig { database_url: database_url(&self.folder).into(), files_url: files_url(&self.folder) };
+        let config = StoreConfig {
+            database_url: database_url(&self.folder).into(),
+            files_url: files_url(&self.folder),
+        };
         Store::open(&config).await.unwrap()
     }
 
@@ -168,12 +175,21 @@ impl Landfall {
 
     /// The event's row, if a worker has seen it.
     pub(crate) async fn event(&self, webhook_id: &str) -> Option<EventRecord> {
-        let events = self.store().await.list_events(&EventFilter { limit: 1000, ..EventFilter::default() }).await.unwrap();
+        let events = self
+            .store()
+            .await
+            .list_events(&EventFilter { limit: 1000, ..EventFilter::default() })
+            .await
+            .unwrap();
         events.into_iter().find(|event| event.webhook_id == webhook_id)
     }
 
     /// Waits until the event's row says so.
-    pub(crate) async fn event_when(&self, webhook_id: &str, condition: impl Fn(&EventRecord) -> bool) -> EventRecord {
+    pub(crate) async fn event_when(
+        &self,
+        webhook_id: &str,
+        condition: impl Fn(&EventRecord) -> bool,
+    ) -> EventRecord {
         wait::until("the event's row", async || self.event(webhook_id).await.filter(&condition)).await
     }
 }

@@ -8,7 +8,11 @@ use crate::harness::Landfall;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_429_is_obeyed_and_then_the_response_is_stored() {
     let landfall = Landfall::start().await;
-    landfall.fake.inject(Fault::times(FaultKind::RateLimited { retry_after_secs: Some(1) }, "/responses/", 1));
+    landfall.fake.inject(Fault::times(
+        FaultKind::RateLimited { retry_after_secs: Some(1) },
+        "/responses/",
+        1,
+    ));
     let id = landfall.send("response.completed", "resp_demo_research").await;
     let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::RateLimited));

@@ -17,9 +17,10 @@ async fn two_workers_share_a_backlog_and_store_each_event_once() {
     landfall.add_worker();
     landfall.add_worker();
     landfall.settled().await;
-    let shares = landfall.workers.iter().map(|worker| {
-        worker.log().iter().filter(|line| line.contains("\"outcome\":\"stored\"")).count()
-    });
+    let shares = landfall
+        .workers
+        .iter()
+        .map(|worker| worker.log().iter().filter(|line| line.contains("\"outcome\":\"stored\"")).count());
     let shares: Vec<usize> = shares.collect();
     assert_eq!(shares.iter().sum::<usize>(), 60);
     assert!(shares.iter().all(|share| *share > 0), "one worker did everything: {shares:?}");

@@ -27,7 +27,8 @@ async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_en
     let file_id = batch["output_file_id"].as_str().unwrap();
     let kept = std::fs::read(landfall.file("batch_long", file_id)).unwrap();
     assert_eq!(kept.iter().filter(|byte| **byte == b'\n').count(), LINES);
-    let mut ids: Vec<_> = kept.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(custom_id).collect();
+    let mut ids: Vec<_> =
+        kept.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(custom_id).collect();
     ids.sort_unstable();
     assert_eq!(landfall.custom_ids("batch_long").await, ids);
 }

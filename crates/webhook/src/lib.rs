@@ -20,3 +20,7 @@ pub use signature::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, SignatureError, TOLERANCE_SECS, Verified, Verifier,
 };
 pub use states::{EventState, FetchState, Reason};
+
+/// For `closed_set!` in other crates.
+#[doc(hidden)]
+pub use serde;
