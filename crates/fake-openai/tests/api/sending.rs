@@ -17,19 +17,19 @@ use crate::client::http;
 
 /// What the receiver was sent.
 #[derive(Debug, Clone)]
-struct Received {
+pub(crate) struct Received {
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
 /// A receiver that gives these answers in turn, the last one for ever.
-struct Receiver {
-    url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Receiver {
-    async fn answering(answers: &'static [&'static str]) -> Self {
+    pub(crate) async fn answering(answers: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/openai/webhook", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -50,7 +50,7 @@ impl Receiver {
         Self { url, received }
     }
 
-    fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
@@ -82,7 +82,7 @@ async fn read_request(socket: &mut TcpStream) -> Received {
 }
 
 /// Panics unless the request is genuine.
-fn verify(request: &Received) {
+pub(crate) fn verify(request: &Received) {
     let verifier = Verifier::from_setting(SECRET).unwrap();
     let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     verifier.verify(headers, &request.body, now_secs()).unwrap();
