@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use deadpool_redis::{Connection, PoolError};
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
-use webhook::closed_set;
 
 use crate::error::QueueError;
 use crate::stats::QueueReader;
@@ -16,14 +15,13 @@ use crate::stats::QueueReader;
 const REDIS_MAJOR_MIN: u32 = 7;
 const VALKEY_MAJOR_MIN: u32 = 8;
 
-closed_set! {
-    /// How bad a finding is.
-    pub enum Severity {
-        /// It works, but not as well or as safely as it could.
-        Warning => "warning",
-        /// Events are, or will be, lost or refused.
-        Wrong => "wrong",
-    }
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It works, but not as well or as safely as it could.
+    Warning,
+    /// Events are, or will be, lost or refused.
+    Wrong,
 }
 
 /// What a server is, and what is not as it should be.
