@@ -108,12 +108,7 @@ impl Client {
         parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Fetched<T>, ApiError> {
         let exchange = self.begin(get.endpoint, &get.path, "application/json").await?;
-        let request_id = exchange.request_id.clone();
-        let raw = exchange.body(get.bytes_max, self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX).await?;
-        match parse(&raw) {
-            Ok(object) => Ok(Fetched { object, raw, request_id }),
-            Err(source) => Err(ApiError::NotJson { endpoint: get.endpoint, request_id, source }),
-        }
+        self.read_json(exchange, get.bytes_max, parse).await
     }
 
     /// Sends a GET, and waits for the head of its answer.
@@ -123,10 +118,40 @@ impl Client {
         path: &str,
         accept: &'static str,
     ) -> Result<Exchange, ApiError> {
+        let exchange = self.send(endpoint, path, accept).await?;
+        self.accept(exchange).await
+    }
+
+    /// Sends a GET; its answer may be a refusal.
+    pub(crate) async fn send(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<Exchange, ApiError> {
         let shared = &*self.shared;
         let request = shared.http.get(format!("{}{path}", shared.base_url)).header(ACCEPT, accept);
-        let observation = Observation::new(shared.observer.clone(), endpoint);
-        Exchange::begin(request, observation, shared.idle_timeout, shared.api_key.expose_secret()).await
+        Exchange::send(request, Observation::new(shared.observer.clone(), endpoint)).await
+    }
+
+    /// The answer, unless it is a refusal.
+    pub(crate) async fn accept(&self, exchange: Exchange) -> Result<Exchange, ApiError> {
+        exchange.accept(self.shared.idle_timeout, self.shared.api_key.expose_secret()).await
+    }
+
+    /// Reads a whole answer.
+    pub(crate) async fn read_json<T>(
+        &self,
+        exchange: Exchange,
+        bytes_max: usize,
+        parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<Fetched<T>, ApiError> {
+        let (endpoint, request_id) = (exchange.endpoint(), exchange.request_id.clone());
+        let raw = exchange.body(bytes_max, self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX).await?;
+        match parse(&raw) {
+            Ok(object) => Ok(Fetched { object, raw, request_id }),
+            Err(source) => Err(ApiError::NotJson { endpoint, request_id, source }),
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chrono::Utc;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap};
 
 use crate::endpoint::{Endpoint, Observation};
 use crate::error::{ApiError, Refusal};
-use crate::retry_hint::RetryHint;
+use crate::retry_hint::{RetryHint, http_date};
 
 /// An error's body is a few hundred bytes; of a longer one nothing is used.
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -25,27 +25,39 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Sends the request and waits for the head of a 200; anything else is an error.
-    pub(crate) async fn begin(
+    /// Sends the request and waits for the head of an answer, whatever it is.
+    pub(crate) async fn send(
         request: reqwest::RequestBuilder,
         mut observation: Observation,
-        error_timeout: Duration,
-        api_key: &str,
     ) -> Result<Self, ApiError> {
         let endpoint = observation.observed.endpoint;
         let sent = request.send().await;
         let response = sent.map_err(|error| unavailable(endpoint, None, Box::new(error.without_url())))?;
         observation.observed.status = Some(response.status().as_u16());
         let request_id = request_id(response.headers());
-        let exchange = Self { response, observation, request_id };
-        if exchange.response.status().as_u16() != 200 {
-            return Err(exchange.refusal(error_timeout, api_key).await);
+        Ok(Self { response, observation, request_id })
+    }
+
+    /// The answer if it is a 200 that can be used; anything else is an error.
+    pub(crate) async fn accept(self, error_timeout: Duration, api_key: &str) -> Result<Self, ApiError> {
+        if self.response.status().as_u16() != 200 {
+            return Err(self.refusal(error_timeout, api_key).await);
         }
-        let encoding = exchange.response.headers().get(CONTENT_ENCODING);
+        let encoding = self.response.headers().get(CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(ApiError::Compressed { endpoint, request_id: exchange.request_id });
+            let endpoint = self.observation.observed.endpoint;
+            return Err(ApiError::Compressed { endpoint, request_id: self.request_id });
         }
-        Ok(exchange)
+        Ok(self)
+    }
+
+    /// The server's clock, by the header `Date`.
+    pub(crate) fn server_time(&self) -> Option<DateTime<Utc>> {
+        http_date(self.response.headers().get(DATE)?.to_str().ok()?)
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.observation.observed.endpoint
     }
 
     pub(crate) fn content_length(&self) -> Option<u64> {

@@ -4,6 +4,7 @@
 //! and [`Fetched::raw`] keeps the answer byte for byte. [`ApiError::advice`] says whether asking again can help.
 //! Every body has a named cap, every wait an end; only a download may take as long as bytes keep coming.
 
+mod access;
 mod batch_line;
 mod batches;
 mod client;
@@ -21,6 +22,7 @@ mod responses;
 pub mod result_file;
 mod retry_hint;
 
+pub use access::Access;
 pub use batch_line::{BatchLine, LineError};
 pub use batches::Batch;
 pub use client::{Client, ClientConfig, Fetched};

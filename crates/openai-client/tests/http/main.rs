@@ -1,6 +1,7 @@
 //! The client against a real socket: what it sends, and what it makes of every way an answer can go wrong.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod access;
 mod answers;
 mod downloads;
 mod eval_search;
