@@ -85,6 +85,10 @@ pub struct EventFilter {
     pub limit: u32,
 }
 
+/// Where an event stands in the order in which workers first saw events. The default is before all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct EventPlace(pub(crate) i64);
+
 impl Default for EventFilter {
     fn default() -> Self {
         Self { project: None, family: None, state: None, since: None, limit: 50 }

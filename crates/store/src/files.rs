@@ -83,6 +83,11 @@ impl Files {
         Ok(Self { root })
     }
 
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        &self.root
+    }
+
     /// Makes the folder.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         let unusable = |source| StoreError::Folder { setting: "FILES_URL", path: self.root.clone(), source };

@@ -24,11 +24,13 @@ mod event;
 mod files;
 mod fine_tuning;
 mod folder;
+mod folder_check;
 mod found;
 mod json_text;
 mod response;
 mod sqlite;
 mod store;
+mod unfetched;
 
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
@@ -36,9 +38,11 @@ pub use batch::{
 };
 pub use error::StoreError;
 pub use eval_run::EvalRunRecord;
-pub use event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+pub use event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
 pub use files::{FileRecord, FileStream, FileWriter, Files, StoredFile};
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
+pub use folder_check::FolderCheck;
 pub use found::Found;
 pub use response::ResponseRecord;
 pub use store::{Store, StoreConfig};
+pub use unfetched::{FetchProgress, UnfetchedObject};

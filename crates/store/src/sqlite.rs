@@ -3,12 +3,14 @@
 
 pub(crate) mod batches;
 pub(crate) mod eval_runs;
+pub(crate) mod event_order;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod find;
 pub(crate) mod fine_tuning;
 pub(crate) mod responses;
 mod row;
+pub(crate) mod unfetched;
 mod upsert;
 
 use std::str::FromStr as _;
@@ -94,7 +96,7 @@ impl Sqlite {
     }
 
     /// 0 for a file without our tables.
-    async fn schema_version(&self) -> sqlx::Result<i64> {
+    pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
         let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
         if sqlx::query_scalar::<_, i64>(ours).fetch_one(&self.readers).await? == 0 {
             return Ok(0);

@@ -1,17 +1,20 @@
 //! [`Store`]: all that the programs can do with what is kept. Each call is one transaction of its dialect's module.
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use webhook::{EventState, Family};
 
 use crate::batch::{Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultFilter, ResultRow};
 use crate::error::StoreError;
 use crate::eval_run::EvalRunRecord;
-use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+use crate::event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
 use crate::files::{FileRecord, Files};
 use crate::fine_tuning::{FineTuningRecord, MetricRecord};
+use crate::folder_check::{self, FolderCheck};
 use crate::found::Found;
 use crate::response::ResponseRecord;
 use crate::sqlite::{self, Sqlite};
+use crate::unfetched::{FetchProgress, UnfetchedObject};
 
 /// Where things are kept.
 #[derive(Debug, Clone)]
@@ -54,6 +57,22 @@ impl Store {
     /// The raw files.
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// The version of the database's schema.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        self.sqlite.schema_version().await.map_err(StoreError::database("read the schema's version"))
+    }
+
+    /// Whether the folder of raw files takes what is written, and how much more. The database may be missing.
+    ///
+    /// # Errors
+    /// A setting that names nothing usable, or a folder that cannot be written; its source says why.
+    pub async fn check_files(config: &StoreConfig) -> Result<FolderCheck, StoreError> {
+        folder_check::check(&Files::new(&config.files_url)?).await
     }
 
     /// Closes all connections. Without it they end with the process, which loses nothing either.
@@ -121,6 +140,97 @@ impl Store {
     /// When the database cannot be read.
     pub async fn find(&self, id: &str) -> Result<Vec<Found>, StoreError> {
         sqlite::find::find(&self.sqlite, id).await.map_err(StoreError::database("look up an id"))
+    }
+}
+
+/// Events in the order in which workers first saw them: to go through all, and to follow what comes.
+impl Store {
+    /// The newest event's place.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn newest_event(&self) -> Result<EventPlace, StoreError> {
+        sqlite::event_order::newest(&self.sqlite).await.map_err(StoreError::database("read events"))
+    }
+
+    /// The next events after a place, up to and including another, with their places.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn events_between(
+        &self,
+        filter: &EventFilter,
+        after: EventPlace,
+        up_to: EventPlace,
+    ) -> Result<Vec<(EventPlace, EventRecord)>, StoreError> {
+        let events = sqlite::event_order::between(&self.sqlite, filter, after, up_to).await;
+        events.map_err(StoreError::database("read events"))
+    }
+
+    /// How many events the filter chooses up to a place, its limit aside.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_chosen(&self, filter: &EventFilter, up_to: EventPlace) -> Result<u64, StoreError> {
+        let count = sqlite::event_order::count(&self.sqlite, filter, up_to).await;
+        count.map_err(StoreError::database("count events"))
+    }
+
+    /// Events that may still change, the newest of each family, at most so many of it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn unsettled_events(&self, family: Family, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let events = sqlite::event_order::unsettled(&self.sqlite, family, limit).await;
+        events.map_err(StoreError::database("read events"))
+    }
+
+    /// Events by project and `webhook-id`, in any order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn events_named(&self, names: &[(String, String)]) -> Result<Vec<EventRecord>, StoreError> {
+        let events = sqlite::event_order::named(&self.sqlite, names).await;
+        events.map_err(StoreError::database("read events"))
+    }
+}
+
+/// Objects that were not fetched.
+impl Store {
+    /// Objects that are known but were not read from the API, those received last first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn unfetched_objects(
+        &self,
+        since: Option<DateTime<Utc>>,
+        limit: u32,
+    ) -> Result<Vec<UnfetchedObject>, StoreError> {
+        let objects = sqlite::unfetched::list(&self.sqlite, since, limit).await;
+        objects.map_err(StoreError::database("look for objects that were not fetched"))
+    }
+
+    /// The events that are about an object, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn events_about(&self, object_id: &str) -> Result<Vec<EventRecord>, StoreError> {
+        let events = sqlite::unfetched::events_about(&self.sqlite, object_id).await;
+        events.map_err(StoreError::database("read an object's events"))
+    }
+
+    /// How far an object has come; `None` when it is not stored, or of a family that has no objects.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn fetch_progress(
+        &self,
+        project: &str,
+        family: Family,
+        object_id: &str,
+    ) -> Result<Option<FetchProgress>, StoreError> {
+        let progress = sqlite::unfetched::progress(&self.sqlite, project, family, object_id).await;
+        progress.map_err(StoreError::database("read an object's state"))
     }
 }
 

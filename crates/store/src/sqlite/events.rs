@@ -93,8 +93,10 @@ pub(super) async fn complete_in(
     completion: &Completion,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE events SET state = 'stored', attempts = max(attempts, ?), processed_at = ?, reason = ?, \
-         last_error = NULL WHERE project = ? AND webhook_id = ? AND state <> 'stored'",
+        // A replay that brings the whole object takes back why it was not there; nothing else changes a stored row.
+        "UPDATE events SET state = 'stored', attempts = max(attempts, ?1), processed_at = ?2, reason = ?3, \
+         last_error = NULL WHERE project = ?4 AND webhook_id = ?5 \
+         AND (state <> 'stored' OR (reason IS NOT NULL AND ?3 IS NULL))",
     )
     .bind(completion.attempts)
     .bind(sql_time(completion.processed_at))

@@ -9,6 +9,7 @@ mod files;
 mod fixture;
 mod objects;
 mod reading;
+mod repair;
 mod samples;
 mod sqlite;
 
@@ -63,5 +64,10 @@ conformance!(
         reading::views_show_results_and_what_is_missing,
         reading::views_show_a_batchs_texts_and_errors,
         reading::odd_bodies_do_not_break_the_views,
+        repair::events_come_in_the_order_workers_saw_them_page_by_page,
+        repair::events_are_read_by_name_and_those_that_may_change_by_family,
+        repair::what_was_not_fetched_is_found_with_its_events,
+        repair::the_progress_of_an_object_is_told_without_reading_it,
+        repair::a_replay_that_brings_the_object_takes_the_reason_back,
     ]
 );

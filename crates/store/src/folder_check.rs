@@ -1,0 +1,83 @@
+//! Whether the folder of raw files takes what is written: tried with a file of our own, which is gone afterwards.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+use crate::files::Files;
+
+/// As much as a file system hands out at once: a smaller file may be kept without a block of its own.
+const PROBE_BYTES: usize = 64 << 10;
+
+/// A folder that can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderCheck {
+    /// `false`: a worker makes it when it starts, which was tried in the nearest folder above that exists.
+    pub exists: bool,
+    /// What this user may still write.
+    pub free_bytes: u64,
+}
+
+pub(crate) async fn check(files: &Files) -> Result<FolderCheck, StoreError> {
+    let root = files.root().to_owned();
+    let checked = tokio::task::spawn_blocking(move || check_blocking(&root)).await;
+    let unusable =
+        |source| StoreError::Folder { setting: "FILES_URL", path: files.root().to_owned(), source };
+    checked.map_err(io::Error::from).flatten().map_err(unusable)
+}
+
+fn check_blocking(root: &Path) -> io::Result<FolderCheck> {
+    let root = std::path::absolute(root)?;
+    let nearest = nearest_existing(&root)?;
+    let probed = probe(&nearest);
+    let space = rustix::fs::statvfs(&nearest)?;
+    probed?;
+    Ok(FolderCheck { exists: nearest == root, free_bytes: space.f_bavail.saturating_mul(space.f_frsize) })
+}
+
+fn nearest_existing(root: &Path) -> io::Result<PathBuf> {
+    for folder in root.ancestors() {
+        match fs::metadata(folder) {
+            Ok(found) if found.is_dir() => return Ok(folder.to_owned()),
+            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Writes a file, syncs it, and takes it away again whatever happened.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".landfall-check-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+    let written = file.write_all(&[b'x'; PROBE_BYTES]).and_then(|()| file.sync_all());
+    fs::remove_file(&path)?;
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_there_or_can_be_made_is_fine_and_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = check_blocking(folder.path()).unwrap();
+        assert!(there.exists && there.free_bytes > 0, "{there:?}");
+        assert!(!check_blocking(&folder.path().join("a/b")).unwrap().exists);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        for path in [file.clone(), file.join("files")] {
+            let error = check_blocking(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotADirectory, "{error}");
+        }
+    }
+}
