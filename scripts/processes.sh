@@ -1,0 +1,77 @@
+# Shared by the scripts that run Landfall's programs: processes in the background, in a temporary folder.
+# The caller sets wait_max_secs and ends with stop_all.
+# shellcheck shell=bash
+
+# make_folder NAME: the folder for logs and data.
+make_folder() { folder="$(mktemp -d "${TMPDIR:-/tmp}/landfall-$1.XXXXXX")"; }
+
+pids=()
+stop_all() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+}
+
+# wait_for WHAT COMMAND...: until the command succeeds.
+wait_for() {
+  local what="$1" deadline=$((SECONDS + ${wait_max_secs:?}))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "waited $wait_max_secs s in vain for $what"
+    sleep 0.1
+  done
+}
+
+# start NAME COMMAND...: in the background, output to NAME.log.
+start() {
+  local name="$1"
+  shift
+  "$@" >"$folder/$name.log" 2>&1 </dev/null &
+  pids+=($!)
+  printf '%s %s\n' "$name" "$!" >>"$folder/pids"
+}
+
+# address NAME FIELD: the address that a program logged when it was listening.
+address() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" "$folder/$1.log" | head -n 1; }
+has_address() { [ -n "$(address "$1" "$2")" ]; }
+listening() {
+  kill -0 "${pids[-1]}" 2>/dev/null || fail "$1 ended at once: $(tail -n 3 "$folder/$1.log")"
+  wait_for "$1 to listen" has_address "$1" "$2"
+}
+
+# start_redis: on a port that turns out to be free, left in redis_port; nothing is evicted, nothing outlives the folder.
+start_redis() {
+  for _ in 1 2 3 4 5; do
+    redis_port=$((20000 + RANDOM % 20000))
+    start redis redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$folder" --save "" \
+      --appendonly yes --appendfsync always --maxmemory-policy noeviction
+    wait_for "Redis to start or fail" grep -qE 'Ready to accept connections|Address already in use' "$folder/redis.log"
+    grep -q 'Ready to accept' "$folder/redis.log" && return 0
+  done
+  fail "five ports were all in use: $(tail -n 3 "$folder/redis.log")"
+}
+
+# start_landfall: Redis, an OpenAI look-alike, ingest and a worker, of the programs in $bin, as a newcomer would set them
+# up but for shorter waits. Leaves the settings in the environment, and ingest's address in INGEST_URL.
+start_landfall() {
+  start_redis
+  LOG_FORMAT=json
+  REDIS_URL="redis://127.0.0.1:$redis_port"
+  DATABASE_URL="sqlite://$folder/landfall.db"
+  FILES_URL="$folder/files"
+  OPENAI_WEBHOOK_SECRET="whsec_$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
+  OPENAI_API_KEY="sk-demo-$RANDOM$RANDOM"
+  export LOG_FORMAT REDIS_URL DATABASE_URL FILES_URL OPENAI_WEBHOOK_SECRET OPENAI_API_KEY
+
+  start fake-openai "${bin:?}/fake-openai" --addr 127.0.0.1:0 --api-key "$OPENAI_API_KEY" --secret "$OPENAI_WEBHOOK_SECRET"
+  listening fake-openai openai.addr
+  OPENAI_BASE_URL="http://$(address fake-openai openai.addr)/v1"
+  export OPENAI_BASE_URL
+
+  start ingest env INGEST_ADDR=127.0.0.1:0 ADMIN_ADDR=127.0.0.1:0 "$bin/ingest"
+  listening ingest ingest.addr
+  INGEST_URL="http://$(address ingest ingest.addr)/openai/webhook"
+  export INGEST_URL
+
+  start worker env ADMIN_ADDR=127.0.0.1:0 NOT_FOUND_FOR_SECS=1 RETRY_MIN_SECS=0.2 "$bin/worker"
+  listening worker admin.addr
+}
