@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhook::closed_set;
@@ -60,6 +60,14 @@ pub(crate) struct Catalogue {
     contents: HashMap<String, FileContent>,
     /// Counts what was ever added, to break ties between objects of one second.
     added: u64,
+}
+
+/// What `GET /_control/objects` says of an object.
+#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    object: &'static str,
+    id: String,
+    parent: Option<String>,
 }
 
 #[derive(Debug)]
@@ -192,6 +200,21 @@ impl Catalogue {
                 place: stored.place,
             })
             .collect()
+    }
+
+    /// Every object there is, sorted.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self
+            .objects
+            .iter()
+            .map(|((kind, id), stored)| Entry {
+                object: kind.as_str(),
+                id: id.clone(),
+                parent: stored.parent.clone(),
+            })
+            .collect();
+        entries.sort_unstable();
+        entries
     }
 
     pub(crate) fn content(&self, file_id: &str) -> Option<&FileContent> {

@@ -1,5 +1,5 @@
-//! The fake's own endpoints under `/_control`, which OpenAI does not have: look at requests, set faults, add objects,
-//! send webhooks. They need no key.
+//! The fake's own endpoints under `/_control`, which OpenAI does not have: look at requests, set faults, list and add
+//! objects, send webhooks. They need no key.
 
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -109,6 +109,7 @@ pub(crate) async fn answer(state: &State, request: &HttpRequest, path: &str, bod
 async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Result<Value, ControlError> {
     let done = json!({"done": true});
     match (method, path) {
+        ("GET", "objects") => return Ok(json!(state.catalogue().entries())),
         ("GET", "requests") => return Ok(json!(state.log.all())),
         ("DELETE", "requests") => state.log.clear(),
         ("GET", "faults") => return Ok(json!(state.faults.all())),

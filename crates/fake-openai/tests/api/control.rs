@@ -62,6 +62,20 @@ async fn objects_and_files_are_put_and_removed() {
 }
 
 #[tokio::test]
+async fn every_object_is_listed_with_what_it_belongs_to() {
+    let client = Client::new().await;
+    let (_, listed) = control(&client, Method::GET, "objects", json!(null)).await;
+    let listed = listed.as_array().unwrap();
+    let run = json!({"object": "eval.run", "id": "evalrun_demo_succeeded", "parent": "eval_demo"});
+    let batch = json!({"object": "batch", "id": "batch_demo_failed", "parent": null});
+    for expected in [run, batch] {
+        assert!(listed.contains(&expected), "{expected}");
+    }
+    let files = client.pages("/files", 100).await.concat().len();
+    assert_eq!(listed.iter().filter(|entry| entry["object"] == "file").count(), files);
+}
+
+#[tokio::test]
 async fn a_batch_is_generated_and_a_reset_forgets_it() {
     let client = Client::new().await;
     control(&client, Method::POST, "batches", json!({"id": "batch_big", "lines": 10, "line_bytes": 2048}))
