@@ -10,7 +10,7 @@ use fake_openai::{
 use serde_json::{Value, json};
 use test_support::signed_webhook::{SECRET, now_secs};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use webhook::{SigningSecret, Verifier};
 
 use crate::client::http;
@@ -151,9 +151,10 @@ async fn a_410_ends_the_attempts_for_safety_events_only() {
 
 #[tokio::test]
 async fn a_receiver_that_is_not_there_is_tried_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that no other test gets the port, but not listening.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
     let mut config = SenderConfig::new(&url, SigningSecret::parse(SECRET).unwrap());
     config.attempts_max = 2;
     config.backoff_min = Duration::from_millis(1);
