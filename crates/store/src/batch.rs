@@ -58,7 +58,7 @@ pub struct StoredBatch {
     pub batch: BatchRecord,
     /// Lines of both files that are in `batch_results`.
     pub rows_stored: i64,
-    /// Of those, lines kept as bytes because no JSON column holds them.
+    /// Of those, lines that no JSON column holds: kept as bytes, or only in the raw file when they are too long.
     pub rows_quarantined: i64,
     /// The first line of the output file that is not stored yet, from 1.
     pub output_next_line: i64,
@@ -68,9 +68,11 @@ pub struct StoredBatch {
     pub results_complete: bool,
 }
 
-/// Where to take up a batch's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Where to take up a batch's files: those of the state that won, which may not be the one that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchProgress {
+    pub output_file_id: Option<String>,
+    pub error_file_id: Option<String>,
     pub output_next_line: i64,
     pub error_next_line: i64,
     pub results_complete: bool,

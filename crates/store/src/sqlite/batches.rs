@@ -50,9 +50,9 @@ pub(crate) async fn begin(sqlite: &Sqlite, batch: &BatchRecord) -> sqlx::Result<
     upsert_batch(&mut transaction, batch).await?;
     let after = file_ids(&mut transaction, batch).await?;
     for (source, before, after) in
-        [(ResultSource::Output, before.0, after.0), (ResultSource::Error, before.1, after.1)]
+        [(ResultSource::Output, before.0, &after.0), (ResultSource::Error, before.1, &after.1)]
     {
-        if before != after {
+        if before != *after {
             start_file_over(&mut transaction, batch, source).await?;
         }
     }
@@ -64,6 +64,8 @@ pub(crate) async fn begin(sqlite: &Sqlite, batch: &BatchRecord) -> sqlx::Result<
         .fetch_one(&mut *transaction)
         .await?;
     let progress = BatchProgress {
+        output_file_id: after.0,
+        error_file_id: after.1,
         output_next_line: row.try_get("output_next_line")?,
         error_next_line: row.try_get("error_next_line")?,
         results_complete: row.try_get("results_complete")?,
@@ -132,7 +134,8 @@ async fn start_file_over(
          output_next_line = CASE ?3 WHEN 'output' THEN 1 ELSE output_next_line END, \
          error_next_line = CASE ?3 WHEN 'error' THEN 1 ELSE error_next_line END, \
          rows_stored = (SELECT count(*) FROM batch_results WHERE project = ?1 AND batch_id = ?2), \
-         rows_quarantined = (SELECT count(body_bytes) FROM batch_results WHERE project = ?1 AND batch_id = ?2) \
+         rows_quarantined = (SELECT count(*) FROM batch_results WHERE project = ?1 AND batch_id = ?2 \
+             AND (quarantined = 1 OR body_bytes IS NOT NULL)) \
          WHERE project = ?1 AND batch_id = ?2",
     )
     .bind(&batch.project)
@@ -167,7 +170,7 @@ pub(crate) async fn append(sqlite: &Sqlite, chunk: &BatchChunk) -> sqlx::Result<
     Ok(next_line)
 }
 
-/// How many of the rows went to the bytes column.
+/// How many of the rows are in quarantine, or have a body that went to the bytes column.
 async fn insert_results(
     transaction: &mut WriteTransaction,
     chunk: &BatchChunk,
@@ -184,7 +187,7 @@ async fn insert_results(
         } else {
             JsonColumns::of(row.body.as_deref())
         };
-        quarantined += i64::from(body.bytes.is_some());
+        quarantined += i64::from(row.quarantined || body.bytes.is_some());
         values
             .push_bind(&chunk.project)
             .push_bind(plain(&chunk.batch_id))

@@ -148,16 +148,18 @@ pub(crate) async fn lines_no_json_column_holds_are_kept_as_bytes_and_counted(fix
     fixture.store.begin_batch(&batch()).await.unwrap();
     let bodies: [&[u8]; 4] =
         [b"{\"text\":\"\xff\"}", br#"{"text":"a\u0000"}"#, br#"[1e999999]"#, br#"{"text":"fine"}"#];
-    let mut rows: Vec<BatchResult> = (1..=5).map(result).collect();
+    let mut rows: Vec<BatchResult> = (1..=6).map(result).collect();
     for (row, body) in rows.iter_mut().zip(bodies) {
         row.body = Some(body.to_vec());
     }
     rows[0].custom_id = Some("a\0b".to_owned());
     // A line that is JSON, but no result.
     (rows[4].body, rows[4].quarantined, rows[4].custom_id) = (Some(b"[]".to_vec()), true, None);
+    // A line too long for a row.
+    (rows[5].body, rows[5].quarantined, rows[5].custom_id) = (None, true, None);
     fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows.clone())).await.unwrap();
     let batch = the_batch(&fixture).await;
-    assert_eq!((batch.rows_stored, batch.rows_quarantined), (5, 4));
+    assert_eq!((batch.rows_stored, batch.rows_quarantined), (6, 5));
     let stored = fixture.store.batch_results(&ResultFilter::of("default", "batch_1", 10)).await.unwrap();
     assert!(stored.iter().map(|row| &row.body).eq(rows.iter().map(|row| &row.body)));
     assert_eq!(stored[0].custom_id.as_deref(), Some("a\u{FFFD}b"));
@@ -203,6 +205,9 @@ pub(crate) async fn a_batch_that_names_another_file_starts_that_file_over(fixtur
         (1, 2, false)
     );
     assert_eq!(the_batch(&fixture).await.rows_stored, 1);
+    let older = fixture.store.begin_batch(&late).await.unwrap();
+    assert_eq!(older, progress, "an older state that comes later is told the files of the newer one");
+    assert_eq!(older.output_file_id.as_deref(), Some("file_out_2"));
     let from_the_old_file =
         fixture.store.append_batch_results(&chunk(ResultSource::Output, 6, vec![result(6)])).await;
     assert!(matches!(from_the_old_file, Err(StoreError::OutOfStep { .. })));
