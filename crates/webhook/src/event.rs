@@ -1,7 +1,6 @@
 //! Reads a verified body. Lenient: OpenAI adds and changes fields, so only the type is asked for, and whatever is
 //! missing or of another shape is `None`. The body itself is kept elsewhere, byte for byte.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
@@ -84,7 +83,9 @@ fn fields<'a, const N: usize>(
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = [None; N];
-            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            // As raw JSON: a key with a lone surrogate is no text, and no reason to know nothing of the event.
+            while let Some(key) = map.next_key::<&'de RawValue>()? {
+                let key: String = serde_json::from_str(key.get()).unwrap_or_default();
                 match self.0.iter().position(|name| *name == key) {
                     Some(index) => found[index] = Some(map.next_value::<&'de RawValue>()?),
                     None => {
@@ -130,6 +131,9 @@ mod tests {
         let body = br#"{"id":7,"created_at":1750861210.9,"type":"response.completed","data":{"id":"","n":1e400000,"s":"\ud800\u0000"}}"#;
         let event = Event::parse(body).unwrap();
         assert_eq!((event.event_id, event.object_id), (None, None));
+        let odd_key =
+            Event::parse(br#"{"\udc00":1,"\u0074ype":"batch.failed","data":{"\ud800":0,"id":"x"}}"#).unwrap();
+        assert_eq!((odd_key.kind, odd_key.object_id.as_deref()), (EventKind::BatchFailed, Some("x")));
         assert_eq!(event.created_at_secs, Some(1_750_861_210));
         let huge = Event::parse(br#"{"type":"x","created_at":1e300}"#).unwrap();
         assert_eq!(huge.created_at_secs, None);
