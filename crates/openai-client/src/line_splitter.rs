@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// As large as the largest response we read: a line holds one answer.
+/// A line holds one answer, and several are in memory at a time: half of the largest single response we read.
 pub const LINE_BYTES_MAX: usize = 32 << 20;
 
 /// Push chunks, then take lines until there is none. A line ends with `\n`; one `\r` before it is taken off too.

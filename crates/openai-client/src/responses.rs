@@ -11,8 +11,8 @@ use crate::lenient::{
     any_text, each_element, error_text, fields, inner, integer, object_text, text, text_of, time,
 };
 
-/// Generated images lie inline in a response, as base64.
-const RESPONSE_BYTES_MAX: usize = 32 << 20;
+/// Generated images lie inline in a response, as base64: room for some ten of them.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Citations beyond these are left to the raw object; a deep-research answer has some hundred.
 const CITATIONS_MAX: usize = 10_000;
 /// What a citation points at is only sent when asked for.
