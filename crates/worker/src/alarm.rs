@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use openai_client::ErrorKind;
 
-/// So many fetches in a row make a pattern.
+/// So many objects in a row make a pattern. Objects, not requests: a sample id is asked for again and again.
 const RECENT: usize = 5;
 const SHOUT_EVERY: Duration = Duration::from_secs(60);
 
@@ -18,21 +18,25 @@ pub(crate) struct KeyAlarm {
 
 #[derive(Default)]
 struct State {
-    recent: VecDeque<Option<ErrorKind>>,
+    /// By object, the last outcome of each; the newest at the back.
+    recent: VecDeque<(String, Option<ErrorKind>)>,
     shouted_at: Option<Instant>,
 }
 
 impl KeyAlarm {
-    /// Takes one fetch's outcome (`None`: it worked) and logs an error, at most once a minute, while all recent ones
-    /// were 401 or 404. Returns whether the pattern holds.
-    pub(crate) fn note(&self, outcome: Option<ErrorKind>) -> bool {
+    /// Takes the outcome of fetching an object (`None`: it worked) and logs an error, at most once a minute, while the
+    /// last ones of all recent objects were 401 or 404. Returns whether the pattern holds.
+    pub(crate) fn note(&self, object_id: Option<&str>, outcome: Option<ErrorKind>) -> bool {
         let mut state = self.state.lock().expect("nobody panics while holding it");
-        state.recent.push_back(outcome);
+        let object_id = object_id.unwrap_or_default();
+        state.recent.retain(|(known, _)| known != object_id);
+        state.recent.push_back((object_id.to_owned(), outcome));
         if state.recent.len() > RECENT {
             state.recent.pop_front();
         }
-        let suspicious =
-            |o: &Option<ErrorKind>| matches!(o, Some(ErrorKind::Unauthorized | ErrorKind::NotFound));
+        let suspicious = |(_, outcome): &(String, Option<ErrorKind>)| {
+            matches!(outcome, Some(ErrorKind::Unauthorized | ErrorKind::NotFound))
+        };
         if state.recent.len() < RECENT || !state.recent.iter().all(suspicious) {
             return false;
         }
@@ -56,15 +60,22 @@ mod tests {
     fn five_refusals_in_a_row_are_a_pattern_and_one_success_ends_it() {
         let alarm = KeyAlarm::default();
         let kinds = [ErrorKind::NotFound, ErrorKind::Unauthorized];
-        let notes: Vec<bool> = (0..6).map(|n| alarm.note(Some(kinds[n % 2]))).collect();
+        let note = |n: usize| alarm.note(Some(&format!("resp_{n}")), Some(kinds[n % 2]));
+        let notes: Vec<bool> = (0..6).map(note).collect();
         assert_eq!(notes, [false, false, false, false, true, true]);
-        assert!(!alarm.note(None));
-        assert!(!alarm.note(Some(ErrorKind::NotFound)));
+        assert!(!alarm.note(Some("resp_7"), None));
+        assert!(!alarm.note(Some("resp_8"), Some(ErrorKind::NotFound)));
+    }
+
+    #[test]
+    fn one_sample_id_asked_for_again_and_again_is_no_pattern() {
+        let alarm = KeyAlarm::default();
+        assert!((0..20).all(|_| !alarm.note(Some("resp_abc123"), Some(ErrorKind::NotFound))));
     }
 
     #[test]
     fn an_outage_is_no_sign_of_a_wrong_key() {
         let alarm = KeyAlarm::default();
-        assert!((0..10).all(|_| !alarm.note(Some(ErrorKind::Unavailable))));
+        assert!((0..10).all(|n| !alarm.note(Some(&format!("resp_{n}")), Some(ErrorKind::Unavailable))));
     }
 }

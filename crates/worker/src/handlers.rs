@@ -6,6 +6,7 @@ mod eval_run;
 mod fetch;
 mod fine_tuning;
 mod kept;
+mod raw_object;
 mod response;
 
 use std::time::Duration;
@@ -16,6 +17,9 @@ use webhook::{Family, FetchState, Reason};
 
 use crate::context::Context;
 use crate::work::Work;
+
+/// A status is a word; of whatever else stands there an error repeats no more than this.
+const STATUS_CHARS_MAX: usize = 40;
 
 /// What a handler did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,11 @@ pub(crate) enum Remedy {
 }
 
 impl HandlerError {
+    fn not_terminal(what: &'static str, status: Option<String>) -> Self {
+        let status = status.unwrap_or_else(|| "without a status".to_owned());
+        Self::NotTerminal { what, status: status.chars().take(STATUS_CHARS_MAX).collect() }
+    }
+
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Api { source, .. } => api_reason(source.kind()),

@@ -276,7 +276,9 @@ impl LogLine {
         let needs_a_person = failed.is_some_and(|failed| failed.remedy == Remedy::RetrySlowly);
         match outcome {
             DeliveryOutcome::Dead => line!(error, "event given up"),
-            DeliveryOutcome::Retry if needs_a_person => line!(error, "OpenAI refuses our API key; check it"),
+            DeliveryOutcome::Retry if needs_a_person => {
+                line!(error, "OpenAI refuses us: the API key, its rights or its quota; check it")
+            }
             DeliveryOutcome::Retry | DeliveryOutcome::LeaseLost => line!(warn, "delivery failed"),
             DeliveryOutcome::Stored
             | DeliveryOutcome::Kept

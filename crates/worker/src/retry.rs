@@ -26,9 +26,9 @@ impl RetryPolicy {
     /// The wait before the attempt after `attempt` (from 1): random between the minimum and its `2^attempt`-fold, so
     /// that events which failed together do not return together.
     pub(crate) fn delay(&self, attempt: u32) -> Duration {
-        let ceiling =
-            self.min.saturating_mul(2_u32.saturating_pow(attempt.min(31))).clamp(self.min, self.max);
-        self.min.min(self.max) + ceiling.saturating_sub(self.min).mul_f64(fastrand::f64())
+        let min = self.min.min(self.max);
+        let ceiling = min.saturating_mul(2_u32.saturating_pow(attempt.min(31))).min(self.max);
+        min + ceiling.saturating_sub(min).mul_f64(fastrand::f64())
     }
 
     /// Whether an event that was received then is no longer worth another attempt.

@@ -1,7 +1,6 @@
 //! `batch.*`: the batch, then its output file **and** its error file, for every one of the four events: expired and
 //! cancelled batches have paid partial results, and a completed one may have no output file at all.
 
-use chrono::Utc;
 use openai_client::{Batch, Client, ErrorKind};
 use store::{BatchEnd, BatchRecord, ResultSource};
 use webhook::{FetchState, Reason};
@@ -9,7 +8,7 @@ use webhook::{FetchState, Reason};
 use crate::context::Context;
 use crate::handlers::batch_file::{self, BatchFile};
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, kept};
+use crate::handlers::{HandlerError, Outcome, kept, raw_object};
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -17,11 +16,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return kept::handle(context, work).await;
     };
     let call = |client: Client| async move { client.batch(id).await };
-    let found = fetch::object(context, work, "batch", call, Batch::parse).await?;
+    let mut found = fetch::object(context, work, "batch", call, Batch::parse).await?;
     if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
-        return Err(HandlerError::NotTerminal { what: "batch", status });
+        return Err(HandlerError::not_terminal("batch", found.object.status));
     }
+    found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     let record = record(work, id, found);
     let (end, reason) = match fetch::client(context, work)? {
@@ -47,15 +46,17 @@ async fn import_files(
         return Ok((BatchEnd::Complete, None));
     }
     let mut end = (BatchEnd::Complete, None);
+    let mut lines = 0;
+    // Those of the newest state of the batch, should this one be older.
     let files = [
-        (ResultSource::Output, &batch.output_file_id, progress.output_next_line),
-        (ResultSource::Error, &batch.error_file_id, progress.error_next_line),
+        (ResultSource::Output, &progress.output_file_id, progress.output_next_line),
+        (ResultSource::Error, &progress.error_file_id, progress.error_next_line),
     ];
     for (source, file_id, next_line) in files {
         let Some(file_id) = file_id else { continue };
         let file = BatchFile { project: &batch.project, batch_id: &batch.batch_id, source, file_id };
         match batch_file::import(context, client, file, next_line).await {
-            Ok(()) => {}
+            Ok(found) => lines += found,
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 // Output files live 30 days, or as little as one hour (`output_expires_after`).
                 fetch::unfetched_for_good(context, work, "result file", source)?;
@@ -64,11 +65,23 @@ async fn import_files(
             Err(error) => return Err(error),
         }
     }
+    // A batch that was refused as a whole has requests and no files.
+    if end.0 == BatchEnd::Complete
+        && batch.errors.is_none()
+        && batch.requests_total.is_some_and(|n| n != lines)
+    {
+        tracing::warn!(
+            object.id = batch.batch_id,
+            requests = batch.requests_total,
+            lines,
+            "the batch's files do not have one line a request"
+        );
+    }
     Ok(end)
 }
 
 fn record(work: &Work<'_>, id: &str, found: Found<Batch>) -> BatchRecord {
-    let Found { object, raw, state, .. } = found;
+    let Found { object, raw, state, fetched_at, .. } = found;
     BatchRecord {
         project: work.entry.project.clone(),
         batch_id: id.to_owned(),
@@ -89,7 +102,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<Batch>) -> BatchRecord {
         completed_at: object.completed_at,
         received_at: work.received_at(),
         fetch_state: state,
-        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        fetched_at,
         raw: raw.map(Vec::from),
     }
 }

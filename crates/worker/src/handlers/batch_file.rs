@@ -13,7 +13,7 @@ use crate::work::Work;
 /// and for other writers.
 const CHUNK_ROWS_MAX: usize = 1000;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
-/// Result files of fine-tunes are read whole; a row a step, they stay far below.
+/// Result files of fine-tunes are read whole up to here; a row a step, they stay far below.
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 
 /// Which file of which batch.
@@ -25,44 +25,46 @@ pub(super) struct BatchFile<'a> {
     pub(super) file_id: &'a str,
 }
 
-/// Downloads one of a batch's files, keeps it, and stores its lines from `next_line` on.
+/// Downloads one of a batch's files, keeps it, and stores its lines from `next_line` on. How many lines it has, blank
+/// ones not counted.
 pub(super) async fn import(
     context: &Context,
     client: &Client,
     file: BatchFile<'_>,
     next_line: i64,
-) -> Result<(), HandlerError> {
+) -> Result<i64, HandlerError> {
     let place = Place { project: file.project, object_id: file.batch_id, file_id: file.file_id };
-    let mut rows = Rows { file, next_line, line: 0, chunk: Vec::new(), chunk_bytes: 0 };
+    let mut rows = Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0 };
     let mut download = Download::begin(context, client, place).await?;
     match rows.read(context, &mut download).await {
         Ok(()) => {
             download.keep(context).await?;
-            rows.flush(context).await
+            rows.flush(context).await?;
+            Ok(rows.lines_with_text)
         }
         Err(error) => Err(download.discard(error).await),
     }
 }
 
-/// Keeps a small file, and gives its content.
+/// Keeps a file, and gives its content if it is small.
 pub(super) async fn keep_small(
     context: &Context,
     work: &Work<'_>,
     client: &Client,
     file_id: &str,
-) -> Result<Vec<u8>, HandlerError> {
+) -> Result<Option<Vec<u8>>, HandlerError> {
     let object_id = work.object_id().unwrap_or_default();
     let place = Place { project: &work.entry.project, object_id, file_id };
     let mut download = Download::begin(context, client, place).await?;
-    let mut content = Vec::new();
+    let mut content = Some(Vec::new());
     loop {
         match download.next().await {
-            Ok(Some(bytes)) if content.len() + bytes.len() > SMALL_FILE_BYTES_MAX => {
-                return Err(download
-                    .discard(HandlerError::BadAnswer("the file is over 64 MiB".into()))
-                    .await);
+            Ok(Some(bytes)) => {
+                content = content.filter(|content| content.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
+                if let Some(content) = &mut content {
+                    content.extend_from_slice(&bytes);
+                }
             }
-            Ok(Some(bytes)) => content.extend_from_slice(&bytes),
             Ok(None) => break,
             Err(error) => return Err(download.discard(error).await),
         }
@@ -154,6 +156,7 @@ struct Rows<'a> {
     next_line: i64,
     /// The last line seen, from 1.
     line: i64,
+    lines_with_text: i64,
     chunk: Vec<BatchResult>,
     chunk_bytes: usize,
 }
@@ -177,7 +180,11 @@ impl Rows<'_> {
     async fn add(&mut self, context: &Context, line: Result<Bytes, LineTooLong>) -> Result<(), HandlerError> {
         self.line += 1;
         let empty = |line: &Bytes| line.iter().all(u8::is_ascii_whitespace);
-        if self.line < self.next_line || line.as_ref().is_ok_and(empty) {
+        if line.as_ref().is_ok_and(empty) {
+            return Ok(());
+        }
+        self.lines_with_text += 1;
+        if self.line < self.next_line {
             return Ok(());
         }
         self.chunk_bytes += line.as_ref().map_or(0, Bytes::len);

@@ -2,13 +2,13 @@
 //! evals are scanned, bounded; when that finds nothing the event is kept and the row says so.
 
 use chrono::Utc;
-use openai_client::EvalRun;
+use openai_client::{ErrorKind, EvalRun};
 use store::EvalRunRecord;
 use webhook::{FetchState, Reason};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, Remedy, kept};
+use crate::handlers::{HandlerError, Outcome, Remedy, kept, raw_object};
 use crate::work::Work;
 
 /// Evals end as a product on 2026-11-30; an API that only answers errors is not asked for three days.
@@ -18,11 +18,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     let Some(id) = work.object_id() else {
         return kept::handle(context, work).await;
     };
-    let found = find(context, work, id).await?;
+    let mut found = find(context, work, id).await?;
     if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
-        return Err(HandlerError::NotTerminal { what: "eval run", status });
+        return Err(HandlerError::not_terminal("eval run", found.object.status));
     }
+    found.raw = raw_object::keep(context, work, id, &found).await?;
     let completion = work.completion(found.reason);
     let state = found.state;
     context.store.save_eval_run(&record(work, id, found), &completion).await?;
@@ -30,30 +30,28 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
 }
 
 async fn find(context: &Context, work: &Work<'_>, id: &str) -> Result<Found<EvalRun>, HandlerError> {
+    let asked_at = Utc::now();
     let (state, reason) = match fetch::client(context, work)? {
         None => (FetchState::Off, None),
         Some(client) => match client.find_eval_run(id).await {
-            Ok(Some(fetched)) => {
-                let (object, raw) = (fetched.object, Some(fetched.raw));
-                return Ok(Found { object, raw, state: FetchState::Fetched, reason: None });
-            }
+            Ok(Some(fetched)) => return Ok(Found::fetched(fetched, asked_at)),
             Ok(None) => (FetchState::NotFound, Some(Reason::NotFound)),
             Err(source) => {
+                // A revoked key says nothing about evals; somebody will mend it.
+                let is_key = source.kind() == ErrorKind::Unauthorized;
                 let error = HandlerError::Api { what: "eval run", source };
-                if error.remedy() != Remedy::GiveUp && work.attempt < ATTEMPTS_MAX {
+                if error.remedy() != Remedy::GiveUp && (is_key || work.attempt < ATTEMPTS_MAX) {
                     return Err(error);
                 }
                 (FetchState::NotFound, Some(error.reason()))
             }
         },
     };
-    let embedded = work.data().filter(|data| EvalRun::parse(data).is_ok());
-    let object = EvalRun::parse(embedded.unwrap_or(b"{}")).map_err(|e| HandlerError::BadAnswer(e.into()))?;
-    Ok(Found { object, raw: embedded.map(bytes::Bytes::copy_from_slice), state, reason })
+    Found::embedded(work, EvalRun::parse, state, reason)
 }
 
 fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>) -> EvalRunRecord {
-    let Found { object, raw, state, .. } = found;
+    let Found { object, raw, state, fetched_at, .. } = found;
     EvalRunRecord {
         project: work.entry.project.clone(),
         run_id: id.to_owned(),
@@ -71,7 +69,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>) -> EvalRunRecord {
         created_at: object.created_at,
         received_at: work.received_at(),
         fetch_state: state,
-        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        fetched_at,
         raw: raw.map(Vec::from),
     }
 }

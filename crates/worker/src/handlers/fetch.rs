@@ -1,7 +1,7 @@
 //! The one rule for objects: ask OpenAI; what the event itself holds counts only when OpenAI has no answer for good.
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use openai_client::{Advice, ApiError, Client, ErrorKind, Fetched};
 use webhook::{FetchState, Reason};
 
@@ -14,6 +14,8 @@ pub(super) struct Found<T> {
     pub(super) object: T,
     pub(super) raw: Option<Bytes>,
     pub(super) state: FetchState,
+    /// When OpenAI was asked, if it answered: of two answers the one asked for later is newer, however long each took.
+    pub(super) fetched_at: Option<DateTime<Utc>>,
     /// Why it was not fetched, for the event's row.
     pub(super) reason: Option<Reason>,
 }
@@ -33,21 +35,39 @@ where
 {
     let (state, reason) = match client(context, work)? {
         None => (FetchState::Off, None),
-        Some(client) => match call(client).await {
-            Ok(fetched) => {
-                context.alarm.note(None);
-                let (object, raw) = (fetched.object, Some(fetched.raw));
-                return Ok(Found { object, raw, state: FetchState::Fetched, reason: None });
+        Some(client) => {
+            let asked_at = Utc::now();
+            let answer = call(client).await;
+            let suspect = context.alarm.note(work.object_id(), answer.as_ref().err().map(ApiError::kind));
+            context.metrics.key_suspect(suspect);
+            match answer {
+                Ok(fetched) => return Ok(Found::fetched(fetched, asked_at)),
+                Err(error) => unfetched_for_good(context, work, what, error)?,
             }
-            Err(error) => {
-                context.metrics.key_suspect(context.alarm.note(Some(error.kind())));
-                unfetched_for_good(context, work, what, error)?
-            }
-        },
+        }
     };
-    let embedded = work.data().filter(|data| parse(data).is_ok());
-    let object = parse(embedded.unwrap_or(b"{}")).map_err(|error| HandlerError::BadAnswer(error.into()))?;
-    Ok(Found { object, raw: embedded.map(Bytes::copy_from_slice), state, reason })
+    Found::embedded(work, parse, state, reason)
+}
+
+impl<T> Found<T> {
+    pub(super) fn fetched(fetched: Fetched<T>, asked_at: DateTime<Utc>) -> Self {
+        let Fetched { object, raw, .. } = fetched;
+        Self { object, raw: Some(raw), state: FetchState::Fetched, fetched_at: Some(asked_at), reason: None }
+    }
+
+    /// What the event itself holds.
+    pub(super) fn embedded(
+        work: &Work<'_>,
+        parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+        state: FetchState,
+        reason: Option<Reason>,
+    ) -> Result<Self, HandlerError> {
+        let embedded = work.data().filter(|data| parse(data).is_ok());
+        let object =
+            parse(embedded.unwrap_or(b"{}")).map_err(|error| HandlerError::BadAnswer(error.into()))?;
+        let raw = embedded.map(Bytes::copy_from_slice);
+        Ok(Self { object, raw, state, fetched_at: None, reason })
+    }
 }
 
 /// The client of the event's project; `None` with `FETCH=off`.

@@ -8,7 +8,7 @@ use webhook::FetchState;
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, batch_file, kept};
+use crate::handlers::{HandlerError, Outcome, batch_file, kept, raw_object};
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -16,11 +16,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return kept::handle(context, work).await;
     };
     let call = |client: Client| async move { client.fine_tuning_job(id).await };
-    let found = fetch::object(context, work, "fine-tuning job", call, FineTuningJob::parse).await?;
+    let mut found = fetch::object(context, work, "fine-tuning job", call, FineTuningJob::parse).await?;
     if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
-        return Err(HandlerError::NotTerminal { what: "fine-tuning job", status });
+        return Err(HandlerError::not_terminal("fine-tuning job", found.object.status));
     }
+    found.raw = raw_object::keep(context, work, id, &found).await?;
     let completion = work.completion(found.reason);
     let state = found.state;
     let (model, metrics) = match fetch::client(context, work)? {
@@ -74,9 +74,20 @@ async fn metrics(
     let mut steps = Vec::new();
     for file_id in &job.result_files {
         let content = match batch_file::keep_small(context, work, client, file_id).await {
-            Ok(content) => content,
-            // Result files may be deleted by their owner; the job is stored without its curve.
-            Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+            Ok(Some(content)) => content,
+            Ok(None) => {
+                tracing::warn!(
+                    object.id = work.object_id(),
+                    file.id = file_id,
+                    "the result file is too large for a table of metrics; it is kept as a file"
+                );
+                continue;
+            }
+            // Its owner may have deleted it; then the job is stored without its curve.
+            Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                fetch::unfetched_for_good(context, work, "result file", source)?;
+                continue;
+            }
             Err(error) => return Err(error),
         };
         match result_file::parse(&content) {
@@ -100,7 +111,7 @@ async fn metrics(
 }
 
 fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>) -> JobRecord {
-    let Found { object, raw, state, .. } = found;
+    let Found { object, raw, state, fetched_at, .. } = found;
     JobRecord {
         project: work.entry.project.clone(),
         job_id: id.to_owned(),
@@ -116,7 +127,7 @@ fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>) -> JobRecord {
         finished_at: object.finished_at,
         received_at: work.received_at(),
         fetch_state: state,
-        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        fetched_at,
         raw: raw.map(|raw: Bytes| raw.into()),
     }
 }

@@ -1,13 +1,12 @@
 //! `response.*`: one GET, one row with the text, its citations and its usage.
 
-use chrono::Utc;
 use openai_client::{Client, Response};
 use store::ResponseRecord;
 use webhook::FetchState;
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, kept};
+use crate::handlers::{HandlerError, Outcome, kept, raw_object};
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -15,11 +14,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return kept::handle(context, work).await;
     };
     let call = |client: Client| async move { client.response(id).await };
-    let found = fetch::object(context, work, "response", call, Response::parse).await?;
+    let mut found = fetch::object(context, work, "response", call, Response::parse).await?;
     if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        let status = found.object.status.unwrap_or_else(|| "without a status".to_owned());
-        return Err(HandlerError::NotTerminal { what: "response", status });
+        return Err(HandlerError::not_terminal("response", found.object.status));
     }
+    found.raw = raw_object::keep(context, work, id, &found).await?;
     let completion = work.completion(found.reason);
     let state = found.state;
     context.store.save_response(&record(work, id, found)?, &completion).await?;
@@ -27,7 +26,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
 }
 
 fn record(work: &Work<'_>, id: &str, found: Found<Response>) -> Result<ResponseRecord, HandlerError> {
-    let Found { object, raw, state, .. } = found;
+    let Found { object, raw, state, fetched_at, .. } = found;
     let terminal = object.is_terminal();
     let citations =
         serde_json::to_string(&object.citations).map_err(|e| HandlerError::BadAnswer(e.into()))?;
@@ -47,7 +46,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<Response>) -> Result<ResponseR
         completed_at: object.completed_at.or_else(|| terminal.then(|| work.created_at()).flatten()),
         received_at: work.received_at(),
         fetch_state: state,
-        fetched_at: (state == FetchState::Fetched).then(Utc::now),
+        fetched_at,
         terminal,
         raw: raw.map(Vec::from),
     })

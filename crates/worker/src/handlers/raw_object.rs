@@ -1,0 +1,113 @@
+//! Large objects. Images lie inline in a response, so that one JSON object may be tens of megabytes: then its bytes go
+//! to a file of their own, whole, and the table's column `raw` gets the object without its long strings.
+
+use bytes::Bytes;
+use store::FileRecord;
+
+use crate::context::Context;
+use crate::handlers::HandlerError;
+use crate::handlers::fetch::Found;
+use crate::work::Work;
+
+/// Up to this an object lies in the column `raw` as it came.
+const RAW_COLUMN_BYTES_MAX: usize = 1 << 20;
+/// In a larger one, strings from this length on are left out of the column. A response's text has a column of its own.
+const STRING_BYTES_MAX: usize = 16 << 10;
+
+/// What the column `raw` is to hold. A large object that was fetched is kept as the file `<object id>.json` first.
+pub(super) async fn keep<T>(
+    context: &Context,
+    work: &Work<'_>,
+    object_id: &str,
+    found: &Found<T>,
+) -> Result<Option<Bytes>, HandlerError> {
+    let Some(raw) = &found.raw else {
+        return Ok(None);
+    };
+    // What an event held lies in `events.body` already, and must not replace what was fetched.
+    if raw.len() <= RAW_COLUMN_BYTES_MAX || found.fetched_at.is_none() {
+        return Ok(Some(raw.clone()));
+    }
+    let file_id = format!("{object_id}.json");
+    let mut writer = context.store.files().create(&work.entry.project, object_id, &file_id).await?;
+    if let Err(error) = writer.write(raw.clone()).await {
+        writer.abort().await;
+        return Err(error.into());
+    }
+    let stored = writer.finish().await?;
+    let column = without_long_strings(raw, &file_id);
+    let record = FileRecord {
+        project: work.entry.project.clone(),
+        object_id: object_id.to_owned(),
+        purpose: Some("raw_object".to_owned()),
+        filename: Some(file_id.clone()),
+        file_id,
+        bytes: stored.bytes,
+        sha256: stored.sha256,
+        location: stored.location,
+        created_at: None,
+        expires_at: None,
+    };
+    context.store.save_file(&record).await?;
+    Ok(Some(column.into()))
+}
+
+/// The same JSON with a note in place of every long string. Works on bytes: quotes and backslashes are never part of
+/// another character, even where the rest is not UTF-8.
+fn without_long_strings(json: &[u8], file_id: &str) -> Vec<u8> {
+    let mut shortened = Vec::new();
+    let mut rest = json;
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        let string_bytes = string_bytes(&rest[start..]);
+        let (before, string) = (&rest[..start], &rest[start..start + string_bytes]);
+        shortened.extend_from_slice(before);
+        if string_bytes < STRING_BYTES_MAX {
+            shortened.extend_from_slice(string);
+        } else {
+            let note = format!("[{string_bytes} bytes left out; see file {file_id}]");
+            shortened.extend_from_slice(serde_json::Value::String(note).to_string().as_bytes());
+        }
+        rest = &rest[start + string_bytes..];
+    }
+    shortened.extend_from_slice(rest);
+    shortened
+}
+
+/// How long the string is that `json` begins with, its quotes counted.
+fn string_bytes(json: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = json.iter().skip(1).position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(json.len(), |end| end + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_strings_are_left_out_and_nothing_else() {
+        let image = "A".repeat(STRING_BYTES_MAX);
+        let json = format!(
+            r#"{{"a":"\\","b":"x\"{image}\"\\","c":[1e400000,"\ud800","{image}",{{"d":"\""}}],"e":""}}"#
+        );
+        let shortened = String::from_utf8(without_long_strings(json.as_bytes(), "a\"b.json")).unwrap();
+        let (one, two) = (STRING_BYTES_MAX + 9, STRING_BYTES_MAX + 2);
+        assert_eq!(
+            shortened,
+            format!(
+                r#"{{"a":"\\","b":"[{one} bytes left out; see file a\"b.json]","c":[1e400000,"\ud800","[{two} bytes left out; see file a\"b.json]",{{"d":"\""}}],"e":""}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn odd_bytes_are_passed_on() {
+        for json in [&b""[..], b"{", b"\"", b"{\"a\":\"\xff\\", b"{\"a\":\"\xff\"}\"", b"[1,2]"] {
+            assert_eq!(without_long_strings(json, "f"), json);
+        }
+    }
+}
