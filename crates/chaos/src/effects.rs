@@ -1,0 +1,54 @@
+//! The database watched from outside: triggers of our own note every time an event becomes `stored`, and every time a
+//! row is taken back, so that an effect applied twice shows even where the rows end up the same.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+const MIGRATED_WITHIN: Duration = Duration::from_secs(60);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+const TRIGGERS: [&str; 6] = [
+    "CREATE TABLE chaos_stored (webhook_id TEXT NOT NULL)",
+    "CREATE TABLE chaos_undone (what TEXT NOT NULL)",
+    "CREATE TRIGGER chaos_event_stored AFTER UPDATE OF state ON events
+     WHEN NEW.state = 'stored' AND OLD.state <> 'stored'
+     BEGIN INSERT INTO chaos_stored VALUES (NEW.webhook_id); END",
+    "CREATE TRIGGER chaos_event_unstored AFTER UPDATE OF state ON events
+     WHEN OLD.state = 'stored' AND NEW.state <> 'stored'
+     BEGIN INSERT INTO chaos_undone VALUES ('event ' || OLD.webhook_id); END",
+    "CREATE TRIGGER chaos_result_deleted AFTER DELETE ON batch_results
+     BEGIN INSERT INTO chaos_undone VALUES ('line of ' || OLD.batch_id); END",
+    "CREATE TRIGGER chaos_result_changed AFTER UPDATE ON batch_results
+     BEGIN INSERT INTO chaos_undone VALUES ('line of ' || OLD.batch_id); END",
+];
+
+/// Waits until a worker has made the tables, and installs the triggers.
+pub(crate) async fn watch(database: &Path) -> anyhow::Result<SqlitePool> {
+    let started = Instant::now();
+    loop {
+        match install(database).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) if started.elapsed() > MIGRATED_WITHIN => {
+                return Err(error).context("no worker made its tables");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn install(database: &Path) -> anyhow::Result<SqlitePool> {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('events', 'batch_results', 'files')";
+    let tables: i64 = sqlx::query_scalar(tables).fetch_one(&pool).await?;
+    anyhow::ensure!(tables == 3, "the tables are not there yet");
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    for statement in TRIGGERS {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(pool)
+}

@@ -1,0 +1,97 @@
+//! What event number n is, and what must come of it: a function of the seed alone, so that the load and the verdict
+//! agree without talking.
+
+use fastrand::Rng;
+
+use crate::openai::POISON;
+
+/// Types with nothing to fetch: the event itself is the record.
+const PLAIN_TYPES: [&str; 10] = [
+    "agent.session.created",
+    "agent.session.idle",
+    "agent.environment.ready",
+    "safety.alert.created",
+    "safety.warning_issued",
+    "safety_identifier.blocked",
+    "realtime.call.incoming",
+    "live.transport.connected",
+    "video.completed",
+    "something.openai.invents.tomorrow",
+];
+const BATCH_LINES: std::ops::RangeInclusive<usize> = 1..=12;
+
+/// One event.
+pub(crate) struct EventPlan {
+    pub(crate) webhook_id: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) effect: Effect,
+}
+
+/// What must be in the store in the end, besides the event's own row.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    EventOnly,
+    Response {
+        id: String,
+        text: String,
+        /// OpenAI does not know it when it is first asked.
+        late: bool,
+    },
+    Batch {
+        id: String,
+        lines: usize,
+    },
+    /// Nothing: OpenAI refuses it for good, and it must lie in the dead letters.
+    Dead,
+}
+
+impl EventPlan {
+    pub(crate) fn new(seed: u64, number: u64) -> Self {
+        let mut rng = Rng::with_seed(seed.rotate_left(32) ^ number);
+        let (event_type, object_id, effect) = match rng.u32(..1000) {
+            0..3 => ("response.completed", format!("{POISON}{number}"), Effect::Dead),
+            3..23 => {
+                let id = format!("batch_{number}");
+                ("batch.completed", id.clone(), Effect::Batch { id, lines: rng.usize(BATCH_LINES) })
+            }
+            23..103 => {
+                let id = format!("resp_{number}");
+                let effect = Effect::Response {
+                    id: id.clone(),
+                    text: format!("answer {number}"),
+                    late: rng.u32(..20) == 0,
+                };
+                ("response.completed", id, effect)
+            }
+            // Objects that many events share.
+            103..106 => ("fine_tuning.job.succeeded", "ftjob_demo_succeeded".to_owned(), Effect::EventOnly),
+            106..109 => ("eval.run.succeeded", "evalrun_demo_succeeded".to_owned(), Effect::EventOnly),
+            109..112 => ("", String::new(), Effect::EventOnly),
+            _ => (PLAIN_TYPES[rng.usize(..PLAIN_TYPES.len())], format!("asess_{number}"), Effect::EventOnly),
+        };
+        let body = if event_type.is_empty() {
+            // Signed, but no event: kept all the same.
+            format!("not JSON, number {number}")
+        } else {
+            format!(
+                r#"{{"id":"evt_{number}","object":"event","created_at":1795305700,"type":"{event_type}","data":{{"id":"{object_id}"}}}}"#
+            )
+        };
+        Self { webhook_id: format!("wh_{seed}_{number}"), body: body.into_bytes(), effect }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_always_the_same_event_and_every_kind_occurs() {
+        let effects: Vec<Effect> = (0..5000).map(|number| EventPlan::new(7, number).effect).collect();
+        let again: Vec<Effect> = (0..5000).map(|number| EventPlan::new(7, number).effect).collect();
+        assert!(effects == again);
+        assert!(effects.contains(&Effect::Dead));
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Batch { .. })));
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Response { late: true, .. })));
+    }
+}

@@ -1,0 +1,124 @@
+//! Chaos: a whole Landfall under load, of which some process is killed about every second; in the end every event that
+//! was acknowledged must be stored once, and nothing else. For tests only: `scripts/chaos`, and `scripts/test`.
+#![expect(clippy::print_stdout, reason = "a program for people: it prints what happened")]
+
+mod cluster;
+mod effects;
+mod event_plan;
+mod havoc;
+mod load;
+mod openai;
+mod service;
+mod verdict;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Parser;
+use fastrand::Rng;
+use queue::QueueReader;
+
+use crate::cluster::Cluster;
+use crate::havoc::{Havoc, Kills};
+use crate::load::Load;
+use crate::verdict::Verdict;
+
+/// From the last kill on; after it, whatever is still queued is stranded.
+const DRAIN_MAX: Duration = Duration::from_secs(180);
+const TICK: Duration = Duration::from_millis(100);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// Kills and stops the processes of a Landfall under load, and checks that nothing was lost.
+#[derive(Debug, Parser)]
+#[command(name = "chaos")]
+struct Flags {
+    /// How long there is load and havoc; draining and checking come after it
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// Decides what is sent, and what is killed when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// New events a second at most; fewer while the backlog is long
+    #[arg(long, default_value_t = 300)]
+    events_per_sec: u32,
+    /// Keep the folder with the database and the logs, also after a good end
+    #[arg(long)]
+    keep: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Flags::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("chaos could not run: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Whether all is as it must be.
+async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    // reqwest asks for a TLS provider even where nothing is encrypted.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let openai = Arc::new(openai::start().await?);
+    let mut cluster = Cluster::start(&openai.base_url())?;
+    println!(
+        "seed {}: redis-server, 2 ingest and 3 worker in {}",
+        flags.seed,
+        cluster.folder.path().display()
+    );
+    let database = effects::watch(&cluster.database()).await?;
+    let reader = QueueReader::new(&cluster.queue_config()).context("the queue cannot be read")?;
+
+    let load =
+        Load::start(flags.seed, flags.events_per_sec, cluster.webhook_urls(), &openai, reader.clone())?;
+    let kills = wreak_havoc(flags, &mut cluster, &load).await?;
+    println!("calm: every process runs; waiting until all is worked off");
+    cluster.calm()?;
+    let sent = load.end().await;
+    let drained = drain(&mut cluster, &reader).await?;
+
+    let verdict = Verdict::reach(flags.seed, &sent, &cluster, &reader, &database).await?;
+    database.close().await;
+    verdict.print(&sent, &kills, &cluster.ended_by_themselves(), drained);
+    let good = drained.is_some() && verdict.is_good();
+    if flags.keep || !good {
+        cluster.folder.disable_cleanup(true);
+        println!("database and logs: {}", cluster.folder.path().display());
+    }
+    Ok(good)
+}
+
+async fn wreak_havoc(flags: &Flags, cluster: &mut Cluster, load: &Load) -> anyhow::Result<Kills> {
+    let mut havoc = Havoc::new(Rng::with_seed(flags.seed));
+    let until = Instant::now() + Duration::from_secs_f64(flags.minutes * 60.0);
+    let mut next_report = Instant::now() + PROGRESS_EVERY;
+    while Instant::now() < until {
+        tokio::time::sleep(TICK).await;
+        cluster.tend()?;
+        havoc.strike_when_due(cluster)?;
+        if Instant::now() > next_report {
+            next_report += PROGRESS_EVERY;
+            println!("  {}, {} processes killed", load.progress(), havoc.kills.all());
+        }
+    }
+    Ok(havoc.kills)
+}
+
+/// Waits until nothing is undelivered, pending or delayed; how long that took.
+async fn drain(cluster: &mut Cluster, reader: &QueueReader) -> anyhow::Result<Option<Duration>> {
+    let started = Instant::now();
+    while started.elapsed() < DRAIN_MAX {
+        let stats = reader.stats().await?;
+        if stats.iter().all(|family| family.backlog() == 0) {
+            return Ok(Some(started.elapsed()));
+        }
+        cluster.tend()?;
+        tokio::time::sleep(TICK).await;
+    }
+    Ok(None)
+}

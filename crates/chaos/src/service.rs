@@ -1,0 +1,112 @@
+//! One program of ours as a process that may die at any time: started, killed, stopped, started again.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+/// A program that is to run all the time.
+pub(crate) struct Service {
+    /// `worker-2`; also the name of its log.
+    pub(crate) name: String,
+    program: PathBuf,
+    environment: Vec<(String, String)>,
+    log: PathBuf,
+    child: Option<Child>,
+    /// While it is frozen by SIGSTOP.
+    frozen_until: Option<Instant>,
+    /// How often it ended without being killed, and how the last time.
+    pub(crate) ended_by_itself: u32,
+    pub(crate) last_end: String,
+}
+
+impl Service {
+    pub(crate) fn new(
+        name: String,
+        program: PathBuf,
+        environment: Vec<(String, String)>,
+        log: PathBuf,
+    ) -> Self {
+        Self {
+            name,
+            program,
+            environment,
+            log,
+            child: None,
+            frozen_until: None,
+            ended_by_itself: 0,
+            last_end: String::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(&self.log).context("cannot write a log")?;
+        let child = Command::new(&self.program)
+            .env_clear()
+            .env("PATH", env!("PATH"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("cannot write a log")?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}: is it built?", self.program.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// SIGKILL, and a new start at once.
+    pub(crate) fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.kill();
+        self.start()
+    }
+
+    pub(crate) fn freeze_until(&mut self, until: Instant) {
+        self.signal("STOP");
+        self.frozen_until = Some(until);
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen_until.is_some()
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        if self.frozen_until.take().is_some() {
+            self.signal("CONT");
+        }
+    }
+
+    /// Thaws it when its time has come, and starts it again when it has ended by itself.
+    pub(crate) fn tend(&mut self) -> anyhow::Result<()> {
+        if self.frozen_until.is_some_and(|until| Instant::now() >= until) {
+            self.thaw();
+        }
+        let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) else {
+            return Ok(());
+        };
+        self.ended_by_itself += 1;
+        self.last_end = status.context("cannot ask for a process")?.to_string();
+        self.start()
+    }
+
+    fn kill(&mut self) {
+        self.frozen_until = None;
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().ok();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
