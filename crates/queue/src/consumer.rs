@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError};
-use webhook::Family;
 
+use crate::audit::Schedule;
 use crate::config::ConsumerConfig;
 use crate::connection::{self, CONNECT_TIMEOUT, SharedConnection};
 use crate::delivery::Delivery;
@@ -14,6 +14,7 @@ use crate::entry::RawEntry;
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
+use crate::repair::Repair;
 use crate::scripts::{self, Seat, Taken};
 
 /// Longest wait for something new. What others hand back or abandon is seen after it.
@@ -24,8 +25,7 @@ const CURSOR_START: &str = "0-0";
 
 /// Takes deliveries of one family. Dropping it leaves its deliveries alive; [`Consumer::remove`] is the clean end.
 pub struct Consumer {
-    family: Family,
-    seat: Arc<Seat>,
+    pub(crate) seat: Arc<Seat>,
     leases: Arc<Leases>,
     client: Client,
     /// For blocking reads only. Missing while a read runs, so that a read which is cancelled or fails takes its
@@ -34,13 +34,15 @@ pub struct Consumer {
     /// Redis may have given us entries in a reply that never came.
     unseen: bool,
     reclaim_cursor: String,
+    pub(crate) audit: Schedule,
+    pub(crate) repairs: Vec<Repair>,
 }
 
 /// New entries as `XREADGROUP` answers: by stream.
 type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
 
-/// What `HMGET` keeps of an entry: failed attempts, crashes, first and last error.
-type Kept = (Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
+/// What `HMGET` keeps of an entry: failed attempts, crashes, crashes alone, first and last error.
+type Kept = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Consumer {
     /// Connects, and creates the group where it is missing.
@@ -49,9 +51,12 @@ impl Consumer {
     /// When the URL cannot be used, or Redis cannot be reached.
     pub async fn connect(config: ConsumerConfig) -> Result<Self, QueueError> {
         let client = connection::client(&config.queue)?;
+        let all_keys = Keys::new(&config.queue.key_prefix);
         let seat = Arc::new(Seat {
             connection: SharedConnection::new(client.clone())?,
-            keys: FamilyKeys::new(&Keys::new(&config.queue.key_prefix), config.family),
+            keys: FamilyKeys::new(&all_keys, config.family),
+            all_keys,
+            family: config.family,
             name: config.name,
             lease: config.lease,
         });
@@ -59,13 +64,14 @@ impl Consumer {
         let leases = Arc::new(Leases::default());
         tokio::spawn(keep_alive(Arc::downgrade(&seat), Arc::downgrade(&leases), config.lease));
         Ok(Self {
-            family: config.family,
             seat,
             leases,
             client,
             reading: None,
             unseen: false,
             reclaim_cursor: CURSOR_START.to_owned(),
+            audit: Schedule::default(),
+            repairs: Vec::new(),
         })
     }
 
@@ -93,12 +99,12 @@ impl Consumer {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(
-                    event.family = self.family.as_str(),
+                    event.family = self.seat.family.as_str(),
                     "unsettled deliveries remain; others take them over when their leases run out"
                 );
             }
             Err(error) => tracing::warn!(
-                event.family = self.family.as_str(),
+                event.family = self.seat.family.as_str(),
                 error = &error as &dyn std::error::Error,
                 "the consumer's name remains in Redis"
             ),
@@ -109,13 +115,13 @@ impl Consumer {
         if free == 0 {
             return Ok(Vec::new());
         }
+        self.audit_when_due().await;
         match self.take(free, wait).await {
             Err(error) if error.is_group_missing() => {
-                scripts::ensure_group(&self.seat.connection, &self.seat.keys).await?;
-                tracing::warn!(
-                    event.family = self.family.as_str(),
-                    "the consumer group was gone and is created anew: every entry in the stream is read again"
-                );
+                // Another worker may have been faster.
+                if let Some(kind) = scripts::ensure_group(&self.seat.connection, &self.seat.keys).await? {
+                    self.mended(kind, 1);
+                }
                 self.take(free, wait).await
             }
             ended => ended,
@@ -203,7 +209,7 @@ impl Consumer {
         command.arg(&self.seat.keys.attempts);
         for (id, _) in &entries {
             command.arg(id);
-            for part in ["crashes", "first_error", "last_error"] {
+            for part in ["crashes", "alone", "first_error", "last_error"] {
                 command.arg(format!("{id}#{part}"));
             }
         }
@@ -211,7 +217,9 @@ impl Consumer {
         let history = values.map_err(|source| QueueError::Redis { operation: "read attempts", source })?;
         let taken = entries.into_iter().zip(history);
         Ok(taken
-            .map(|((id, fields), (failed, crashes, first, last))| (id, failed, crashes, first, last, fields))
+            .map(|((id, fields), (failed, crashes, alone, first, last))| {
+                (id, failed, crashes, alone, first, last, fields)
+            })
             .collect())
     }
 

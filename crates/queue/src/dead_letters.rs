@@ -12,6 +12,8 @@ use crate::stats::QueueReader;
 pub struct DeadLetter {
     /// Redis's id in the dead-letter stream.
     pub id: String,
+    /// The id the entry had in the queue.
+    pub entry_id: String,
     /// The entry as it was; an entry that cannot be decoded is kept all the same.
     pub content: Result<Entry, EntryError>,
     /// `None` for a reason that only a newer version knows.
@@ -26,14 +28,17 @@ pub struct DeadLetter {
     pub last_error: Option<String>,
     /// Unix milliseconds of Redis's clock.
     pub died_ms: i64,
+    /// When OpenAI deletes the file it was about, if known, in unix milliseconds: after it a redrive is too late.
+    pub file_expires_ms: Option<i64>,
 }
 
 impl DeadLetter {
-    fn decode(id: String, flat: &[Vec<u8>]) -> Self {
+    pub(crate) fn decode(id: String, flat: &[Vec<u8>]) -> Self {
         let fields = Fields(flat);
         let text = |name| fields.optional_text(name).ok().flatten();
         Self {
             id,
+            entry_id: text("_entry_id").unwrap_or_default(),
             content: Entry::decode(flat),
             reason: text("_reason").and_then(|reason| reason.parse().ok()),
             attempts: fields.number("_attempts").unwrap_or(0),
@@ -41,6 +46,7 @@ impl DeadLetter {
             first_error: text("_first_error"),
             last_error: text("_last_error"),
             died_ms: fields.number("_died_ms").unwrap_or(0),
+            file_expires_ms: fields.number("_file_expires_ms").ok(),
         }
     }
 }

@@ -27,11 +27,13 @@ pub struct Delivery {
     pub attempt: u32,
     /// Leases of this entry that ran out before: a worker died, or hung.
     pub crashes: u32,
+    /// Those of them while it ran with nothing beside it: see [`Delivery::begin_alone`].
+    pub crashes_alone: u32,
     /// Redis's id of the entry.
     pub entry_id: String,
     pub first_error: Option<String>,
     pub last_error: Option<String>,
-    seat: Arc<Seat>,
+    pub(crate) seat: Arc<Seat>,
     lease: LeaseGuard,
 }
 
@@ -46,12 +48,13 @@ pub enum Settled {
 
 impl Delivery {
     pub(crate) fn new(seat: &Arc<Seat>, leases: &Arc<Leases>, taken: Taken) -> Self {
-        let (entry_id, failed, crashes, first_error, last_error, fields) = taken;
+        let (entry_id, failed, crashes, alone, first_error, last_error, fields) = taken;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self {
             content: Entry::decode(&fields),
             attempt: failed.unwrap_or(0).saturating_add(1),
             crashes: crashes.unwrap_or(0),
+            crashes_alone: alone.unwrap_or(0),
             lease: leases.hold(&entry_id),
             entry_id,
             first_error: first_error.map(text),
@@ -63,6 +66,15 @@ impl Delivery {
     /// Fires when the lease is lost: stop working, another consumer does.
     pub fn lease_lost(&self) -> CancellationToken {
         self.lease.lost().clone()
+    }
+
+    /// Notes in Redis that this delivery now runs with nothing beside it, before it does: a crash from here on is its
+    /// own. Not settled by it.
+    ///
+    /// # Errors
+    /// When Redis stays away: then nothing was noted, and it should not run.
+    pub async fn begin_alone(&self) -> Result<Settled, QueueError> {
+        self.guarded(|| scripts::begin_alone(&self.seat, &self.entry_id, self.crashes_alone)).await
     }
 
     /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
@@ -109,12 +121,26 @@ impl Delivery {
     /// # Errors
     /// When Redis stays away; the entry comes again when the lease has run out.
     pub async fn dead_letter(self, reason: Reason, error: &str) -> Result<Settled, QueueError> {
+        self.dead_letter_of_file(reason, error, None).await
+    }
+
+    /// The same for an event whose file OpenAI will delete then, in unix milliseconds: after it a redrive is too late.
+    ///
+    /// # Errors
+    /// As [`Delivery::dead_letter`].
+    pub async fn dead_letter_of_file(
+        self,
+        reason: Reason,
+        error: &str,
+        file_expires_ms: Option<i64>,
+    ) -> Result<Settled, QueueError> {
         let error = format!("{reason}: {}", shortened(error));
-        self.guarded(|| scripts::dead_letter(&self.seat, &self.entry_id, reason.as_str(), &error)).await
+        let (seat, id, reason) = (&self.seat, &self.entry_id, reason.as_str());
+        self.guarded(|| scripts::dead_letter(seat, id, reason, &error, file_expires_ms)).await
     }
 
     async fn put_back(&self, delay: Duration, error: Option<&str>) -> Result<Settled, QueueError> {
-        self.guarded(|| scripts::put_back(&self.seat, &self.entry_id, delay, error)).await
+        self.guarded(|| scripts::put_back(&self.seat, &self.entry_id, delay, self.crashes_alone, error)).await
     }
 
     /// Settles only while this delivery holds the entry. Redis knows the consumer; whether it is still the same lease
@@ -142,6 +168,7 @@ impl std::fmt::Debug for Delivery {
             .field("content", &self.content)
             .field("attempt", &self.attempt)
             .field("crashes", &self.crashes)
+            .field("crashes_alone", &self.crashes_alone)
             .finish_non_exhaustive()
     }
 }

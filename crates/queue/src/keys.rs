@@ -26,7 +26,8 @@ impl Keys {
         format!("{{{}}}:delayed:{family}", self.prefix)
     }
 
-    /// Hash: `<id>` failed attempts, `<id>#crashes` leases that ran out, `<id>#first_error` and `<id>#last_error`.
+    /// Hash: `<id>` failed attempts, `<id>#crashes` leases that ran out, `<id>#alone` those of them while it ran
+    /// alone in its worker, `<id>#first_error` and `<id>#last_error`.
     pub fn attempts(&self, family: Family) -> String {
         format!("{{{}}}:attempts:{family}", self.prefix)
     }
@@ -39,6 +40,26 @@ impl Keys {
     /// String with a time to live: this `webhook-id` was taken in.
     pub fn seen(&self, project: &str, webhook_id: &str) -> String {
         format!("{{{}}}:seen:{project}:{webhook_id}", self.prefix)
+    }
+
+    /// String with a time to live: workers leave this project's family alone (429). Its value says why.
+    pub fn pause(&self, project: &str, family: Family) -> String {
+        format!("{{{}}}:pause:{project}:{family}", self.prefix)
+    }
+
+    /// Sorted set: the pauses there may be, as `<project>:<family>`; the score is when each ends, in unix milliseconds.
+    pub fn pauses(&self) -> String {
+        format!("{{{}}}:pauses", self.prefix)
+    }
+
+    /// Stream: what operators did to dead letters.
+    pub fn records(&self) -> String {
+        format!("{{{}}}:records", self.prefix)
+    }
+
+    /// String: since when this queue's state exists. It vanishes only with everything else.
+    pub fn born(&self) -> String {
+        format!("{{{}}}:born", self.prefix)
     }
 
     /// String with a time to live: this run of an operator's command has enqueued this stored event again.
@@ -67,6 +88,25 @@ impl FamilyKeys {
     }
 }
 
+/// The keys of one pause.
+#[derive(Debug)]
+pub(crate) struct PauseKeys {
+    pub(crate) pause: String,
+    pub(crate) pauses: String,
+    /// Its name among the pauses.
+    pub(crate) member: String,
+}
+
+impl PauseKeys {
+    pub(crate) fn new(keys: &Keys, project: &str, family: Family) -> Self {
+        Self {
+            pause: keys.pause(project, family),
+            pauses: keys.pauses(),
+            member: format!("{project}:{family}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +119,10 @@ mod tests {
         assert_eq!(keys.attempts(Family::Batch), "{landfall}:attempts:batch");
         assert_eq!(keys.dead(Family::Batch), "{landfall}:dead:batch");
         assert_eq!(keys.seen("default", "wh_1"), "{landfall}:seen:default:wh_1");
+        assert_eq!(keys.pause("default", Family::Batch), "{landfall}:pause:default:batch");
+        assert_eq!(keys.pauses(), "{landfall}:pauses");
+        assert_eq!(keys.records(), "{landfall}:records");
+        assert_eq!(keys.born(), "{landfall}:born");
         assert_eq!(keys.replayed("default", "r7", "wh_1"), "{landfall}:replayed:default:r7:wh_1");
     }
 }

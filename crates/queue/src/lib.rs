@@ -24,6 +24,8 @@
 //! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
 //! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
 
+mod audit;
+mod born;
 mod config;
 mod connection;
 mod consumer;
@@ -33,7 +35,10 @@ mod entry;
 mod error;
 mod keys;
 mod leases;
+mod pauses;
 mod producer;
+mod redrive;
+mod repair;
 mod scripts;
 mod server_check;
 mod stats;
@@ -46,7 +51,9 @@ pub use delivery::{Delivery, Settled};
 pub use entry::{ENTRY_VERSION, Entry, EntryError};
 pub use error::{EnqueueError, QueueError};
 pub use keys::{GROUP, Keys};
+pub use pauses::Pause;
 pub use producer::{Enqueued, Producer};
+pub use repair::{Repair, RepairKind};
 pub use server_check::{ServerFinding, ServerReport, Severity, unreachable_cure};
 pub use stats::{FamilyStats, QueueReader};
 pub use unsettled::Unsettled;

@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
+use webhook::Family;
 
 use crate::connection::SharedConnection;
 use crate::entry::Entry;
 use crate::error::QueueError;
-use crate::keys::{FamilyKeys, GROUP};
+use crate::keys::{FamilyKeys, GROUP, Keys, PauseKeys};
+use crate::repair::RepairKind;
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
@@ -30,6 +32,12 @@ script!(DEAD_LETTER, "dead_letter.lua");
 script!(REMOVE_CONSUMER, "remove_consumer.lua");
 script!(STATS, "stats.lua");
 script!(UNSETTLED, "unsettled.lua");
+script!(BEGIN_ALONE, "begin_alone.lua");
+script!(PAUSE, "pause.lua");
+script!(AUDIT, "audit.lua");
+script!(REMOVE_DEAD_CONSUMERS, "remove_dead_consumers.lua");
+script!(REDRIVE, "redrive.lua");
+script!(DISCARD, "discard.lua");
 
 /// OpenAI sends an event again for 72 hours; a week leaves room for its delays and ours.
 pub(crate) const SEEN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -39,17 +47,24 @@ const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 const GIVE_BACK_MAX: usize = 1000;
 /// Undelivered entries that are counted one by one.
 const COUNT_MAX: usize = 1000;
+/// Entries audited in one step: each is read whole inside Redis.
+const AUDIT_PAGE: usize = 100;
+/// Records kept of what operators did to dead letters; about the newest.
+const RECORDS_MAX: usize = 100_000;
 
 /// A consumer's place at one family's stream.
 pub(crate) struct Seat {
     pub(crate) connection: SharedConnection,
     pub(crate) keys: FamilyKeys,
+    pub(crate) all_keys: Keys,
+    pub(crate) family: Family,
     pub(crate) name: String,
     pub(crate) lease: Duration,
 }
 
-/// An entry as a script hands it over: its id, failed attempts, crashes, first and last error, fields.
-pub(crate) type Taken = (String, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
+/// An entry as a script hands it over: its id, failed attempts, crashes, crashes alone, first and last error, fields.
+pub(crate) type Taken =
+    (String, Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
 
 /// What keeps an event from being taken in twice.
 pub(crate) struct Mark {
@@ -73,14 +88,18 @@ pub(crate) async fn enqueue(
     connection.invoke(&script).await
 }
 
-/// Creates the group where it is missing; says whether it did.
+/// Creates the group where it is missing; says what was.
 pub(crate) async fn ensure_group(
     connection: &SharedConnection,
     keys: &FamilyKeys,
-) -> Result<bool, QueueError> {
+) -> Result<Option<RepairKind>, QueueError> {
     let mut script = ENSURE_GROUP.prepare_invoke();
     script.key(&keys.events).key(&keys.delayed).arg(GROUP);
-    invoke(connection, "create the consumer group", &script).await
+    Ok(match invoke(connection, "create the consumer group", &script).await? {
+        0 => None,
+        1 => Some(RepairKind::Group),
+        _ => Some(RepairKind::Stream),
+    })
 }
 
 /// Takes what is due, and says how long until the next one is.
@@ -128,16 +147,25 @@ pub(crate) async fn ack(seat: &Seat, id: &str) -> Result<(), QueueError> {
     invoke(&seat.connection, "ack a delivery", &script).await
 }
 
+/// Marks an entry as running alone. `false`: the lease is lost.
+pub(crate) async fn begin_alone(seat: &Seat, id: &str, crashes_alone: u32) -> Result<bool, QueueError> {
+    let mut script = BEGIN_ALONE.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.attempts);
+    script.arg(GROUP).arg(&seat.name).arg(id).arg(crashes_alone);
+    invoke(&seat.connection, "mark an entry as running alone", &script).await
+}
+
 /// Gives an entry back; with an error it was a failed attempt. `false`: the lease is lost.
 pub(crate) async fn put_back(
     seat: &Seat,
     id: &str,
     delay: Duration,
+    crashes_alone: u32,
     error: Option<&str>,
 ) -> Result<bool, QueueError> {
     let mut script = PUT_BACK.prepare_invoke();
     script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts);
-    script.arg(GROUP).arg(&seat.name).arg(id).arg(millis(delay.min(DELAY_MAX))).arg(error);
+    script.arg(GROUP).arg(&seat.name).arg(id).arg(millis(delay.min(DELAY_MAX))).arg(crashes_alone).arg(error);
     invoke(&seat.connection, "put a delivery back", &script).await
 }
 
@@ -147,10 +175,11 @@ pub(crate) async fn dead_letter(
     id: &str,
     reason: &str,
     error: &str,
+    file_expires_ms: Option<i64>,
 ) -> Result<bool, QueueError> {
     let mut script = DEAD_LETTER.prepare_invoke();
     script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts).key(&seat.keys.dead);
-    script.arg(GROUP).arg(&seat.name).arg(id).arg(reason).arg(error);
+    script.arg(GROUP).arg(&seat.name).arg(id).arg(reason).arg(error).arg(file_expires_ms);
     invoke(&seat.connection, "write a dead letter", &script).await
 }
 
@@ -160,6 +189,62 @@ pub(crate) async fn remove_consumer(seat: &Seat, held: &[String]) -> Result<bool
     script.key(&seat.keys.events).key(&seat.keys.delayed);
     script.arg(GROUP).arg(&seat.name).arg(GIVE_BACK_MAX).arg(held);
     invoke(&seat.connection, "remove the consumer", &script).await
+}
+
+/// Makes delivered entries due that are neither pending nor delayed. Returns where to go on, and how many they were.
+pub(crate) async fn audit(seat: &Seat, from: &str) -> Result<(Option<String>, u64), QueueError> {
+    let mut script = AUDIT.prepare_invoke();
+    script.key(&seat.keys.events).key(&seat.keys.delayed).arg(GROUP).arg(from).arg(AUDIT_PAGE);
+    let (go_on, stranded): (String, u64) =
+        invoke(&seat.connection, "look for stranded entries", &script).await?;
+    Ok(((!go_on.is_empty()).then_some(go_on), stranded))
+}
+
+/// Deletes the names of other consumers that hold nothing and have been silent for so long; says how many.
+pub(crate) async fn remove_dead_consumers(seat: &Seat, silent: Duration) -> Result<u64, QueueError> {
+    let mut script = REMOVE_DEAD_CONSUMERS.prepare_invoke();
+    script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(millis(silent));
+    invoke(&seat.connection, "remove the names of dead workers", &script).await
+}
+
+/// Pauses a project's family for everybody; returns how long it is paused now.
+pub(crate) async fn pause(
+    seat: &Seat,
+    keys: &PauseKeys,
+    wanted: Duration,
+    reason: &str,
+) -> Result<Duration, QueueError> {
+    let mut script = PAUSE.prepare_invoke();
+    script.key(&keys.pause).key(&keys.pauses).arg(millis(wanted).max(1)).arg(reason).arg(&keys.member);
+    invoke(&seat.connection, "pause a family", &script).await.map(Duration::from_millis)
+}
+
+/// Brings a dead letter back; the new entry's id, or `None` when there is no such letter.
+pub(crate) async fn redrive(
+    connection: &mut deadpool_redis::Connection,
+    keys: &FamilyKeys,
+    records: &str,
+    family: Family,
+    id: &str,
+) -> Result<Option<String>, QueueError> {
+    let mut script = REDRIVE.prepare_invoke();
+    script.key(&keys.dead).key(&keys.events).key(records);
+    let answer = script.arg(id).arg(family.as_str()).arg(RECORDS_MAX).invoke_async(connection).await;
+    answer.map_err(|source| QueueError::Redis { operation: "redrive a dead letter", source })
+}
+
+/// Deletes a dead letter; `false` when there is none.
+pub(crate) async fn discard(
+    connection: &mut deadpool_redis::Connection,
+    keys: &FamilyKeys,
+    records: &str,
+    family: Family,
+    id: &str,
+) -> Result<bool, QueueError> {
+    let mut script = DISCARD.prepare_invoke();
+    script.key(&keys.dead).key(records);
+    let answer = script.arg(id).arg(family.as_str()).arg(RECORDS_MAX).invoke_async(connection).await;
+    answer.map_err(|source| QueueError::Redis { operation: "discard a dead letter", source })
 }
 
 /// Undelivered, pending, delayed, dead, and the age of the oldest entry in milliseconds or -1.

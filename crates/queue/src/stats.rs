@@ -1,4 +1,5 @@
-//! The look from outside, for people, metrics and readiness: how much is queued, and how old it is. Changes nothing.
+//! The look from outside, for people, metrics and readiness: how much is queued, and how old it is. Changes nothing; what
+//! an operator may change is in `redrive.rs`.
 
 use std::time::Duration;
 

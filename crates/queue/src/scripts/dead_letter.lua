@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Moves an entry to the dead letters: its fields as they are, and behind them fields that begin with an underscore.
--- KEYS: events, delayed, attempts, dead    ARGV: group, consumer, id, reason, error
+-- KEYS: events, delayed, attempts, dead    ARGV: group, consumer, id, reason, error, [ms when OpenAI deletes the file]
 -- Returns 0 when the lease is lost.
 local id = ARGV[3]
 if not redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])[1] then return 0 end
@@ -18,10 +18,14 @@ if entry then
     '_last_error', ARGV[5],
     '_died_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
   }) do letter[#letter + 1] = added end
+  if ARGV[6] then
+    letter[#letter + 1] = '_file_expires_ms'
+    letter[#letter + 1] = ARGV[6]
+  end
   redis.call('XADD', KEYS[4], '*', unpack(letter))
 end
 redis.call('XACK', KEYS[1], ARGV[1], id)
 redis.call('XDEL', KEYS[1], id)
 redis.call('ZREM', KEYS[2], id)
-redis.call('HDEL', KEYS[3], id, id .. '#crashes', id .. '#first_error', id .. '#last_error')
+redis.call('HDEL', KEYS[3], id, id .. '#crashes', id .. '#alone', id .. '#first_error', id .. '#last_error')
 return 1

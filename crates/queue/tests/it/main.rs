@@ -1,6 +1,7 @@
 //! The queue against a real Redis, one promise a file.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod alone;
 mod dead_letters;
 mod enqueue;
 mod golden;
@@ -8,8 +9,11 @@ mod harness;
 mod leases;
 mod model;
 mod outage;
+mod pauses;
 mod proxy;
 mod recovery;
+mod redrive;
+mod repair;
 mod replay;
 mod server_check;
 mod settle;

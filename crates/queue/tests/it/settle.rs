@@ -140,7 +140,7 @@ async fn the_late_ack_of_a_lost_lease_ends_the_retry_of_the_one_who_took_over() 
     let (mut slow, mut quick) = (queue.consumer("a", LONG).await, queue.consumer("b", Duration::ZERO).await);
     let late = one(&mut slow).await;
     let taken_over = one(&mut quick).await;
-    taken_over.retry_after(Duration::ZERO, Reason::TimedOut, "slow").await.unwrap();
+    taken_over.retry_after(LONG, Reason::TimedOut, "slow").await.unwrap();
     assert_eq!(late.ack().await.unwrap(), Settled::Done);
     nothing(&mut quick).await;
     assert_eq!(queue.stats().await.backlog(), 0);

@@ -1,0 +1,99 @@
+//! Pauses: after a 429 every worker leaves that project's family alone until OpenAI wants to be asked again.
+
+use std::time::Duration;
+
+use redis::RedisError;
+use webhook::{Family, Reason};
+
+use crate::consumer::Consumer;
+use crate::delivery::Delivery;
+use crate::error::QueueError;
+use crate::keys::PauseKeys;
+use crate::scripts;
+use crate::stats::QueueReader;
+
+/// A pause that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    pub project: String,
+    pub family: Family,
+    pub left: Duration,
+    /// Why, by a [`Reason`]'s name; what an operator wrote by hand is shown as it is.
+    pub reason: String,
+}
+
+impl Consumer {
+    /// How long to take nothing: `None` unless all of these projects are paused.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn paused_for(&self, projects: &[&str]) -> Result<Option<Duration>, QueueError> {
+        let mut shortest = None;
+        for project in projects {
+            let key = self.seat.all_keys.pause(project, self.seat.family);
+            match left(self.seat.connection.query(redis::cmd("PTTL").arg(key)).await)? {
+                Some(left) => shortest = Some(shortest.map_or(left, |other: Duration| other.min(left))),
+                None => return Ok(None),
+            }
+        }
+        Ok(shortest)
+    }
+}
+
+impl Delivery {
+    /// How long its project's family is paused, if it is.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn paused_for(&self) -> Result<Option<Duration>, QueueError> {
+        let Ok(entry) = &self.content else { return Ok(None) };
+        let key = self.seat.all_keys.pause(&entry.project, self.seat.family);
+        left(self.seat.connection.query(redis::cmd("PTTL").arg(key)).await)
+    }
+
+    /// Pauses its project's family for every worker; a longer pause stays. Returns how long it is paused now.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
+        let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
+        let keys = PauseKeys::new(&self.seat.all_keys, &entry.project, self.seat.family);
+        scripts::pause(&self.seat, &keys, wanted, reason.as_str()).await
+    }
+}
+
+impl QueueReader {
+    /// The pauses in force, in the order they end.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
+        let failed = |source| QueueError::Redis { operation: "read pauses", source };
+        let mut connection = self.connection().await?;
+        let mut list = redis::cmd("ZRANGE");
+        let names: Result<Vec<String>, _> =
+            list.arg(self.keys.pauses()).arg(0).arg(-1).query_async(&mut connection).await;
+        let mut pauses = Vec::new();
+        for name in names.map_err(failed)? {
+            let Some((project, family)) = name.rsplit_once(':') else { continue };
+            // A newer version's family is not ours to show.
+            let Ok(family) = family.parse() else { continue };
+            let key = self.keys.pause(project, family);
+            let answer = redis::pipe().pttl(&key).get(&key).query_async(&mut connection).await;
+            let (left_ms, reason): (i64, Option<String>) = answer.map_err(failed)?;
+            if let (Ok(left_ms), Some(reason)) = (u64::try_from(left_ms), reason) {
+                let left = Duration::from_millis(left_ms);
+                pauses.push(Pause { project: project.to_owned(), family, left, reason });
+            }
+        }
+        Ok(pauses)
+    }
+}
+
+/// `PTTL` is -2 without the key. One that somebody set by hand without an end (-1) is looked at again after a while.
+fn left(answer: Result<i64, RedisError>) -> Result<Option<Duration>, QueueError> {
+    match answer.map_err(|source| QueueError::Redis { operation: "look for a pause", source })? {
+        -1 => Ok(Some(Duration::from_secs(60))),
+        ms => Ok(u64::try_from(ms).ok().map(Duration::from_millis)),
+    }
+}

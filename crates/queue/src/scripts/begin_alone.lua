@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- Marks that an entry now runs alone in its worker. Putting it back takes the mark away; a crash leaves it, so that it
+-- counts how often the entry crashed with nothing beside it.
+-- KEYS: events, attempts        ARGV: group, consumer, id, crashes alone so far
+-- Returns 0 when the lease is lost.
+local id = ARGV[3]
+if not redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])[1] then return 0 end
+redis.call('HSET', KEYS[2], id .. '#alone', tonumber(ARGV[4]) + 1)
+return 1
