@@ -1,5 +1,6 @@
 //! The HTTP server on a thread of its own, so that it works inside any caller's runtime, and the handle to it.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 use webhook::SigningSecret;
 
 use crate::api_error::ApiError;
@@ -28,6 +30,8 @@ use crate::{control, endpoints};
 /// Objects come in over the control endpoint; the largest tests put are tens of megabytes.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a stop waits for connections to be closed.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// How to start a fake.
 #[derive(Clone)]
@@ -74,6 +78,8 @@ pub struct FakeOpenAi {
     state: Arc<State>,
     addr: SocketAddr,
     server: ServerHandle,
+    /// Closed once every thread of the server, with its connections, is gone.
+    ended: mpsc::Receiver<Infallible>,
 }
 
 impl FakeOpenAi {
@@ -89,9 +95,11 @@ impl FakeOpenAi {
         let addr = listener.local_addr().map_err(failed)?;
         let state = Arc::new(State::new(config));
         let data = web::Data::from(Arc::clone(&state));
+        let (alive, ended) = mpsc::channel(1);
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(data.clone())
+                .app_data(alive.clone())
                 .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
                 .default_service(web::to(serve))
         })
@@ -107,7 +115,7 @@ impl FakeOpenAi {
             .name("fake-openai".into())
             .spawn(move || actix_web::rt::System::new().block_on(server))
             .map_err(StartError::Thread)?;
-        Ok(Self { state, addr, server: handle })
+        Ok(Self { state, addr, server: handle, ended })
     }
 
     /// What `OPENAI_BASE_URL` is to be: `http://127.0.0.1:PORT/v1`.
@@ -228,9 +236,11 @@ impl FakeOpenAi {
     }
 
     /// Closes the port and all connections.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.state.faults.clear();
         self.server.stop(false).await;
+        // actix says that it has stopped when its threads know of it, not when their connections are closed.
+        tokio::time::timeout(STOP_MAX, self.ended.recv()).await.ok();
     }
 
     fn add_named(&self, mut object: Value, kind: &str) {
