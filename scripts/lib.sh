@@ -9,22 +9,24 @@ fail() {
 }
 
 # need_package PROGRAM PACKAGE: installs a Debian package unless the program is there.
-need_package() {
-  command -v "$1" >/dev/null 2>&1 && return 0
-  command -v apt-get >/dev/null 2>&1 || fail "$1 is missing: install it with your package manager, then run this again"
+need_package() { command -v "$1" >/dev/null 2>&1 || install_package "$2" "$1"; }
+
+# install_package PACKAGE WHAT_FOR
+install_package() {
+  command -v apt-get >/dev/null 2>&1 || fail "$2 is missing: install it with your package manager, then run this again"
   local as_root=()
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || fail "$1 is missing: run 'apt-get install $2' as root, then run this again"
+    command -v sudo >/dev/null 2>&1 || fail "$2 is missing: run 'apt-get install $1' as root, then run this again"
     as_root=(sudo)
   fi
-  say "installing $2 (for $1)"
+  say "installing $1 (for $2)"
   if [ -z "${apt_lists_are_fresh:-}" ]; then
     "${as_root[@]}" apt-get -qq update >/dev/null || fail "'apt-get update' failed: is the network there?"
     apt_lists_are_fresh=1
   fi
-  # The package starts a server of its own by default; we only want the program.
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends "$2" \
-    >/dev/null || fail "'apt-get install $2' failed"
+  # A package may start a server of its own by default; we only want the program.
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends "$1" \
+    >/dev/null || fail "'apt-get install $1' failed"
 }
 
 need_rust() {

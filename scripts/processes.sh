@@ -54,6 +54,8 @@ start_redis() {
 # up but for shorter waits. Leaves the settings in the environment, and ingest's address in INGEST_URL.
 start_landfall() {
   start_redis
+  # All of it is on this machine: no proxy is to see it.
+  export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
   LOG_FORMAT=json
   REDIS_URL="redis://127.0.0.1:$redis_port"
   DATABASE_URL="sqlite://$folder/landfall.db"

@@ -1,0 +1,199 @@
+// OpenAI's own Node client before the same look-alike and the same webhooks as the Python one, in shorter form: it has
+// no strict types, so that it is held to what came over the wire. judge.py starts it, with a file of captured webhooks;
+// it prints its counts and disagreements as JSON.
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isDeepStrictEqual } from "node:util";
+
+const require = createRequire(`${process.env.NODE_PACKAGES}/`);
+const { default: OpenAI, APIError, InvalidWebhookSignatureError } = require("openai");
+const { version } = JSON.parse(readFileSync(`${process.env.NODE_PACKAGES}/node_modules/openai/package.json`));
+
+// Set up from the environment, as its users do.
+const client = new OpenAI();
+const control = process.env.OPENAI_BASE_URL.replace(/\/v1$/, "/_control");
+const MODEL = "gpt-5.6-sol";
+
+const counts = {};
+const disagreements = [];
+const count = (judged, number = 1) => { counts[judged] = (counts[judged] ?? 0) + number; };
+
+async function judging(what, judge) {
+  try {
+    await judge();
+  } catch (error) {
+    disagreements.push([what, `${error.name}: ${error.message}`]);
+  }
+}
+
+function same(found, expected, what) {
+  if (!isDeepStrictEqual(found, expected)) {
+    throw new Error(`${what} differ:\n${JSON.stringify(found)}\n${JSON.stringify(expected)}`);
+  }
+}
+
+async function ask(method, path, body) {
+  const answer = await fetch(`${control}/${path}`, { method, body: body && JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
+  return answer.json();
+}
+
+// What the API answers, without the client's help.
+async function wire(path) {
+  const headers = { authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
+  const answer = await fetch(`${process.env.OPENAI_BASE_URL}${path}`, { headers });
+  return Buffer.from(await answer.arrayBuffer());
+}
+
+const include = ["web_search_call.action.sources", "code_interpreter_call.outputs"];
+const RETRIEVE = {
+  response: ({ id }) => [client.responses.retrieve(id, { include }), `/responses/${id}?${include.map((part) => `include[]=${part}`).join("&")}`],
+  batch: ({ id }) => [client.batches.retrieve(id), `/batches/${id}`],
+  file: ({ id }) => [client.files.retrieve(id), `/files/${id}`],
+  "fine_tuning.job": ({ id }) => [client.fineTuning.jobs.retrieve(id), `/fine_tuning/jobs/${id}`],
+  model: ({ id }) => [client.models.retrieve(id), `/models/${id}`],
+  eval: ({ id }) => [client.evals.retrieve(id), `/evals/${id}`],
+  "eval.run": ({ id, parent }) => [client.evals.runs.retrieve(id, { eval_id: parent }), `/evals/${parent}/runs/${id}`],
+};
+
+async function judgeObjects(entries) {
+  for (const entry of entries.filter(({ object }) => object in RETRIEVE)) {
+    await judging(`${entry.object} ${entry.id}`, async () => {
+      const [asked, path] = RETRIEVE[entry.object](entry);
+      const { output_text: text, ...found } = await asked;
+      const expected = JSON.parse(await wire(path));
+      same(found, expected, "what came and what the client made of it");
+      if (entry.object === "response") same(text, outputText(expected), "output_text");
+      count("OBJECTS");
+    });
+  }
+}
+
+function outputText(response) {
+  const parts = response.output.filter(({ type }) => type === "message").flatMap(({ content }) => content);
+  return parts.filter(({ type }) => type === "output_text").map(({ text }) => text).join("");
+}
+
+// Kind, the kind of what it belongs to, how to list, and how many a page.
+const LISTS = [
+  ["batch", null, (_, limit) => client.batches.list({ limit }), 2],
+  ["file", null, (_, limit) => client.files.list({ limit }), 5],
+  ["fine_tuning.job", null, (_, limit) => client.fineTuning.jobs.list({ limit }), 1],
+  ["fine_tuning.job.event", "fine_tuning.job", (job, limit) => client.fineTuning.jobs.listEvents(job, { limit }), 7],
+  ["fine_tuning.job.checkpoint", "fine_tuning.job", (job, limit) => client.fineTuning.jobs.checkpoints.list(job, { limit }), 1],
+  ["eval", null, (_, limit) => client.evals.list({ limit }), 1],
+  ["eval.run", "eval", (id, limit) => client.evals.runs.list(id, { limit }), 1],
+  // The client knows no pages of models.
+  ["model", null, () => client.models.list(), Infinity],
+];
+
+async function judgeLists(entries) {
+  for (const [kind, parentKind, list, limit] of LISTS) {
+    const parents = parentKind ? entries.filter(({ object }) => object === parentKind) : [{ id: null }];
+    for (const { id: parent } of parents) {
+      await judging(`the list of ${kind} ${parent ?? ""}`, async () => {
+        const listed = entries.filter((entry) => entry.object === kind && (!parent || entry.parent === parent));
+        const found = [];
+        let pages = 0;
+        for await (const page of (await list(parent, limit)).iterPages()) {
+          pages += 1;
+          found.push(...page.getPaginatedItems().map(({ id }) => id));
+        }
+        same(found.sort(), listed.map(({ id }) => id).sort(), "ids");
+        same(pages, Math.max(1, Math.ceil(listed.length / limit)), "pages");
+        if (!(kind in RETRIEVE)) count("OBJECTS", found.length);
+        count("LISTS");
+        count("PAGES", pages);
+      });
+    }
+  }
+}
+
+async function judgeContents(entries) {
+  for (const { id } of entries.filter(({ object }) => object === "file")) {
+    await judging(`the content of ${id}`, async () => {
+      const streamed = createHash("sha256");
+      let length = 0;
+      for await (const chunk of (await client.files.content(id)).body) {
+        streamed.update(chunk);
+        length += chunk.length;
+      }
+      const plain = createHash("sha256").update(await wire(`/files/${id}/content`));
+      same(streamed.digest("hex"), plain.digest("hex"), "SHA-256");
+      same(length, (await client.files.retrieve(id)).bytes, "bytes");
+      count("FILES");
+      count("BYTES", length);
+    });
+  }
+}
+
+// Fault, statuses the client meets, the least it must have waited.
+const RETRIED = [
+  [{ rate_limited_ms: { retry_after_ms: 120 } }, [429, 200], 120],
+  [{ status: 500 }, [500, 200], 0],
+  [{ should_retry: { status: 400, should_retry: true } }, [400, 200], 0],
+];
+
+async function judgeRetries() {
+  for (const [kind, statuses, waitedMsMin] of RETRIED) {
+    await judging(JSON.stringify(kind), async () => {
+      await ask("DELETE", "requests");
+      await ask("POST", "faults", { kind, path_contains: MODEL, times: 1 });
+      same((await client.models.retrieve(MODEL)).id, MODEL, "the model in the end");
+      const requests = await ask("GET", "requests");
+      same(requests.map(({ status }) => status), statuses, "statuses it met");
+      const waitedMs = requests.at(-1).received_ms - requests[0].received_ms;
+      if (waitedMs < waitedMsMin) throw new Error(`it waited ${waitedMs} ms, not ${waitedMsMin}`);
+      count("RETRIES");
+    });
+    await ask("DELETE", "faults");
+  }
+}
+
+async function judgeRefusals() {
+  const stranger = client.withOptions({ apiKey: "sk-wrong" });
+  const refusals = [
+    ["NotFoundError", 404, () => client.responses.retrieve("resp_none")],
+    ["AuthenticationError", 401, () => stranger.batches.list()],
+    ["BadRequestError", 400, () => client.batches.list({ limit: 1000 })],
+  ];
+  for (const [name, status, call] of refusals) {
+    await judging(name, async () => {
+      const error = await call().then(() => null, (error) => error);
+      if (!(error instanceof APIError)) throw new Error(`it took no notice: ${error}`);
+      same([error.constructor.name, error.status], [name, status], "errors");
+      if (!error.requestID?.startsWith("req_")) throw new Error(`no request id: ${error.requestID}`);
+      count("REFUSALS");
+    });
+  }
+}
+
+async function judgeWebhooks({ genuine, forged }) {
+  const bodyOf = (webhook) => Buffer.from(webhook.body_base64, "base64").toString();
+  for (const webhook of genuine) {
+    await judging(`webhook ${webhook.headers["webhook-id"]}`, async () => {
+      const body = bodyOf(webhook);
+      same(await client.webhooks.unwrap(body, webhook.headers), JSON.parse(body), "events");
+      count("ACCEPTED");
+    });
+  }
+  for (const webhook of forged) {
+    await judging(`a forgery, ${JSON.stringify(webhook)}`, async () => {
+      const error = await client.webhooks.unwrap(bodyOf(webhook), webhook.headers).then(() => null, (error) => error);
+      if (!(error instanceof InvalidWebhookSignatureError)) throw new Error(`it does not reject it: ${error}`);
+      count("REJECTED");
+    });
+  }
+}
+
+const entries = await ask("GET", "objects");
+await judgeObjects(entries);
+await judgeLists(entries);
+await judgeContents(entries);
+await judgeRetries();
+await judgeRefusals();
+await judgeWebhooks(JSON.parse(readFileSync(process.argv[2], "utf8")));
+const judge = `openai-node ${version}`;
+console.log(JSON.stringify({ judge, counts, disagreements }));

@@ -1,0 +1,196 @@
+"""The official Python client reads everything the look-alike serves: objects, lists page by page, contents, errors."""
+
+import hashlib
+import json
+import math
+
+import openai
+from openai import BaseModel
+from openai.types import CreateEmbeddingResponse
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
+
+from fake import Entry, Fake
+from strict import NAME, StrictOpenAI, unknown_fields, validate
+from tally import Judged, Tally
+
+# What Landfall asks for besides; more than it, so that every part of an answer is judged.
+INCLUDE = [
+    "web_search_call.action.sources",
+    "file_search_call.results",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+]
+
+# By the object's own word for what it is. Checkpoints and events can only be listed.
+RETRIEVE = {
+    "response": lambda client, entry: client.responses.with_raw_response.retrieve(entry.id, include=INCLUDE),
+    "batch": lambda client, entry: client.batches.with_raw_response.retrieve(entry.id),
+    "file": lambda client, entry: client.files.with_raw_response.retrieve(entry.id),
+    "fine_tuning.job": lambda client, entry: client.fine_tuning.jobs.with_raw_response.retrieve(entry.id),
+    "model": lambda client, entry: client.models.with_raw_response.retrieve(entry.id),
+    "eval": lambda client, entry: client.evals.with_raw_response.retrieve(entry.id),
+    "eval.run": lambda client, entry: client.evals.runs.with_raw_response.retrieve(entry.id, eval_id=entry.parent),
+}
+
+# Kind, the kind of what it belongs to, how to list, and how many a page.
+LISTS = [
+    ("batch", None, lambda client, _, limit: client.batches.list(limit=limit), 2),
+    ("file", None, lambda client, _, limit: client.files.list(limit=limit), 5),
+    ("fine_tuning.job", None, lambda client, _, limit: client.fine_tuning.jobs.list(limit=limit), 1),
+    ("fine_tuning.job.event", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.list_events(job, limit=limit), 7),
+    ("fine_tuning.job.checkpoint", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.checkpoints.list(job, limit=limit), 1),
+    ("eval", None, lambda client, _, limit: client.evals.list(limit=limit), 1),
+    ("eval.run", "eval", lambda client, eval_id, limit: client.evals.runs.list(eval_id, limit=limit), 1),
+    # The client knows no pages of models.
+    ("model", None, lambda client, _, limit: client.models.list(), math.inf),
+]
+
+# The body of a line that was answered, by the batch's endpoint.
+BODIES = {
+    "/v1/responses": Response,
+    "/v1/chat/completions": ChatCompletion,
+    "/v1/embeddings": CreateEmbeddingResponse,
+}
+
+# Name, fault, how often, statuses the client meets, the least it must have waited.
+MODEL = "gpt-5.6-sol"
+RETRIED = [
+    ("429 with retry-after-ms", {"rate_limited_ms": {"retry_after_ms": 120}}, 1, [429, 200], 120),
+    ("429 with retry-after", {"rate_limited": {"retry_after_secs": 1}}, 1, [429, 200], 1000),
+    ("429 without a hint", {"rate_limited": {}}, 1, [429, 200], 0),
+    ("500", {"status": 500}, 1, [500, 200], 0),
+    ("500 twice", {"status": 500}, 2, [500, 500, 200], 0),
+    ("409", {"status": 409}, 1, [409, 200], 0),
+    ("400 with x-should-retry", {"should_retry": {"status": 400, "should_retry": True}}, 1, [400, 200], 0),
+]
+
+# Name, fault, what the client makes of it, the error's code.
+REFUSED = [
+    ("403 by policy", "policy_violation", openai.PermissionDeniedError, "misalignment_policy_violation"),
+    ("500 that is not to be retried", {"should_retry": {"status": 500, "should_retry": False}}, openai.InternalServerError, None),
+]
+
+
+class Reads:
+    """The client before the look-alike."""
+
+    def __init__(self, client: StrictOpenAI, fake: Fake, tally: Tally):
+        self.client = client
+        self.fake = fake
+        self.tally = tally
+
+    def judge(self) -> None:
+        for entry in self.fake.entries(*RETRIEVE):
+            with self.tally.judging(NAME, f"{entry.object} {entry.id}"):
+                answer = RETRIEVE[entry.object](self.client, entry)
+                self.check(answer.parse(), json.loads(answer.content))
+                self.tally.count(NAME, Judged.OBJECTS)
+        for kind, parent_kind, pages, limit in LISTS:
+            for parent in self.fake.entries(parent_kind) if parent_kind else [None]:
+                with self.tally.judging(NAME, f"the list of {kind} {parent.id if parent else ''}"):
+                    self.read_list(kind, parent, pages, limit)
+        for entry in self.fake.entries("file"):
+            with self.tally.judging(NAME, f"the content of {entry.id}"):
+                self.stream(entry.id)
+        for entry in self.fake.entries("batch"):
+            self.read_lines(self.retrieve(entry))
+        self.judge_retries()
+        self.judge_refusals()
+
+    def retrieve(self, entry: Entry) -> BaseModel:
+        return RETRIEVE[entry.object](self.client, entry).parse()
+
+    def check(self, found: BaseModel, wire: object) -> None:
+        """Nothing was lost, changed or unknown on the way into the client's types."""
+        unknown = unknown_fields(found, self.client.deviations)
+        if unknown:
+            raise ValueError(f"fields its types do not have: {', '.join(unknown)}")
+        same(found.to_dict(mode="json"), wire, "what came and what the client made of it")
+
+    def read_list(self, kind: str, parent: Entry | None, list_objects, limit: float) -> None:
+        expected = sorted(entry.id for entry in self.fake.entries(kind, parent=parent.id if parent else None))
+        pages = list(list_objects(self.client, parent and parent.id, limit).iter_pages())
+        found = [item for page in pages for item in page.data]
+        same(sorted(item.id for item in found), expected, "ids")
+        same(len(pages), max(1, math.ceil(len(expected) / limit)), "pages")
+        unknown = unknown_fields(found, self.client.deviations)
+        if unknown:
+            raise ValueError(f"fields its types do not have: {', '.join(unknown)}")
+        if kind not in RETRIEVE:
+            self.tally.count(NAME, Judged.OBJECTS, len(found))
+        self.tally.count(NAME, Judged.LISTS)
+        self.tally.count(NAME, Judged.PAGES, len(pages))
+
+    def stream(self, file_id: str) -> None:
+        streamed, length = hashlib.sha256(), 0
+        with self.client.files.with_streaming_response.content(file_id) as answer:
+            for chunk in answer.iter_bytes():
+                streamed.update(chunk)
+                length += len(chunk)
+        same(streamed.hexdigest(), hashlib.sha256(self.fake.content(file_id)).hexdigest(), "SHA-256")
+        same(length, self.client.files.retrieve(file_id).bytes, "bytes")
+        self.tally.count(NAME, Judged.FILES)
+        self.tally.count(NAME, Judged.BYTES, length)
+
+    def read_lines(self, batch) -> None:
+        for file_id in filter(None, [batch.output_file_id, batch.error_file_id]):
+            for number, line in enumerate(self.client.files.content(file_id).iter_lines(), 1):
+                with self.tally.judging(NAME, f"{file_id}, line {number}"):
+                    self.read_line(json.loads(line), BODIES[batch.endpoint])
+
+    def read_line(self, line: dict, body_type: type[BaseModel]) -> None:
+        answer = line["response"]
+        if answer and answer["status_code"] == 200:
+            self.check(validate(body_type, answer["body"]), answer["body"])
+        self.tally.count(NAME, Judged.LINES)
+
+    def judge_retries(self) -> None:
+        for name, fault, times, statuses, waited_ms_min in RETRIED:
+            self.fake.clear()
+            self.fake.inject(fault, MODEL, times)
+            with self.tally.judging(NAME, name):
+                same(self.client.models.retrieve(MODEL).id, MODEL, "the model in the end")
+                requests = self.fake.requests()
+                same([request["status"] for request in requests], statuses, "statuses it met")
+                waited_ms = requests[-1]["received_ms"] - requests[0]["received_ms"]
+                if waited_ms < waited_ms_min:
+                    raise ValueError(f"it waited {waited_ms} ms, not {waited_ms_min}")
+                self.tally.count(NAME, Judged.RETRIES)
+        self.fake.clear()
+
+    def judge_refusals(self) -> None:
+        client = self.client.with_options(max_retries=0)
+        stranger = self.client.with_options(api_key="sk-wrong")
+        for name, fault, error, code in REFUSED:
+            self.refused(name, error, code, lambda: self.client.models.retrieve(MODEL), fault)
+        self.refused("an unknown response", openai.NotFoundError, None, lambda: client.responses.retrieve("resp_none"))
+        self.refused("an unknown file's content", openai.NotFoundError, None, lambda: client.files.content("file-none"))
+        self.refused("a wrong key", openai.AuthenticationError, "invalid_api_key", lambda: stranger.batches.list())
+        self.refused("a limit too large", openai.BadRequestError, None, lambda: client.batches.list(limit=1000))
+        quota = "insufficient_quota"
+        self.refused("no quota", openai.RateLimitError, quota, lambda: client.models.retrieve(MODEL), quota)
+
+    def refused(self, name: str, expected: type[openai.APIStatusError], code: str | None, call, fault: object = None) -> None:
+        self.fake.clear()
+        if fault:
+            self.fake.inject(fault, MODEL, 1)
+        with self.tally.judging(NAME, name):
+            try:
+                call()
+            except expected as error:
+                same(len(self.fake.requests()), 1, "requests")
+                if code:
+                    same(error.code, code, "code")
+                if not (error.request_id or "").startswith("req_") or not isinstance(error.body, dict):
+                    raise ValueError(f"no error as OpenAI's: {error.request_id} {error.body}") from error
+                self.tally.count(NAME, Judged.REFUSALS)
+            else:
+                raise ValueError(f"it took no notice: {expected.__name__} was due")
+        self.fake.clear()
+
+
+def same(found: object, expected: object, what: str) -> None:
+    """Both sides in the words of the disagreement, as far as they fit."""
+    if found != expected:
+        raise ValueError(f"{what} differ:\n{str(found)[:2000]}\n{str(expected)[:2000]}")

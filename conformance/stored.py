@@ -1,0 +1,121 @@
+"""What Landfall stored, against what the official Python client reads of the same objects: texts, states, counts, every
+line of every batch, and the files by their bytes."""
+
+import hashlib
+import json
+
+from fake import Entry, Fake
+from landfall import landfall
+from reads import Reads, same
+from signatures import thin_event
+from strict import NAME, StrictOpenAI
+from tally import Judged, Tally
+
+# Ours on the left, the client's on the right.
+FIELDS = {
+    "response": {
+        "status": lambda found: found.status,
+        "model": lambda found: found.model,
+        "output_text": lambda found: found.output_text,
+        "usage": lambda found: found.usage and found.usage.to_dict(mode="json"),
+        "metadata": lambda found: found.metadata,
+    },
+    "batch": {
+        "status": lambda found: found.status,
+        "endpoint": lambda found: found.endpoint,
+        "model": lambda found: found.model,
+        "requests_total": lambda found: found.request_counts.total,
+        "requests_completed": lambda found: found.request_counts.completed,
+        "requests_failed": lambda found: found.request_counts.failed,
+        "output_file_id": lambda found: found.output_file_id or None,
+        "error_file_id": lambda found: found.error_file_id or None,
+    },
+    "fine_tuning.job": {
+        "status": lambda found: found.status,
+        "base_model": lambda found: found.model,
+        "fine_tuned_model": lambda found: found.fine_tuned_model,
+        "trained_tokens": lambda found: found.trained_tokens,
+        "result_files": lambda found: found.result_files,
+    },
+    "eval.run": {
+        "status": lambda found: found.status,
+        "eval_id": lambda found: found.eval_id,
+        "total": lambda found: found.result_counts.total,
+        "passed": lambda found: found.result_counts.passed,
+        "failed": lambda found: found.result_counts.failed,
+        "errored": lambda found: found.result_counts.errored,
+    },
+}
+
+
+class Stored:
+    def __init__(self, client: StrictOpenAI, fake: Fake, tally: Tally):
+        self.reads = Reads(client, fake, tally)
+        self.client = client
+        self.fake = fake
+        self.tally = tally
+
+    def events(self) -> list[dict]:
+        """One event for every object that can have one, of the type that its state asks for."""
+        return [
+            thin_event(event_type(entry, self.reads.retrieve(entry).status), entry.id)
+            for entry in self.fake.entries(*FIELDS)
+        ]
+
+    def judge(self) -> None:
+        for entry in self.fake.entries(*FIELDS):
+            with self.tally.judging(NAME, f"{entry.object} {entry.id} as stored"):
+                found = self.reads.retrieve(entry)
+                self.compare(entry, found)
+                self.tally.count(NAME, Judged.STORED)
+                if entry.object == "batch":
+                    self.compare_lines(found)
+                for file_id in result_files(entry, found):
+                    self.compare_file(file_id)
+
+    def compare(self, entry: Entry, found) -> None:
+        [row] = [row for row in landfall("show", entry.id) if row["kind"] != "event"]
+        for name, read in FIELDS[entry.object].items():
+            # An answer that is no text is null with us, an empty text with the client.
+            stored = row[name] or "" if name == "output_text" else row[name]
+            same(stored, read(found), name)
+
+    def compare_lines(self, batch) -> None:
+        expected = {}
+        for source, file_id in [("output", batch.output_file_id), ("error", batch.error_file_id)]:
+            lines = self.client.files.content(file_id).iter_lines() if file_id else []
+            for number, line in enumerate(lines, 1):
+                expected[source, number] = line_as_stored(json.loads(line))
+        rows = landfall("results", batch.id, may_say_no=True)
+        found = {
+            (row["source"], row["line"]): [row[name] for name in ["custom_id", "status_code", "request_id", "body", "error"]]
+            for row in rows
+        }
+        same(found.keys(), expected.keys(), "lines")
+        for line, fields in found.items():
+            same(fields, expected[line], f"line {line}")
+        self.tally.count(NAME, Judged.STORED_LINES, len(found))
+
+    def compare_file(self, file_id: str) -> None:
+        [row] = [row for row in landfall("show", file_id) if row["kind"] == "file"]
+        content = self.client.files.content(file_id).read()
+        same((row["bytes"], row["sha256"]), (len(content), hashlib.sha256(content).hexdigest()), f"{file_id}")
+        self.tally.count(NAME, Judged.STORED)
+
+
+def event_type(entry: Entry, status: str) -> str:
+    return f"{entry.object}.{'succeeded' if (entry.object, status) == ('eval.run', 'completed') else status}"
+
+
+def result_files(entry: Entry, found) -> list[str]:
+    if entry.object == "batch":
+        return [file_id for file_id in [found.output_file_id, found.error_file_id] if file_id]
+    return found.result_files if entry.object == "fine_tuning.job" else []
+
+
+def line_as_stored(line: dict) -> list:
+    """custom_id, status_code, request_id, body, error: the error of a refused request is in its body."""
+    answer = line["response"] or {"status_code": None, "request_id": None, "body": None}
+    refused = answer["status_code"] is not None and answer["status_code"] >= 400
+    error = line["error"] or (answer["body"]["error"] if refused else None)
+    return [line["custom_id"], answer["status_code"], answer["request_id"], answer["body"], error]

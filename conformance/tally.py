@@ -1,0 +1,69 @@
+"""What has been judged by whom: the counts of the table at the end, and every disagreement in the judge's own words."""
+
+import enum
+import textwrap
+from collections import Counter
+from contextlib import contextmanager
+
+
+class Judged(enum.Enum):
+    """The rows of the table, in order."""
+
+    OBJECTS = "objects read"
+    LISTS = "lists read to their end"
+    PAGES = "pages of them"
+    FILES = "files streamed, byte-identical"
+    BYTES = "bytes of them"
+    LINES = "batch lines read"
+    RETRIES = "faults overcome by retrying"
+    REFUSALS = "errors understood"
+    STORED = "objects as Landfall stored them"
+    STORED_LINES = "batch lines as stored"
+    ACCEPTED = "signatures accepted"
+    REJECTED = "forgeries rejected"
+    INGESTED = "signed by it, taken by ingest"
+    INGEST_REFUSED = "forged with it, refused by ingest"
+
+
+class Tally:
+    """One for the whole sitting."""
+
+    def __init__(self, judges: dict[str, list[Judged]]):
+        """`judges`: each judge, as `name version`, and the rows in which it must have judged something."""
+        self.judges = judges
+        self.counts: Counter[tuple[Judged, str]] = Counter()
+        self.disagreements: list[str] = []
+
+    def count(self, judge: str, judged: Judged, number: int = 1) -> None:
+        self.counts[judged, judge] += number
+
+    def disagree(self, judge: str, what: str, words: object) -> None:
+        self.disagreements.append(f"{judge} on {what}:\n{textwrap.indent(str(words), '    ')}")
+
+    @contextmanager
+    def judging(self, judge: str, what: str):
+        """Whatever the client throws in here is its judgement of `what`."""
+        try:
+            yield
+        except Exception as error:  # Whatever it is: a client that fails disagrees.
+            self.disagree(judge, what, f"{type(error).__name__}: {error}")
+
+    def idle(self) -> list[str]:
+        """Judges that had nothing to judge: a sitting that cannot fail is none."""
+        return [
+            f"{judge}: {judged.value}: none, although there must be some"
+            for judge, rows in self.judges.items()
+            for judged in rows
+            if not self.counts[judged, judge]
+        ]
+
+    def table(self) -> str:
+        """A column for each judge, headed by name and version."""
+        heads = [judge.split(" ") for judge in self.judges]
+        rows = [["", *(name for name, _ in heads)], ["", *(version for _, version in heads)]]
+        for judged in Judged:
+            numbers = [self.counts[judged, judge] for judge in self.judges]
+            rows.append([judged.value, *(f"{number:,}" if number else "-" for number in numbers)])
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [[row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in rows]
+        return "\n".join("  ".join(line) for line in lines)
