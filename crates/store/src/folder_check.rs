@@ -1,11 +1,11 @@
-//! Whether the folder of raw files takes what is written: tried with a file of our own, which is gone afterwards.
+//! Whether the folders of the database and of the raw files take what is written: tried with a file of our own, which
+//! is gone afterwards.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
-use crate::files::Files;
 
 /// As much as a file system hands out at once: a smaller file may be kept without a block of its own.
 const PROBE_BYTES: usize = 64 << 10;
@@ -19,18 +19,18 @@ pub struct FolderCheck {
     pub free_bytes: u64,
 }
 
-pub(crate) async fn check(files: &Files) -> Result<FolderCheck, StoreError> {
-    let root = files.root().to_owned();
-    let checked = tokio::task::spawn_blocking(move || check_blocking(&root)).await;
-    let unusable =
-        |source| StoreError::Folder { setting: "FILES_URL", path: files.root().to_owned(), source };
+/// `setting` is the one that names the folder.
+pub(crate) async fn check(setting: &'static str, path: &Path) -> Result<FolderCheck, StoreError> {
+    let folder = path.to_owned();
+    let checked = tokio::task::spawn_blocking(move || check_blocking(&folder, setting)).await;
+    let unusable = |source| StoreError::Folder { setting, path: path.to_owned(), source };
     checked.map_err(io::Error::from).flatten().map_err(unusable)
 }
 
-fn check_blocking(root: &Path) -> io::Result<FolderCheck> {
-    let root = std::path::absolute(root)?;
+fn check_blocking(root: &Path, setting: &str) -> io::Result<FolderCheck> {
+    let root = std::path::absolute(Path::new(".").join(root))?;
     let nearest = nearest_existing(&root)?;
-    let probed = probe(&nearest);
+    let probed = probe(&nearest.join(probe_name(setting)));
     let space = rustix::fs::statvfs(&nearest)?;
     probed?;
     Ok(FolderCheck { exists: nearest == root, free_bytes: space.f_bavail.saturating_mul(space.f_frsize) })
@@ -48,12 +48,16 @@ fn nearest_existing(root: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
+/// Two checks may meet in one folder.
+fn probe_name(setting: &str) -> String {
+    format!(".landfall-check-{}-{setting}", std::process::id())
+}
+
 /// Writes a file, syncs it, and takes it away again whatever happened.
-fn probe(folder: &Path) -> io::Result<()> {
-    let path = folder.join(format!(".landfall-check-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+fn probe(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     let written = file.write_all(&[b'x'; PROBE_BYTES]).and_then(|()| file.sync_all());
-    fs::remove_file(&path)?;
+    fs::remove_file(path)?;
     written
 }
 
@@ -64,9 +68,9 @@ mod tests {
     #[test]
     fn a_folder_that_is_there_or_can_be_made_is_fine_and_stays_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let there = check_blocking(folder.path()).unwrap();
+        let there = check_blocking(folder.path(), "X").unwrap();
         assert!(there.exists && there.free_bytes > 0, "{there:?}");
-        assert!(!check_blocking(&folder.path().join("a/b")).unwrap().exists);
+        assert!(!check_blocking(&folder.path().join("a/b"), "X").unwrap().exists);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -76,7 +80,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, b"").unwrap();
         for path in [file.clone(), file.join("files")] {
-            let error = check_blocking(&path).unwrap_err();
+            let error = check_blocking(&path, "X").unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotADirectory, "{error}");
         }
     }

@@ -13,6 +13,7 @@ mod row;
 pub(crate) mod unfetched;
 mod upsert;
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,11 @@ impl Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Where the file of a database lies, or will.
+pub(crate) fn folder(url: &str) -> Result<PathBuf, StoreError> {
+    Ok(options(url)?.get_filename().parent().unwrap_or(Path::new("")).to_owned())
 }
 
 fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {

@@ -72,7 +72,16 @@ impl Store {
     /// # Errors
     /// A setting that names nothing usable, or a folder that cannot be written; its source says why.
     pub async fn check_files(config: &StoreConfig) -> Result<FolderCheck, StoreError> {
-        folder_check::check(&Files::new(&config.files_url)?).await
+        folder_check::check("FILES_URL", Files::new(&config.files_url)?.root()).await
+    }
+
+    /// The same of the folder of the database, which SQLite writes to beside the database itself.
+    ///
+    /// # Errors
+    /// As [`Store::check_files`].
+    pub async fn check_database_folder(config: &StoreConfig) -> Result<FolderCheck, StoreError> {
+        let folder = sqlite::folder(config.database_url.expose_secret())?;
+        folder_check::check("DATABASE_URL", &folder).await
     }
 
     /// Closes all connections. Without it they end with the process, which loses nothing either.

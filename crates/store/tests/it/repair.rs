@@ -113,7 +113,7 @@ pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixtu
     let response_1 = (Family::Response, "resp_1".to_owned(), FetchState::NotFound);
     let run_1 = (Family::Eval, "evalrun_1".to_owned(), FetchState::Off);
     assert_eq!(list(None, 10).await, [run_1.clone(), response_1]);
-    assert_eq!(list(Some(at(5)), 10).await, [run_1.clone()]);
+    assert_eq!(list(Some(at(5)), 10).await, vec![run_1.clone()]);
     assert_eq!(list(None, 1).await, [run_1]);
     let about = store.events_about("resp_1").await.unwrap();
     assert_eq!(about.iter().map(|event| event.webhook_id.as_str()).collect::<Vec<_>>(), ["wh_2", "wh_1"]);
