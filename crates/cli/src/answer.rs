@@ -15,21 +15,14 @@ pub(crate) fn of(body: &[u8]) -> String {
 
 fn response_text(value: &Value) -> Option<String> {
     let items = value.get("output")?.as_array()?;
-    let parts = items
-        .iter()
-        .filter_map(|item| item.get("content")?.as_array())
-        .flatten();
-    let texts = parts
-        .filter(|part| part["type"] == "output_text")
-        .filter_map(|part| part["text"].as_str());
+    let parts = items.iter().filter_map(|item| item.get("content")?.as_array()).flatten();
+    let texts = parts.filter(|part| part["type"] == "output_text").filter_map(|part| part["text"].as_str());
     Some(texts.collect::<String>()).filter(|text| !text.is_empty())
 }
 
 fn chat_text(value: &Value) -> Option<String> {
     let message = value.get("choices")?.get(0)?.get("message")?;
-    let text = message["content"]
-        .as_str()
-        .or_else(|| message["refusal"].as_str())?;
+    let text = message["content"].as_str().or_else(|| message["refusal"].as_str())?;
     Some(text.to_owned())
 }
 

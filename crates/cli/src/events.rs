@@ -50,7 +50,7 @@ pub(crate) struct Events {
 
 /// One line of `--json`: the row without its body.
 #[derive(Serialize)]
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     project: &'a str,
     webhook_id: &'a str,
     event_id: Option<&'a str>,
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Fa
     let events = store.list_events(&filter).await.map_err(stored::failure)?;
     if args.json {
         for event in &events {
-            json::write_line(out, &line(event))?;
+            json::write_line(out, &Line::of(event))?;
         }
     } else if events.is_empty() {
         eprintln!("landfall: there are no such events");
@@ -92,21 +92,23 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Fa
     Ok(Answer::Yes)
 }
 
-fn line(event: &EventRecord) -> Line<'_> {
-    Line {
-        project: &event.project,
-        webhook_id: &event.webhook_id,
-        event_id: event.event_id.as_deref(),
-        r#type: &event.event_type,
-        family: event.family,
-        object_id: event.object_id.as_deref(),
-        created_at: event.created_at,
-        received_at: event.received_at,
-        processed_at: event.processed_at,
-        attempts: event.attempts,
-        state: event.state,
-        reason: event.reason,
-        last_error: event.last_error.as_deref(),
+impl<'a> Line<'a> {
+    pub(crate) fn of(event: &'a EventRecord) -> Self {
+        Self {
+            project: &event.project,
+            webhook_id: &event.webhook_id,
+            event_id: event.event_id.as_deref(),
+            r#type: &event.event_type,
+            family: event.family,
+            object_id: event.object_id.as_deref(),
+            created_at: event.created_at,
+            received_at: event.received_at,
+            processed_at: event.processed_at,
+            attempts: event.attempts,
+            state: event.state,
+            reason: event.reason,
+            last_error: event.last_error.as_deref(),
+        }
     }
 }
 
@@ -121,22 +123,15 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
     let side_by_side = OTHERS_CHARS + type_chars + 2 + id_chars <= width_chars;
     // What is left for the last column.
     let last_chars = width_chars - OTHERS_CHARS - if side_by_side { type_chars + 2 } else { 0 };
-    let mut columns = vec![
-        Column::Count("AGE"),
-        Column::Text("STATE"),
-        Column::Count("ATTEMPT"),
-    ];
+    let mut columns = vec![Column::Count("AGE"), Column::Text("STATE"), Column::Count("ATTEMPT")];
     if side_by_side {
         columns.extend([Column::Text("TYPE"), Column::Text("OBJECT OR WEBHOOK")]);
     } else {
         columns.push(Column::Text("TYPE, OBJECT OR WEBHOOK"));
     }
     let row = |event: &EventRecord| {
-        let mut row = vec![
-            moment::age(event.received_at, now),
-            event.state.to_string(),
-            event.attempts.to_string(),
-        ];
+        let mut row =
+            vec![moment::age(event.received_at, now), event.state.to_string(), event.attempts.to_string()];
         if side_by_side {
             row.extend([event.event_type.clone(), id(event).to_owned()]);
         } else {
@@ -155,7 +150,8 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
     screen::table(&columns, events.iter().map(row).collect(), width)
 }
 
-fn why(reason: Reason, last_error: Option<&str>) -> String {
+/// Why an event is not simply stored.
+pub(crate) fn why(reason: Reason, last_error: Option<&str>) -> String {
     match last_error {
         Some(error) => format!("{reason}: {error}"),
         None => reason.to_string(),
@@ -163,6 +159,6 @@ fn why(reason: Reason, last_error: Option<&str>) -> String {
 }
 
 /// What `landfall show` finds most with: the object, or else the webhook.
-fn id(event: &EventRecord) -> &str {
+pub(crate) fn id(event: &EventRecord) -> &str {
     event.object_id.as_deref().unwrap_or(&event.webhook_id)
 }

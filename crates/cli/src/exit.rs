@@ -46,10 +46,7 @@ impl Failure {
         what: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self::Unreachable {
-            what: what.into(),
-            source: source.into(),
-        }
+        Self::Unreachable { what: what.into(), source: source.into() }
     }
 
     fn code(&self) -> u8 {
@@ -79,7 +76,7 @@ pub(crate) fn code(end: Result<Answer, Failure>) -> ExitCode {
 }
 
 /// An error and its causes on one line. A cause that only repeats the words before it is left out.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -93,6 +90,15 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// What is at the bottom of an error, where all above only says who noticed.
+pub(crate) fn root_cause(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,18 +108,13 @@ mod tests {
         let cause = io::Error::other("connection refused");
         let failure = Failure::unreachable("cannot reach Redis", cause);
         assert_eq!(chain(&failure), "cannot reach Redis: connection refused");
+        assert_eq!(root_cause(&failure), "connection refused");
         assert_eq!(failure.code(), 3);
     }
 
     #[test]
     fn a_reader_that_has_seen_enough_is_no_error() {
-        assert_eq!(
-            Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(),
-            0
-        );
-        assert_eq!(
-            Failure::from(io::Error::from(io::ErrorKind::StorageFull)).code(),
-            3
-        );
+        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
+        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).code(), 3);
     }
 }

@@ -1,15 +1,19 @@
 //! The command `landfall`: looks at and repairs all of an installation. One file a verb; `exit.rs` has the exit codes,
 //! `screen.rs` how things look. Answers go to stdout, everything else to stderr.
-#![expect(
-    clippy::print_stderr,
-    reason = "a command speaks to its user on stderr; it keeps no log"
-)]
+#![expect(clippy::print_stderr, reason = "a command speaks to its user on stderr; it keeps no log")]
 
+mod again;
 mod answer;
+mod completions;
+mod doctor;
 mod events;
 mod exit;
+mod fetch;
 mod json;
+mod man;
 mod moment;
+mod queued;
+mod replay;
 mod results;
 mod screen;
 mod secret;
@@ -17,12 +21,13 @@ mod send;
 mod show;
 mod status;
 mod stored;
+mod tail;
 mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use exit::{Answer, Failure};
 
@@ -31,7 +36,10 @@ Start here:
   landfall send --every-type   post a signed test event of each type to ingest
   landfall status              what is waiting, running, delayed, dead
   landfall events --since 1h   what came in, and what became of it
+  landfall tail                the same as it happens
   landfall show resp_685bd1    all that is known about one id
+  landfall fetch --missing     fetch what was not fetched
+  landfall doctor              is everything set up right?
 
 Every setting is an environment variable or a flag: see `landfall help VERB`.
 Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 Redis, the database,
@@ -49,11 +57,17 @@ struct Landfall {
 enum Verb {
     Status(status::Status),
     Events(events::Events),
+    Tail(tail::Tail),
     Show(show::Show),
     Results(results::Results),
+    Fetch(fetch::Fetch),
+    Replay(replay::Replay),
+    Doctor(Box<doctor::Doctor>),
     Send(send::Send),
     Verify(verify::Verify),
     Secret(secret::Secret),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -67,18 +81,28 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
     match verb {
         Verb::Status(args) => status::run(&args, out).await,
         Verb::Events(args) => events::run(&args, out).await,
+        Verb::Tail(args) => tail::run(&args, out).await,
         Verb::Show(args) => show::run(&args, out).await,
         Verb::Results(args) => results::run(&args, out).await,
+        Verb::Fetch(args) => fetch::run(&args, out).await,
+        Verb::Replay(args) => replay::run(&args, out).await,
+        Verb::Doctor(args) => doctor::run(&args, out).await,
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Secret(args) => secret::run(&args, out),
+        Verb::Completions(args) => completions::run(&args, command_line(), out),
+        Verb::Man(args) => man::run(&args, command_line(), out),
     }
+}
+
+/// All verbs and flags, for what describes them.
+fn command_line() -> clap::Command {
+    Landfall::command()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_well_formed() {

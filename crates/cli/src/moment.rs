@@ -45,11 +45,7 @@ fn parse_since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         return Some(time.to_utc());
     }
     let unit = text.chars().last()?;
-    let number: i64 = text
-        .strip_suffix(unit)?
-        .parse()
-        .ok()
-        .filter(|number| *number >= 0)?;
+    let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number >= 0)?;
     let secs = match unit {
         's' => 1,
         'm' => 60,
@@ -88,24 +84,9 @@ mod tests {
         assert_eq!(secs_ago("90s"), Some(90));
         assert_eq!(secs_ago("1h"), Some(3_600));
         assert_eq!(secs_ago("7d"), Some(604_800));
-        assert_eq!(
-            utc(parse_since("2026-11-01", now).unwrap()),
-            "2026-11-01 00:00:00"
-        );
-        assert_eq!(
-            utc(parse_since("2026-11-01T09:30:00+01:00", now).unwrap()),
-            "2026-11-01 08:30:00"
-        );
-        for text in [
-            "",
-            "h",
-            "1",
-            "-1h",
-            "1y",
-            "yesterday",
-            "9223372036854775807w",
-            "é",
-        ] {
+        assert_eq!(utc(parse_since("2026-11-01", now).unwrap()), "2026-11-01 00:00:00");
+        assert_eq!(utc(parse_since("2026-11-01T09:30:00+01:00", now).unwrap()), "2026-11-01 08:30:00");
+        for text in ["", "h", "1", "-1h", "1y", "yesterday", "9223372036854775807w", "é"] {
             assert_eq!(parse_since(text, now), None, "{text}");
         }
     }

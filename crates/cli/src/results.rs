@@ -48,10 +48,7 @@ pub(crate) struct Results {
 pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
     let Some(project) = project_of(&store, &args.batch_id).await? else {
-        eprintln!(
-            "landfall: no batch is stored under {}",
-            screen::printable(&args.batch_id)
-        );
+        eprintln!("landfall: no batch is stored under {}", screen::printable(&args.batch_id));
         return Ok(Answer::No);
     };
     let mut filter = ResultFilter::of(&project, &args.batch_id, PAGE_ROWS);

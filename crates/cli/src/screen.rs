@@ -6,6 +6,9 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 const WIDTH_DEFAULT: u16 = 80;
 const WIDTH_MIN: u16 = 40;
 
+/// The width of a first column such as a time or a state, and the blanks behind it.
+pub(crate) const INDENT: usize = 10;
+
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Columns of the terminal, or 80.
@@ -87,12 +90,25 @@ fn cut(table: &Table, width: u16) -> String {
     text
 }
 
+/// A line that ends with an id, which is never cut: where the two do not fit side by side, it gets a line of its own.
+pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
+    let (head, id) = (printable(head), printable(id));
+    if head.chars().count() + 2 + id.chars().count() <= usize::from(width) {
+        format!("{head}  {id}")
+    } else {
+        format!("{head}\n{}", indented(&id))
+    }
+}
+
+/// Below a line, under its second column.
+pub(crate) fn indented(text: &str) -> String {
+    format!("{:INDENT$}{text}", "")
+}
+
 /// Text from outside without the characters that steer a terminal. Lines and tabs stay.
 pub(crate) fn printable(text: &str) -> String {
     let steers = |c: char| (c.is_control() && c != '\n') || is_bidi_control(c);
-    text.replace('\t', "    ")
-        .replace("\r\n", "\n")
-        .replace(steers, "\u{fffd}")
+    text.replace('\t', "    ").replace("\r\n", "\n").replace(steers, "\u{fffd}")
 }
 
 /// Characters that make text read differently from what it says.
@@ -167,44 +183,27 @@ mod tests {
     #[test]
     fn values_are_wrapped_beside_their_names() {
         let text = fields(
-            &[
-                ("status", "completed".to_owned()),
-                ("error", String::new()),
-                ("note", "word ".repeat(40)),
-            ],
+            &[("status", "completed".to_owned()), ("error", String::new()), ("note", "word ".repeat(40))],
             60,
         );
-        assert!(
-            text.starts_with("  status  completed\n  note    word word"),
-            "{text}"
-        );
+        assert!(text.starts_with("  status  completed\n  note    word word"), "{text}");
         assert!(widest(&text) <= 60, "{text}");
     }
 
     #[test]
     fn what_steers_a_terminal_is_not_printed() {
-        assert_eq!(
-            printable("a\u{1b}[31mb\u{7}\u{9b}c\r\nd\te\u{202e}"),
-            "a�[31mb��c\nd    e�"
-        );
+        assert_eq!(printable("a\u{1b}[31mb\u{7}\u{9b}c\r\nd\te\u{202e}"), "a�[31mb��c\nd    e�");
     }
 
     #[test]
     fn text_is_wrapped_and_shortened() {
-        assert!(
-            wrapped(&"word ".repeat(100), 80)
-                .iter()
-                .all(|line| line.chars().count() <= 80)
-        );
+        assert!(wrapped(&"word ".repeat(100), 80).iter().all(|line| line.chars().count() <= 80));
         assert_eq!(shortened("äöüß", 3), "äö…");
         assert_eq!(shortened("äöü", 3), "äöü");
     }
 
     #[test]
     fn counts_are_grouped() {
-        assert_eq!(
-            [0, 999, 1_000, -1_234_567].map(count),
-            ["0", "999", "1,000", "-1,234,567"]
-        );
+        assert_eq!([0, 999, 1_000, -1_234_567].map(count), ["0", "999", "1,000", "-1,234,567"]);
     }
 }

@@ -97,17 +97,9 @@ pub(crate) async fn run(args: Send, out: &mut dyn Write) -> Result<Answer, Failu
     let plans = plans(&args)?;
     let courier = Courier::new(&args.url, signing_secret(&args)?, args.timestamp_offset_secs)?;
     let stale = args.timestamp_offset_secs.unsigned_abs() > TOLERANCE_SECS.unsigned_abs();
-    let expected = if args.forge || stale {
-        Expected::Refused
-    } else {
-        Expected::Accepted
-    };
+    let expected = if args.forge || stale { Expected::Refused } else { Expected::Accepted };
     let total = plans.len() as u64 * u64::from(args.count) * u64::from(args.repeat);
-    let type_chars = plans
-        .iter()
-        .map(|plan| plan.event_type.chars().count())
-        .max()
-        .unwrap_or(0);
+    let type_chars = plans.iter().map(|plan| plan.event_type.chars().count()).max().unwrap_or(0);
     let mut report = Report::new(out, args.json, expected, total).with_type_chars(type_chars);
 
     let (courier, repeat) = (&courier, args.repeat as usize);
@@ -151,10 +143,7 @@ fn plans(args: &Send) -> Result<Vec<Plan>, Failure> {
     if let Some(path) = &args.body_file {
         let body = read(path)?;
         let event_type = Event::parse(&body).map_or_else(|_| "-".to_owned(), |event| event.kind.to_string());
-        return Ok(vec![Plan {
-            event_type,
-            content: Content::Body(body),
-        }]);
+        return Ok(vec![Plan { event_type, content: Content::Body(body) }]);
     }
     let data = given_data(args)?;
     let pairs: Vec<&str> = if args.every_type {
@@ -162,10 +151,7 @@ fn plans(args: &Send) -> Result<Vec<Plan>, Failure> {
     } else {
         args.events.iter().map(String::as_str).collect()
     };
-    pairs
-        .into_iter()
-        .map(|pair| plan(pair, data.as_deref()))
-        .collect()
+    pairs.into_iter().map(|pair| plan(pair, data.as_deref())).collect()
 }
 
 fn plan(pair: &str, data: Option<&RawValue>) -> Result<Plan, Failure> {
@@ -188,10 +174,7 @@ fn plan(pair: &str, data: Option<&RawValue>) -> Result<Plan, Failure> {
             serde_json::value::to_raw_value(&data).expect("a JSON value is JSON")
         }
     };
-    Ok(Plan {
-        event_type: event_type.to_owned(),
-        content: Content::Data(data),
-    })
+    Ok(Plan { event_type: event_type.to_owned(), content: Content::Data(data) })
 }
 
 fn given_data(args: &Send) -> Result<Option<Box<RawValue>>, Failure> {
@@ -217,10 +200,7 @@ fn signing_secret(args: &Send) -> Result<SigningSecret, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| Failure::Unreadable { path: path.to_owned(), source })
 }
 
 fn parse_url(text: &str) -> Result<reqwest::Url, String> {

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use service::settings::StoreSettings;
-use store::{Found, Store};
+use store::{FileRecord, Found, Store};
 use webhook::FetchState;
 
 pub(crate) use batch::result_table;
@@ -73,10 +73,7 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
     if args.raw {
         return write_raw(&store, &found, &args.id, out).await;
     }
-    let layout = Layout {
-        width: screen::width(),
-        now: Utc::now(),
-    };
+    let layout = Layout { width: screen::width(), now: Utc::now() };
     for (index, found) in found.iter().enumerate() {
         if args.json {
             json::write_line(out, found)?;
@@ -105,12 +102,8 @@ async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Fa
 async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write) -> Result<Answer, Failure> {
     let mut written = 0;
     for one in found {
-        if let Found::File(file) = one {
-            let mut pieces = store
-                .files()
-                .open(&file.location)
-                .await
-                .map_err(stored::failure)?;
+        if let Some(file) = whole(store, one, id).await? {
+            let mut pieces = store.files().open(&file.location).await.map_err(stored::failure)?;
             while let Some(piece) = pieces.next().await {
                 out.write_all(&piece.map_err(stored::failure)?)?;
             }
@@ -133,6 +126,23 @@ async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write
     Ok(Answer::Yes)
 }
 
+/// The file that is the record, or that keeps a large object whole.
+async fn whole(store: &Store, found: &Found, id: &str) -> Result<Option<FileRecord>, Failure> {
+    let kept = match found {
+        Found::File(file) => return Ok(Some(file.clone())),
+        Found::Event(_) => return Ok(None),
+        Found::Response(_)
+        | Found::Batch(_)
+        | Found::FineTuningJob(_)
+        | Found::Model(_)
+        | Found::EvalRun(_) => store.find(&format!("{id}.json")).await.map_err(stored::failure)?,
+    };
+    Ok(kept.into_iter().find_map(|found| match found {
+        Found::File(file) => Some(file),
+        _ => None,
+    }))
+}
+
 fn raw(found: &Found) -> Option<&[u8]> {
     match found {
         Found::Event(event) => Some(&event.body),
@@ -149,17 +159,12 @@ fn raw(found: &Found) -> Option<&[u8]> {
 impl Layout {
     /// `2026-11-23 20:31:07 UTC (5h ago)`, or nothing.
     fn time(self, time: Option<DateTime<Utc>>) -> String {
-        time.map(|time| moment::utc_and_age(time, self.now))
-            .unwrap_or_default()
+        time.map(|time| moment::utc_and_age(time, self.now)).unwrap_or_default()
     }
 
     /// A heading and its fields.
     fn section(self, kind: &str, id: &str, fields: &[(&str, String)]) -> String {
-        format!(
-            "{kind} {}\n{}",
-            screen::printable(id),
-            screen::fields(fields, self.width)
-        )
+        format!("{kind} {}\n{}", screen::printable(id), screen::fields(fields, self.width))
     }
 
     /// Where the record comes from.
@@ -230,10 +235,7 @@ mod tests {
     fn errors_read_as_code_and_message() {
         let cases = [
             (None, ""),
-            (
-                Some(r#"{"code":"server_error","message":"Sorry."}"#),
-                "server_error: Sorry.",
-            ),
+            (Some(r#"{"code":"server_error","message":"Sorry."}"#), "server_error: Sorry."),
             (Some(r#"{"code":null,"message":null,"param":null}"#), ""),
             (Some(r#"{"message":"Sorry."}"#), "Sorry."),
             (Some("[1]"), "[1]"),
@@ -246,10 +248,7 @@ mod tests {
 
     #[test]
     fn usage_reads_as_tokens_in_and_out() {
-        assert_eq!(
-            usage_text(Some(r#"{"input_tokens":1200,"output_tokens":3}"#)),
-            "1,200 tokens in, 3 out"
-        );
+        assert_eq!(usage_text(Some(r#"{"input_tokens":1200,"output_tokens":3}"#)), "1,200 tokens in, 3 out");
         assert_eq!(usage_text(Some(r#"{"total_tokens":3}"#)), "");
         assert_eq!(usage_text(None), "");
     }

@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use queue::{FamilyStats, QueueConfig, QueueError, QueueReader};
+use queue::FamilyStats;
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use webhook::{EventState, Family};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
-use crate::{json, moment, stored};
+use crate::{json, moment, queued, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,21 +75,13 @@ struct InStore {
 
 /// Prints the state of queue and store.
 pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let config = QueueConfig {
-        url: args.redis.redis_url.clone(),
-        key_prefix: args.redis.redis_key_prefix.clone(),
-    };
-    let reader = QueueReader::new(&config).map_err(queue_failure)?;
-    let stats = reader.stats().await.map_err(queue_failure)?;
+    let reader = queued::reader(&args.redis)?;
+    let stats = reader.stats().await.map_err(queued::failure)?;
     let families: Vec<InQueue> = stats.into_iter().map(in_queue).collect();
     let total = total(&families);
     let events = counts(&args.store).await;
     if args.json {
-        let report = Report {
-            total,
-            families,
-            events: events?,
-        };
+        let report = Report { total, families, events: events? };
         json::write_line(out, &report)?;
         return Ok(Answer::Yes);
     }
@@ -100,18 +92,6 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
         None => eprintln!("landfall: no worker has made the database yet"),
     }
     Ok(Answer::Yes)
-}
-
-/// An address that is none is wrong use; all else is a Redis out of reach.
-fn queue_failure(error: QueueError) -> Failure {
-    match error {
-        QueueError::InvalidUrl(_) => {
-            Failure::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
-        }
-        QueueError::Redis { .. } | QueueError::Pool(_) => {
-            Failure::unreachable("cannot read the queue at REDIS_URL", error)
-        }
-    }
 }
 
 async fn counts(settings: &StoreSettings) -> Result<Option<Vec<InStore>>, Failure> {
@@ -136,11 +116,8 @@ fn in_queue(stats: FamilyStats) -> InQueue {
 
 fn total(families: &[InQueue]) -> Total {
     let sum = |count: fn(&InQueue) -> u64| families.iter().map(count).sum::<u64>();
-    let (undelivered, pending, delayed) = (
-        sum(|family| family.undelivered),
-        sum(|family| family.pending),
-        sum(|family| family.delayed),
-    );
+    let (undelivered, pending, delayed) =
+        (sum(|family| family.undelivered), sum(|family| family.pending), sum(|family| family.delayed));
     Total {
         backlog: undelivered + pending + delayed,
         undelivered,
@@ -200,9 +177,8 @@ fn store_table(events: &[InStore], width: u16) -> String {
     };
     let seen = |family: &&Family| events.iter().any(|event| event.family == **family);
     let families = Family::ALL.iter().filter(seen);
-    let mut rows: Vec<Vec<String>> = families
-        .map(|family| row(family.as_str(), &|event| event.family == *family))
-        .collect();
+    let mut rows: Vec<Vec<String>> =
+        families.map(|family| row(family.as_str(), &|event| event.family == *family)).collect();
     rows.push(row("total", &|_| true));
     screen::table(&columns, rows, width)
 }

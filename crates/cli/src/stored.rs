@@ -19,12 +19,13 @@ pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Sto
     }
 }
 
-async fn open_existing(settings: &StoreSettings) -> Result<Store, StoreError> {
-    let config = StoreConfig {
-        database_url: settings.database_url.clone(),
-        files_url: settings.files_url.clone(),
-    };
-    Store::open_existing(&config).await
+/// The same, with the error as it is.
+pub(crate) async fn open_existing(settings: &StoreSettings) -> Result<Store, StoreError> {
+    Store::open_existing(&config(settings)).await
+}
+
+pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
+    StoreConfig { database_url: settings.database_url.clone(), files_url: settings.files_url.clone() }
 }
 
 /// A setting that names nothing usable is wrong use; all else is a database out of reach.

@@ -79,9 +79,7 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<Answer, Failure>
     let headers = parse_headers(&read(&args.headers_file)?)?;
     let body = read(&args.body_file)?;
     let now_secs = args.now.unwrap_or_else(|| Utc::now().timestamp());
-    let borrowed = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_slice()));
+    let borrowed = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
     match verifier.verify(borrowed, &body, now_secs) {
         Ok(verified) => {
             if args.json {
@@ -105,10 +103,7 @@ fn verifier(args: &Verify) -> Result<Verifier, Failure> {
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error).into());
     }
     let wrong = |error| Failure::WrongUse(format!("--secret {error}"));
-    let secrets = args
-        .secrets
-        .iter()
-        .map(|secret| SigningSecret::parse(secret.expose_secret()));
+    let secrets = args.secrets.iter().map(|secret| SigningSecret::parse(secret.expose_secret()));
     let secrets = secrets.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     Verifier::new(secrets).map_err(wrong)
 }
@@ -137,10 +132,8 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
         None => format!("{secs} unix seconds"),
     };
     writeln!(out, "genuine")?;
-    let mut fields = vec![
-        ("webhook-id", verified.webhook_id.to_owned()),
-        ("sent", time(verified.timestamp_secs)),
-    ];
+    let mut fields =
+        vec![("webhook-id", verified.webhook_id.to_owned()), ("sent", time(verified.timestamp_secs))];
     match Event::parse(body) {
         Ok(event) => {
             let family = format!("{} (family {})", event.kind, event.kind.family());
@@ -148,10 +141,7 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
             fields.push(("event", event.event_id.unwrap_or_default()));
             fields.push(("object", event.object_id.unwrap_or_default()));
             fields.push(("created", event.created_at_secs.map(time).unwrap_or_default()));
-            fields.push((
-                "data",
-                event.data.map(|data| data.get().to_owned()).unwrap_or_default(),
-            ));
+            fields.push(("data", event.data.map(|data| data.get().to_owned()).unwrap_or_default()));
         }
         Err(error) => fields.push(("event", format!("none: the {error}; it is kept in family other"))),
     }
@@ -160,11 +150,7 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
 
 fn refuse(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), Failure> {
     if json {
-        let not_genuine = NotGenuine {
-            verified: false,
-            reason: error.label(),
-            message: error.to_string(),
-        };
+        let not_genuine = NotGenuine { verified: false, reason: error.label(), message: error.to_string() };
         json::write_line(out, &not_genuine)?;
     } else {
         eprintln!("not genuine: {error}");
@@ -190,10 +176,7 @@ fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
             return Err(Failure::WrongUse(words));
         };
         let (name, value) = line.split_at(colon + 1);
-        headers.push((
-            String::from_utf8_lossy(name).into_owned(),
-            trim_blanks(&value[1..]).to_vec(),
-        ));
+        headers.push((String::from_utf8_lossy(name).into_owned(), trim_blanks(&value[1..]).to_vec()));
     }
     Ok(headers)
 }
@@ -206,14 +189,8 @@ fn is_request_line(line: &[u8]) -> bool {
 
 fn trim_blanks(value: &[u8]) -> &[u8] {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value
-        .iter()
-        .position(|byte| !is_blank(byte))
-        .unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|byte| !is_blank(byte))
-        .map_or(start, |last| last + 1);
+    let start = value.iter().position(|byte| !is_blank(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
     &value[start..end]
 }
 
@@ -224,10 +201,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::read(path)
     };
-    bytes.map_err(|source| Failure::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
+    bytes.map_err(|source| Failure::Unreadable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -238,16 +212,9 @@ mod tests {
     fn headers_are_kept_as_they_were_received() {
         let text = b"POST http://x/openai/webhook HTTP/1.1\r\nWebhook-Id: wh_1\r\n:path: /x\r\nwebhook-signature:\t v1,\xe9==  \r\nx:\r\n\r\n{\"a\": 1}";
         let headers = parse_headers(text).unwrap();
-        let expected: [(&str, &[u8]); 4] = [
-            ("Webhook-Id", b"wh_1"),
-            (":path", b"/x"),
-            ("webhook-signature", b"v1,\xe9=="),
-            ("x", b""),
-        ];
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_slice()))
-            .collect();
+        let expected: [(&str, &[u8]); 4] =
+            [("Webhook-Id", b"wh_1"), (":path", b"/x"), ("webhook-signature", b"v1,\xe9=="), ("x", b"")];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         assert_eq!(headers, expected);
     }
 

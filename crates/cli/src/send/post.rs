@@ -42,23 +42,14 @@ impl Courier {
             // A proxy for the outside cannot reach this machine by its loopback address.
             http = http.no_proxy();
         }
-        let http = http
-            .build()
-            .map_err(|error| Failure::unreachable("cannot start an HTTP client", error))?;
-        Ok(Self {
-            http,
-            url: url.clone(),
-            secret,
-            timestamp_offset_secs,
-        })
+        let http =
+            http.build().map_err(|error| Failure::unreachable("cannot start an HTTP client", error))?;
+        Ok(Self { http, url: url.clone(), secret, timestamp_offset_secs })
     }
 
     /// Posts one delivery of the event, signed now.
     pub(super) async fn deliver(&self, event: &SampleEvent) -> Result<Answered, reqwest::Error> {
-        let timestamp = Utc::now()
-            .timestamp()
-            .saturating_add(self.timestamp_offset_secs)
-            .to_string();
+        let timestamp = Utc::now().timestamp().saturating_add(self.timestamp_offset_secs).to_string();
         let signature = self.secret.sign(&event.webhook_id, &timestamp, &event.body);
         let started = Instant::now();
         let answer = self
@@ -75,20 +66,14 @@ impl Courier {
         let status = answer.status().as_u16();
         // Read to its end, so that the connection can be used again.
         answer.bytes().await?;
-        Ok(Answered {
-            status,
-            took: started.elapsed(),
-        })
+        Ok(Answered { status, took: started.elapsed() })
     }
 }
 
 fn is_this_machine(url: &reqwest::Url) -> bool {
     url.host_str().is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     })
 }
 

@@ -151,20 +151,14 @@ impl<'w> Report<'w> {
     pub(super) fn interrupted(&self) -> String {
         self.bar.finish_and_clear();
         let answered = self.took.len() as u64;
-        format!(
-            "{} of {} deliveries were answered",
-            screen::count(answered),
-            screen::count(self.total)
-        )
+        format!("{} of {} deliveries were answered", screen::count(answered), screen::count(self.total))
     }
 
     fn summary(&mut self) -> String {
         self.took.sort_unstable();
         let at = |share: f64| {
             let index = (self.took.len().saturating_sub(1)) as f64 * share;
-            self.took
-                .get(index.round() as usize)
-                .map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+            self.took.get(index.round() as usize).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
         };
         let statuses: Vec<String> = self
             .statuses

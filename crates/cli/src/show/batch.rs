@@ -63,14 +63,14 @@ fn results(batch: &StoredBatch) -> String {
     let mut text = format!("{} rows stored", screen::count(batch.rows_stored));
     if batch.rows_quarantined > 0 {
         let quarantined = screen::count(batch.rows_quarantined);
-        text.push_str(&format!(
-            ", {quarantined} of them kept as bytes: they are no results"
-        ));
+        text.push_str(&format!(", {quarantined} of them kept as bytes: they are no results"));
     }
-    text.push_str(if batch.results_complete {
-        ", complete"
-    } else {
-        ", not complete"
+    let refused = batch.batch.errors.is_some();
+    let expected = batch.batch.requests_total.unwrap_or(batch.rows_stored);
+    text.push_str(match batch.results_complete {
+        false => ", not complete",
+        true if expected != batch.rows_stored && !refused => ", all there is: not one a request",
+        true => ", complete",
     });
     text
 }
@@ -79,27 +79,17 @@ fn results(batch: &StoredBatch) -> String {
 pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
     /// Line, status and the blanks between the columns.
     const OTHERS_CHARS: usize = 12 + 6 + 6;
-    let columns = [
-        Column::Text("LINE"),
-        Column::Text("CUSTOM_ID"),
-        Column::Count("STATUS"),
-        Column::Text("RESULT"),
-    ];
+    let columns =
+        [Column::Text("LINE"), Column::Text("CUSTOM_ID"), Column::Count("STATUS"), Column::Text("RESULT")];
     let custom_id =
         |row: &ResultRow| screen::shortened(row.custom_id.as_deref().unwrap_or("-"), CUSTOM_ID_CHARS_MAX);
-    let custom_id_chars = rows
-        .iter()
-        .map(|row| custom_id(row).chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(9);
+    let custom_id_chars = rows.iter().map(|row| custom_id(row).chars().count()).max().unwrap_or(0).max(9);
     let result_chars = usize::from(width).saturating_sub(OTHERS_CHARS + custom_id_chars);
     let row = |row: &ResultRow| {
         vec![
             format!("{} {}", row.source, row.line),
             custom_id(row),
-            row.status_code
-                .map_or_else(|| "-".to_owned(), |code| code.to_string()),
+            row.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string()),
             screen::shortened(&result(row), result_chars),
         ]
     };

@@ -16,10 +16,7 @@ pub(super) fn text(event: &EventRecord, layout: Layout) -> String {
         ("object", or_empty(event.object_id.as_deref())),
         ("state", event.state.to_string()),
         ("attempts", event.attempts.to_string()),
-        (
-            "reason",
-            event.reason.map(|reason| reason.to_string()).unwrap_or_default(),
-        ),
+        ("reason", event.reason.map(|reason| reason.to_string()).unwrap_or_default()),
         ("last error", or_empty(event.last_error.as_deref())),
         ("created", layout.time(event.created_at)),
         ("received", layout.time(Some(event.received_at))),

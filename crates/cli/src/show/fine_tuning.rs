@@ -17,9 +17,7 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         ("model", or_empty(job.fine_tuned_model.as_deref())),
         (
             "trained",
-            job.trained_tokens
-                .map(|tokens| format!("{} tokens", screen::count(tokens)))
-                .unwrap_or_default(),
+            job.trained_tokens.map(|tokens| format!("{} tokens", screen::count(tokens))).unwrap_or_default(),
         ),
         ("error", error_text(job.error.as_deref())),
         ("settings", or_empty(job.hyperparameters.as_deref())),
@@ -29,10 +27,7 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         ("fetched", layout.origin(job.fetch_state, job.fetched_at)),
     ];
     let mut text = layout.section("fine-tuning job", &job.job_id, &fields);
-    let metrics = store
-        .fine_tuning_metrics(&job.project, &job.job_id)
-        .await
-        .map_err(stored::failure)?;
+    let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await.map_err(stored::failure)?;
     if !metrics.is_empty() {
         text.push('\n');
         text.push_str(&curve(&metrics, layout.width));
@@ -69,23 +64,14 @@ fn curve(metrics: &[MetricRecord], width: u16) -> String {
             number(metric.valid_accuracy),
         ]
     };
-    let rows = spread(metrics.len())
-        .filter_map(|index| metrics.get(index))
-        .map(row)
-        .collect();
+    let rows = spread(metrics.len()).filter_map(|index| metrics.get(index)).map(row).collect();
     screen::table(&columns, rows, width)
 }
 
 /// At most [`STEPS_SHOWN`] indexes below `count`, evenly spread.
 fn spread(count: usize) -> impl Iterator<Item = usize> {
     let shown = count.min(STEPS_SHOWN);
-    (0..shown).map(move |index| {
-        if shown > 1 {
-            index * (count - 1) / (shown - 1)
-        } else {
-            0
-        }
-    })
+    (0..shown).map(move |index| if shown > 1 { index * (count - 1) / (shown - 1) } else { 0 })
 }
 
 #[cfg(test)]

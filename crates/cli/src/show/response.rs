@@ -28,17 +28,10 @@ pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
         ("usage", usage_text(response.usage.as_deref())),
         ("completed", layout.time(response.completed_at)),
         ("received", layout.time(Some(response.received_at))),
-        (
-            "fetched",
-            layout.origin(response.fetch_state, response.fetched_at),
-        ),
+        ("fetched", layout.origin(response.fetch_state, response.fetched_at)),
     ];
     let mut text = layout.section("response", &response.response_id, &fields);
-    if let Some(output) = response
-        .output_text
-        .as_deref()
-        .filter(|output| !output.is_empty())
-    {
+    if let Some(output) = response.output_text.as_deref().filter(|output| !output.is_empty()) {
         push_output(&mut text, output, layout);
     }
     let sources = sources(response.citations.as_deref());
@@ -56,10 +49,7 @@ pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
 
 fn push_output(text: &mut String, output: &str, layout: Layout) {
     let characters = output.chars().count();
-    text.push_str(&format!(
-        "\ntext ({} characters)\n",
-        screen::count(characters as u64)
-    ));
+    text.push_str(&format!("\ntext ({} characters)\n", screen::count(characters as u64)));
     let lines = screen::wrapped(output, layout.width);
     for line in lines.iter().take(TEXT_LINES_MAX) {
         text.push_str(line);
@@ -75,19 +65,14 @@ fn push_output(text: &mut String, output: &str, layout: Layout) {
 
 /// Each source once, in the order it is first cited.
 fn sources(citations: Option<&str>) -> Vec<String> {
-    let citations: Vec<Citation> = citations
-        .and_then(|json| serde_json::from_str(json).ok())
-        .unwrap_or_default();
+    let citations: Vec<Citation> =
+        citations.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let mut sources = Vec::new();
     for citation in citations {
         let Some(place) = citation.url.or(citation.file_id) else {
             continue;
         };
-        let source = match citation
-            .title
-            .or(citation.filename)
-            .filter(|title| !title.is_empty())
-        {
+        let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
             Some(title) => format!("{}\n      {}", screen::shortened(&title, 72), place),
             None => place,
         };

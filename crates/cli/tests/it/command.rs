@@ -15,10 +15,7 @@ pub(crate) struct Ended {
 /// The command with these settings and no others.
 pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
-    command
-        .env_clear()
-        .envs(settings.iter().copied())
-        .stdin(Stdio::null());
+    command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
     command
 }
 
@@ -55,11 +52,7 @@ impl Ended {
     /// No line of stdout is wider than 80 columns.
     pub(crate) fn fits_80_columns(&self) {
         for line in self.stdout.lines() {
-            assert!(
-                line.chars().count() <= 80,
-                "{} columns: {line}",
-                line.chars().count()
-            );
+            assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
         }
     }
 }

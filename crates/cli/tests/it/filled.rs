@@ -31,11 +31,7 @@ impl Filled {
             files_url: folder.path().join("files").display().to_string(),
         };
         let store = Store::open(&config).await.unwrap();
-        Self {
-            store,
-            folder,
-            now: Utc::now(),
-        }
+        Self { store, folder, now: Utc::now() }
     }
 
     /// One record of each kind, and their events.
@@ -52,10 +48,7 @@ impl Filled {
     pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
         [
             ("DATABASE_URL", database_url(&self.folder)),
-            (
-                "FILES_URL",
-                self.folder.path().join("files").display().to_string(),
-            ),
+            ("FILES_URL", self.folder.path().join("files").display().to_string()),
         ]
     }
 
@@ -67,10 +60,7 @@ impl Filled {
         object_id: Option<&str>,
         age_secs: i64,
     ) -> Completion {
-        let body = format!(
-            r#"{{"type":"{event_type}","data":{{"id":"{}"}}}}"#,
-            object_id.unwrap_or("x")
-        );
+        let body = format!(r#"{{"type":"{event_type}","data":{{"id":"{}"}}}}"#, object_id.unwrap_or("x"));
         let received_at = self.now - TimeDelta::seconds(age_secs);
         let event = NewEvent {
             project: PROJECT.to_owned(),
@@ -108,9 +98,7 @@ impl Filled {
     }
 
     async fn add_response(&self) {
-        let done = self
-            .add_event("wh_response", "response.completed", Some(RESPONSE_ID), 7_300)
-            .await;
+        let done = self.add_event("wh_response", "response.completed", Some(RESPONSE_ID), 7_300).await;
         let citations = r#"[{"kind":"url_citation","url":"https://example.com/a","title":"On landing \u001b[31msafely"},
             {"kind":"url_citation","url":"https://example.com/a","title":"On landing \u001b[31msafely"}]"#;
         let response = ResponseRecord {
@@ -136,9 +124,7 @@ impl Filled {
     }
 
     async fn add_batch(&self) {
-        let done = self
-            .add_event("wh_batch", "batch.completed", Some("batch_1"), 100)
-            .await;
+        let done = self.add_event("wh_batch", "batch.completed", Some("batch_1"), 100).await;
         let batch = BatchRecord {
             project: PROJECT.to_owned(),
             batch_id: "batch_1".to_owned(),
@@ -173,15 +159,8 @@ impl Filled {
                 None,
             )
         });
-        let error = result(
-            1,
-            None,
-            Some(r#"{"code":"batch_expired","message":"Too late."}"#.to_owned()),
-        );
-        for (source, rows) in [
-            (ResultSource::Output, output.collect()),
-            (ResultSource::Error, vec![error]),
-        ] {
+        let error = result(1, None, Some(r#"{"code":"batch_expired","message":"Too late."}"#.to_owned()));
+        for (source, rows) in [(ResultSource::Output, output.collect()), (ResultSource::Error, vec![error])] {
             let chunk = BatchChunk {
                 project: PROJECT.to_owned(),
                 batch_id: "batch_1".to_owned(),
@@ -191,16 +170,11 @@ impl Filled {
             };
             self.store.append_batch_results(&chunk).await.unwrap();
         }
-        self.store
-            .finish_batch("batch_1", BatchEnd::Complete, &done)
-            .await
-            .unwrap();
+        self.store.finish_batch("batch_1", BatchEnd::Complete, &done).await.unwrap();
     }
 
     async fn add_fine_tuning(&self) {
-        let done = self
-            .add_event("wh_job", "fine_tuning.job.succeeded", Some("ftjob-1"), 10)
-            .await;
+        let done = self.add_event("wh_job", "fine_tuning.job.succeeded", Some("ftjob-1"), 10).await;
         let job = JobRecord {
             project: PROJECT.to_owned(),
             job_id: "ftjob-1".to_owned(),
@@ -236,18 +210,12 @@ impl Filled {
             valid_loss: None,
             valid_accuracy: None,
         };
-        let record = FineTuningRecord {
-            job,
-            model: Some(model),
-            metrics: (1..=100).map(metric).collect(),
-        };
+        let record = FineTuningRecord { job, model: Some(model), metrics: (1..=100).map(metric).collect() };
         self.store.save_fine_tuning(&record, &done).await.unwrap();
     }
 
     async fn add_eval_run_and_file(&self) {
-        let done = self
-            .add_event("wh_run", "eval.run.failed", Some("evalrun_1"), 5)
-            .await;
+        let done = self.add_event("wh_run", "eval.run.failed", Some("evalrun_1"), 5).await;
         let run = EvalRunRecord {
             project: PROJECT.to_owned(),
             run_id: "evalrun_1".to_owned(),
@@ -269,12 +237,7 @@ impl Filled {
             raw: None,
         };
         self.store.save_eval_run(&run, &done).await.unwrap();
-        let mut writer = self
-            .store
-            .files()
-            .create(PROJECT, "batch_1", "file-out")
-            .await
-            .unwrap();
+        let mut writer = self.store.files().create(PROJECT, "batch_1", "file-out").await.unwrap();
         writer.write(b"line 1\nline 2\n".to_vec().into()).await.unwrap();
         let stored = writer.finish().await.unwrap();
         let file = FileRecord {

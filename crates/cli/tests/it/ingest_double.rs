@@ -19,15 +19,8 @@ impl Received {
     /// What ingest would answer.
     pub(crate) fn verdict(&self) -> u16 {
         let verifier = Verifier::from_setting(SECRET).unwrap();
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        if verifier.verify(headers, &self.body, now_secs()).is_ok() {
-            200
-        } else {
-            400
-        }
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        if verifier.verify(headers, &self.body, now_secs()).is_ok() { 200 } else { 400 }
     }
 
     pub(crate) fn webhook_id(&self) -> &str {

@@ -10,43 +10,26 @@ use crate::filled::{Filled, RESPONSE_ID, RESPONSE_RAW};
 
 fn look(filled: &Filled, arguments: &[&str]) -> Ended {
     let settings = filled.settings();
-    let settings: Vec<(&str, &str)> = settings
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     landfall(&settings, arguments)
 }
 
 fn has(ended: &Ended, words: &[&str]) {
     for words in words {
-        assert!(
-            ended.stdout.contains(words),
-            "{words:?} is missing in\n{}",
-            ended.stdout
-        );
+        assert!(ended.stdout.contains(words), "{words:?} is missing in\n{}", ended.stdout);
     }
 }
 
 #[tokio::test]
 async fn events_are_listed_newest_first_within_80_columns() {
     let filled = Filled::with_everything().await;
-    filled
-        .add_dead_event("wh_dead", &"a very long error ".repeat(20))
-        .await;
+    filled.add_dead_event("wh_dead", &"a very long error ".repeat(20)).await;
     let ended = look(&filled, &["events"]).with_code(0);
     ended.fits_80_columns();
     // Ids are never cut: they are there to be copied.
     has(
         &ended,
-        &[
-            RESPONSE_ID,
-            "batch_1",
-            "ftjob-1",
-            "evalrun_1",
-            "wh_dead",
-            "gave_up: a very long error",
-            "2h",
-        ],
+        &[RESPONSE_ID, "batch_1", "ftjob-1", "evalrun_1", "wh_dead", "gave_up: a very long error", "2h"],
     );
     let order: Vec<usize> = ["evalrun_1", "ftjob-1", "wh_dead", "batch_1", RESPONSE_ID]
         .iter()
@@ -62,15 +45,9 @@ async fn events_are_chosen_by_family_state_age_and_number() {
     let ids = |arguments: &[&str]| {
         let arguments: Vec<&str> = ["events", "--json"].iter().chain(arguments).copied().collect();
         let lines = look(&filled, &arguments).with_code(0).json_lines();
-        lines
-            .iter()
-            .map(|line| line["webhook_id"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        lines.iter().map(|line| line["webhook_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        ids(&[]),
-        ["wh_run", "wh_job", "wh_dead", "wh_batch", "wh_response"]
-    );
+    assert_eq!(ids(&[]), ["wh_run", "wh_job", "wh_dead", "wh_batch", "wh_response"]);
     assert_eq!(ids(&["--family", "batch"]), ["wh_batch"]);
     assert_eq!(ids(&["--state", "dead"]), ["wh_dead"]);
     assert_eq!(ids(&["--since", "90s", "--limit", "2"]), ["wh_run", "wh_job"]);
@@ -85,14 +62,8 @@ async fn a_line_of_events_holds_the_row() {
     let line = look(&filled, &["events", "--json"]).with_code(0).json();
     assert_eq!(line["type"], "response.failed");
     assert_eq!(line["family"], "response");
-    assert_eq!(
-        (&line["state"], &line["reason"]),
-        (&"dead".into(), &"gave_up".into())
-    );
-    assert_eq!(
-        (&line["attempts"], &line["last_error"]),
-        (&7.into(), &"no luck".into())
-    );
+    assert_eq!((&line["state"], &line["reason"]), (&"dead".into(), &"gave_up".into()));
+    assert_eq!((&line["attempts"], &line["last_error"]), (&7.into(), &"no luck".into()));
     assert_eq!(line["object_id"], Value::Null);
     assert!(line["received_at"].as_str().unwrap().ends_with('Z'));
 }
@@ -113,24 +84,12 @@ async fn a_response_is_shown_with_its_text_and_each_source_once() {
         ],
     );
     has(&ended, &["more lines", "sources (1)", "https://example.com/a"]);
-    assert!(
-        !ended.stdout.contains('\u{1b}'),
-        "a title steers the terminal: {}",
-        ended.stdout
-    );
+    assert!(!ended.stdout.contains('\u{1b}'), "a title steers the terminal: {}", ended.stdout);
 
-    let json = look(&filled, &["show", RESPONSE_ID, "--json"])
-        .with_code(0)
-        .json();
-    assert_eq!(
-        (&json["kind"], &json["fetch_state"]),
-        (&"response".into(), &"fetched".into())
-    );
+    let json = look(&filled, &["show", RESPONSE_ID, "--json"]).with_code(0).json();
+    assert_eq!((&json["kind"], &json["fetch_state"]), (&"response".into(), &"fetched".into()));
     assert_eq!(json["output_text"].as_str().unwrap().len(), 5200);
-    assert_eq!(
-        (&json["usage"]["input_tokens"], &json["raw"]["id"]),
-        (&1200.into(), &"resp_1".into())
-    );
+    assert_eq!((&json["usage"]["input_tokens"], &json["raw"]["id"]), (&1200.into(), &"resp_1".into()));
 
     let raw = look(&filled, &["show", RESPONSE_ID, "--raw"]).with_code(0);
     assert_eq!(raw.stdout, RESPONSE_RAW);
@@ -141,48 +100,21 @@ async fn a_batch_is_shown_with_counts_and_first_results() {
     let filled = Filled::with_everything().await;
     let ended = look(&filled, &["show", "batch_1"]).with_code(0);
     ended.fits_80_columns();
-    has(
-        &ended,
-        &[
-            "1,200: 1,199 completed, 1 failed",
-            "1,200 rows stored, complete",
-            "file-out",
-            "file-err",
-        ],
-    );
-    has(
-        &ended,
-        &[
-            "item-1 ",
-            "Answer number 1 long",
-            "1,195 more: landfall results batch_1",
-        ],
-    );
+    has(&ended, &["1,200: 1,199 completed, 1 failed", "1,200 rows stored, complete", "file-out", "file-err"]);
+    has(&ended, &["item-1 ", "Answer number 1 long", "1,195 more: landfall results batch_1"]);
     let json = look(&filled, &["show", "batch_1", "--json"]).with_code(0).json();
-    assert_eq!(
-        (&json["rows_stored"], &json["results_complete"]),
-        (&1200.into(), &true.into())
-    );
+    assert_eq!((&json["rows_stored"], &json["results_complete"]), (&1200.into(), &true.into()));
 }
 
 #[tokio::test]
 async fn every_other_record_is_shown_too() {
     let filled = Filled::with_everything().await;
     let cases: [(&str, &[&str]); 6] = [
-        (
-            "ftjob-1",
-            &["succeeded", "98,765 tokens", "TRAIN_LOSS", "3.0000", "0.0300"],
-        ),
+        ("ftjob-1", &["succeeded", "98,765 tokens", "TRAIN_LOSS", "3.0000", "0.0300"]),
         ("ft:gpt-4.1-mini-2025-04-14:acme::1", &["acme", "ftjob-1"]),
         ("evalrun_1", &["not found by the API"]),
-        (
-            "file-out",
-            &["batch_output", "sha256", "default/batch_1/file-out"],
-        ),
-        (
-            "wh_batch",
-            &["batch.completed (family batch)", "stored", "\"id\": \"batch_1\""],
-        ),
+        ("file-out", &["batch_output", "sha256", "default/batch_1/file-out"]),
+        ("wh_batch", &["batch.completed (family batch)", "stored", "\"id\": \"batch_1\""]),
         ("evt_of_wh_batch", &["wh_batch"]),
     ];
     for (id, words) in cases {
@@ -201,10 +133,7 @@ async fn an_unknown_id_is_a_no() {
     let filled = Filled::empty().await;
     let ended = look(&filled, &["show", "resp_nowhere", "--json"]).with_code(1);
     assert_eq!(ended.stdout, "");
-    assert!(
-        ended.stderr.contains("nothing is stored under resp_nowhere"),
-        "{ended:#?}"
-    );
+    assert!(ended.stderr.contains("nothing is stored under resp_nowhere"), "{ended:#?}");
 }
 
 #[tokio::test]
@@ -215,26 +144,14 @@ async fn results_are_listed_by_line_and_chosen_by_custom_id_and_error() {
     assert_eq!(ended.stdout.lines().count(), 52, "{}", ended.stdout);
     assert!(ended.stderr.contains("--limit"), "{ended:#?}");
 
-    let all = look(&filled, &["results", "batch_1", "--json"])
-        .with_code(0)
-        .json_lines();
+    let all = look(&filled, &["results", "batch_1", "--json"]).with_code(0).json_lines();
     assert_eq!(all.len(), 1200);
-    assert_eq!(
-        (&all[1198]["line"], &all[1199]["source"]),
-        (&1199.into(), &"error".into())
-    );
+    assert_eq!((&all[1198]["line"], &all[1199]["source"]), (&1199.into(), &"error".into()));
     assert!(all[7]["body"]["choices"].is_array());
 
-    let errors = look(&filled, &["results", "batch_1", "--errors", "--json"])
-        .with_code(0)
-        .json();
+    let errors = look(&filled, &["results", "batch_1", "--errors", "--json"]).with_code(0).json();
     assert_eq!(errors["error"]["code"], "batch_expired");
-    let one = look(
-        &filled,
-        &["results", "batch_1", "--custom-id", "item-700", "--json"],
-    )
-    .with_code(0)
-    .json();
+    let one = look(&filled, &["results", "batch_1", "--custom-id", "item-700", "--json"]).with_code(0).json();
     assert_eq!(one["line"], 700);
     look(&filled, &["results", "batch_1", "--custom-id", "item-0"]).with_code(1);
     look(&filled, &["results", "batch_2"]).with_code(1);
@@ -244,10 +161,7 @@ async fn results_are_listed_by_line_and_chosen_by_custom_id_and_error() {
 async fn a_reader_that_has_seen_enough_is_no_error() {
     let filled = Filled::with_everything().await;
     let settings = filled.settings();
-    let settings: Vec<(&str, &str)> = settings
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut child = command(&settings)
         .args(["results", "batch_1", "--json"])
         .stdout(Stdio::piped())
@@ -257,10 +171,7 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
     let mut first = [0; 10];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let ended = child.wait_with_output().unwrap();
-    assert_eq!(
-        (ended.status.code(), ended.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]

@@ -26,11 +26,7 @@ fn several_events_are_sent_in_order_and_each_gets_a_line() {
     let ingest = IngestDouble::start();
     let ended = send(
         &ingest,
-        &[
-            "response.completed=resp_1",
-            "live.transport.connected",
-            "something.openai.invents.tomorrow",
-        ],
+        &["response.completed=resp_1", "live.transport.connected", "something.openai.invents.tomorrow"],
     )
     .with_code(0);
     ended.fits_80_columns();
@@ -38,10 +34,7 @@ fn several_events_are_sent_in_order_and_each_gets_a_line() {
     assert_eq!(received.len(), 3);
     assert_eq!(json_body(&received[0])["data"]["id"], "resp_1");
     assert_eq!(json_body(&received[1])["data"]["session_id"], "sess_abc123");
-    assert_eq!(
-        json_body(&received[2])["type"],
-        "something.openai.invents.tomorrow"
-    );
+    assert_eq!(json_body(&received[2])["type"], "something.openai.invents.tomorrow");
     let lines: Vec<&str> = ended.stdout.lines().collect();
     assert_eq!(lines.len(), 4, "{}", ended.stdout);
     for (line, received) in lines.iter().zip(&received) {
@@ -64,37 +57,19 @@ fn every_type_is_sent_once() {
     assert_eq!(types, EventKind::KNOWN);
     let lines = ended.json_lines();
     assert_eq!(lines.len(), EventKind::KNOWN.len());
-    assert!(
-        lines
-            .iter()
-            .all(|line| line["status"] == 200 && line["expected"] == true)
-    );
+    assert!(lines.iter().all(|line| line["status"] == 200 && line["expected"] == true));
 }
 
 #[test]
 fn repeated_deliveries_share_id_and_body_and_counted_events_do_not() {
     let ingest = IngestDouble::start();
-    send(
-        &ingest,
-        &[
-            "--count",
-            "20",
-            "--repeat",
-            "3",
-            "--concurrency",
-            "7",
-            "video.failed",
-        ],
-    )
-    .with_code(0);
+    send(&ingest, &["--count", "20", "--repeat", "3", "--concurrency", "7", "video.failed"]).with_code(0);
     let received = ingest.received();
     assert_eq!(received.len(), 60);
     let ids: HashSet<&str> = received.iter().map(Received::webhook_id).collect();
     assert_eq!(ids.len(), 20);
-    let bodies: HashSet<(&str, &[u8])> = received
-        .iter()
-        .map(|received| (received.webhook_id(), received.body.as_slice()))
-        .collect();
+    let bodies: HashSet<(&str, &[u8])> =
+        received.iter().map(|received| (received.webhook_id(), received.body.as_slice())).collect();
     assert_eq!(bodies.len(), 20, "one body for each webhook-id");
 }
 
@@ -103,19 +78,9 @@ fn many_deliveries_are_summed_up() {
     let ingest =
         IngestDouble::answering(|number, received| if number == 7 { 503 } else { received.verdict() });
     let ended = send(&ingest, &["--count", "150", "--concurrency", "8", "video.failed"]).with_code(1);
-    assert_eq!(
-        ended.stdout.lines().count(),
-        2,
-        "the unexpected one and the summary: {ended:#?}"
-    );
-    assert!(
-        ended.stdout.contains("150 deliveries: 149 × 200, 1 × 503"),
-        "{ended:#?}"
-    );
-    assert!(
-        ended.stderr.contains("1 of 150 deliveries") && ended.stderr.contains("Redis"),
-        "{ended:#?}"
-    );
+    assert_eq!(ended.stdout.lines().count(), 2, "the unexpected one and the summary: {ended:#?}");
+    assert!(ended.stdout.contains("150 deliveries: 149 × 200, 1 × 503"), "{ended:#?}");
+    assert!(ended.stderr.contains("1 of 150 deliveries") && ended.stderr.contains("Redis"), "{ended:#?}");
 }
 
 #[test]
@@ -149,33 +114,16 @@ fn webhook_id_data_and_body_are_sent_as_given() {
     let ingest = IngestDouble::start();
     send(
         &ingest,
-        &[
-            "--webhook-id",
-            "wh_mine",
-            "--data",
-            r#"{"id": "resp_2",  "status":"completed"}"#,
-            "a.b",
-        ],
+        &["--webhook-id", "wh_mine", "--data", r#"{"id": "resp_2",  "status":"completed"}"#, "a.b"],
     )
     .with_code(0);
-    send(
-        &ingest,
-        &["--data-file", data.to_str().unwrap(), "batch.completed"],
-    )
-    .with_code(0);
+    send(&ingest, &["--data-file", data.to_str().unwrap(), "batch.completed"]).with_code(0);
     send(&ingest, &["--body-file", body.to_str().unwrap()]).with_code(0);
     let received = ingest.received();
     assert_eq!(received[0].webhook_id(), "wh_mine");
     let text = String::from_utf8(received[0].body.clone()).unwrap();
-    assert!(
-        text.ends_with(r#""type":"a.b","data":{"id": "resp_2",  "status":"completed"}}"#),
-        "{text}"
-    );
-    assert!(
-        received[1].body.ends_with(br#""data":{"id":"batch_2","n":1.0}}"#),
-        "{:?}",
-        received[1]
-    );
+    assert!(text.ends_with(r#""type":"a.b","data":{"id": "resp_2",  "status":"completed"}}"#), "{text}");
+    assert!(received[1].body.ends_with(br#""data":{"id":"batch_2","n":1.0}}"#), "{:?}", received[1]);
     assert_eq!(received[2].body, b"\xff not JSON\n");
 }
 
@@ -193,10 +141,7 @@ fn an_address_where_nobody_listens_is_exit_3() {
     let arguments = ["send", "--json", "--url", &url, "video.failed"];
     let ended = landfall(&[("OPENAI_WEBHOOK_SECRET", SECRET)], &arguments).with_code(3);
     assert_eq!(ended.stdout, "");
-    assert!(
-        ended.stderr.contains("cannot reach") && ended.stderr.contains(&url),
-        "{ended:#?}"
-    );
+    assert!(ended.stderr.contains("cannot reach") && ended.stderr.contains(&url), "{ended:#?}");
 }
 
 #[test]

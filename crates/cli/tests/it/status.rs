@@ -23,10 +23,7 @@ fn entry(webhook_id: &str, event_type: &str) -> Entry {
 }
 
 fn config(redis: &RedisServer) -> QueueConfig {
-    QueueConfig {
-        url: redis.url().into(),
-        key_prefix: "landfall".to_owned(),
-    }
+    QueueConfig { url: redis.url().into(), key_prefix: "landfall".to_owned() }
 }
 
 /// Of five batch events: two undelivered, one pending, one delayed, one dead. Of responses one undelivered.
@@ -48,15 +45,9 @@ async fn fill(redis: &RedisServer) -> Consumer {
     .await
     .unwrap();
     let mut deliveries = consumer.receive_now(3).await.unwrap().into_iter();
-    let (first, second, third) = (
-        deliveries.next().unwrap(),
-        deliveries.next().unwrap(),
-        deliveries.next().unwrap(),
-    );
-    first
-        .retry_after(Duration::from_secs(600), Reason::RateLimited, "later")
-        .await
-        .unwrap();
+    let (first, second, third) =
+        (deliveries.next().unwrap(), deliveries.next().unwrap(), deliveries.next().unwrap());
+    first.retry_after(Duration::from_secs(600), Reason::RateLimited, "later").await.unwrap();
     second.dead_letter(Reason::Rejected, "never").await.unwrap();
     // Not settled: it stays in this worker's hands.
     std::mem::forget(third);
@@ -65,10 +56,7 @@ async fn fill(redis: &RedisServer) -> Consumer {
 
 fn status(redis_url: &str, store: Option<&Filled>, arguments: &[&str]) -> Ended {
     let settings = store.map(Filled::settings);
-    let mut environment = vec![
-        ("REDIS_URL", redis_url),
-        ("DATABASE_URL", "sqlite://no-such-folder/x.db"),
-    ];
+    let mut environment = vec![("REDIS_URL", redis_url), ("DATABASE_URL", "sqlite://no-such-folder/x.db")];
     if let Some(settings) = &settings {
         environment.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
     }
@@ -89,10 +77,7 @@ async fn work_is_counted_where_it_lies() {
     assert_eq!(json["total"]["backlog"], 5);
     let families = json["families"].as_array().unwrap();
     assert_eq!(families.len(), Family::ALL.len());
-    let batch = families
-        .iter()
-        .find(|family| family["family"] == "batch")
-        .unwrap();
+    let batch = families.iter().find(|family| family["family"] == "batch").unwrap();
     assert_eq!(counts(batch), [2, 1, 1, 1]);
     assert!(batch["oldest_ms"].is_u64());
     assert_eq!(json["events"], serde_json::Value::Null);
@@ -111,9 +96,7 @@ async fn people_get_two_tables_of_80_columns() {
     ended.fits_80_columns();
     let row = |name: &str| {
         let line = ended.stdout.lines().find(|line| line.starts_with(name));
-        let words = line
-            .unwrap_or_else(|| panic!("no row {name}:\n{}", ended.stdout))
-            .split_whitespace();
+        let words = line.unwrap_or_else(|| panic!("no row {name}:\n{}", ended.stdout)).split_whitespace();
         words.skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(row("batch ")[..4], ["2", "1", "1", "1"]);
@@ -121,14 +104,8 @@ async fn people_get_two_tables_of_80_columns() {
     assert_eq!(ended.stderr, "");
     let events = ended.stdout.split("EVENTS IN THE DATABASE").nth(1).unwrap();
     let response = events.lines().find(|line| line.starts_with("response")).unwrap();
-    assert_eq!(
-        response.split_whitespace().collect::<Vec<_>>(),
-        ["response", "0", "1", "0", "1"]
-    );
-    assert!(
-        !events.contains("agent"),
-        "families without events are left out: {events}"
-    );
+    assert_eq!(response.split_whitespace().collect::<Vec<_>>(), ["response", "0", "1", "0", "1"]);
+    assert!(!events.contains("agent"), "families without events are left out: {events}");
 }
 
 #[tokio::test]
@@ -137,10 +114,7 @@ async fn without_a_database_the_queue_is_shown() {
     let ended = status(&redis.url(), None, &[]).with_code(0);
     ended.fits_80_columns();
     assert!(ended.stdout.contains("total"), "{ended:#?}");
-    assert!(
-        ended.stderr.contains("no worker has made the database yet"),
-        "{ended:#?}"
-    );
+    assert!(ended.stderr.contains("no worker has made the database yet"), "{ended:#?}");
 }
 
 #[tokio::test]
@@ -149,10 +123,7 @@ async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
     for arguments in [&[][..], &["--json"]] {
         let ended = status(&url, None, arguments).with_code(3);
         assert_eq!(ended.stdout, "");
-        assert!(
-            ended.stderr.contains("REDIS_URL") && ended.stderr.contains("efused"),
-            "{ended:#?}"
-        );
+        assert!(ended.stderr.contains("REDIS_URL") && ended.stderr.contains("efused"), "{ended:#?}");
         assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
     }
 }
@@ -161,9 +132,6 @@ async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
 fn an_address_that_is_none_is_wrong_use() {
     for url in ["127.0.0.1:6379", "redis://:hunter2@:x/y"] {
         let ended = status(url, None, &[]).with_code(2);
-        assert!(
-            ended.stderr.contains("REDIS_URL") && !ended.stderr.contains("hunter2"),
-            "{ended:#?}"
-        );
+        assert!(ended.stderr.contains("REDIS_URL") && !ended.stderr.contains("hunter2"), "{ended:#?}");
     }
 }

@@ -26,11 +26,8 @@ fn write(folder: &Path, headers: &[u8], body: &[u8]) {
 }
 
 fn capture(folder: &Path, webhook: &SignedWebhook) {
-    let lines: Vec<String> = webhook
-        .headers()
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let lines: Vec<String> =
+        webhook.headers().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write(
         folder,
         format!("POST /openai/webhook HTTP/1.1\r\n{}\r\n", lines.concat()).as_bytes(),
@@ -65,12 +62,7 @@ fn every_shared_vector_gets_its_verdict() {
         assert_eq!(ended.code == 0, accepted, "{}: {ended:#?}", case["name"]);
         match ended.code {
             0 | 1 => assert_eq!(ended.json()["verified"], accepted, "{}", case["name"]),
-            code => assert_eq!(
-                (code, ended.stdout.as_str()),
-                (2, ""),
-                "{}: {ended:#?}",
-                case["name"]
-            ),
+            code => assert_eq!((code, ended.stdout.as_str()), (2, ""), "{}: {ended:#?}", case["name"]),
         }
     }
 }
@@ -81,23 +73,12 @@ fn a_genuine_request_is_shown_with_its_event() {
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     capture(folder.path(), &webhook);
     let ended = verify(folder.path(), &[("OPENAI_WEBHOOK_SECRET", SECRET)], &[]).with_code(0);
-    for words in [
-        "genuine",
-        &webhook.webhook_id,
-        "batch.completed (family batch)",
-        "batch_1",
-    ] {
-        assert!(
-            ended.stdout.contains(words),
-            "{words} is missing:\n{}",
-            ended.stdout
-        );
+    for words in ["genuine", &webhook.webhook_id, "batch.completed (family batch)", "batch_1"] {
+        assert!(ended.stdout.contains(words), "{words} is missing:\n{}", ended.stdout);
     }
     ended.fits_80_columns();
 
-    let json = verify(folder.path(), &[("OPENAI_WEBHOOK_SECRET", SECRET)], &["--json"])
-        .with_code(0)
-        .json();
+    let json = verify(folder.path(), &[("OPENAI_WEBHOOK_SECRET", SECRET)], &["--json"]).with_code(0).json();
     assert_eq!(json["webhook_id"], webhook.webhook_id);
     assert_eq!(json["family"], "batch");
     assert_eq!(json["event"]["data"]["id"], "batch_1");
@@ -108,9 +89,7 @@ fn a_body_that_spans_lines_is_still_one_line_of_json() {
     let folder = tempfile::tempdir().unwrap();
     let body = b"{\n  \"type\": \"video.failed\",\r\n  \"data\": {\"note\": \"a\\nb\"}\n}".to_vec();
     capture(folder.path(), &SignedWebhook::with_body("wh_lines", body));
-    let json = verify(folder.path(), &[], &["--json", "--secret", SECRET])
-        .with_code(0)
-        .json();
+    let json = verify(folder.path(), &[], &["--json", "--secret", SECRET]).with_code(0).json();
     assert_eq!(json["event"]["data"]["note"], "a\nb");
 }
 
@@ -123,24 +102,15 @@ fn what_is_not_genuine_is_refused_with_the_reason() {
     let ended = verify(folder.path(), &[], &["--secret", SECRET]).with_code(1);
     assert_eq!(ended.stdout, "");
     assert!(
-        ended
-            .stderr
-            .contains("not genuine: no signature in webhook-signature matches"),
+        ended.stderr.contains("not genuine: no signature in webhook-signature matches"),
         "{}",
         ended.stderr
     );
-    let json = verify(folder.path(), &[], &["--secret", SECRET, "--json"])
-        .with_code(1)
-        .json();
+    let json = verify(folder.path(), &[], &["--secret", SECRET, "--json"]).with_code(1).json();
     assert_eq!(json["reason"], "wrong_signature");
 
-    capture(
-        folder.path(),
-        &SignedWebhook::signed_at("wh_old", b"{}".to_vec(), 1_750_000_000),
-    );
-    let json = verify(folder.path(), &[], &["--secret", SECRET, "--json"])
-        .with_code(1)
-        .json();
+    capture(folder.path(), &SignedWebhook::signed_at("wh_old", b"{}".to_vec(), 1_750_000_000));
+    let json = verify(folder.path(), &[], &["--secret", SECRET, "--json"]).with_code(1).json();
     assert_eq!(json["reason"], "stale_timestamp_genuine");
     verify(folder.path(), &[], &["--secret", SECRET, "--now", "1750000300"]).with_code(0);
 }
@@ -158,10 +128,10 @@ fn a_missing_or_malformed_secret_is_said_clearly_and_never_shown() {
         ("whsec_--Zm9yYmlkZGVu--", "is not standard base64"),
     ];
     for (secret, words) in mistakes {
-        let verbs: [&dyn Fn() -> Ended; 2] = [
-            &|| verify(folder.path(), &[("OPENAI_WEBHOOK_SECRET", secret)], &[]),
-            &|| landfall(&[("OPENAI_WEBHOOK_SECRET", secret)], &["send", "batch.completed"]),
-        ];
+        let verbs: [&dyn Fn() -> Ended; 2] =
+            [&|| verify(folder.path(), &[("OPENAI_WEBHOOK_SECRET", secret)], &[]), &|| {
+                landfall(&[("OPENAI_WEBHOOK_SECRET", secret)], &["send", "batch.completed"])
+            }];
         for verb in verbs {
             let ended = verb().with_code(2);
             assert!(ended.stderr.contains("OPENAI_WEBHOOK_SECRET"), "{ended:#?}");
@@ -171,10 +141,7 @@ fn a_missing_or_malformed_secret_is_said_clearly_and_never_shown() {
         }
         if !secret.trim().is_empty() {
             let ended = verify(folder.path(), &[], &["--secret", secret]).with_code(2);
-            assert!(
-                ended.stderr.contains("--secret") && ended.stderr.contains(words),
-                "{ended:#?}"
-            );
+            assert!(ended.stderr.contains("--secret") && ended.stderr.contains(words), "{ended:#?}");
             assert!(!ended.stderr.contains("Zm9y"), "the secret is shown: {ended:#?}");
         }
     }
@@ -211,9 +178,6 @@ fn a_new_secret_is_well_formed_and_always_another() {
     check(&format!("{} {SECRET}", second.trim())).with_code(0);
 
     let ended = check("whsec_Zm9yYmlkZGVu").with_code(1);
-    assert!(
-        ended.stderr.contains("9 bytes, fewer than 24") && !ended.stderr.contains("Zm9y"),
-        "{ended:#?}"
-    );
+    assert!(ended.stderr.contains("9 bytes, fewer than 24") && !ended.stderr.contains("Zm9y"), "{ended:#?}");
     check("").with_code(2);
 }

@@ -1,0 +1,101 @@
+//! What a check found: how it stands, and what to do.
+
+use serde::Serialize;
+use service::settings::SettingError;
+use webhook::closed_set;
+
+use crate::exit::chain;
+use crate::screen::{self, Column};
+
+closed_set! {
+    /// What was checked: the field `check` of `--json`.
+    pub(super) enum Check {
+        Settings => "settings",
+        Secret => "secret",
+        Redis => "redis",
+        Database => "database",
+        Files => "files",
+        Api => "api",
+        Clock => "clock",
+    }
+}
+
+closed_set! {
+    /// How it stands: the field `state` of `--json`.
+    pub(super) enum State {
+        Ok => "ok",
+        Warning => "warning",
+        Wrong => "wrong",
+    }
+}
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    check: Check,
+    state: State,
+    what: String,
+    /// `null` when all is well.
+    cure: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: Check, what: &str) -> Self {
+        Self { check, state: State::Ok, what: what.to_owned(), cure: None }
+    }
+
+    pub(super) fn warning(check: Check, what: &str, cure: &str) -> Self {
+        Self { check, state: State::Warning, what: one_line(what), cure: Some(cure.to_owned()) }
+    }
+
+    pub(super) fn wrong(check: Check, what: &str, cure: &str) -> Self {
+        Self { check, state: State::Wrong, what: one_line(what), cure: Some(cure.to_owned()) }
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        self.state == State::Ok
+    }
+
+    pub(super) fn is_wrong(&self) -> bool {
+        self.state == State::Wrong
+    }
+}
+
+/// A secret that cannot be had.
+pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
+    let (what, cure) = match error {
+        SettingError::Missing { name, what_to_write } => (
+            format!("{name} is not set"),
+            format!("write {what_to_write}, or name a file that holds it in {name}_FILE"),
+        ),
+        SettingError::Both { name } => {
+            (format!("both {name} and {name}_FILE are set"), "remove one of them".to_owned())
+        }
+        SettingError::Unreadable { name, .. } => {
+            (chain(error), format!("let {name}_FILE name a file that this user may read"))
+        }
+        SettingError::EmptyFile { name, path, what_to_write } => (
+            format!("the file {} of {name}_FILE is empty", path.display()),
+            format!("write {what_to_write} into it"),
+        ),
+        SettingError::Wrong { name, .. } => (chain(error), format!("correct {name}")),
+    };
+    Finding::wrong(check, &what, &cure)
+}
+
+/// Errors of libraries may span lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn table(findings: &[Finding], width: u16) -> String {
+    let columns = [Column::Text("STATE"), Column::Text("CHECK"), Column::Text("WHAT IS SO; WHAT TO DO")];
+    let row = |finding: &Finding| {
+        let text = match &finding.cure {
+            Some(cure) => format!("{}; {cure}", finding.what),
+            None => finding.what.clone(),
+        };
+        vec![finding.state.to_string(), finding.check.to_string(), text]
+    };
+    screen::table(&columns, findings.iter().map(row).collect(), width)
+}

@@ -1,0 +1,262 @@
+//! `landfall fetch`: repairs objects that were not fetched. It enqueues events about them, a worker fetches, and this
+//! waits for the outcome.
+
+mod targets;
+mod waiting;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use queue::Unsettled;
+use serde::Serialize;
+use service::settings::{RedisSettings, StoreSettings};
+use store::Store;
+use webhook::{Family, FetchState};
+
+use crate::again::Again;
+use crate::exit::{Answer, Failure};
+use crate::{events, json, moment, queued, screen, stored};
+use targets::{Cause, Target};
+
+/// Of more objects than this, people only see those that are still not fetched.
+const FEW: usize = 100;
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall fetch resp_685bd1         fetch one object, again if need be
+  landfall fetch --missing           all that is known but not fetched
+  landfall fetch --missing --since 7d
+  landfall fetch batch_685bd1 --no-wait
+
+The events that brought an object are enqueued again. Of an object that no event
+was ever received about, Landfall makes a thin event itself; its webhook-id
+begins with fetch_. A running worker does the fetching, with its own API key.
+An object that OpenAI no longer has stays as it is.
+
+Exit code: 0 all are fetched (with --no-wait: enqueued), 1 not all, 2 wrong use,
+3 Redis or the database was not reached.";
+
+/// Fetch objects that were not fetched, or any by its id
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Fetch {
+    /// resp_…, batch_…, ftjob-…, evalrun_…
+    #[arg(value_name = "ID", required_unless_present = "missing")]
+    ids: Vec<String>,
+    /// All objects whose fetch_state is not fetched
+    #[arg(long, conflicts_with = "ids")]
+    missing: bool,
+    /// Only those received since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
+    #[arg(long, value_name = "WHEN", value_parser = moment::since, requires = "missing", conflicts_with = "ids")]
+    since: Option<DateTime<Utc>>,
+    /// Only enqueue; do not wait until a worker has fetched them
+    #[arg(long)]
+    no_wait: bool,
+    /// Wait so long at most; what is enqueued by then goes on
+    #[arg(long, value_name = "SECS", default_value = "600", value_parser = service::settings::seconds)]
+    wait_secs: Duration,
+    /// One JSON object an object: object_id, project, family, webhook_id, settled, fetch_state, last_error
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+/// An object whose event is in the queue.
+struct Queued {
+    target: Target,
+    webhook_id: String,
+    /// Unknown when Redis's answer was lost; then there is nothing to wait for.
+    entry_id: Option<String>,
+}
+
+/// One line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    object_id: &'a str,
+    project: &'a str,
+    family: Family,
+    webhook_id: &'a str,
+    /// Whether a worker has come to an end with it.
+    settled: bool,
+    /// `null` when nothing of it is stored.
+    fetch_state: Option<FetchState>,
+    last_error: Option<String>,
+}
+
+/// Enqueues events about the objects asked for, and waits.
+pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let store = stored::open(&args.store).await?;
+    let (targets, mut answer) = if args.missing {
+        (targets::missing(&store, args.since).await?, Answer::Yes)
+    } else {
+        targets::named(&store, &args.ids).await?
+    };
+    if targets.is_empty() {
+        if answer == Answer::Yes {
+            eprintln!("landfall: nothing is missing");
+        }
+        return Ok(answer);
+    }
+    let mut again = Again::new(&args.redis)?;
+    let mut queued = Vec::with_capacity(targets.len());
+    let bar = waiting::bar(targets.len(), args.json);
+    bar.set_message("enqueued");
+    for target in targets {
+        queued.push(enqueue(&mut again, &store, target).await?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let mut report = Report { out, json: args.json, few: queued.len() <= FEW, fetched: 0, total: 0 };
+    if args.no_wait {
+        for object in &queued {
+            report.enqueued(object)?;
+        }
+        report.finish_enqueued()?;
+        return Ok(answer);
+    }
+    let reader = queued::reader(&args.redis)?;
+    let unsettled = waiting::wait(&store, &reader, &queued, (args.wait_secs, args.json)).await?;
+    for object in &queued {
+        let entry_id = object.entry_id.as_ref();
+        let unsettled = entry_id.and_then(|id| unsettled.get(id));
+        report.ended(&store, object, unsettled).await?;
+    }
+    if report.fetched < report.total {
+        answer = Answer::No;
+    }
+    report.finish()?;
+    Ok(answer)
+}
+
+async fn enqueue(again: &mut Again, store: &Store, target: Target) -> Result<Queued, Failure> {
+    let (webhook_id, entry_id) = match target.cause(store).await? {
+        Cause::Stored(event) => (event.webhook_id.clone(), again.enqueue_stored(&event).await?),
+        Cause::Made(made) => (made.webhook_id.clone(), again.enqueue_made(target.family, &made).await?),
+    };
+    Ok(Queued { target, webhook_id, entry_id })
+}
+
+/// Prints what became of each object.
+struct Report<'w> {
+    out: &'w mut dyn Write,
+    json: bool,
+    few: bool,
+    fetched: usize,
+    total: usize,
+}
+
+impl Report<'_> {
+    fn enqueued(&mut self, object: &Queued) -> Result<(), Failure> {
+        self.total += 1;
+        if self.json {
+            return self.line(object, false, None, None);
+        }
+        if self.few {
+            writeln!(
+                self.out,
+                "{}",
+                screen::line_with_id("enqueued", &object.target.object_id, screen::width())
+            )?;
+        }
+        Ok(())
+    }
+
+    fn finish_enqueued(self) -> Result<(), Failure> {
+        if !self.json {
+            let objects = objects(self.total);
+            writeln!(self.out, "{objects} enqueued; a worker fetches them, see landfall tail")?;
+        }
+        Ok(())
+    }
+
+    async fn ended(
+        &mut self,
+        store: &Store,
+        object: &Queued,
+        unsettled: Option<&Unsettled>,
+    ) -> Result<(), Failure> {
+        let Target { project, object_id, family } = &object.target;
+        let progress = store.fetch_progress(project, *family, object_id).await.map_err(stored::failure)?;
+        let fetch_state = progress.map(|progress| progress.fetch_state);
+        let fetched = fetch_state == Some(FetchState::Fetched) && unsettled.is_none();
+        self.total += 1;
+        self.fetched += usize::from(fetched);
+        let error = match unsettled {
+            Some(unsettled) => unsettled.last_error.clone(),
+            None if fetched => None,
+            None => event_error(store, object).await?,
+        };
+        if self.json {
+            return self.line(object, unsettled.is_none(), fetch_state, error);
+        }
+        if !self.few && fetched {
+            return Ok(());
+        }
+        let state = match (unsettled, fetch_state) {
+            (Some(_), _) => "waiting",
+            (None, Some(state)) => state.as_str(),
+            (None, None) => "given up",
+        };
+        let head = format!("{state:<9}");
+        writeln!(self.out, "{}", screen::line_with_id(head.trim_end(), object_id, screen::width()))?;
+        if let Some(error) = error {
+            let error = screen::printable(&error.replace('\n', " "));
+            let error = screen::shortened(&error, usize::from(screen::width()) - screen::INDENT);
+            writeln!(self.out, "{}", screen::indented(&error))?;
+        }
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        object: &Queued,
+        settled: bool,
+        fetch_state: Option<FetchState>,
+        last_error: Option<String>,
+    ) -> Result<(), Failure> {
+        let line = Line {
+            object_id: &object.target.object_id,
+            project: &object.target.project,
+            family: object.target.family,
+            webhook_id: &object.webhook_id,
+            settled,
+            fetch_state,
+            last_error,
+        };
+        Ok(json::write_line(self.out, &line)?)
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        if !self.json && self.total > 1 {
+            let (fetched, total) = (screen::count(self.fetched as u64), objects(self.total));
+            writeln!(self.out, "{fetched} of {total} fetched")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the event's row says about why less than the whole object is stored.
+async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, Failure> {
+    let name = (object.target.project.clone(), object.webhook_id.clone());
+    let events: HashMap<String, _> = store
+        .events_named(&[name])
+        .await
+        .map_err(stored::failure)?
+        .into_iter()
+        .map(|event| (event.webhook_id.clone(), event))
+        .collect();
+    let event = events.get(&object.webhook_id);
+    Ok(event.and_then(|event| Some(events::why(event.reason?, event.last_error.as_deref()))))
+}
+
+fn objects(count: usize) -> String {
+    match count {
+        1 => "1 object".to_owned(),
+        count => format!("{} objects", screen::count(count as u64)),
+    }
+}

@@ -1,0 +1,32 @@
+//! Opens the queue, and says in one place what kept it from being read or written.
+
+use queue::{EnqueueError, QueueConfig, QueueError, QueueReader};
+use service::settings::RedisSettings;
+
+use crate::exit::Failure;
+
+pub(crate) fn config(settings: &RedisSettings) -> QueueConfig {
+    QueueConfig { url: settings.redis_url.clone(), key_prefix: settings.redis_key_prefix.clone() }
+}
+
+/// The queue for looking at it; connects when it is first used.
+pub(crate) fn reader(settings: &RedisSettings) -> Result<QueueReader, Failure> {
+    QueueReader::new(&config(settings)).map_err(failure)
+}
+
+/// An address that is none is wrong use; all else is a Redis out of reach.
+pub(crate) fn failure(error: QueueError) -> Failure {
+    match error {
+        QueueError::InvalidUrl(_) => {
+            Failure::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
+        }
+        QueueError::Redis { .. } | QueueError::Pool(_) => {
+            Failure::unreachable("cannot read the queue at REDIS_URL", error)
+        }
+    }
+}
+
+/// Redis did not take an event.
+pub(crate) fn enqueue_failure(error: EnqueueError) -> Failure {
+    Failure::unreachable("cannot write to the queue at REDIS_URL", error)
+}

@@ -1,0 +1,290 @@
+//! `landfall doctor` on a set-up that is right, and on every kind that is not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use tempfile::TempDir;
+use test_support::redis::{RedisServer, free_port};
+use test_support::signed_webhook::SECRET;
+
+use crate::api_double::{ApiDouble, LIST};
+use crate::command::{Ended, landfall};
+use crate::filled::Filled;
+
+const API_KEY: &str = "sk-proj-Wq7-very-secret";
+const DURABLE: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"];
+
+/// All that is needed, all of it right.
+struct SetUp {
+    settings: BTreeMap<&'static str, String>,
+    _redis: RedisServer,
+    _filled: Filled,
+    folder: TempDir,
+}
+
+impl SetUp {
+    async fn right() -> Self {
+        Self::with_redis(&DURABLE).await
+    }
+
+    async fn with_redis(arguments: &[&str]) -> Self {
+        let (redis, filled) = (RedisServer::start_with(arguments), Filled::empty().await);
+        let mut settings = BTreeMap::from([
+            ("REDIS_URL", redis.url()),
+            ("OPENAI_API_KEY", API_KEY.to_owned()),
+            ("OPENAI_BASE_URL", ApiDouble::start().base_url),
+            ("OPENAI_WEBHOOK_SECRET", SECRET.to_owned()),
+        ]);
+        settings.extend(filled.settings());
+        Self { settings, _redis: redis, _filled: filled, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn but(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.insert(name, value.into());
+        self
+    }
+
+    fn doctor(&self, arguments: &[&str]) -> Ended {
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let ended = landfall(&settings, &[&["doctor"], arguments].concat());
+        shows_no_secret(&ended);
+        ended
+    }
+
+    /// The one thing that is wrong is of this check, and its line names fault and cure.
+    fn is_wrong(&self, check: &str, words: &[&str]) {
+        let text = self.doctor(&[]).with_code(1);
+        text.fits_80_columns();
+        assert_eq!(text.stderr, "", "{text:#?}");
+        one_is_wrong(&self.doctor(&["--json"]).with_code(1), check, words);
+    }
+}
+
+fn shows_no_secret(ended: &Ended) {
+    for said in [&ended.stdout, &ended.stderr] {
+        assert!(!said.contains("very-secret") && !said.contains("dGVzdHMg"), "a secret is shown: {ended:#?}");
+    }
+}
+
+fn one_is_wrong(ended: &Ended, check: &str, words: &[&str]) {
+    let lines = ended.json_lines();
+    let wrong: Vec<&Value> = lines.iter().filter(|line| line["state"] == "wrong").collect();
+    assert!(wrong.len() == 1 && wrong[0]["check"] == check, "{ended:#?}");
+    let line = format!("{}; {}", wrong[0]["what"].as_str().unwrap(), wrong[0]["cure"].as_str().unwrap());
+    for words in words {
+        assert!(line.contains(words), "{words:?} is not in: {line}");
+    }
+}
+
+fn states(ended: &Ended) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    ended.json_lines().iter().map(|line| (text(&line["check"]), text(&line["state"]))).collect()
+}
+
+#[tokio::test]
+async fn a_right_set_up_is_ok_in_every_line() {
+    let set_up = SetUp::right().await;
+    let ended = set_up.doctor(&["--json"]).with_code(0);
+    let checks = ["settings", "secret", "redis", "database", "files", "api", "clock"];
+    let expected: Vec<_> = checks.iter().map(|check| ((*check).to_owned(), "ok".to_owned())).collect();
+    assert_eq!(states(&ended), expected, "{ended:#?}");
+    let text = set_up.doctor(&[]).with_code(0);
+    text.fits_80_columns();
+    assert_eq!(text.stdout.lines().count(), 9, "a line each below the head:\n{}", text.stdout);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_named() {
+    let set_up = SetUp::right().await.but("OPENAI_WEBHOOK_SECRET", "whsec_Zm9yYmlkZGVu");
+    set_up.is_wrong(
+        "secret",
+        &["OPENAI_WEBHOOK_SECRET holds a key of 9 bytes, fewer than 24", "cut when it was copied"],
+    );
+    let set_up = set_up.but("OPENAI_WEBHOOK_SECRET", "");
+    set_up.is_wrong("secret", &["OPENAI_WEBHOOK_SECRET is not set; write the signing secret", "whsec_"]);
+    let set_up = set_up.but("OPENAI_WEBHOOK_SECRET_FILE", "/no/such/file");
+    set_up.is_wrong("secret", &["cannot read /no/such/file", "let OPENAI_WEBHOOK_SECRET_FILE name a file"]);
+}
+
+#[tokio::test]
+async fn no_redis_is_named() {
+    let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
+    let set_up = SetUp::right().await.but("REDIS_URL", url);
+    set_up.is_wrong("redis", &["onnection refused", "start Redis, or let REDIS_URL name where it runs"]);
+    assert!(!set_up.doctor(&[]).stdout.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_volatile_redis_is_named_and_can_be_accepted() {
+    let set_up = SetUp::with_redis(&["--maxmemory", "100mb"]).await;
+    set_up.is_wrong(
+        "redis",
+        &["a restart loses acknowledged events", "appendonly yes", "ALLOW_VOLATILE_REDIS=true"],
+    );
+    let accepted = set_up.but("ALLOW_VOLATILE_REDIS", "true").doctor(&["--json"]).with_code(0);
+    assert!(states(&accepted).contains(&("redis".to_owned(), "warning".to_owned())), "{accepted:#?}");
+}
+
+#[tokio::test]
+async fn an_evicting_redis_is_named() {
+    let evicting = [&DURABLE[..], &["--maxmemory-policy", "allkeys-lru"]].concat();
+    let words = ["maxmemory-policy is allkeys-lru", "throws events away", "set maxmemory-policy noeviction"];
+    SetUp::with_redis(&evicting).await.is_wrong("redis", &words);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_named_even_when_the_answer_repeats_it() {
+    let body =
+        format!(r#"{{"error":{{"code":"invalid_api_key","message":"Incorrect API key: {API_KEY}"}}}}"#);
+    let api = ApiDouble::answering("401 Unauthorized", &body, 0);
+    let set_up = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url);
+    set_up.is_wrong("api", &["OPENAI_API_KEY is refused (401)", "make a key in the project of the webhook"]);
+
+    let body = r#"{"error":{"message":"Missing scopes: api.batch.read"}}"#;
+    let api = ApiDouble::answering("403 Forbidden", body, 0);
+    let set_up = set_up.but("OPENAI_BASE_URL", api.base_url);
+    set_up.is_wrong("api", &["Missing scopes: api.batch.read", "let the key read"]);
+    set_up
+        .but("OPENAI_API_KEY", "")
+        .is_wrong("api", &["OPENAI_API_KEY is not set; write an API key", "FETCH=off"]);
+}
+
+#[tokio::test]
+async fn a_wrong_base_url_is_named() {
+    let mut set_up = SetUp::right().await;
+    let cases = [
+        ("404 Not Found", "<html>nginx</html>", "not OpenAI's API (404)"),
+        ("200 OK", "<html>Welcome</html>", "is not OpenAI's API"),
+        ("200 OK", r#"{"models":[]}"#, "is not OpenAI's API"),
+        ("302 Found", "", "leads to another address"),
+    ];
+    for (status, body, words) in cases {
+        set_up = set_up.but("OPENAI_BASE_URL", ApiDouble::answering(status, body, 6000).base_url);
+        set_up.is_wrong("api", &[words, "write OPENAI_BASE_URL", "https://api.openai.com/v1"]);
+    }
+    let closed = format!("http://127.0.0.1:{}/v1", free_port());
+    set_up
+        .but("OPENAI_BASE_URL", closed)
+        .is_wrong("api", &["cannot be reached", "onnection refused", "address is right"]);
+}
+
+#[tokio::test]
+async fn a_busy_openai_is_only_a_warning() {
+    let api = ApiDouble::answering("503 Service Unavailable", "{}", 0);
+    let ended = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url).doctor(&["--json"]).with_code(0);
+    assert!(states(&ended).contains(&("api".to_owned(), "warning".to_owned())), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_named() {
+    for (ahead_secs, words) in [(600, "s behind OpenAI's"), (-600, "s ahead of OpenAI's")] {
+        let api = ApiDouble::answering("200 OK", LIST, ahead_secs);
+        let set_up = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url);
+        set_up.is_wrong("clock", &[words, "refuses genuine webhooks", "timedatectl set-ntp true"]);
+    }
+    // A server that is not OpenAI's says nothing about the clock.
+    let api = ApiDouble::answering("401 Unauthorized", "{}", 600);
+    let ended = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url).doctor(&["--json"]).with_code(1);
+    assert!(states(&ended).contains(&("clock".to_owned(), "wrong".to_owned())), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn an_old_schema_is_named() {
+    let set_up = SetUp::right().await;
+    let mut database = SqliteConnection::connect(&set_up.settings["DATABASE_URL"]).await.unwrap();
+    database.execute("DELETE FROM _sqlx_migrations WHERE version > 1").await.unwrap();
+    set_up.is_wrong(
+        "database",
+        &["its schema is 1, this version needs", "start a worker of this version once"],
+    );
+}
+
+#[tokio::test]
+async fn other_databases_are_told_apart() {
+    let set_up = SetUp::right().await;
+    let path = set_up.folder.path().join("landfall.db");
+    let url = format!("sqlite://{}", path.display());
+    let set_up = set_up.but("DATABASE_URL", url);
+    let ended = set_up.doctor(&["--json"]).with_code(0);
+    assert!(states(&ended).contains(&("database".to_owned(), "warning".to_owned())), "{ended:#?}");
+    assert!(ended.stdout.contains("start a worker, which makes it"), "{ended:#?}");
+    assert!(!path.exists(), "looking makes nothing");
+    std::fs::write(&path, "this is a text, and no database at all ".repeat(100)).unwrap();
+    set_up.is_wrong("database", &["not a database", "let DATABASE_URL name"]);
+    set_up
+        .but("DATABASE_URL", "postgres://me:very-secret@db/x")
+        .is_wrong("database", &["PostgreSQL", "sqlite://"]);
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_the_folder_is_named() {
+    let set_up = SetUp::right().await;
+    let file = set_up.folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("files")] {
+        let words = [path.to_str().unwrap(), "a file is in its place", "name another folder"];
+        let set_up = SetUp::right().await.but("FILES_URL", path.to_str().unwrap());
+        set_up.is_wrong("files", &words);
+    }
+}
+
+/// Runs the doctor with a file system of its own at a folder. `None` where users may not mount: then these two faults
+/// are only tested by the unit tests of `folders.rs`.
+fn doctor_with_mount(set_up: &SetUp, folder: &Path, options: &str) -> Option<Ended> {
+    let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && exec \"$3\" doctor --json";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", options])
+        .arg(folder)
+        .arg(env!("CARGO_BIN_EXE_landfall"))
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(&set_up.settings)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    if stdout.is_empty() {
+        assert!(
+            stderr.contains("unshare:") || stderr.contains("mount:"),
+            "the doctor said nothing: {stderr}"
+        );
+        return None;
+    }
+    Some(Ended { code: output.status.code().unwrap(), stdout, stderr })
+}
+
+#[tokio::test]
+async fn a_read_only_folder_is_named() {
+    let set_up = SetUp::right().await;
+    let folder = set_up.folder.path().to_owned();
+    let set_up = set_up.but("FILES_URL", folder.to_str().unwrap());
+    if let Some(ended) = doctor_with_mount(&set_up, &folder, "ro") {
+        let words = [folder.to_str().unwrap(), "is read-only", "mount it so that it can be written"];
+        one_is_wrong(&ended.with_code(1), "files", &words);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named() {
+    let set_up = SetUp::right().await;
+    let folder = set_up.folder.path().to_owned();
+    let set_up = set_up.but("FILES_URL", folder.to_str().unwrap());
+    if let Some(ended) = doctor_with_mount(&set_up, &folder, "size=32k") {
+        one_is_wrong(&ended.with_code(1), "files", &["is full", "free space on its disk"]);
+    }
+    if let Some(ended) = doctor_with_mount(&set_up, &folder, "size=1m") {
+        one_is_wrong(&ended.with_code(1), "files", &["only 1.00 MiB are free", "free space on its disk"]);
+    }
+}
+
+#[test]
+fn a_setting_that_cannot_be_read_is_refused_with_what_to_write() {
+    for (name, value) in [("REDIS_URL", "127.0.0.1:6379"), ("OPENAI_BASE_URL", "api.openai.com/v1")] {
+        let ended = landfall(&[(name, value)], &["doctor"]).with_code(2);
+        assert!(ended.stderr.contains(name) && ended.stderr.contains("write an address"), "{ended:#?}");
+    }
+}
