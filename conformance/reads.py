@@ -94,7 +94,8 @@ class Reads:
             with self.tally.judging(NAME, f"the content of {entry.id}"):
                 self.stream(entry.id)
         for entry in self.fake.entries("batch"):
-            self.read_lines(self.retrieve(entry))
+            with self.tally.judging(NAME, f"the lines of {entry.id}"):
+                self.read_lines(self.retrieve(entry))
         self.judge_retries()
         self.judge_refusals()
 

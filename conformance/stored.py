@@ -57,10 +57,11 @@ class Stored:
 
     def events(self) -> list[dict]:
         """One event for every object that can have one, of the type that its state asks for."""
-        return [
-            thin_event(event_type(entry, self.reads.retrieve(entry).status), entry.id)
-            for entry in self.fake.entries(*FIELDS)
-        ]
+        events = []
+        for entry in self.fake.entries(*FIELDS):
+            with self.tally.judging(NAME, f"the state of {entry.id}"):
+                events.append(thin_event(event_type(entry, self.reads.retrieve(entry).status), entry.id))
+        return events
 
     def judge(self) -> None:
         for entry in self.fake.entries(*FIELDS):

@@ -46,7 +46,8 @@ class Tally:
         try:
             yield
         except Exception as error:  # Whatever it is: a client that fails disagrees.
-            self.disagree(judge, what, f"{type(error).__name__}: {error}")
+            words = [f"{type(link).__name__}: {link}" for link in [error, error.__cause__] if link]
+            self.disagree(judge, what, "\n".join(words))
 
     def idle(self) -> list[str]:
         """Judges that had nothing to judge: a sitting that cannot fail is none."""
