@@ -10,6 +10,7 @@ mod forgeries;
 mod harness;
 mod odd_answers;
 mod redis_outage;
+mod repair;
 mod settings;
 mod shutdown;
 mod two_workers;
