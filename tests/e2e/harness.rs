@@ -13,7 +13,7 @@ use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
 use test_support::wait;
 
-const API_KEY: &str = "sk-test-of-the-whole-thing";
+pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
 
 /// One installation.
 pub(crate) struct Landfall {
