@@ -94,6 +94,18 @@ impl Files {
         folder::create(&self.root).await.map_err(unusable)
     }
 
+    /// What may still be written to the folder's disk.
+    ///
+    /// # Errors
+    /// When the folder is not there or its file system does not say.
+    pub async fn free_bytes(&self) -> Result<u64, StoreError> {
+        let folder = self.root.clone();
+        let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
+        let asked = asked.map_err(std::io::Error::from).and_then(|asked| asked.map_err(Into::into));
+        let unusable = |source| StoreError::Folder { setting: "FILES_URL", path: self.root.clone(), source };
+        asked.map(|space| space.f_bavail.saturating_mul(space.f_frsize)).map_err(unusable)
+    }
+
     /// Begins a file. Ids come from the network: whatever they hold, the file stays below its project's folder.
     ///
     /// # Errors

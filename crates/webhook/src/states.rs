@@ -68,7 +68,9 @@ closed_set! {
         DatabaseUnavailable => "database_unavailable",
         /// The raw files could not be written.
         FilesUnavailable => "files_unavailable",
-        /// The handler did not end within its time.
+        /// The disk of the raw files is nearly full (`MIN_FREE_BYTES`); downloads wait.
+        DiskLow => "disk_low",
+        /// The handler did not end, or made no progress, within its time.
         TimedOut => "timed_out",
         /// A bug of ours: the handler panicked.
         HandlerPanicked => "handler_panicked",
@@ -80,6 +82,44 @@ closed_set! {
         Crashed => "crashed",
         /// Retried for as long as the settings allow.
         GaveUp => "gave_up",
+    }
+}
+
+closed_set! {
+    /// Where the cause of a failure lies, so that a person knows where to look first.
+    pub enum ReasonClass {
+        /// Our machines, our settings, our bugs.
+        Ours => "ours",
+        /// OpenAI, or the network before it.
+        Openai => "openai",
+        /// The event itself: no retry and no repair will bring its object.
+        BadData => "bad_data",
+    }
+}
+
+impl Reason {
+    /// Where the cause lies.
+    pub const fn class(self) -> ReasonClass {
+        match self {
+            Self::RateLimited
+            | Self::OpenaiUnavailable
+            | Self::PolicyViolation
+            | Self::NotTerminal
+            | Self::BadAnswer
+            | Self::IncompleteDownload => ReasonClass::Openai,
+            // A wrong or too narrow key, a full disk, a bug, a limit that we set.
+            Self::Unauthorized
+            | Self::Forbidden
+            | Self::DatabaseUnavailable
+            | Self::FilesUnavailable
+            | Self::DiskLow
+            | Self::TimedOut
+            | Self::HandlerPanicked
+            | Self::NewerFormat
+            | Self::Crashed
+            | Self::GaveUp => ReasonClass::Ours,
+            Self::NotFound | Self::Rejected | Self::UndecodableEntry => ReasonClass::BadData,
+        }
     }
 }
 

@@ -1,10 +1,13 @@
-//! Publishes how much is queued, how old it is, and why events were given up, as metrics.
+//! Publishes how much is queued, how old it is, and why events were given up, as metrics; and notices when the queue's
+//! whole state has vanished.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use queue::{QueueError, QueueReader};
+use chrono::{DateTime, SecondsFormat, Utc};
+use queue::{FamilyStats, QueueError, QueueReader, Repair, RepairKind};
 use service::telemetry::chain;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
 
@@ -14,32 +17,82 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Dead letters are few, or something is very wrong; then the newest tell enough.
 const DEAD_LETTERS_MAX: usize = 1000;
 
-/// Runs until `shutdown`.
-pub(crate) async fn publish(reader: QueueReader, metrics: Metrics, shutdown: CancellationToken) {
-    let mut dead = HashMap::new();
-    loop {
-        // The loops log an outage; meanwhile the gauges keep their last value.
-        if let Err(error) = publish_once(&reader, &metrics, &mut dead).await {
-            tracing::debug!(error = chain(&error), "could not read the backlog");
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
-    }
+/// Looks at the queue now and then.
+pub(crate) struct Backlog {
+    pub(crate) reader: QueueReader,
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    seen: Option<Seen>,
+    /// Dead letters are only read when there are others.
+    dead: HashMap<Family, u64>,
 }
 
-/// `dead` holds the counts of the last time: dead letters are only read when there are others.
-async fn publish_once(
-    reader: &QueueReader,
-    metrics: &Metrics,
-    dead: &mut HashMap<Family, u64>,
-) -> Result<(), QueueError> {
-    for family in reader.stats().await? {
-        metrics.queue(&family);
-        if dead.insert(family.family, family.dead) != Some(family.dead) {
-            metrics.dead_letters(family.family, &reader.dead_letters(family.family, DEAD_LETTERS_MAX).await?);
+/// The queue when it was last looked at.
+struct Seen {
+    /// Another one says that everything was lost in between.
+    mark: String,
+    at: DateTime<Utc>,
+    stats: Vec<FamilyStats>,
+}
+
+impl Backlog {
+    pub(crate) fn new(reader: QueueReader, store: Store, metrics: Metrics) -> Self {
+        Self { reader, store, metrics, seen: None, dead: HashMap::new() }
+    }
+
+    /// Runs until `shutdown`.
+    pub(crate) async fn publish(mut self, shutdown: CancellationToken) {
+        loop {
+            // The loops log an outage; meanwhile the gauges keep their last value.
+            if let Err(error) = self.publish_once().await {
+                tracing::debug!(error = chain(&error), "could not read the backlog");
+            }
+            if let Ok(bytes) = self.store.files().free_bytes().await {
+                self.metrics.files_free(bytes);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
         }
     }
-    Ok(())
+
+    async fn publish_once(&mut self) -> Result<(), QueueError> {
+        let mark = self.reader.born().await?;
+        let stats = self.reader.stats().await?;
+        if let Some(before) = self.seen.take_if(|seen| seen.mark != mark) {
+            self.vanished(&before);
+        }
+        for family in &stats {
+            self.metrics.queue(family);
+            if self.dead.insert(family.family, family.dead) != Some(family.dead) {
+                let letters = self.reader.dead_letters(family.family, DEAD_LETTERS_MAX).await?;
+                self.metrics.dead_letters(family.family, &letters);
+            }
+        }
+        self.seen = Some(Seen { mark, at: Utc::now(), stats });
+        self.metrics.pauses(&self.reader.pauses().await?);
+        Ok(())
+    }
+
+    /// What was in the queue is gone for good; only a person knows why.
+    fn vanished(&self, before: &Seen) {
+        self.metrics.repaired(Repair { kind: RepairKind::QueueVanished, count: 1 });
+        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let sum = |count: fn(&FamilyStats) -> u64| before.stats.iter().map(count).sum::<u64>();
+        let by_family = before.stats.iter().filter(|stats| stats.backlog() + stats.dead > 0);
+        let by_family: Vec<String> = by_family
+            .map(|stats| format!("{}: {} queued, {} dead", stats.family, stats.backlog(), stats.dead))
+            .collect();
+        tracing::error!(
+            repair = RepairKind::QueueVanished.as_str(),
+            last_seen_at = time(before.at),
+            noticed_at = time(Utc::now()),
+            backlog = sum(FamilyStats::backlog),
+            dead = sum(|stats| stats.dead),
+            families = by_family.join("; "),
+            "the queue's whole state has vanished from Redis (FLUSHALL, or a Redis without its data); work goes on with \
+             what comes now"
+        );
+    }
 }

@@ -6,6 +6,7 @@ use openai_client::Client;
 use store::Store;
 
 use crate::alarm::KeyAlarm;
+use crate::isolation::Isolation;
 use crate::metrics::Metrics;
 use crate::retry::RetryPolicy;
 
@@ -16,6 +17,9 @@ pub(crate) struct Context {
     pub(crate) retry: RetryPolicy,
     pub(crate) metrics: Metrics,
     pub(crate) alarm: KeyAlarm,
+    pub(crate) isolation: Isolation,
+    /// `MIN_FREE_BYTES`
+    pub(crate) min_free_bytes: u64,
 }
 
 /// Whether objects are fetched, and with which project's key.

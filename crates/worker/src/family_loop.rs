@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use webhook::Family;
 
-use crate::context::Context;
+use crate::context::{Context, Fetching};
 use crate::process::process;
 
 /// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
 const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
+/// A pause that somebody ends by hand is noticed so soon.
+const PAUSE_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// One family's share of a worker.
 pub(crate) struct FamilyLoop {
@@ -31,7 +33,7 @@ impl FamilyLoop {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let (tasks, hand_back) = (TaskTracker::new(), CancellationToken::new());
-        let mut outage_delay = Duration::ZERO;
+        let (mut outage_delay, mut told_of_pause) = (Duration::ZERO, false);
         while !shutdown.is_cancelled() {
             let slot = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -39,9 +41,24 @@ impl FamilyLoop {
             };
             let free = slots.available_permits() + 1;
             drop(slot);
+            // Waits while a suspect runs alone. Held by all that is now read until it is settled.
+            let beside = tokio::select! {
+                () = shutdown.cancelled() => break,
+                beside = self.context.isolation.beside() => Arc::new(beside),
+            };
+            if let Some(left) = self.paused_for().await {
+                drop(beside);
+                self.wait_out_pause(left, &mut told_of_pause, &shutdown).await;
+                continue;
+            }
+            told_of_pause = false;
             // Not cancelled by the shutdown: a read that is given up may already have taken entries. It returns
             // within two seconds.
-            let deliveries = match self.consumer.receive(free).await {
+            let received = self.consumer.receive(free).await;
+            for repair in self.consumer.take_repairs() {
+                self.context.metrics.repaired(repair);
+            }
+            let deliveries = match received {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
                     outage_delay = self.wait_out(&error, outage_delay, &shutdown).await;
@@ -51,15 +68,37 @@ impl FamilyLoop {
             outage_delay = Duration::ZERO;
             for delivery in deliveries {
                 let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-                let (context, family, hand_back) =
-                    (Arc::clone(&self.context), self.family, hand_back.clone());
+                let (context, family, beside, hand_back) =
+                    (Arc::clone(&self.context), self.family, Arc::clone(&beside), hand_back.clone());
                 tasks.spawn(async move {
-                    process(&context, family, delivery, &hand_back).await;
+                    process(&context, family, delivery, beside, &hand_back).await;
                     drop(slot);
                 });
             }
         }
         self.drain(tasks, hand_back).await;
+    }
+
+    /// How long every project of this worker leaves the family alone.
+    async fn paused_for(&self) -> Option<Duration> {
+        let Fetching::With(clients) = &self.context.fetching else { return None };
+        let projects: Vec<&str> = clients.keys().map(String::as_str).collect();
+        // When Redis does not say, the read that follows will.
+        self.consumer.paused_for(&projects).await.ok().flatten()
+    }
+
+    async fn wait_out_pause(&self, left: Duration, told: &mut bool, shutdown: &CancellationToken) {
+        if !std::mem::replace(told, true) {
+            tracing::info!(
+                event.family = self.family.as_str(),
+                paused_secs = left.as_secs_f64(),
+                "OpenAI asked to wait: taking nothing of this family meanwhile"
+            );
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(left.min(PAUSE_LOOK_EVERY)) => {}
+        }
     }
 
     async fn wait_out(

@@ -21,6 +21,9 @@ use crate::work::Work;
 /// A status is a word; of whatever else stands there an error repeats no more than this.
 const STATUS_CHARS_MAX: usize = 40;
 
+/// How soon a full disk is looked at again.
+const DISK_LOW_DELAY: Duration = Duration::from_secs(30);
+
 /// What a handler did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -57,6 +60,9 @@ pub(crate) enum HandlerError {
     Store(#[from] StoreError),
     #[error("there is no API key for project {0}")]
     NoKey(String),
+    /// Ours to wait for: nothing was tried.
+    #[error("{free_bytes} bytes are free on the disk of FILES_URL, {needed_bytes} are needed")]
+    DiskLow { free_bytes: u64, needed_bytes: u64 },
 }
 
 /// What to do about an error.
@@ -68,6 +74,8 @@ pub(crate) enum Remedy {
     RetryAfter(Duration),
     /// Only a person can help; try again at the longest interval.
     RetrySlowly,
+    /// Not a failed attempt: something of ours has to come right first, however long it takes.
+    Wait(Duration),
     /// Trying again cannot help.
     GiveUp,
 }
@@ -87,6 +95,7 @@ impl HandlerError {
             Self::BadAnswer(_) => Reason::BadAnswer,
             Self::Store(error) => error.reason(),
             Self::NoKey(_) => Reason::Unauthorized,
+            Self::DiskLow { .. } => Reason::DiskLow,
         }
     }
 
@@ -103,6 +112,7 @@ impl HandlerError {
             Self::Store(error) if error.is_retryable() => Remedy::Retry,
             Self::Store(_) => Remedy::GiveUp,
             Self::NoKey(_) => Remedy::RetrySlowly,
+            Self::DiskLow { .. } => Remedy::Wait(DISK_LOW_DELAY),
         }
     }
 
@@ -116,7 +126,8 @@ impl HandlerError {
             | Self::WrongLength { .. }
             | Self::BadAnswer(_)
             | Self::Store(_)
-            | Self::NoKey(_) => (None, None),
+            | Self::NoKey(_)
+            | Self::DiskLow { .. } => (None, None),
         }
     }
 }

@@ -13,13 +13,17 @@
 mod alarm;
 mod backlog;
 mod context;
+mod delivery_log;
 mod family_loop;
 mod handlers;
+mod isolation;
 mod metrics;
 mod process;
 mod retry;
 mod run;
 mod settings;
+mod verdict;
+mod watchdog;
 mod work;
 
 pub use run::run;

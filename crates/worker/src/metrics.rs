@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use openai_client::Observed;
-use queue::{DeadLetter, FamilyStats};
+use queue::{DeadLetter, FamilyStats, Pause, Repair, RepairKind};
 use service::metrics::{Counter, Counters, Gauges, Histograms, Registry};
 use webhook::{Family, Reason};
 
-use crate::process::DeliveryOutcome;
+use crate::verdict::DeliveryOutcome;
 
 const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
 
@@ -21,6 +21,9 @@ pub(crate) struct Metrics {
     openai_requests: Counters<2>,
     openai_bytes: Counter,
     key_suspect: Gauges<0>,
+    repairs: Counters<1>,
+    pause_seconds: Gauges<1>,
+    files_free_bytes: Gauges<0>,
     backlog: Gauges<2>,
     oldest_seconds: Gauges<1>,
 }
@@ -59,6 +62,27 @@ impl Metrics {
             key_suspect: registry.gauges(
                 "landfall_openai_key_suspect",
                 "1 while every recent fetch was 401 or 404: the API key is probably not of the right project",
+                [],
+            ),
+            repairs: {
+                let repairs = registry.counters(
+                    "landfall_queue_repairs_total",
+                    "Damage to the queue that was found and mended",
+                    ["kind"],
+                );
+                for kind in RepairKind::ALL {
+                    repairs.with([kind.as_str()]);
+                }
+                repairs
+            },
+            pause_seconds: registry.gauges(
+                "landfall_pause_seconds",
+                "How long the family is still paused after a 429; 0 when it is not",
+                ["family"],
+            ),
+            files_free_bytes: registry.gauges(
+                "landfall_files_free_bytes",
+                "What may still be written to the disk of FILES_URL",
                 [],
             ),
             backlog: registry.gauges("landfall_queue_backlog", "Entries in the queue", ["family", "state"]),
@@ -103,6 +127,23 @@ impl Metrics {
             let count = letters.iter().filter(|letter| letter.reason == Some(*reason)).count();
             self.dead_letters.with([family.as_str(), reason.as_str()]).set(count as f64);
         }
+    }
+
+    pub(crate) fn repaired(&self, repair: Repair) {
+        self.repairs.with([repair.kind.as_str()]).inc_by(repair.count);
+    }
+
+    /// Of several projects, the longest pause.
+    pub(crate) fn pauses(&self, pauses: &[Pause]) {
+        for family in Family::ALL {
+            let of_family = pauses.iter().filter(|pause| pause.family == *family);
+            let longest = of_family.map(|pause| pause.left).max().unwrap_or_default();
+            self.pause_seconds.with([family.as_str()]).set(longest.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn files_free(&self, bytes: u64) {
+        self.files_free_bytes.with([]).set(bytes as f64);
     }
 
     pub(crate) fn queue(&self, stats: &FamilyStats) {

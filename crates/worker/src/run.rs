@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use webhook::Family;
 
 use crate::alarm::KeyAlarm;
-use crate::backlog;
+use crate::backlog::Backlog;
 use crate::context::{Context, Fetching};
 use crate::family_loop::FamilyLoop;
+use crate::isolation::Isolation;
 use crate::metrics::Metrics;
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
@@ -62,7 +63,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     };
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
     let context = Arc::new(Context {
-        store,
+        store: store.clone(),
         fetching,
         retry: RetryPolicy {
             min: settings.retry_min_secs,
@@ -72,9 +73,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         },
         metrics: metrics.clone(),
         alarm: KeyAlarm::default(),
+        isolation: Isolation::default(),
+        min_free_bytes: settings.min_free_bytes,
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(backlog::publish(reader, metrics, shutdown.clone()));
+    tasks.spawn(Backlog::new(reader, store, metrics).publish(shutdown.clone()));
     let name = queue::consumer_name();
     for &family in &settings.worker_families.0 {
         let config =

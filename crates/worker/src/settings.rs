@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
-use service::settings::{LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds};
+use service::settings::{
+    LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds, size_bytes,
+};
 use webhook::Family;
 
 /// Takes verified webhooks from Redis, fetches what the OpenAI jobs produced, stores it. Start as many as you like.
@@ -44,6 +46,9 @@ pub struct Settings {
     /// Seconds for which an object that OpenAI does not know (404) may still appear
     #[arg(long, env = "NOT_FOUND_FOR_SECS", default_value = "120", value_name = "SECONDS", value_parser = seconds)]
     pub not_found_for_secs: Duration,
+    /// Bytes that stay free on the disk of FILES_URL: below it downloads wait
+    #[arg(long, env = "MIN_FREE_BYTES", default_value = "1GiB", value_name = "BYTES", value_parser = size_bytes)]
+    pub min_free_bytes: u64,
     #[command(flatten)]
     pub log: LogSettings,
 }

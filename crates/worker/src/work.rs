@@ -5,6 +5,8 @@ use queue::Entry;
 use store::{Completion, NewEvent};
 use webhook::{Event, Family, Reason};
 
+use crate::watchdog::Progress;
+
 /// One attempt's input.
 pub(crate) struct Work<'a> {
     pub(crate) entry: &'a Entry,
@@ -12,11 +14,12 @@ pub(crate) struct Work<'a> {
     pub(crate) event: Option<Event<'a>>,
     /// From 1.
     pub(crate) attempt: u32,
+    pub(crate) progress: Progress,
 }
 
 impl<'a> Work<'a> {
     pub(crate) fn new(entry: &'a Entry, attempt: u32) -> Self {
-        Self { entry, event: Event::parse(&entry.body).ok(), attempt }
+        Self { entry, event: Event::parse(&entry.body).ok(), attempt, progress: Progress::default() }
     }
 
     pub(crate) fn family(&self) -> Family {

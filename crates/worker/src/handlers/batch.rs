@@ -54,7 +54,13 @@ async fn import_files(
     ];
     for (source, file_id, next_line) in files {
         let Some(file_id) = file_id else { continue };
-        let file = BatchFile { project: &batch.project, batch_id: &batch.batch_id, source, file_id };
+        let file = BatchFile {
+            project: &batch.project,
+            batch_id: &batch.batch_id,
+            source,
+            file_id,
+            progress: &work.progress,
+        };
         match batch_file::import(context, client, file, next_line).await {
             Ok(found) => lines += found,
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {

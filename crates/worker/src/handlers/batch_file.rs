@@ -7,6 +7,7 @@ use store::{Appended, BatchChunk, BatchResult, FileRecord, FileWriter, ResultSou
 
 use crate::context::Context;
 use crate::handlers::HandlerError;
+use crate::watchdog::Progress;
 use crate::work::Work;
 
 /// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
@@ -23,6 +24,7 @@ pub(super) struct BatchFile<'a> {
     pub(super) batch_id: &'a str,
     pub(super) source: ResultSource,
     pub(super) file_id: &'a str,
+    pub(super) progress: &'a Progress,
 }
 
 /// Downloads one of a batch's files, keeps it, and stores its lines from `next_line` on. How many lines it has, blank
@@ -33,7 +35,12 @@ pub(super) async fn import(
     file: BatchFile<'_>,
     next_line: i64,
 ) -> Result<i64, HandlerError> {
-    let place = Place { project: file.project, object_id: file.batch_id, file_id: file.file_id };
+    let place = Place {
+        project: file.project,
+        object_id: file.batch_id,
+        file_id: file.file_id,
+        progress: file.progress,
+    };
     let mut rows = Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0 };
     let mut download = Download::begin(context, client, place).await?;
     match rows.read(context, &mut download).await {
@@ -54,7 +61,7 @@ pub(super) async fn keep_small(
     file_id: &str,
 ) -> Result<Option<Vec<u8>>, HandlerError> {
     let object_id = work.object_id().unwrap_or_default();
-    let place = Place { project: &work.entry.project, object_id, file_id };
+    let place = Place { project: &work.entry.project, object_id, file_id, progress: &work.progress };
     let mut download = Download::begin(context, client, place).await?;
     let mut content = Some(Vec::new());
     loop {
@@ -79,6 +86,7 @@ struct Place<'a> {
     project: &'a str,
     object_id: &'a str,
     file_id: &'a str,
+    progress: &'a Progress,
 }
 
 /// A file on its way into the file store. Nothing of it is seen there before [`Download::keep`].
@@ -94,6 +102,8 @@ impl<'a> Download<'a> {
     async fn begin(context: &Context, client: &Client, place: Place<'a>) -> Result<Self, HandlerError> {
         let api = |source: ApiError| HandlerError::Api { what: "file", source };
         let meta = client.file(place.file_id).await.map_err(api)?.object;
+        place.progress.file_expires(meta.expires_at);
+        check_space(context, meta.bytes.and_then(|bytes| u64::try_from(bytes).ok())).await?;
         let content = client.file_content(place.file_id).await.map_err(api)?;
         let writer = context.store.files().create(place.project, place.object_id, place.file_id).await?;
         Ok(Self { place, meta, content, writer, received_bytes: 0 })
@@ -105,6 +115,7 @@ impl<'a> Download<'a> {
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
             return self.check_length().map(|()| None);
         };
+        self.place.progress.step();
         self.received_bytes += bytes.len() as u64;
         self.writer.write(bytes.clone()).await?;
         Ok(Some(bytes))
@@ -147,6 +158,16 @@ impl<'a> Download<'a> {
         self.writer.abort().await;
         error
     }
+}
+
+/// A file that is begun must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.
+async fn check_space(context: &Context, file_bytes: Option<u64>) -> Result<(), HandlerError> {
+    let needed_bytes = context.min_free_bytes.saturating_add(file_bytes.unwrap_or(0));
+    let free_bytes = context.store.files().free_bytes().await?;
+    if free_bytes < needed_bytes {
+        return Err(HandlerError::DiskLow { free_bytes, needed_bytes });
+    }
+    Ok(())
 }
 
 /// Lines on their way into the table.
@@ -214,6 +235,7 @@ impl Rows<'_> {
             };
             match context.store.append_batch_results(&chunk).await? {
                 Appended::Added => {
+                    self.file.progress.step();
                     self.next_line = after;
                     break;
                 }

@@ -1,0 +1,122 @@
+//! Ends a handler that is stuck: its heartbeat would keep its lease for ever. One that still moves may take long.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// What one attempt tells of itself while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    steps: AtomicU64,
+    file_expires_at: OnceLock<DateTime<Utc>>,
+}
+
+impl Progress {
+    /// Something has moved: bytes came, or rows were stored.
+    pub(crate) fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// OpenAI deletes the file that is being read then; the first one counts.
+    pub(crate) fn file_expires(&self, at: Option<DateTime<Utc>>) {
+        if let Some(at) = at {
+            self.file_expires_at.get_or_init(|| at);
+        }
+    }
+
+    pub(crate) fn file_expires_ms(&self) -> Option<i64> {
+        self.file_expires_at.get().map(DateTime::timestamp_millis)
+    }
+}
+
+/// How long a handler may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) total: Duration,
+    /// Without a step.
+    pub(crate) standstill: Duration,
+}
+
+/// Why a handler was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stuck {
+    #[error("not done after {0:?}")]
+    TooLong(Duration),
+    #[error("no byte came and no row was stored for {0:?}")]
+    Standstill(Duration),
+}
+
+/// Runs `work` to its end, unless it takes too long or stands still.
+pub(crate) async fn watch<T>(
+    limits: Limits,
+    progress: &Progress,
+    work: impl Future<Output = T>,
+) -> Result<T, Stuck> {
+    let standstill = async {
+        let mut seen = progress.steps.load(Ordering::Relaxed);
+        loop {
+            tokio::time::sleep(limits.standstill).await;
+            let now = progress.steps.load(Ordering::Relaxed);
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = tokio::time::sleep(limits.total) => Err(Stuck::TooLong(limits.total)),
+        () = standstill => Err(Stuck::Standstill(limits.standstill)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(40);
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn what_stands_still_is_ended() {
+        let limits = Limits { total: LONG, standstill: SHORT };
+        let ended = watch(limits, &Progress::default(), std::future::pending::<()>()).await;
+        assert_eq!(ended, Err(Stuck::Standstill(SHORT)));
+    }
+
+    #[tokio::test]
+    async fn what_moves_may_take_longer_than_a_standstill_but_not_for_ever() {
+        let progress = Progress::default();
+        let moving = async || {
+            let mut beat = tokio::time::interval(SHORT / 8);
+            loop {
+                beat.tick().await;
+                progress.step();
+            }
+        };
+        let limits = Limits { total: SHORT * 5, standstill: SHORT };
+        let ended: Result<(), Stuck> = watch(limits, &progress, moving()).await;
+        assert_eq!(ended, Err(Stuck::TooLong(SHORT * 5)));
+    }
+
+    #[tokio::test]
+    async fn what_ends_in_time_is_left_alone() {
+        let limits = Limits { total: LONG, standstill: LONG };
+        assert_eq!(watch(limits, &Progress::default(), async { 7 }).await, Ok(7));
+    }
+
+    #[test]
+    fn the_first_file_that_expires_counts() {
+        let progress = Progress::default();
+        progress.file_expires(None);
+        assert_eq!(progress.file_expires_ms(), None);
+        for secs in [5, 7] {
+            progress.file_expires(DateTime::from_timestamp(secs, 0));
+        }
+        assert_eq!(progress.file_expires_ms(), Some(5000));
+    }
+}
