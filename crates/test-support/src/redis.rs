@@ -10,6 +10,7 @@ use crate::wait;
 
 /// A server on a free port with its data in a temporary folder. Stopped when dropped.
 pub struct RedisServer {
+    program: String,
     port: u16,
     folder: TempDir,
     arguments: Vec<String>,
@@ -24,11 +25,24 @@ impl RedisServer {
 
     /// Starts a server with more arguments of `redis-server`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_program("redis-server", arguments)
+    }
+
+    /// Starts a server of another make, such as `valkey-server`.
+    pub fn start_program(program: &str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut server = Self { port: free_port(), folder, arguments, child: None };
+        let mut server =
+            Self { program: program.to_owned(), port: free_port(), folder, arguments, child: None };
         server.resume();
         server
+    }
+
+    /// Whether this make of server can be started here.
+    pub fn is_installed(program: &str) -> bool {
+        let mut version = Command::new(program);
+        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
     }
 
     /// `redis://…` of the server.
@@ -56,7 +70,7 @@ impl RedisServer {
     /// Starts the server again on the same port and data, and waits until it has loaded them.
     pub fn resume(&mut self) {
         assert!(self.child.is_none(), "the server is running");
-        let child = Command::new("redis-server")
+        let child = Command::new(&self.program)
             .args([
                 "--port",
                 &self.port.to_string(),

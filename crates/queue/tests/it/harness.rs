@@ -71,6 +71,11 @@ impl TestQueue {
 
     /// Runs one command, its words separated by blanks; `events`, `delayed`, `attempts` and `dead` stand for keys.
     pub(crate) async fn command<T: FromRedisValue>(&self, words: &str) -> T {
+        self.try_command(words).await.unwrap()
+    }
+
+    /// The same where Redis may refuse.
+    pub(crate) async fn try_command<T: FromRedisValue>(&self, words: &str) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         for word in words.split(' ') {
             command.arg(match word {
@@ -81,7 +86,7 @@ impl TestQueue {
                 word => word.to_owned(),
             });
         }
-        command.query_async(&mut self.raw().await).await.unwrap()
+        command.query_async(&mut self.raw().await).await
     }
 
     pub(crate) async fn stats(&self) -> FamilyStats {
