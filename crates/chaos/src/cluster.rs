@@ -15,7 +15,7 @@ use crate::service::Service;
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 const INGESTS: usize = 2;
 const WORKERS: usize = 3;
-const PREFIX: &str = "landfall";
+pub(crate) const PREFIX: &str = "landfall";
 const API_KEY: &str = crate::openai::API_KEY;
 
 pub(crate) struct Cluster {

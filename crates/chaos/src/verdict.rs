@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fake_openai::LINE_BYTES_DEFAULT;
-use queue::QueueReader;
+use queue::{Keys, QueueReader};
 use sqlx::sqlite::SqlitePool;
 use webhook::{Family, Reason};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PREFIX};
 use crate::event_plan::{Effect, EventPlan};
 use crate::havoc::Kills;
 use crate::load::Sent;
@@ -181,23 +181,22 @@ impl Verdict {
         Ok(())
     }
 
-    /// Of the queue nothing may be left but marks, dead letters, empty streams, and what goes by itself.
+    /// Streams, delayed sets and attempts: empty keys do not exist, but for streams that keep their group.
     async fn check_redis(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
         let client = redis::Client::open(cluster.redis.url())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
-        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await?;
-        for key in keys.iter().filter(|key| !key.contains("}:seen:") && !key.contains("}:dead:")) {
-            let passes: i64 = redis::cmd("PTTL").arg(key).query_async(&mut connection).await?;
-            if passes >= 0 {
-                continue;
+        let keys = Keys::new(PREFIX);
+        for &family in Family::ALL {
+            let (events, delayed, attempts) =
+                (keys.events(family), keys.delayed(family), keys.attempts(family));
+            let length: u64 = redis::cmd("XLEN").arg(&events).query_async(&mut connection).await?;
+            if length > 0 {
+                self.left_behind.push(format!("{events} holds {length} entries"));
             }
-            if key.contains("}:events:") {
-                let length: u64 = redis::cmd("XLEN").arg(key).query_async(&mut connection).await?;
-                if length > 0 {
-                    self.left_behind.push(format!("{key} holds {length} entries"));
+            for key in [delayed, attempts] {
+                if redis::cmd("EXISTS").arg(&key).query_async(&mut connection).await? {
+                    self.left_behind.push(key);
                 }
-            } else {
-                self.left_behind.push(key.clone());
             }
         }
         Ok(())
