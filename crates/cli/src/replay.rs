@@ -173,7 +173,7 @@ impl Run<'_> {
             };
             json::write_line(self.out, &line)?;
         } else if self.lines {
-            let head = format!("{:<8}  {}", event.state, event.event_type);
+            let head = format!("{:<8}  {:<25}", event.state, event.event_type);
             let line = screen::line_with_id(&head, events::id(event), screen::width());
             writeln!(self.out, "{line}")?;
         }

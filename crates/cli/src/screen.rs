@@ -96,7 +96,7 @@ pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
     if head.chars().count() + 2 + id.chars().count() <= usize::from(width) {
         format!("{head}  {id}")
     } else {
-        format!("{head}\n{}", indented(&id))
+        format!("{}\n{}", head.trim_end(), indented(&id))
     }
 }
 

@@ -201,7 +201,8 @@ fn text(event: &EventRecord, at: DateTime<Utc>, now: DateTime<Utc>, width: u16) 
     } else {
         at.format("%b %e").to_string()
     };
-    let head = format!("{at:<8}  {:<8}  {}", event.state, event.event_type);
+    // Most types are no longer, so that ids stand below each other.
+    let head = format!("{at:<8}  {:<8}  {:<25}", event.state, event.event_type);
     let mut text = screen::line_with_id(&head, events::id(event), width);
     if let Some(reason) = event.reason {
         let mut why = events::why(reason, event.last_error.as_deref());
@@ -244,9 +245,9 @@ mod tests {
     fn a_line_keeps_its_width_and_never_cuts_an_id() {
         let at = "2026-11-23T20:31:07Z".parse().unwrap();
         let stored = event("resp_1", EventState::Stored, None);
-        assert_eq!(text(&stored, at, at, 80), "20:31:07  stored    response.completed  resp_1");
+        assert_eq!(text(&stored, at, at, 80), "20:31:07  stored    response.completed         resp_1");
         let later = "2026-12-01T00:00:00Z".parse().unwrap();
-        assert_eq!(text(&stored, at, later, 80), "Nov 23    stored    response.completed  resp_1");
+        assert_eq!(text(&stored, at, later, 80), "Nov 23    stored    response.completed         resp_1");
 
         let id = format!("resp_{}", "0".repeat(50));
         let retrying = text(&event(&id, EventState::Retrying, Some(Reason::NotFound)), at, at, 80);

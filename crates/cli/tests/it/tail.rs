@@ -77,16 +77,16 @@ async fn events_and_their_states_are_shown_as_they_come() {
     tail.wait_for("evalrun_1").await;
 
     filled.store.complete_event(&open).await.unwrap();
-    tail.wait_for("stored    response.completed  resp_open").await;
+    tail.wait_for("stored    response.completed         resp_open").await;
     let new = filled.add_event("wh_new", "batch.failed", Some("batch_new"), 7_000_000).await;
-    tail.wait_for("received  batch.failed  batch_new").await;
+    tail.wait_for("received  batch.failed               batch_new").await;
     fail(&filled, &new, EventState::Retrying, 2).await;
-    tail.wait_for("retrying  batch.failed  batch_new").await;
+    tail.wait_for("retrying  batch.failed               batch_new").await;
     tail.wait_for("          attempt 2: rate_limited: 429: slow down").await;
     fail(&filled, &new, EventState::Dead, 3).await;
-    tail.wait_for("dead      batch.failed  batch_new").await;
+    tail.wait_for("dead      batch.failed               batch_new").await;
     filled.store.complete_event(&new).await.unwrap();
-    tail.wait_for("stored    batch.failed  batch_new").await;
+    tail.wait_for("stored    batch.failed               batch_new").await;
 
     let (code, lines) = tail.interrupt();
     assert_eq!(code, 0);
