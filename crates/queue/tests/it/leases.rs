@@ -132,3 +132,22 @@ async fn an_older_lease_of_the_same_consumer_cannot_settle_the_newer_one() {
     assert!(!newer.lease_lost().is_cancelled());
     assert_eq!(newer.hand_back().await.unwrap(), Settled::Done);
 }
+
+#[tokio::test]
+async fn an_abandoned_delivery_is_found_behind_many_that_are_worked_on() {
+    let queue = TestQueue::start();
+    for n in 0..40 {
+        queue.add(&format!("wh_{n}")).await;
+    }
+    let (mut a, mut b) = (queue.consumer("a", LONG).await, queue.consumer("b", LONG).await);
+    let mut held = a.receive(40).await.unwrap();
+    assert_eq!(held.len(), 40);
+    let last = held.pop().unwrap().entry_id.clone();
+    queue.command::<Vec<String>>(&format!("XCLAIM events workers a 0 {last} IDLE 6000000 JUSTID")).await;
+    // Redis looks at ten pending entries per call and free slot; the next call goes on behind them.
+    for _ in 0..3 {
+        assert!(b.receive_now(1).await.unwrap().is_empty());
+    }
+    let found = b.receive_now(1).await.unwrap().pop().unwrap();
+    assert_eq!((found.entry_id.as_str(), found.crashes), (last.as_str(), 1));
+}
