@@ -107,7 +107,7 @@ async fn an_object_nobody_told_us_of_is_fetched_by_its_id() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(
-        said.contains("fetched  resp_demo_research") && said.ends_with("4 of 4 objects fetched\n"),
+        said.contains("fetched    resp_demo_research") && said.ends_with("4 of 4 objects fetched\n"),
         "{said}"
     );
     for id in ids {

@@ -203,7 +203,7 @@ impl Report<'_> {
             (None, None) => "given up",
         };
         let head = format!("{state:<9}");
-        writeln!(self.out, "{}", screen::line_with_id(head.trim_end(), object_id, screen::width()))?;
+        writeln!(self.out, "{}", screen::line_with_id(&head, object_id, screen::width()))?;
         if let Some(error) = error.filter(|error| error != state) {
             let error = screen::printable(&error.replace('\n', " "));
             let error = screen::shortened(&error, usize::from(screen::width()) - screen::INDENT);

@@ -5,6 +5,7 @@
 mod again;
 mod answer;
 mod completions;
+mod dead;
 mod doctor;
 mod events;
 mod exit;
@@ -39,6 +40,7 @@ Start here:
   landfall tail                the same as it happens
   landfall show resp_685bd1    all that is known about one id
   landfall fetch --missing     fetch what was not fetched
+  landfall dead list           what was given up, and why; redrive, discard
   landfall doctor              is everything set up right?
 
 Every setting is an environment variable or a flag: see `landfall help VERB`.
@@ -62,6 +64,7 @@ enum Verb {
     Results(results::Results),
     Fetch(fetch::Fetch),
     Replay(replay::Replay),
+    Dead(dead::Dead),
     Doctor(Box<doctor::Doctor>),
     Send(send::Send),
     Verify(verify::Verify),
@@ -86,6 +89,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Results(args) => results::run(&args, out).await,
         Verb::Fetch(args) => fetch::run(&args, out).await,
         Verb::Replay(args) => replay::run(&args, out).await,
+        Verb::Dead(args) => dead::run(&args, out).await,
         Verb::Doctor(args) => doctor::run(&args, out).await,
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use queue::FamilyStats;
+use queue::{FamilyStats, Pause};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use webhook::{EventState, Family};
@@ -18,8 +18,9 @@ Examples:
   watch landfall status
 
 UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
-retry; together they are the backlog. DEAD was given up: see `landfall events
---state dead`. OLDEST is the age of the oldest entry of the backlog.
+retry; together they are the backlog. DEAD was given up: see `landfall dead
+list`. OLDEST is the age of the oldest entry of the backlog. A family is paused
+when OpenAI asked to wait (429).
 
 Exit code: 0 done, 3 Redis or the database could not be reached.";
 
@@ -27,7 +28,7 @@ Exit code: 0 done, 3 Redis or the database could not be reached.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// One JSON object: total, families, events
+    /// One JSON object: total, families, pauses, events
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,6 +42,8 @@ pub(crate) struct Status {
 struct Report {
     total: Total,
     families: Vec<InQueue>,
+    /// Families that all workers leave alone after a 429.
+    pauses: Vec<Paused>,
     /// `null` while there is no database.
     events: Option<Vec<InStore>>,
 }
@@ -67,6 +70,14 @@ struct InQueue {
 }
 
 #[derive(Serialize)]
+struct Paused {
+    project: String,
+    family: Family,
+    reason: String,
+    left_ms: u64,
+}
+
+#[derive(Serialize)]
 struct InStore {
     family: Family,
     state: EventState,
@@ -79,13 +90,16 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
     let stats = reader.stats().await.map_err(queued::failure)?;
     let families: Vec<InQueue> = stats.into_iter().map(in_queue).collect();
     let total = total(&families);
+    let pauses: Vec<Paused> =
+        reader.pauses().await.map_err(queued::failure)?.into_iter().map(paused).collect();
     let events = counts(&args.store).await;
     if args.json {
-        let report = Report { total, families, events: events? };
+        let report = Report { total, families, pauses, events: events? };
         json::write_line(out, &report)?;
         return Ok(Answer::Yes);
     }
     write!(out, "{}", queue_table(&families, &total, screen::width()))?;
+    write!(out, "{}", pause_lines(&pauses, screen::width()))?;
     // The queue is worth showing even when the database is out of reach.
     match events? {
         Some(events) => write!(out, "\n{}", store_table(&events, screen::width()))?,
@@ -112,6 +126,21 @@ fn in_queue(stats: FamilyStats) -> InQueue {
         dead: stats.dead,
         oldest_ms: stats.oldest_ms,
     }
+}
+
+fn paused(pause: Pause) -> Paused {
+    let left_ms = u64::try_from(pause.left.as_millis()).unwrap_or(u64::MAX);
+    Paused { project: pause.project, family: pause.family, reason: pause.reason, left_ms }
+}
+
+/// A line for each pause; nothing when there is none.
+fn pause_lines(pauses: &[Paused], width: u16) -> String {
+    let line = |pause: &Paused| {
+        let left = moment::span(pause.left_ms.div_ceil(1000).cast_signed());
+        format!("Paused: {} of project {} for {left} ({})", pause.family, pause.project, pause.reason)
+    };
+    let lines = pauses.iter().flat_map(|pause| screen::wrapped(&line(pause), width));
+    lines.map(|line| line + "\n").collect()
 }
 
 fn total(families: &[InQueue]) -> Total {

@@ -3,6 +3,7 @@
 
 mod api_double;
 mod command;
+mod dead;
 mod described;
 mod doctor;
 mod filled;

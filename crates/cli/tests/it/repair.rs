@@ -223,7 +223,7 @@ async fn without_a_worker_the_wait_ends_and_the_event_stays_queued() {
     let repair = Repair::start().await;
     let ended = repair.landfall(&["fetch", "--missing", "--since", "1h", "--wait-secs", "0.5"]).with_code(1);
     ended.fits_80_columns();
-    assert!(ended.stdout.starts_with("waiting  evalrun_1\n"), "{ended:#?}");
+    assert!(ended.stdout.starts_with("waiting    evalrun_1\n"), "{ended:#?}");
     assert_eq!(repair.entries(Family::Eval).await.len(), 1);
     let ended = repair.landfall(&["fetch", "--missing", "--since", "0s"]).with_code(0);
     assert!(ended.stderr.contains("nothing is missing"), "{ended:#?}");
