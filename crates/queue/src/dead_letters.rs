@@ -1,7 +1,7 @@
 //! Reading what was given up, with the reasons.
 
 use redis::RedisError;
-use webhook::{Family, Reason};
+use webhook::{Family, Reason, ReasonClass};
 
 use crate::entry::{Entry, EntryError, Fields, RawEntry};
 use crate::error::QueueError;
@@ -47,6 +47,19 @@ impl DeadLetter {
             last_error: text("_last_error"),
             died_ms: fields.number("_died_ms").unwrap_or(0),
             file_expires_ms: fields.number("_file_expires_ms").ok(),
+        }
+    }
+}
+
+impl DeadLetter {
+    /// Where the cause lies; of what was tried until time was up, by its first error.
+    pub fn class(&self) -> Option<ReasonClass> {
+        match self.reason? {
+            Reason::GaveUp => {
+                let first = self.first_error.as_deref()?.split(':').next()?;
+                first.parse().ok().map(Reason::class)
+            }
+            reason => Some(reason.class()),
         }
     }
 }
