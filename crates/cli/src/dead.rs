@@ -1,0 +1,81 @@
+//! `landfall dead`: what was given up, and what an operator does about it. Each redrive and discard leaves a record in
+//! Redis (`{…}:records`).
+
+mod letters;
+mod list;
+mod settle;
+mod show;
+
+use std::io::Write;
+
+use service::settings::RedisSettings;
+use webhook::{Family, Reason};
+
+use crate::exit::{Answer, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall dead list
+  landfall dead show 1795470486874-0
+  landfall dead redrive 1795470486874-0
+  landfall dead redrive --family batch --reason gave_up --rate 5
+  landfall dead discard --reason undecodable_entry
+
+CAUSE says where to look first: ours, openai, bad_data. What is redriven is a
+new entry in the queue, with all its attempts before it. What is redriven or
+discarded is on record: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
+
+Exit code: 0 done, 1 there is no such dead letter, 2 wrong use, 3 Redis could
+not be reached or did not take it.";
+
+/// Dead letters: events that were given up. List them, bring them back, or let them go
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Dead {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// The newest dead letters, with the reason
+    List(list::List),
+    /// All that is known about one dead letter
+    Show(show::Show),
+    /// Put dead letters back into the queue, as if they had been received now
+    Redrive(settle::Selection),
+    /// Delete dead letters for good
+    Discard(settle::Selection),
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Filter {
+    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    #[arg(long)]
+    family: Option<Family>,
+    /// Given up for this reason, such as gave_up, rejected or crashed
+    #[arg(long)]
+    reason: Option<Reason>,
+}
+
+impl Filter {
+    fn families(&self) -> Vec<Family> {
+        self.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family])
+    }
+}
+
+/// Does what one of the verbs says.
+pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<Answer, Failure> {
+    match &args.verb {
+        Verb::List(args) => list::run(args, out).await,
+        Verb::Show(args) => show::run(args, out).await,
+        Verb::Redrive(args) => settle::run(settle::Settlement::Redrive, args, out).await,
+        Verb::Discard(args) => settle::run(settle::Settlement::Discard, args, out).await,
+    }
+}
+
+/// Where the dead letters are.
+fn reader(settings: &RedisSettings) -> Result<queue::QueueReader, Failure> {
+    crate::queued::reader(settings)
+}

@@ -1,0 +1,165 @@
+//! Dead letters as they are chosen and shown.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use queue::{DeadLetter, QueueReader};
+use serde::Serialize;
+use webhook::{Event, Family, ReasonClass};
+
+use super::Filter;
+use crate::exit::Failure;
+use crate::queued;
+
+/// Letters read at a time, bodies and all.
+const PAGE: usize = 100;
+
+/// A letter and the family it lies in.
+pub(super) struct Letter {
+    pub(super) family: Family,
+    pub(super) letter: DeadLetter,
+}
+
+/// One line of `--json`.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    id: &'a str,
+    entry_id: &'a str,
+    family: Family,
+    project: Option<&'a str>,
+    webhook_id: Option<&'a str>,
+    r#type: Option<&'a str>,
+    object_id: Option<String>,
+    /// `null` for a reason that only a newer version knows.
+    reason: Option<webhook::Reason>,
+    cause: Option<ReasonClass>,
+    attempts: u32,
+    crashes: u32,
+    first_error: Option<&'a str>,
+    last_error: Option<&'a str>,
+    received_at: Option<DateTime<Utc>>,
+    died_at: Option<DateTime<Utc>>,
+    file_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Letter {
+    pub(super) fn webhook_id(&self) -> Option<&str> {
+        self.letter.content.as_ref().ok().map(|entry| entry.webhook_id.as_str())
+    }
+
+    pub(super) fn event_type(&self) -> Option<&str> {
+        self.letter.content.as_ref().ok().map(|entry| entry.event_type.as_str())
+    }
+
+    pub(super) fn object_id(&self) -> Option<String> {
+        let entry = self.letter.content.as_ref().ok()?;
+        Event::parse(&entry.body).ok()?.object_id.map(|id| id.to_string())
+    }
+
+    pub(super) fn died_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.letter.died_ms)
+    }
+
+    pub(super) fn file_expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.letter.file_expires_ms?)
+    }
+
+    pub(super) fn received_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.letter.content.as_ref().ok()?.received_ms)
+    }
+
+    /// Whether a person means this letter: by its own id, by its entry's, or by the webhook's.
+    pub(super) fn is(&self, id: &str) -> bool {
+        self.letter.id == id || self.letter.entry_id == id || self.webhook_id() == Some(id)
+    }
+
+    pub(super) fn line(&self) -> Line<'_> {
+        let letter = &self.letter;
+        Line {
+            id: &letter.id,
+            entry_id: &letter.entry_id,
+            family: self.family,
+            project: letter.content.as_ref().ok().map(|entry| entry.project.as_str()),
+            webhook_id: self.webhook_id(),
+            r#type: self.event_type(),
+            object_id: self.object_id(),
+            reason: letter.reason,
+            cause: letter.class(),
+            attempts: letter.attempts,
+            crashes: letter.crashes,
+            first_error: letter.first_error.as_deref(),
+            last_error: letter.last_error.as_deref(),
+            received_at: self.received_at(),
+            died_at: self.died_at(),
+            file_expires_at: self.file_expires_at(),
+        }
+    }
+}
+
+/// Reads all letters that are there now, page after page; what dies later is not meant, so that an event which is
+/// redriven and dies again is not redriven for ever.
+pub(super) struct Pages<'a> {
+    reader: &'a QueueReader,
+    filter: Filter,
+    families: Vec<Family>,
+    last: HashMap<Family, String>,
+    after: Option<String>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) async fn begin(reader: &'a QueueReader, filter: Filter) -> Result<Self, Failure> {
+        let mut last = HashMap::new();
+        for family in filter.families() {
+            let newest = reader.dead_letters(family, 1).await.map_err(queued::failure)?;
+            last.extend(newest.into_iter().map(|letter| (family, letter.id)));
+        }
+        let families = filter.families().into_iter().filter(|family| last.contains_key(family)).collect();
+        Ok(Self { reader, filter, families, last, after: None })
+    }
+
+    /// The next letters that fit, perhaps none of a page; `None` after the last page.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Letter>>, Failure> {
+        let Some(&family) = self.families.first() else { return Ok(None) };
+        let page = self.reader.dead_letters_after(family, self.after.as_deref(), PAGE).await;
+        let mut page = page.map_err(queued::failure)?;
+        let past_end = |letter: &DeadLetter| place(&letter.id) > place(&self.last[&family]);
+        let end = page.iter().position(past_end);
+        if end.is_some() || page.len() < PAGE {
+            self.families.remove(0);
+            self.after = None;
+        } else {
+            self.after = page.last().map(|letter| letter.id.clone());
+        }
+        page.truncate(end.unwrap_or(page.len()));
+        let wanted =
+            |letter: &DeadLetter| self.filter.reason.is_none() || letter.reason == self.filter.reason;
+        Ok(Some(page.into_iter().filter(wanted).map(|letter| Letter { family, letter }).collect()))
+    }
+}
+
+/// Stream ids in their order: milliseconds, then a number.
+fn place(id: &str) -> (u64, u64) {
+    let (ms, number) = id.split_once('-').unwrap_or((id, "0"));
+    (ms.parse().unwrap_or(u64::MAX), number.parse().unwrap_or(u64::MAX))
+}
+
+/// The letters with this id, usually one.
+pub(super) async fn find(reader: &QueueReader, filter: Filter, id: &str) -> Result<Vec<Letter>, Failure> {
+    let mut found = Vec::new();
+    let mut pages = Pages::begin(reader, filter).await?;
+    while let Some(page) = pages.next().await? {
+        found.extend(page.into_iter().filter(|letter| letter.is(id)));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_as_numbers() {
+        assert!(place("1795470486874-9") < place("1795470486874-10"));
+        assert!(place("999-1") < place("1000-0"));
+    }
+}

@@ -1,0 +1,78 @@
+//! `landfall dead list`.
+
+use std::io::Write;
+
+use chrono::Utc;
+use service::settings::RedisSettings;
+
+use super::Filter;
+use super::letters::{Letter, Pages};
+use crate::exit::{Answer, Failure};
+use crate::screen::{self, Column};
+use crate::{json, moment};
+
+/// The newest dead letters, with the reason
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// One JSON object a dead letter
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    redis: RedisSettings,
+}
+
+pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let reader = super::reader(&args.redis)?;
+    let limit = args.limit as usize;
+    let mut letters: Vec<Letter> = Vec::new();
+    let mut pages = Pages::begin(&reader, args.filter).await?;
+    let mut left_out = false;
+    while let Some(page) = pages.next().await? {
+        letters.extend(page);
+        // Only the newest are kept in memory.
+        letters.sort_by_key(|letter| std::cmp::Reverse(letter.letter.died_ms));
+        left_out |= letters.len() > limit;
+        letters.truncate(limit);
+    }
+    if args.json {
+        for letter in &letters {
+            json::write_line(out, &letter.line())?;
+        }
+    } else if letters.is_empty() {
+        eprintln!("landfall: there are no such dead letters");
+    } else {
+        write!(out, "{}", table(&letters, screen::width()))?;
+    }
+    if left_out {
+        eprintln!("landfall: there are more; see --limit");
+    }
+    Ok(Answer::Yes)
+}
+
+fn table(letters: &[Letter], width: u16) -> String {
+    let columns = [
+        Column::Text("ID"),
+        Column::Count("AGE"),
+        Column::Text("TYPE"),
+        Column::Text("REASON"),
+        Column::Text("CAUSE"),
+    ];
+    let now = Utc::now();
+    let row = |letter: &Letter| {
+        let age = letter.died_at().map(|at| moment::age(at, now));
+        let name = |name: Option<&'static str>| name.unwrap_or("-").to_owned();
+        vec![
+            letter.letter.id.clone(),
+            age.unwrap_or_else(|| "-".to_owned()),
+            letter.event_type().unwrap_or("-").to_owned(),
+            name(letter.letter.reason.map(webhook::Reason::as_str)),
+            name(letter.letter.class().map(webhook::ReasonClass::as_str)),
+        ]
+    };
+    screen::table(&columns, letters.iter().map(row).collect(), width)
+}

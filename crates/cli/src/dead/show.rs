@@ -1,0 +1,78 @@
+//! `landfall dead show`.
+
+use std::io::Write;
+
+use chrono::Utc;
+use service::settings::RedisSettings;
+use webhook::Family;
+
+use super::Filter;
+use super::letters::{self, Letter};
+use crate::exit::{Answer, Failure};
+use crate::{json, moment, screen};
+
+/// All that is known about one dead letter
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// Of the dead letter, of its entry, or of its webhook (wh_…)
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    #[arg(long)]
+    family: Option<Family>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    redis: RedisSettings,
+}
+
+pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let reader = super::reader(&args.redis)?;
+    let filter = Filter { family: args.family, reason: None };
+    let found = letters::find(&reader, filter, &args.id).await?;
+    if found.is_empty() {
+        eprintln!("landfall: no dead letter has the id {}", screen::printable(&args.id));
+        return Ok(Answer::No);
+    }
+    for letter in &found {
+        if args.json {
+            json::write_line(out, &letter.line())?;
+        } else {
+            write!(out, "{}", text(letter, screen::width()))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn text(letter: &Letter, width: u16) -> String {
+    let now = Utc::now();
+    let time = |time: Option<chrono::DateTime<Utc>>| {
+        time.map(|time| moment::utc_and_age(time, now)).unwrap_or_default()
+    };
+    let dead = &letter.letter;
+    let unreadable = dead.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let expires = letter.file_expires_at().map(|at| match at > now {
+        true => format!("{} UTC (in {})", moment::utc(at), moment::age(now, at)),
+        false => format!("{} UTC: it is gone, a redrive will not find it", moment::utc(at)),
+    });
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let fields = [
+        ("family", letter.family.to_string()),
+        ("type", text(letter.event_type())),
+        ("webhook id", text(letter.webhook_id())),
+        ("object", letter.object_id().unwrap_or_default()),
+        ("entry", dead.entry_id.clone()),
+        ("unreadable", unreadable),
+        ("received", time(letter.received_at())),
+        ("given up", time(letter.died_at())),
+        ("reason", dead.reason.map(|reason| reason.to_string()).unwrap_or_default()),
+        ("cause", dead.class().map(|class| class.to_string()).unwrap_or_default()),
+        ("attempts", dead.attempts.to_string()),
+        ("crashes", dead.crashes.to_string()),
+        ("first error", text(dead.first_error.as_deref())),
+        ("last error", text(dead.last_error.as_deref())),
+        ("OpenAI's file", expires.unwrap_or_default()),
+    ];
+    format!("dead letter {}\n{}", screen::printable(&dead.id), screen::fields(&fields, width))
+}
