@@ -5,17 +5,12 @@ use std::time::Duration;
 
 use queue::Producer;
 use service::telemetry::chain;
-use tokio_util::sync::CancellationToken;
 
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Tries until it has worked or `stop` is cancelled.
-pub(crate) async fn create(producer: Producer, stop: CancellationToken) {
-    stop.run_until_cancelled(create_when_up(&producer)).await;
-}
-
-async fn create_when_up(producer: &Producer) {
+/// Tries until it has worked.
+pub(crate) async fn create(producer: &Producer) {
     let mut pause = PAUSE_MIN;
     let mut told = false;
     while let Err(error) = producer.create_groups().await {

@@ -13,6 +13,7 @@
 mod app;
 mod body;
 mod groups;
+mod guard;
 mod limits;
 mod metrics;
 mod receive;

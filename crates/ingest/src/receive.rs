@@ -10,6 +10,7 @@ use queue::{EnqueueError, Enqueued, Entry, Producer};
 use webhook::{Event, Family, SignatureError, Verifier};
 
 use crate::body::{self, BodyError};
+use crate::guard::{Closed, Guard};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Outcome};
 use crate::refusal::refuse;
@@ -29,6 +30,7 @@ pub(crate) struct Receiver {
     pub(crate) metrics: Metrics,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
+    pub(crate) guard: Guard,
 }
 
 /// `POST` on the webhook path.
@@ -58,9 +60,7 @@ async fn accept(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let verified = receiver
-        .verifier
-        .verify(headers, &body, now.as_secs().cast_signed())?;
+    let verified = receiver.verifier.verify(headers, &body, now.as_secs().cast_signed())?;
 
     let event = Event::parse(&body).ok();
     let family = event.as_ref().map_or(Family::Other, |event| event.kind.family());
@@ -77,6 +77,7 @@ async fn accept(
         replay_of: None,
         body: body.to_vec(),
     };
+    receiver.guard.pass()?;
     Ok(receiver.producer.enqueue(family, &entry).await?)
 }
 
@@ -99,6 +100,8 @@ pub(crate) enum ReceiveError {
     Body(#[from] BodyError),
     #[error("not a genuine webhook")]
     Signature(#[from] SignatureError),
+    #[error("no event is taken in now")]
+    Closed(#[from] Closed),
     #[error("the queue did not take it")]
     Queue(#[from] EnqueueError),
 }
@@ -107,7 +110,7 @@ impl ReceiveError {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Body(_) | Self::Signature(_) => Outcome::Rejected,
-            Self::Queue(_) => Outcome::Unavailable,
+            Self::Closed(_) | Self::Queue(_) => Outcome::Unavailable,
         }
     }
 
@@ -118,6 +121,7 @@ impl ReceiveError {
             Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
             Self::Body(BodyError::Broken(_)) => "body_broken",
             Self::Signature(error) => error.label(),
+            Self::Closed(closed) => closed.label(),
             Self::Queue(error) => error.label(),
         }
     }
@@ -134,7 +138,7 @@ impl ReceiveError {
             Self::Body(BodyError::Broken(_)) | Self::Signature(_) => {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
-            Self::Queue(_) => HttpResponse::ServiceUnavailable()
+            Self::Closed(_) | Self::Queue(_) => HttpResponse::ServiceUnavailable()
                 .insert_header((header::RETRY_AFTER, fastrand::u8(RETRY_AFTER_SECS).to_string()))
                 .json(serde_json::json!({ "error": "Queue unavailable" })),
         }
@@ -144,9 +148,7 @@ impl ReceiveError {
 /// Any method but `POST` on the webhook path.
 pub(crate) async fn wrong_method(unread: web::Payload) -> HttpResponse {
     let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", unread);
-    response
-        .headers_mut()
-        .insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
     response
 }
 

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::Server;
-use queue::Producer;
+use queue::{Fitness, Producer, QueueReader, UnfitServer};
 use service::admin::{self, Admin, AdminError};
 use service::metrics::Registry;
 use service::settings::SettingError;
@@ -11,11 +11,12 @@ use service::shutdown;
 use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
+use crate::app;
+use crate::guard::{self, Guard};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::receive::Receiver;
 use crate::settings::Settings;
-use crate::{app, groups};
 
 /// Why ingest did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,8 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Redis(#[from] UnfitServer),
     #[error(transparent)]
     Admin(#[from] AdminError),
     #[error("cannot watch for signals")]
@@ -44,6 +47,7 @@ pub struct Ingest {
     /// Where the admin port is.
     pub admin_addr: SocketAddr,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
+    watch: tokio::task::JoinHandle<Result<(), UnfitServer>>,
     admin: Admin,
 }
 
@@ -56,7 +60,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     start(&settings, Limits::default(), stop).await?.ended().await
 }
 
-/// Opens both ports. `stop` begins the drain. Redis need not be there yet.
+/// Opens both ports. `stop` begins the drain. Redis need not be there yet; it is checked as soon as it is.
 ///
 /// # Errors
 /// [`RunError`] names the setting when one is wrong.
@@ -68,40 +72,39 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         metrics: Metrics::new(&mut registry),
         max_body_bytes: settings.max_body_bytes,
         limits,
+        guard: Guard::default(),
     };
+    let reader = settings.reader()?;
+    let allow_volatile = settings.redis.allow_volatile_redis;
+    match reader.fitness(allow_volatile).await {
+        Fitness::Fit => receiver.guard.open(),
+        Fitness::Unfit(unfit) => return Err(unfit.into()),
+        Fitness::NotYet(_) => {}
+    }
+    let guard = receiver.guard.clone();
     let producer = receiver.producer.clone();
 
-    let bind = |source| RunError::Bind {
-        addr: settings.ingest_addr,
-        source,
-    };
+    let bind = |source| RunError::Bind { addr: settings.ingest_addr, source };
     let listener = TcpListener::bind(settings.ingest_addr).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
-    let admin = admin::serve(
-        settings.admin_addr,
-        registry,
-        readiness(producer.clone(), stop.clone()),
-    )?;
+    let admin = admin::serve(settings.admin_addr, registry, readiness(producer.clone(), stop.clone()))?;
     let server = app::build(settings, receiver, listener).map_err(bind)?;
-    tokio::spawn(groups::create(producer, stop.clone()));
+    let watch = tokio::spawn(watch(guard, reader, producer, allow_volatile, stop.clone()));
     let server = tokio::spawn(serve(server, stop));
     tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, "receiving webhooks");
-    Ok(Ingest {
-        addr,
-        admin_addr: admin.addr,
-        server,
-        admin,
-    })
+    Ok(Ingest { addr, admin_addr: admin.addr, server, watch, admin })
 }
 
 impl Ingest {
     /// Waits until the drain is over.
     ///
     /// # Errors
-    /// [`RunError::Server`] when the server ended without being told to.
+    /// [`RunError::Server`] when the server ended without being told to, [`RunError::Redis`] when Redis came and would
+    /// lose events.
     pub async fn ended(self) -> Result<(), RunError> {
         let result = self.server.await.map_err(std::io::Error::other).flatten();
         self.admin.stop().await;
+        self.watch.await.map_err(|error| RunError::Server(error.into()))??;
         result.map_err(RunError::Server)
     }
 }
@@ -118,6 +121,21 @@ async fn serve(server: Server, stop: CancellationToken) -> std::io::Result<()> {
     }
     // Accepts nothing more, and waits for the requests that run.
     tokio::join!(handle.stop(true), server).1
+}
+
+/// Watches Redis; one that would lose events ends the program.
+async fn watch(
+    guard: Guard,
+    reader: QueueReader,
+    producer: Producer,
+    allow_volatile: bool,
+    stop: CancellationToken,
+) -> Result<(), UnfitServer> {
+    let ended = guard::watch(guard, reader, producer, allow_volatile, stop.clone()).await;
+    if ended.is_err() {
+        stop.cancel();
+    }
+    ended
 }
 
 /// Ready while Redis answers and nobody said stop.

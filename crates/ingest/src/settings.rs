@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use queue::{Producer, QueueConfig};
+use queue::{Producer, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
 use service::settings::{
     LogSettings, RedisSettings, SettingError, ValueError, WebhookSecretSettings, size_bytes,
@@ -17,12 +17,7 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 #[command(name = "ingest", version)]
 pub struct Settings {
     /// Where webhooks are received, as ADDRESS:PORT; port 0 is any free one, logged as ingest.addr
-    #[arg(
-        long,
-        env = "INGEST_ADDR",
-        value_name = "ADDR",
-        default_value = "0.0.0.0:8080"
-    )]
+    #[arg(long, env = "INGEST_ADDR", value_name = "ADDR", default_value = "0.0.0.0:8080")]
     pub ingest_addr: SocketAddr,
     /// The path that OpenAI posts to; what lies below it is reserved for more projects
     #[arg(long, env = "WEBHOOK_PATH", value_name = "PATH", default_value = "/openai/webhook", value_parser = webhook_path)]
@@ -35,21 +30,11 @@ pub struct Settings {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
     /// Most events in one family's queue; beyond it webhooks are answered 503, so that OpenAI sends them again
-    #[arg(
-        long,
-        env = "MAX_STREAM_LENGTH",
-        value_name = "COUNT",
-        default_value = "1000000"
-    )]
+    #[arg(long, env = "MAX_STREAM_LENGTH", value_name = "COUNT", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_stream_length: u64,
     /// Private address of /healthz, /readyz and /metrics; port 0 is any free one, logged as admin.addr
-    #[arg(
-        long,
-        env = "ADMIN_ADDR",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9100"
-    )]
+    #[arg(long, env = "ADMIN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:9100")]
     pub admin_addr: SocketAddr,
     /// Ask the ingest that runs at ADMIN_ADDR whether it lives, and exit with 0 or 1
     #[arg(long)]
@@ -71,14 +56,20 @@ impl Settings {
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))
     }
 
+    fn queue(&self) -> QueueConfig {
+        QueueConfig { url: self.redis.redis_url.clone(), key_prefix: self.redis.redis_key_prefix.clone() }
+    }
+
+    /// # Errors
+    /// [`SettingError`] when the address of Redis cannot be understood.
+    pub(crate) fn reader(&self) -> Result<QueueReader, SettingError> {
+        QueueReader::new(&self.queue()).map_err(|error| SettingError::wrong("REDIS_URL", error))
+    }
+
     /// # Errors
     /// [`SettingError`] when the address of Redis cannot be understood. Whether it answers is another matter.
     pub(crate) fn producer(&self) -> Result<Producer, SettingError> {
-        let config = QueueConfig {
-            url: self.redis.redis_url.clone(),
-            key_prefix: self.redis.redis_key_prefix.clone(),
-        };
-        Producer::new(&config, self.max_stream_length)
+        Producer::new(&self.queue(), self.max_stream_length)
             .map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 }
@@ -122,17 +113,9 @@ mod tests {
         for path in ["/openai/webhook", "/x", "/hooks/v1.0/a-b_c~d"] {
             assert_eq!(webhook_path(path).unwrap(), path);
         }
-        for path in [
-            "",
-            "/",
-            "openai/webhook",
-            "/openai/webhook/",
-            "//x",
-            "/a b",
-            "/{project}",
-            "/x?y=1",
-            "/ä",
-        ] {
+        for path in
+            ["", "/", "openai/webhook", "/openai/webhook/", "//x", "/a b", "/{project}", "/x?y=1", "/ä"]
+        {
             assert!(webhook_path(path).is_err(), "{path}");
         }
     }

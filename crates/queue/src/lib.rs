@@ -41,6 +41,7 @@ mod redrive;
 mod repair;
 mod scripts;
 mod server_check;
+mod start_check;
 mod stats;
 mod unsettled;
 
@@ -55,5 +56,6 @@ pub use pauses::Pause;
 pub use producer::{Enqueued, Producer};
 pub use repair::{Repair, RepairKind};
 pub use server_check::{ServerFinding, ServerReport, Severity, unreachable_cure};
+pub use start_check::{Fitness, NotYet, UnfitServer};
 pub use stats::{FamilyStats, QueueReader};
 pub use unsettled::Unsettled;

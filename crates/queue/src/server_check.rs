@@ -191,7 +191,7 @@ async fn ask<T: FromRedisValue>(connection: &mut Connection, command: &Cmd) -> R
 }
 
 /// `None` when the command is refused: by an access list, or because a service has taken it away.
-async fn ask_if_allowed<T: FromRedisValue>(
+pub(crate) async fn ask_if_allowed<T: FromRedisValue>(
     connection: &mut Connection,
     command: &Cmd,
 ) -> Result<Option<T>, QueueError> {
@@ -212,14 +212,14 @@ fn is_refusal(error: &RedisError) -> bool {
 }
 
 /// The lines `name:value` of `INFO`.
-struct Info<'a>(HashMap<&'a str, &'a str>);
+pub(crate) struct Info<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Info<'a> {
-    fn parse(text: &'a str) -> Self {
+    pub(crate) fn parse(text: &'a str) -> Self {
         Self(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.0.get(name).copied()
     }
 

@@ -36,7 +36,8 @@ const START_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Runs a worker until `shutdown`, then finishes or hands back what it holds.
 ///
 /// # Errors
-/// When the database or the files cannot be opened, or the admin port is taken. A Redis that is down is waited for.
+/// When the database or the files cannot be opened, or the admin port is taken. A Redis that is down is waited for, and
+/// checked when it comes; one that would lose events ends the program.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     settings.check().unwrap_or_else(|error| refuse(&error));
     let mut registry = Registry::default();
@@ -76,6 +77,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         isolation: Isolation::default(),
         min_free_bytes: settings.min_free_bytes,
     });
+    let fit = reader.until_fit(settings.redis.allow_volatile_redis);
+    if let Some(Err(unfit)) = shutdown.run_until_cancelled(fit).await {
+        refuse(&unfit);
+    }
     let mut tasks = JoinSet::new();
     tasks.spawn(Backlog::new(reader, store, metrics).publish(shutdown.clone()));
     let name = queue::consumer_name();

@@ -9,3 +9,4 @@ mod outage;
 mod program;
 mod shutdown;
 mod slow_clients;
+mod unfit_redis;

@@ -1,0 +1,118 @@
+//! A Redis that would lose events is refused at the start, whenever it comes; a nearly full one gets no more.
+
+use std::io::{Read as _, Write as _};
+
+use ingest::{Limits, RunError};
+use test_support::programs::Program;
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::{SECRET, SignedWebhook};
+use test_support::wait;
+
+use crate::harness::{RECEIVED, TestIngest};
+
+const NEVER_LOSES: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
+fn start(redis: &RedisServer, more: &[(&str, &str)]) -> Program {
+    let url = redis.url();
+    let mut environment = vec![
+        ("INGEST_ADDR", "127.0.0.1:0"),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+        ("REDIS_URL", url.as_str()),
+        ("OPENAI_WEBHOOK_SECRET", SECRET),
+    ];
+    environment.extend(more);
+    Program::start("ingest", &environment)
+}
+
+/// Asserts that ingest refuses to start and says these words.
+fn refused(redis: &RedisServer, more: &[(&str, &str)], words: &[&str]) {
+    let mut program = start(redis, more);
+    assert_eq!(program.wait().code(), Some(2));
+    let said = wait::until_blocking("its last words", || {
+        let said = program.log().join("\n");
+        said.contains("REDIS_URL").then_some(said)
+    });
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+/// The raw answer to one command.
+fn redis_says(redis: &RedisServer, command: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
+    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_redis_that_forgets_is_refused_with_what_to_change_unless_insisted() {
+    let redis = RedisServer::start_with(&[]);
+    refused(&redis, &[], &["appendonly yes", "ALLOW_VOLATILE_REDIS=true"]);
+    let mut insisted = start(&redis, &[("ALLOW_VOLATILE_REDIS", "true")]);
+    insisted.wait_for_log("ingest.addr");
+    assert!(insisted.wait_for_log("no append-only file").contains("WARN"));
+    assert!(insisted.stop().success());
+}
+
+#[test]
+fn a_redis_that_evicts_or_is_a_replica_is_refused() {
+    let arguments =
+        [&NEVER_LOSES[..], &["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]].concat();
+    refused(&RedisServer::start_with(&arguments), &[], &["allkeys-lru", "noeviction"]);
+    let redis = RedisServer::start();
+    assert!(redis_says(&redis, "REPLICAOF 127.0.0.1 1").starts_with("+OK"));
+    refused(&redis, &[], &["replica", "primary"]);
+}
+
+#[test]
+fn a_managed_redis_without_config_is_taken_with_a_warning() {
+    let redis = RedisServer::start();
+    assert!(redis_says(&redis, "ACL SETUSER default -config").starts_with("+OK"));
+    let mut program = start(&redis, &[]);
+    program.wait_for_log("ingest.addr");
+    assert!(program.wait_for_log("CONFIG is refused").contains("WARN"));
+    assert!(program.stop().success());
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_later_is_checked_before_it_gets_an_event() {
+    let mut redis = RedisServer::start_with(&[]);
+    redis.kill();
+    let mut ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
+    let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await;
+    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
+    let metrics = ingest.admin("/metrics").await.body;
+    assert!(metrics.contains("landfall_ingest_refusals_total{reason=\"redis_unchecked\"} 1\n"), "{metrics}");
+    ingest.redis.resume();
+    let ended = ingest.ended().await;
+    assert!(matches!(ended, Err(RunError::Redis(_))), "{ended:?}");
+    assert!(redis_says(&ingest.redis, "EXISTS {landfall}:events:batch").starts_with(":0"));
+}
+
+#[tokio::test]
+async fn a_nearly_full_redis_gets_nothing_more_until_it_has_room() {
+    let ingest = TestIngest::start().await;
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
+    // So much that what connections come and go with does not matter.
+    assert!(redis_says(&ingest.redis, "SETRANGE padding 50000000 x").starts_with(":"));
+    let info = redis_says(&ingest.redis, "INFO memory");
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let used: u64 = used.trim().parse().unwrap();
+    // Redis itself would still take it.
+    let limit = used * 100 / 90;
+    assert!(redis_says(&ingest.redis, &format!("CONFIG SET maxmemory {limit}")).starts_with("+OK"));
+    let webhook = SignedWebhook::new("batch.completed", "batch_1");
+    let refused = async || {
+        let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_n")).await;
+        (answer.status == 503).then_some(answer)
+    };
+    let answer = wait::until("ingest to notice", refused).await;
+    assert!(answer.header("retry-after").is_some());
+    let metrics = ingest.admin("/metrics").await.body;
+    assert!(metrics.contains("{reason=\"redis_nearly_full\"}"), "{metrics}");
+    assert!(redis_says(&ingest.redis, "CONFIG SET maxmemory 0").starts_with("+OK"));
+    let taken = async || (ingest.post(&webhook).await.status == 200).then_some(());
+    wait::until("ingest to take events again", taken).await;
+}

@@ -1,0 +1,123 @@
+//! What must be so before a program takes or works off events: a Redis that would lose them is refused, one that is not
+//! there yet is waited for. And how full it is, while it runs.
+
+use std::time::Duration;
+
+use crate::error::QueueError;
+use crate::server_check::{self, Info, ServerFinding, Severity};
+use crate::stats::QueueReader;
+
+/// Two clocks that differ by more make ages and retries wrong.
+const CLOCK_AHEAD_MAX_MS: i64 = 30_000;
+const WAIT: Duration = Duration::from_secs(1);
+
+/// A Redis that must not be used, with all that is wrong and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("REDIS_URL: {name} cannot be trusted with events: {problems}")]
+pub struct UnfitServer {
+    name: String,
+    problems: String,
+}
+
+/// What one look at a Redis says.
+#[derive(Debug)]
+pub enum Fitness {
+    Fit,
+    /// Down, loading, or with a full disk: look again.
+    NotYet(NotYet),
+    Unfit(UnfitServer),
+}
+
+/// Why there is no answer yet.
+#[derive(Debug, thiserror::Error)]
+pub enum NotYet {
+    #[error("Redis cannot be asked")]
+    Unreachable(#[from] QueueError),
+    #[error("Redis is not ready: {0}")]
+    Busy(ServerFinding),
+}
+
+impl QueueReader {
+    /// One look whether the server may be used; warnings are logged. `allow_volatile` is `ALLOW_VOLATILE_REDIS`.
+    pub async fn fitness(&self, allow_volatile: bool) -> Fitness {
+        let report = match self.check_server().await {
+            Ok(report) => report,
+            Err(error) => return Fitness::NotYet(error.into()),
+        };
+        let busy =
+            |finding: &&ServerFinding| matches!(finding, ServerFinding::Loading | ServerFinding::AppendFails);
+        if let Some(finding) = report.findings.iter().find(busy) {
+            return Fitness::NotYet(NotYet::Busy(finding.clone()));
+        }
+        let (wrong, warnings): (Vec<_>, Vec<_>) =
+            report.findings.iter().partition(|finding| finding.severity(allow_volatile) == Severity::Wrong);
+        if !wrong.is_empty() {
+            let problems: Vec<String> =
+                wrong.iter().map(|finding| format!("{finding}; {}", finding.cure())).collect();
+            return Fitness::Unfit(UnfitServer { name: report.name, problems: problems.join(". And ") });
+        }
+        for finding in warnings {
+            tracing::warn!(redis = report.name, cure = finding.cure(), "Redis: {finding}");
+        }
+        if report.clock_ahead_ms.abs() > CLOCK_AHEAD_MAX_MS {
+            tracing::warn!(
+                redis = report.name,
+                clock_ahead_ms = report.clock_ahead_ms,
+                cure = "set both by the network: timedatectl set-ntp true",
+                "the clocks of Redis and of this machine differ: ages and retries are wrong by as much"
+            );
+        }
+        Fitness::Fit
+    }
+
+    /// Waits for a server that may be used, however long it takes to come.
+    ///
+    /// # Errors
+    /// [`UnfitServer`] when it came and must not be used.
+    pub async fn until_fit(&self, allow_volatile: bool) -> Result<(), UnfitServer> {
+        let mut told = false;
+        loop {
+            match self.fitness(allow_volatile).await {
+                Fitness::Fit => return Ok(()),
+                Fitness::Unfit(unfit) => return Err(unfit),
+                Fitness::NotYet(why) if !told => {
+                    told = true;
+                    tracing::warn!(error = &why as &dyn std::error::Error, "waiting for Redis");
+                }
+                Fitness::NotYet(_) => {}
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+    }
+
+    /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("INFO");
+        let text: Option<String> =
+            server_check::ask_if_allowed(&mut connection, command.arg("memory")).await?;
+        Ok(text.as_deref().and_then(used_share))
+    }
+}
+
+fn used_share(info: &str) -> Option<f64> {
+    let info = Info::parse(info);
+    let number = |name| info.get(name)?.parse::<f64>().ok();
+    let limit = number("maxmemory").filter(|bytes| *bytes > 0.0)?;
+    Some(number("used_memory")? / limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_a_share_of_the_limit_if_there_is_one() {
+        assert_eq!(used_share("used_memory:75\r\nmaxmemory:100\r\n"), Some(0.75));
+        assert_eq!(used_share("used_memory:75\r\nmaxmemory:0\r\n"), None);
+        assert_eq!(used_share("# Memory\r\n"), None);
+    }
+}
