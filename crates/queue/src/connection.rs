@@ -21,8 +21,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(4);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Sent but unacknowledged for so long, the peer is gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A half-open connection times out for ever: redis-rs reconnects on closed sockets only.
-const TIMEOUTS_MAX: u32 = 5;
+/// A half-open connection times out for ever: redis-rs reconnects on closed sockets only. A consumer's commands come one
+/// after the other, so this is two time-outs long for it.
+const TIMEOUTS_MAX: u32 = 2;
 /// Commands that may wait for the socket (redis-rs: 50) and bytes collected before a flush (8 KiB); many requests
 /// share a connection here.
 const PIPELINE_BUFFER: usize = 1024;

@@ -124,7 +124,12 @@ impl Consumer {
                 }
                 self.take(free, wait).await
             }
-            ended => ended,
+            Err(error) => {
+                // It is no better than the connection that failed, and would take its own time to tell.
+                self.reading = None;
+                Err(error)
+            }
+            Ok(deliveries) => Ok(deliveries),
         }
     }
 

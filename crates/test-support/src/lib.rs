@@ -2,6 +2,7 @@
 //! and waiting for a condition. Never part of a release.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+pub mod network;
 pub mod programs;
 pub mod redis;
 pub mod signed_webhook;

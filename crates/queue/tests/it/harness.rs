@@ -8,6 +8,7 @@ use queue::{
 };
 use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
+use test_support::network::Network;
 use test_support::redis::RedisServer;
 use test_support::wait;
 use webhook::Family;
@@ -119,6 +120,25 @@ pub(crate) async fn one(consumer: &mut Consumer) -> Delivery {
     }
 }
 
+/// The next delivery, through whatever errors an outage brings.
+pub(crate) async fn one_in_the_end(consumer: &mut Consumer) -> Delivery {
+    let deadline = tokio::time::Instant::now() + wait::DEADLINE;
+    loop {
+        match consumer.receive(1).await {
+            Ok(mut deliveries) => {
+                if let Some(delivery) = deliveries.pop() {
+                    return delivery;
+                }
+            }
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no delivery came");
+    }
+}
+
 /// Asserts that there is nothing to take.
 pub(crate) async fn nothing(consumer: &mut Consumer) {
     let deliveries = consumer.receive_now(10).await.unwrap();
@@ -127,4 +147,9 @@ pub(crate) async fn nothing(consumer: &mut Consumer) {
 
 pub(crate) fn webhook_id(delivery: &Delivery) -> &str {
     &delivery.content.as_ref().unwrap().webhook_id
+}
+
+/// A Redis URL that leads through the network.
+pub(crate) fn network_url(network: &Network) -> String {
+    format!("redis://127.0.0.1:{}", network.port())
 }

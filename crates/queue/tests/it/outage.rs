@@ -4,36 +4,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use queue::{Consumer, Delivery, EnqueueError, Settled};
+use queue::{EnqueueError, Settled};
+use test_support::network::Network;
 use test_support::redis::RedisServer;
 use test_support::wait;
 use webhook::Reason;
 
-use crate::harness::{FAMILY, LONG, TestQueue, entry, one, webhook_id};
-use crate::proxy::Proxy;
+use crate::harness::{FAMILY, LONG, TestQueue, entry, network_url, one, one_in_the_end, webhook_id};
 
 fn signal(queue: &TestQueue, name: &str) {
     let pid = queue.server.pid().to_string();
     assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
-}
-
-/// The next delivery, through whatever errors an outage brings.
-async fn one_in_the_end(consumer: &mut Consumer) -> Delivery {
-    let deadline = tokio::time::Instant::now() + wait::DEADLINE;
-    loop {
-        match consumer.receive(1).await {
-            Ok(mut deliveries) => {
-                if let Some(delivery) = deliveries.pop() {
-                    return delivery;
-                }
-            }
-            Err(error) => {
-                assert!(error.is_retryable(), "{error:?}");
-                tokio::task::yield_now().await;
-            }
-        }
-        assert!(tokio::time::Instant::now() < deadline, "no delivery came");
-    }
 }
 
 #[tokio::test]
@@ -133,14 +114,14 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
 #[tokio::test]
 async fn peers_that_fell_silent_are_left_for_new_connections() {
     let server = RedisServer::start();
-    let proxy = Proxy::start(server.port()).await;
-    let queue = TestQueue::at(server, proxy.url());
+    let network = Network::start(server.port()).await;
+    let queue = TestQueue::at(server, network_url(&network));
     let mut consumer = queue.consumer("a", LONG).await;
     join_all((0..100).map(|n| format!("wh_{n}")).map(async |id| queue.add(&id).await)).await;
     for delivery in consumer.receive(100).await.unwrap() {
         delivery.ack().await.unwrap();
     }
-    proxy.silence();
+    network.silence();
     // redis-rs never leaves such a socket: only time-outs tell.
     let events: Vec<_> = (0..100).map(|n| entry(&format!("wh_silent_{n}"))).collect();
     let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
@@ -152,13 +133,13 @@ async fn peers_that_fell_silent_are_left_for_new_connections() {
 #[tokio::test]
 async fn a_demoted_primary_is_left_for_the_new_one() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
-    let proxy = Proxy::start(old.port()).await;
-    let queue = TestQueue::at(old, proxy.url());
+    let network = Network::start(old.port()).await;
+    let queue = TestQueue::at(old, network_url(&network));
     let mut consumer = queue.consumer("a", LONG).await;
     queue.add("wh_1").await;
     one(&mut consumer).await.ack().await.unwrap();
     // Open connections stay with the old primary, as after a failover behind one name.
-    proxy.lead_to(new.port());
+    network.lead_to(new.port());
     queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
     let mut refusals = 0;
     while let Err(error) = queue.producer.enqueue(FAMILY, &entry("wh_2")).await {

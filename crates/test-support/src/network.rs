@@ -1,0 +1,153 @@
+//! A network between a program and a server, on which everything can go wrong that TCP allows: black holes, delays,
+//! answers cut in the middle, connections that only one side believes in, another server behind the same name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// Listens on a port of its own, and carries what comes to a server on this machine.
+pub struct Network {
+    port: u16,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Where connections that open now go.
+    target: u16,
+    black_hole: bool,
+    delay: Duration,
+    cut: Option<Cut>,
+    /// Connections opened before this one are silent for ever, or half-open.
+    silent_before: u64,
+    half_open_before: u64,
+    opened: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    after_bytes: usize,
+    times: u32,
+}
+
+impl Network {
+    /// A network without faults that leads to this port.
+    pub async fn start(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let state = Arc::new(watch::Sender::new(State { target, ..State::default() }));
+        let of_connections = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, Arc::clone(&of_connections)));
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// New connections go to another server; open ones stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.state.send_modify(|state| state.target = port);
+    }
+
+    /// Nothing comes through, on connections old or new, until it is taken back; then what was sent meanwhile does.
+    pub fn black_hole(&self, on: bool) {
+        self.state.send_modify(|state| state.black_hole = on);
+    }
+
+    /// Everything comes so much later.
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
+    /// So many of the next pieces of an answer are cut after so many bytes, and their connections closed.
+    pub fn cut_answers(&self, after_bytes: usize, times: u32) {
+        self.state.send_modify(|state| state.cut = Some(Cut { after_bytes, times }));
+    }
+
+    /// Connections that are open stay open, but nothing comes through any more; new ones work.
+    pub fn silence(&self) {
+        self.state.send_modify(|state| state.silent_before = state.opened);
+    }
+
+    /// The server forgets the connections that are open, and the client is never told; new ones work.
+    pub fn half_open(&self) {
+        self.state.send_modify(|state| state.half_open_before = state.opened);
+    }
+
+    /// How often an answer is still to be cut.
+    pub fn cuts_left(&self) -> u32 {
+        self.state.borrow().cut.map_or(0, |cut| cut.times)
+    }
+}
+
+async fn carry(mut client: TcpStream, state: Arc<watch::Sender<State>>) {
+    let mut number = 0;
+    state.send_modify(|state| {
+        number = state.opened;
+        state.opened += 1;
+    });
+    let target = state.borrow().target;
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
+    let mut watching = state.subscribe();
+    let half_open = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let lost = watching.wait_for(|state| number < state.silent_before.max(state.half_open_before));
+        tokio::select! {
+            () = pass(from_client, to_server, &state, false) => return,
+            () = pass(from_server, to_client, &state, true) => return,
+            lost = lost => lost.is_ok_and(|state| number < state.half_open_before),
+        }
+    };
+    let _server = (!half_open).then_some(server);
+    // Keeps the client's socket open.
+    std::future::pending::<()>().await;
+}
+
+/// Passes on what comes from one side, until a side closes or the answer is cut.
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &watch::Sender<State>, is_answer: bool) {
+    let mut watching = state.subscribe();
+    let mut piece = vec![0; PIECE_BYTES_MAX];
+    loop {
+        let Ok(length @ 1..) = from.read(&mut piece).await else {
+            return;
+        };
+        let Ok(now) = watching.wait_for(|state| !state.black_hole).await.map(|state| state.clone()) else {
+            return;
+        };
+        if !now.delay.is_zero() {
+            tokio::time::sleep(now.delay).await;
+        }
+        let cut = if is_answer { take_cut(state) } else { None };
+        let sent = &piece[..cut.map_or(length, |after_bytes| after_bytes.min(length))];
+        if to.write_all(sent).await.is_err() || cut.is_some() {
+            return;
+        }
+    }
+}
+
+/// After how many bytes this piece is cut, if it is.
+fn take_cut(state: &watch::Sender<State>) -> Option<usize> {
+    let mut after_bytes = None;
+    state.send_if_modified(|state| {
+        if let Some(cut) = state.cut.as_mut().filter(|cut| cut.times > 0) {
+            cut.times -= 1;
+            after_bytes = Some(cut.after_bytes);
+        }
+        false
+    });
+    after_bytes
+}
