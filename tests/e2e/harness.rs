@@ -82,6 +82,11 @@ impl Landfall {
         landfall
     }
 
+    /// Gives workers that are started from now on another setting.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.worker_settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts one more worker and waits until it is at work.
     pub(crate) fn add_worker(&mut self) {
         let settings: Vec<(&str, &str)> =
@@ -157,6 +162,23 @@ impl Landfall {
             files_url: files_url(&self.folder),
         };
         Store::open(&config).await.unwrap()
+    }
+
+    /// `/metrics` of one of the programs.
+    pub(crate) async fn metrics(&self, program: &Program) -> String {
+        let addr = wait::until_blocking("the admin port", || {
+            let line = program.log().into_iter().find(|line| line.contains("\"admin.addr\""))?;
+            Some(log_field(&line, "admin.addr"))
+        });
+        let answer = self.http.get(format!("http://{addr}/metrics")).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
+    /// Waits for a line of the first worker's metrics.
+    pub(crate) async fn metric(&self, line: &str) {
+        let has_line = |metrics: String| metrics.lines().any(|found| found == line).then_some(());
+        let shown = async || has_line(self.metrics(&self.workers[0]).await);
+        wait::until(line, shown).await;
     }
 
     /// Where a raw file lies.

@@ -2,16 +2,24 @@
 //! One file per promise. The programs must be built first; `scripts/test` does that.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod damage_by_hand;
 mod demo;
+mod disk_low;
 mod duplicates;
 mod every_family;
 mod fetch_off;
 mod forgeries;
 mod harness;
+mod newer_format;
 mod odd_answers;
+mod poison;
+mod raw_redis;
+mod redis_full;
 mod redis_outage;
 mod repair;
+mod rolling_restarts;
 mod settings;
+mod shared_pause;
 mod shutdown;
 mod two_workers;
 mod unknown_events;

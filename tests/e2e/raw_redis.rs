@@ -1,0 +1,16 @@
+//! Redis behind Landfall's back, as an operator with `redis-cli` sees it.
+
+use redis::FromRedisValue;
+
+use crate::harness::Landfall;
+
+/// Runs one command, its words separated by blanks.
+pub(crate) async fn redis<T: FromRedisValue>(landfall: &Landfall, words: &str) -> T {
+    let client = redis::Client::open(landfall.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::Cmd::new();
+    for word in words.split(' ') {
+        command.arg(word);
+    }
+    command.query_async(&mut connection).await.unwrap()
+}

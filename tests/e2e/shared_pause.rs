@@ -1,0 +1,73 @@
+//! One 429 is enough: no worker asks for that family again before OpenAI wants to be asked.
+
+use std::time::Duration;
+
+use fake_openai::{Fault, FaultKind};
+use test_support::wait;
+use webhook::{EventState, Reason};
+
+use crate::harness::Landfall;
+use crate::raw_redis::redis;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attempt_more() {
+    let landfall = Landfall::start_with(2, &[("RETRY_MAX_SECS", "60")]).await;
+    let limited = FaultKind::RateLimited { retry_after_secs: Some(3) };
+    landfall.fake.inject(Fault::times(limited, "/responses/", 1));
+    let first = landfall.send("response.completed", "resp_demo_research").await;
+    let waiting = landfall.event_when(&first, |event| event.state == EventState::Retrying).await;
+    assert_eq!(waiting.reason, Some(Reason::RateLimited));
+    let reason: String = redis(&landfall, "GET {landfall}:pause:default:response").await;
+    assert_eq!(reason, "rate_limited");
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(landfall.send("response.completed", "resp_demo_research").await);
+    }
+    // Another family does not wait.
+    let batch = landfall.send("batch.completed", "batch_demo_completed").await;
+    landfall.event_when(&batch, |event| event.state == EventState::Stored).await;
+
+    landfall.settled().await;
+    let requests = landfall.fake.requests();
+    let mut asked: Vec<_> = requests.iter().filter(|r| r.path.contains("/responses/")).collect();
+    asked.sort_by_key(|request| request.received_at);
+    assert_eq!(asked.len(), 10);
+    let quiet = asked[1].received_at.duration_since(asked[0].received_at).unwrap();
+    assert!(quiet >= Duration::from_secs(3), "somebody asked after {quiet:?}");
+    assert_eq!(landfall.event(&first).await.unwrap().attempts, 2);
+    for id in &others {
+        let event = landfall.event(id).await.unwrap();
+        assert_eq!((event.state, event.attempts), (EventState::Stored, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_met_by_a_pause_waits_visibly_and_ends_with_the_pause() {
+    let landfall = Landfall::start().await;
+    redis::<()>(&landfall, "ZADD {landfall}:pauses 1 default:response").await;
+    // A worker that waits at the empty stream has looked for a pause before: what it is given now meets this one.
+    let blocked = async || {
+        let clients: String = redis(&landfall, "CLIENT LIST").await;
+        (clients.matches("cmd=xreadgroup").count() >= webhook::Family::ALL.len()).then_some(())
+    };
+    wait::until("the worker to wait at all streams", blocked).await;
+    redis::<()>(&landfall, "SET {landfall}:pause:default:response rate_limited PX 600000").await;
+    let id = landfall.send("response.completed", "resp_demo_research").await;
+    let status = landfall.status();
+    assert_eq!(status["pauses"][0]["family"], "response");
+    assert_eq!(status["pauses"][0]["reason"], "rate_limited");
+    landfall.metric("landfall_queue_backlog{family=\"response\",state=\"pending\"} 0.0").await;
+    assert!(landfall.fake.requests().is_empty(), "OpenAI was asked in the pause");
+    if let Some(waiting) = landfall.event(&id).await {
+        let seen = (waiting.state, waiting.reason, waiting.attempts);
+        assert_eq!(seen, (EventState::Retrying, Some(Reason::RateLimited), 0));
+    }
+    redis::<()>(&landfall, "DEL {landfall}:pause:default:response").await;
+    // What was put back is due at the end of the pause as it was.
+    let delayed: Vec<String> = redis(&landfall, "ZRANGE {landfall}:delayed:response 0 -1").await;
+    for entry_id in delayed {
+        redis::<()>(&landfall, &format!("ZADD {{landfall}}:delayed:response XX 1 {entry_id}")).await;
+    }
+    let event = landfall.event_when(&id, |event| event.state == EventState::Stored).await;
+    assert_eq!(event.attempts, 1);
+}
