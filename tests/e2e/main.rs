@@ -11,6 +11,7 @@ mod fetch_off;
 mod forgeries;
 mod harness;
 mod newer_format;
+mod network;
 mod odd_answers;
 mod poison;
 mod raw_redis;
