@@ -23,3 +23,27 @@ async fn forged_changed_and_stale_webhooks_are_refused_alike() {
     let log = landfall.ingest.log().join("\n");
     assert!(log.contains("wrong_signature") && log.contains("stale_timestamp_genuine"), "{log}");
 }
+
+/// OpenAI signs every attempt anew: ten minutes off means that our clock is wrong, or that somebody replays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_ten_minutes_off_is_named_in_the_log_and_in_the_metrics() {
+    let landfall = Landfall::start_with(0, &[]).await;
+    let body = || SignedWebhook::new("response.completed", "resp_demo_research").body;
+    for skew_secs in [-600, 600] {
+        let stale = SignedWebhook::signed_at("wh_stale", body(), now_secs() + skew_secs);
+        assert_eq!(landfall.post(&stale).await.0, 400);
+    }
+    let mut forged = SignedWebhook::signed_at("wh_forged", body(), now_secs() - 600);
+    forged.body.push(b' ');
+    assert_eq!(landfall.post(&forged).await.0, 400);
+    let log = landfall.ingest.log();
+    let hints = log.iter().filter(|line| line.contains("check this machine's clock"));
+    assert_eq!(hints.count(), 2, "{log:?}");
+    let metrics = landfall.metrics(&landfall.ingest).await;
+    for expected in [r#"{reason="stale_timestamp_genuine"} 2"#, r#"{reason="stale_timestamp"} 1"#] {
+        assert!(metrics.contains(expected), "{metrics}");
+    }
+    // A minute is within what every verifier allows.
+    let late = SignedWebhook::signed_at("wh_late", body(), now_secs() - 60);
+    assert_eq!(landfall.post(&late).await.0, 200);
+}

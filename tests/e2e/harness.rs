@@ -1,19 +1,22 @@
 //! A whole Landfall on one machine: Redis, an OpenAI look-alike, the real `ingest` and `worker` processes on free
 //! ports, SQLite in a temporary folder. Everything ends when it is dropped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fake_openai::{FakeConfig, FakeOpenAi};
 use serde_json::Value;
-use store::{EventFilter, EventRecord, ResultFilter, Store, StoreConfig};
+use store::{EventFilter, EventRecord, Found, ResultFilter, ResultRow, Store, StoreConfig};
 use tempfile::TempDir;
 use test_support::programs::{self, Program};
 use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
 use test_support::wait;
 
+/// The key the look-alike accepts, and the workers have.
 pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
+/// A key the look-alike accepts as that of another project.
+pub(crate) const FOREIGN_API_KEY: &str = "sk-test-of-another-project";
 
 /// One installation.
 pub(crate) struct Landfall {
@@ -33,23 +36,27 @@ impl Landfall {
         Self::start_with(1, &[]).await
     }
 
-    /// Everything with so many workers, which get these settings besides.
+    /// Everything with so many workers, which get these settings besides; `RUST_LOG` is ingest's, too.
     pub(crate) async fn start_with(workers: usize, settings: &[(&str, &str)]) -> Self {
         // reqwest asks for a TLS provider even where nothing is encrypted.
         rustls::crypto::ring::default_provider().install_default().ok();
         let redis = RedisServer::start();
-        let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };
+        let config = FakeConfig {
+            api_key: Some(API_KEY.to_owned()),
+            foreign_api_key: Some(FOREIGN_API_KEY.to_owned()),
+            ..FakeConfig::default()
+        };
         let fake = FakeOpenAi::start(config).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut ingest = Program::start(
-            "ingest",
-            &[
-                ("OPENAI_WEBHOOK_SECRET", SECRET),
-                ("REDIS_URL", &redis.url()),
-                ("INGEST_ADDR", "127.0.0.1:0"),
-                ("ADMIN_ADDR", "127.0.0.1:0"),
-            ],
-        );
+        let redis_url = redis.url();
+        let mut ingest_settings = vec![
+            ("OPENAI_WEBHOOK_SECRET", SECRET),
+            ("REDIS_URL", &redis_url),
+            ("INGEST_ADDR", "127.0.0.1:0"),
+            ("ADMIN_ADDR", "127.0.0.1:0"),
+        ];
+        ingest_settings.extend(settings.iter().filter(|(name, _)| *name == "RUST_LOG"));
+        let mut ingest = Program::start("ingest", &ingest_settings);
         let url = format!(
             "http://{}/openai/webhook",
             log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr")
@@ -137,6 +144,11 @@ impl Landfall {
 
     /// Runs the command `landfall` against this installation.
     pub(crate) fn landfall(&self, arguments: &[&str]) -> Output {
+        self.landfall_with(&[], arguments)
+    }
+
+    /// The same with more settings.
+    pub(crate) fn landfall_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
         Command::new(programs::path("landfall"))
             .args(arguments)
             .env_clear()
@@ -144,6 +156,7 @@ impl Landfall {
             .env("DATABASE_URL", database_url(&self.folder))
             .env("FILES_URL", files_url(&self.folder))
             .env("OPENAI_WEBHOOK_SECRET", SECRET)
+            .envs(settings.iter().copied())
             .output()
             .unwrap()
     }
@@ -179,6 +192,23 @@ impl Landfall {
         let has_line = |metrics: String| metrics.lines().any(|found| found == line).then_some(());
         let shown = async || has_line(self.metrics(&self.workers[0]).await);
         wait::until(line, shown).await;
+    }
+
+    /// The one record under this id that is no event.
+    pub(crate) async fn found(&self, id: &str) -> Found {
+        let found = self.store().await.find(id).await.unwrap();
+        found.into_iter().find(|found| !matches!(found, Found::Event(_))).unwrap()
+    }
+
+    /// All of a batch's rows, the output file's first.
+    pub(crate) async fn rows(&self, batch_id: &str) -> Vec<ResultRow> {
+        let filter = ResultFilter::of("default", batch_id, 1_000_000);
+        self.store().await.batch_results(&filter).await.unwrap()
+    }
+
+    /// The folder with the database and the raw files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where a raw file lies.

@@ -2,6 +2,8 @@
 //! One file per promise. The programs must be built first; `scripts/test` does that.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod api_keys;
+mod caps;
 mod damage_by_hand;
 mod demo;
 mod disk_low;
@@ -10,18 +12,24 @@ mod every_family;
 mod fetch_off;
 mod forgeries;
 mod harness;
-mod newer_format;
 mod network;
+mod newer_format;
 mod odd_answers;
+mod odd_batches;
+mod odd_evals;
+mod odd_fine_tunes;
+mod odd_responses;
 mod poison;
 mod raw_redis;
 mod redis_full;
 mod redis_outage;
 mod repair;
 mod rolling_restarts;
+mod secrets;
 mod settings;
 mod shared_pause;
 mod shutdown;
+mod states;
 mod two_workers;
 mod unknown_events;
 mod worker_crash;

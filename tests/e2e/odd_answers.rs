@@ -37,12 +37,12 @@ async fn errors_of_the_server_are_retried_until_it_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_waits_long_and_shouts() {
-    let landfall = Landfall::start_with(1, &[("OPENAI_API_KEY", "sk-revoked")]).await;
+    let mut landfall = Landfall::start_with(1, &[("OPENAI_API_KEY", "sk-revoked")]).await;
     let id = landfall.send("response.completed", "resp_demo_research").await;
     let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::Unauthorized));
+    assert!(landfall.workers[0].wait_for_log("check it").contains("\"level\":\"ERROR\""));
     let log = landfall.workers[0].log().join("\n");
-    assert!(log.contains("\"level\":\"ERROR\"") && log.contains("check it"), "{log}");
     assert!(!log.contains("sk-revoked"), "the key is in the log");
 }
 
