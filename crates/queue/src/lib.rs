@@ -19,6 +19,9 @@
 //! * An acknowledged event is delivered at least once: a dead worker's deliveries are taken over when their leases run
 //!   out (`leases.rs`), a reply lost on the way is read again (`recovery.rs`), an emptied or deleted group is recreated
 //!   at 0 (`recovery.rs`).
+//! * What is damaged by hand is mended: entries stranded by `XACK` or `XGROUP DELCONSUMER` are due again within half a
+//!   minute, and counted (`repair.rs`). A dead letter comes back as a new entry, in one step (`redrive.rs`).
+//! * Crashes are counted apart from failed attempts, and those of an entry that ran alone apart from both (`alone.rs`).
 //! * Nothing is trimmed, and nothing left behind but the `seen` marks (`settle.rs`).
 //!
 //! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
