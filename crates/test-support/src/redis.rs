@@ -69,6 +69,12 @@ impl RedisServer {
 
     /// Starts the server again on the same port and data, and waits until it has loaded them.
     pub fn resume(&mut self) {
+        self.resume_unawaited();
+        wait::until_blocking("redis-server to answer", || self.answers().then_some(()));
+    }
+
+    /// The same without waiting: it may still be loading.
+    pub fn resume_unawaited(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         let child = Command::new(&self.program)
             .args([
@@ -89,7 +95,12 @@ impl RedisServer {
             .spawn()
             .expect("redis-server is installed (scripts/test installs it)");
         self.child = Some(child);
-        wait::until_blocking("redis-server to answer", || self.answers().then_some(()));
+    }
+
+    /// Waits until the server has ended by itself.
+    pub fn ended(&mut self) {
+        let mut child = self.child.take().expect("the server is running");
+        wait::until_blocking("redis-server to end", || child.try_wait().ok().flatten());
     }
 
     /// The process id, for signals.

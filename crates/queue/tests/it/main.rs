@@ -18,5 +18,6 @@ mod repair;
 mod replay;
 mod script_swap;
 mod server_check;
+mod server_trouble;
 mod settle;
 mod stats;
