@@ -17,8 +17,9 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
     let first = landfall.send("response.completed", "resp_demo_research").await;
     let waiting = landfall.event_when(&first, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::RateLimited));
-    let reason: String = redis(&landfall, "GET {landfall}:pause:default:response").await;
-    assert_eq!(reason, "rate_limited");
+    // The row is written first.
+    let paused = async || redis::<Option<String>>(&landfall, "GET {landfall}:pause:default:response").await;
+    assert_eq!(wait::until("the pause", paused).await, "rate_limited");
     let mut others = Vec::new();
     for _ in 0..8 {
         others.push(landfall.send("response.completed", "resp_demo_research").await);
@@ -39,6 +40,25 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
         let event = landfall.event(id).await.unwrap();
         assert_eq!((event.state, event.attempts), (EventState::Stored, 1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_used_up_pauses_for_as_long_as_a_retry_waits() {
+    let landfall = Landfall::start_with(1, &[("RETRY_MAX_SECS", "60")]).await;
+    landfall.fake.inject(Fault::always(FaultKind::InsufficientQuota, "/responses/"));
+    let id = landfall.send("response.completed", "resp_demo_research").await;
+    let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
+    assert_eq!(waiting.reason, Some(Reason::RateLimited));
+    let left_ms = async || {
+        let left: i64 = redis(&landfall, "PTTL {landfall}:pause:default:response").await;
+        (left > 0).then_some(left)
+    };
+    let left_ms = wait::until("the pause", left_ms).await;
+    assert!((50_000..=60_000).contains(&left_ms), "{left_ms} ms");
+    landfall.send("response.completed", "resp_demo_research").await;
+    let shown = "landfall_pause_seconds{family=\"batch\"} 0.0";
+    landfall.metric(shown).await;
+    assert_eq!(landfall.fake.requests().len(), 1, "one refusal is enough");
 }
 
 #[tokio::test(flavor = "multi_thread")]

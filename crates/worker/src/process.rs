@@ -30,7 +30,7 @@ const NEWER_FORMAT_DELAY: Duration = Duration::from_secs(15);
 const HANDLER_DEADLINE: Duration = Duration::from_secs(600);
 /// A batch's files have no upper size; their downloads have an idle time-out of their own.
 const BATCH_DEADLINE: Duration = Duration::from_secs(6 * 3600);
-/// A handler for which no byte comes and no row is stored for so long is stuck. Longer than the idle time-out of a
+/// A batch for which no byte comes and no row is stored for so long is stuck. Longer than the idle time-out of a
 /// download, which tells more.
 const STANDSTILL_MAX: Duration = Duration::from_secs(300);
 /// Work met by a pause comes back up to so much later than its end, so that not all of it comes at once.
@@ -204,8 +204,12 @@ async fn run(
 ) -> Verdict {
     let Ok(entry) = &delivery.content else { return Verdict::HandBack };
     let work = Work::new(entry, delivery.attempt);
-    let total = if work.family() == Family::Batch { BATCH_DEADLINE } else { HANDLER_DEADLINE };
-    let limits = Limits { total, standstill: STANDSTILL_MAX };
+    let limits = if work.family() == Family::Batch {
+        Limits { total: BATCH_DEADLINE, standstill: STANDSTILL_MAX }
+    } else {
+        // A few requests, each with a time-out of its own: they need not tell of their progress.
+        Limits { total: HANDLER_DEADLINE, standstill: HANDLER_DEADLINE }
+    };
     let attempt = watchdog::watch(limits, &work.progress, attempt(context, &work));
     let mut failed = tokio::select! {
         biased;

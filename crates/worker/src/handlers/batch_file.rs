@@ -17,6 +17,9 @@ const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Result files of fine-tunes are read whole up to here; a row a step, they stay far below.
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 
+/// Others write to the disk as well, and not every file says how long it is: looked at again after so many bytes.
+const SPACE_CHECK_BYTES: u64 = 64 << 20;
+
 /// Which file of which batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchFile<'a> {
@@ -65,7 +68,7 @@ pub(super) async fn keep_small(
     let mut download = Download::begin(context, client, place).await?;
     let mut content = Some(Vec::new());
     loop {
-        match download.next().await {
+        match download.next(context).await {
             Ok(Some(bytes)) => {
                 content = content.filter(|content| content.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
                 if let Some(content) = &mut content {
@@ -110,13 +113,17 @@ impl<'a> Download<'a> {
     }
 
     /// The next bytes, which are written already. `None` only when the file is as long as OpenAI announced.
-    async fn next(&mut self) -> Result<Option<Bytes>, HandlerError> {
+    async fn next(&mut self, context: &Context) -> Result<Option<Bytes>, HandlerError> {
         let next = self.content.next_chunk().await;
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
             return self.check_length().map(|()| None);
         };
         self.place.progress.step();
+        let checked = self.received_bytes / SPACE_CHECK_BYTES;
         self.received_bytes += bytes.len() as u64;
+        if self.received_bytes / SPACE_CHECK_BYTES > checked {
+            check_space(context, None).await?;
+        }
         self.writer.write(bytes.clone()).await?;
         Ok(Some(bytes))
     }
@@ -186,7 +193,7 @@ impl Rows<'_> {
     /// Reads the file to its end. The last chunk is left for [`Rows::flush`].
     async fn read(&mut self, context: &Context, download: &mut Download<'_>) -> Result<(), HandlerError> {
         let mut lines = LineSplitter::new();
-        while let Some(bytes) = download.next().await? {
+        while let Some(bytes) = download.next(context).await? {
             lines.push(bytes);
             while let Some(line) = lines.next_line().transpose() {
                 self.add(context, line).await?;
