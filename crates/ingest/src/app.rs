@@ -26,9 +26,7 @@ pub(crate) fn build(
         App::new()
             .app_data(receiver.clone())
             .service(
-                web::resource(&path)
-                    .route(web::post().to(receive))
-                    .default_service(web::to(wrong_method)),
+                web::resource(&path).route(web::post().to(receive)).default_service(web::to(wrong_method)),
             )
             .default_service(web::to(wrong_path))
     })

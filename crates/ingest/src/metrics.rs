@@ -20,9 +20,7 @@ closed_set! {
 }
 
 /// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
-const ACK_BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-];
+const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// Ingest's metrics, shared by all its threads.
 #[derive(Debug, Clone)]

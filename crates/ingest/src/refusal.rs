@@ -37,8 +37,5 @@ pub(crate) fn refuse(status: StatusCode, error: &str, unread: Payload) -> HttpRe
     HttpResponseBuilder::new(status)
         .insert_header(header::ContentType::json())
         .force_close()
-        .body(Refusal {
-            text: Bytes::from(text),
-            _unread: unread,
-        })
+        .body(Refusal { text: Bytes::from(text), _unread: unread })
 }

@@ -27,9 +27,7 @@ pub(crate) struct Report {
 impl Report {
     /// Starts the clock. The `webhook-id` is only a claim until the request is accepted.
     pub(crate) fn new(project: &'static str, headers: &HeaderMap) -> Self {
-        let webhook_id = headers
-            .get(webhook::HEADER_ID)
-            .map(|id| String::from_utf8_lossy(id.as_bytes()));
+        let webhook_id = headers.get(webhook::HEADER_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
         Self {
             started: Instant::now(),
             project,

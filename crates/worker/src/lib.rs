@@ -1,6 +1,6 @@
 //! The worker: takes deliveries from the queue, fetches what the job produced, stores it, settles the delivery.
 //!
-//! Read [`process`] first: it is the only place that settles. Then [`handlers`], one file per family.
+//! Read `process.rs` first: it is the only place that settles. Then `handlers.rs`, one file per family.
 //!
 //! # Guarantees
 //! * An event is acknowledged to the queue only after its effect is committed (database and files, synced).

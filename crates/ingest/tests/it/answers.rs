@@ -7,10 +7,7 @@ use crate::harness::{INVALID, PATH, RECEIVED, TestIngest, head, request};
 #[tokio::test]
 async fn a_genuine_webhook_is_answered_received_and_queued() {
     let ingest = TestIngest::start().await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 1);
 }
 
@@ -49,12 +46,7 @@ async fn what_is_not_genuine_is_refused_and_never_told_why() {
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let length = format!("Content-Length: {}", webhook.body.len());
     let good = webhook.headers();
-    let without = |name: &str| {
-        good.iter()
-            .filter(|(known, _)| *known != name)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let without = |name: &str| good.iter().filter(|(known, _)| *known != name).cloned().collect::<Vec<_>>();
     let with = |name: &'static str, value: &str| {
         let mut headers = without(name);
         headers.push((name, value.to_owned()));
@@ -72,23 +64,11 @@ async fn what_is_not_genuine_is_refused_and_never_told_why() {
         ("another id", with(webhook::HEADER_ID, "wh_other")),
         ("an id with a dot", with(webhook::HEADER_ID, "wh_1.2")),
         ("two ids", twice),
-        (
-            "no number as timestamp",
-            with(webhook::HEADER_TIMESTAMP, "yesterday"),
-        ),
+        ("no number as timestamp", with(webhook::HEADER_TIMESTAMP, "yesterday")),
         ("an old timestamp", old.headers().to_vec()),
         ("a timestamp of the future", early.headers().to_vec()),
-        (
-            "garbage as signature",
-            with(webhook::HEADER_SIGNATURE, "v1,\u{e9}"),
-        ),
-        (
-            "another scheme",
-            with(
-                webhook::HEADER_SIGNATURE,
-                &webhook.signature.replace("v1,", "v2,"),
-            ),
-        ),
+        ("garbage as signature", with(webhook::HEADER_SIGNATURE, "v1,\u{e9}")),
+        ("another scheme", with(webhook::HEADER_SIGNATURE, &webhook.signature.replace("v1,", "v2,"))),
     ];
     for (name, headers) in cases {
         let mut bytes = head(PATH, &headers, &length);
@@ -109,10 +89,7 @@ async fn what_is_not_genuine_is_refused_and_never_told_why() {
         r#"landfall_ingest_refusals_total{reason="stale_timestamp_genuine"} 2"#,
         "landfall_ingest_ack_seconds_count 0",
     ] {
-        assert!(
-            metrics.contains(&format!("{sample}\n")),
-            "{sample} is not in\n{metrics}"
-        );
+        assert!(metrics.contains(&format!("{sample}\n")), "{sample} is not in\n{metrics}");
     }
 }
 
@@ -123,19 +100,14 @@ async fn any_of_several_secrets_will_do() {
         test_support::signed_webhook::SECRET
     );
     let ingest = TestIngest::start_with(&["--openai-webhook-secret", &both], ingest::Limits::default()).await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
 async fn another_method_is_405_and_says_which_one_is_right() {
     let ingest = TestIngest::start().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
-        let answer = ingest
-            .ask(format!("{method} {PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
-            .await;
+        let answer = ingest.ask(format!("{method} {PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
         answer.expect(405, r#"{"error":"Method not allowed"}"#);
         assert_eq!(answer.header("allow"), Some("POST"), "{method}");
     }
@@ -154,11 +126,7 @@ async fn another_path_is_404_even_with_a_genuine_webhook() {
         "/healthz",
         "/metrics",
     ] {
-        let mut bytes = head(
-            path,
-            &webhook.headers(),
-            &format!("Content-Length: {}", webhook.body.len()),
-        );
+        let mut bytes = head(path, &webhook.headers(), &format!("Content-Length: {}", webhook.body.len()));
         bytes.extend_from_slice(&webhook.body);
         ingest.ask(&bytes).await.expect(404, r#"{"error":"Not found"}"#);
     }
@@ -170,11 +138,7 @@ async fn the_path_is_a_setting_and_a_query_does_not_matter() {
     let ingest = TestIngest::start_with(&["--webhook-path", "/hooks/o.1"], ingest::Limits::default()).await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     for (path, status) in [("/hooks/o.1?from=openai", 200), ("/hooks/oX1", 404), (PATH, 404)] {
-        let mut bytes = head(
-            path,
-            &webhook.headers(),
-            &format!("Content-Length: {}", webhook.body.len()),
-        );
+        let mut bytes = head(path, &webhook.headers(), &format!("Content-Length: {}", webhook.body.len()));
         bytes.extend_from_slice(&webhook.body);
         assert_eq!(ingest.ask(&bytes).await.status, status, "{path}");
     }
@@ -193,10 +157,7 @@ async fn what_is_no_http_is_refused_and_the_next_client_is_served() {
         let status = connection.try_answer().await.map(|answer| answer.status);
         assert!(status.is_none_or(|status| status == 400), "{status:?}");
     }
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -210,9 +171,7 @@ async fn pipelined_requests_are_answered_in_order_over_one_connection() {
     for _ in 0..5 {
         connection.answer().await.expect(200, RECEIVED);
     }
-    connection
-        .send(&request(&SignedWebhook::new("batch.failed", "batch_1")))
-        .await;
+    connection.send(&request(&SignedWebhook::new("batch.failed", "batch_1"))).await;
     connection.answer().await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 6);
 }

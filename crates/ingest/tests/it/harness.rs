@@ -20,13 +20,7 @@ pub(crate) const INVALID: &str = r#"{"error":"Invalid signature"}"#;
 
 /// Settings from flags alone, with ports of the system's choice.
 pub(crate) fn settings(flags: &[&str]) -> Settings {
-    let fixed = [
-        "ingest",
-        "--ingest-addr",
-        "127.0.0.1:0",
-        "--admin-addr",
-        "127.0.0.1:0",
-    ];
+    let fixed = ["ingest", "--ingest-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
     let arguments = fixed.iter().chain(flags).map(OsString::from);
     service::settings::try_parse(arguments, |_| None).unwrap()
 }
@@ -56,16 +50,8 @@ impl TestIngest {
         }
         all.extend(flags);
         let stop = CancellationToken::new();
-        let ingest = ingest::start(&settings(&all), limits, stop.clone())
-            .await
-            .unwrap();
-        Self {
-            redis,
-            addr: ingest.addr,
-            admin_addr: ingest.admin_addr,
-            stop,
-            ingest: Some(ingest),
-        }
+        let ingest = ingest::start(&settings(&all), limits, stop.clone()).await.unwrap();
+        Self { redis, addr: ingest.addr, admin_addr: ingest.admin_addr, stop, ingest: Some(ingest) }
     }
 
     pub(crate) async fn connect(&self) -> Connection {
@@ -86,9 +72,7 @@ impl TestIngest {
 
     pub(crate) async fn admin(&self, path: &str) -> Answer {
         let mut connection = Connection::open(self.admin_addr).await;
-        connection
-            .send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
-            .await;
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
         connection.answer().await
     }
 
@@ -133,9 +117,7 @@ impl TestIngest {
 
     pub(crate) async fn ended(&mut self) -> Result<(), RunError> {
         let ingest = self.ingest.take().expect("it ends once");
-        tokio::time::timeout(test_support::wait::DEADLINE, ingest.ended())
-            .await
-            .unwrap()
+        tokio::time::timeout(test_support::wait::DEADLINE, ingest.ended()).await.unwrap()
     }
 }
 
@@ -147,11 +129,7 @@ impl Drop for TestIngest {
 
 /// A `POST` as OpenAI sends it.
 pub(crate) fn request(webhook: &SignedWebhook) -> Vec<u8> {
-    let mut bytes = head(
-        PATH,
-        &webhook.headers(),
-        &format!("Content-Length: {}", webhook.body.len()),
-    );
+    let mut bytes = head(PATH, &webhook.headers(), &format!("Content-Length: {}", webhook.body.len()));
     bytes.extend_from_slice(&webhook.body);
     bytes
 }
@@ -182,9 +160,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Compares status and body, and that the body says it is JSON.
@@ -196,10 +172,7 @@ impl Answer {
 
 impl Connection {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
-        Self {
-            stream: TcpStream::connect(addr).await.unwrap(),
-            unread: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(addr).await.unwrap(), unread: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -224,11 +197,7 @@ impl Connection {
         loop {
             if let Some(end) = find(&self.unread, b"\r\n\r\n") {
                 let head = String::from_utf8(self.unread[..end].to_vec()).unwrap();
-                let mut answer = Answer {
-                    status: head[9..12].parse().unwrap(),
-                    head,
-                    body: String::new(),
-                };
+                let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: String::new() };
                 let length: usize = answer.header("content-length").map_or(0, |l| l.parse().unwrap());
                 if self.unread.len() >= end + 4 + length {
                     let rest = self.unread.split_off(end + 4 + length);
@@ -246,10 +215,7 @@ impl Connection {
     /// Waits until the other side has closed the connection.
     pub(crate) async fn closed(&mut self) {
         let answer = tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer());
-        assert!(
-            answer.await.expect("the end in time").is_none(),
-            "another answer came"
-        );
+        assert!(answer.await.expect("the end in time").is_none(), "another answer came");
     }
 }
 

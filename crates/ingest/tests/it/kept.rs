@@ -16,19 +16,12 @@ async fn the_entry_holds_the_raw_bytes_and_what_the_headers_said() {
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
     assert_eq!(entry.body, body);
-    assert_eq!(
-        (entry.webhook_id.as_str(), entry.project.as_str()),
-        ("wh_odd", "default")
-    );
+    assert_eq!((entry.webhook_id.as_str(), entry.project.as_str()), ("wh_odd", "default"));
     assert_eq!(
         (entry.event_type.as_str(), entry.timestamp_secs),
         ("batch.completed", webhook.timestamp_secs)
     );
-    assert!(
-        (entry.received_ms / 1000 - now_secs()).abs() <= 60,
-        "{}",
-        entry.received_ms
-    );
+    assert!((entry.received_ms / 1000 - now_secs()).abs() <= 60, "{}", entry.received_ms);
     assert_eq!((&entry.traceparent, &entry.replay_of), (&None, &None));
 }
 
@@ -36,20 +29,12 @@ async fn the_entry_holds_the_raw_bytes_and_what_the_headers_said() {
 async fn every_known_type_goes_to_the_queue_of_its_family() {
     let ingest = TestIngest::start().await;
     for name in EventKind::KNOWN {
-        ingest
-            .post(&SignedWebhook::new(name, "obj_1"))
-            .await
-            .expect(200, RECEIVED);
+        ingest.post(&SignedWebhook::new(name, "obj_1")).await.expect(200, RECEIVED);
     }
     let mut queued = 0;
     for family in Family::ALL {
         for entry in ingest.take_queued(*family).await {
-            assert_eq!(
-                EventKind::from_name(&entry.event_type).family(),
-                *family,
-                "{}",
-                entry.event_type
-            );
+            assert_eq!(EventKind::from_name(&entry.event_type).family(), *family, "{}", entry.event_type);
             queued += 1;
         }
     }
@@ -59,10 +44,7 @@ async fn every_known_type_goes_to_the_queue_of_its_family() {
 #[tokio::test]
 async fn an_unknown_type_is_kept_under_its_name() {
     let ingest = TestIngest::start().await;
-    ingest
-        .post(&SignedWebhook::new("response.reticulated", "resp_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("response.reticulated", "resp_1")).await.expect(200, RECEIVED);
     let entries = ingest.take_queued(Family::Other).await;
     assert_eq!(entries[0].event_type, "response.reticulated");
 }
@@ -108,22 +90,15 @@ async fn a_chunked_body_is_put_together() {
 async fn a_trace_is_passed_on_when_it_is_well_formed() {
     let ingest = TestIngest::start().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    for (text, kept) in [
-        (trace, Some(trace)),
-        ("00-xyz", None),
-        (&trace.to_uppercase(), None),
-        (&format!("{trace}-1"), None),
-    ] {
+    for (text, kept) in
+        [(trace, Some(trace)), ("00-xyz", None), (&trace.to_uppercase(), None), (&format!("{trace}-1"), None)]
+    {
         let webhook = SignedWebhook::new("batch.completed", "batch_1");
         let mut headers = webhook.headers().to_vec();
         headers.push(("traceparent", text.to_owned()));
         let mut bytes = head(PATH, &headers, &format!("Content-Length: {}", webhook.body.len()));
         bytes.extend_from_slice(&webhook.body);
         ingest.ask(&bytes).await.expect(200, RECEIVED);
-        assert_eq!(
-            ingest.take_queued(Family::Batch).await[0].traceparent.as_deref(),
-            kept,
-            "{text}"
-        );
+        assert_eq!(ingest.take_queued(Family::Batch).await[0].traceparent.as_deref(), kept, "{text}");
     }
 }

@@ -52,19 +52,13 @@ async fn a_client_that_sends_its_large_body_at_once_still_reads_the_413() {
 #[tokio::test]
 async fn a_body_of_exactly_the_limit_is_taken() {
     let ingest = start_with_100_bytes().await;
-    ingest
-        .post(&SignedWebhook::with_body("wh_1", vec![b'x'; 100]))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 100])).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
 async fn a_body_of_one_mebibyte_is_taken_by_default() {
     let ingest = TestIngest::start().await;
-    ingest
-        .post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20]))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20])).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -100,10 +94,7 @@ async fn a_full_queue_is_503_and_what_it_refused_is_taken_later() {
     answer.expect(503, r#"{"error":"Queue unavailable"}"#);
     assert!(answer.header("retry-after").is_some());
     // Each family has a queue of its own.
-    ingest
-        .post(&SignedWebhook::new("response.completed", "resp_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("response.completed", "resp_1")).await.expect(200, RECEIVED);
     // What was refused was not marked as seen: it is taken once there is room.
     assert_eq!(ingest.take_queued(webhook::Family::Batch).await.len(), 2);
     ingest.post(&refused).await.expect(200, RECEIVED);

@@ -27,19 +27,13 @@ async fn until_received(ingest: &TestIngest, webhook: &SignedWebhook) {
 #[tokio::test]
 async fn while_redis_is_away_webhooks_are_503_and_taken_once_it_is_back() {
     let mut ingest = TestIngest::start().await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
 
     ingest.redis.kill();
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     expect_unavailable(&ingest.post(&webhook).await);
     let ready = ingest.admin("/readyz").await;
-    assert!(
-        ready.status == 503 && ready.body.contains("\"reason\":\"could not ping Redis: "),
-        "{ready:?}"
-    );
+    assert!(ready.status == 503 && ready.body.contains("\"reason\":\"could not ping Redis: "), "{ready:?}");
     assert_eq!(ingest.admin("/healthz").await.status, 200);
 
     ingest.redis.resume();
@@ -47,10 +41,7 @@ async fn while_redis_is_away_webhooks_are_503_and_taken_once_it_is_back() {
     assert_eq!(ingest.admin("/readyz").await.status, 200);
     assert_eq!(ingest.count_queued().await, 2);
     let metrics = ingest.admin("/metrics").await.body;
-    assert!(
-        !metrics.contains("landfall_ingest_requests_total{outcome=\"unavailable\"} 0\n"),
-        "{metrics}"
-    );
+    assert!(!metrics.contains("landfall_ingest_requests_total{outcome=\"unavailable\"} 0\n"), "{metrics}");
 }
 
 #[tokio::test]
@@ -58,11 +49,7 @@ async fn ingest_starts_without_redis_and_prepares_the_queue_when_it_comes() {
     let mut redis = RedisServer::start();
     redis.kill();
     let mut ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
-    expect_unavailable(
-        &ingest
-            .post(&SignedWebhook::new("batch.completed", "batch_1"))
-            .await,
-    );
+    expect_unavailable(&ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await);
 
     ingest.redis.resume();
     wait::until("the consumer groups", async || {
@@ -76,10 +63,7 @@ async fn ingest_starts_without_redis_and_prepares_the_queue_when_it_comes() {
 #[tokio::test]
 async fn a_redis_that_hangs_is_503_and_forgotten_when_it_goes_on() {
     let ingest = TestIngest::start().await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     signal("STOP", ingest.redis.pid());
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     expect_unavailable(&ingest.post(&webhook).await);
@@ -92,17 +76,11 @@ async fn a_redis_that_hangs_is_503_and_forgotten_when_it_goes_on() {
 async fn a_redis_that_is_full_or_read_only_is_503() {
     let ingest = TestIngest::start().await;
     let port = ingest.redis.port();
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     for (breaks, mends) in [
         ("CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0"),
         ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-        (
-            "CONFIG SET min-replicas-to-write 1",
-            "CONFIG SET min-replicas-to-write 0",
-        ),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
     ] {
         assert!(redis_says(port, breaks).starts_with("+OK"));
         let webhook = SignedWebhook::new("batch.completed", "batch_1");
@@ -116,18 +94,13 @@ async fn a_redis_that_is_full_or_read_only_is_503() {
 fn redis_says(port: u16, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     // QUIT makes the server close the connection after the answers.
-    stream
-        .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
 fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status()
-        .unwrap();
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success());
 }

@@ -41,36 +41,19 @@ fn logged(program: &mut Program, text: &str) -> Value {
 }
 
 fn address(program: &mut Program, field: &str) -> SocketAddr {
-    logged(program, &format!("\"{field}\":"))[field]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
+    logged(program, &format!("\"{field}\":"))[field].as_str().unwrap().parse().unwrap()
 }
 
 #[test]
 fn without_a_proper_secret_it_does_not_start() {
-    for secret in [
-        "",
-        " ",
-        "sk-proj-hunter2",
-        "whsec_",
-        "whsec_aHVudGVyMg==",
-        "whsec_hunter2!",
-    ] {
+    for secret in ["", " ", "sk-proj-hunter2", "whsec_", "whsec_aHVudGVyMg==", "whsec_hunter2!"] {
         let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", secret)]);
         assert_eq!(code, Some(2), "{said}");
-        assert!(
-            said.contains("error: OPENAI_WEBHOOK_SECRET is "),
-            "{secret:?}: {said}"
-        );
+        assert!(said.contains("error: OPENAI_WEBHOOK_SECRET is "), "{secret:?}: {said}");
         assert!(secret.len() < 8 || !said.contains(secret), "{said}");
     }
     let (code, said) = run(&[], &[]);
-    assert!(
-        code == Some(2) && said.contains("OPENAI_WEBHOOK_SECRET is not set"),
-        "{said}"
-    );
+    assert!(code == Some(2) && said.contains("OPENAI_WEBHOOK_SECRET is not set"), "{said}");
     let good_and_bad = format!("{SECRET} nonsense");
     assert_eq!(run(&[], &[("OPENAI_WEBHOOK_SECRET", &good_and_bad)]).0, Some(2));
 }
@@ -79,23 +62,12 @@ fn without_a_proper_secret_it_does_not_start() {
 fn a_secret_file_must_be_there_and_alone() {
     let missing = run(&[], &[("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret")]);
     assert!(
-        missing.0 == Some(2)
-            && missing
-                .1
-                .contains("OPENAI_WEBHOOK_SECRET_FILE: cannot read /nowhere/secret"),
+        missing.0 == Some(2) && missing.1.contains("OPENAI_WEBHOOK_SECRET_FILE: cannot read /nowhere/secret"),
         "{missing:?}"
     );
-    let both = run(
-        &[],
-        &[
-            ("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret"),
-            ("OPENAI_WEBHOOK_SECRET", SECRET),
-        ],
-    );
-    assert!(
-        both.0 == Some(2) && both.1.contains("both OPENAI_WEBHOOK_SECRET and"),
-        "{both:?}"
-    );
+    let both =
+        run(&[], &[("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret"), ("OPENAI_WEBHOOK_SECRET", SECRET)]);
+    assert!(both.0 == Some(2) && both.1.contains("both OPENAI_WEBHOOK_SECRET and"), "{both:?}");
 }
 
 #[test]
@@ -118,11 +90,7 @@ fn nonsense_is_refused_by_the_name_of_the_setting() {
 
 #[test]
 fn an_address_of_redis_that_cannot_be_read_is_refused_and_not_repeated() {
-    for url in [
-        "http://:hunter2@redis",
-        "redis://:hunter2@redis:port",
-        "redis://:hunter2@redis:6379/db",
-    ] {
+    for url in ["http://:hunter2@redis", "redis://:hunter2@redis:port", "redis://:hunter2@redis:6379/db"] {
         let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", SECRET), ("REDIS_URL", url)]);
         assert!(code == Some(2) && said.contains("error: REDIS_URL "), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
@@ -133,16 +101,10 @@ fn an_address_of_redis_that_cannot_be_read_is_refused_and_not_repeated() {
 fn a_taken_address_ends_it_with_1_and_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let environment = [
-        ("OPENAI_WEBHOOK_SECRET", SECRET),
-        ("INGEST_ADDR", &addr),
-        ("ADMIN_ADDR", "127.0.0.1:0"),
-    ];
+    let environment =
+        [("OPENAI_WEBHOOK_SECRET", SECRET), ("INGEST_ADDR", &addr), ("ADMIN_ADDR", "127.0.0.1:0")];
     let (code, said) = run(&[], &environment);
-    assert!(
-        code == Some(1) && said.contains("INGEST_ADDR: cannot listen on"),
-        "{said}"
-    );
+    assert!(code == Some(1) && said.contains("INGEST_ADDR: cannot listen on"), "{said}");
 }
 
 #[test]
@@ -211,40 +173,18 @@ async fn each_webhook_makes_one_line_with_its_outcome() {
     assert!(line["duration_ms"].is_u64(), "{line}");
 
     post(&webhook).await.expect(200, RECEIVED);
-    assert_eq!(
-        logged(&mut ingest, r#""outcome":"duplicate""#)["webhook.id"],
-        "wh_1"
-    );
+    assert_eq!(logged(&mut ingest, r#""outcome":"duplicate""#)["webhook.id"], "wh_1");
 
     let stale = SignedWebhook::signed_at("wh_2", webhook.body.clone(), now_secs() - 4000);
     assert_eq!(post(&stale).await.status, 400);
     let line = logged(&mut ingest, "stale_timestamp_genuine");
-    assert_eq!(
-        (&line["outcome"], &line["level"]),
-        (&"rejected".into(), &"WARN".into())
-    );
-    assert!(
-        line["error"]
-            .as_str()
-            .unwrap()
-            .contains("check this machine's clock"),
-        "{line}"
-    );
-    assert_eq!(
-        (&line["http.status"], &line["webhook.id"]),
-        (&400.into(), &"wh_2".into())
-    );
+    assert_eq!((&line["outcome"], &line["level"]), (&"rejected".into(), &"WARN".into()));
+    assert!(line["error"].as_str().unwrap().contains("check this machine's clock"), "{line}");
+    assert_eq!((&line["http.status"], &line["webhook.id"]), (&400.into(), &"wh_2".into()));
 
     assert!(ingest.stop().success());
     let log = ingest.log();
-    assert_eq!(
-        log.iter().filter(|line| line.contains("\"outcome\":")).count(),
-        3,
-        "{log:#?}"
-    );
+    assert_eq!(log.iter().filter(|line| line.contains("\"outcome\":")).count(), 3, "{log:#?}");
     let everything = log.join("\n");
-    assert!(
-        !everything.contains(SECRET) && !everything.contains(&webhook.signature),
-        "{everything}"
-    );
+    assert!(!everything.contains(SECRET) && !everything.contains(&webhook.signature), "{everything}");
 }

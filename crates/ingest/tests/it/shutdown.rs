@@ -21,10 +21,7 @@ async fn a_request_under_way_is_finished_and_nothing_new_is_accepted() {
     let mut connection = ingest.connect().await;
     connection.send(first).await;
     // Another connection's answer says that this one was accepted before it.
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
 
     ingest.tell_to_stop();
     wait::until("the port to be closed", async || {
@@ -43,9 +40,7 @@ async fn a_request_under_way_is_finished_and_nothing_new_is_accepted() {
 async fn idle_connections_do_not_hold_up_a_stop() {
     let mut ingest = TestIngest::start().await;
     let mut connection = ingest.connect().await;
-    connection
-        .send(&request(&SignedWebhook::new("batch.completed", "batch_1")))
-        .await;
+    connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
     connection.answer().await.expect(200, RECEIVED);
     let started = Instant::now();
     ingest.tell_to_stop();
@@ -55,19 +50,13 @@ async fn idle_connections_do_not_hold_up_a_stop() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_holds_up_a_stop_only_for_the_drain_time() {
-    let limits = Limits {
-        body: Duration::from_secs(3600),
-        drain: Duration::from_secs(1),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { body: Duration::from_secs(3600), drain: Duration::from_secs(1), ..Limits::default() };
     let mut ingest = TestIngest::start_with(&[], limits).await;
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let mut connection = ingest.connect().await;
     connection.send(&bytes[..bytes.len() - 1]).await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     let started = Instant::now();
     ingest.tell_to_stop();
     ingest.ended().await.unwrap();
@@ -77,17 +66,11 @@ async fn a_client_that_never_finishes_holds_up_a_stop_only_for_the_drain_time() 
 #[tokio::test]
 async fn while_it_stops_it_is_not_ready() {
     let ingest = TestIngest::start().await;
-    wait::until("readiness", async || {
-        (ingest.admin("/readyz").await.status == 200).then_some(())
-    })
-    .await;
+    wait::until("readiness", async || (ingest.admin("/readyz").await.status == 200).then_some(())).await;
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let mut connection = ingest.connect().await;
     connection.send(&bytes[..bytes.len() - 1]).await;
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_0"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     ingest.tell_to_stop();
     let ready = ingest.admin("/readyz").await;
     ready.expect(503, r#"{"reason":"stopping","status":"not ready"}"#);

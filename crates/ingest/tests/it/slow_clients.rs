@@ -13,32 +13,17 @@ const SHORT: Duration = Duration::from_secs(1);
 const SURELY_CUT: Duration = Duration::from_secs(30);
 
 fn short_limits() -> Limits {
-    Limits {
-        head: SHORT,
-        body: SHORT,
-        keep_alive: SHORT,
-        disconnect: SHORT,
-        ..Limits::default()
-    }
+    Limits { head: SHORT, body: SHORT, keep_alive: SHORT, disconnect: SHORT, ..Limits::default() }
 }
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off() {
     let ingest = TestIngest::start_with(&[], short_limits()).await;
-    for start in [
-        &b""[..],
-        b"P",
-        b"POST /openai/webhook HTTP/1.1\r\nHost: x\r\nwebhook-id: wh_",
-    ] {
+    for start in [&b""[..], b"P", b"POST /openai/webhook HTTP/1.1\r\nHost: x\r\nwebhook-id: wh_"] {
         let mut connection = ingest.connect().await;
         connection.send(start).await;
-        let answer = tokio::time::timeout(SURELY_CUT, connection.try_answer())
-            .await
-            .unwrap();
-        assert!(
-            answer.as_ref().is_none_or(|answer| answer.status == 408),
-            "{answer:?}"
-        );
+        let answer = tokio::time::timeout(SURELY_CUT, connection.try_answer()).await.unwrap();
+        assert!(answer.as_ref().is_none_or(|answer| answer.status == 408), "{answer:?}");
         if answer.is_some() {
             connection.closed().await;
         }
@@ -58,9 +43,7 @@ async fn trickle(mut connection: Connection, drop: &[u8]) -> Vec<u16> {
             }
         }
     };
-    tokio::time::timeout(SURELY_CUT, trickling)
-        .await
-        .expect("the trickle to be cut off");
+    tokio::time::timeout(SURELY_CUT, trickling).await.expect("the trickle to be cut off");
     statuses
 }
 
@@ -68,21 +51,14 @@ async fn trickle(mut connection: Connection, drop: &[u8]) -> Vec<u16> {
 async fn a_body_that_trickles_is_cut_off_although_it_never_pauses() {
     let ingest = TestIngest::start_with(&[], short_limits()).await;
     let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
-    for (length, drop) in [
-        ("Content-Length: 1000000", &b"x"[..]),
-        ("Transfer-Encoding: chunked", b"1\r\nx\r\n"),
-    ] {
+    for (length, drop) in
+        [("Content-Length: 1000000", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")]
+    {
         let mut connection = ingest.connect().await;
         connection.send(&head(PATH, &headers, length)).await;
         assert_eq!(trickle(connection, drop).await, [408], "{length}");
     }
-    assert!(
-        ingest
-            .admin("/metrics")
-            .await
-            .body
-            .contains(r#"{reason="body_too_slow"} 2"#)
-    );
+    assert!(ingest.admin("/metrics").await.body.contains(r#"{reason="body_too_slow"} 2"#));
 }
 
 #[tokio::test]
@@ -98,11 +74,7 @@ async fn a_body_that_nobody_wants_is_cut_off_too() {
         let mut connection = ingest.connect().await;
         connection.send(&head(path, &headers, length)).await;
         connection.send(b"b\r\nhello world\r\n").await;
-        assert_eq!(
-            trickle(connection, b"1\r\nx\r\n").await,
-            [status],
-            "{path} {length}"
-        );
+        assert_eq!(trickle(connection, b"1\r\nx\r\n").await, [status], "{path} {length}");
     }
 }
 
@@ -110,9 +82,7 @@ async fn a_body_that_nobody_wants_is_cut_off_too() {
 async fn a_genuine_sender_may_idle_only_for_a_while() {
     let ingest = TestIngest::start_with(&[], short_limits()).await;
     let mut connection = ingest.connect().await;
-    connection
-        .send(&request(&SignedWebhook::new("batch.completed", "batch_1")))
-        .await;
+    connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
     connection.answer().await.expect(200, RECEIVED);
     connection.closed().await;
 }
@@ -143,8 +113,5 @@ async fn slow_clients_do_not_keep_others_from_being_served() {
         connection.send(b"POST /openai/webhook HTTP/1.1\r\n").await;
         slow.push(connection);
     }
-    ingest
-        .post(&SignedWebhook::new("batch.completed", "batch_1"))
-        .await
-        .expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
 }
