@@ -203,8 +203,9 @@ async fn a_request_is_in_the_log_before_it_is_answered_and_a_cleared_delay_ends(
     let client = Client::new().await;
     client.fake.delay_ms("/batches/", 600_000);
     let asked = async {
-        let asked = async || client.fake.requests().pop();
-        let request = test_support::wait::until("the request", asked).await;
+        // It is logged first, and its fault chosen then.
+        let asked = async || client.fake.requests().pop().filter(|request| request.fault.is_some());
+        let request = test_support::wait::until("the request to be delayed", asked).await;
         assert_eq!((request.status, request.fault), (None, Some("delay")));
         client.fake.clear_faults();
     };
