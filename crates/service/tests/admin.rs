@@ -28,38 +28,20 @@ async fn healthz_readyz_and_metrics_answer() {
     let asked = Arc::clone(&ready);
     let readiness = move || {
         let ready = asked.load(Ordering::Relaxed);
-        async move {
-            if ready {
-                Ok(())
-            } else {
-                Err("Redis is \"down\"".to_owned())
-            }
-        }
+        async move { if ready { Ok(()) } else { Err("Redis is \"down\"".to_owned()) } }
     };
     let admin = admin::serve(ANY_PORT, registry, readiness).unwrap();
 
     let healthz = get(&admin, "/healthz").await;
-    assert!(
-        healthz.starts_with("HTTP/1.1 200 ") && healthz.ends_with(r#"{"status":"ok"}"#),
-        "{healthz}"
-    );
+    assert!(healthz.starts_with("HTTP/1.1 200 ") && healthz.ends_with(r#"{"status":"ok"}"#), "{healthz}");
     let not_ready = get(&admin, "/readyz").await;
     assert!(not_ready.starts_with("HTTP/1.1 503 "), "{not_ready}");
-    assert!(
-        not_ready.ends_with(r#"{"reason":"Redis is \"down\"","status":"not ready"}"#),
-        "{not_ready}"
-    );
+    assert!(not_ready.ends_with(r#"{"reason":"Redis is \"down\"","status":"not ready"}"#), "{not_ready}");
     ready.store(true, Ordering::Relaxed);
     assert!(get(&admin, "/readyz").await.starts_with("HTTP/1.1 200 "));
     let metrics = get(&admin, "/metrics").await;
-    assert!(
-        metrics.contains("content-type: application/openmetrics-text"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.ends_with("\nlandfall_things_total 1\n# EOF\n"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("content-type: application/openmetrics-text"), "{metrics}");
+    assert!(metrics.ends_with("\nlandfall_things_total 1\n# EOF\n"), "{metrics}");
     assert!(get(&admin, "/other").await.starts_with("HTTP/1.1 404 "));
     admin.stop().await;
 }
@@ -68,10 +50,7 @@ async fn healthz_readyz_and_metrics_answer() {
 async fn a_readiness_check_that_hangs_is_a_no() {
     let admin = admin::serve(ANY_PORT, Registry::default(), std::future::pending).unwrap();
     let answer = get(&admin, "/readyz").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 503 ") && answer.contains("no answer within"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("no answer within"), "{answer}");
     admin.stop().await;
 }
 
@@ -79,16 +58,10 @@ async fn a_readiness_check_that_hangs_is_a_no() {
 async fn healthcheck_says_whether_somebody_answers() {
     let admin = admin::serve(ANY_PORT, Registry::default(), || async { Ok(()) }).unwrap();
     let everywhere = SocketAddr::new("0.0.0.0".parse().unwrap(), admin.addr.port());
-    tokio::task::spawn_blocking(move || admin::healthcheck(everywhere))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::task::spawn_blocking(move || admin::healthcheck(everywhere)).await.unwrap().unwrap();
     let addr = admin.addr;
     admin.stop().await;
-    let error = tokio::task::spawn_blocking(move || admin::healthcheck(addr))
-        .await
-        .unwrap()
-        .unwrap_err();
+    let error = tokio::task::spawn_blocking(move || admin::healthcheck(addr)).await.unwrap().unwrap_err();
     assert!(matches!(error, AdminError::NoAnswer { .. }), "{error}");
 }
 
@@ -96,11 +69,6 @@ async fn healthcheck_says_whether_somebody_answers() {
 async fn a_taken_address_is_refused_by_the_name_of_its_setting() {
     let first = admin::serve(ANY_PORT, Registry::default(), || async { Ok(()) }).unwrap();
     let error = admin::serve(first.addr, Registry::default(), || async { Ok(()) }).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("ADMIN_ADDR: cannot listen on 127.0.0.1:"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("ADMIN_ADDR: cannot listen on 127.0.0.1:"), "{error}");
     first.stop().await;
 }

@@ -78,10 +78,7 @@ fn without_any_setting_the_documented_defaults_hold() {
     assert_eq!(example.redis.redis_url.expose_secret(), "redis://127.0.0.1:6379");
     assert_eq!(example.redis.redis_key_prefix, "landfall");
     assert!(!example.redis.allow_volatile_redis);
-    assert_eq!(
-        example.store.database_url.expose_secret(),
-        "sqlite://data/landfall.db"
-    );
+    assert_eq!(example.store.database_url.expose_secret(), "sqlite://data/landfall.db");
     assert_eq!(example.store.files_url, "data/files");
     assert_eq!(example.openai.openai_base_url, "https://api.openai.com/v1");
     assert_eq!(example.openai.fetch, Fetch::On);
@@ -107,44 +104,24 @@ fn a_variable_sets_and_a_flag_wins() {
     assert!(by_environment.redis.allow_volatile_redis);
     assert_eq!(by_environment.openai.fetch, Fetch::Off);
 
-    let flags = [
-        "--max-body-bytes",
-        "10",
-        "--allow-volatile-redis=false",
-        "--worker-families",
-        "eval",
-    ];
+    let flags = ["--max-body-bytes", "10", "--allow-volatile-redis=false", "--worker-families", "eval"];
     let by_flag = example(&flags, &environment);
     assert_eq!(by_flag.max_body_bytes, 10);
     assert_eq!(by_flag.worker_families, ["eval"]);
     assert!(!by_flag.redis.allow_volatile_redis);
-    assert!(
-        example(&["--allow-volatile-redis"], &[])
-            .redis
-            .allow_volatile_redis
-    );
+    assert!(example(&["--allow-volatile-redis"], &[]).redis.allow_volatile_redis);
 }
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let example = example(
-        &[],
-        &[
-            ("MAX_BODY_BYTES", ""),
-            ("LOG_FORMAT", ""),
-            ("OPENAI_WEBHOOK_SECRET", ""),
-        ],
-    );
+    let example = example(&[], &[("MAX_BODY_BYTES", ""), ("LOG_FORMAT", ""), ("OPENAI_WEBHOOK_SECRET", "")]);
     assert_eq!(example.max_body_bytes, 1 << 20);
     assert!(example.secret.secret().is_err());
 }
 
 #[test]
 fn a_flag_replaces_a_wrong_variable() {
-    assert_eq!(
-        example(&["--lease-secs", "5"], &[("LEASE_SECS", "soon")]).lease_secs,
-        Duration::from_secs(5)
-    );
+    assert_eq!(example(&["--lease-secs", "5"], &[("LEASE_SECS", "soon")]).lease_secs, Duration::from_secs(5));
 }
 
 #[test]
@@ -153,48 +130,29 @@ fn a_wrong_value_is_refused_with_its_name_and_what_to_write() {
         ("MAX_BODY_BYTES", "10 apples", "write a number of bytes"),
         ("LEASE_SECS", "-1", "write seconds above 0"),
         ("REDIS_KEY_PREFIX", "a b", "letters, digits"),
-        (
-            "OPENAI_BASE_URL",
-            "api.openai.com",
-            "begins with http:// or https://",
-        ),
+        ("OPENAI_BASE_URL", "api.openai.com", "begins with http:// or https://"),
         ("LOG_FORMAT", "xml", "write one of auto, json, pretty"),
         ("FETCH", "sometimes", "write one of on, off"),
-        (
-            "RUST_LOG",
-            "info,queue=loud",
-            "write error, warn, info, debug or trace",
-        ),
+        ("RUST_LOG", "info,queue=loud", "write error, warn, info, debug or trace"),
         ("ALLOW_VOLATILE_REDIS", "perhaps", "write true or false"),
     ];
     for (name, value, advice) in cases {
         let text = refusal(&[], &[(name, value)]);
         let flag = name.to_lowercase().replace('_', "-");
-        assert!(
-            text.starts_with(&format!("error: {name} (--{flag}) cannot be {value:?}")),
-            "{text}"
-        );
+        assert!(text.starts_with(&format!("error: {name} (--{flag}) cannot be {value:?}")), "{text}");
         assert!(text.contains(advice), "{text}");
     }
 }
 
 #[test]
 fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
-    for (name, value) in [
-        ("REDIS_URL", "http://:hunter2@redis"),
-        ("DATABASE_URL", "mysql://root:hunter2@db"),
-    ] {
+    for (name, value) in [("REDIS_URL", "http://:hunter2@redis"), ("DATABASE_URL", "mysql://root:hunter2@db")]
+    {
         let text = refusal(&[], &[(name, value)]);
         assert!(text.starts_with(&format!("error: {name} (")), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
-    let settings = example(
-        &[],
-        &[
-            ("REDIS_URL", "redis://:hunter2@redis"),
-            ("OPENAI_API_KEY", "sk-hunter2"),
-        ],
-    );
+    let settings = example(&[], &[("REDIS_URL", "redis://:hunter2@redis"), ("OPENAI_API_KEY", "sk-hunter2")]);
     assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
@@ -202,16 +160,9 @@ fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
 fn a_setting_that_must_be_given_is_named_in_verbs_too() {
     let error = read::<Verbs>(&["send"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    assert!(
-        error
-            .to_string()
-            .starts_with("error: TARGET_URL (--target-url) is not set"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("error: TARGET_URL (--target-url) is not set"), "{error}");
 
-    let Verb::Send { target_url } = read::<Verbs>(&["send"], &[("TARGET_URL", "http://x/")])
-        .unwrap()
-        .verb;
+    let Verb::Send { target_url } = read::<Verbs>(&["send"], &[("TARGET_URL", "http://x/")]).unwrap().verb;
     assert_eq!(target_url, "http://x");
 }
 
@@ -222,18 +173,10 @@ fn an_unknown_flag_is_refused() {
 
 #[test]
 fn help_shows_each_setting_with_its_variable_and_default_but_no_secret() {
-    let environment = [
-        ("REDIS_URL", "redis://:hunter2@redis"),
-        ("MAX_BODY_BYTES", "wrong"),
-    ];
+    let environment = [("REDIS_URL", "redis://:hunter2@redis"), ("MAX_BODY_BYTES", "wrong")];
     let help = read::<Example>(&["--help"], &environment).unwrap_err();
     assert_eq!(help.exit_code(), 0);
-    let help = help
-        .render()
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let help = help.render().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     for text in [
         "--redis-url",
         "[env: REDIS_URL]",
