@@ -31,7 +31,8 @@ async fn a_response_of_20_megabytes_of_images_is_kept_whole_as_a_file() {
     assert_eq!((&stored["output_text"], &stored["status"]), (&"Four images.".into(), &"completed".into()));
     assert_eq!(stored["raw"]["output"][4], message, "the rest can still be queried");
     let note = stored["raw"]["output"][3]["result"].as_str().unwrap();
-    assert_eq!(note, format!("[{} bytes left out; see file resp_images.json]", (5 << 20) + 2));
+    let expected = format!("[{} bytes left out; see file resp_images.json]", (5 << 20) + 2);
+    assert!(note == expected, "an image is in the column: {} bytes", note.len());
     let file = landfall.show("resp_images.json");
     assert_eq!(
         (&file["object_id"], &file["location"]),

@@ -1,6 +1,7 @@
 //! Batches that differ from the documentation: every line ends as a row, whatever is in it, and both files byte for
 //! byte.
 
+use fake_openai::{Fault, FaultKind};
 use serde_json::{Value, json};
 use store::ResultSource;
 use webhook::{EventState, Reason};
@@ -160,4 +161,20 @@ async fn a_result_file_that_expired_before_we_came_marks_the_batch() {
     let batch = landfall.show("batch_gone");
     assert_eq!((&batch["fetch_state"], &batch["results_complete"]), (&"expired".into(), &false.into()));
     assert_eq!(batch["rows_stored"], 1, "the other file was still there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_shorter_than_openai_says_it_is_is_never_accepted() {
+    let landfall = Landfall::start().await;
+    // The answer is whole by its own Content-Length: only the file object knows better.
+    landfall.fake.inject(Fault::times(FaultKind::WrongContentLength { off_by: -100 }, "/content", 1));
+    let id = landfall.send("batch.completed", "batch_demo_completed").await;
+    let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
+    assert_eq!(waiting.reason, Some(Reason::IncompleteDownload));
+    landfall.settled().await;
+    let batch = landfall.show("batch_demo_completed");
+    assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&batch["requests_total"], &true.into()));
+    let file_id = batch["output_file_id"].as_str().unwrap();
+    let kept = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
+    assert_eq!(kept, landfall.fake.file_bytes(file_id).unwrap());
 }

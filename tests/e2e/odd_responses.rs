@@ -73,6 +73,7 @@ async fn every_type_of_output_item_is_kept_and_an_unknown_one_too() {
     let response = stored(json!(output), &json!({})).await;
     assert_eq!(response["output_text"], "The answer.");
     assert_eq!(response["raw"]["output"], json!(output));
+    assert!(response["completed_at"].is_string(), "the event's time, for want of the object's");
 }
 
 #[tokio::test(flavor = "multi_thread")]
