@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service::metrics::{Counter, Counters, Histogram, Registry};
+use service::metrics::{Counter, Counters, Histogram, Histograms, Registry};
 use webhook::closed_set;
 
 closed_set! {
@@ -22,6 +22,9 @@ closed_set! {
 /// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
 const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
+/// From a delivery at once to the last retry, 72 hours later.
+const LAG_BUCKETS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0];
+
 /// Ingest's metrics, shared by all its threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
     unavailable: Counter,
     refusals: Counters<1>,
     ack_seconds: Histogram,
+    event_lag_seconds: Histograms<1>,
 }
 
 impl Metrics {
@@ -55,6 +59,12 @@ impl Metrics {
                 "Time from the end of a request's head to its 200",
                 ACK_BUCKETS,
             ),
+            event_lag_seconds: registry.histograms(
+                "landfall_event_lag_seconds",
+                "From OpenAI's created_at to the stage",
+                ["stage"],
+                LAG_BUCKETS,
+            ),
         }
     }
 
@@ -62,6 +72,11 @@ impl Metrics {
     pub(crate) fn acked(&self, outcome: Outcome, took: Duration) {
         self.count(outcome);
         self.ack_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How old a new event is by OpenAI's own clock, which only counts whole seconds.
+    pub(crate) fn acked_lag(&self, lag: Duration) {
+        self.event_lag_seconds.with(["acked"]).observe(lag.as_secs_f64());
     }
 
     /// A request that was not. `reason` is from a closed set.

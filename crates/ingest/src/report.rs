@@ -1,6 +1,6 @@
 //! The one log line of a request, and its metrics. Bodies and signatures are never logged.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
@@ -22,6 +22,7 @@ pub(crate) struct Report {
     event_type: Option<String>,
     family: Option<Family>,
     object_id: Option<String>,
+    created_at_secs: Option<u64>,
 }
 
 impl Report {
@@ -36,12 +37,15 @@ impl Report {
             event_type: None,
             family: None,
             object_id: None,
+            created_at_secs: None,
         }
     }
 
     pub(crate) fn event(&mut self, event: Option<&Event<'_>>, event_type: &str, family: Family) {
         self.event_id = event.and_then(|event| event.event_id.as_deref()).map(one_line);
         self.object_id = event.and_then(|event| event.object_id.as_deref()).map(one_line);
+        let created_at_secs = event.and_then(|event| event.created_at_secs);
+        self.created_at_secs = created_at_secs.and_then(|secs| secs.try_into().ok());
         self.event_type = Some(one_line(event_type));
         self.family = Some(family);
     }
@@ -57,6 +61,9 @@ impl Report {
         match result {
             Ok(Enqueued::Added { entry_id }) => {
                 metrics.acked(Outcome::Accepted, took);
+                if let Some(lag) = self.lag() {
+                    metrics.acked_lag(lag);
+                }
                 self.log_acked(Outcome::Accepted, Some(entry_id));
             }
             Ok(Enqueued::Duplicate) => {
@@ -102,6 +109,12 @@ impl Report {
             duration_ms = self.duration_ms(),
             "webhook {outcome}"
         );
+    }
+
+    /// `None` when the event does not say when it happened, or happened in our future.
+    fn lag(&self) -> Option<Duration> {
+        let created_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.created_at_secs?))?;
+        SystemTime::now().duration_since(created_at).ok()
     }
 
     fn duration_ms(&self) -> u64 {

@@ -94,6 +94,25 @@ async fn what_is_not_genuine_is_refused_and_never_told_why() {
 }
 
 #[tokio::test]
+async fn the_age_of_an_acknowledged_event_is_measured_once() {
+    let ingest = TestIngest::start().await;
+    let created_at = now_secs() - 100;
+    let body = format!(r#"{{"type":"batch.failed","created_at":{created_at},"data":{{"id":"batch_1"}}}}"#);
+    let webhook = SignedWebhook::with_body("wh_of_a_late_event", body.into_bytes());
+    ingest.post(&webhook).await.expect(200, RECEIVED);
+    ingest.post(&webhook).await.expect(200, RECEIVED);
+    let metrics = ingest.admin("/metrics").await.body;
+    for sample in [
+        r#"landfall_event_lag_seconds_count{stage="acked"} 1"#,
+        r#"landfall_event_lag_seconds_bucket{le="60.0",stage="acked"} 0"#,
+        r#"landfall_event_lag_seconds_bucket{le="300.0",stage="acked"} 1"#,
+        "landfall_ingest_ack_seconds_count 2",
+    ] {
+        assert!(metrics.contains(&format!("{sample}\n")), "{sample} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test]
 async fn any_of_several_secrets_will_do() {
     let both = format!(
         "whsec_YW5vdGhlciBzZWNyZXQsIDMyIGJ5dGVzIGxvbmcuLi4=,{}",
