@@ -2,12 +2,15 @@
 
 use std::process::Command;
 
+use test_support::programs;
+
 #[test]
 fn the_demo_shows_real_results_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let programs = programs::path("landfall").parent().unwrap().to_owned();
     let output = Command::new(format!("{root}/scripts/demo"))
-        .env("DEMO_PROFILE", "dev")
+        .env("DEMO_BIN", programs)
         .env("TMPDIR", folder.path())
         .output()
         .unwrap();
