@@ -109,6 +109,15 @@ impl Store {
         done.map_err(StoreError::database("record a delivery"))
     }
 
+    /// Stores an event that has nothing to fetch, in one transaction; one that is stored stays as it is.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn keep_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
+        let done = sqlite::events::keep(&self.sqlite, event, completion).await;
+        done.map_err(StoreError::database("keep an event"))
+    }
+
     /// Turns the event to `stored`; one that is stays as it is.
     ///
     /// # Errors

@@ -146,6 +146,14 @@ fn api_reason(kind: ErrorKind) -> Reason {
     }
 }
 
+/// Whether the event is its own record: there is nothing to fetch, or no id to fetch it by.
+pub(crate) fn is_kept(work: &Work<'_>) -> bool {
+    match work.family() {
+        Family::Response | Family::Batch | Family::FineTuning | Family::Eval => work.object_id().is_none(),
+        Family::Realtime | Family::Agent | Family::Safety | Family::Other => true,
+    }
+}
+
 /// Hands the event to its family's handler.
 pub(crate) async fn dispatch(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
     match work.family() {

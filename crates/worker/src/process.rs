@@ -239,9 +239,12 @@ impl Place {
 
 /// One attempt: the event's row first, so that nothing that reached a worker is invisible, then its handler.
 async fn attempt(context: &Context, work: &Work<'_>) -> Result<Verdict, HandlerError> {
-    let before = context.store.record_delivery(&work.new_event(), work.attempt).await?;
-    if before == EventState::Stored && work.entry.replay_of.is_none() {
-        return Ok(Verdict::Ack(DeliveryOutcome::AlreadyStored, None));
+    // An event that is its own record is written once, by its handler.
+    if !handlers::is_kept(work) {
+        let before = context.store.record_delivery(&work.new_event(), work.attempt).await?;
+        if before == EventState::Stored && work.entry.replay_of.is_none() {
+            return Ok(Verdict::Ack(DeliveryOutcome::AlreadyStored, None));
+        }
     }
     Ok(match handlers::dispatch(context, work).await? {
         Outcome::Stored(fetch_state) => Verdict::Ack(DeliveryOutcome::Stored, Some(fetch_state)),

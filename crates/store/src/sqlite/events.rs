@@ -18,28 +18,38 @@ pub(crate) async fn record_delivery(
     attempt: u32,
 ) -> sqlx::Result<EventState> {
     let mut transaction = sqlite.begin().await?;
+    let state = record_in(&mut transaction, event, attempt).await?;
+    transaction.commit().await?;
+    Ok(state)
+}
+
+/// An event that is its own effect: first delivery and completion in one transaction.
+pub(crate) async fn keep(sqlite: &Sqlite, event: &NewEvent, completion: &Completion) -> sqlx::Result<()> {
+    let mut transaction = sqlite.begin().await?;
+    record_in(&mut transaction, event, completion.attempts).await?;
+    complete_in(&mut transaction, completion).await?;
+    transaction.commit().await
+}
+
+async fn record_in(
+    transaction: &mut WriteTransaction,
+    event: &NewEvent,
+    attempt: u32,
+) -> sqlx::Result<EventState> {
     let found = sqlx::query("SELECT state FROM events WHERE project = ? AND webhook_id = ?")
         .bind(&event.project)
         .bind(&event.webhook_id)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut **transaction)
         .await?;
-    let state = match found {
-        None => {
-            insert(&mut transaction, event, attempt).await?;
-            EventState::Received
-        }
-        Some(found) => {
-            let state = row::member(&found, "state")?;
-            match state {
-                EventState::Received | EventState::Retrying => {
-                    count_attempt(&mut transaction, event, attempt).await?
-                }
-                EventState::Stored | EventState::Dead => {}
-            }
-            state
-        }
+    let Some(found) = found else {
+        insert(transaction, event, attempt).await?;
+        return Ok(EventState::Received);
     };
-    transaction.commit().await?;
+    let state = row::member(&found, "state")?;
+    match state {
+        EventState::Received | EventState::Retrying => count_attempt(transaction, event, attempt).await?,
+        EventState::Stored | EventState::Dead => {}
+    }
     Ok(state)
 }
 

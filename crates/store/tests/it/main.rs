@@ -31,6 +31,7 @@ conformance!(
     [
         events::the_first_delivery_inserts_and_later_ones_count_attempts,
         events::a_stored_event_is_never_turned_back,
+        events::an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_once,
         events::a_dead_event_can_still_be_stored,
         events::odd_bodies_come_back_byte_for_byte,
         events::a_long_error_is_cut,

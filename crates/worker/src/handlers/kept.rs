@@ -5,6 +5,6 @@ use crate::handlers::{HandlerError, Outcome};
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
-    context.store.complete_event(&work.completion(None)).await?;
+    context.store.keep_event(&work.new_event(), &work.completion(None)).await?;
     Ok(Outcome::Kept)
 }
