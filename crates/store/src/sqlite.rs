@@ -1,5 +1,5 @@
 //! The SQLite dialect: connections, migrations, and one module a group of tables. One writer a process, several
-//! readers; writers of several processes wait for each other by the busy timeout.
+//! readers; writers of several processes try again and again until the lock is free.
 
 pub(crate) mod batches;
 pub(crate) mod eval_runs;
@@ -15,6 +15,7 @@ mod upsert;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -22,12 +23,17 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, Transaction};
+use tokio::sync::Mutex;
 
 use crate::error::{self, StoreError};
 use crate::folder;
 
 /// How long a write waits for another process's: chunks of a batch take far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// After it a writer that waits for another process asks again. SQLite's own waits grow to a tenth of a second, in which
+/// the lock changes hands many times, and often nobody has it: several workers at once would then do less than one.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(4);
+const WRITER_PAUSE_MAX: Duration = Duration::from_millis(2);
 /// How long a call waits for a connection of its own process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
@@ -43,6 +49,8 @@ pub(crate) type WriteTransaction = Transaction<'static, sqlx::Sqlite>;
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
     writer: SqlitePool,
+    /// Whose turn it is to wait for other processes: in this one, first come, first served.
+    turn: Arc<Mutex<()>>,
     readers: SqlitePool,
 }
 
@@ -91,7 +99,8 @@ impl Sqlite {
         };
         let read_only = options.clone().pragma("query_only", "ON");
         Self {
-            writer: pool(1).connect_lazy_with(options),
+            writer: pool(1).connect_lazy_with(options.busy_timeout(WRITER_BUSY_TIMEOUT)),
+            turn: Arc::default(),
             readers: pool(READERS_MAX).connect_lazy_with(read_only),
         }
     }
@@ -107,7 +116,21 @@ impl Sqlite {
     }
 
     async fn begin(&self) -> sqlx::Result<WriteTransaction> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        let _turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.turn.lock())
+            .await
+            .map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
+        let started = Instant::now();
+        loop {
+            match self.writer.begin_with("BEGIN IMMEDIATE").await {
+                Err(error)
+                    if error::sqlite_code(&error) == Some(error::SQLITE_BUSY)
+                        && started.elapsed() < BUSY_TIMEOUT =>
+                {
+                    tokio::time::sleep(WRITER_PAUSE_MAX.mul_f64(fastrand::f64())).await;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
