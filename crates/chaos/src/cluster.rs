@@ -75,6 +75,8 @@ impl Cluster {
             ("DATABASE_URL", format!("sqlite://{}", self.database().display())),
             ("FILES_URL", self.files().display().to_string()),
             ("LEASE_SECS", LEASE.as_secs().to_string()),
+            // The database is what limits; more in hand would only be more that each kill makes a suspect.
+            ("WORKER_CONCURRENCY", "2,response=8".to_owned()),
             ("RETRY_MIN_SECS", "0.1".to_owned()),
             ("RETRY_MAX_SECS", "2".to_owned()),
         ]
