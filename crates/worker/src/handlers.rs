@@ -2,6 +2,7 @@
 
 mod batch;
 mod batch_file;
+mod download;
 mod eval_run;
 mod fetch;
 mod fine_tuning;

@@ -8,7 +8,7 @@ use webhook::FetchState;
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, batch_file, kept, raw_object};
+use crate::handlers::{HandlerError, Outcome, download, kept, raw_object};
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -73,7 +73,7 @@ async fn metrics(
 ) -> Result<Vec<MetricRecord>, HandlerError> {
     let mut steps = Vec::new();
     for file_id in &job.result_files {
-        let content = match batch_file::keep_small(context, work, client, file_id).await {
+        let content = match download::keep_small(context, work, client, file_id).await {
             Ok(Some(content)) => content,
             Ok(None) => {
                 tracing::warn!(
