@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, closed_set};
 
-use crate::json_text;
+use crate::json_text::{self, JsonColumns};
 
 closed_set! {
     /// Which of a batch's two files a line comes from: the column `batch_results.source`.
@@ -119,6 +119,17 @@ pub struct BatchResult {
     pub output_tokens: Option<i64>,
     /// The line cannot be read as a result.
     pub quarantined: bool,
+}
+
+impl BatchResult {
+    /// Where the body goes: a line in quarantine is kept as the bytes it is.
+    pub(crate) fn columns(&self) -> JsonColumns<'_> {
+        if self.quarantined {
+            JsonColumns { text: None, bytes: self.body.as_deref() }
+        } else {
+            JsonColumns::of(self.body.as_deref())
+        }
+    }
 }
 
 /// How the import of a batch's files ended.

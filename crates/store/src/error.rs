@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use sqlx::error::DatabaseError as _;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 use webhook::Reason;
 
 /// Why a call of the store failed.
@@ -22,6 +25,17 @@ pub enum StoreError {
     },
     #[error("there is no database at {}: the worker makes it when it starts", .0.display())]
     NoDatabase(PathBuf),
+    #[error(
+        "the PostgreSQL database {0} has no tables of Landfall yet: the worker makes them when it starts"
+    )]
+    NoTables(String),
+    #[error("could not connect to the PostgreSQL database {database}")]
+    Connect {
+        /// Its name and host.
+        database: String,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error(
         "the database has schema {found}, this program needs {needed}: start a worker of this version once"
     )]
@@ -64,7 +78,8 @@ impl StoreError {
     /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::NoDatabase(_) | Self::OldSchema { .. } => false,
+            Self::Setting { .. } | Self::NoDatabase(_) | Self::NoTables(_) | Self::OldSchema { .. } => false,
+            Self::Connect { source, .. } => is_about_the_server(source),
             Self::Folder { .. } | Self::Migrate(_) | Self::OutOfStep { .. } => true,
             Self::Database { source, .. } => !is_about_the_value(source),
             Self::Files { source, .. } => !matches!(
@@ -72,6 +87,11 @@ impl StoreError {
                 object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }
             ),
         }
+    }
+
+    /// Whether the database's server cannot be reached for now: a program that starts waits for it.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if is_about_the_server(source))
     }
 
     /// For the event's row, the log and the metric.
@@ -83,6 +103,8 @@ impl StoreError {
             Self::Setting { .. }
             | Self::Folder { .. }
             | Self::NoDatabase(_)
+            | Self::NoTables(_)
+            | Self::Connect { .. }
             | Self::OldSchema { .. }
             | Self::Migrate(_)
             | Self::Database { .. }
@@ -96,17 +118,49 @@ const SQLITE_TOOBIG: u32 = 18;
 const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_MISMATCH: u32 = 20;
 /// Two workers at once; the busy timeout has run out.
-pub(crate) const SQLITE_BUSY: u32 = 5;
+const SQLITE_BUSY: u32 = 5;
+
+/// The same of PostgreSQL, by the class that a code begins with: data exception, constraint, and what is larger than a
+/// type or a statement can be. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const POSTGRES_ABOUT_THE_VALUE: [&str; 3] = ["22", "23", "54"];
+/// What a server says that is starting, stopping, full, or where somebody else was first: lost connection, no resources,
+/// deadlock or serialization failure, a lock not had, an operator's intervention, a failure of its system, read-only
+/// because it is a replica until it takes over.
+const POSTGRES_ABOUT_THE_SERVER: [&str; 7] = ["08", "53", "40", "55", "57", "58", "25"];
 
 fn is_about_the_value(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
-        _ => matches!(sqlite_code(error), Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT | SQLITE_MISMATCH)),
+        _ => {
+            matches!(sqlite_code(error), Some(SQLITE_TOOBIG | SQLITE_CONSTRAINT | SQLITE_MISMATCH))
+                || has_class(error, &POSTGRES_ABOUT_THE_VALUE)
+        }
+    }
+}
+
+/// Whether the server is out of reach for now. Anything else (a wrong password, no such database) is for people.
+fn is_about_the_server(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => has_class(error, &POSTGRES_ABOUT_THE_SERVER),
     }
 }
 
 /// The primary result code; the extended one has it in its lowest byte.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    let code: u32 = error.code()?.parse().ok()?;
     Some(code & 0xFF)
+}
+
+pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
+    sqlite_code(error) == Some(SQLITE_BUSY)
+}
+
+fn has_class(error: &sqlx::Error, classes: &[&str]) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| classes.iter().any(|class| error.code().starts_with(class)))
 }

@@ -1,11 +1,11 @@
 //! Everything SQL and every raw file: the one place where results are kept.
 //!
 //! [`Store`] is the interface; nothing outside this crate sees a connection or a path. Tables, columns and views are an
-//! interface too (users write SQL against them): see `migrations/sqlite/0001_schema.sql`.
+//! interface too (users write SQL against them): see `migrations/sqlite` and `migrations/postgres`, which agree.
 //!
 //! # Guarantees
 //! * An event's effect and its row in `events` are written in one transaction, and are on disk when the call returns
-//!   (WAL with `synchronous=FULL`; files are synced together with their folder before their row exists).
+//!   (SQLite: WAL with `synchronous=FULL`; PostgreSQL: `synchronous_commit`; files are synced together with their folder before their row exists).
 //! * A second run of the same event, or of the same object under another `webhook-id`, leaves every object's row as it
 //!   was (test:`the_same_object_again_leaves_every_table_as_it_was`).
 //! * An object's row never goes back: terminal beats non-terminal, fetched beats what an event held, then the later
@@ -18,6 +18,7 @@
 //!   attempt replaces it. A worker killed while it writes leaves a temporary file (`name#1`) beside it.
 
 mod batch;
+mod database;
 mod error;
 mod eval_run;
 mod event;
@@ -27,10 +28,15 @@ mod folder;
 mod folder_check;
 mod found;
 mod json_text;
+mod postgres;
 mod response;
+mod row;
+mod server;
 mod sqlite;
 mod store;
+mod tables;
 mod unfetched;
+mod value;
 
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
@@ -44,5 +50,6 @@ pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;
 pub use found::Found;
 pub use response::ResponseRecord;
+pub use server::DatabaseServer;
 pub use store::{Store, StoreConfig};
 pub use unfetched::{FetchProgress, UnfetchedObject};

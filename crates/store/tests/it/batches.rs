@@ -6,7 +6,7 @@ use store::{
 };
 use webhook::{FetchState, Reason};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, meaning};
 use crate::samples::{at, batch, chunk, completion, result};
 
 async fn the_batch(fixture: &Fixture) -> StoredBatch {
@@ -65,7 +65,7 @@ pub(crate) async fn five_thousand_rows_go_in_by_chunks_and_come_out_by_pages(fix
     let seen: Vec<(ResultSource, i64)> = pages.iter().flatten().map(|row| (row.source, row.line)).collect();
     let output = (1..=5000).map(|line| (ResultSource::Output, line));
     assert_eq!(seen, output.chain([(ResultSource::Error, 3)]).collect::<Vec<_>>());
-    assert_eq!(pages[0][6].body, result(7).body);
+    assert_eq!(meaning(pages[0][6].body.as_deref()), meaning(result(7).body.as_deref()));
 
     let errors = ResultFilter { errors_only: true, ..ResultFilter::of("default", "batch_1", 10) };
     let errors = fixture.store.batch_results(&errors).await.unwrap();
@@ -105,7 +105,8 @@ pub(crate) async fn a_worker_that_died_in_the_middle_is_taken_up_where_it_was(fi
     drop(dying);
     let between = the_batch(&fixture).await;
     let progress = fixture.store.begin_batch(&batch()).await.unwrap();
-    assert_eq!(progress.output_next_line, between.output_next_line);
+    // What was dropped while it was being committed may be there by now.
+    assert!(progress.output_next_line >= between.output_next_line);
     import(&fixture.store, progress.output_next_line, 500, 20).await.unwrap();
     fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
     let row = the_batch(&fixture).await;
@@ -161,7 +162,8 @@ pub(crate) async fn lines_no_json_column_holds_are_kept_as_bytes_and_counted(fix
     let batch = the_batch(&fixture).await;
     assert_eq!((batch.rows_stored, batch.rows_quarantined), (6, 5));
     let stored = fixture.store.batch_results(&ResultFilter::of("default", "batch_1", 10)).await.unwrap();
-    assert!(stored.iter().map(|row| &row.body).eq(rows.iter().map(|row| &row.body)));
+    let meanings = |body: &Option<Vec<u8>>| meaning(body.as_deref());
+    assert!(stored.iter().map(|row| meanings(&row.body)).eq(rows.iter().map(|row| meanings(&row.body))));
     assert_eq!(stored[0].custom_id.as_deref(), Some("a\u{FFFD}b"));
     let json = fixture.select("SELECT line FROM batch_results WHERE body IS NOT NULL").await;
     assert_eq!(json, [[Some("4".to_owned())]]);

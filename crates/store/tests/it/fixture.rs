@@ -1,11 +1,19 @@
-//! A store of the test's own, and a look at its tables from outside.
+//! A store of the test's own on either database, and a look at its tables from outside.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    AssertSqlSafe, Column as _, Connection as _, PgConnection, Row as _, SqliteConnection, TypeInfo as _,
+    ValueRef as _,
+};
 use store::{Store, StoreConfig};
 use tempfile::TempDir;
+use test_support::postgres::PostgresServer;
 
 /// All tables but `events`: what must be equal after a second run.
 pub(crate) const OBJECT_TABLES: [&str; 8] = [
@@ -29,10 +37,17 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = StoreConfig {
-            database_url: format!("sqlite://{}/data/landfall.db", folder.path().display()).into(),
-            files_url: folder.path().join("files").display().to_string(),
-        };
+        let url = format!("sqlite://{}/data/landfall.db", folder.path().display());
+        Self::on(url, folder).await
+    }
+
+    pub(crate) async fn on_postgres() -> Self {
+        Self::on(PostgresServer::shared().database(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn on(database_url: String, folder: TempDir) -> Self {
+        let files_url = folder.path().join("files").display().to_string();
+        let config = StoreConfig { database_url: database_url.into(), files_url };
         Self { store: Store::open(&config).await.unwrap(), config, folder }
     }
 
@@ -45,18 +60,45 @@ impl Fixture {
         self.folder.path().join("files")
     }
 
+    fn url(&self) -> &str {
+        self.config.database_url.expose_secret()
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url().starts_with("postgres")
+    }
+
+    /// The names of a table's columns, sorted.
+    pub(crate) async fn columns(&self, table: &str) -> Vec<String> {
+        let select = if self.is_postgres() {
+            format!(
+                "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}' ORDER BY 1"
+            )
+        } else {
+            format!("SELECT name FROM pragma_table_info('{table}') ORDER BY 1")
+        };
+        self.select(&select).await.into_iter().map(|row| row[0].clone().unwrap()).collect()
+    }
+
+    /// The names of all tables and views, sorted.
+    pub(crate) async fn tables(&self) -> Vec<String> {
+        let select = if self.is_postgres() {
+            "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY 1"
+        };
+        self.select(select).await.into_iter().map(|row| row[0].clone().unwrap()).collect()
+    }
+
     /// Every row of a table, every column of it.
-    pub(crate) async fn dump(&self, table: &str) -> Vec<Vec<String>> {
-        let columns = self.select(&format!("SELECT name FROM pragma_table_info('{table}')")).await;
-        let quoted: Vec<String> =
-            columns.iter().map(|row| format!("'{0}=' || quote({0})", row[0].as_ref().unwrap())).collect();
-        let rows =
-            self.select(&format!("SELECT {} FROM {table} ORDER BY 1, 2, 3, 4", quoted.join(", "))).await;
-        rows.into_iter().map(|row| row.into_iter().map(Option::unwrap).collect()).collect()
+    pub(crate) async fn dump(&self, table: &str) -> Vec<Vec<Option<String>>> {
+        let mut rows = self.select(&format!("SELECT * FROM {table}")).await;
+        rows.sort();
+        rows
     }
 
     /// Every row of every object.
-    pub(crate) async fn dump_objects(&self) -> BTreeMap<&'static str, Vec<Vec<String>>> {
+    pub(crate) async fn dump_objects(&self) -> BTreeMap<&'static str, Vec<Vec<Option<String>>>> {
         let mut dump = BTreeMap::new();
         for table in OBJECT_TABLES {
             dump.insert(table, self.dump(table).await);
@@ -64,18 +106,66 @@ impl Fixture {
         dump
     }
 
-    /// The answer to a user's SQL, as text.
+    /// The answer to a user's SQL, as the text that SQLite would give.
     pub(crate) async fn select(&self, select: &str) -> Vec<Vec<Option<String>>> {
-        let mut connection = self.connection().await;
-        let rows = sqlx::query(AssertSqlSafe(select.to_owned())).fetch_all(&mut connection).await.unwrap();
-        rows.iter()
-            .map(|row| (0..row.len()).map(|index| row.try_get_unchecked(index).unwrap()).collect())
-            .collect()
+        let query = AssertSqlSafe(select.to_owned());
+        if self.is_postgres() {
+            let mut connection = PgConnection::connect(self.url()).await.unwrap();
+            let rows = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
+            rows.iter().map(|row| (0..row.len()).map(|index| postgres_text(row, index)).collect()).collect()
+        } else {
+            let mut connection = SqliteConnection::connect(self.url()).await.unwrap();
+            let rows = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
+            rows.iter().map(|row| (0..row.len()).map(|index| sqlite_text(row, index)).collect()).collect()
+        }
     }
 
-    /// A connection beside the store's own.
-    pub(crate) async fn connection(&self) -> SqliteConnection {
-        let url = format!("sqlite://{}/data/landfall.db", self.folder.path().display());
-        SqliteConnection::connect(&url).await.unwrap()
+    /// Statements from outside.
+    pub(crate) async fn execute(&self, statements: &str) {
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        if self.is_postgres() {
+            let mut connection = PgConnection::connect(self.url()).await.unwrap();
+            statements.execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = SqliteConnection::connect(self.url()).await.unwrap();
+            statements.execute(&mut connection).await.unwrap();
+        }
     }
+}
+
+fn sqlite_text(row: &SqliteRow, index: usize) -> Option<String> {
+    let value = row.try_get_raw(index).unwrap();
+    if value.type_info().name() == "BLOB" {
+        return row.get::<Option<Vec<u8>>, _>(index).map(|bytes| format!("{bytes:?}"));
+    }
+    row.try_get_unchecked(index).unwrap()
+}
+
+fn postgres_text(row: &PgRow, index: usize) -> Option<String> {
+    let text = |value: Option<&dyn ToString>| value.map(ToString::to_string);
+    match row.column(index).type_info().name() {
+        "BOOL" => row.get::<Option<bool>, _>(index).map(|flag| i64::from(flag).to_string()),
+        "INT8" => text(row.get::<Option<i64>, _>(index).as_ref().map(|number| number as _)),
+        "FLOAT8" => text(row.get::<Option<f64>, _>(index).as_ref().map(|number| number as _)),
+        "BYTEA" => row.get::<Option<Vec<u8>>, _>(index).map(|bytes| format!("{bytes:?}")),
+        "TIMESTAMPTZ" => row
+            .get::<Option<DateTime<Utc>>, _>(index)
+            .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
+        // Verbatim, as SQLite keeps it.
+        "JSON" => row.try_get_unchecked(index).unwrap(),
+        "JSONB" => {
+            let value = row.try_get_raw(index).unwrap();
+            (!value.is_null()).then(|| {
+                let bytes = value.as_bytes().unwrap();
+                let json = bytes.strip_prefix(&[1]).unwrap_or(bytes);
+                serde_json::from_slice::<serde_json::Value>(json).unwrap().to_string()
+            })
+        }
+        _ => row.get(index),
+    }
+}
+
+/// Bodies as they can be compared: `jsonb` keeps the meaning of JSON, not its spaces nor the order of its keys.
+pub(crate) fn meaning(body: Option<&[u8]>) -> Option<Result<serde_json::Value, Vec<u8>>> {
+    body.map(|body| serde_json::from_slice(body).map_err(|_| body.to_vec()))
 }

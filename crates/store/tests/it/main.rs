@@ -1,6 +1,5 @@
-//! One conformance suite: what a store promises, whatever the database. Each function takes a fixture of its own;
-//! `conformance!` runs all of them on a database, so a second one is a second call. What only concerns SQLite's file
-//! is in `sqlite.rs`.
+//! One conformance suite: what a store promises, whatever the database. Each function takes a fixture of its own, and
+//! `on_both!` runs all of them on either database. What only concerns one of them is in the file of its name.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod batches;
@@ -8,9 +7,11 @@ mod events;
 mod files;
 mod fixture;
 mod objects;
+mod postgres;
 mod reading;
 mod repair;
 mod samples;
+mod schema;
 mod sqlite;
 
 macro_rules! conformance {
@@ -26,49 +27,55 @@ macro_rules! conformance {
     };
 }
 
-conformance!(
-    on_sqlite,
-    [
-        events::the_first_delivery_inserts_and_later_ones_count_attempts,
-        events::a_stored_event_is_never_turned_back,
-        events::an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_once,
-        events::a_dead_event_can_still_be_stored,
-        events::odd_bodies_come_back_byte_for_byte,
-        events::a_long_error_is_cut,
-        objects::the_same_object_again_leaves_every_table_as_it_was,
-        objects::an_older_fetch_arriving_later_changes_nothing,
-        objects::what_an_event_held_never_replaces_what_was_fetched,
-        objects::a_non_terminal_object_never_replaces_a_terminal_one,
-        objects::any_order_of_states_ends_in_the_same_row,
-        objects::the_event_is_completed_even_when_the_object_is_older,
-        objects::u0000_is_kept_in_raw_and_mended_in_text,
-        objects::projects_do_not_mix,
-        objects::a_repeated_step_keeps_what_an_empty_cell_would_erase,
-        batches::five_thousand_rows_go_in_by_chunks_and_come_out_by_pages,
-        batches::two_workers_racing_on_a_batch_store_each_line_once,
-        batches::a_worker_that_died_in_the_middle_is_taken_up_where_it_was,
-        batches::a_chunk_out_of_step_is_refused,
-        batches::lines_no_json_column_holds_are_kept_as_bytes_and_counted,
-        batches::a_repeated_custom_id_survives,
-        batches::a_batch_that_names_another_file_starts_that_file_over,
-        batches::complete_stays_complete,
-        batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
-        files::a_file_has_its_name_only_when_it_is_whole,
-        files::an_aborted_or_dropped_file_leaves_nothing,
-        files::two_writers_of_one_file_leave_one_whole_file,
-        files::path_tricks_stay_below_the_folder,
-        files::a_lost_folder_is_retryable_and_a_missing_file_is_not,
-        reading::events_are_listed_newest_first_by_filter,
-        reading::events_are_counted_by_family_and_state,
-        reading::an_id_leads_to_its_rows,
-        reading::records_are_json_with_their_json_nested,
-        reading::views_show_results_and_what_is_missing,
-        reading::views_show_a_batchs_texts_and_errors,
-        reading::odd_bodies_do_not_break_the_views,
-        repair::events_come_in_the_order_workers_saw_them_page_by_page,
-        repair::events_are_read_by_name_and_those_that_may_change_by_family,
-        repair::what_was_not_fetched_is_found_with_its_events,
-        repair::the_progress_of_an_object_is_told_without_reading_it,
-        repair::a_replay_that_brings_the_object_takes_the_reason_back,
-    ]
-);
+macro_rules! on_both {
+    ($tests:tt) => {
+        conformance!(on_sqlite, $tests);
+        conformance!(on_postgres, $tests);
+    };
+}
+
+on_both!([
+    events::the_first_delivery_inserts_and_later_ones_count_attempts,
+    events::a_stored_event_is_never_turned_back,
+    events::an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_once,
+    events::a_dead_event_can_still_be_stored,
+    events::odd_bodies_come_back_byte_for_byte,
+    events::a_long_error_is_cut,
+    objects::the_same_object_again_leaves_every_table_as_it_was,
+    objects::an_older_fetch_arriving_later_changes_nothing,
+    objects::what_an_event_held_never_replaces_what_was_fetched,
+    objects::a_non_terminal_object_never_replaces_a_terminal_one,
+    objects::any_order_of_states_ends_in_the_same_row,
+    objects::the_event_is_completed_even_when_the_object_is_older,
+    objects::u0000_is_kept_in_raw_and_mended_in_text,
+    objects::projects_do_not_mix,
+    objects::a_repeated_step_keeps_what_an_empty_cell_would_erase,
+    batches::five_thousand_rows_go_in_by_chunks_and_come_out_by_pages,
+    batches::two_workers_racing_on_a_batch_store_each_line_once,
+    batches::a_worker_that_died_in_the_middle_is_taken_up_where_it_was,
+    batches::a_chunk_out_of_step_is_refused,
+    batches::lines_no_json_column_holds_are_kept_as_bytes_and_counted,
+    batches::a_repeated_custom_id_survives,
+    batches::a_batch_that_names_another_file_starts_that_file_over,
+    batches::complete_stays_complete,
+    batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
+    files::a_file_has_its_name_only_when_it_is_whole,
+    files::an_aborted_or_dropped_file_leaves_nothing,
+    files::two_writers_of_one_file_leave_one_whole_file,
+    files::path_tricks_stay_below_the_folder,
+    files::a_lost_folder_is_retryable_and_a_missing_file_is_not,
+    reading::events_are_listed_newest_first_by_filter,
+    reading::events_are_counted_by_family_and_state,
+    reading::an_id_leads_to_its_rows,
+    reading::records_are_json_with_their_json_nested,
+    reading::views_show_results_and_what_is_missing,
+    reading::views_show_a_batchs_texts_and_errors,
+    reading::odd_bodies_do_not_break_the_views,
+    repair::events_come_in_the_order_workers_saw_them_page_by_page,
+    repair::events_are_read_by_name_and_those_that_may_change_by_family,
+    repair::what_was_not_fetched_is_found_with_its_events,
+    repair::the_progress_of_an_object_is_told_without_reading_it,
+    repair::a_replay_that_brings_the_object_takes_the_reason_back,
+    schema::an_older_version_runs_on_a_newer_schema,
+    schema::many_workers_starting_at_once_make_one_schema,
+]);

@@ -78,11 +78,14 @@ pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(
     found.sort();
     assert_eq!(found, ["wh_0", "wh_1", "wh_3"]);
     assert!(store.events_named(&[]).await.unwrap().is_empty());
-    let plan = fixture
-        .select("EXPLAIN QUERY PLAN SELECT * FROM events WHERE (project, webhook_id) IN ((1, 2), (3, 4))")
-        .await;
-    let plan = format!("{plan:?}");
-    assert!(plan.contains("SEARCH events USING INDEX") && !plan.contains("SCAN events"), "{plan}");
+    // On a table that is nearly empty PostgreSQL reads it whole, whatever its indexes.
+    if !fixture.is_postgres() {
+        let plan = fixture
+            .select("EXPLAIN QUERY PLAN SELECT * FROM events WHERE (project, webhook_id) IN ((1, 2), (3, 4))")
+            .await;
+        let plan = format!("{plan:?}");
+        assert!(plan.contains("SEARCH events USING INDEX") && !plan.contains("SCAN events"), "{plan}");
+    }
 }
 
 pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixture) {

@@ -1,0 +1,221 @@
+//! The two dialects behind one face: one enum of databases, one of transactions. What differs between them is here, in
+//! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and is the same for both.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use crate::batch::BatchChunk;
+use crate::error::StoreError;
+use crate::event::EventPlace;
+use crate::postgres::{self, Postgres};
+use crate::row::Row;
+use crate::server::DatabaseServer;
+use crate::sqlite::{self, Sqlite};
+use crate::value::Value;
+
+/// Connections to a database of either kind. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// What it writes is there all at once, or not at all when it is dropped. Whatever it has locked stays as it was read.
+pub(crate) enum WriteTransaction {
+    Sqlite(sqlite::WriteTransaction),
+    Postgres(postgres::WriteTransaction),
+}
+
+/// Which of the two a `DATABASE_URL` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub(crate) fn of(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgres" | "postgresql" => Ok(Self::Postgres),
+            // The rest of the URL may hold a password.
+            _ => Err(StoreError::Setting {
+                setting: "DATABASE_URL",
+                problem: "is no database: write sqlite:// and a path, such as sqlite://data/landfall.db, or \
+                          postgres://USER:PASSWORD@HOST/DATABASE"
+                    .to_owned(),
+            }),
+        }
+    }
+}
+
+impl Database {
+    /// Makes what is missing, and brings the schema up to date.
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        Ok(match Dialect::of(url)? {
+            Dialect::Sqlite => Self::Sqlite(Sqlite::open(url).await?),
+            Dialect::Postgres => Self::Postgres(Postgres::open(url).await?),
+        })
+    }
+
+    /// Changes nothing.
+    pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        Ok(match Dialect::of(url)? {
+            Dialect::Sqlite => Self::Sqlite(Sqlite::open_existing(url).await?),
+            Dialect::Postgres => Self::Postgres(Postgres::open_existing(url).await?),
+        })
+    }
+
+    pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.schema_version().await,
+            Self::Postgres(postgres) => postgres.schema_version().await,
+        }
+    }
+
+    /// `None` when there is no server.
+    pub(crate) async fn server(&self) -> sqlx::Result<Option<DatabaseServer>> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(postgres) => postgres.server().await.map(Some),
+        }
+    }
+
+    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.ping().await,
+            Self::Postgres(postgres) => postgres.ping().await,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
+        }
+    }
+
+    pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
+        Ok(match self {
+            Self::Sqlite(sqlite) => WriteTransaction::Sqlite(sqlite.begin().await?),
+            Self::Postgres(postgres) => WriteTransaction::Postgres(postgres.begin().await?),
+        })
+    }
+
+    pub(crate) async fn fetch_all(
+        &self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Vec<Row>> {
+        Ok(match self {
+            Self::Sqlite(sqlite) => {
+                let rows = sqlite::bind::bound(sql, values).fetch_all(sqlite.readers()).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(postgres) => {
+                let rows = postgres::bind::bound(sql, values).fetch_all(postgres.pool()).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    pub(crate) async fn fetch_optional(
+        &self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Option<Row>> {
+        Ok(match self {
+            Self::Sqlite(sqlite) => {
+                sqlite::bind::bound(sql, values).fetch_optional(sqlite.readers()).await?.map(Row::Sqlite)
+            }
+            Self::Postgres(postgres) => {
+                postgres::bind::bound(sql, values).fetch_optional(postgres.pool()).await?.map(Row::Postgres)
+            }
+        })
+    }
+
+    pub(crate) async fn fetch_one(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<Row> {
+        self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// The place up to which every event is there for good: none will appear below it later.
+    pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
+        match self {
+            // One writer at a time: places appear in their order.
+            Self::Sqlite(_) => {
+                let newest = "SELECT coalesce(max(place), 0) AS place FROM events";
+                self.fetch_one(newest, &[]).await?.get("place").map(EventPlace)
+            }
+            Self::Postgres(postgres) => postgres.settled_place().await,
+        }
+    }
+}
+
+impl WriteTransaction {
+    /// How many rows were changed.
+    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<u64> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                sqlite::bind::bound(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+            Self::Postgres(transaction) => {
+                postgres::bind::bound(sql, values).execute(&mut **transaction).await?.rows_affected()
+            }
+        })
+    }
+
+    /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
+    pub(crate) async fn lock_row(
+        &mut self,
+        select: &'static str,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Option<Row>> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                sqlite::bind::bound(select, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
+            }
+            Self::Postgres(transaction) => {
+                let select = AssertSqlSafe(format!("{select} FOR UPDATE"));
+                let row = postgres::bind::bound(select, values).fetch_optional(&mut **transaction).await?;
+                row.map(Row::Postgres)
+            }
+        })
+    }
+
+    /// Until it ends, no other transaction locks the same name: for rows that may not be there yet.
+    pub(crate) async fn lock_name(&mut self, project: &str, id: &str) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => postgres::lock_name(transaction, project, id).await,
+        }
+    }
+
+    /// Adds the rows of a chunk. How many of them no JSON column holds.
+    pub(crate) async fn add_batch_rows(&mut self, chunk: &BatchChunk) -> sqlx::Result<i64> {
+        match self {
+            Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk).await,
+            Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk).await,
+        }
+    }
+
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_database_is_refused_without_showing_a_password() {
+        for url in ["", "data/landfall.db", "mysql://me:hunter2@db/x", "redis:hunter2"] {
+            let problem = Dialect::of(url).unwrap_err().to_string();
+            assert!(problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"), "{url}: {problem}");
+            assert!(!problem.contains("hunter2"));
+        }
+        assert_eq!(Dialect::of("postgresql://x/y").unwrap(), Dialect::Postgres);
+    }
+}

@@ -1,0 +1,61 @@
+//! What the server is: whether it can hold what we store, and what an operator should know of it.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, Row as _, query};
+
+use super::Postgres;
+use crate::error::StoreError;
+use crate::server::DatabaseServer;
+
+/// `jsonb` paths, hashes of names and identity columns as we use them are all there from 13 on, the oldest that Debian
+/// still keeps.
+const VERSION_MIN: i32 = 130_000;
+
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<(), StoreError> {
+    let ask = "SELECT current_setting('server_version_num')::int4 AS number, \
+               current_setting('server_version') AS version, current_setting('server_encoding') AS encoding";
+    let refused = |source| StoreError::Connect { database: super::named(options), source };
+    let row = query(ask).fetch_one(connection).await.map_err(refused)?;
+    let setting = |problem: String| StoreError::Setting { setting: "DATABASE_URL", problem };
+    if row.try_get::<i32, _>("number").map_err(refused)? < VERSION_MIN {
+        let version: String = row.try_get("version").map_err(refused)?;
+        return Err(setting(format!("names a PostgreSQL {version}: 13 or newer is needed")));
+    }
+    let encoding: String = row.try_get("encoding").map_err(refused)?;
+    if encoding != "UTF8" {
+        return Err(setting(format!(
+            "names a database with encoding {encoding}: name one made with CREATE DATABASE … ENCODING 'UTF8' \
+             TEMPLATE template0"
+        )));
+    }
+    Ok(())
+}
+
+impl Postgres {
+    pub(crate) async fn server(&self) -> sqlx::Result<DatabaseServer> {
+        let row = query(
+            "SELECT current_setting('server_version') AS version, \
+             coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), FALSE) AS encrypted, \
+             coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() <<= '::1/128', TRUE) AS local, \
+             current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' AS durable, \
+             pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only, \
+             has_table_privilege('events', 'INSERT') AND has_table_privilege('events', 'UPDATE') \
+                 AND has_table_privilege('batch_results', 'INSERT') AS may_write, \
+             current_setting('max_connections')::bigint \
+                 - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS free",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(DatabaseServer {
+            version: row.try_get("version")?,
+            encrypted: row.try_get("encrypted")?,
+            local: row.try_get("local")?,
+            durable: row.try_get("durable")?,
+            writable: !row.try_get::<bool, _>("read_only")? && row.try_get::<bool, _>("may_write")?,
+            connections_free: row.try_get("free")?,
+        })
+    }
+}

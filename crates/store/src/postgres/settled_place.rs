@@ -1,0 +1,50 @@
+//! Up to where all events are there for good. PostgreSQL numbers rows when they are inserted and shows them when they
+//! are committed, in any order: a follower that trusted the highest number would miss those below it that come later.
+//!
+//! Whoever inserts holds a lock on the table before it draws a number, and until it has committed. So: read the highest
+//! number that shows, then wait until all who held the lock at that time are gone. Writers are not slowed by it.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Row as _, query};
+
+use super::Postgres;
+use crate::event::EventPlace;
+
+const ASK_EVERY_MIN: Duration = Duration::from_millis(2);
+const ASK_EVERY_MAX: Duration = Duration::from_millis(100);
+/// Our own transactions end far sooner, or the server ends them.
+const WAIT_MAX: Duration = Duration::from_secs(90);
+
+const NEWEST: &str = "SELECT coalesce(max(place), 0) FROM events";
+/// Transactions that write the table. One that only reads takes another lock.
+const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND relation = 'events'::regclass AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()";
+
+impl Postgres {
+    pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
+        let started = Instant::now();
+        let place = EventPlace(query(NEWEST).fetch_one(&self.pool).await?.try_get(0)?);
+        let mut waited_for = self.writers().await?;
+        let mut pause = ASK_EVERY_MIN;
+        while !waited_for.is_empty() {
+            if started.elapsed() > WAIT_MAX {
+                return Err(sqlx::Error::Protocol(format!(
+                    "a transaction that writes events has been open for {WAIT_MAX:?}: see pg_stat_activity"
+                )));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(ASK_EVERY_MAX);
+            let writers = self.writers().await?;
+            waited_for.retain(|writer| writers.contains(writer));
+        }
+        Ok(place)
+    }
+
+    /// A virtual transaction has its name only once.
+    async fn writers(&self) -> sqlx::Result<Vec<String>> {
+        let rows = query(WRITERS).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+}

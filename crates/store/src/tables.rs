@@ -1,0 +1,13 @@
+//! What is read from and written to each group of tables. The SQL is that of both dialects.
+
+pub(crate) mod batch_results;
+pub(crate) mod batches;
+pub(crate) mod eval_runs;
+pub(crate) mod event_order;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod find;
+pub(crate) mod fine_tuning;
+pub(crate) mod responses;
+pub(crate) mod unfetched;
+mod upsert;

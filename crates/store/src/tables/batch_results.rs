@@ -1,0 +1,61 @@
+//! The table `batch_results`, page by page. How rows get in is each dialect's own: see its `batch_rows.rs`.
+
+use crate::batch::{ResultFilter, ResultRow, ResultSource};
+use crate::database::Database;
+use crate::row::{self, Row};
+use crate::value::Value;
+
+/// In the order of the files; each is read along the primary key, so that a page costs the same wherever it begins.
+pub(crate) async fn page(database: &Database, filter: &ResultFilter) -> sqlx::Result<Vec<ResultRow>> {
+    let mut found = Vec::new();
+    let (first_source, mut after_line) = filter.after.unwrap_or((ResultSource::Output, 0));
+    let sources = match first_source {
+        ResultSource::Output => &[ResultSource::Output, ResultSource::Error][..],
+        ResultSource::Error => &[ResultSource::Error],
+    };
+    for source in sources {
+        let left = i64::from(filter.limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        if left <= 0 {
+            break;
+        }
+        let rows = database
+            .fetch_all(
+                "SELECT * FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line > $4 \
+                 AND ($5 IS NULL OR custom_id = $5) \
+                 AND (NOT $6 OR error IS NOT NULL OR status_code >= 400 OR quarantined) \
+                 ORDER BY line LIMIT $7",
+                &[
+                    Value::text(&filter.project),
+                    Value::text(&filter.batch_id),
+                    Value::name(source.as_str()),
+                    after_line.into(),
+                    Value::text_if_any(filter.custom_id.as_deref()),
+                    filter.errors_only.into(),
+                    left.into(),
+                ],
+            )
+            .await?;
+        for row in &rows {
+            found.push(result(row)?);
+        }
+        after_line = 0;
+    }
+    Ok(found)
+}
+
+fn result(row: &Row) -> sqlx::Result<ResultRow> {
+    Ok(ResultRow {
+        project: row.get("project")?,
+        batch_id: row.get("batch_id")?,
+        source: row.member("source")?,
+        line: row.get("line")?,
+        custom_id: row.get("custom_id")?,
+        status_code: row.get("status_code")?,
+        request_id: row.get("request_id")?,
+        body: row.json_or_bytes(row::BODY)?,
+        error: row.json("error")?,
+        input_tokens: row.get("input_tokens")?,
+        output_tokens: row.get("output_tokens")?,
+        quarantined: row.get("quarantined")?,
+    })
+}

@@ -1,0 +1,259 @@
+//! The table `batches`. The row of the batch is the fence: a chunk of `batch_results` goes in only at the line where that
+//! row is, and moves it on in the same transaction.
+
+use std::sync::LazyLock;
+
+use super::events;
+use super::upsert::upsert;
+use crate::batch::{BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultSource, StoredBatch};
+use crate::database::{Database, WriteTransaction};
+use crate::event::Completion;
+use crate::row::{self, Row};
+use crate::value::Value;
+
+static UPSERT: LazyLock<String> = LazyLock::new(|| {
+    upsert(
+        "batches",
+        "batch_id",
+        &[
+            "status",
+            "endpoint",
+            "model",
+            "requests_total",
+            "requests_completed",
+            "requests_failed",
+            "usage",
+            "errors",
+            "metadata",
+            "input_file_id",
+            "output_file_id",
+            "error_file_id",
+            "created_at",
+            "completed_at",
+            "received_at",
+            "fetch_state",
+            "fetched_at",
+            "terminal",
+            "raw",
+            "raw_bytes",
+        ],
+    )
+});
+
+pub(crate) async fn begin(database: &Database, batch: &BatchRecord) -> sqlx::Result<BatchProgress> {
+    let mut transaction = database.begin().await?;
+    // Of two workers that begin a batch which has no row yet, the second must see what the first one wrote.
+    transaction.lock_name(&batch.project, &batch.batch_id).await?;
+    let before = place(&mut transaction, batch).await?;
+    upsert_batch(&mut transaction, batch).await?;
+    let mut after = place(&mut transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
+    if let Some(before) = before {
+        let mut changed = false;
+        for (source, before, after) in [
+            (ResultSource::Output, before.output_file_id, &after.output_file_id),
+            (ResultSource::Error, before.error_file_id, &after.error_file_id),
+        ] {
+            if before != *after {
+                start_file_over(&mut transaction, batch, source).await?;
+                changed = true;
+            }
+        }
+        if changed {
+            after = place(&mut transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(after)
+}
+
+async fn place(
+    transaction: &mut WriteTransaction,
+    batch: &BatchRecord,
+) -> sqlx::Result<Option<BatchProgress>> {
+    let select = "SELECT output_file_id, error_file_id, output_next_line, error_next_line, results_complete \
+                  FROM batches WHERE project = $1 AND batch_id = $2";
+    let name = [Value::text(&batch.project), Value::text(&batch.batch_id)];
+    let found = transaction.lock_row(select, &name).await?;
+    let progress = |row: Row| {
+        Ok(BatchProgress {
+            output_file_id: row.get("output_file_id")?,
+            error_file_id: row.get("error_file_id")?,
+            output_next_line: row.get("output_next_line")?,
+            error_next_line: row.get("error_next_line")?,
+            results_complete: row.get("results_complete")?,
+        })
+    };
+    found.map(progress).transpose()
+}
+
+async fn upsert_batch(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx::Result<()> {
+    let [raw_json, raw_bytes] = Value::json_or_bytes(batch.raw.as_deref());
+    transaction
+        .execute(
+            UPSERT.as_str(),
+            &[
+                Value::text(&batch.project),
+                Value::text(&batch.batch_id),
+                Value::text_if_any(batch.status.as_deref()),
+                Value::text_if_any(batch.endpoint.as_deref()),
+                Value::text_if_any(batch.model.as_deref()),
+                batch.requests_total.into(),
+                batch.requests_completed.into(),
+                batch.requests_failed.into(),
+                Value::lifted(batch.usage.as_deref()),
+                Value::lifted(batch.errors.as_deref()),
+                Value::lifted(batch.metadata.as_deref()),
+                Value::text_if_any(batch.input_file_id.as_deref()),
+                Value::text_if_any(batch.output_file_id.as_deref()),
+                Value::text_if_any(batch.error_file_id.as_deref()),
+                Value::time_if_any(batch.created_at),
+                Value::time_if_any(batch.completed_at),
+                Value::time(batch.received_at),
+                Value::name(batch.fetch_state.as_str()),
+                Value::time_if_any(batch.fetched_at),
+                batch.terminal.into(),
+                raw_json,
+                raw_bytes,
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// A newer state of the batch names another file, or one where there was none: what is stored is not its lines.
+async fn start_file_over(
+    transaction: &mut WriteTransaction,
+    batch: &BatchRecord,
+    source: ResultSource,
+) -> sqlx::Result<()> {
+    let values = [Value::text(&batch.project), Value::text(&batch.batch_id), Value::name(source.as_str())];
+    let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
+    transaction.execute(delete, &values).await?;
+    transaction
+        .execute(
+            "UPDATE batches SET results_complete = FALSE, \
+             output_next_line = CASE $3 WHEN 'output' THEN 1 ELSE output_next_line END, \
+             error_next_line = CASE $3 WHEN 'error' THEN 1 ELSE error_next_line END, \
+             rows_stored = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2), \
+             rows_quarantined = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2 \
+                 AND (quarantined OR body_bytes IS NOT NULL)) \
+             WHERE project = $1 AND batch_id = $2",
+            &values,
+        )
+        .await
+        .map(drop)
+}
+
+/// The line the batch was at: the chunk is in exactly when that is its first line. `None` when there is no such batch.
+pub(crate) async fn append(database: &Database, chunk: &BatchChunk) -> sqlx::Result<Option<i64>> {
+    let mut transaction = database.begin().await?;
+    let select = match chunk.source {
+        ResultSource::Output => {
+            "SELECT output_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
+        }
+        ResultSource::Error => {
+            "SELECT error_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
+        }
+    };
+    let name = [Value::text(&chunk.project), Value::text(&chunk.batch_id)];
+    let found = transaction.lock_row(select, &name).await?;
+    let next_line = found.map(|row| row.get("line")).transpose()?;
+    if next_line != Some(chunk.first_line) {
+        return Ok(next_line);
+    }
+    let quarantined = transaction.add_batch_rows(chunk).await?;
+    move_on(&mut transaction, chunk, quarantined).await?;
+    transaction.commit().await?;
+    Ok(next_line)
+}
+
+async fn move_on(
+    transaction: &mut WriteTransaction,
+    chunk: &BatchChunk,
+    quarantined: i64,
+) -> sqlx::Result<()> {
+    let update = match chunk.source {
+        ResultSource::Output => {
+            "UPDATE batches SET output_next_line = $1, rows_stored = rows_stored + $2, \
+             rows_quarantined = rows_quarantined + $3 WHERE project = $4 AND batch_id = $5"
+        }
+        ResultSource::Error => {
+            "UPDATE batches SET error_next_line = $1, rows_stored = rows_stored + $2, \
+             rows_quarantined = rows_quarantined + $3 WHERE project = $4 AND batch_id = $5"
+        }
+    };
+    let rows = i64::try_from(chunk.rows.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    transaction
+        .execute(
+            update,
+            &[
+                chunk.rows.last().map_or(chunk.first_line, |last| last.line + 1).into(),
+                rows.into(),
+                quarantined.into(),
+                Value::text(&chunk.project),
+                Value::text(&chunk.batch_id),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn finish(
+    database: &Database,
+    batch_id: &str,
+    end: BatchEnd,
+    completion: &Completion,
+) -> sqlx::Result<()> {
+    let update = match end {
+        BatchEnd::Complete => Some(
+            "UPDATE batches SET results_complete = TRUE, \
+             fetch_state = CASE fetch_state WHEN 'expired' THEN 'fetched' ELSE fetch_state END \
+             WHERE project = $1 AND batch_id = $2 AND NOT results_complete",
+        ),
+        BatchEnd::Expired => Some(
+            "UPDATE batches SET fetch_state = 'expired' \
+             WHERE project = $1 AND batch_id = $2 AND NOT results_complete",
+        ),
+        BatchEnd::NotFetched => None,
+    };
+    let mut transaction = database.begin().await?;
+    if let Some(update) = update {
+        transaction.execute(update, &[Value::text(&completion.project), Value::text(batch_id)]).await?;
+    }
+    events::complete_in(&mut transaction, completion).await?;
+    transaction.commit().await
+}
+
+pub(super) fn record(row: &Row) -> sqlx::Result<StoredBatch> {
+    let batch = BatchRecord {
+        project: row.get("project")?,
+        batch_id: row.get("batch_id")?,
+        status: row.get("status")?,
+        endpoint: row.get("endpoint")?,
+        model: row.get("model")?,
+        requests_total: row.get("requests_total")?,
+        requests_completed: row.get("requests_completed")?,
+        requests_failed: row.get("requests_failed")?,
+        usage: row.json("usage")?,
+        errors: row.json("errors")?,
+        metadata: row.json("metadata")?,
+        input_file_id: row.get("input_file_id")?,
+        output_file_id: row.get("output_file_id")?,
+        error_file_id: row.get("error_file_id")?,
+        created_at: row.time("created_at")?,
+        completed_at: row.time("completed_at")?,
+        received_at: row.required_time("received_at")?,
+        fetch_state: row.member("fetch_state")?,
+        fetched_at: row.time("fetched_at")?,
+        terminal: row.get("terminal")?,
+        raw: row.json_or_bytes(row::RAW)?,
+    };
+    Ok(StoredBatch {
+        batch,
+        rows_stored: row.get("rows_stored")?,
+        rows_quarantined: row.get("rows_quarantined")?,
+        output_next_line: row.get("output_next_line")?,
+        error_next_line: row.get("error_next_line")?,
+        results_complete: row.get("results_complete")?,
+    })
+}

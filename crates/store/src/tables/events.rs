@@ -1,0 +1,184 @@
+//! The table `events`. [`complete_in`] is the one place where an event's effect and its row become one.
+
+use webhook::{EventState, Family};
+
+use crate::database::{Database, WriteTransaction};
+use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+use crate::json_text::JsonColumns;
+use crate::row::{self, Row};
+use crate::value::Value;
+
+/// An API's error page is cut here; the whole error is in the log.
+const ERROR_CHARS_MAX: usize = 2000;
+
+pub(crate) async fn record_delivery(
+    database: &Database,
+    event: &NewEvent,
+    attempt: u32,
+) -> sqlx::Result<EventState> {
+    let mut transaction = database.begin().await?;
+    let state = record_in(&mut transaction, event, attempt).await?;
+    transaction.commit().await?;
+    Ok(state)
+}
+
+/// An event that is its own effect: first delivery and completion in one transaction.
+pub(crate) async fn keep(database: &Database, event: &NewEvent, completion: &Completion) -> sqlx::Result<()> {
+    let mut transaction = database.begin().await?;
+    record_in(&mut transaction, event, completion.attempts).await?;
+    complete_in(&mut transaction, completion).await?;
+    transaction.commit().await
+}
+
+async fn record_in(
+    transaction: &mut WriteTransaction,
+    event: &NewEvent,
+    attempt: u32,
+) -> sqlx::Result<EventState> {
+    if insert(transaction, event, attempt).await? {
+        return Ok(EventState::Received);
+    }
+    let select = "SELECT state FROM events WHERE project = $1 AND webhook_id = $2";
+    let name = [Value::text(&event.project), Value::text(&event.webhook_id)];
+    let found = transaction.lock_row(select, &name).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let state = found.member("state")?;
+    match state {
+        EventState::Received | EventState::Retrying => count_attempt(transaction, event, attempt).await?,
+        EventState::Stored | EventState::Dead => {}
+    }
+    Ok(state)
+}
+
+/// Whether the event was not there yet.
+async fn insert(transaction: &mut WriteTransaction, event: &NewEvent, attempt: u32) -> sqlx::Result<bool> {
+    let body = JsonColumns::of(Some(&event.body));
+    let inserted = transaction
+        .execute(
+            "INSERT INTO events (project, webhook_id, event_id, type, family, object_id, created_at, received_at, \
+             attempts, state, body, body_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             ON CONFLICT (project, webhook_id) DO NOTHING",
+            &[
+                Value::text(&event.project),
+                Value::text(&event.webhook_id),
+                Value::text_if_any(event.event_id.as_deref()),
+                Value::text(&event.event_type),
+                Value::name(event.family.as_str()),
+                Value::text_if_any(event.object_id.as_deref()),
+                Value::time_if_any(event.created_at),
+                Value::time(event.received_at),
+                attempt.into(),
+                Value::name(EventState::Received.as_str()),
+                Value::VerbatimJson(body.text),
+                Value::Bytes(body.bytes),
+            ],
+        )
+        .await?;
+    Ok(inserted > 0)
+}
+
+async fn count_attempt(
+    transaction: &mut WriteTransaction,
+    event: &NewEvent,
+    attempt: u32,
+) -> sqlx::Result<()> {
+    transaction
+        .execute(
+            "UPDATE events SET attempts = $1 WHERE project = $2 AND webhook_id = $3 AND attempts < $1",
+            &[attempt.into(), Value::text(&event.project), Value::text(&event.webhook_id)],
+        )
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn complete(database: &Database, completion: &Completion) -> sqlx::Result<()> {
+    let mut transaction = database.begin().await?;
+    complete_in(&mut transaction, completion).await?;
+    transaction.commit().await
+}
+
+/// As part of the transaction that stores the event's effect.
+pub(super) async fn complete_in(
+    transaction: &mut WriteTransaction,
+    completion: &Completion,
+) -> sqlx::Result<()> {
+    transaction
+        .execute(
+            // A replay that brings the whole object takes back why it was not there; nothing else changes a stored row.
+            "UPDATE events SET state = 'stored', attempts = CASE WHEN attempts < $1 THEN $1 ELSE attempts END, \
+             processed_at = $2, reason = $3, last_error = NULL WHERE project = $4 AND webhook_id = $5 \
+             AND (state <> 'stored' OR (reason IS NOT NULL AND $3 IS NULL))",
+            &[
+                completion.attempts.into(),
+                Value::time(completion.processed_at),
+                Value::text_if_any(completion.reason.map(|reason| reason.as_str())),
+                Value::text(&completion.project),
+                Value::text(&completion.webhook_id),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result<()> {
+    let error: String = failure.error.chars().take(ERROR_CHARS_MAX).collect();
+    let mut transaction = database.begin().await?;
+    transaction
+        .execute(
+            "UPDATE events SET state = $1, attempts = CASE WHEN attempts < $2 THEN $2 ELSE attempts END, \
+             reason = $3, last_error = $4 WHERE project = $5 AND webhook_id = $6 AND state <> 'stored'",
+            &[
+                Value::name(failure.state.as_str()),
+                failure.attempts.into(),
+                Value::name(failure.reason.as_str()),
+                Value::text(&error),
+                Value::text(&failure.project),
+                Value::text(&failure.webhook_id),
+            ],
+        )
+        .await?;
+    transaction.commit().await
+}
+
+pub(crate) async fn list(database: &Database, filter: &EventFilter) -> sqlx::Result<Vec<EventRecord>> {
+    let rows = database
+        .fetch_all(
+            "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
+             AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
+             ORDER BY received_at DESC, webhook_id DESC LIMIT $5",
+            &[
+                Value::text_if_any(filter.project.as_deref()),
+                Value::text_if_any(filter.family.map(Family::as_str)),
+                Value::text_if_any(filter.state.map(EventState::as_str)),
+                Value::time_if_any(filter.since),
+                filter.limit.into(),
+            ],
+        )
+        .await?;
+    rows.iter().map(record).collect()
+}
+
+pub(crate) async fn count(database: &Database) -> sqlx::Result<Vec<(Family, EventState, i64)>> {
+    let count =
+        "SELECT family, state, count(*) AS events FROM events GROUP BY family, state ORDER BY family, state";
+    let rows = database.fetch_all(count, &[]).await?;
+    rows.iter().map(|row| Ok((row.member("family")?, row.member("state")?, row.get("events")?))).collect()
+}
+
+pub(super) fn record(row: &Row) -> sqlx::Result<EventRecord> {
+    Ok(EventRecord {
+        project: row.get("project")?,
+        webhook_id: row.get("webhook_id")?,
+        event_id: row.get("event_id")?,
+        event_type: row.get("type")?,
+        family: row.member("family")?,
+        object_id: row.get("object_id")?,
+        created_at: row.time("created_at")?,
+        received_at: row.required_time("received_at")?,
+        processed_at: row.time("processed_at")?,
+        attempts: row.count("attempts")?,
+        state: row.member("state")?,
+        reason: row.parsed("reason")?,
+        last_error: row.get("last_error")?,
+        body: row.json_or_bytes(row::BODY)?.unwrap_or_default(),
+    })
+}

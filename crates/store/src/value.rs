@@ -1,0 +1,108 @@
+//! What a statement is given, in terms of both dialects: each binds a [`Value`] as the type of its own columns.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+
+use crate::json_text::{self, JsonColumns};
+
+/// A parameter. Text is mended when it is made, so that no column refuses it.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'a> {
+    Text(Option<Cow<'a, str>>),
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Flag(bool),
+    Time(Option<DateTime<Utc>>),
+    /// PostgreSQL: `jsonb`, which keeps the meaning.
+    Json(Option<Cow<'a, str>>),
+    /// PostgreSQL: `json`, which keeps every byte.
+    VerbatimJson(Option<&'a str>),
+    Bytes(Option<&'a [u8]>),
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn text(text: &'a str) -> Self {
+        Self::Text(Some(json_text::plain(text)))
+    }
+
+    pub(crate) fn text_if_any(text: Option<&'a str>) -> Self {
+        Self::Text(text.map(json_text::plain))
+    }
+
+    /// A name of a closed set.
+    pub(crate) fn name(name: &'static str) -> Self {
+        Self::Text(Some(Cow::Borrowed(name)))
+    }
+
+    pub(crate) fn time(at: DateTime<Utc>) -> Self {
+        Self::Time(Some(storable(at)))
+    }
+
+    pub(crate) fn time_if_any(at: Option<DateTime<Utc>>) -> Self {
+        Self::Time(at.map(storable))
+    }
+
+    /// JSON lifted out of an object.
+    pub(crate) fn lifted(json: Option<&'a str>) -> Self {
+        Self::Json(json.map(json_text::mended))
+    }
+
+    /// The pair of columns `x`, `x_bytes`.
+    pub(crate) fn json_or_bytes(raw: Option<&'a [u8]>) -> [Self; 2] {
+        let columns = JsonColumns::of(raw);
+        [Self::Json(columns.text.map(Cow::Borrowed)), Self::Bytes(columns.bytes)]
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Integer(Some(number))
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(number: u32) -> Self {
+        Self::Integer(Some(i64::from(number)))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(number: Option<i64>) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<Option<f64>> for Value<'_> {
+    fn from(number: Option<f64>) -> Self {
+        Self::Real(number)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+/// Years that do not have four digits would not sort as text, and PostgreSQL does not know all of chrono's: they become
+/// the nearest.
+fn storable(at: DateTime<Utc>) -> DateTime<Utc> {
+    let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).expect("it is in the calendar");
+    let first = day(0, 1, 1).and_time(NaiveTime::MIN).and_utc();
+    let last =
+        day(9999, 12, 31).and_hms_micro_opt(23, 59, 59, 999_999).expect("it is a time of day").and_utc();
+    at.clamp(first, last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_beyond_four_digits_become_the_nearest_that_have_them() {
+        let years = [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC]
+            .map(|at| storable(at).format("%Y").to_string());
+        assert_eq!(years, ["0000", "1970", "9999"]);
+    }
+}

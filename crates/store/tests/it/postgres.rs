@@ -1,0 +1,196 @@
+//! What only concerns PostgreSQL: a server that goes and comes back, events that are committed out of order, and what is
+//! refused with words.
+
+use secrecy::ExposeSecret as _;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use store::{EventFilter, EventPlace, FileRecord, ResultFilter, Store, StoreConfig, StoreError};
+use test_support::postgres::PostgresServer;
+
+use crate::fixture::Fixture;
+use crate::samples::{batch, chunk, completion, event, file, result};
+
+fn config(database_url: String) -> StoreConfig {
+    StoreConfig { database_url: database_url.into(), files_url: "unused".to_owned() }
+}
+
+/// What `landfall tail` does: from place to place, never back.
+async fn follow_until(store: &Store, wanted: usize) -> Vec<String> {
+    let mut after = EventPlace::default();
+    let mut seen = Vec::new();
+    let all = EventFilter { limit: 10_000, ..EventFilter::default() };
+    while seen.len() < wanted {
+        let newest = store.newest_event().await.unwrap();
+        let page = store.events_between(&all, after, newest).await.unwrap();
+        seen.extend(page.into_iter().map(|(_, event)| event.webhook_id));
+        after = newest;
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_misses_no_event_that_is_committed_late() {
+    let fixture = Fixture::on_postgres().await;
+    let url = fixture.config.database_url.expose_secret();
+    let mut slow = PgConnection::connect(url).await.unwrap();
+    let mut late = slow.begin().await.unwrap();
+    let insert = "INSERT INTO events (project, webhook_id, type, family, received_at, attempts, state) \
+                  VALUES ('default', 'late', 't', 'other', now(), 1, 'received')";
+    late.execute(insert).await.unwrap();
+    // Its place is higher, and it is there first.
+    fixture.store.record_delivery(&event("early", "x"), 1).await.unwrap();
+    let store = fixture.store.clone();
+    let follower = tokio::spawn(async move { follow_until(&store, 2).await });
+    // The follower has seen that somebody is still writing, and asks again and again.
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND query LIKE '%pg_locks%' AND pid <> pg_backend_pid()";
+    test_support::wait::until("the follower to look", async || {
+        (fixture.select(asked).await[0][0].as_deref() != Some("0")).then_some(())
+    })
+    .await;
+    assert!(!follower.is_finished());
+    late.commit().await.unwrap();
+    assert_eq!(follower.await.unwrap(), ["late", "early"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_at_once_hide_no_event_from_a_follower() {
+    const WRITERS: usize = 8;
+    const EVENTS_EACH: usize = 50;
+    let fixture = Fixture::on_postgres().await;
+    let store = fixture.store.clone();
+    let follower = tokio::spawn(async move { follow_until(&store, WRITERS * EVENTS_EACH).await });
+    let writers = (0..WRITERS).map(|writer| {
+        let store = fixture.store.clone();
+        tokio::spawn(async move {
+            for number in 0..EVENTS_EACH {
+                store.record_delivery(&event(&format!("wh_{writer}_{number}"), "x"), 1).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let mut seen = tokio::time::timeout(test_support::wait::DEADLINE, follower).await.unwrap().unwrap();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), WRITERS * EVENTS_EACH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_is_an_outage_and_the_same_store_goes_on_when_it_is_back() {
+    let mut server = PostgresServer::start();
+    let url = server.database();
+    let store = Store::open(&config(url.clone())).await.unwrap();
+    store.begin_batch(&batch()).await.unwrap();
+    let append = async |line: i64| {
+        store.append_batch_results(&chunk(store::ResultSource::Output, line, vec![result(line)])).await
+    };
+    append(1).await.unwrap();
+    for round in 2..4 {
+        if round == 2 {
+            server.kill()
+        } else {
+            server.stop()
+        }
+        let unreachable = Store::open(&config(url.clone())).await.unwrap_err();
+        assert!(matches!(unreachable, StoreError::Connect { .. }), "{unreachable:?}");
+        assert!(unreachable.is_retryable() && unreachable.is_unreachable());
+        assert!(store.ping().await.is_err());
+        // Either it waits for the server, or its connection was just lost: then the same call succeeds later.
+        let write = append(round);
+        let restart = tokio::task::spawn_blocking(move || {
+            server.resume();
+            server
+        });
+        let (written, restarted) = tokio::join!(write, restart);
+        server = restarted.unwrap();
+        if let Err(error) = written {
+            assert!(error.is_retryable(), "{error:?}");
+            append(round).await.unwrap();
+        }
+    }
+    store.finish_batch("batch_1", store::BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    let found = store.batch_results(&ResultFilter::of("default", "batch_1", 10)).await.unwrap();
+    assert!(found.iter().map(|row| row.line).eq(1..=3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_no_column_holds_is_final_and_a_deadlock_is_not() {
+    let fixture = Fixture::on_postgres().await;
+    let too_large = fixture.store.save_file(&FileRecord { bytes: u64::MAX, ..file() }).await.unwrap_err();
+    assert!(!too_large.is_retryable());
+    fixture
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'refused' USING ERRCODE = TG_ARGV[0]; END $$",
+        )
+        .await;
+    for (code, is_retryable) in [
+        ("40P01", true),
+        ("40001", true),
+        ("57P01", true),
+        ("53300", true),
+        ("22003", false),
+        ("23514", false),
+    ] {
+        fixture
+            .execute(&format!(
+                "DROP TRIGGER IF EXISTS refuse ON files; CREATE TRIGGER refuse BEFORE INSERT ON files FOR EACH ROW EXECUTE FUNCTION refuse('{code}')"
+            ))
+            .await;
+        let refused = fixture.store.save_file(&file()).await.unwrap_err();
+        assert_eq!(refused.is_retryable(), is_retryable, "{code}: {refused:?}");
+    }
+    fixture.execute("DROP TABLE files").await;
+    assert!(fixture.store.save_file(&file()).await.unwrap_err().is_retryable(), "as with SQLite");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_worker_has_made_is_not_opened_for_reading() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let empty = Store::open_existing(&config(url.clone())).await.unwrap_err();
+    assert!(matches!(empty, StoreError::NoTables(_)) && empty.to_string().contains("worker"), "{empty}");
+    assert!(!empty.is_retryable());
+
+    let missing = Store::open_existing(&config(server.url("nowhere"))).await.unwrap_err();
+    assert!(matches!(missing, StoreError::Connect { .. }) && !missing.is_unreachable(), "{missing:?}");
+    assert!(missing.to_string().contains("nowhere"));
+
+    server.sql("postgres", "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    let latin = Store::open(&config(server.url("latin"))).await.unwrap_err();
+    assert!(matches!(latin, StoreError::Setting { .. }) && latin.to_string().contains("UTF8"), "{latin}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_role_may_make_no_tables_runs_on_those_that_are_there() {
+    let fixture = Fixture::on_postgres().await;
+    fixture
+        .execute(
+            "CREATE ROLE modest LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO modest",
+        )
+        .await;
+    let url = fixture.config.database_url.expose_secret().replace("postgres@", "modest@");
+    let store = Store::open(&config(url)).await.unwrap();
+    store.record_delivery(&event("wh_1", "x"), 1).await.unwrap();
+    assert!(store.newest_event().await.unwrap() > EventPlace::default());
+    assert!(store.server().await.unwrap().unwrap().writable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_is_on_disk_whatever_the_servers_default() {
+    let fixture = Fixture::on_postgres().await;
+    fixture.execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$").await;
+    let store = fixture.another_handle().await;
+    store.record_delivery(&event("wh_1", "x"), 1).await.unwrap();
+    fixture
+        .execute(
+            "CREATE TABLE seen (setting text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; \
+             CREATE TRIGGER note BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .await;
+    store.record_delivery(&event("wh_2", "x"), 1).await.unwrap();
+    assert_eq!(fixture.select("SELECT setting FROM seen").await, [[Some("on".to_owned())]]);
+}

@@ -1,0 +1,222 @@
+//! A disposable PostgreSQL server of Debian's package, in a folder of its own and without a port unless asked for one.
+//! One shared by all tests of a binary, with a database each; or one of a test's own, which it may kill.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::wait;
+
+/// Who runs the server when the tests run as root, which PostgreSQL refuses to do.
+const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// Stops the server and removes its folder as soon as the tests are gone, however they ended: then its input ends.
+const REAPER: &str = r#"cat; pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
+while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; rm -rf "$1""#;
+
+/// A server. Stopped when dropped.
+pub struct PostgresServer {
+    folder: PathBuf,
+    arguments: Vec<String>,
+    child: Option<Child>,
+    /// Declared after the server that it waits for.
+    _reaper: Reaper,
+}
+
+impl PostgresServer {
+    /// A server as durable as PostgreSQL is by default.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with more arguments of `postgres`, such as `-c` and a setting.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("landfall-pg-").tempdir();
+        let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
+        let reaper = Reaper::of(&folder);
+        if let Some(user) = other_user() {
+            chown(&folder, Some(user.uid), Some(user.gid)).expect("root may give a folder away");
+        }
+        let made = program("initdb")
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .arg("--pgdata")
+            .arg(folder.join("data"))
+            .output()
+            .expect("initdb is installed (scripts/test installs it)");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut server = Self { folder, arguments, child: None, _reaper: reaper };
+        server.resume();
+        server
+    }
+
+    /// The server that all tests of this binary share. It may forget everything with the machine, which makes it fast.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<PostgresServer> = OnceLock::new();
+        let hasty = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300"];
+        SHARED.get_or_init(|| Self::start_with(&hasty))
+    }
+
+    /// Makes a database that nobody else uses; its `postgres://…`.
+    pub fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// `postgres://…` of a database, through the server's socket.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+    }
+
+    /// Runs a statement from outside, and gives its answer as text.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn sql(&self, database: &str, statement: &str) -> String {
+        let done = self.psql(database, statement);
+        assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+    }
+
+    fn psql(&self, database: &str, statement: &str) -> std::process::Output {
+        let mut psql = Command::new("psql");
+        psql.args(["-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]);
+        psql.arg("-h").arg(&self.folder).output().expect("psql is installed (scripts/test installs it)")
+    }
+
+    /// The folder with its data, its socket and its log.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Kills the server with SIGKILL, as a crash would. Its data stays.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// Stops the server as an operator would who does not wait for its clients.
+    pub fn stop(&mut self) {
+        let mut child = self.child.take().expect("the server is running");
+        let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -INT failed");
+        wait::until_blocking("postgres to end", || child.try_wait().ok().flatten());
+    }
+
+    /// Starts the server again on the same data, and waits until it answers.
+    pub fn resume(&mut self) {
+        assert!(self.child.is_none(), "the server is running");
+        self.child = Some(self.spawn());
+        wait::until_blocking("postgres to answer", || {
+            // After a SIGKILL its former self still ends for a moment, and the new one refuses to start.
+            if self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+                self.child = Some(self.spawn());
+            }
+            self.psql("postgres", "SELECT 1").status.success().then_some(())
+        });
+    }
+
+    fn spawn(&self) -> Child {
+        let log = fs::File::options().create(true).append(true).open(self.folder.join("log"));
+        let log = log.expect("the folder can be written");
+        program("postgres")
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .arg("-k")
+            .arg(&self.folder)
+            .args(["-c", "listen_addresses="])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("postgres is installed (scripts/test installs it)")
+    }
+
+    /// What the server has said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Outlives the tests, but only by a moment.
+struct Reaper(Child);
+
+impl Reaper {
+    fn of(folder: &Path) -> Self {
+        let child = Command::new("bash")
+            .args(["-c", REAPER, "reaper"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.expect("bash is there"))
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
+}
+
+struct User {
+    name: &'static str,
+    uid: u32,
+    gid: u32,
+}
+
+/// Whom to become; `None` when we are not root.
+fn other_user() -> Option<User> {
+    if fs::metadata("/proc/self").expect("Linux has /proc").uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("there are users");
+    let named = |name: &'static str| {
+        let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":"))?;
+        let mut ids = line.split(':').skip(1).map(str::parse);
+        Some(User { name, uid: ids.next()?.ok()?, gid: ids.next()?.ok()? })
+    };
+    Some(UNPRIVILEGED.into_iter().find_map(named).expect("there is an unprivileged user"))
+}
+
+/// A program of the server, in the newest version that is installed, as somebody who is not root.
+fn program(name: &str) -> Command {
+    let path = installed(name);
+    match other_user() {
+        None => Command::new(path),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", user.name, "--regid", &user.gid.to_string(), "--clear-groups"])
+                .arg(path);
+            // Where root may be, others may not.
+            command.current_dir("/");
+            command
+        }
+    }
+}
+
+/// Debian keeps the server's programs out of `PATH`, in a folder a version.
+fn installed(name: &str) -> PathBuf {
+    let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = folders.map(|entry| entry.path()).filter(|path| path.join("bin").join(name).exists());
+    newest.max_by_key(version).map_or_else(|| PathBuf::from(name), |path| path.join("bin").join(name))
+}
