@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use test_support::signed_webhook::SignedWebhook;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_sent_1000_times_at_once_is_enqueued_once() {
@@ -21,9 +21,8 @@ async fn a_webhook_sent_1000_times_at_once_is_enqueued_once() {
     assert_eq!(landfall.backlog(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_event_under_another_webhook_id_ends_in_the_same_rows() {
-    let landfall = Landfall::start().await;
+async fn the_same_event_under_another_webhook_id_ends_in_the_same_rows(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let events = [
         ("response.completed", "resp_demo_research"),
         ("batch.completed", "batch_demo_completed"),
@@ -52,3 +51,5 @@ async fn the_same_event_under_another_webhook_id_ends_in_the_same_rows() {
         assert_eq!((event.state, event.last_error), (webhook::EventState::Stored, None));
     }
 }
+
+on_both_databases!(the_same_event_under_another_webhook_id_ends_in_the_same_rows);

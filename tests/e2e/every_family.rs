@@ -1,10 +1,9 @@
 //! Each family's event ends as rows that hold what the job produced.
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_response_is_stored_with_text_sources_and_usage() {
-    let landfall = Landfall::start().await;
+async fn a_response_is_stored_with_text_sources_and_usage(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     landfall.send("response.completed", "resp_demo_research").await;
     landfall.settled().await;
     let response = landfall.show("resp_demo_research");
@@ -17,9 +16,8 @@ async fn a_response_is_stored_with_text_sources_and_usage() {
     assert!(response["usage"].to_string().contains("input_tokens"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_and_an_incomplete_response_keep_their_reason() {
-    let landfall = Landfall::start().await;
+async fn a_failed_and_an_incomplete_response_keep_their_reason(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     for kind in ["failed", "cancelled", "incomplete"] {
         landfall.send(&format!("response.{kind}"), &format!("resp_demo_{kind}")).await;
     }
@@ -29,9 +27,8 @@ async fn a_failed_and_an_incomplete_response_keep_their_reason() {
     assert!(landfall.show("resp_demo_incomplete")["incomplete_reason"].is_string());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_stored_with_both_files_and_one_row_a_line() {
-    let landfall = Landfall::start().await;
+async fn a_batch_is_stored_with_both_files_and_one_row_a_line(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.settled().await;
     let batch = landfall.show("batch_demo_completed");
@@ -53,9 +50,8 @@ async fn a_batch_is_stored_with_both_files_and_one_row_a_line() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn partial_results_of_expired_and_cancelled_batches_are_kept() {
-    let landfall = Landfall::start().await;
+async fn partial_results_of_expired_and_cancelled_batches_are_kept(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     for kind in ["expired", "cancelled", "failed"] {
         landfall.send(&format!("batch.{kind}"), &format!("batch_demo_{kind}")).await;
     }
@@ -69,9 +65,8 @@ async fn partial_results_of_expired_and_cancelled_batches_are_kept() {
     assert_eq!((&failed["rows_stored"], &failed["results_complete"]), (&0.into(), &true.into()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fine_tune_is_stored_with_its_model_and_loss_curve() {
-    let landfall = Landfall::start().await;
+async fn a_fine_tune_is_stored_with_its_model_and_loss_curve(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     for kind in ["succeeded", "failed", "cancelled"] {
         landfall.send(&format!("fine_tuning.job.{kind}"), &format!("ftjob_demo_{kind}")).await;
     }
@@ -89,9 +84,8 @@ async fn a_fine_tune_is_stored_with_its_model_and_loss_curve() {
     assert_eq!(landfall.show("ftjob_demo_cancelled")["status"], "cancelled");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_eval_run_is_found_although_the_event_does_not_name_its_eval() {
-    let landfall = Landfall::start().await;
+async fn an_eval_run_is_found_although_the_event_does_not_name_its_eval(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     landfall.send("eval.run.succeeded", "evalrun_demo_succeeded").await;
     let lost = landfall.send("eval.run.failed", "evalrun_of_an_eval_long_gone").await;
     landfall.settled().await;
@@ -101,3 +95,12 @@ async fn an_eval_run_is_found_although_the_event_does_not_name_its_eval() {
     assert_eq!(landfall.show("evalrun_of_an_eval_long_gone")["fetch_state"], "not_found");
     assert_eq!(landfall.event(&lost).await.unwrap().state, webhook::EventState::Stored);
 }
+
+on_both_databases!(
+    a_response_is_stored_with_text_sources_and_usage,
+    a_failed_and_an_incomplete_response_keep_their_reason,
+    a_batch_is_stored_with_both_files_and_one_row_a_line,
+    partial_results_of_expired_and_cancelled_batches_are_kept,
+    a_fine_tune_is_stored_with_its_model_and_loss_curve,
+    an_eval_run_is_found_although_the_event_does_not_name_its_eval
+);

@@ -1,5 +1,5 @@
 //! A whole Landfall on one machine: Redis, an OpenAI look-alike, the real `ingest` and `worker` processes on free
-//! ports, SQLite in a temporary folder. Everything ends when it is dropped.
+//! ports, SQLite in a temporary folder or a PostgreSQL of the tests. Everything ends when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,6 +8,7 @@ use fake_openai::{FakeConfig, FakeOpenAi};
 use serde_json::Value;
 use store::{EventFilter, EventRecord, Found, ResultFilter, ResultRow, Store, StoreConfig};
 use tempfile::TempDir;
+use test_support::postgres::PostgresServer;
 use test_support::programs::{self, Program};
 use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
@@ -18,6 +19,16 @@ pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
 /// A key the look-alike accepts as that of another project.
 pub(crate) const FOREIGN_API_KEY: &str = "sk-test-of-another-project";
 
+/// Where an installation keeps its rows.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    Sqlite,
+    /// One of its own on the server that all tests share.
+    Postgres,
+    /// A server of the test's own, by its URL.
+    At(String),
+}
+
 /// One installation.
 pub(crate) struct Landfall {
     pub(crate) ingest: Program,
@@ -25,6 +36,7 @@ pub(crate) struct Landfall {
     pub(crate) fake: FakeOpenAi,
     pub(crate) redis: RedisServer,
     folder: TempDir,
+    database_url: String,
     worker_settings: Vec<(String, String)>,
     url: String,
     http: reqwest::Client,
@@ -38,6 +50,16 @@ impl Landfall {
 
     /// Everything with so many workers, which get these settings besides; `RUST_LOG` is ingest's, too.
     pub(crate) async fn start_with(workers: usize, settings: &[(&str, &str)]) -> Self {
+        Self::start_on_with(Database::Sqlite, workers, settings).await
+    }
+
+    /// Everything with one worker, on this database.
+    pub(crate) async fn start_on(database: Database) -> Self {
+        Self::start_on_with(database, 1, &[]).await
+    }
+
+    /// The same with so many workers and their settings.
+    pub(crate) async fn start_on_with(database: Database, workers: usize, settings: &[(&str, &str)]) -> Self {
         // reqwest asks for a TLS provider even where nothing is encrypted.
         rustls::crypto::ring::default_provider().install_default().ok();
         let redis = RedisServer::start();
@@ -48,6 +70,11 @@ impl Landfall {
         };
         let fake = FakeOpenAi::start(config).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let database_url = match database {
+            Database::Sqlite => format!("sqlite://{}/landfall.db", folder.path().display()),
+            Database::Postgres => PostgresServer::shared().database(),
+            Database::At(url) => url,
+        };
         let redis_url = redis.url();
         let mut ingest_settings = vec![
             ("OPENAI_WEBHOOK_SECRET", SECRET),
@@ -75,14 +102,23 @@ impl Landfall {
         let own = [
             ("REDIS_URL", redis.url()),
             ("OPENAI_BASE_URL", fake.base_url()),
-            ("DATABASE_URL", database_url(&folder)),
+            ("DATABASE_URL", database_url.clone()),
             ("FILES_URL", files_url(&folder)),
         ];
         worker_settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
         worker_settings.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         let http = reqwest::Client::builder().build().unwrap();
-        let mut landfall =
-            Self { ingest, workers: Vec::new(), fake, redis, folder, worker_settings, url, http };
+        let mut landfall = Self {
+            ingest,
+            workers: Vec::new(),
+            fake,
+            redis,
+            folder,
+            database_url,
+            worker_settings,
+            url,
+            http,
+        };
         for _ in 0..workers {
             landfall.add_worker();
         }
@@ -96,11 +132,16 @@ impl Landfall {
 
     /// Starts one more worker and waits until it is at work.
     pub(crate) fn add_worker(&mut self) {
+        let worker = self.begin_worker();
+        self.workers[worker].wait_for_log("admin.addr");
+    }
+
+    /// Starts one more worker, which may not be at work yet; its index.
+    pub(crate) fn begin_worker(&mut self) -> usize {
         let settings: Vec<(&str, &str)> =
             self.worker_settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let mut worker = Program::start("worker", &settings);
-        worker.wait_for_log("admin.addr");
-        self.workers.push(worker);
+        self.workers.push(Program::start("worker", &settings));
+        self.workers.len() - 1
     }
 
     /// Posts a webhook to ingest; status and body of its answer.
@@ -159,7 +200,7 @@ impl Landfall {
             .args(arguments)
             .env_clear()
             .env("REDIS_URL", self.redis.url())
-            .env("DATABASE_URL", database_url(&self.folder))
+            .env("DATABASE_URL", &self.database_url)
             .env("FILES_URL", files_url(&self.folder))
             .env("OPENAI_WEBHOOK_SECRET", SECRET)
             .envs(settings.iter().copied())
@@ -177,7 +218,7 @@ impl Landfall {
     /// The store, as the worker sees it.
     pub(crate) async fn store(&self) -> Store {
         let config = StoreConfig {
-            database_url: database_url(&self.folder).into(),
+            database_url: self.database_url.clone().into(),
             files_url: files_url(&self.folder),
         };
         Store::open(&config).await.unwrap()
@@ -212,7 +253,12 @@ impl Landfall {
         self.store().await.batch_results(&filter).await.unwrap()
     }
 
-    /// The folder with the database and the raw files.
+    /// `DATABASE_URL` of the workers.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// The folder with the raw files, and with the database when it is SQLite.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -250,10 +296,6 @@ impl Landfall {
     ) -> EventRecord {
         wait::until("the event's row", async || self.event(webhook_id).await.filter(&condition)).await
     }
-}
-
-fn database_url(folder: &TempDir) -> String {
-    format!("sqlite://{}/landfall.db", folder.path().display())
 }
 
 fn files_url(folder: &TempDir) -> String {

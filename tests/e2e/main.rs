@@ -1,6 +1,25 @@
-//! End to end: the real programs as processes, real sockets, a real Redis, SQLite; OpenAI alone is a look-alike.
+//! End to end: the real programs as processes, real sockets, a real Redis, SQLite or a real PostgreSQL; OpenAI alone is a
+//! look-alike.
 //! One file per promise. The programs must be built first; `scripts/test` does that.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
+
+/// Runs each test on SQLite and on PostgreSQL: a test takes the database it is given.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::harness::Database::Sqlite).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::harness::Database::Postgres).await;
+            })+
+        }
+    };
+}
 
 mod api_keys;
 mod caps;
@@ -20,6 +39,7 @@ mod odd_evals;
 mod odd_fine_tunes;
 mod odd_responses;
 mod poison;
+mod postgres_outage;
 mod raw_redis;
 mod redis_full;
 mod redis_outage;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use store::ResultSource;
 use webhook::{EventState, Reason};
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
 /// A batch whose files the look-alike holds; the event is sent and settled.
-async fn imported(files: &[(ResultSource, &[u8])], more: Value) -> Landfall {
-    let landfall = Landfall::start().await;
+async fn imported(database: Database, files: &[(ResultSource, &[u8])], more: Value) -> Landfall {
+    let landfall = Landfall::start_on(database).await;
     let mut batch =
         json!({"id": "batch_odd", "status": "completed", "output_file_id": null, "error_file_id": null});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -33,13 +33,12 @@ async fn imported(files: &[(ResultSource, &[u8])], more: Value) -> Landfall {
     landfall
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_completed_batch_may_have_only_errors_in_both_shapes() {
+async fn a_completed_batch_may_have_only_errors_in_both_shapes(database: Database) {
     let errors = br#"{"id":"batch_req_1","custom_id":"a","response":null,"error":{"code":"batch_expired","message":"Too late."}}
 {"id":"batch_req_1","custom_id":"b","response":{"status_code":400,"request_id":"","body":{"error":{"code":"bad","message":"No."}}},"error":null}
 "#;
     let counts = json!({"request_counts": {"total": 2, "completed": 0, "failed": 2}});
-    let landfall = imported(&[(ResultSource::Error, errors)], counts).await;
+    let landfall = imported(database, &[(ResultSource::Error, errors)], counts).await;
     let rows = landfall.rows("batch_odd").await;
     let read = |index: usize| {
         let row = &rows[index];
@@ -53,18 +52,17 @@ async fn a_completed_batch_may_have_only_errors_in_both_shapes() {
     assert!(!log.contains("one line a request"), "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn empty_file_ids_are_no_files() {
+async fn empty_file_ids_are_no_files(database: Database) {
     let landfall =
-        imported(&[], json!({"output_file_id": "", "error_file_id": "", "request_counts": null})).await;
+        imported(database, &[], json!({"output_file_id": "", "error_file_id": "", "request_counts": null}))
+            .await;
     let batch = landfall.show("batch_odd");
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&0.into(), &true.into()));
     assert_eq!((&batch["output_file_id"], &batch["error_file_id"]), (&Value::Null, &Value::Null));
     assert_eq!(landfall.fake.requests().len(), 1, "only the batch was asked for");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_odd_line_of_a_result_file_ends_as_a_row() {
+async fn every_odd_line_of_a_result_file_ends_as_a_row(database: Database) {
     let answer = |custom_id: &str, body: &str| {
         format!(
             r#"{{"id":"batch_req_same","custom_id":"{custom_id}","response":{{"status_code":200,"body":{body}}},"error":null}}"#
@@ -89,7 +87,7 @@ async fn every_odd_line_of_a_result_file_ends_as_a_row() {
     file.extend_from_slice(b"\r\n\n  \n");
     file.extend_from_slice(&lines[5..].join(&b"\n"[..]));
     let counts = json!({"request_counts": {"total": 10, "completed": 10, "failed": 0}});
-    let landfall = imported(&[(ResultSource::Output, &file)], counts).await;
+    let landfall = imported(database, &[(ResultSource::Output, &file)], counts).await;
 
     let rows = landfall.rows("batch_odd").await;
     let ids: Vec<Option<&str>> = rows.iter().map(|row| row.custom_id.as_deref()).collect();
@@ -119,24 +117,22 @@ async fn every_odd_line_of_a_result_file_ends_as_a_row() {
     assert_eq!(same.iter().filter(|byte| **byte == b'\n').count(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_line_of_five_megabytes_is_one_row() {
+async fn a_line_of_five_megabytes_is_one_row(database: Database) {
     let image = "A".repeat(5 << 20);
     let mut file =
         format!(r#"{{"custom_id":"image","response":{{"status_code":200,"body":{{"result":"{image}"}}}}}}"#);
     file.push_str("\n{\"custom_id\":\"next\"}\n");
-    let landfall = imported(&[(ResultSource::Output, file.as_bytes())], json!({})).await;
+    let landfall = imported(database, &[(ResultSource::Output, file.as_bytes())], json!({})).await;
     let rows = landfall.rows("batch_odd").await;
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].body.as_ref().map(Vec::len), Some(image.len() + r#"{"result":""}"#.len()));
     assert_eq!(rows[1].custom_id.as_deref(), Some("next"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn files_that_do_not_have_one_line_a_request_are_reported() {
+async fn files_that_do_not_have_one_line_a_request_are_reported(database: Database) {
     let counts = json!({"request_counts": {"total": 5, "completed": 5, "failed": 0}});
     let file = b"{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n";
-    let landfall = imported(&[(ResultSource::Output, file)], counts).await;
+    let landfall = imported(database, &[(ResultSource::Output, file)], counts).await;
     let batch = landfall.show("batch_odd");
     assert_eq!((&batch["requests_total"], &batch["rows_stored"]), (&5.into(), &2.into()));
     let log = landfall.workers[0].log().join("\n");
@@ -145,9 +141,8 @@ async fn files_that_do_not_have_one_line_a_request_are_reported() {
     assert!(text.contains("2 rows stored, all there is: not one a request"), "{text}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_result_file_that_expired_before_we_came_marks_the_batch() {
-    let landfall = Landfall::start().await;
+async fn a_result_file_that_expired_before_we_came_marks_the_batch(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let (output, error) = ("file-expired", "file-still-there");
     landfall.fake.add_file(error, &json!({}), &b"{\"custom_id\":\"a\",\"error\":{\"code\":\"x\"}}\n"[..]);
     landfall.fake.add_batch(
@@ -163,9 +158,8 @@ async fn a_result_file_that_expired_before_we_came_marks_the_batch() {
     assert_eq!(batch["rows_stored"], 1, "the other file was still there");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_shorter_than_openai_says_it_is_is_never_accepted() {
-    let landfall = Landfall::start().await;
+async fn a_file_shorter_than_openai_says_it_is_is_never_accepted(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     // The answer is whole by its own Content-Length: only the file object knows better.
     landfall.fake.inject(Fault::times(FaultKind::WrongContentLength { off_by: -100 }, "/content", 1));
     let id = landfall.send("batch.completed", "batch_demo_completed").await;
@@ -178,3 +172,13 @@ async fn a_file_shorter_than_openai_says_it_is_is_never_accepted() {
     let kept = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
     assert_eq!(kept, landfall.fake.file_bytes(file_id).unwrap());
 }
+
+on_both_databases!(
+    a_completed_batch_may_have_only_errors_in_both_shapes,
+    empty_file_ids_are_no_files,
+    every_odd_line_of_a_result_file_ends_as_a_row,
+    a_line_of_five_megabytes_is_one_row,
+    files_that_do_not_have_one_line_a_request_are_reported,
+    a_result_file_that_expired_before_we_came_marks_the_batch,
+    a_file_shorter_than_openai_says_it_is_is_never_accepted
+);

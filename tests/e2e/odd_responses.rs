@@ -5,7 +5,7 @@ use store::Found;
 use test_support::signed_webhook::SignedWebhook;
 use webhook::{EventState, FetchState};
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
 /// Every type of `output` that OpenAI's SDKs know, without `message`.
 const SILENT_ITEMS: [&str; 27] = [
@@ -47,8 +47,8 @@ fn text(text: &str) -> Value {
 }
 
 /// Has the look-alike hold a completed response, sends its event, and gives the record.
-async fn stored(output: Value, more: &Value) -> Value {
-    let landfall = Landfall::start().await;
+async fn stored(database: Database, output: Value, more: &Value) -> Value {
+    let landfall = Landfall::start_on(database).await;
     let mut response = json!({"id": "resp_odd", "status": "completed", "created_at": 1_795_305_600});
     response["output"] = output;
     for (name, value) in more.as_object().unwrap() {
@@ -61,8 +61,7 @@ async fn stored(output: Value, more: &Value) -> Value {
     landfall.show("resp_odd")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_type_of_output_item_is_kept_and_an_unknown_one_too() {
+async fn every_type_of_output_item_is_kept_and_an_unknown_one_too(database: Database) {
     let mut output: Vec<Value> = SILENT_ITEMS
         .iter()
         .map(|kind| json!({"type": kind, "id": "", "content": [text("not a message")], "output": "no text"}))
@@ -70,14 +69,13 @@ async fn every_type_of_output_item_is_kept_and_an_unknown_one_too() {
     output.push(json!({"type": "teleport_call", "content": [text("nor this")], "destination": {"x": 1}}));
     output.push(json!({"type": null}));
     output.push(message("final_answer", &json!([text("The answer.")])));
-    let response = stored(json!(output), &json!({})).await;
+    let response = stored(database, json!(output), &json!({})).await;
     assert_eq!(response["output_text"], "The answer.");
     assert_eq!(response["raw"]["output"], json!(output));
     assert!(response["completed_at"].is_string(), "the event's time, for want of the object's");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn commentary_is_part_of_the_text_and_a_refusal_is_not() {
+async fn commentary_is_part_of_the_text_and_a_refusal_is_not(database: Database) {
     let output = json!([
         message("commentary", &json!([text("Looking. ")])),
         message(
@@ -85,14 +83,13 @@ async fn commentary_is_part_of_the_text_and_a_refusal_is_not() {
             &json!([{"type": "refusal", "refusal": "I can't do that."}, text("Found it.")])
         ),
     ]);
-    assert_eq!(stored(output, &json!({})).await["output_text"], "Looking. Found it.");
+    assert_eq!(stored(database.clone(), output, &json!({})).await["output_text"], "Looking. Found it.");
     // A refusal alone is an answer without text, which is not the same as no answer.
     let refusal = json!([message("final_answer", &json!([{"type": "refusal", "refusal": "No."}]))]);
-    assert_eq!(stored(refusal, &json!({})).await["output_text"], "");
+    assert_eq!(stored(database, refusal, &json!({})).await["output_text"], "");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn citations_of_all_four_kinds_keep_their_source() {
+async fn citations_of_all_four_kinds_keep_their_source(database: Database) {
     let annotations = json!([
         {"type": "url_citation", "url": "https://a.example/", "title": "A", "start_index": 0, "end_index": 3},
         {"type": "file_citation", "file_id": "file-1", "filename": "b.pdf", "index": 5},
@@ -103,7 +100,7 @@ async fn citations_of_all_four_kinds_keep_their_source() {
         {"type": "file_path", "file_id": "", "index": null},
     ]);
     let content = json!([{"type": "output_text", "text": "All.", "annotations": annotations}]);
-    let response = stored(json!([message("final_answer", &content)]), &json!({})).await;
+    let response = stored(database, json!([message("final_answer", &content)]), &json!({})).await;
     let place = |mut citation: Value| {
         (citation["output_index"], citation["content_index"]) = (0.into(), 0.into());
         citation
@@ -121,11 +118,10 @@ async fn citations_of_all_four_kinds_keep_their_source() {
     assert_eq!(response["citations"], expected);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn times_may_be_floats_and_fields_may_be_missing_or_of_another_shape() {
+async fn times_may_be_floats_and_fields_may_be_missing_or_of_another_shape(database: Database) {
     let odd = json!({"created_at": 1_795_305_600.25, "completed_at": 1_795_305_700.5, "usage": "much", "error": null,
         "metadata": null, "conversation": {"id": null}, "incomplete_details": [], "model": 7});
-    let response = stored(json!([message("final_answer", &json!("A plain text."))]), &odd).await;
+    let response = stored(database, json!([message("final_answer", &json!("A plain text."))]), &odd).await;
     assert_eq!(response["created_at"], "2026-11-22T00:00:00.250Z");
     assert_eq!(response["completed_at"], "2026-11-22T00:01:40.500Z");
     assert_eq!(response["output_text"], "A plain text.");
@@ -134,9 +130,8 @@ async fn times_may_be_floats_and_fields_may_be_missing_or_of_another_shape() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn text_that_no_database_holds_is_mended_and_the_object_kept_byte_for_byte() {
-    let landfall = Landfall::start().await;
+async fn text_that_no_database_holds_is_mended_and_the_object_kept_byte_for_byte(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let raw = r#"{"id":"resp_odd","object":"response","status":"completed","created_at":1e400000,"odd\u0000":-1e999999,
         "model":"m\u0000","metadata":{"a":"\u0000\udc00","n":1e400000},"usage":{"input_tokens":1e400000,"output_tokens":2},
         "output":[{"type":"message","content":[{"type":"output_text","text":"a\u0000b\ud800c\udc00\ud83d\ude00",
@@ -153,9 +148,8 @@ async fn text_that_no_database_holds_is_mended_and_the_object_kept_byte_for_byte
     assert_eq!(landfall.landfall(&["show", "resp_odd", "--raw"]).stdout, raw.as_bytes());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn odd_text_in_an_event_does_not_keep_its_object_from_being_fetched() {
-    let landfall = Landfall::start().await;
+async fn odd_text_in_an_event_does_not_keep_its_object_from_being_fetched(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let body =
         br#"{"id":"evt\u0000\ud800","created_at":1e400000,"\udc00":"\ud800","type":"response.completed",
         "n":-1e999999,"data":{"id":"resp_demo_research","note":"a\u0000b\ud800","size":1e400000}}"#;
@@ -168,9 +162,8 @@ async fn odd_text_in_an_event_does_not_keep_its_object_from_being_fetched() {
     assert_eq!(response.fetch_state, FetchState::Fetched);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_whose_id_is_null_or_empty_are_kept_without_asking_openai() {
-    let landfall = Landfall::start().await;
+async fn events_whose_id_is_null_or_empty_are_kept_without_asking_openai(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let mut sent = Vec::new();
     for (number, data) in
         [r#"{"id":null}"#, r#"{"id":""}"#, r#"{"id":7}"#, "null", "{}", "[]"].iter().enumerate()
@@ -190,3 +183,13 @@ async fn events_whose_id_is_null_or_empty_are_kept_without_asking_openai() {
     }
     assert_eq!(landfall.fake.requests().len(), 0);
 }
+
+on_both_databases!(
+    every_type_of_output_item_is_kept_and_an_unknown_one_too,
+    commentary_is_part_of_the_text_and_a_refusal_is_not,
+    citations_of_all_four_kinds_keep_their_source,
+    times_may_be_floats_and_fields_may_be_missing_or_of_another_shape,
+    text_that_no_database_holds_is_mended_and_the_object_kept_byte_for_byte,
+    odd_text_in_an_event_does_not_keep_its_object_from_being_fetched,
+    events_whose_id_is_null_or_empty_are_kept_without_asking_openai
+);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use test_support::{programs, wait};
 use webhook::EventState;
 
-use crate::harness::{API_KEY, Landfall};
+use crate::harness::{API_KEY, Database, Landfall};
 
 fn lines(output: &Output) -> Vec<Value> {
     let parse = |line: &str| serde_json::from_str(line).unwrap();
@@ -21,9 +21,8 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("{output:?}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replay_runs_a_stored_event_again_and_changes_nothing() {
-    let landfall = Landfall::start().await;
+async fn a_replay_runs_a_stored_event_again_and_changes_nothing(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let sent = [
         landfall.send("response.completed", "resp_demo_research").await,
         landfall.send("batch.completed", "batch_demo_completed").await,
@@ -47,9 +46,8 @@ async fn a_replay_runs_a_stored_event_again_and_changes_nothing() {
     assert_eq!((again.state, again.processed_at), (EventState::Stored, event.processed_at));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone() {
-    let landfall = Landfall::start().await;
+async fn what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     landfall.fake.inject(Fault::always(FaultKind::Status(400), "/responses/"));
     let sent = landfall.send("response.completed", "resp_demo_research").await;
     landfall.event_when(&sent, |event| event.state == EventState::Dead).await;
@@ -63,9 +61,8 @@ async fn what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone() {
     assert_eq!(landfall.show("resp_demo_research")["fetch_state"], "fetched");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_fetched_once_openai_has_it() {
-    let landfall = Landfall::start().await;
+async fn what_is_missing_is_fetched_once_openai_has_it(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     for path in ["/responses/resp_demo_research", "/batches/batch_demo_completed"] {
         landfall.fake.inject(Fault::always(FaultKind::Status(404), path));
     }
@@ -99,9 +96,8 @@ async fn what_is_missing_is_fetched_once_openai_has_it() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_nobody_told_us_of_is_fetched_by_its_id() {
-    let landfall = Landfall::start().await;
+async fn an_object_nobody_told_us_of_is_fetched_by_its_id(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let ids = ["resp_demo_research", "batch_demo_expired", "ftjob_demo_succeeded", "evalrun_demo_succeeded"];
     let output = landfall.landfall(&[&["fetch"], &ids[..]].concat());
     let said = String::from_utf8_lossy(&output.stdout);
@@ -118,14 +114,13 @@ async fn an_object_nobody_told_us_of_is_fetched_by_its_id() {
     assert_eq!((code(&output), states), (1, vec!["fetched".into(), "not_found".into()]), "{output:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_happens_can_be_watched() {
-    let landfall = Landfall::start().await;
+async fn what_happens_can_be_watched(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let files = landfall.file("object", "file").ancestors().nth(3).unwrap().to_owned();
     let mut tail = Command::new(programs::path("landfall"))
         .args(["tail", "--json"])
         .env_clear()
-        .env("DATABASE_URL", format!("sqlite://{}", files.with_file_name("landfall.db").display()))
+        .env("DATABASE_URL", landfall.database_url())
         .env("FILES_URL", &files)
         .stdout(Stdio::piped())
         .spawn()
@@ -155,9 +150,8 @@ async fn what_happens_can_be_watched() {
     reader.join().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_running_installation_is_healthy_and_a_wrong_key_is_named() {
-    let landfall = Landfall::start().await;
+async fn a_running_installation_is_healthy_and_a_wrong_key_is_named(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let base_url = landfall.fake.base_url();
     let doctor = |key: &str| {
         let settings = ["--openai-api-key", key, "--openai-base-url", &base_url];
@@ -169,3 +163,12 @@ async fn a_running_installation_is_healthy_and_a_wrong_key_is_named() {
     let wrong: Vec<Value> = lines(&output).into_iter().filter(|line| line["state"] == "wrong").collect();
     assert_eq!((code(&output), wrong.len(), &wrong[0]["check"]), (1, 1, &"api".into()), "{output:?}");
 }
+
+on_both_databases!(
+    a_replay_runs_a_stored_event_again_and_changes_nothing,
+    what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone,
+    what_is_missing_is_fetched_once_openai_has_it,
+    an_object_nobody_told_us_of_is_fetched_by_its_id,
+    what_happens_can_be_watched,
+    a_running_installation_is_healthy_and_a_wrong_key_is_named
+);

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use test_support::signed_webhook::SignedWebhook;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_workers_share_a_backlog_and_store_each_event_once() {
-    let mut landfall = Landfall::start_with(0, &[("WORKER_CONCURRENCY", "2")]).await;
+async fn two_workers_share_a_backlog_and_store_each_event_once(database: Database) {
+    let mut landfall = Landfall::start_on_with(database, 0, &[("WORKER_CONCURRENCY", "2")]).await;
     let mut sent = HashSet::new();
     for _ in 0..60 {
         sent.insert(landfall.send("response.completed", "resp_demo_research").await);
@@ -29,9 +28,8 @@ async fn two_workers_share_a_backlog_and_store_each_event_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_workers_racing_on_one_batch_store_each_line_once() {
-    let landfall = Landfall::start_with(2, &[("WORKER_CONCURRENCY", "1")]).await;
+async fn two_workers_racing_on_one_batch_store_each_line_once(database: Database) {
+    let landfall = Landfall::start_on_with(database, 2, &[("WORKER_CONCURRENCY", "1")]).await;
     landfall.fake.add_generated_batch("batch_raced", 6000);
     let one = SignedWebhook::new("batch.completed", "batch_raced");
     let two = SignedWebhook::with_body("wh_of_another_endpoint", one.body.clone());
@@ -46,3 +44,8 @@ async fn two_workers_racing_on_one_batch_store_each_line_once() {
     let store = landfall.store().await;
     assert_eq!(store.count_events().await.unwrap().iter().map(|(_, _, count)| count).sum::<i64>(), 2);
 }
+
+on_both_databases!(
+    two_workers_share_a_backlog_and_store_each_event_once,
+    two_workers_racing_on_one_batch_store_each_line_once
+);

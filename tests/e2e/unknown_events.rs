@@ -3,11 +3,10 @@
 use test_support::signed_webhook::SignedWebhook;
 use webhook::{EventState, Family};
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte() {
-    let landfall = Landfall::start().await;
+async fn unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let bodies: [&[u8]; 5] = [
         br#"{"id":"evt_1","type":"quantum.job.collapsed","data":{"id":"q_1"}}"#,
         b"not json at all",
@@ -28,9 +27,8 @@ async fn unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_with_nothing_to_fetch_are_kept_without_asking_openai() {
-    let landfall = Landfall::start().await;
+async fn events_with_nothing_to_fetch_are_kept_without_asking_openai(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     let types = ["agent.session.idle", "safety.alert.created", "realtime.call.incoming", "video.completed"];
     let mut ids = Vec::new();
     for event_type in types {
@@ -42,3 +40,8 @@ async fn events_with_nothing_to_fetch_are_kept_without_asking_openai() {
     }
     assert_eq!(landfall.fake.requests().len(), 0);
 }
+
+on_both_databases!(
+    unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte,
+    events_with_nothing_to_fetch_are_kept_without_asking_openai
+);

@@ -2,13 +2,12 @@
 
 use test_support::wait;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
 const LINES: usize = 20_000;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end() {
-    let mut landfall = Landfall::start().await;
+async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end(database: Database) {
+    let mut landfall = Landfall::start_on(database).await;
     landfall.fake.add_generated_batch("batch_long", LINES);
     landfall.send("batch.completed", "batch_long").await;
     let stored = async |landfall: &Landfall| {
@@ -37,3 +36,5 @@ fn custom_id(line: &[u8]) -> String {
     let line: serde_json::Value = serde_json::from_slice(line).unwrap();
     line["custom_id"].as_str().unwrap().to_owned()
 }
+
+on_both_databases!(a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end);

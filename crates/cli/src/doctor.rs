@@ -2,6 +2,7 @@
 
 mod api;
 mod clock;
+mod database;
 mod findings;
 mod folders;
 mod redis;
@@ -10,11 +11,10 @@ use std::io::Write;
 
 use secrecy::ExposeSecret as _;
 use service::settings::{OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings};
-use store::{Store, StoreError};
 use webhook::Verifier;
 
-use crate::exit::{Answer, Failure, chain};
-use crate::{json, screen, stored};
+use crate::exit::{Answer, Failure};
+use crate::{json, screen};
 use findings::{Check, Finding};
 
 const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub(crate) struct Doctor {
 pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Failure> {
     let (redis, database, files, api) = tokio::join!(
         redis::check(&args.redis),
-        database(&args.store),
+        database::check(&args.store),
         folders::files(&args.store),
         api::check(&args.openai),
     );
@@ -84,54 +84,5 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
             let (what, cure) = words.split_once(": ").unwrap_or((&words, "copy it again"));
             Finding::wrong(Check::Secret, &format!("{name} {what}"), cure)
         }
-    }
-}
-
-async fn database(settings: &StoreSettings) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    match stored::open_existing(settings).await {
-        Ok(store) => findings.push(readable(&store).await),
-        Err(error) => findings.push(unreadable(&error)),
-    }
-    // Without a folder to write to, the best database is of no use.
-    findings.extend(folders::database(settings).await.into_iter().filter(|finding| !finding.is_ok()));
-    findings
-}
-
-async fn readable(store: &Store) -> Finding {
-    let read = async {
-        store.ping().await?;
-        store.schema_version().await
-    };
-    match read.await {
-        Ok(version) => Finding::ok(Check::Database, &format!("it can be read, schema {version}")),
-        Err(error) => unreadable(&error),
-    }
-}
-
-fn unreadable(error: &StoreError) -> Finding {
-    match error {
-        StoreError::NoDatabase(path) => Finding::warning(
-            Check::Database,
-            &format!("there is none at {} yet", path.display()),
-            "start a worker, which makes it",
-        ),
-        StoreError::OldSchema { found, needed } => Finding::wrong(
-            Check::Database,
-            &format!("its schema is {found}, this version needs {needed}"),
-            "start a worker of this version once, which brings it up to date",
-        ),
-        StoreError::Setting { .. } => {
-            Finding::wrong(Check::Database, &error.to_string(), "correct DATABASE_URL")
-        }
-        StoreError::Folder { .. }
-        | StoreError::Migrate(_)
-        | StoreError::Database { .. }
-        | StoreError::Files { .. }
-        | StoreError::OutOfStep { .. } => Finding::wrong(
-            Check::Database,
-            &chain(error),
-            "let DATABASE_URL name a database of Landfall that this user may read and write",
-        ),
     }
 }

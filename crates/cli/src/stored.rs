@@ -14,7 +14,7 @@ pub(crate) async fn open(settings: &StoreSettings) -> Result<Store, Failure> {
 pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Store>, Failure> {
     match open_existing(settings).await {
         Ok(store) => Ok(Some(store)),
-        Err(StoreError::NoDatabase(_)) => Ok(None),
+        Err(StoreError::NoDatabase(_) | StoreError::NoTables(_)) => Ok(None),
         Err(error) => Err(failure(error)),
     }
 }

@@ -12,7 +12,7 @@ use service::admin;
 use service::metrics::Registry;
 use service::settings::{Fetch, refuse};
 use service::telemetry::chain;
-use store::{Store, StoreConfig};
+use store::{Store, StoreConfig, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
@@ -36,8 +36,8 @@ const START_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Runs a worker until `shutdown`, then finishes or hands back what it holds.
 ///
 /// # Errors
-/// When the database or the files cannot be opened, or the admin port is taken. A Redis that is down is waited for, and
-/// checked when it comes; one that would lose events ends the program.
+/// When the database or the files cannot be opened, or the admin port is taken. A Redis or a PostgreSQL that is down is
+/// waited for, and checked when it comes; a Redis that would lose events ends the program.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     settings.check().unwrap_or_else(|error| refuse(&error));
     let mut registry = Registry::default();
@@ -47,8 +47,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         database_url: settings.store.database_url.clone(),
         files_url: settings.store.files_url.clone(),
     };
-    let store =
-        Store::open(&store_config).await.context("could not open the store (DATABASE_URL, FILES_URL)")?;
+    let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
+    let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
+        return Ok(());
+    };
     let queue = QueueConfig {
         url: settings.redis.redis_url.clone(),
         key_prefix: settings.redis.redis_key_prefix.clone(),
@@ -101,6 +103,23 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     admin.stop().await;
     tracing::info!("worker stopped; nothing was left behind");
     Ok(())
+}
+
+/// A database server that is down or starting is waited for, as Redis is.
+async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
+    let mut logged = false;
+    loop {
+        match Store::open(config).await {
+            Err(error) if error.is_unreachable() => {
+                if !logged {
+                    logged = true;
+                    tracing::error!(error = chain(&error), "waiting for the database");
+                }
+                tokio::time::sleep(START_RETRY_DELAY).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn fetching(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Fetching> {

@@ -22,7 +22,10 @@ pub(super) async fn database(settings: &StoreSettings) -> Vec<Finding> {
     match Store::check_database_folder(&stored::config(settings)).await {
         // Said already, by whoever opened it.
         Err(StoreError::Setting { .. }) => Vec::new(),
-        checked => vec![judge(Check::Database, "DATABASE_URL", checked)],
+        checked => {
+            let folder = checked.transpose();
+            folder.map(|checked| judge(Check::Database, "DATABASE_URL", checked)).into_iter().collect()
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use store::{Store, StoreConfig};
 use tempfile::TempDir;
+use test_support::postgres::PostgresServer;
 use test_support::redis::{RedisServer, free_port};
 use test_support::signed_webhook::SECRET;
 
@@ -214,9 +216,26 @@ async fn other_databases_are_told_apart() {
     assert!(!path.exists(), "looking makes nothing");
     std::fs::write(&path, "this is a text, and no database at all ".repeat(100)).unwrap();
     set_up.is_wrong("database", &["not a database", "let DATABASE_URL name"]);
-    set_up
-        .but("DATABASE_URL", "postgres://me:very-secret@db/x")
-        .is_wrong("database", &["PostgreSQL", "sqlite://"]);
+}
+
+#[tokio::test]
+async fn a_postgresql_database_is_checked() {
+    let mut server = PostgresServer::start_with(&["-c", "fsync=off"]);
+    let set_up = SetUp::right().await.but("DATABASE_URL", server.database());
+    let ended = set_up.doctor(&["--json"]).with_code(0);
+    assert!(ended.stdout.contains("has no tables of Landfall yet"), "{ended:#?}");
+
+    let config = StoreConfig {
+        database_url: set_up.settings["DATABASE_URL"].clone().into(),
+        files_url: set_up.settings["FILES_URL"].clone(),
+    };
+    Store::open(&config).await.unwrap().close().await;
+    let ended = set_up.doctor(&["--json"]).with_code(0);
+    assert!(ended.stdout.contains("can be read and written, schema 3"), "{ended:#?}");
+    assert!(ended.stdout.contains("fsync or full_page_writes is off"), "{ended:#?}");
+
+    server.kill();
+    set_up.is_wrong("database", &["could not connect to", "start the server"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::values::{database_url, log_filter};
 /// The worker and the command line read these.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreSettings {
-    /// Where rows are stored: sqlite://PATH
+    /// Where rows are stored: sqlite://PATH, or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "sqlite://data/landfall.db", value_parser = database_url)]
     pub database_url: SecretString,

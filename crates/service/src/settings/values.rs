@@ -118,8 +118,11 @@ pub(super) fn redis_url(text: &str) -> Result<SecretString, ValueError> {
 }
 
 pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
-    // PostgreSQL is refused by the store as long as it cannot do it, with words of its own.
-    with_scheme(text, &["sqlite", "postgres", "postgresql"], "sqlite://")
+    with_scheme(
+        text,
+        &["sqlite", "postgres", "postgresql"],
+        "sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+    )
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {

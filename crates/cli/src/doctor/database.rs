@@ -1,0 +1,137 @@
+//! The database: whether it is there, has our tables, takes what is written, and keeps it.
+
+use service::settings::StoreSettings;
+use store::{DatabaseServer, Store, StoreError};
+
+use super::findings::{Check, Finding};
+use super::folders;
+use crate::exit::chain;
+use crate::stored;
+
+/// A worker has up to ten.
+const CONNECTIONS_FEW: i64 = 10;
+
+pub(super) async fn check(settings: &StoreSettings) -> Vec<Finding> {
+    let mut findings = match stored::open_existing(settings).await {
+        Ok(store) => match look(&store).await {
+            Ok(findings) => findings,
+            Err(error) => vec![unreadable(&error)],
+        },
+        Err(error) => vec![unreadable(&error)],
+    };
+    // Without a folder to write to, the best database is of no use.
+    findings.extend(folders::database(settings).await.into_iter().filter(|finding| !finding.is_ok()));
+    findings
+}
+
+async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
+    store.ping().await?;
+    let schema = store.schema_version().await?;
+    let Some(server) = store.server().await? else {
+        return Ok(vec![Finding::ok(Check::Database, &format!("it can be read, schema {schema}"))]);
+    };
+    let mut findings = faults(&server);
+    if !findings.iter().any(Finding::is_wrong) {
+        let version = server.version.split(' ').next().unwrap_or_default();
+        let words = format!("PostgreSQL {version} can be read and written, schema {schema}");
+        findings.insert(0, Finding::ok(Check::Database, &words));
+    }
+    Ok(findings)
+}
+
+fn faults(server: &DatabaseServer) -> Vec<Finding> {
+    let warning = |what, cure| Finding::warning(Check::Database, what, cure);
+    let mut found = Vec::new();
+    if !server.writable {
+        found.push(Finding::wrong(
+            Check::Database,
+            "this role may not write Landfall's tables, or the server is a replica",
+            "let DATABASE_URL name the primary server and a role that owns the tables",
+        ));
+    }
+    if !server.durable {
+        found.push(warning(
+            "fsync or full_page_writes is off: results can be lost with the machine",
+            "set both on in postgresql.conf",
+        ));
+    }
+    if !server.encrypted && !server.local {
+        found.push(warning(
+            "the connection is not encrypted",
+            "add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL",
+        ));
+    }
+    if server.connections_free < CONNECTIONS_FEW {
+        found.push(warning(
+            &format!("the server takes only {} more connections", server.connections_free),
+            "raise max_connections, or run fewer workers: each may hold ten",
+        ));
+    }
+    found
+}
+
+fn unreadable(error: &StoreError) -> Finding {
+    match error {
+        StoreError::NoDatabase(path) => Finding::warning(
+            Check::Database,
+            &format!("there is none at {} yet", path.display()),
+            "start a worker, which makes it",
+        ),
+        StoreError::NoTables(database) => Finding::warning(
+            Check::Database,
+            &format!("{database} has no tables of Landfall yet"),
+            "start a worker, which makes them",
+        ),
+        StoreError::Connect { .. } => Finding::wrong(
+            Check::Database,
+            &chain(error),
+            "start the server, or correct host, database, user and password in DATABASE_URL",
+        ),
+        StoreError::OldSchema { found, needed } => Finding::wrong(
+            Check::Database,
+            &format!("its schema is {found}, this version needs {needed}"),
+            "start a worker of this version once, which brings it up to date",
+        ),
+        StoreError::Setting { .. } => {
+            Finding::wrong(Check::Database, &error.to_string(), "correct DATABASE_URL")
+        }
+        StoreError::Folder { .. }
+        | StoreError::Migrate(_)
+        | StoreError::Database { .. }
+        | StoreError::Files { .. }
+        | StoreError::OutOfStep { .. } => Finding::wrong(
+            Check::Database,
+            &chain(error),
+            "let DATABASE_URL name a database of Landfall that this user may read and write",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_of_a_server_is_named() {
+        let right = DatabaseServer {
+            version: "15.18 (Debian)".to_owned(),
+            encrypted: false,
+            local: true,
+            durable: true,
+            writable: true,
+            connections_free: 90,
+        };
+        assert!(faults(&right).is_empty());
+        let remote = DatabaseServer { local: false, ..right.clone() };
+        assert!(faults(&DatabaseServer { encrypted: true, ..remote.clone() }).is_empty());
+        for (server, wrong) in [
+            (remote, false),
+            (DatabaseServer { durable: false, ..right.clone() }, false),
+            (DatabaseServer { connections_free: 3, ..right.clone() }, false),
+            (DatabaseServer { writable: false, ..right }, true),
+        ] {
+            let found = faults(&server);
+            assert!(found.len() == 1 && found[0].is_wrong() == wrong, "{found:?}");
+        }
+    }
+}
