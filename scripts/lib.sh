@@ -29,6 +29,15 @@ install_package() {
     >/dev/null || fail "'apt-get install $1' failed"
 }
 
+# The server's programs and psql; Debian keeps the former out of PATH. No cluster of the system's is needed or started.
+need_postgres() {
+  local program
+  for program in /usr/lib/postgresql/*/bin/postgres "$(command -v postgres || true)"; do
+    if [ -x "$program" ] && command -v psql >/dev/null 2>&1; then return; fi
+  done
+  install_package postgresql "postgres and psql"
+}
+
 need_rust() {
   command -v cargo >/dev/null 2>&1 ||
     fail "cargo is missing: install Rust from https://rustup.rs, then run this again"

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
+use crate::redis::free_port;
 use crate::wait;
 
 /// Who runs the server when the tests run as root, which PostgreSQL refuses to do.
@@ -21,6 +22,8 @@ while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; rm -rf "
 /// A server. Stopped when dropped.
 pub struct PostgresServer {
     folder: PathBuf,
+    /// Of the socket, and of TCP for a server that has TLS.
+    port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
     /// Declared after the server that it waits for.
@@ -35,6 +38,45 @@ impl PostgresServer {
 
     /// A server with more arguments of `postgres`, such as `-c` and a setting.
     pub fn start_with(arguments: &[&str]) -> Self {
+        let mut server = Self::made(5432, arguments);
+        server.resume();
+        server
+    }
+
+    /// A server that also listens to TCP, with TLS and a certificate for `localhost`, which is its own authority.
+    pub fn start_with_tls() -> Self {
+        let port = free_port();
+        let mut server = Self::made(port, &["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]);
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args([
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args(["-keyout", "data/server.key", "-out", "data/server.crt"])
+            .current_dir(&server.folder)
+            .output()
+            .expect("openssl is installed (PostgreSQL's package needs it)");
+        assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+        if let Some(user) = other_user() {
+            for file in ["data/server.key", "data/server.crt"] {
+                chown(server.folder.join(file), Some(user.uid), Some(user.gid))
+                    .expect("root may give it away");
+            }
+        }
+        server.resume();
+        server
+    }
+
+    /// `postgres://…` of a database through TCP, and the file of the certificate that proves it.
+    pub fn tls_url(&self, database: &str) -> (String, PathBuf) {
+        let url = format!("postgres://postgres@localhost:{}/{database}", self.port);
+        (url, self.folder.join("data/server.crt"))
+    }
+
+    fn made(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("landfall-pg-").tempdir();
         let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
         let reaper = Reaper::of(&folder);
@@ -49,9 +91,7 @@ impl PostgresServer {
             .expect("initdb is installed (scripts/test installs it)");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { folder, arguments, child: None, _reaper: reaper };
-        server.resume();
-        server
+        Self { folder, port, arguments, child: None, _reaper: reaper }
     }
 
     /// The server that all tests of this binary share. It may forget everything with the machine, which makes it fast.
@@ -71,7 +111,7 @@ impl PostgresServer {
 
     /// `postgres://…` of a database, through the server's socket.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+        format!("postgres://postgres@localhost:{}/{database}?host={}", self.port, self.folder.display())
     }
 
     /// Runs a statement from outside, and gives its answer as text.
@@ -87,7 +127,8 @@ impl PostgresServer {
     fn psql(&self, database: &str, statement: &str) -> std::process::Output {
         let mut psql = Command::new("psql");
         psql.args(["-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]);
-        psql.arg("-h").arg(&self.folder).output().expect("psql is installed (scripts/test installs it)")
+        psql.args(["-p", &self.port.to_string(), "-h"]).arg(&self.folder);
+        psql.output().expect("psql is installed (scripts/test installs it)")
     }
 
     /// The folder with its data, its socket and its log.
@@ -132,7 +173,7 @@ impl PostgresServer {
             .arg(self.folder.join("data"))
             .arg("-k")
             .arg(&self.folder)
-            .args(["-c", "listen_addresses="])
+            .args(["-p", &self.port.to_string(), "-c", "listen_addresses="])
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

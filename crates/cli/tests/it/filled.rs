@@ -7,6 +7,7 @@ use store::{
     StoreConfig,
 };
 use tempfile::TempDir;
+use test_support::postgres::PostgresServer;
 use webhook::{EventKind, EventState, FetchState, Reason};
 
 const PROJECT: &str = "default";
@@ -19,6 +20,7 @@ pub(crate) const RESPONSE_RAW: &str = "{\n  \"id\": \"resp_1\",\n  \"status\": \
 pub(crate) struct Filled {
     pub(crate) store: Store,
     folder: TempDir,
+    database_url: String,
     now: DateTime<Utc>,
 }
 
@@ -26,17 +28,32 @@ impl Filled {
     /// An empty database.
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database_url = format!("sqlite://{}/landfall.db", folder.path().display());
+        Self::empty_at(database_url, folder).await
+    }
+
+    async fn empty_at(database_url: String, folder: TempDir) -> Self {
         let config = StoreConfig {
-            database_url: database_url(&folder).into(),
+            database_url: database_url.clone().into(),
             files_url: folder.path().join("files").display().to_string(),
         };
         let store = Store::open(&config).await.unwrap();
-        Self { store, folder, now: Utc::now() }
+        Self { store, folder, database_url, now: Utc::now() }
     }
 
     /// One record of each kind, and their events.
     pub(crate) async fn with_everything() -> Self {
-        let filled = Self::empty().await;
+        Self::empty().await.and_everything().await
+    }
+
+    /// The same in PostgreSQL.
+    pub(crate) async fn with_everything_in_postgres() -> Self {
+        let url = PostgresServer::shared().database();
+        Self::empty_at(url, tempfile::tempdir().unwrap()).await.and_everything().await
+    }
+
+    async fn and_everything(self) -> Self {
+        let filled = self;
         filled.add_response().await;
         filled.add_batch().await;
         filled.add_fine_tuning().await;
@@ -47,7 +64,7 @@ impl Filled {
     /// `DATABASE_URL` and `FILES_URL`.
     pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
         [
-            ("DATABASE_URL", database_url(&self.folder)),
+            ("DATABASE_URL", self.database_url.clone()),
             ("FILES_URL", self.folder.path().join("files").display().to_string()),
         ]
     }
@@ -268,8 +285,4 @@ fn result(line: i64, body: Option<String>, error: Option<String>) -> BatchResult
         output_tokens: None,
         quarantined: false,
     }
-}
-
-fn database_url(folder: &TempDir) -> String {
-    format!("sqlite://{}/landfall.db", folder.path().display())
 }

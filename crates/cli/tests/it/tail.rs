@@ -69,9 +69,7 @@ async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u
     filled.store.fail_event(&failure).await.unwrap();
 }
 
-#[tokio::test]
-async fn events_and_their_states_are_shown_as_they_come() {
-    let filled = Filled::with_everything().await;
+async fn events_and_their_states_are_shown_as_they_come(filled: Filled) {
     let open = filled.add_event("wh_open", "response.completed", Some("resp_open"), 30).await;
     let tail = Tail::start(&filled, &["-n", "3"]);
     tail.wait_for("evalrun_1").await;
@@ -97,9 +95,7 @@ async fn events_and_their_states_are_shown_as_they_come() {
     assert_eq!(shown("batch_1"), 0, "older than the three newest: {lines:#?}");
 }
 
-#[tokio::test]
-async fn a_family_is_followed_alone_and_json_is_the_row() {
-    let filled = Filled::with_everything().await;
+async fn a_family_is_followed_alone_and_json_is_the_row(filled: Filled) {
     let tail = Tail::start(&filled, &["--family", "batch", "-n", "1", "--json"]);
     tail.wait_for("wh_batch").await;
     let other = filled.add_event("wh_other", "response.failed", None, 0).await;
@@ -122,3 +118,25 @@ fn without_a_database_there_is_nothing_to_follow() {
     let ended = landfall(&[("DATABASE_URL", "sqlite://no/such.db")], &["tail"]).with_code(3);
     assert!(ended.stderr.contains("there is no database"), "{ended:#?}");
 }
+
+macro_rules! on_both_databases {
+    ($($test:ident),+) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::filled::Filled::with_everything().await).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::filled::Filled::with_everything_in_postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both_databases!(
+    events_and_their_states_are_shown_as_they_come,
+    a_family_is_followed_alone_and_json_is_the_row
+);

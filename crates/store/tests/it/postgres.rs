@@ -194,3 +194,24 @@ async fn what_was_committed_is_on_disk_whatever_the_servers_default() {
     store.record_delivery(&event("wh_2", "x"), 1).await.unwrap();
     assert_eq!(fixture.select("SELECT setting FROM seen").await, [[Some("on".to_owned())]]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_certificate_is_checked_as_the_url_asks() {
+    let server = PostgresServer::start_with_tls();
+    let (url, certificate) = server.tls_url("postgres");
+    let certificate = certificate.display();
+    let open = async |query: &str| Store::open(&config(format!("{url}?{query}"))).await;
+
+    let verified = open(&format!("sslmode=verify-full&sslrootcert={certificate}")).await.unwrap();
+    assert!(verified.server().await.unwrap().unwrap().encrypted);
+    let unverified = open("sslmode=disable").await.unwrap();
+    assert!(!unverified.server().await.unwrap().unwrap().encrypted);
+    let unknown = open("sslmode=verify-full").await.unwrap_err();
+    assert!(matches!(unknown, StoreError::Connect { .. }), "{unknown:?}");
+    assert!(!unknown.is_unreachable(), "waiting does not make it known: {unknown:?}");
+    // Of the same authority, but for another name.
+    let elsewhere = url.replace("localhost", "127.0.0.1");
+    let query = format!("sslmode=verify-full&sslrootcert={certificate}");
+    assert!(Store::open(&config(format!("{elsewhere}?{query}"))).await.is_err());
+    Store::open(&config(format!("{elsewhere}?{}", query.replace("full", "ca")))).await.unwrap();
+}
