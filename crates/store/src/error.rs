@@ -141,6 +141,8 @@ fn is_about_the_value(error: &sqlx::Error) -> bool {
 /// Whether the server is out of reach for now. Anything else (a wrong password, no such database) is for people.
 fn is_about_the_server(error: &sqlx::Error) -> bool {
     match error {
+        // How rustls says that a certificate is not to be trusted.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => false,
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
