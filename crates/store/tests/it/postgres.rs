@@ -49,7 +49,8 @@ async fn a_follower_misses_no_event_that_is_committed_late() {
     .await;
     assert!(!follower.is_finished());
     late.commit().await.unwrap();
-    assert_eq!(follower.await.unwrap(), ["late", "early"]);
+    let seen = tokio::time::timeout(test_support::wait::DEADLINE, follower).await.unwrap().unwrap();
+    assert_eq!(seen, ["late", "early"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
