@@ -15,9 +15,11 @@ use crate::wait;
 
 /// Who runs the server when the tests run as root, which PostgreSQL refuses to do.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
-/// Stops the server and removes its folder as soon as the tests are gone, however they ended: then its input ends.
+/// Stops the server and removes its folder as soon as the tests are gone, however they ended: then its input ends. After
+/// a SIGKILL parts of the server still write for a moment.
 const REAPER: &str = r#"cat; pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
-while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; rm -rf "$1""#;
+while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+for _ in $(seq 100); do rm -rf "$1" && break; sleep 0.1; done"#;
 
 /// A server. Stopped when dropped.
 pub struct PostgresServer {
