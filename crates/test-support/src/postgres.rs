@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -204,6 +205,8 @@ impl Reaper {
         let child = Command::new("bash")
             .args(["-c", REAPER, "reaper"])
             .arg(folder)
+            // Whoever ends the tests by their group must not end this one.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
