@@ -23,6 +23,7 @@ macro_rules! on_both_databases {
 
 mod api_keys;
 mod caps;
+mod cut_downloads;
 mod damage_by_hand;
 mod demo;
 mod disk_low;

@@ -30,7 +30,8 @@ async fn errors_of_the_server_are_retried_until_it_answers() {
     landfall.fake.inject(Fault::times(FaultKind::CutBody, "/content", 1));
     let id = landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.settled().await;
-    assert_eq!(landfall.event(&id).await.unwrap().attempts, 4);
+    // The download that was cut went on within its attempt.
+    assert_eq!(landfall.event(&id).await.unwrap().attempts, 3);
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&batch["requests_total"], &true.into()));
 }

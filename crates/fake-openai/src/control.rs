@@ -68,6 +68,7 @@ struct PutSettings {
     api_key: Option<String>,
     foreign_api_key: Option<String>,
     ranges: Option<bool>,
+    weak_etags: Option<bool>,
 }
 
 /// `POST /_control/send`: answers when the delivery has ended, well or not.
@@ -164,6 +165,7 @@ fn put_settings(state: &State, settings: PutSettings) {
             access.foreign_api_key = settings.foreign_api_key;
         }
         access.ranges = settings.ranges.unwrap_or(access.ranges);
+        access.weak_etags = settings.weak_etags.unwrap_or(access.weak_etags);
     });
 }
 

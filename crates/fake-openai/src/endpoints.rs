@@ -69,7 +69,7 @@ pub(crate) fn answer(state: &State, asked: &Asked<'_>, foreign: bool) -> Result<
         ["batches", id] => get(Kind::Batch, id),
         ["files"] => list(files(catalogue, query), query, FILES),
         ["files", id] => get(Kind::File, id),
-        ["files", id, "content"] => content::get(catalogue, id, state.access().ranges, asked),
+        ["files", id, "content"] => content::get(catalogue, id, &state.access(), asked),
         ["fine_tuning", "jobs"] => list(jobs(catalogue, query), query, without_ids(NEWEST_FIRST)),
         ["fine_tuning", "jobs", id] => get(Kind::FineTuningJob, id),
         ["fine_tuning", "jobs", id, "checkpoints"] => {

@@ -25,6 +25,9 @@ pub(crate) struct Flags {
     /// Serve file content without Range, ETag and Accept-Ranges
     #[arg(long)]
     pub(crate) no_ranges: bool,
+    /// Serve file content with weak ETags, under which no range may be asked for
+    #[arg(long)]
+    pub(crate) weak_etags: bool,
     /// A fault as JSON, repeatable: '{"kind":{"status":500},"path_contains":"/batches/","times":2}',
     /// '{"kind":"cut_body","rate":0.1}', '{"kind":{"rate_limited":{"retry_after_secs":1}}}'
     #[arg(long, value_name = "JSON", value_parser = fault)]

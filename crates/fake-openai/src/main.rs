@@ -34,6 +34,7 @@ async fn start(flags: &Flags, webhook_secret: Option<SigningSecret>) -> anyhow::
         api_key: flags.api_key.clone(),
         foreign_api_key: flags.foreign_api_key.clone(),
         ranges: !flags.no_ranges,
+        weak_etags: flags.weak_etags,
         webhook_secret,
     };
     let fake = FakeOpenAi::start(config).await?;

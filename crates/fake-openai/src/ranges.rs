@@ -19,7 +19,7 @@ pub(crate) fn wanted(range: Option<&str>, if_range: Option<&str>, etag: &str, le
     else {
         return Wanted::Whole;
     };
-    if if_range.is_some_and(|given| given.trim() != etag) {
+    if if_range.is_some_and(|given| given.trim() != etag || given.trim().starts_with("W/")) {
         return Wanted::Whole;
     }
     let (first, last) = (first.trim(), last.trim());
@@ -82,6 +82,7 @@ mod tests {
     fn if_range_wants_the_same_strong_etag() {
         let with = |if_range| wanted(Some("bytes=1-"), Some(if_range), "\"a\"", 100);
         assert_eq!(with("\"a\""), Wanted::Part { first: 1, last: 99 });
+        assert_eq!(wanted(Some("bytes=1-"), Some("W/\"a\""), "W/\"a\"", 100), Wanted::Whole, "weak");
         for other in ["\"b\"", "W/\"a\"", "Sun, 22 Nov 2026 00:00:00 GMT"] {
             assert_eq!(with(other), Wanted::Whole, "{other}");
         }

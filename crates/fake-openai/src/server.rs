@@ -44,6 +44,8 @@ pub struct FakeConfig {
     pub foreign_api_key: Option<String>,
     /// Serve file content in ranges, with `ETag` and `Accept-Ranges`. Whether OpenAI does is not known.
     pub ranges: bool,
+    /// Whether that `ETag` is a weak one, under which no range may be asked for.
+    pub weak_etags: bool,
     /// Signs what `POST /_control/send` sends.
     pub webhook_secret: Option<SigningSecret>,
 }
@@ -55,6 +57,7 @@ impl Default for FakeConfig {
             api_key: None,
             foreign_api_key: None,
             ranges: true,
+            weak_etags: false,
             webhook_secret: None,
         }
     }
@@ -224,6 +227,11 @@ impl FakeOpenAi {
     /// Ranges, `ETag` and `Accept-Ranges` on or off.
     pub fn set_ranges(&self, ranges: bool) {
         self.state.change_access(|access| access.ranges = ranges);
+    }
+
+    /// Whether an `ETag` is a weak one from now on.
+    pub fn set_weak_etags(&self, weak_etags: bool) {
+        self.state.change_access(|access| access.weak_etags = weak_etags);
     }
 
     /// The requests so far, oldest first.

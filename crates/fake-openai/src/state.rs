@@ -27,6 +27,8 @@ pub(crate) struct Access {
     pub(crate) foreign_api_key: Option<String>,
     /// Whether file content is served in ranges, with an ETag.
     pub(crate) ranges: bool,
+    /// Whether that ETag is a weak one.
+    pub(crate) weak_etags: bool,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
                 api_key: config.api_key,
                 foreign_api_key: config.foreign_api_key,
                 ranges: config.ranges,
+                weak_etags: config.weak_etags,
             }),
             faults: Faults::default(),
             log: RequestLog::default(),

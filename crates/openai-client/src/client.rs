@@ -129,14 +129,30 @@ impl Client {
         path: &str,
         accept: &'static str,
     ) -> Result<Exchange, ApiError> {
+        self.send_with(endpoint, path, HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+            .await
+    }
+
+    /// The same with headers of its own.
+    pub(crate) async fn send_with(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<Exchange, ApiError> {
         let shared = &*self.shared;
-        let request = shared.http.get(format!("{}{path}", shared.base_url)).header(ACCEPT, accept);
+        let request = shared.http.get(format!("{}{path}", shared.base_url)).headers(headers);
         Exchange::send(request, Observation::new(shared.observer.clone(), endpoint)).await
     }
 
     /// The answer, unless it is a refusal.
     pub(crate) async fn accept(&self, exchange: Exchange) -> Result<Exchange, ApiError> {
         exchange.accept(self.shared.idle_timeout, self.shared.api_key.expose_secret()).await
+    }
+
+    /// The answer to a request for the rest of a file: a part, or that there is nothing more; all else is an error.
+    pub(crate) async fn accept_rest(&self, exchange: Exchange) -> Result<Exchange, ApiError> {
+        exchange.accept_rest(self.shared.idle_timeout, self.shared.api_key.expose_secret()).await
     }
 
     /// Reads a whole answer.

@@ -40,7 +40,21 @@ impl Exchange {
 
     /// The answer if it is a 200 that can be used; anything else is an error.
     pub(crate) async fn accept(self, error_timeout: Duration, api_key: &str) -> Result<Self, ApiError> {
-        if self.response.status().as_u16() != 200 {
+        self.accept_status(&[200], error_timeout, api_key).await
+    }
+
+    /// The answer to a `Range` if it says anything about ranges (206, 416) or sends everything (200).
+    pub(crate) async fn accept_rest(self, error_timeout: Duration, api_key: &str) -> Result<Self, ApiError> {
+        self.accept_status(&[200, 206, 416], error_timeout, api_key).await
+    }
+
+    async fn accept_status(
+        self,
+        statuses: &[u16],
+        error_timeout: Duration,
+        api_key: &str,
+    ) -> Result<Self, ApiError> {
+        if !statuses.contains(&self.status()) {
             return Err(self.refusal(error_timeout, api_key).await);
         }
         let encoding = self.response.headers().get(CONTENT_ENCODING);
@@ -49,6 +63,14 @@ impl Exchange {
             return Err(ApiError::Compressed { endpoint, request_id: self.request_id });
         }
         Ok(self)
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
     }
 
     /// The server's clock, by the header `Date`.
@@ -62,10 +84,6 @@ impl Exchange {
 
     pub(crate) fn content_length(&self) -> Option<u64> {
         self.response.content_length()
-    }
-
-    pub(crate) fn received_bytes(&self) -> u64 {
-        self.observation.observed.bytes
     }
 
     /// The next piece of the body; waits at most the client's idle timeout.
@@ -107,7 +125,7 @@ impl Exchange {
     async fn refusal(mut self, timeout: Duration, api_key: &str) -> ApiError {
         let refusal = Refusal {
             endpoint: self.observation.observed.endpoint,
-            status: self.response.status().as_u16(),
+            status: self.status(),
             code: None,
             message: None,
             request_id: self.request_id.clone(),

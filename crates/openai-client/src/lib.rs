@@ -7,6 +7,7 @@
 mod access;
 mod batch_line;
 mod batches;
+mod byte_range;
 mod client;
 mod download;
 mod endpoint;

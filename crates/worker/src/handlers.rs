@@ -7,6 +7,7 @@ mod eval_run;
 mod fetch;
 mod fine_tuning;
 mod kept;
+mod pace;
 mod raw_object;
 mod response;
 

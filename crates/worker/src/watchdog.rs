@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     steps: AtomicU64,
+    rows: AtomicU64,
     file_expires_at: OnceLock<DateTime<Utc>>,
 }
 
@@ -17,6 +18,17 @@ impl Progress {
     /// Something has moved: bytes came, or rows were stored.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more rows were stored.
+    pub(crate) fn stored(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.step();
+    }
+
+    /// Rows that this attempt has stored.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
     }
 
     /// OpenAI deletes the file that is being read then; the first one counts.

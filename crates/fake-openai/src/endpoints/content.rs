@@ -8,18 +8,20 @@ use super::Asked;
 use crate::api_error::ApiError;
 use crate::catalogue::{Catalogue, Kind};
 use crate::ranges::{Wanted, wanted};
+use crate::state::Access;
 
 pub(super) fn get(
     catalogue: &Catalogue,
     id: &str,
-    ranges: bool,
+    access: &Access,
     asked: &Asked<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let missing = || ApiError::not_found(Kind::File, id);
     let file = catalogue.get(Kind::File, id).ok_or_else(missing)?;
     let content = catalogue.content(id).ok_or_else(missing)?.clone();
-    let (len, etag) = (content.len_bytes(), content.etag());
-    let wanted = match ranges {
+    let (len, weak) = (content.len_bytes(), if access.weak_etags { "W/" } else { "" });
+    let etag = format!("{weak}{}", content.etag());
+    let wanted = match access.ranges {
         true => wanted(asked.range, asked.if_range, &etag, len),
         false => Wanted::Whole,
     };
@@ -28,7 +30,7 @@ pub(super) fn get(
         Wanted::Part { .. } => HttpResponse::PartialContent(),
         Wanted::Unsatisfiable => HttpResponse::RangeNotSatisfiable(),
     };
-    if ranges {
+    if access.ranges {
         response.insert_header(("accept-ranges", "bytes"));
         response.insert_header(("etag", etag));
     }

@@ -84,6 +84,16 @@ async fn ranges_can_be_switched_off() {
 }
 
 #[tokio::test]
+async fn under_a_weak_etag_the_file_is_sent_whole() {
+    let client = Client::new().await;
+    client.fake.set_weak_etags(true);
+    let etag = header(&get(&client, FILE, &[]).await, "etag").unwrap().to_owned();
+    assert!(etag.starts_with("W/\""), "{etag}");
+    let answer = get(&client, FILE, &[("range", "bytes=5-"), ("if-range", &etag)]).await;
+    assert_eq!((answer.status().as_u16(), header(&answer, "accept-ranges")), (200, Some("bytes")));
+}
+
+#[tokio::test]
 async fn an_empty_file_is_an_empty_body() {
     let client = Client::new().await;
     client.fake.add_file("file-empty", &serde_json::json!({}), "");

@@ -8,7 +8,7 @@ use crate::server::{Server, Step, answer};
 use crate::{client, impatient_client, told, within_a_minute};
 
 /// What came before the end or the error.
-async fn read(download: &mut Download) -> (Vec<u8>, Result<(), ApiError>) {
+pub(crate) async fn read(download: &mut Download) -> (Vec<u8>, Result<(), ApiError>) {
     let mut content = Vec::new();
     loop {
         match download.next_chunk().await {
@@ -19,7 +19,7 @@ async fn read(download: &mut Download) -> (Vec<u8>, Result<(), ApiError>) {
     }
 }
 
-fn send(bytes: &[u8]) -> Step {
+pub(crate) fn send(bytes: &[u8]) -> Step {
     Step::Send(bytes.to_vec())
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod downloads;
 mod eval_search;
 mod redirects;
+mod resumes;
 mod server;
 
 use std::error::Error;

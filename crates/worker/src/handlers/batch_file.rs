@@ -116,7 +116,7 @@ impl Rows<'_> {
             };
             match context.store.append_batch_results(&chunk).await? {
                 Appended::Added => {
-                    self.file.progress.step();
+                    self.file.progress.stored(chunk.rows.len());
                     self.next_line = after;
                     break;
                 }

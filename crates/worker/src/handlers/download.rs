@@ -1,4 +1,7 @@
-//! Brings one file home: its raw bytes go to the file store as they come, and get their name when they are whole.
+//! Brings one file home: its raw bytes go to the file store as they come, and get their name when they are whole. A long
+//! download says every few seconds in the log how far it is.
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use openai_client::{ApiError, Client, FileObject};
@@ -6,6 +9,7 @@ use store::{FileRecord, FileWriter};
 
 use crate::context::Context;
 use crate::handlers::HandlerError;
+use crate::handlers::pace::Pace;
 use crate::watchdog::Progress;
 use crate::work::Work;
 
@@ -57,6 +61,7 @@ pub(super) struct Download<'a> {
     content: openai_client::Download,
     writer: FileWriter,
     received_bytes: u64,
+    pace: Pace,
 }
 
 impl<'a> Download<'a> {
@@ -71,12 +76,22 @@ impl<'a> Download<'a> {
         check_space(context, meta.bytes.and_then(|bytes| u64::try_from(bytes).ok())).await?;
         let content = client.file_content(place.file_id).await.map_err(api)?;
         let writer = context.store.files().create(place.project, place.object_id, place.file_id).await?;
-        Ok(Self { place, meta, content, writer, received_bytes: 0 })
+        Ok(Self { place, meta, content, writer, received_bytes: 0, pace: Pace::new(Instant::now()) })
     }
 
     /// The next bytes, which are written already. `None` only when the file is as long as OpenAI announced.
     pub(super) async fn next(&mut self, context: &Context) -> Result<Option<Bytes>, HandlerError> {
+        let resumes = self.content.resumes();
         let next = self.content.next_chunk().await;
+        if self.content.resumes() > resumes {
+            tracing::warn!(
+                object.id = self.place.object_id,
+                file.id = self.place.file_id,
+                bytes = self.received_bytes,
+                resumes = self.content.resumes(),
+                "a download was cut; the rest was asked for"
+            );
+        }
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
             return self.check_length().map(|()| None);
         };
@@ -87,12 +102,34 @@ impl<'a> Download<'a> {
             check_space(context, None).await?;
         }
         self.writer.write(bytes.clone()).await?;
+        self.tell();
         Ok(Some(bytes))
+    }
+
+    /// How far it is, if it is time to say so.
+    fn tell(&mut self) {
+        let total_bytes = self.announced_bytes().or(self.content.content_length);
+        let Some(speed) = self.pace.due(Instant::now(), self.received_bytes, total_bytes) else { return };
+        tracing::info!(
+            object.id = self.place.object_id,
+            file.id = self.place.file_id,
+            bytes = self.received_bytes,
+            bytes_total = total_bytes,
+            rows = self.place.progress.rows(),
+            bytes_per_sec = speed.bytes_per_sec,
+            left_secs = speed.left_secs,
+            "a download goes on"
+        );
+    }
+
+    /// How long the file is by its own object.
+    fn announced_bytes(&self) -> Option<u64> {
+        self.meta.bytes.and_then(|bytes| u64::try_from(bytes).ok())
     }
 
     /// The one check left when the answer had no Content-Length.
     fn check_length(&self) -> Result<(), HandlerError> {
-        match self.meta.bytes.and_then(|bytes| u64::try_from(bytes).ok()) {
+        match self.announced_bytes() {
             Some(announced_bytes) if announced_bytes != self.received_bytes => {
                 Err(HandlerError::WrongLength {
                     file_id: self.place.file_id.to_owned(),
