@@ -43,3 +43,16 @@ need_rust() {
     fail "cargo is missing: install Rust from https://rustup.rs, then run this again"
   need_package cc build-essential
 }
+
+# need_s3_server TARGET_FOLDER: a server that speaks S3, for tests. It stays as it is once it is there.
+need_s3_server() {
+  local venv="$1/s3-venv"
+  [ -x "$venv/bin/moto_server" ] && return 0
+  need_package python3 python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv "python3 -m venv"
+  say "installing moto, an S3 server for the tests"
+  rm -rf "$venv"
+  python3 -m venv "$venv" || fail "python3 cannot make a virtual environment in $venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'moto[s3]' flask flask-cors ||
+    fail "pip could not install moto (its words are above): is the network there?"
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use fake_openai::{FakeConfig, FakeOpenAi};
 use serde_json::Value;
-use store::{EventFilter, EventRecord, Found, ResultFilter, ResultRow, Store, StoreConfig};
+use store::{EventFilter, EventRecord, Found, ResultFilter, ResultRow, S3Config, Store, StoreConfig};
 use tempfile::TempDir;
 use test_support::postgres::PostgresServer;
 use test_support::programs::{self, Program};
@@ -220,6 +220,7 @@ impl Landfall {
         let config = StoreConfig {
             database_url: self.database_url.clone().into(),
             files_url: files_url(&self.folder),
+            s3: S3Config::default(),
         };
         Store::open(&config).await.unwrap()
     }

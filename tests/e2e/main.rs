@@ -34,6 +34,7 @@ mod forgeries;
 mod harness;
 mod network;
 mod newer_format;
+mod object_storage;
 mod odd_answers;
 mod odd_batches;
 mod odd_evals;

@@ -1,7 +1,7 @@
 //! Opens the store for reading, and says in one place what kept it from being opened.
 
-use service::settings::StoreSettings;
-use store::{Store, StoreConfig, StoreError};
+use service::settings::{SettingError, StoreSettings, refuse};
+use store::{S3Config, Store, StoreConfig, StoreError};
 
 use crate::exit::Failure;
 
@@ -24,8 +24,21 @@ pub(crate) async fn open_existing(settings: &StoreSettings) -> Result<Store, Sto
     Store::open_existing(&config(settings)).await
 }
 
+/// A secret that cannot be read is wrong use, and ends the program with what to write.
 pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
-    StoreConfig { database_url: settings.database_url.clone(), files_url: settings.files_url.clone() }
+    let bucket = &settings.bucket;
+    let or_refuse = |secret: Result<_, SettingError>| secret.unwrap_or_else(|error| refuse(&error));
+    StoreConfig {
+        database_url: settings.database_url.clone(),
+        files_url: settings.files_url.clone(),
+        s3: S3Config {
+            endpoint: bucket.aws_endpoint_url.clone(),
+            region: bucket.aws_region.clone(),
+            access_key_id: bucket.aws_access_key_id.clone(),
+            secret_access_key: or_refuse(bucket.secret_access_key()),
+            session_token: or_refuse(bucket.session_token()),
+        },
+    }
 }
 
 /// A setting that names nothing usable is wrong use; all else is a database out of reach.

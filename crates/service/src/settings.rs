@@ -1,6 +1,7 @@
 //! Reads settings: environment first, every one also a flag. The only place that looks at the environment. A variable
 //! that is set but empty counts as not set; nonsense is refused with the setting's name and what to write, exit 2.
 
+mod bucket;
 mod openai;
 mod redis;
 mod refusal;
@@ -12,6 +13,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::error::ErrorKind;
 
+pub use bucket::BucketSettings;
 pub use openai::{Fetch, OpenAiSettings};
 pub use redis::RedisSettings;
 pub use refusal::refuse;

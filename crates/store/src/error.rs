@@ -65,6 +65,18 @@ pub enum StoreError {
     },
 }
 
+/// What is wrong with a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketFault {
+    Missing,
+    /// The key is wrong, or may not.
+    Refused,
+    Unreachable,
+}
+
+/// What a file that is not there was wanted for.
+pub(crate) const READ: &str = "read";
+
 impl StoreError {
     pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { doing, source }
@@ -75,6 +87,18 @@ impl StoreError {
         move |source| Self::Files { doing, location, source }
     }
 
+    /// Why a bucket does not take what is written, as far as its answer tells.
+    pub fn bucket_fault(&self) -> Option<BucketFault> {
+        let Self::Files { source, .. } = self else { return None };
+        Some(match source {
+            object_store::Error::NotFound { .. } => BucketFault::Missing,
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                BucketFault::Refused
+            }
+            _ => BucketFault::Unreachable,
+        })
+    }
+
     /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -82,10 +106,12 @@ impl StoreError {
             Self::Connect { source, .. } => is_about_the_server(source),
             Self::Folder { .. } | Self::Migrate(_) | Self::OutOfStep { .. } => true,
             Self::Database { source, .. } => !is_about_the_value(source),
-            Self::Files { source, .. } => !matches!(
-                source,
-                object_store::Error::NotFound { .. } | object_store::Error::InvalidPath { .. }
-            ),
+            Self::Files { doing, source, .. } => match source {
+                object_store::Error::InvalidPath { .. } => false,
+                // What is not found when something is written is the bucket, which somebody can make.
+                object_store::Error::NotFound { .. } => *doing != READ,
+                _ => true,
+            },
         }
     }
 

@@ -1,22 +1,23 @@
-//! Raw files, byte for byte, under `<project>/<object id>/<file id>`. A file has its name only once it is whole and
-//! synced together with its folder; until then it has a temporary name.
+//! Raw files, byte for byte, under `<project>/<object id>/<file id>`. A file has its name only once it is whole: in a
+//! folder synced together with it, in a bucket completed as a multipart upload. Until then nobody sees it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt as _};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayloadMut};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::StoreError;
+use crate::error::{READ, StoreError};
+use crate::file_place::{self, FilePlace, S3Config};
 use crate::folder;
+use crate::folder_check::{self, FolderCheck};
 
-/// A part is written when it is so large: the memory a download takes. Object stores ask for at least 5 MiB.
+/// A part is written when it is so large: the memory a download takes. Object stores ask for at least 5 MiB, and take
+/// 10,000 parts: 80 GiB.
 const PART_BYTES: usize = 8 << 20;
 /// File systems allow 255 bytes a name; the temporary one is a little longer.
 const NAME_BYTES_MAX: usize = 200;
@@ -40,16 +41,23 @@ pub struct FileRecord {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The folder `FILES_URL`.
+/// Where the raw files are: a folder or a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Files {
-    root: PathBuf,
+    place: FilePlace,
 }
 
-/// A file that is whole and on disk.
+/// A place that takes what is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilesCheck {
+    Folder(FolderCheck),
+    Bucket { name: String },
+}
+
+/// A file that is whole and kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredFile {
-    /// Relative to `FILES_URL`.
+    /// Below `FILES_URL`.
     pub location: String,
     pub bytes: u64,
     /// Lower-case hex.
@@ -60,50 +68,40 @@ pub struct StoredFile {
 pub type FileStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Files {
-    /// Reads the setting; touches nothing.
-    pub(crate) fn new(files_url: &str) -> Result<Self, StoreError> {
-        let refuse =
-            |problem: &str| Err(StoreError::Setting { setting: "FILES_URL", problem: problem.to_owned() });
-        let root = match files_url.split_once("://") {
-            None if files_url.trim().is_empty() => {
-                return refuse("is empty: write a folder, such as data/files");
-            }
-            None => PathBuf::from(files_url),
-            Some(("file", _)) => match url::Url::parse(files_url).map(|url| url.to_file_path()) {
-                Ok(Ok(path)) => path,
-                Ok(Err(())) | Err(_) => {
-                    return refuse("is no file URL: write file:///folder, or just the folder");
-                }
-            },
-            Some(("s3", _)) => {
-                return refuse("names a bucket: s3:// comes in a later version; write a folder for now");
-            }
-            Some(_) => return refuse("is neither a folder nor a file:// URL"),
-        };
-        Ok(Self { root })
+    /// Reads the settings; touches nothing.
+    pub(crate) fn new(files_url: &str, s3: &S3Config) -> Result<Self, StoreError> {
+        Ok(Self { place: FilePlace::new(files_url, s3)? })
     }
 
-    /// The folder itself.
-    pub(crate) fn root(&self) -> &std::path::Path {
-        &self.root
-    }
-
-    /// Makes the folder.
+    /// Makes the folder. A bucket is there, or what is written to it fails and is tried again.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
-        let unusable = |source| StoreError::Folder { setting: "FILES_URL", path: self.root.clone(), source };
-        folder::create(&self.root).await.map_err(unusable)
+        match &self.place {
+            FilePlace::Folder(root) => folder::create(root).await.map_err(unusable(root)),
+            FilePlace::Bucket { .. } => Ok(()),
+        }
     }
 
-    /// What may still be written to the folder's disk.
+    /// Whether what is written is taken, tried with a small file that is gone afterwards.
+    pub(crate) async fn check(&self) -> Result<FilesCheck, StoreError> {
+        Ok(match &self.place {
+            FilePlace::Folder(root) => FilesCheck::Folder(folder_check::check("FILES_URL", root).await?),
+            FilePlace::Bucket { name, files } => {
+                file_place::check_bucket(files).await?;
+                FilesCheck::Bucket { name: name.clone() }
+            }
+        })
+    }
+
+    /// What may still be written to the folder's disk. `None`: a bucket has no end.
     ///
     /// # Errors
     /// When the folder is not there or its file system does not say.
-    pub async fn free_bytes(&self) -> Result<u64, StoreError> {
-        let folder = self.root.clone();
+    pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        let FilePlace::Folder(root) = &self.place else { return Ok(None) };
+        let folder = root.clone();
         let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
         let asked = asked.map_err(std::io::Error::from).and_then(|asked| asked.map_err(Into::into));
-        let unusable = |source| StoreError::Folder { setting: "FILES_URL", path: self.root.clone(), source };
-        asked.map(|space| space.f_bavail.saturating_mul(space.f_frsize)).map_err(unusable)
+        asked.map(|space| Some(space.f_bavail.saturating_mul(space.f_frsize))).map_err(unusable(root))
     }
 
     /// Begins a file. Ids come from the network: whatever they hold, the file stays below its project's folder.
@@ -119,10 +117,10 @@ impl Files {
         let location = [project, object_id, file_id].map(safe_name).join("/");
         let failed = StoreError::files("create", &location);
         let begin = async {
-            let backend = self.backend()?;
+            let backend = self.place.backend()?;
             backend.put_multipart(&Path::parse(&location)?).await
         };
-        let upload = begin.await.map_err(failed)?;
+        let upload = Some(begin.await.map_err(failed)?);
         Ok(FileWriter { upload, part: PutPayloadMut::new(), hash: Sha256::new(), bytes: 0, location })
     }
 
@@ -132,23 +130,40 @@ impl Files {
     /// When there is none, or it cannot be read.
     pub async fn open(&self, location: &str) -> Result<FileStream, StoreError> {
         let begin = async {
-            let backend = self.backend()?;
+            let backend = self.place.backend()?;
             backend.get(&Path::parse(location)?).await
         };
-        let found = begin.await.map_err(StoreError::files("read", location))?;
+        let found = begin.await.map_err(StoreError::files(READ, location))?;
         let location: Arc<str> = location.into();
-        Ok(found.into_stream().map(move |piece| piece.map_err(StoreError::files("read", &location))).boxed())
+        Ok(found.into_stream().map(move |piece| piece.map_err(StoreError::files(READ, &location))).boxed())
     }
+}
 
-    fn backend(&self) -> object_store::Result<LocalFileSystem> {
-        Ok(LocalFileSystem::new_with_prefix(&self.root)?.with_fsync(true))
+/// Removing.
+impl Files {
+    /// Removes a file by the `location` of its row. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// When the place cannot be written.
+    pub async fn remove(&self, location: &str) -> Result<(), StoreError> {
+        let remove = async { self.place.backend()?.delete(&Path::parse(location)?).await };
+        match remove.await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(StoreError::files("remove", location)(error)),
+        }
     }
+}
+
+fn unusable(root: &std::path::Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let path = root.to_owned();
+    move |source| StoreError::Folder { setting: "FILES_URL", path, source }
 }
 
 /// A file being written. Dropped or aborted, it leaves nothing.
 #[must_use = "a file that is not finished does not exist"]
 pub struct FileWriter {
-    upload: Box<dyn MultipartUpload>,
+    /// Taken when it is finished or given up.
+    upload: Option<Box<dyn MultipartUpload>>,
     part: PutPayloadMut,
     hash: Sha256,
     bytes: u64,
@@ -159,41 +174,70 @@ impl FileWriter {
     /// Adds a piece. Holds at most one part in memory.
     ///
     /// # Errors
-    /// When the folder cannot be written, for instance because the disk is full.
+    /// When the place cannot be written, for instance because the disk is full.
     pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
-        // Copied: a piece of the network's buffer would keep all of that buffer in memory.
-        self.part.extend_from_slice(&piece);
-        if self.part.content_length() >= PART_BYTES {
-            self.flush().await?;
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            // Some object stores want all parts but the last of exactly one size.
+            let (now, later) = rest.split_at(rest.len().min(PART_BYTES - self.part.content_length()));
+            // Copied: a piece of the network's buffer would keep all of that buffer in memory.
+            self.part.extend_from_slice(now);
+            rest = later;
+            if self.part.content_length() == PART_BYTES {
+                self.flush().await?;
+            }
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
         let part = std::mem::take(&mut self.part).freeze();
-        self.upload.put_part(part).await.map_err(StoreError::files("write", &self.location))
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        upload.put_part(part).await.map_err(StoreError::files("write", &self.location))
     }
 
-    /// Gives the file its name, replacing one of the same name. It is on disk when this returns.
+    /// Gives the file its name, replacing one of the same name. It is kept for good when this returns.
     ///
     /// # Errors
-    /// When the last bytes cannot be written, synced or renamed; then there is no new file.
+    /// When the last bytes cannot be written, synced or named; then there is no new file.
     pub async fn finish(mut self) -> Result<StoredFile, StoreError> {
         if self.part.content_length() > 0 {
             self.flush().await?;
         }
-        self.upload.complete().await.map_err(StoreError::files("finish", &self.location))?;
-        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(StoredFile { location: self.location, bytes: self.bytes, sha256 })
+        if let Some(upload) = &mut self.upload {
+            upload.complete().await.map_err(StoreError::files("finish", &self.location))?;
+        }
+        // There is nothing left to abort.
+        self.upload = None;
+        let hash = std::mem::take(&mut self.hash).finalize();
+        let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(StoredFile { location: std::mem::take(&mut self.location), bytes: self.bytes, sha256 })
     }
 
     /// Gives the file up.
     pub async fn abort(mut self) {
-        if let Err(error) = self.upload.abort().await {
-            tracing::warn!(file = self.location, %error, "a temporary file could not be removed");
+        if let Some(upload) = self.upload.take() {
+            give_up(upload, &self.location).await;
         }
+    }
+}
+
+impl Drop for FileWriter {
+    /// Parts that were sent to a bucket would be kept, unseen and paid for.
+    fn drop(&mut self) {
+        let (Some(upload), Ok(runtime)) = (self.upload.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let location = std::mem::take(&mut self.location);
+        runtime.spawn(async move { give_up(upload, &location).await });
+    }
+}
+
+async fn give_up(mut upload: Box<dyn MultipartUpload>, location: &str) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(file = location, %error, "a file that was begun could not be removed");
     }
 }
 
@@ -257,18 +301,6 @@ mod tests {
                 prop_assert_eq!(path.as_ref(), name.as_str());
             }
             prop_assert_eq!(safe_name(&a) == safe_name(&b), a == b);
-        }
-    }
-
-    #[test]
-    fn a_bucket_is_refused_with_a_word_about_later() {
-        let problem = |url: &str| Files::new(url).unwrap_err().to_string();
-        assert!(
-            problem("s3://bucket/prefix").starts_with("FILES_URL") && problem("s3://b").contains("later")
-        );
-        assert!(problem("").contains("empty") && problem("gs://b").contains("neither"));
-        for url in ["data/files", "/srv/files", "file:///srv/files"] {
-            assert!(Files::new(url).is_ok(), "{url}");
         }
     }
 }

@@ -15,13 +15,15 @@
 //!
 //! # Not promised
 //! * That a file whose row is missing is removed: a worker that dies between the two leaves the file, and the next
-//!   attempt replaces it. A worker killed while it writes leaves a temporary file (`name#1`) beside it.
+//!   attempt replaces it. A worker killed while it writes leaves a temporary file (`name#1`) beside it, in a bucket an
+//!   unfinished upload that only a lifecycle rule of the bucket takes away.
 
 mod batch;
 mod database;
 mod error;
 mod eval_run;
 mod event;
+mod file_place;
 mod files;
 mod fine_tuning;
 mod folder;
@@ -42,10 +44,11 @@ pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
     ResultSource, StoredBatch,
 };
-pub use error::StoreError;
+pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
-pub use files::{FileRecord, FileStream, FileWriter, Files, StoredFile};
+pub use file_place::S3Config;
+pub use files::{FileRecord, FileStream, FileWriter, Files, FilesCheck, StoredFile};
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;
 pub use found::Found;

@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::database::{Database, Dialect};
 use crate::error::StoreError;
-use crate::files::Files;
+use crate::file_place::S3Config;
+use crate::files::{Files, FilesCheck};
 use crate::folder_check::{self, FolderCheck};
 use crate::server::DatabaseServer;
 use crate::sqlite;
@@ -20,6 +21,8 @@ pub struct StoreConfig {
     pub database_url: SecretString,
     /// `FILES_URL`.
     pub files_url: String,
+    /// How the bucket is reached when `FILES_URL` names one.
+    pub s3: S3Config,
 }
 
 /// The database and the raw files. Cheap to clone.
@@ -35,7 +38,7 @@ impl Store {
     /// # Errors
     /// A setting that names nothing usable, a database that cannot be reached, or a migration that fails.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let files = Files::new(&config.files_url)?;
+        let files = Files::new(&config.files_url, &config.s3)?;
         let database = Database::open(config.database_url.expose_secret()).await?;
         files.prepare().await?;
         Ok(Self { database, files })
@@ -47,7 +50,7 @@ impl Store {
     /// Besides those of [`Store::open`], [`StoreError::NoDatabase`], [`StoreError::NoTables`] and
     /// [`StoreError::OldSchema`].
     pub async fn open_existing(config: &StoreConfig) -> Result<Self, StoreError> {
-        let files = Files::new(&config.files_url)?;
+        let files = Files::new(&config.files_url, &config.s3)?;
         let database = Database::open_existing(config.database_url.expose_secret()).await?;
         Ok(Self { database, files })
     }
@@ -65,12 +68,12 @@ impl Store {
         self.database.schema_version().await.map_err(StoreError::database("read the schema's version"))
     }
 
-    /// Whether the folder of raw files takes what is written, and how much more. The database may be missing.
+    /// Whether the folder or bucket of raw files takes what is written. The database may be missing.
     ///
     /// # Errors
-    /// A setting that names nothing usable, or a folder that cannot be written; its source says why.
-    pub async fn check_files(config: &StoreConfig) -> Result<FolderCheck, StoreError> {
-        folder_check::check("FILES_URL", Files::new(&config.files_url)?.root()).await
+    /// A setting that names nothing usable, or a place that cannot be written; its source says why.
+    pub async fn check_files(config: &StoreConfig) -> Result<FilesCheck, StoreError> {
+        Files::new(&config.files_url, &config.s3)?.check().await
     }
 
     /// The same of the folder of the database, which SQLite writes to beside the database itself. `None` when the

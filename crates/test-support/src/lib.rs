@@ -6,5 +6,6 @@ pub mod network;
 pub mod postgres;
 pub mod programs;
 pub mod redis;
+pub mod s3;
 pub mod signed_webhook;
 pub mod wait;

@@ -47,7 +47,7 @@ impl Backlog {
             if let Err(error) = self.publish_once().await {
                 tracing::debug!(error = chain(&error), "could not read the backlog");
             }
-            if let Ok(bytes) = self.store.files().free_bytes().await {
+            if let Ok(Some(bytes)) = self.store.files().free_bytes().await {
                 self.metrics.files_free(bytes);
             }
             tokio::select! {

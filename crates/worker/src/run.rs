@@ -10,9 +10,9 @@ use queue::{Consumer, ConsumerConfig, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
 use service::admin;
 use service::metrics::Registry;
-use service::settings::{Fetch, refuse};
+use service::settings::{Fetch, SettingError, StoreSettings, refuse};
 use service::telemetry::chain;
-use store::{Store, StoreConfig, StoreError};
+use store::{S3Config, Store, StoreConfig, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
@@ -43,10 +43,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let fetching = fetching(&settings, &metrics)?;
-    let store_config = StoreConfig {
-        database_url: settings.store.database_url.clone(),
-        files_url: settings.store.files_url.clone(),
-    };
+    let store_config = store_config(&settings.store).unwrap_or_else(|error| refuse(&error));
     let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
         return Ok(());
@@ -103,6 +100,21 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     admin.stop().await;
     tracing::info!("worker stopped; nothing was left behind");
     Ok(())
+}
+
+fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
+    let bucket = &settings.bucket;
+    Ok(StoreConfig {
+        database_url: settings.database_url.clone(),
+        files_url: settings.files_url.clone(),
+        s3: S3Config {
+            endpoint: bucket.aws_endpoint_url.clone(),
+            region: bucket.aws_region.clone(),
+            access_key_id: bucket.aws_access_key_id.clone(),
+            secret_access_key: bucket.secret_access_key()?,
+            session_token: bucket.session_token()?,
+        },
+    })
 }
 
 /// A database server that is down or starting is waited for, as Redis is.

@@ -1,9 +1,10 @@
-//! The folders of the raw files and of the database: whether they take what is written, and how much more.
+//! The folders of the raw files and of the database: whether they take what is written, and how much more. Raw files may
+//! lie in a bucket instead.
 
 use std::io::ErrorKind;
 
 use service::settings::StoreSettings;
-use store::{FolderCheck, Store, StoreError};
+use store::{BucketFault, FilesCheck, FolderCheck, Store, StoreError};
 
 use super::findings::{Check, Finding};
 use crate::exit::chain;
@@ -15,7 +16,17 @@ const FREE_BYTES_FEW: u64 = 1 << 30;
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
 pub(super) async fn files(settings: &StoreSettings) -> Vec<Finding> {
-    vec![judge(Check::Files, "FILES_URL", Store::check_files(&stored::config(settings)).await)]
+    let checked = match Store::check_files(&stored::config(settings)).await {
+        Ok(FilesCheck::Folder(folder)) => Ok(folder),
+        Ok(FilesCheck::Bucket { name }) => {
+            return vec![Finding::ok(Check::Files, &format!("the bucket {name} can be written and read"))];
+        }
+        Err(error) => match error.bucket_fault() {
+            Some(fault) => return vec![bucket(fault, &error)],
+            None => Err(error),
+        },
+    };
+    vec![judge(Check::Files, "FILES_URL", checked)]
 }
 
 pub(super) async fn database(settings: &StoreSettings) -> Vec<Finding> {
@@ -27,6 +38,18 @@ pub(super) async fn database(settings: &StoreSettings) -> Vec<Finding> {
             folder.map(|checked| judge(Check::Database, "DATABASE_URL", checked)).into_iter().collect()
         }
     }
+}
+
+fn bucket(fault: BucketFault, error: &StoreError) -> Finding {
+    let cure = match fault {
+        BucketFault::Missing => "make the bucket, or correct FILES_URL, AWS_REGION and AWS_ENDPOINT_URL",
+        BucketFault::Refused => {
+            "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and let the key put, get, delete and abort multipart \
+             uploads in the bucket"
+        }
+        BucketFault::Unreachable => "correct AWS_ENDPOINT_URL and AWS_REGION, or start the bucket's service",
+    };
+    Finding::wrong(Check::Files, &chain(error), cure)
 }
 
 fn judge(check: Check, setting: &str, checked: Result<FolderCheck, StoreError>) -> Finding {

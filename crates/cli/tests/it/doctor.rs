@@ -228,6 +228,7 @@ async fn a_postgresql_database_is_checked() {
     let config = StoreConfig {
         database_url: set_up.settings["DATABASE_URL"].clone().into(),
         files_url: set_up.settings["FILES_URL"].clone(),
+        s3: store::S3Config::default(),
     };
     Store::open(&config).await.unwrap().close().await;
     let ended = set_up.doctor(&["--json"]).with_code(0);

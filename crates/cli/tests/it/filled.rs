@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use store::{
     BatchChunk, BatchEnd, BatchRecord, BatchResult, Completion, EvalRunRecord, Failure, FileRecord,
-    FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource, Store,
-    StoreConfig,
+    FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource, S3Config,
+    Store, StoreConfig,
 };
 use tempfile::TempDir;
 use test_support::postgres::PostgresServer;
@@ -36,6 +36,7 @@ impl Filled {
         let config = StoreConfig {
             database_url: database_url.clone().into(),
             files_url: folder.path().join("files").display().to_string(),
+            s3: S3Config::default(),
         };
         let store = Store::open(&config).await.unwrap();
         Self { store, folder, database_url, now: Utc::now() }

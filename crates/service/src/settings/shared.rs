@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use super::bucket::BucketSettings;
 use super::values::{database_url, log_filter};
 
 /// The worker and the command line read these.
@@ -11,9 +12,11 @@ pub struct StoreSettings {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "sqlite://data/landfall.db", value_parser = database_url)]
     pub database_url: SecretString,
-    /// Where raw files are stored: a folder that all workers share
+    /// Where raw files are stored: a folder that all workers share, or s3://bucket/prefix
     #[arg(long, env = "FILES_URL", value_name = "PATH_OR_URL", default_value = "data/files")]
     pub files_url: String,
+    #[command(flatten)]
+    pub bucket: BucketSettings,
 }
 
 /// Every program reads these.

@@ -1,14 +1,123 @@
-//! Raw files: whole or not at all, below their folder, byte for byte.
+//! Raw files: whole or not at all, below their place, byte for byte; in a folder and in a bucket alike.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use store::StoreError;
+use store::{BucketFault, Files, FilesCheck, S3Config, Store, StoreConfig, StoreError};
+use tempfile::TempDir;
+use test_support::s3::{BUCKET, S3Server};
 use test_support::wait;
 use webhook::Reason;
 
-use crate::fixture::Fixture;
+/// What every place promises.
+macro_rules! places {
+    ($place:ident, [$($test:ident,)+]) => {
+        mod $place {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    super::$test(super::Place::$place().await).await;
+                }
+            )+
+        }
+    };
+    ($($place:ident),+) => {
+        $(places!($place, [
+            a_file_has_its_name_only_when_it_is_whole,
+            an_aborted_or_dropped_file_leaves_nothing,
+            two_writers_of_one_file_leave_one_whole_file,
+            path_tricks_stay_below_the_place,
+            a_lost_place_is_retryable_and_a_missing_file_is_not,
+            a_place_that_can_be_written_is_found_so_and_stays_as_it_was,
+            a_removed_file_is_gone_and_may_be_removed_again,
+        ]);)+
+    };
+}
+places!(a_folder, a_bucket);
+
+/// A place of the test's own, and a look at it from outside.
+struct Place {
+    config: StoreConfig,
+    store: Store,
+    folder: TempDir,
+    bucket: Option<S3Server>,
+}
+
+impl Place {
+    async fn a_folder() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files_url = folder.path().join("files").display().to_string();
+        Self::open(folder, files_url, S3Config::default(), None).await
+    }
+
+    async fn a_bucket() -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let server = S3Server::start();
+        let s3 = S3Config {
+            endpoint: Some(server.endpoint()),
+            region: None,
+            access_key_id: Some("AKIATEST".to_owned()),
+            secret_access_key: Some("secret".into()),
+            session_token: Some("token".into()),
+        };
+        let files_url = format!("s3://{BUCKET}/raw/files");
+        Self::open(tempfile::tempdir().unwrap(), files_url, s3, Some(server)).await
+    }
+
+    async fn open(folder: TempDir, files_url: String, s3: S3Config, bucket: Option<S3Server>) -> Self {
+        let database_url = format!("sqlite://{}/data/landfall.db", folder.path().display()).into();
+        let config = StoreConfig { database_url, files_url, s3 };
+        Self { store: Store::open(&config).await.unwrap(), config, folder, bucket }
+    }
+
+    fn files(&self) -> &Files {
+        self.store.files()
+    }
+
+    /// Where all files are seen that have their name, below `FILES_URL`, sorted.
+    fn names(&self) -> Vec<String> {
+        let unfinished = |name: &String| self.bucket.is_none() && name.contains('#');
+        self.all().into_iter().filter(|name| !unfinished(name)).collect()
+    }
+
+    /// How many were begun, and neither finished nor removed.
+    fn unfinished(&self) -> usize {
+        match &self.bucket {
+            Some(server) => server.unfinished().len(),
+            None => self.all().len() - self.names().len(),
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        match &self.bucket {
+            Some(server) => {
+                let below =
+                    |key: String| key.strip_prefix("raw/files/").expect("below the prefix").to_owned();
+                server.keys().into_iter().map(below).collect()
+            }
+            None => {
+                let root = self.folder.path().join("files");
+                let name = |path: PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
+                let mut names: Vec<String> = files_below(&root).into_iter().map(name).collect();
+                names.sort_unstable();
+                names
+            }
+        }
+    }
+
+    /// Takes the place away.
+    fn lose(&self) {
+        match &self.bucket {
+            Some(server) => server.delete_bucket(BUCKET),
+            None => {
+                let root = self.folder.path().join("files");
+                std::fs::remove_dir_all(&root).unwrap();
+                std::fs::write(root, b"in the way").unwrap();
+            }
+        }
+    }
+}
 
 /// Every file below a folder.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -19,92 +128,122 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-pub(crate) async fn a_file_has_its_name_only_when_it_is_whole(fixture: Fixture) {
-    let path = fixture.files_folder().join("default/batch_1/file_out");
-    let mut writer = fixture.store.files().create("default", "batch_1", "file_out").await.unwrap();
+async fn content(files: &Files, location: &str) -> Vec<u8> {
+    let pieces: Vec<Bytes> = files.open(location).await.unwrap().try_collect().await.unwrap();
+    pieces.concat()
+}
+
+async fn a_file_has_its_name_only_when_it_is_whole(place: Place) {
+    let mut writer = place.files().create("default", "batch_1", "file_out").await.unwrap();
     let piece = Bytes::from((0..1_000_003).map(|index: u32| index as u8).collect::<Vec<_>>());
     for _ in 0..20 {
         writer.write(piece.clone()).await.unwrap();
-        assert!(!path.exists());
     }
+    assert_eq!((place.names().len(), place.unfinished()), (0, 1));
     let stored = writer.finish().await.unwrap();
     assert_eq!((stored.location.as_str(), stored.bytes), ("default/batch_1/file_out", 20_000_060));
-    assert_eq!(files_below(&fixture.files_folder()), [path]);
-    let read: Vec<Bytes> =
-        fixture.store.files().open(&stored.location).await.unwrap().try_collect().await.unwrap();
-    assert!(read.concat() == piece.repeat(20));
+    assert_eq!((place.names(), place.unfinished()), (vec![stored.location.clone()], 0));
+    assert!(content(place.files(), &stored.location).await == piece.repeat(20));
 
-    let empty =
-        fixture.store.files().create("default", "batch_1", "empty").await.unwrap().finish().await.unwrap();
+    let empty = place.files().create("default", "batch_1", "empty").await.unwrap().finish().await.unwrap();
     let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!((empty.bytes, empty.sha256.as_str()), (0, nothing));
+    assert!(content(place.files(), &empty.location).await.is_empty());
 }
 
-pub(crate) async fn an_aborted_or_dropped_file_leaves_nothing(fixture: Fixture) {
-    let files = fixture.store.files();
+async fn an_aborted_or_dropped_file_leaves_nothing(place: Place) {
     for dropped in [false, true] {
-        let mut writer = files.create("default", "batch_1", "file_out").await.unwrap();
+        let mut writer = place.files().create("default", "batch_1", "file_out").await.unwrap();
         writer.write(Bytes::from(vec![7; 9 << 20])).await.unwrap();
-        assert_eq!(files_below(&fixture.files_folder()).len(), 1, "under its temporary name");
+        assert_eq!(place.unfinished(), 1);
         if dropped {
             drop(writer)
         } else {
             writer.abort().await
         }
-        let gone = async || files_below(&fixture.files_folder()).is_empty().then_some(());
-        wait::until("the temporary file to be removed", gone).await;
+        let gone = async || (place.unfinished() == 0).then_some(());
+        wait::until("what was begun to be removed", gone).await;
+        assert!(place.names().is_empty());
     }
 }
 
-pub(crate) async fn two_writers_of_one_file_leave_one_whole_file(fixture: Fixture) {
-    let files = fixture.store.files();
-    let mut one = files.create("default", "batch_1", "file_out").await.unwrap();
-    let mut two = files.create("default", "batch_1", "file_out").await.unwrap();
+async fn two_writers_of_one_file_leave_one_whole_file(place: Place) {
+    let mut one = place.files().create("default", "batch_1", "file_out").await.unwrap();
+    let mut two = place.files().create("default", "batch_1", "file_out").await.unwrap();
     one.write(Bytes::from_static(b"first")).await.unwrap();
     two.write(Bytes::from_static(b"second, and longer")).await.unwrap();
     let (two, one) = (two.finish().await.unwrap(), one.finish().await.unwrap());
     assert_eq!(one.location, two.location);
-    let path = fixture.files_folder().join(&one.location);
-    assert_eq!(std::fs::read(&path).unwrap(), b"first");
-    assert_eq!(files_below(&fixture.files_folder()), [path]);
+    assert_eq!(content(place.files(), &one.location).await, b"first");
+    assert_eq!((place.names(), place.unfinished()), (vec![one.location], 0));
 }
 
-pub(crate) async fn path_tricks_stay_below_the_folder(fixture: Fixture) {
+async fn path_tricks_stay_below_the_place(place: Place) {
     let tricks =
         ["..", ".", "", "/etc/passwd", "../../outside", "a/b", "a\\b", "x#1", "%2e%2e", "\0", "..\u{2215}"];
     let long = "x/".repeat(2000);
     let mut locations = Vec::new();
     for id in tricks.into_iter().chain([long.as_str()]) {
         for (project, object_id, file_id) in [(id, "o", "f"), ("p", id, "f"), ("p", "o", id)] {
-            let mut writer = fixture.store.files().create(project, object_id, file_id).await.unwrap();
+            let mut writer = place.files().create(project, object_id, file_id).await.unwrap();
             writer.write(Bytes::from_static(b"content")).await.unwrap();
             let location = writer.finish().await.unwrap().location;
             assert_eq!(location.split('/').count(), 3, "{location}");
-            drop(fixture.store.files().open(&location).await.unwrap());
+            drop(place.files().open(&location).await.unwrap());
             locations.push(location);
         }
     }
-    let folder = fixture.files_folder();
-    let mut expected: Vec<PathBuf> = locations.iter().map(|location| folder.join(location)).collect();
-    let mut found = files_below(&folder);
-    expected.sort();
-    found.sort();
-    assert_eq!(found, expected);
-    let beside = files_below(folder.parent().unwrap());
-    assert!(
-        beside
-            .iter()
-            .all(|path| path.starts_with(&folder) || path.starts_with(folder.with_file_name("data")))
-    );
-    assert!(fixture.store.files().open("../data/landfall.db").await.is_err());
+    locations.sort_unstable();
+    assert_eq!(place.names(), locations);
+    let beside = files_below(place.folder.path());
+    let (files, data) = (place.folder.path().join("files"), place.folder.path().join("data"));
+    assert!(beside.iter().all(|path| path.starts_with(&files) || path.starts_with(&data)));
+    assert!(place.files().open("../data/landfall.db").await.is_err());
 }
 
-pub(crate) async fn a_lost_folder_is_retryable_and_a_missing_file_is_not(fixture: Fixture) {
-    let missing = fixture.store.files().open("default/batch_1/none").await.err().unwrap();
+async fn a_lost_place_is_retryable_and_a_missing_file_is_not(place: Place) {
+    let missing = place.files().open("default/batch_1/none").await.err().unwrap();
     assert_eq!((missing.is_retryable(), missing.reason()), (false, Reason::FilesUnavailable));
-    std::fs::remove_dir_all(fixture.files_folder()).unwrap();
-    std::fs::write(fixture.files_folder(), b"in the way").unwrap();
-    let lost = fixture.store.files().create("default", "batch_1", "file_out").await.err().unwrap();
+    place.lose();
+    let lost = place.files().create("default", "batch_1", "file_out").await.err().unwrap();
     assert!(matches!(lost, StoreError::Files { .. }));
     assert_eq!((lost.is_retryable(), lost.reason()), (true, Reason::FilesUnavailable));
+}
+
+async fn a_place_that_can_be_written_is_found_so_and_stays_as_it_was(place: Place) {
+    let free_bytes = place.files().free_bytes().await.unwrap();
+    match Store::check_files(&place.config).await.unwrap() {
+        FilesCheck::Folder(folder) => assert!(folder.exists && free_bytes.is_some()),
+        FilesCheck::Bucket { name } => assert_eq!((name.as_str(), free_bytes), (BUCKET, None)),
+    }
+    assert!(place.all().is_empty());
+    place.lose();
+    let lost = Store::check_files(&place.config).await.unwrap_err();
+    assert_eq!(lost.bucket_fault(), place.bucket.is_some().then_some(BucketFault::Missing));
+}
+
+async fn a_removed_file_is_gone_and_may_be_removed_again(place: Place) {
+    let mut locations = Vec::new();
+    for file_id in ["one", "two"] {
+        let writer = place.files().create("default", "batch_1", file_id).await.unwrap();
+        locations.push(writer.finish().await.unwrap().location);
+    }
+    for _ in 0..2 {
+        place.files().remove(&locations[0]).await.unwrap();
+        assert_eq!(place.names(), locations[1..]);
+    }
+}
+
+/// What cannot be seen with a server that takes every key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_out_of_reach_is_retryable_and_its_secrets_are_never_shown() {
+    let mut place = Place::a_bucket().await;
+    let shown = format!("{:?} {:?}", place.config, place.store);
+    assert!(!shown.contains("\"secret\"") && !shown.contains("token\""), "{shown}");
+    if let Some(server) = &mut place.bucket {
+        server.kill();
+    }
+    let unreachable = Store::check_files(&place.config).await.unwrap_err();
+    assert_eq!(unreachable.bucket_fault(), Some(BucketFault::Unreachable));
+    assert!(unreachable.is_retryable());
 }

@@ -1,7 +1,6 @@
 //! A store of the test's own on either database, and a look at its tables from outside.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -11,7 +10,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, PgConnection, Row as _, SqliteConnection, TypeInfo as _,
     ValueRef as _,
 };
-use store::{Store, StoreConfig};
+use store::{S3Config, Store, StoreConfig};
 use tempfile::TempDir;
 use test_support::postgres::PostgresServer;
 
@@ -47,17 +46,13 @@ impl Fixture {
 
     async fn on(database_url: String, folder: TempDir) -> Self {
         let files_url = folder.path().join("files").display().to_string();
-        let config = StoreConfig { database_url: database_url.into(), files_url };
+        let config = StoreConfig { database_url: database_url.into(), files_url, s3: S3Config::default() };
         Self { store: Store::open(&config).await.unwrap(), config, folder }
     }
 
     /// A second worker.
     pub(crate) async fn another_handle(&self) -> Store {
         Store::open(&self.config).await.unwrap()
-    }
-
-    pub(crate) fn files_folder(&self) -> PathBuf {
-        self.folder.path().join("files")
     }
 
     fn url(&self) -> &str {

@@ -10,7 +10,11 @@ use crate::fixture::Fixture;
 use crate::samples::{batch, chunk, completion, event, file, result};
 
 fn config(database_url: String) -> StoreConfig {
-    StoreConfig { database_url: database_url.into(), files_url: "unused".to_owned() }
+    StoreConfig {
+        database_url: database_url.into(),
+        files_url: "unused".to_owned(),
+        s3: store::S3Config::default(),
+    }
 }
 
 /// What `landfall tail` does: from place to place, never back.

@@ -51,7 +51,8 @@ pub(crate) async fn many_workers_starting_at_once_make_one_schema(fixture: Fixtu
             format!("sqlite://{}/a/b/landfall.db", folder.path().display())
         };
         let files_url = folder.path().join("files").display().to_string();
-        let config = StoreConfig { database_url: database_url.into(), files_url };
+        let config =
+            StoreConfig { database_url: database_url.into(), files_url, s3: store::S3Config::default() };
         let starts = [0; 8].map(|_| {
             let config = config.clone();
             tokio::spawn(async move { Store::open(&config).await })

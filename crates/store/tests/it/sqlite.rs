@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
-use store::{EventFilter, FileRecord, Store, StoreConfig, StoreError};
+use store::{EventFilter, FileRecord, S3Config, Store, StoreConfig, StoreError};
 
 use crate::fixture::Fixture;
 use crate::samples::{event, file};
@@ -11,6 +11,7 @@ fn config(folder: &tempfile::TempDir) -> StoreConfig {
     StoreConfig {
         database_url: format!("sqlite://{}/a/b/landfall.db", folder.path().display()).into(),
         files_url: folder.path().join("files").display().to_string(),
+        s3: S3Config::default(),
     }
 }
 
