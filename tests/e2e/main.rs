@@ -32,6 +32,7 @@ mod every_family;
 mod fetch_off;
 mod forgeries;
 mod harness;
+mod import_progress;
 mod network;
 mod newer_format;
 mod object_storage;

@@ -141,6 +141,7 @@ async fn files_that_do_not_have_one_line_a_request_are_reported(database: Databa
     assert!(log.contains("\"requests\":5,\"lines\":2") && log.contains("one line a request"), "{log}");
     let text = String::from_utf8(landfall.landfall(&["show", "batch_odd"]).stdout).unwrap();
     assert!(text.contains("2 rows stored, all there is: not one a request"), "{text}");
+    assert_eq!(batch["results_state"], "mismatch", "a state, not an error");
 }
 
 async fn a_result_file_that_expired_before_we_came_marks_the_batch(database: Database) {

@@ -2,14 +2,19 @@
 
 use std::io::Write;
 
+use chrono::Utc;
 use queue::{FamilyStats, Pause};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
+use store::Import;
 use webhook::{EventState, Family};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
 use crate::{json, moment, queued, stored};
+
+/// All workers together import no more at once, or somebody has a large screen.
+const IMPORTS_MAX: u32 = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +25,8 @@ Examples:
 UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
 retry; together they are the backlog. DEAD was given up: see `landfall dead
 list`. OLDEST is the age of the oldest entry of the backlog. A family is paused
-when OpenAI asked to wait (429).
+when OpenAI asked to wait (429). A batch that is being imported is shown with
+its rows, its speed since the attempt began, and the time that is left.
 
 Exit code: 0 done, 3 Redis or the database could not be reached.";
 
@@ -28,7 +34,7 @@ Exit code: 0 done, 3 Redis or the database could not be reached.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// One JSON object: total, families, pauses, events
+    /// One JSON object: total, families, pauses, events, imports
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -46,6 +52,8 @@ struct Report {
     pauses: Vec<Paused>,
     /// `null` while there is no database.
     events: Option<Vec<InStore>>,
+    /// Batches whose files are being stored; `null` while there is no database.
+    imports: Option<Vec<Importing>>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +92,22 @@ struct InStore {
     count: i64,
 }
 
+#[derive(Serialize)]
+struct Importing {
+    project: String,
+    batch_id: String,
+    rows_stored: i64,
+    requests_total: Option<i64>,
+    rows_per_sec: f64,
+    left_secs: Option<u64>,
+}
+
+/// What the database tells.
+struct Stored {
+    events: Vec<InStore>,
+    imports: Vec<Importing>,
+}
+
 /// Prints the state of queue and store.
 pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
     let reader = queued::reader(&args.redis)?;
@@ -92,29 +116,48 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
     let total = total(&families);
     let pauses: Vec<Paused> =
         reader.pauses().await.map_err(queued::failure)?.into_iter().map(paused).collect();
-    let events = counts(&args.store).await;
+    let stored = in_database(&args.store).await;
     if args.json {
-        let report = Report { total, families, pauses, events: events? };
+        let (events, imports) = stored?.map(|stored| (stored.events, stored.imports)).unzip();
+        let report = Report { total, families, pauses, events, imports };
         json::write_line(out, &report)?;
         return Ok(Answer::Yes);
     }
     write!(out, "{}", queue_table(&families, &total, screen::width()))?;
     write!(out, "{}", pause_lines(&pauses, screen::width()))?;
     // The queue is worth showing even when the database is out of reach.
-    match events? {
-        Some(events) => write!(out, "\n{}", store_table(&events, screen::width()))?,
+    match stored? {
+        Some(stored) => {
+            write!(out, "\n{}", store_table(&stored.events, screen::width()))?;
+            if !stored.imports.is_empty() {
+                write!(out, "\n{}", import_table(&stored.imports, screen::width()))?;
+            }
+        }
         None => eprintln!("landfall: no worker has made the database yet"),
     }
     Ok(Answer::Yes)
 }
 
-async fn counts(settings: &StoreSettings) -> Result<Option<Vec<InStore>>, Failure> {
+async fn in_database(settings: &StoreSettings) -> Result<Option<Stored>, Failure> {
     let Some(store) = stored::open_if_there(settings).await? else {
         return Ok(None);
     };
     let counts = store.count_events().await.map_err(stored::failure)?;
     let in_store = |(family, state, count)| InStore { family, state, count };
-    Ok(Some(counts.into_iter().map(in_store).collect()))
+    let now = Utc::now();
+    let imports = store.imports(IMPORTS_MAX).await.map_err(stored::failure)?;
+    let importing = |import: Import| Importing {
+        rows_per_sec: import.rows_per_sec(now),
+        left_secs: import.left(now).map(|left| left.as_secs()),
+        project: import.project,
+        batch_id: import.batch_id,
+        rows_stored: import.rows_stored,
+        requests_total: import.requests_total,
+    };
+    Ok(Some(Stored {
+        events: counts.into_iter().map(in_store).collect(),
+        imports: imports.into_iter().map(importing).collect(),
+    }))
 }
 
 fn in_queue(stats: FamilyStats) -> InQueue {
@@ -210,4 +253,25 @@ fn store_table(events: &[InStore], width: u16) -> String {
         families.map(|family| row(family.as_str(), &|event| event.family == *family)).collect();
     rows.push(row("total", &|_| true));
     screen::table(&columns, rows, width)
+}
+
+/// One row for each batch that is being imported.
+fn import_table(imports: &[Importing], width: u16) -> String {
+    let columns = [
+        Column::Text("IMPORT"),
+        Column::Count("ROWS"),
+        Column::Count("OF"),
+        Column::Count("PER SECOND"),
+        Column::Count("LEFT"),
+    ];
+    let row = |import: &Importing| {
+        vec![
+            import.batch_id.clone(),
+            screen::count(import.rows_stored),
+            import.requests_total.map_or_else(|| "?".to_owned(), screen::count),
+            screen::count(import.rows_per_sec as i64),
+            import.left_secs.map_or_else(|| "-".to_owned(), |secs| moment::span(secs.cast_signed())),
+        ]
+    };
+    screen::table(&columns, imports.iter().map(row).collect(), width)
 }

@@ -14,6 +14,38 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// Whether a batch has the rows it should have: the column `results_state` of the view `batch_counts`.
+    pub enum ResultsState {
+        /// One row a request, or as many as there are when OpenAI did not say how many requests there were.
+        Complete => "complete",
+        /// All that OpenAI's files hold is stored, but it is not one row a request.
+        Mismatch => "mismatch",
+        /// Rows are still to come.
+        Importing => "importing",
+        /// A file was gone before it was read.
+        Expired => "expired",
+        /// The batch itself could not be read.
+        Unfetched => "unfetched",
+    }
+}
+
+impl ResultsState {
+    /// As the view says it in SQL.
+    pub(crate) fn of(batch: &BatchRecord, rows_stored: i64, results_complete: bool) -> Self {
+        match (results_complete, batch.fetch_state) {
+            (false, FetchState::Fetched) => Self::Importing,
+            (false, FetchState::Expired) => Self::Expired,
+            (false, FetchState::Off | FetchState::NotFound | FetchState::Forbidden) => Self::Unfetched,
+            // A batch that was refused as a whole has requests and no files.
+            (true, _) if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != rows_stored) => {
+                Self::Mismatch
+            }
+            (true, _) => Self::Complete,
+        }
+    }
+}
+
 /// A batch, as fetched or as an event held it.
 #[derive(Debug, Clone, Serialize)]
 pub struct BatchRecord {
@@ -66,6 +98,8 @@ pub struct StoredBatch {
     pub error_next_line: i64,
     /// Whether both files are stored to their end.
     pub results_complete: bool,
+    /// Rows against `request_counts`.
+    pub results_state: ResultsState,
 }
 
 /// Where to take up a batch's files: those of the state that won, which may not be the one that was given.

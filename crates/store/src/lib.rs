@@ -29,6 +29,7 @@ mod fine_tuning;
 mod folder;
 mod folder_check;
 mod found;
+mod import;
 mod json_text;
 mod postgres;
 mod response;
@@ -42,7 +43,7 @@ mod value;
 
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
-    ResultSource, StoredBatch,
+    ResultSource, ResultsState, StoredBatch,
 };
 pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
@@ -52,6 +53,7 @@ pub use files::{FileRecord, FileStream, FileWriter, Files, FilesCheck, StoredFil
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;
 pub use found::Found;
+pub use import::Import;
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Store, StoreConfig};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use queue::{QueueReader, Unsettled};
 use store::Store;
@@ -10,9 +11,11 @@ use webhook::Family;
 
 use super::Queued;
 use crate::exit::Failure;
-use crate::{queued, screen, stored};
+use crate::{moment, queued, screen, stored};
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// One among so many is found.
+const IMPORTS_MAX: u32 = 1000;
 /// After so long without anything done, people are told what it may be.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -21,9 +24,19 @@ pub(super) fn bar(total: usize, hidden: bool) -> ProgressBar {
     if hidden {
         return ProgressBar::hidden();
     }
-    let style = "{bar:30} {human_pos}/{human_len} {msg}";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::new(total as u64).with_style(style)
+    ProgressBar::new(total as u64).with_style(style("{bar:30} {human_pos}/{human_len} {msg}"))
+}
+
+/// Of one batch, whose rows are worth a bar of their own.
+fn row_bar(hidden: bool) -> ProgressBar {
+    if hidden {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(0).with_style(style("{bar:30} {msg}"))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed")
 }
 
 /// By entry id what is not settled when the time is up: nothing when all went well. The second of the pair hides the
@@ -38,7 +51,8 @@ pub(super) async fn wait(
     for object in queued {
         waiting.entry(object.target.family).or_default().extend(object.entry_id.clone());
     }
-    let bar = bar(queued.len(), hidden);
+    let one_batch = queued.len() == 1 && queued[0].target.family == Family::Batch;
+    let bar = if one_batch { row_bar(hidden) } else { bar(queued.len(), hidden) };
     let (started, mut last_progress, mut told) = (Instant::now(), Instant::now(), false);
     let mut left = usize::MAX;
     loop {
@@ -50,13 +64,24 @@ pub(super) async fn wait(
         }
         if unsettled.len() < left {
             (left, last_progress) = (unsettled.len(), Instant::now());
-            bar.set_position((queued.len() - left) as u64);
+            if !one_batch {
+                bar.set_position((queued.len() - left) as u64);
+            }
         }
         if unsettled.is_empty() || started.elapsed() >= at_most {
             bar.finish_and_clear();
             return Ok(unsettled);
         }
-        bar.set_message(rows(store, queued, &unsettled).await?);
+        let rows = rows(store, queued, &unsettled).await?;
+        if let Some(Rows { stored, total: Some(total), .. }) = rows.as_ref().filter(|_| one_batch) {
+            bar.set_length(*total);
+            bar.set_position(*stored);
+        }
+        let settled = if one_batch { "" } else { "settled; " };
+        bar.set_message(rows.map_or_else(
+            || settled.trim_end_matches("; ").to_owned(),
+            |rows| format!("{settled}{}", rows.text()),
+        ));
         if !told && last_progress.elapsed() >= PATIENCE {
             told = true;
             bar.suspend(|| tell(&unsettled));
@@ -65,27 +90,60 @@ pub(super) async fn wait(
     }
 }
 
+/// How far a batch is.
+struct Rows {
+    stored: u64,
+    total: Option<u64>,
+    /// None before the first rows, and when no attempt is under way.
+    per_sec: Option<f64>,
+    left: Option<Duration>,
+}
+
+impl Rows {
+    /// `12,000 of 50,000 rows, 4,000 a second, 10s left`
+    fn text(&self) -> String {
+        let mut text = screen::count(self.stored);
+        if let Some(total) = self.total {
+            text.push_str(&format!(" of {}", screen::count(total)));
+        }
+        text.push_str(" rows");
+        if let Some(per_sec) = self.per_sec.filter(|per_sec| *per_sec >= 1.0) {
+            text.push_str(&format!(", {} a second", screen::count(per_sec as u64)));
+        }
+        if let Some(left) = self.left {
+            text.push_str(&format!(", {} left", moment::span(left.as_secs().cast_signed())));
+        }
+        text
+    }
+}
+
 /// How far the first batch that is under way has come: only batches take long.
 async fn rows(
     store: &Store,
     queued: &[Queued],
     unsettled: &HashMap<String, Unsettled>,
-) -> Result<String, Failure> {
+) -> Result<Option<Rows>, Failure> {
     let under_way = |object: &&Queued| {
         object.target.family == Family::Batch
             && object.entry_id.as_ref().is_some_and(|id| unsettled.contains_key(id))
     };
     let Some(Queued { target, .. }) = queued.iter().find(under_way) else {
-        return Ok("settled".to_owned());
+        return Ok(None);
     };
     let progress = store.fetch_progress(&target.project, target.family, &target.object_id).await;
-    Ok(match progress.map_err(stored::failure)?.and_then(|progress| progress.rows) {
-        Some((stored, Some(total))) => {
-            format!("settled; {} of {} rows", screen::count(stored), screen::count(total))
-        }
-        Some((stored, None)) => format!("settled; {} rows", screen::count(stored)),
-        None => "settled".to_owned(),
-    })
+    let Some((stored, total)) = progress.map_err(stored::failure)?.and_then(|progress| progress.rows) else {
+        return Ok(None);
+    };
+    let imports = store.imports(IMPORTS_MAX).await.map_err(stored::failure)?;
+    let import =
+        imports.into_iter().find(|one| one.batch_id == target.object_id && one.project == target.project);
+    let now = Utc::now();
+    Ok(Some(Rows {
+        stored: stored.max(0).cast_unsigned(),
+        total: total.map(|total| total.max(0).cast_unsigned()),
+        per_sec: import.as_ref().map(|import| import.rows_per_sec(now)),
+        left: import.and_then(|import| import.left(now)),
+    }))
 }
 
 fn tell(unsettled: &HashMap<String, Unsettled>) {
@@ -95,5 +153,23 @@ fn tell(unsettled: &HashMap<String, Unsettled>) {
             eprintln!("landfall: {count} still waiting; an attempt failed: {}", screen::printable(error))
         }
         None => eprintln!("landfall: {count} still waiting; is a worker running? see `landfall status`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_told_with_what_is_known_of_their_speed() {
+        let all = Rows {
+            stored: 12_000,
+            total: Some(50_000),
+            per_sec: Some(4000.4),
+            left: Some(Duration::from_secs(10)),
+        };
+        assert_eq!(all.text(), "12,000 of 50,000 rows, 4,000 a second, 10s left");
+        let little = Rows { stored: 0, total: None, per_sec: Some(0.0), left: None };
+        assert_eq!(little.text(), "0 rows");
     }
 }

@@ -1,6 +1,6 @@
 //! A batch: its counts and files, and the first of its results.
 
-use store::{ResultFilter, ResultRow, Store, StoredBatch};
+use store::{ResultFilter, ResultRow, ResultsState, Store, StoredBatch};
 
 use super::{Layout, error_text, or_empty, usage_text};
 use crate::exit::Failure;
@@ -65,12 +65,12 @@ fn results(batch: &StoredBatch) -> String {
         let quarantined = screen::count(batch.rows_quarantined);
         text.push_str(&format!(", {quarantined} of them kept as bytes: they are no results"));
     }
-    let refused = batch.batch.errors.is_some();
-    let expected = batch.batch.requests_total.unwrap_or(batch.rows_stored);
-    text.push_str(match batch.results_complete {
-        false => ", not complete",
-        true if expected != batch.rows_stored && !refused => ", all there is: not one a request",
-        true => ", complete",
+    text.push_str(match batch.results_state {
+        ResultsState::Complete => ", complete",
+        ResultsState::Mismatch => ", all there is: not one a request",
+        ResultsState::Importing => ", more to come",
+        ResultsState::Expired => ", not complete: a file was gone before it was read",
+        ResultsState::Unfetched => ", not complete",
     });
     text
 }

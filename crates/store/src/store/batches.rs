@@ -4,6 +4,7 @@ use super::Store;
 use crate::batch::{Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultFilter, ResultRow};
 use crate::error::StoreError;
 use crate::event::Completion;
+use crate::import::Import;
 use crate::tables;
 
 /// Batches: begin, append chunk by chunk, finish.
@@ -50,6 +51,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let done = tables::batches::finish(&self.database, batch_id, end, completion).await;
         done.map_err(StoreError::database("complete a batch"))
+    }
+
+    /// Batches whose import is under way, the one that began first comes first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn imports(&self, limit: u32) -> Result<Vec<Import>, StoreError> {
+        let imports = tables::imports::list(&self.database, limit).await;
+        imports.map_err(StoreError::database("read imports"))
     }
 
     /// A batch's results.

@@ -3,9 +3,11 @@
 
 use std::sync::LazyLock;
 
-use super::events;
 use super::upsert::upsert;
-use crate::batch::{BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultSource, StoredBatch};
+use super::{events, imports};
+use crate::batch::{
+    BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultSource, ResultsState, StoredBatch,
+};
 use crate::database::{Database, WriteTransaction};
 use crate::event::Completion;
 use crate::row::{self, Row};
@@ -62,6 +64,7 @@ pub(crate) async fn begin(database: &Database, batch: &BatchRecord) -> sqlx::Res
             after = place(&mut transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
         }
     }
+    imports::mark(&mut transaction, batch).await?;
     transaction.commit().await?;
     Ok(after)
 }
@@ -206,12 +209,12 @@ pub(crate) async fn finish(
 ) -> sqlx::Result<()> {
     let update = match end {
         BatchEnd::Complete => Some(
-            "UPDATE batches SET results_complete = TRUE, \
+            "UPDATE batches SET results_complete = TRUE, import_began_at = NULL, import_began_rows = NULL, \
              fetch_state = CASE fetch_state WHEN 'expired' THEN 'fetched' ELSE fetch_state END \
              WHERE project = $1 AND batch_id = $2 AND NOT results_complete",
         ),
         BatchEnd::Expired => Some(
-            "UPDATE batches SET fetch_state = 'expired' \
+            "UPDATE batches SET fetch_state = 'expired', import_began_at = NULL, import_began_rows = NULL \
              WHERE project = $1 AND batch_id = $2 AND NOT results_complete",
         ),
         BatchEnd::NotFetched => None,
@@ -248,12 +251,14 @@ pub(super) fn record(row: &Row) -> sqlx::Result<StoredBatch> {
         terminal: row.get("terminal")?,
         raw: row.json_or_bytes(row::RAW)?,
     };
+    let (rows_stored, results_complete) = (row.get("rows_stored")?, row.get("results_complete")?);
     Ok(StoredBatch {
+        results_state: ResultsState::of(&batch, rows_stored, results_complete),
         batch,
-        rows_stored: row.get("rows_stored")?,
+        rows_stored,
         rows_quarantined: row.get("rows_quarantined")?,
         output_next_line: row.get("output_next_line")?,
         error_next_line: row.get("error_next_line")?,
-        results_complete: row.get("results_complete")?,
+        results_complete,
     })
 }

@@ -1,13 +1,13 @@
 //! Batches go in by chunks: fenced, resumed, counted.
 
 use store::{
-    Appended, BatchEnd, BatchRecord, BatchResult, Found, ResultFilter, ResultSource, Store, StoreError,
-    StoredBatch,
+    Appended, BatchEnd, BatchRecord, BatchResult, Found, ResultFilter, ResultSource, ResultsState, Store,
+    StoreError, StoredBatch,
 };
 use webhook::{FetchState, Reason};
 
 use crate::fixture::{Fixture, meaning};
-use crate::samples::{at, batch, chunk, completion, result};
+use crate::samples::{at, batch, chunk, completion, event, result};
 
 async fn the_batch(fixture: &Fixture) -> StoredBatch {
     match fixture.store.find("batch_1").await.unwrap().as_slice() {
@@ -245,4 +245,61 @@ pub(crate) async fn an_expired_file_marks_the_batch_and_a_second_run_changes_not
     let before = fixture.dump_objects().await;
     run(at(2)).await;
     assert_eq!(fixture.dump_objects().await, before);
+}
+
+pub(crate) async fn an_import_under_way_is_listed_until_its_end(fixture: Fixture) {
+    let store = &fixture.store;
+    let imports = async || store.imports(10).await.unwrap();
+    store.begin_batch(&batch()).await.unwrap();
+    assert!(imports().await.is_empty(), "no event is waiting for it");
+    store.record_delivery(&event("wh_1", "batch_1"), 1).await.unwrap();
+    import(store, 1, 5, 5).await.unwrap();
+    let one = &imports().await[0];
+    assert_eq!((one.batch_id.as_str(), one.rows_stored, one.requests_total), ("batch_1", 5, Some(5000)));
+    assert_eq!((one.began_at, one.began_rows), (at(1), 0));
+    // The next attempt counts its own speed.
+    store.begin_batch(&BatchRecord { fetched_at: Some(at(9)), ..batch() }).await.unwrap();
+    let one = &imports().await[0];
+    assert_eq!((one.began_at, one.began_rows, one.rows_stored), (at(9), 5, 5));
+    store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    assert!(imports().await.is_empty());
+    store.begin_batch(&BatchRecord { fetched_at: Some(at(10)), ..batch() }).await.unwrap();
+    let marked = fixture.select("SELECT import_began_at FROM batches").await;
+    assert_eq!(marked, [[None]], "what is complete is not imported again");
+}
+
+pub(crate) async fn rows_are_held_against_the_requests(fixture: Fixture) {
+    let store = &fixture.store;
+    let state = async || {
+        let of_record = the_batch(&fixture).await.results_state;
+        let of_view = fixture.select("SELECT results_state FROM batch_counts").await;
+        assert_eq!(of_view, [[Some(of_record.to_string())]], "record and view agree");
+        of_record
+    };
+    let off = BatchRecord { fetch_state: FetchState::Off, fetched_at: None, raw: None, ..batch() };
+    store.begin_batch(&off).await.unwrap();
+    assert_eq!(state().await, ResultsState::Unfetched);
+    let fetched = |total, secs: i64| BatchRecord {
+        requests_total: total,
+        fetched_at: Some(at(secs)),
+        // What OpenAI sent is as before: then so is the row.
+        raw: Some(secs.to_string().into_bytes()),
+        ..batch()
+    };
+    store.begin_batch(&fetched(Some(5), 1)).await.unwrap();
+    assert_eq!(state().await, ResultsState::Importing);
+    import(store, 1, 5, 5).await.unwrap();
+    store.finish_batch("batch_1", BatchEnd::Expired, &completion("wh_1")).await.unwrap();
+    assert_eq!(state().await, ResultsState::Expired);
+    store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
+    assert_eq!(state().await, ResultsState::Complete);
+    store.begin_batch(&fetched(Some(7), 2)).await.unwrap();
+    assert_eq!(state().await, ResultsState::Mismatch);
+    let missing = fixture.select("SELECT rows_missing FROM batch_counts").await;
+    assert_eq!(missing, [[Some("2".to_owned())]]);
+    store.begin_batch(&fetched(None, 3)).await.unwrap();
+    assert_eq!(state().await, ResultsState::Complete);
+    let refused = BatchRecord { errors: Some("{}".to_owned()), ..fetched(Some(7), 4) };
+    store.begin_batch(&refused).await.unwrap();
+    assert_eq!(state().await, ResultsState::Complete);
 }

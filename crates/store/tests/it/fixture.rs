@@ -30,7 +30,7 @@ pub(crate) const OBJECT_TABLES: [&str; 8] = [
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) config: StoreConfig,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Fixture {
@@ -47,7 +47,7 @@ impl Fixture {
     async fn on(database_url: String, folder: TempDir) -> Self {
         let files_url = folder.path().join("files").display().to_string();
         let config = StoreConfig { database_url: database_url.into(), files_url, s3: S3Config::default() };
-        Self { store: Store::open(&config).await.unwrap(), config, folder }
+        Self { store: Store::open(&config).await.unwrap(), config, _folder: folder }
     }
 
     /// A second worker.

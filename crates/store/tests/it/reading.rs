@@ -193,3 +193,20 @@ pub(crate) async fn odd_bodies_do_not_break_the_views(fixture: Fixture) {
     assert!(texts.len() == 12 && texts.iter().all(|row| row[0].is_empty()), "{texts:?}");
     assert_eq!(table(&fixture, "SELECT error_code FROM batch_errors").await.len(), errors.len());
 }
+
+pub(crate) async fn embeddings_are_counted_not_shown(fixture: Fixture) {
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let bodies = [
+        r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3,3]},{"object":"embedding"}]}"#,
+        r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":"zczMPQ=="}]}"#,
+        r#"{"data":[{"object":"model","embedding":null}]}"#,
+        r#"{"data":{"object":"embedding"}}"#,
+    ];
+    let rows = bodies
+        .iter()
+        .zip(1..)
+        .map(|(body, line)| BatchResult { body: Some(body.as_bytes().to_vec()), ..result(line) });
+    fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows.collect())).await.unwrap();
+    let shapes = table(&fixture, "SELECT embeddings, dimensions, output_text FROM batch_outputs").await;
+    assert_eq!(shapes, [["2", "3", ""], ["1", "", ""], ["", "", ""], ["", "", ""]]);
+}

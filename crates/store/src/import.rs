@@ -1,0 +1,63 @@
+//! Imports of batches that are under way: how far each is, and how fast it goes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// A batch whose files are being stored, or wait for the next attempt to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    pub project: String,
+    pub batch_id: String,
+    pub rows_stored: i64,
+    /// How many rows are to be expected, if OpenAI said so.
+    pub requests_total: Option<i64>,
+    /// When the attempt began that stored last.
+    pub began_at: DateTime<Utc>,
+    /// How many rows there were then.
+    pub began_rows: i64,
+}
+
+impl Import {
+    /// Rows a second since the attempt began. While it waits for its next attempt, this falls.
+    pub fn rows_per_sec(&self, now: DateTime<Utc>) -> f64 {
+        let elapsed = (now - self.began_at).to_std().unwrap_or_default();
+        let rows = self.rows_stored.saturating_sub(self.began_rows).max(0) as f64;
+        if elapsed.is_zero() { 0.0 } else { rows / elapsed.as_secs_f64() }
+    }
+
+    /// How long the rest takes at this speed; `None` while nothing moves, or nobody said how much there is.
+    pub fn left(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let rows = self.requests_total?.saturating_sub(self.rows_stored).max(0) as f64;
+        Duration::try_from_secs_f64(rows / self.rows_per_sec(now)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn import(rows_stored: i64, requests_total: Option<i64>) -> Import {
+        let (project, batch_id) = ("default".to_owned(), "batch_1".to_owned());
+        Import { project, batch_id, rows_stored, requests_total, began_at: at(0), began_rows: 1000 }
+    }
+
+    fn at(secs: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(secs, 0).unwrap()
+    }
+
+    #[test]
+    fn speed_is_counted_from_where_the_attempt_began() {
+        let import = import(3000, Some(5000));
+        assert_eq!(import.rows_per_sec(at(10)), 200.0);
+        assert_eq!(import.left(at(10)), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_not_said() {
+        assert_eq!(import(1000, Some(5000)).left(at(10)), None, "nothing moves");
+        assert_eq!(import(3000, None).left(at(10)), None);
+        assert_eq!(import(3000, Some(5000)).rows_per_sec(at(-5)), 0.0, "another clock");
+        assert_eq!(import(6000, Some(5000)).left(at(10)), Some(Duration::ZERO));
+    }
+}

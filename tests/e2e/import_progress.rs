@@ -1,0 +1,26 @@
+//! How far an import is can be seen from outside while it runs, and no longer when it has ended.
+
+use fake_openai::{Fault, FaultKind};
+use test_support::wait;
+
+use crate::harness::Landfall;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_under_way_is_seen_in_the_status_with_its_rows() {
+    let landfall = Landfall::start().await;
+    landfall.fake.add_generated_batch("batch_seen", 6000);
+    landfall.fake.inject(Fault::always(FaultKind::StallInBody, "/content"));
+    landfall.send("batch.completed", "batch_seen").await;
+    let imports = || landfall.status()["imports"].as_array().unwrap().clone();
+    let half = async || imports().into_iter().find(|import| import["rows_stored"].as_i64() > Some(1000));
+    let import = wait::until("rows to be seen", half).await;
+    assert_eq!((&import["batch_id"], &import["requests_total"]), (&"batch_seen".into(), &6000.into()));
+    assert!(import["rows_per_sec"].as_f64() > Some(0.0) && import["left_secs"].is_u64(), "{import}");
+    let text = String::from_utf8(landfall.landfall(&["status"]).stdout).unwrap();
+    assert!(text.contains("IMPORT") && text.contains("batch_seen") && text.contains("6,000"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+
+    landfall.fake.clear_faults();
+    landfall.settled().await;
+    assert!(imports().is_empty());
+}
