@@ -33,6 +33,7 @@ mod fetch_off;
 mod forgeries;
 mod harness;
 mod import_progress;
+mod memory;
 mod network;
 mod newer_format;
 mod object_storage;
