@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use webhook::EventState;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
 const LINES: usize = 3000;
 const LINE_BYTES: u64 = 1000;
@@ -13,8 +13,8 @@ const TENTH_BYTES: u64 = LINES as u64 * LINE_BYTES / 10;
 const BATCH: &str = "batch_cut";
 const FILE: &str = "file-batch_cut-output";
 
-async fn with_batch() -> Landfall {
-    let landfall = Landfall::start().await;
+async fn with_batch(database: Database) -> Landfall {
+    let landfall = Landfall::start_on(database).await;
     landfall.fake.add_generated_batch_of(BATCH, LINES as u64, usize::try_from(LINE_BYTES).unwrap());
     landfall
 }
@@ -39,9 +39,8 @@ async fn imported(landfall: &Landfall, (attempts, downloads): (u32, usize)) {
     assert_eq!((&file["sha256"], &file["bytes"]), (&sha256.into(), &sent.len().into()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_download_cut_at_every_tenth_goes_on_within_one_attempt() {
-    let landfall = with_batch().await;
+async fn a_download_cut_at_every_tenth_goes_on_within_one_attempt(database: Database) {
+    let landfall = with_batch(database).await;
     // Each answer is cut after its first tenth of the file, so the cuts lie at every tenth.
     landfall.fake.inject(Fault::times(FaultKind::CutBodyAfter { bytes: TENTH_BYTES }, "/content", 9));
     imported(&landfall, (1, 10)).await;
@@ -49,10 +48,9 @@ async fn a_download_cut_at_every_tenth_goes_on_within_one_attempt() {
     assert_eq!(log.matches("the rest was asked for").count(), 9, "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_download_cut_at_every_tenth_that_cannot_go_on_begins_anew_and_its_rows_do_not() {
+async fn a_download_cut_at_every_tenth_that_cannot_go_on_begins_anew_and_its_rows_do_not(database: Database) {
     for weak_etags in [false, true] {
-        let landfall = with_batch().await;
+        let landfall = with_batch(database.clone()).await;
         landfall.fake.set_ranges(weak_etags);
         landfall.fake.set_weak_etags(weak_etags);
         for tenths in 1..10 {
@@ -86,3 +84,8 @@ async fn a_file_that_changed_while_it_was_read_is_read_anew() {
     assert!(kept == content('2').as_bytes(), "not the file as it is now");
     assert_eq!(landfall.custom_ids("batch_changing").await, vec!["2"; 500]);
 }
+
+on_both_databases!(
+    a_download_cut_at_every_tenth_goes_on_within_one_attempt,
+    a_download_cut_at_every_tenth_that_cannot_go_on_begins_anew_and_its_rows_do_not,
+);

@@ -3,11 +3,10 @@
 use fake_openai::{Fault, FaultKind};
 use test_support::wait;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_under_way_is_seen_in_the_status_with_its_rows() {
-    let landfall = Landfall::start().await;
+async fn an_import_under_way_is_seen_in_the_status_with_its_rows(database: Database) {
+    let landfall = Landfall::start_on(database).await;
     landfall.fake.add_generated_batch("batch_seen", 6000);
     landfall.fake.inject(Fault::always(FaultKind::StallInBody, "/content"));
     landfall.send("batch.completed", "batch_seen").await;
@@ -24,3 +23,5 @@ async fn an_import_under_way_is_seen_in_the_status_with_its_rows() {
     landfall.settled().await;
     assert!(imports().is_empty());
 }
+
+on_both_databases!(an_import_under_way_is_seen_in_the_status_with_its_rows);
