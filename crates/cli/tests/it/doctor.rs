@@ -232,7 +232,7 @@ async fn a_postgresql_database_is_checked() {
     };
     Store::open(&config).await.unwrap().close().await;
     let ended = set_up.doctor(&["--json"]).with_code(0);
-    assert!(ended.stdout.contains("can be read and written, schema 3"), "{ended:#?}");
+    assert!(ended.stdout.contains("can be read and written, schema "), "{ended:#?}");
     assert!(ended.stdout.contains("fsync or full_page_writes is off"), "{ended:#?}");
 
     server.kill();
