@@ -4,11 +4,12 @@ use std::net::TcpListener;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 
 use crate::receive::{Receiver, receive, wrong_method, wrong_path};
 use crate::settings::Settings;
 
-/// The server on an already bound listener; it runs when awaited and stops when its handle says so.
+/// The server on an already bound listener, with TLS or without; it runs when awaited and stops when its handle says so.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -16,6 +17,7 @@ pub(crate) fn build(
     settings: &Settings,
     receiver: Receiver,
     listener: TcpListener,
+    tls: Option<ServerConfig>,
 ) -> std::io::Result<Server> {
     let limits = receiver.limits;
     let connections = settings.max_connections as usize;
@@ -34,12 +36,17 @@ pub(crate) fn build(
     // actix counts for each of its workers.
     .max_connections(connections / workers)
     .client_request_timeout(limits.head)
+    .tls_handshake_timeout(limits.head)
     .client_disconnect_timeout(limits.disconnect)
     .keep_alive(limits.keep_alive)
     .tcp_nodelay(true)
     .shutdown_timeout(limits.drain.as_secs())
     .disable_signals();
-    Ok(server.listen(listener)?.run())
+    let server = match tls {
+        Some(config) => server.listen_rustls_0_23(listener, config)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 /// One for each core, but never more than connections, so that each may have at least one.

@@ -8,6 +8,7 @@
 //! * A verified body is never refused for what it says: an unknown type, or a body that is no JSON, is kept.
 //! * A client that is slow at its head, its body or its leaving is cut off (`tests/it/slow_clients.rs`), and whoever is
 //!   not answered 200 or 503 loses the connection: only genuine senders may keep one.
+//! * With `INGEST_TLS_CERT` nothing is taken that is not encrypted (`tests/it/tls.rs`).
 //! * A stop finishes what was accepted (`tests/it/shutdown.rs`).
 
 mod app;
@@ -21,7 +22,9 @@ mod refusal;
 mod report;
 mod run;
 mod settings;
+mod tls;
 
 pub use limits::Limits;
 pub use run::{Ingest, RunError, run, start};
 pub use settings::Settings;
+pub use tls::TlsError;

@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(RunError::Setting(error)) => settings::refuse(&error),
+        Err(RunError::Tls(error)) => settings::refuse(&error),
         Err(RunError::Redis(error)) => settings::refuse(&error),
         Err(error) => {
             tracing::error!(error = telemetry::chain(&error), "ingest ended");

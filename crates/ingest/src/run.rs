@@ -17,12 +17,15 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::receive::Receiver;
 use crate::settings::Settings;
+use crate::tls::{self, TlsError};
 
 /// Why ingest did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
     Setting(#[from] SettingError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("INGEST_ADDR: cannot listen on {addr}")]
     Bind {
         addr: SocketAddr,
@@ -74,6 +77,11 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         limits,
         guard: Guard::default(),
     };
+    let (tls, renewal) = match settings.tls()? {
+        Some(files) => Some(tls::load(files).await?),
+        None => None,
+    }
+    .unzip();
     let reader = settings.reader()?;
     let allow_volatile = settings.redis.allow_volatile_redis;
     match reader.fitness(allow_volatile).await {
@@ -88,10 +96,14 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let listener = TcpListener::bind(settings.ingest_addr).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let admin = admin::serve(settings.admin_addr, registry, readiness(producer.clone(), stop.clone()))?;
-    let server = app::build(settings, receiver, listener).map_err(bind)?;
+    let encrypted = tls.is_some();
+    let server = app::build(settings, receiver, listener, tls).map_err(bind)?;
+    if let Some(renewal) = renewal {
+        tokio::spawn(renewal.watch(stop.clone()));
+    }
     let watch = tokio::spawn(watch(guard, reader, producer, allow_volatile, stop.clone()));
     let server = tokio::spawn(serve(server, stop));
-    tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, "receiving webhooks");
+    tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, tls = encrypted, "receiving webhooks");
     Ok(Ingest { addr, admin_addr: admin.addr, server, watch, admin })
 }
 

@@ -1,6 +1,7 @@
 //! Ingest's settings: the shared groups, and its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use queue::{Producer, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
@@ -8,6 +9,8 @@ use service::settings::{
     LogSettings, RedisSettings, SettingError, ValueError, WebhookSecretSettings, size_bytes,
 };
 use webhook::Verifier;
+
+use crate::tls::{TlsError, TlsFiles};
 
 /// OpenAI's events are some hundred bytes; Redis refuses values over 512 MiB.
 const BODY_BYTES_MAX: u64 = 64 << 20;
@@ -33,6 +36,12 @@ pub struct Settings {
     #[arg(long, env = "MAX_STREAM_LENGTH", value_name = "COUNT", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_stream_length: u64,
+    /// Certificate to speak TLS with, without a proxy: a PEM file, the server's certificate first, then the chain
+    #[arg(long, env = "INGEST_TLS_CERT", value_name = "PATH")]
+    pub ingest_tls_cert: Option<PathBuf>,
+    /// The certificate's private key, a PEM file. Both files are read again when they change
+    #[arg(long, env = "INGEST_TLS_KEY", value_name = "PATH")]
+    pub ingest_tls_key: Option<PathBuf>,
     /// Private address of /healthz, /readyz and /metrics; port 0 is any free one, logged as admin.addr
     #[arg(long, env = "ADMIN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:9100")]
     pub admin_addr: SocketAddr,
@@ -54,6 +63,18 @@ impl Settings {
         let secret = self.secret.secret()?;
         Verifier::from_setting(secret.expose_secret())
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))
+    }
+
+    /// Where the certificate is, when TLS is wanted.
+    ///
+    /// # Errors
+    /// [`TlsError::Half`] when one of the two settings is missing.
+    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, TlsError> {
+        match (&self.ingest_tls_cert, &self.ingest_tls_key) {
+            (None, None) => Ok(None),
+            (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert: cert.clone(), key: key.clone() })),
+            (Some(_), None) | (None, Some(_)) => Err(TlsError::Half),
+        }
     }
 
     fn queue(&self) -> QueueConfig {

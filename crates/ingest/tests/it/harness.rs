@@ -9,7 +9,7 @@ use queue::{Consumer, ConsumerConfig, Entry, QueueConfig};
 use secrecy::SecretString;
 use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
@@ -144,9 +144,9 @@ pub(crate) fn head(path: &str, headers: &[(&str, String)], length: &str) -> Vec<
     text.into_bytes()
 }
 
-/// One HTTP/1.1 connection.
-pub(crate) struct Connection {
-    stream: TcpStream,
+/// One HTTP/1.1 connection, plain unless it says otherwise.
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
@@ -172,7 +172,13 @@ impl Answer {
 
 impl Connection {
     pub(crate) async fn open(addr: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(addr).await.unwrap(), unread: Vec::new() }
+        Self::over(TcpStream::connect(addr).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) const fn over(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {

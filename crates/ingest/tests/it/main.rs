@@ -9,4 +9,5 @@ mod outage;
 mod program;
 mod shutdown;
 mod slow_clients;
+mod tls;
 mod unfit_redis;

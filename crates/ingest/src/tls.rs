@@ -1,0 +1,163 @@
+//! TLS without a proxy: the certificate of `INGEST_TLS_CERT` and `INGEST_TLS_KEY`, served from memory and read again when
+//! the files change. New handshakes get the new one; connections that are open stay as they are.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
+use service::telemetry::chain;
+use tokio_util::sync::CancellationToken;
+
+/// Reading two small files costs nothing. Content is compared, not times: it works through links and volumes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where the certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// `INGEST_TLS_CERT`: PEM, the server's certificate first, then those that lead to the root.
+    pub(crate) cert: PathBuf,
+    /// `INGEST_TLS_KEY`: PEM, PKCS#8, PKCS#1 or SEC1.
+    pub(crate) key: PathBuf,
+}
+
+/// Why there is nothing to serve. Says which file and what to write, never what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("INGEST_TLS_CERT and INGEST_TLS_KEY belong together: set both, or none")]
+    Half,
+    #[error("{name}: cannot read {}", path.display())]
+    Unreadable {
+        name: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("INGEST_TLS_CERT: {} holds no certificate: write a PEM file, the server's certificate first", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("INGEST_TLS_KEY: {} holds no private key: write a PEM file without a pass phrase", path.display())]
+    NoKey { path: PathBuf },
+    #[error("{name}: {} is damaged", path.display())]
+    Damaged {
+        name: &'static str,
+        path: PathBuf,
+        #[source]
+        source: pem::Error,
+    },
+    #[error("INGEST_TLS_CERT and INGEST_TLS_KEY do not fit together")]
+    Unusable(#[source] rustls::Error),
+}
+
+const CERT: &str = "INGEST_TLS_CERT";
+const KEY: &str = "INGEST_TLS_KEY";
+
+/// What both files hold.
+#[derive(PartialEq, Eq)]
+struct Content {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// The certificate that is served now. All handshakes share it.
+#[derive(Debug)]
+struct Served(RwLock<Arc<CertifiedKey>>);
+
+/// Keeps what is served like the files.
+pub(crate) struct Renewal {
+    files: TlsFiles,
+    served: Arc<Served>,
+    seen: Content,
+}
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// What actix needs to speak TLS (1.2 and 1.3, ring), and what keeps it up to date.
+///
+/// # Errors
+/// [`TlsError`] when the files cannot be served as they are.
+pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), TlsError> {
+    let content = read(&files).await?;
+    let served = Arc::new(Served(RwLock::new(Arc::new(parse(&files, &content)?))));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Unusable)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&served) as Arc<dyn ResolvesServerCert>);
+    Ok((config, Renewal { files, served, seen: content }))
+}
+
+impl Renewal {
+    /// Looks at the files until `stop`. What cannot be served is said once, and the old certificate is kept: half of a pair
+    /// may have been written when we look.
+    pub(crate) async fn watch(mut self, stop: CancellationToken) {
+        let mut complaint = String::new();
+        let watching = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                match self.look().await {
+                    Ok(()) => complaint.clear(),
+                    Err(error) => {
+                        let text = chain(&error);
+                        if text != complaint {
+                            tracing::error!(
+                                error = text,
+                                "the new certificate cannot be used: the old one is served"
+                            );
+                        }
+                        complaint = text;
+                    }
+                }
+            }
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    async fn look(&mut self) -> Result<(), TlsError> {
+        let content = read(&self.files).await?;
+        if content == self.seen {
+            return Ok(());
+        }
+        let renewed = Arc::new(parse(&self.files, &content)?);
+        *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        self.seen = content;
+        tracing::info!("the certificate changed: new connections get the new one");
+        Ok(())
+    }
+}
+
+async fn read(files: &TlsFiles) -> Result<Content, TlsError> {
+    let cert = tokio::fs::read(&files.cert).await;
+    let cert =
+        cert.map_err(|source| TlsError::Unreadable { name: CERT, path: files.cert.clone(), source })?;
+    let key = tokio::fs::read(&files.key).await;
+    let key = key.map_err(|source| TlsError::Unreadable { name: KEY, path: files.key.clone(), source })?;
+    Ok(Content { cert, key })
+}
+
+fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, TlsError> {
+    let certs = CertificateDer::pem_slice_iter(&content.cert).collect::<Result<Vec<_>, _>>();
+    let certs = certs.map_err(|source| TlsError::Damaged { name: CERT, path: files.cert.clone(), source })?;
+    if certs.is_empty() {
+        return Err(TlsError::NoCertificate { path: files.cert.clone() });
+    }
+    let key = PrivateKeyDer::from_pem_slice(&content.key).map_err(|source| match source {
+        pem::Error::NoItemsFound => TlsError::NoKey { path: files.key.clone() },
+        source => TlsError::Damaged { name: KEY, path: files.key.clone(), source },
+    })?;
+    let key = ring::sign::any_supported_type(&key).map_err(TlsError::Unusable)?;
+    let certified = CertifiedKey::new(certs, key);
+    match certified.keys_match() {
+        // Unknown: this kind of key cannot be compared. rustls itself takes it.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(error) => Err(TlsError::Unusable(error)),
+    }
+}

@@ -1,0 +1,226 @@
+//! TLS without a proxy: real handshakes against a certificate authority of the test's own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ingest::{Limits, RunError, TlsError};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::SignedWebhook;
+use test_support::wait;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Connection, INVALID, RECEIVED, TestIngest, head, request, settings};
+
+const HOST: &str = "hooks.example";
+
+/// An authority, and the two files that hold what it last issued.
+struct Certificates {
+    authority: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let certificates = Self { authority, folder: tempfile::tempdir().unwrap() };
+        certificates.write(&certificates.issue());
+        certificates
+    }
+
+    /// A certificate and its key, both as PEM.
+    fn issue(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([HOST.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn write(&self, (certificate, key): &(String, String)) {
+        fs::write(self.certificate_file(), certificate).unwrap();
+        fs::write(self.key_file(), key).unwrap();
+    }
+
+    fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
+    }
+
+    /// The flags that name both files.
+    fn flags(&self) -> [String; 4] {
+        let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+        [
+            "--ingest-tls-cert".into(),
+            path(self.certificate_file()),
+            "--ingest-tls-key".into(),
+            path(self.key_file()),
+        ]
+    }
+
+    async fn start(&self) -> TestIngest {
+        let flags = self.flags();
+        TestIngest::start_with(&flags.each_ref().map(String::as_str), Limits::default()).await
+    }
+
+    /// Makes a connection that trusts only the authority, as a client that knows HTTP/2 as well.
+    async fn connect(&self, addr: SocketAddr) -> Connection<TlsStream<TcpStream>> {
+        Connection::over(self.handshake(addr).await)
+    }
+
+    async fn handshake(&self, addr: SocketAddr) -> TlsStream<TcpStream> {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let name = ServerName::try_from(HOST).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    /// The certificate that a new connection is shown.
+    async fn shown(&self, addr: SocketAddr) -> CertificateDer<'static> {
+        let stream = self.handshake(addr).await;
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+}
+
+#[tokio::test]
+async fn over_tls_a_webhook_is_taken_and_http2_is_not_offered() {
+    let certificates = Certificates::new();
+    let ingest = certificates.start().await;
+    let stream = certificates.handshake(ingest.addr).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let mut connection = Connection::over(stream);
+    connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
+    connection.answer().await.expect(200, RECEIVED);
+    connection.send(&head("/openai/webhook", &[], "Content-Length: 0")).await;
+    connection.answer().await.expect(400, INVALID);
+    connection.closed().await;
+    assert_eq!(ingest.count_queued().await, 1);
+}
+
+#[tokio::test]
+async fn with_tls_nothing_is_taken_in_the_clear() {
+    let ingest = Certificates::new().start().await;
+    let mut connection = ingest.connect().await;
+    connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
+    connection.closed().await;
+    assert_eq!(ingest.count_queued().await, 0);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_at_once_and_open_connections_go_on() {
+    let certificates = Certificates::new();
+    let ingest = certificates.start().await;
+    let mut open = certificates.connect(ingest.addr).await;
+    open.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
+    open.answer().await.expect(200, RECEIVED);
+    let first = certificates.shown(ingest.addr).await;
+
+    certificates.write(&certificates.issue());
+    let renewed = async || (certificates.shown(ingest.addr).await != first).then_some(());
+    wait::until("the new certificate", renewed).await;
+    open.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
+    open.answer().await.expect(200, RECEIVED);
+    assert_eq!(ingest.count_queued().await, 2);
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_changes_nothing_until_the_key_is_there_too() {
+    let certificates = Certificates::new();
+    let flags = certificates.flags();
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let mut ingest = test_support::programs::Program::start(
+        "ingest",
+        &[
+            ("INGEST_ADDR", "127.0.0.1:0"),
+            ("ADMIN_ADDR", "127.0.0.1:0"),
+            ("REDIS_URL", &url),
+            ("OPENAI_WEBHOOK_SECRET", test_support::signed_webhook::SECRET),
+            ("INGEST_TLS_CERT", &flags[1]),
+            ("INGEST_TLS_KEY", &flags[3]),
+        ],
+    );
+    let line: serde_json::Value = serde_json::from_str(&ingest.wait_for_log("ingest.addr")).unwrap();
+    assert_eq!(line["tls"], true);
+    let addr: SocketAddr = line["ingest.addr"].as_str().unwrap().parse().unwrap();
+    let first = certificates.shown(addr).await;
+
+    let (certificate, key) = certificates.issue();
+    fs::write(certificates.certificate_file(), certificate).unwrap();
+    ingest.wait_for_log("the old one is served");
+    assert_eq!(certificates.shown(addr).await, first);
+    fs::write(certificates.key_file(), &key).unwrap();
+    ingest.wait_for_log("the certificate changed");
+    assert_ne!(certificates.shown(addr).await, first);
+    assert!(ingest.stop().success());
+    assert!(!ingest.log().join("").contains(key.lines().nth(1).unwrap()), "the key is in the log");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_handshake_is_cut_off() {
+    let certificates = Certificates::new();
+    let flags = certificates.flags();
+    let limits = Limits { head: Duration::from_secs(1), ..Limits::default() };
+    let ingest = TestIngest::start_with(&flags.each_ref().map(String::as_str), limits).await;
+    let started = Instant::now();
+    let mut connection = ingest.connect().await;
+    // The beginning of a handshake's first record.
+    connection.send(&[22, 3, 1, 2]).await;
+    connection.closed().await;
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_served_are_refused_at_start_by_name() {
+    let certificates = Certificates::new();
+    let (_, foreign_key) = certificates.issue();
+    let folder = certificates.folder.path();
+    let file = |name: &str, content: &str| {
+        fs::write(folder.join(name), content).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    let [_, certificate, _, key] = certificates.flags();
+    let text = file("text.pem", "neither");
+    let damaged = file("damaged.pem", "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n");
+    let foreign = file("foreign.pem", &foreign_key);
+    for (certificate, key, expected) in [
+        (Some(&certificate), None, "INGEST_TLS_CERT and INGEST_TLS_KEY belong together"),
+        (None, Some(&key), "INGEST_TLS_CERT and INGEST_TLS_KEY belong together"),
+        (Some(&"/nowhere/cert.pem".to_owned()), Some(&key), "INGEST_TLS_CERT: cannot read /nowhere/cert.pem"),
+        (Some(&text), Some(&key), "holds no certificate"),
+        (Some(&damaged), Some(&key), "INGEST_TLS_CERT: "),
+        (Some(&certificate), Some(&text), "holds no private key"),
+        (Some(&certificate), Some(&certificate), "holds no private key"),
+        (Some(&certificate), Some(&foreign), "do not fit together"),
+    ] {
+        let mut flags = vec!["--openai-webhook-secret", test_support::signed_webhook::SECRET];
+        flags.extend(certificate.iter().flat_map(|path| ["--ingest-tls-cert", path]));
+        flags.extend(key.iter().flat_map(|path| ["--ingest-tls-key", path]));
+        let refused = refusal(&flags).await.to_string();
+        assert!(refused.contains(expected), "{expected}: {refused}");
+    }
+}
+
+async fn refusal(flags: &[&str]) -> TlsError {
+    match ingest::start(&settings(flags), Limits::default(), CancellationToken::new()).await {
+        Err(RunError::Tls(error)) => error,
+        other => panic!("not refused: {other:?}"),
+    }
+}
