@@ -1,8 +1,10 @@
 //! SIGTERM: nothing is lost, nothing counts as an attempt or a crash, and both programs end well.
 
-use test_support::wait;
+use std::process::Command;
 
-use crate::harness::Landfall;
+use test_support::{programs, wait};
+
+use crate::harness::{Landfall, log_field};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_hands_back_what_it_cannot_finish() {
@@ -29,4 +31,18 @@ async fn ingest_ends_well_on_sigterm() {
     landfall.send("video.completed", "video_1").await;
     assert!(landfall.ingest.stop().success());
     assert_eq!(landfall.backlog(), 1);
+}
+
+/// What a container's health check does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_healthcheck_says_whether_it_lives() {
+    let mut landfall = Landfall::start().await;
+    let addr = log_field(&landfall.workers[0].wait_for_log("admin.addr"), "admin.addr");
+    let ask = || {
+        let mut command = Command::new(programs::path("worker"));
+        command.arg("--healthcheck").env("ADMIN_ADDR", &addr).output().unwrap().status.code()
+    };
+    assert_eq!(ask(), Some(0));
+    assert!(landfall.workers[0].stop().success());
+    assert_eq!(ask(), Some(1));
 }

@@ -21,7 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   landfall doctor
   landfall doctor --json | jq -r 'select(.state != \"ok\") | .cure'
-  docker compose run --rm worker landfall doctor
+  docker compose run --rm landfall doctor
 
 Run it where ingest and the workers run, with their settings. A setting that
 cannot be read at all is refused at once, with what to write, as everywhere.

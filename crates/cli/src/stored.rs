@@ -27,9 +27,8 @@ pub(crate) async fn open_existing(settings: &StoreSettings) -> Result<Store, Sto
 /// A secret that cannot be read is wrong use, and ends the program with what to write.
 pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
     let bucket = &settings.bucket;
-    let or_refuse = |secret: Result<_, SettingError>| secret.unwrap_or_else(|error| refuse(&error));
     StoreConfig {
-        database_url: settings.database_url.clone(),
+        database_url: or_refuse(settings.database_url()),
         files_url: settings.files_url.clone(),
         s3: S3Config {
             endpoint: bucket.aws_endpoint_url.clone(),
@@ -39,6 +38,10 @@ pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
             session_token: or_refuse(bucket.session_token()),
         },
     }
+}
+
+fn or_refuse<T>(secret: Result<T, SettingError>) -> T {
+    secret.unwrap_or_else(|error| refuse(&error))
 }
 
 /// A setting that names nothing usable is wrong use; all else is a database out of reach.

@@ -16,6 +16,9 @@ pub(crate) struct Flags {
     /// Where to listen; port 0 is any free one, logged as openai.addr
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
     pub(crate) addr: SocketAddr,
+    /// Ask the fake-openai that runs at --addr whether it lives, and exit with 0 or 1
+    #[arg(long)]
+    pub(crate) healthcheck: bool,
     /// The key requests must have; without it every key will do
     #[arg(long, value_name = "KEY")]
     pub(crate) api_key: Option<String>,

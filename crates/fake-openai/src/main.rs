@@ -13,6 +13,9 @@ async fn main() -> anyhow::Result<()> {
     service::install_crypto_provider();
     let flags: Flags = service::settings::parse();
     service::telemetry::init(&flags.log);
+    if flags.healthcheck {
+        return Ok(service::admin::healthcheck(flags.addr)?);
+    }
     let stop = service::shutdown::on_signal()?;
     let secret = flags.sending.secret()?;
     let fake = start(&flags, secret.clone()).await?;

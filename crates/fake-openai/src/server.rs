@@ -104,6 +104,7 @@ impl FakeOpenAi {
                 .app_data(data.clone())
                 .app_data(alive.clone())
                 .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+                .route("/healthz", web::get().to(HttpResponse::Ok))
                 .default_service(web::to(serve))
         })
         .workers(2)

@@ -157,6 +157,31 @@ fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
 }
 
 #[test]
+fn a_database_password_of_its_own_is_put_into_the_url() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "p@ss/w:rd\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let url = |environment: &[(&str, &str)]| {
+        let url = example(&[], environment).store.database_url();
+        url.map(|url| url.expose_secret().to_owned()).map_err(|error| service::telemetry::chain(&error))
+    };
+    let set = |database_url, name, value| url(&[("DATABASE_URL", database_url), (name, value)]);
+    let whole = set("postgres://landfall@db/landfall", "DATABASE_PASSWORD_FILE", path);
+    assert_eq!(whole.as_deref(), Ok("postgres://landfall:p%40ss%2Fw%3Ard@db/landfall"));
+    let whole = set("postgres://landfall@db:5433/x?sslmode=require", "DATABASE_PASSWORD", "hunter2");
+    assert_eq!(whole.as_deref(), Ok("postgres://landfall:hunter2@db:5433/x?sslmode=require"));
+    assert_eq!(url(&[]).as_deref(), Ok("sqlite://data/landfall.db"));
+
+    let twice = set("postgres://landfall:hunter2@db/landfall", "DATABASE_PASSWORD", "hunter2").unwrap_err();
+    assert!(twice.starts_with("DATABASE_PASSWORD is wrong: DATABASE_URL holds a password"), "{twice}");
+    let no_use = set("sqlite://data/landfall.db", "DATABASE_PASSWORD", "hunter2").unwrap_err();
+    assert!(no_use.contains("only postgres:// has a password"), "{no_use}");
+    let missing = set("postgres://a@db/x", "DATABASE_PASSWORD_FILE", "/nowhere/it").unwrap_err();
+    assert!(missing.starts_with("DATABASE_PASSWORD_FILE: cannot read /nowhere/it"), "{missing}");
+    assert!(![twice, no_use].iter().any(|text| text.contains("hunter2")));
+}
+
+#[test]
 fn a_setting_that_must_be_given_is_named_in_verbs_too() {
     let error = read::<Verbs>(&["send"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), 2);

@@ -105,7 +105,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
     let bucket = &settings.bucket;
     Ok(StoreConfig {
-        database_url: settings.database_url.clone(),
+        database_url: settings.database_url()?,
         files_url: settings.files_url.clone(),
         s3: S3Config {
             endpoint: bucket.aws_endpoint_url.clone(),

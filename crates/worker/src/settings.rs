@@ -25,6 +25,9 @@ pub struct Settings {
     /// Address of /healthz, /readyz and /metrics; private. Port 0 takes a free one and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101", value_name = "ADDR")]
     pub admin_addr: std::net::SocketAddr,
+    /// Ask the worker that runs at ADMIN_ADDR whether it lives, and exit with 0 or 1
+    #[arg(long)]
+    pub healthcheck: bool,
     /// Families this worker works off: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long, env = "WORKER_FAMILIES", default_value = "all", value_name = "LIST")]
     pub worker_families: Families,

@@ -44,7 +44,9 @@ async fn the_binary_serves_and_sends_what_its_flags_say() {
     assert_eq!(sent["attempts"], deliveries + 1);
     receiver.received().iter().for_each(verify);
 
-    let base = format!("http://{}/v1", listening["openai.addr"].as_str().unwrap());
+    let addr = listening["openai.addr"].as_str().unwrap();
+    assert!(healthcheck(addr).await);
+    let base = format!("http://{addr}/v1");
     let get = async |key: &str| {
         let request = http().get(format!("{base}/batches/batch_flag")).bearer_auth(key);
         request.send().await.unwrap()
@@ -54,4 +56,10 @@ async fn the_binary_serves_and_sends_what_its_flags_say() {
     let batch: Value = get("sk-flag").await.json().await.unwrap();
     assert_eq!(batch["request_counts"]["total"], 7);
     binary.kill().await.unwrap();
+    assert!(!healthcheck(addr).await);
+}
+
+async fn healthcheck(addr: &str) -> bool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fake-openai"));
+    command.args(["--healthcheck", "--addr", addr]).stderr(Stdio::null()).status().await.unwrap().success()
 }
