@@ -1,4 +1,7 @@
-//! `landfall secret`: makes a signing secret for tests, and says what is wrong with one without printing it.
+//! `landfall secret`: makes a signing secret for tests, says what is wrong with one without printing it, and gives
+//! secrets to the users of docker-compose.yml.
+
+mod install;
 
 use std::io::Write;
 
@@ -18,9 +21,11 @@ Examples:
   landfall secret check                                would ingest accept it?
 
 The secret of real webhooks is the one OpenAI shows when the webhook is made; it
-cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set.";
+cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set.
 
-/// Make a signing secret, or check the one that is set
+docker-compose.yml runs `landfall secret install`; you need not.";
+
+/// Make a signing secret, check the one that is set, or hand secrets to containers
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Secret {
@@ -37,6 +42,7 @@ enum Action {
         #[command(flatten)]
         secret: WebhookSecretSettings,
     },
+    Install(install::Install),
 }
 
 /// Makes or checks a secret.
@@ -53,6 +59,7 @@ pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure>
             }
             writeln!(out, "{} is well-formed", WebhookSecretSettings::NAME)?;
         }
+        Action::Install(args) => return install::run(args),
     }
     Ok(Answer::Yes)
 }

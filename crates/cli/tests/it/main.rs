@@ -10,6 +10,7 @@ mod filled;
 mod ingest_double;
 mod look;
 mod repair;
+mod secret_install;
 mod send;
 mod status;
 mod tail;

@@ -1,0 +1,198 @@
+//! `landfall secret install`: the first thing that docker-compose.yml runs. A secret's file belongs to whoever wrote it, and
+//! should be readable by nobody else; containers run as other users. So each user gets a copy of what it needs, and of
+//! nothing more. What is missing is said here, once, before anything starts that would need it.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use service::settings::Fetch;
+use webhook::{SigningSecret, Verifier};
+
+use super::random_key;
+use crate::exit::{Answer, Failure};
+
+/// Only its owner reads a secret, and nobody changes it.
+const SECRET_MODE: u32 = 0o400;
+
+/// Give each user of docker-compose.yml a copy of its secrets, which nobody else can read
+#[derive(Debug, clap::Args)]
+pub(crate) struct Install {
+    /// The folder that holds openai_webhook_secret, openai_api_key and database_password
+    #[arg(long, value_name = "DIR", default_value = "secrets", conflicts_with = "generate")]
+    from: PathBuf,
+    /// Make up all of them instead, the first time; for trying
+    #[arg(long)]
+    generate: bool,
+    /// The folder whose folders ingest, worker and database get the copies
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The user, by number, that ingest and worker run as
+    #[arg(long, value_name = "UID", default_value_t = 65532)]
+    owner: u32,
+    /// The user, by number, that the database runs as
+    #[arg(long, value_name = "UID", default_value_t = 999)]
+    database_owner: u32,
+    /// With off, no API key is needed
+    #[arg(long, env = "FETCH", value_name = "ON_OR_OFF", value_enum, default_value_t = Fetch::On)]
+    fetch: Fetch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secret {
+    Webhook,
+    ApiKey,
+    DatabasePassword,
+}
+
+const ALL: [Secret; 3] = [Secret::Webhook, Secret::ApiKey, Secret::DatabasePassword];
+
+impl Secret {
+    const fn file_name(self) -> &'static str {
+        match self {
+            Self::Webhook => "openai_webhook_secret",
+            Self::ApiKey => "openai_api_key",
+            Self::DatabasePassword => "database_password",
+        }
+    }
+
+    const fn what_it_is(self) -> &'static str {
+        match self {
+            Self::Webhook => "the signing secret that OpenAI showed when the webhook was made (whsec_...)",
+            Self::ApiKey => "an API key of the project that sends the webhooks (sk-...)",
+            Self::DatabasePassword => "a long random password",
+        }
+    }
+
+    /// Whose folders get it.
+    const fn users(self) -> &'static [User] {
+        match self {
+            Self::Webhook => &[User::Ingest],
+            Self::ApiKey => &[User::Worker],
+            Self::DatabasePassword => &[User::Worker, User::Database],
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum User {
+    Ingest,
+    Worker,
+    Database,
+}
+
+/// Copies or makes the secrets.
+pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
+    let wanted = ALL.into_iter().filter(|secret| *secret != Secret::ApiKey || args.fetch == Fetch::On);
+    let mut faults = Vec::new();
+    let mut ready = Vec::new();
+    for secret in wanted {
+        if args.generate {
+            ready.push((secret, None));
+            continue;
+        }
+        match read(&args.from, secret) {
+            Ok(text) => ready.push((secret, Some(text))),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Failure::WrongUse(faults.join("; ")));
+    }
+    for (secret, text) in ready {
+        match text {
+            Some(text) => args.give(secret, &text)?,
+            None if args.has(secret) => {}
+            None => args.give(secret, &made_up(secret)?)?,
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+impl Install {
+    fn file(&self, secret: Secret, user: User) -> PathBuf {
+        let folder = match user {
+            User::Ingest => "ingest",
+            User::Worker => "worker",
+            User::Database => "database",
+        };
+        self.to.join(folder).join(secret.file_name())
+    }
+
+    const fn owner_of(&self, user: User) -> u32 {
+        match user {
+            User::Ingest | User::Worker => self.owner,
+            User::Database => self.database_owner,
+        }
+    }
+
+    /// Whether all who need it have it. What was made up once stays: the database keeps its first password.
+    fn has(&self, secret: Secret) -> bool {
+        secret.users().iter().all(|user| self.file(secret, *user).exists())
+    }
+
+    fn give(&self, secret: Secret, text: &SecretString) -> Result<(), Failure> {
+        for &user in secret.users() {
+            let file = self.file(secret, user);
+            write(&file, text, self.owner_of(user))
+                .map_err(|source| Failure::unreachable(format!("cannot write {}", file.display()), source))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the file holds, if it can be right; else what is wrong, and what to write. The secret is never repeated.
+fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
+    let file = folder.join(secret.file_name());
+    // A container sees the folder at the top; its user sees it beside docker-compose.yml.
+    let shown = file.strip_prefix("/").unwrap_or(&file).display().to_string();
+    let what = secret.what_it_is();
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(format!("{shown} is missing: run scripts/setup, or write {what} into it"));
+        }
+        Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("{shown} is empty: write {what} into it"));
+    }
+    match secret {
+        Secret::Webhook => {
+            Verifier::from_setting(text).map_err(|error| format!("{shown} {error}"))?;
+        }
+        Secret::ApiKey | Secret::DatabasePassword => {
+            if !text.chars().all(|c| c.is_ascii_graphic()) {
+                return Err(format!("{shown} has a blank or a special character in it: write {what}"));
+            }
+        }
+    }
+    Ok(SecretString::from(text))
+}
+
+fn made_up(secret: Secret) -> Result<SecretString, Failure> {
+    let random = SigningSecret::encode(&random_key()?);
+    Ok(SecretString::from(match secret {
+        Secret::Webhook => random,
+        Secret::ApiKey => random.replacen("whsec_", "sk-demo-", 1),
+        Secret::DatabasePassword => random.replacen("whsec_", "", 1),
+    }))
+}
+
+/// In one step, so that nobody reads half of it.
+fn write(file: &Path, text: &SecretString, owner: u32) -> std::io::Result<()> {
+    let new = file.with_extension("new");
+    if new.exists() {
+        fs::remove_file(&new)?;
+    }
+    let mut options = OpenOptions::new();
+    let mut open = options.write(true).create_new(true).mode(0o600).open(&new)?;
+    open.write_all(text.expose_secret().as_bytes())?;
+    open.sync_all()?;
+    fs::set_permissions(&new, Permissions::from_mode(SECRET_MODE))?;
+    chown(&new, Some(owner), None)?;
+    fs::rename(&new, file)
+}

@@ -1,0 +1,111 @@
+//! `landfall secret install`: who gets which secret, and what is said about a missing or wrong one.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use tempfile::TempDir;
+use test_support::signed_webhook::SECRET;
+
+use crate::command::{Ended, landfall};
+
+const API_KEY: &str = "sk-proj-Wq7-very-secret";
+const FILES: [&str; 4] = [
+    "ingest/openai_webhook_secret",
+    "worker/openai_api_key",
+    "worker/database_password",
+    "database/database_password",
+];
+
+struct Folders(TempDir);
+
+impl Folders {
+    fn new() -> Self {
+        let folders = Self(tempfile::tempdir().unwrap());
+        for name in ["secrets", "to/ingest", "to/worker", "to/database"] {
+            fs::create_dir_all(folders.path().join(name)).unwrap();
+        }
+        folders
+    }
+
+    fn filled() -> Self {
+        let folders = Self::new();
+        folders.put("openai_webhook_secret", &format!("{SECRET}\n"));
+        folders.put("openai_api_key", &format!("{API_KEY}\n"));
+        folders.put("database_password", "hunter2+/=");
+        folders
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.path().join("secrets").join(name), text).unwrap();
+    }
+
+    /// Files go to the user that runs the test: only root may give files away.
+    fn install(&self, settings: &[(&str, &str)], more: &[&str]) -> Ended {
+        let text = |name: &str| self.path().join(name).to_str().unwrap().to_owned();
+        let owner = fs::metadata(self.path()).unwrap().uid().to_string();
+        let (from, to) = (text("secrets"), text("to"));
+        let source: &[&str] = if more.contains(&"--generate") { &[] } else { &["--from", &from] };
+        let fixed = ["secret", "install", "--to", &to, "--owner", &owner, "--database-owner", &owner];
+        landfall(settings, &[&fixed, source, more].concat())
+    }
+
+    fn got(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join("to").join(name)).unwrap()
+    }
+}
+
+#[test]
+fn each_user_gets_what_it_needs_for_itself_alone() {
+    let folders = Folders::filled();
+    for _ in 0..2 {
+        folders.install(&[], &[]).with_code(0);
+        for (file, text) in FILES.into_iter().zip([SECRET, API_KEY, "hunter2+/=", "hunter2+/="]) {
+            assert_eq!(folders.got(file), text);
+            let mode = fs::metadata(folders.path().join("to").join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o400, "{file}");
+        }
+    }
+    let count = |name: &str| fs::read_dir(folders.path().join("to").join(name)).unwrap().count();
+    assert_eq!([count("ingest"), count("worker"), count("database")], [1, 2, 1]);
+}
+
+#[test]
+fn a_missing_secret_is_one_line_that_says_what_to_do() {
+    let folders = Folders::filled();
+    fs::remove_file(folders.path().join("secrets/openai_api_key")).unwrap();
+    let ended = folders.install(&[], &[]).with_code(2);
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("secrets/openai_api_key is missing: run scripts/setup"), "{ended:?}");
+    assert!(!folders.path().join("to").join(FILES[0]).exists(), "nothing is given before all is there");
+    folders.install(&[("FETCH", "off")], &[]).with_code(0);
+}
+
+#[test]
+fn wrong_secrets_are_all_named_and_not_repeated() {
+    let folders = Folders::filled();
+    folders.put("openai_webhook_secret", "whsec_hunter2!");
+    folders.put("openai_api_key", "sk-hunter2 sk-hunter2");
+    folders.put("database_password", " \n");
+    let ended = folders.install(&[], &[]).with_code(2);
+    for name in ["openai_webhook_secret ", "openai_api_key has a blank", "database_password is empty"] {
+        assert!(ended.stderr.contains(name), "{name}: {ended:?}");
+    }
+    assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+}
+
+#[test]
+fn what_is_made_up_is_well_formed_and_stays() {
+    let folders = Folders::new();
+    folders.install(&[], &["--generate"]).with_code(0);
+    let first = FILES.map(|file| folders.got(file));
+    landfall(&[("OPENAI_WEBHOOK_SECRET", &first[0])], &["secret", "check"]).with_code(0);
+    assert_eq!(first[2], first[3]);
+    assert!(first[2].len() > 40 && first[1] != first[2]);
+    folders.install(&[], &["--generate"]).with_code(0);
+    assert_eq!(FILES.map(|file| folders.got(file)), first);
+}
