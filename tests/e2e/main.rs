@@ -48,6 +48,7 @@ mod raw_redis;
 mod redis_full;
 mod redis_outage;
 mod repair;
+mod rolling_ingest;
 mod rolling_restarts;
 mod secrets;
 mod settings;
