@@ -15,18 +15,19 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name main.rs ! -name
     && find . -name lib.rs -exec truncate -s 0 {} + \
     && for file in $(find . -name main.rs); do echo 'fn main() {}' >"$file"; done
 
-FROM rust AS build
-ARG PROFILE=release
+# The slow part, kept by Docker's cache.
+FROM rust AS dependencies
 COPY --from=manifests /src ./
-# The dependencies: the slow part, kept by Docker's cache.
-RUN cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
+RUN cargo build --locked --release -p ingest -p worker -p cli -p fake-openai
+
+FROM dependencies AS build
 COPY . .
 # Copied files are older than what was just built; cargo must not take that for their build.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
+    && cargo build --locked --release -p ingest -p worker -p cli -p fake-openai
 
 # What the programs need at run time: themselves, the C library, who may sign OpenAI's certificate, and a user.
-RUN set -eu; cd "target/$PROFILE"; \
+RUN set -eu; cd target/release; \
     mkdir -p /image/usr/local/bin /image/etc/ssl/certs /image/tmp /data/files; \
     cp ingest worker landfall fake-openai /image/usr/local/bin/; \
     ldd ingest worker landfall fake-openai | grep -o '/lib[^ ]*' | sort -u \
