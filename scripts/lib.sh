@@ -8,6 +8,11 @@ fail() {
   exit 1
 }
 
+# as_root COMMAND...
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 # need_package PROGRAM PACKAGE: installs a Debian package unless the program is there.
 need_package() { command -v "$1" >/dev/null 2>&1 || install_package "$2" "$1"; }
 
