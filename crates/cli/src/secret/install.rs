@@ -16,6 +16,8 @@ use crate::exit::{Answer, Failure};
 
 /// Only its owner reads a secret, and nobody changes it.
 const SECRET_MODE: u32 = 0o400;
+/// It lies among the secrets, and explains them.
+const NO_SECRET: &str = "README.md";
 
 /// Give each user of docker-compose.yml a copy of its secrets, which nobody else can read
 #[derive(Debug, clap::Args)]
@@ -83,6 +85,16 @@ enum User {
     Database,
 }
 
+impl User {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Worker => "worker",
+            Self::Database => "database",
+        }
+    }
+}
+
 /// Copies or makes the secrets.
 pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
     let wanted = ALL.into_iter().filter(|secret| *secret != Secret::ApiKey || args.fetch == Fetch::On);
@@ -101,6 +113,9 @@ pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
     if !faults.is_empty() {
         return Err(Failure::WrongUse(faults.join("; ")));
     }
+    if !args.generate {
+        args.give_workers_the_rest()?;
+    }
     for (secret, text) in ready {
         match text {
             Some(text) => args.give(secret, &text)?,
@@ -113,12 +128,7 @@ pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
 
 impl Install {
     fn file(&self, secret: Secret, user: User) -> PathBuf {
-        let folder = match user {
-            User::Ingest => "ingest",
-            User::Worker => "worker",
-            User::Database => "database",
-        };
-        self.to.join(folder).join(secret.file_name())
+        self.to.join(user.folder()).join(secret.file_name())
     }
 
     const fn owner_of(&self, user: User) -> u32 {
@@ -135,11 +145,32 @@ impl Install {
 
     fn give(&self, secret: Secret, text: &SecretString) -> Result<(), Failure> {
         for &user in secret.users() {
-            let file = self.file(secret, user);
-            write(&file, text, self.owner_of(user))
-                .map_err(|source| Failure::unreachable(format!("cannot write {}", file.display()), source))?;
+            self.put(&self.file(secret, user), text, user)?;
         }
         Ok(())
+    }
+
+    /// What else lies in the folder is for workers, such as the key of a bucket.
+    fn give_workers_the_rest(&self) -> Result<(), Failure> {
+        let cannot_read = |source| Failure::Unreadable { path: self.from.clone(), source };
+        for entry in fs::read_dir(&self.from).map_err(cannot_read)? {
+            let name = entry.map_err(cannot_read)?.file_name();
+            let path = self.from.join(&name);
+            let hidden = name.to_string_lossy().starts_with('.');
+            let known = ALL.iter().any(|secret| name == secret.file_name());
+            if hidden || known || name == NO_SECRET || !path.is_file() {
+                continue;
+            }
+            let file = self.to.join(User::Worker.folder()).join(&name);
+            let text = fs::read_to_string(&path).map_err(|source| Failure::Unreadable { path, source })?;
+            self.put(&file, &SecretString::from(text.trim()), User::Worker)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, file: &Path, text: &SecretString, user: User) -> Result<(), Failure> {
+        write(file, text, self.owner_of(user))
+            .map_err(|source| Failure::unreachable(format!("cannot write {}", file.display()), source))
     }
 }
 

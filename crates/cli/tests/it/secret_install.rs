@@ -86,6 +86,17 @@ fn a_missing_secret_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
+fn what_else_lies_there_is_for_workers() {
+    let folders = Folders::filled();
+    folders.put("aws_secret_access_key", "hunter3\n");
+    folders.put("README.md", "no secret");
+    folders.put(".openai_api_key.swp", "no secret");
+    folders.install(&[], &[]).with_code(0);
+    assert_eq!(folders.got("worker/aws_secret_access_key"), "hunter3");
+    assert_eq!(fs::read_dir(folders.path().join("to/worker")).unwrap().count(), 3);
+}
+
+#[test]
 fn wrong_secrets_are_all_named_and_not_repeated() {
     let folders = Folders::filled();
     folders.put("openai_webhook_secret", "whsec_hunter2!");
