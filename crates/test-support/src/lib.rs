@@ -5,6 +5,7 @@
 pub mod network;
 pub mod postgres;
 pub mod programs;
+pub mod receiver;
 pub mod redis;
 pub mod s3;
 pub mod signed_webhook;
