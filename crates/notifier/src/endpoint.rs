@@ -77,7 +77,7 @@ impl Endpoint {
         let guard = Guard::new(&config.url, &config.allow, config.lookup.clone());
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .default_headers(headers(&config)?)
+            .default_headers(check_headers(&config.headers, &config.proof)?)
             .timeout(config.timeout)
             .connect_timeout(CONNECT_TIMEOUT_MAX.min(config.timeout))
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
@@ -126,7 +126,11 @@ impl Endpoint {
     }
 }
 
-fn headers(config: &EndpointConfig) -> Result<HeaderMap, EndpointError> {
+/// The headers sent with each request, if all can be sent.
+pub(crate) fn check_headers(
+    configured: &[(String, String)],
+    proof: &Proof,
+) -> Result<HeaderMap, EndpointError> {
     const OWN: [&str; 8] = [
         HEADER_ID,
         HEADER_TIMESTAMP,
@@ -139,14 +143,14 @@ fn headers(config: &EndpointConfig) -> Result<HeaderMap, EndpointError> {
     ];
     let wrong = |name: &str| EndpointError::Header(name.to_owned());
     let mut headers = HeaderMap::new();
-    for (name, value) in &config.headers {
+    for (name, value) in configured {
         let key: HeaderName = name.parse().map_err(|_| wrong(name))?;
         if OWN.contains(&key.as_str()) {
             return Err(EndpointError::OwnHeader(name.clone()));
         }
         headers.insert(key, HeaderValue::from_str(value).map_err(|_| wrong(name))?);
     }
-    if let Proof::Token { header, token } = &config.proof {
+    if let Proof::Token { header, token } = proof {
         let key: HeaderName = header.parse().map_err(|_| wrong(header))?;
         if OWN.contains(&key.as_str()) {
             return Err(EndpointError::OwnHeader(header.clone()));

@@ -12,6 +12,7 @@
 mod address;
 mod allow_list;
 mod answer;
+mod config;
 
 mod endpoint;
 mod error;
@@ -21,6 +22,10 @@ mod signing;
 pub use address::{AddressKind, ForbiddenAddress};
 pub use allow_list::{AllowList, WrongException};
 pub use answer::{ANSWER_BYTES_KEPT, Answer, RETRY_AFTER_MAX};
+pub use config::{
+    Config, ConfigError, Destination, Filter, HttpPlace, Payload, Problem, ReadSecret, SecretPlace, Subject,
+    Target,
+};
 pub use endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
 pub use error::SendError;
 pub use guard::{Lookup, system_lookup};

@@ -19,7 +19,7 @@ pub use secret::{SecretError, SigningSecret};
 pub use signature::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, SignatureError, TOLERANCE_SECS, Verified, Verifier,
 };
-pub use states::{EventState, FetchState, Reason, ReasonClass};
+pub use states::{EventState, FetchState, NotificationState, NotificationType, Reason, ReasonClass};
 
 /// For `closed_set!` in other crates.
 #[doc(hidden)]

@@ -97,6 +97,38 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// What the user's own systems are told: the `type` of a notification.
+    pub enum NotificationType {
+        /// A response is in the store.
+        ResponseStored => "response.stored",
+        /// A batch is in the store, with the lines of its files.
+        BatchStored => "batch.stored",
+        /// A fine-tuning job is in the store, with its model and metrics.
+        FineTuningStored => "fine_tuning.stored",
+        /// An eval run is in the store.
+        EvalStored => "eval.stored",
+        /// An event that is its own record: calls, agents, safety, unknown types. Told ahead of the others.
+        EventReceived => "event.received",
+        /// An event was given up; it lies in the dead letters.
+        EventDead => "event.dead",
+        /// Sent by `landfall targets test`; there is no event.
+        Test => "landfall.test",
+    }
+}
+
+closed_set! {
+    /// How far a notification has come: the column `notifications.state`.
+    pub enum NotificationState {
+        /// To be sent, now or at its next attempt.
+        Pending => "pending",
+        /// The target answered with a 2xx.
+        Delivered => "delivered",
+        /// The last attempt of its schedule failed; `landfall notifications retry` starts over.
+        GivenUp => "given_up",
+    }
+}
+
 impl Reason {
     /// Where the cause lies.
     pub const fn class(self) -> ReasonClass {

@@ -1,0 +1,140 @@
+//! A target's URL, signing secrets and token: the file only names where they are.
+
+use std::ops::Range;
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
+use url::Url;
+
+use super::SecretPlace;
+use super::check::Check;
+use super::problem::{At, Problem};
+use super::table::{KindName, TargetTable};
+use crate::endpoint::Proof;
+use crate::signing::{KeyError, Signer};
+
+impl Check<'_> {
+    pub(super) fn url(&self, table: &TargetTable) -> Result<Url, At> {
+        let (key, span, text) = match (&table.url, &table.url_env, &table.url_file) {
+            (Some(url), None, None) => {
+                if matches!(table.kind, KindName::Slack | KindName::Discord) {
+                    let text =
+                        "this URL is itself a secret: write url_env or url_file, the name of what holds it";
+                    return Err(self.wrong(url.span(), "url", text));
+                }
+                ("url", url.span(), SecretString::from(url.get_ref().as_str()))
+            }
+            (None, Some(variable), None) => ("url_env", variable.span(), self.variable("url_env", variable)?),
+            (None, None, Some(file)) => ("url_file", file.span(), self.file("url_file", file)?),
+            (None, None, None) => {
+                let text = "is missing: write url, or url_env or url_file when the URL is a secret";
+                return Err(self.wrong(self.table.clone(), "url", text));
+            }
+            _ => return Err(self.wrong(self.table.clone(), "url", "write one of url, url_env, url_file")),
+        };
+        let url = Url::parse(text.expose_secret().trim()).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            return Err(self.wrong(span, key, "is no address that begins with http:// or https://"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            let text = "holds a user name or password: send them as a header by token_header and token_env";
+            return Err(self.wrong(span, key, text));
+        }
+        Ok(url)
+    }
+
+    pub(super) fn proof(&self, table: &TargetTable) -> Result<Proof, At> {
+        let mut secrets: Vec<(String, Range<usize>, SecretString)> = Vec::new();
+        if let Some(names) = &table.secret_env {
+            for name in &names.get_ref().0 {
+                let secret = self.secret("secret_env", names.span(), SecretPlace::Variable(name))?;
+                secrets.push((name.clone(), names.span(), secret));
+            }
+        }
+        if let Some(paths) = &table.secret_file {
+            for path in &paths.get_ref().0 {
+                let secret = self.secret("secret_file", paths.span(), SecretPlace::File(Path::new(path)))?;
+                secrets.push((path.clone(), paths.span(), secret));
+            }
+        }
+        let token = self.token(table)?;
+        match (table.kind, secrets.is_empty(), token) {
+            (KindName::Slack | KindName::Discord, true, None) => Ok(Proof::Url),
+            (KindName::Slack | KindName::Discord, ..) => {
+                let text =
+                    "signs nothing and takes no token: its URL is the secret; remove secret_* and token_*";
+                Err(self.wrong(self.table.clone(), "kind", text))
+            }
+            (_, true, Some(token)) => Ok(token),
+            (_, false, None) => self.signer(&secrets),
+            (_, true, None) => {
+                let text = "is missing: write secret_env, the name of a variable that holds the secret to sign with \
+                            (whsec_... or whsk_...), or secret_file; or token_header for tools that check no \
+                            signatures";
+                Err(self.wrong(self.table.clone(), "secret_env", text))
+            }
+            (_, false, Some(_)) => {
+                let text = "is beside secret_env or secret_file: write one of them";
+                Err(self.wrong(self.table.clone(), "token_header", text))
+            }
+        }
+    }
+
+    fn signer(&self, secrets: &[(String, Range<usize>, SecretString)]) -> Result<Proof, At> {
+        // Each on its own first, so that the error says which.
+        for (place, span, secret) in secrets {
+            let texts = keys(secret);
+            Signer::new(texts.iter().copied()).map_err(|error| {
+                let problem = Problem::Key { place: place.clone(), error };
+                self.problem(span.clone(), "secret_env", problem)
+            })?;
+        }
+        let all: Vec<&str> = secrets.iter().flat_map(|(_, _, secret)| keys(secret)).collect();
+        Signer::new(all)
+            .map(Proof::Signature)
+            .map_err(|error: KeyError| self.wrong(self.table.clone(), "secret_env", error.to_string()))
+    }
+
+    fn token(&self, table: &TargetTable) -> Result<Option<Proof>, At> {
+        let token = match (&table.token_env, &table.token_file) {
+            (Some(variable), None) => self.variable("token_env", variable)?,
+            (None, Some(file)) => self.file("token_file", file)?,
+            (None, None) => match &table.token_header {
+                None => return Ok(None),
+                Some(header) => {
+                    let text = "needs token_env or token_file, the name of what holds the token";
+                    return Err(self.wrong(header.span(), "token_header", text));
+                }
+            },
+            (Some(variable), Some(_)) => {
+                let text = "is beside token_file: write one of them";
+                return Err(self.wrong(variable.span(), "token_env", text));
+            }
+        };
+        let Some(header) = &table.token_header else {
+            let text = "is missing: the header that carries the token, such as authorization or x-api-key";
+            return Err(self.wrong(self.table.clone(), "token_header", text));
+        };
+        Ok(Some(Proof::Token { header: header.get_ref().clone(), token }))
+    }
+
+    fn variable(&self, key: &str, name: &Spanned<String>) -> Result<SecretString, At> {
+        self.secret(key, name.span(), SecretPlace::Variable(name.get_ref()))
+    }
+
+    fn file(&self, key: &str, path: &Spanned<String>) -> Result<SecretString, At> {
+        self.secret(key, path.span(), SecretPlace::File(Path::new(path.get_ref())))
+    }
+
+    fn secret(&self, key: &str, span: Range<usize>, place: SecretPlace<'_>) -> Result<SecretString, At> {
+        (self.read_secret)(place).map_err(|problem| self.problem(span, key, Problem::NoSecret(problem)))
+    }
+}
+
+/// One place may hold several keys, as `OPENAI_WEBHOOK_SECRET` does.
+fn keys(secret: &SecretString) -> Vec<&str> {
+    let text = secret.expose_secret();
+    text.split(|c: char| c.is_whitespace() || c == ',').filter(|key| !key.is_empty()).collect()
+}

@@ -1,0 +1,199 @@
+//! `landfall.toml`: what it may say, and how it is refused.
+
+use std::collections::BTreeMap;
+
+use notifier::{Config, ConfigError, Destination, Payload, Proof, SecretPlace, Subject};
+use secrecy::SecretString;
+use webhook::NotificationType;
+
+use crate::SECRET;
+
+const GOOD: &str = r#"
+[notifications]
+allow = ["10.1.0.0/16", "localhost:3000"]
+full_max_bytes = 100000
+
+[[targets]]
+name = "app"
+url = "https://app.example.com/hooks/landfall"
+events = ["*.stored", "event.dead"]
+model = "gpt-4.1*"
+metadata = { team = ["search", "ads-?"] }
+payload = "full"
+secret_env = ["APP_SECRET", "APP_SECRET_OLD"]
+timeout_secs = 5
+rate_per_sec = 2.5
+headers = { x-tenant = "acme" }
+
+[[targets]]
+name = "team-chat"
+kind = "slack"
+url_env = "SLACK_URL"
+events = "event.dead"
+
+[[targets]]
+name = "ifttt"
+url_file = "/run/secrets/ifttt"
+token_header = "authorization"
+token_env = "IFTTT_TOKEN"
+
+[[targets]]
+name = "stream"
+kind = "redis-stream"
+stream_max_len = 5000
+"#;
+
+fn read_secret(place: SecretPlace<'_>) -> Result<SecretString, String> {
+    let text = match place {
+        SecretPlace::Variable("APP_SECRET") => SECRET,
+        SecretPlace::Variable("APP_SECRET_OLD") => "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=",
+        SecretPlace::Variable("SLACK_URL") => "https://hooks.slack.com/services/T0/B0/very-secret",
+        SecretPlace::Variable("IFTTT_TOKEN") => "Bearer very-secret",
+        SecretPlace::Variable("BAD_SECRET") => "very-secret",
+        SecretPlace::File(path) if path.ends_with("ifttt") => {
+            "https://maker.ifttt.com/trigger/x/very-secret\n"
+        }
+        SecretPlace::Variable(name) => return Err(format!("the variable {name} is not set")),
+        SecretPlace::File(path) => return Err(format!("cannot read {}", path.display())),
+    };
+    Ok(text.into())
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, &read_secret)
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.full_max_bytes, 100_000);
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["app", "team-chat", "ifttt", "stream"]);
+    let [app, chat, ifttt, stream] = &config.targets[..] else { panic!("four targets") };
+    assert_eq!((app.payload, app.rate_per_sec), (Payload::Full, 2.5));
+    let place = app.destination.http().unwrap();
+    assert_eq!((place.timeout.as_secs(), place.shown().as_str()), (5, "https://app.example.com"));
+    assert!(matches!(place.proof, Proof::Signature(_)));
+    assert!(matches!(&chat.destination, Destination::Slack(place) if matches!(place.proof, Proof::Url)));
+    assert_eq!(chat.rate_per_sec, 1.0, "what Slack takes");
+    let place = ifttt.destination.http().unwrap();
+    assert_eq!(place.url.as_str(), "https://maker.ifttt.com/trigger/x/very-secret");
+    assert!(matches!(&stream.destination, Destination::RedisStream { max_len: 5000 }));
+    assert!(!format!("{config:?}").contains("very-secret") && !format!("{config:?}").contains("dGVz"));
+}
+
+#[test]
+fn an_empty_file_has_no_targets() {
+    let config = parse("").unwrap();
+    assert!(config.targets.is_empty());
+    assert_eq!(config.full_max_bytes, 256 << 10);
+}
+
+#[test]
+fn filters_choose_by_type_model_and_metadata() {
+    let config = parse(GOOD).unwrap();
+    let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
+    let wants = |kind, model, metadata: Option<&BTreeMap<String, String>>| {
+        config.targets[0].filter.wants(&Subject { project: "default", kind, model, metadata })
+    };
+    let (stored, model) = (NotificationType::ResponseStored, Some("gpt-4.1-mini"));
+    assert!(wants(stored, model, Some(&team("search"))));
+    assert!(wants(stored, model, Some(&team("ads-1"))));
+    assert!(!wants(stored, model, Some(&team("ads"))));
+    assert!(!wants(stored, model, None));
+    assert!(!wants(stored, Some("o4"), Some(&team("search"))));
+    assert!(!wants(stored, None, Some(&team("search"))));
+    assert!(!wants(NotificationType::EventReceived, model, Some(&team("search"))));
+    let all = &config.targets[2].filter;
+    for kind in NotificationType::ALL {
+        assert!(all.wants(&Subject { project: "x", kind: *kind, model: None, metadata: None }), "{kind}");
+    }
+}
+
+/// Each with the line, the setting, and words of the message.
+#[test]
+fn what_is_wrong_is_told_by_line_and_setting() {
+    let target = |rest: &str| format!("[[targets]]\nname = \"app\"\n{rest}\n");
+    let signed =
+        |rest: &str| target(&format!("url = \"https://a.example/\"\nsecret_env = \"APP_SECRET\"\n{rest}"));
+    let cases = [
+        ("[[targets]]\nname = ".to_owned(), 2, "name", ""),
+        ("[[target]]\nname = \"x\"".to_owned(), 1, "", "unknown field `target`, expected"),
+        (signed("secret = \"very-secret\""), 5, "secret", "a secret never stands in this file"),
+        (signed("colour = 1"), 5, "colour", "unknown field `colour`"),
+        (signed("timeout_secs = \"5\""), 5, "timeout_secs", "invalid type"),
+        (signed("timeout_secs = 0"), 5, "target app: timeout_secs", "more than 0 and at most 120"),
+        (signed("rate_per_sec = 1e9"), 5, "target app: rate_per_sec", "at most 1000"),
+        (signed("events = [\"batch.storred\"]"), 5, "target app: events", "matches none of response.stored"),
+        (signed("events = [\"[\"]"), 5, "target app: events", "unclosed"),
+        (signed("model = []"), 5, "target app: model", "leave it out for all"),
+        (signed("metadata = { team = \"[\" }"), 5, "target app: metadata.team", "unclosed"),
+        (signed("headers = { Host = \"x\" }"), 5, "target app: headers", "Landfall's own"),
+        (signed("payload = \"fat\""), 5, "payload", "unknown variant `fat`"),
+        (signed("stream_max_len = 5"), 5, "target app: stream_max_len", "only for kind redis-stream"),
+        (signed("token_header = \"x\""), 5, "target app: token_header", "token_env or token_file"),
+        (
+            signed("token_header = \"x\"\ntoken_env = \"IFTTT_TOKEN\""),
+            1,
+            "target app: token_header",
+            "one of them",
+        ),
+        (target("secret_env = \"APP_SECRET\""), 1, "target app: url", "is missing"),
+        (target("url = \"https://a.example/\""), 1, "target app: secret_env", "is missing"),
+        (target("url = \"ftp://a.example/\""), 3, "target app: url", "http:// or https://"),
+        (target("url = \"https://me:very-secret@a.example/\""), 3, "target app: url", "token_header"),
+        (
+            target("url = \"https://a.example/\"\nsecret_env = \"NOPE\""),
+            4,
+            "target app: secret_env",
+            "NOPE is not set",
+        ),
+        (
+            target("url = \"https://a.example/\"\nsecret_env = \"BAD_SECRET\""),
+            4,
+            "target app: secret_env",
+            "what BAD_SECRET holds begins neither",
+        ),
+        (
+            target("url = \"https://a.example/\"\nsecret_file = \"/nope\""),
+            4,
+            "target app: secret_file",
+            "cannot read",
+        ),
+        (
+            target("kind = \"slack\"\nurl = \"https://hooks.slack.com/x\""),
+            4,
+            "target app: url",
+            "itself a secret",
+        ),
+        (
+            target("kind = \"slack\"\nurl_env = \"SLACK_URL\"\npayload = \"full\""),
+            5,
+            "target app: payload",
+            "thin",
+        ),
+        (
+            target("kind = \"slack\"\nurl_env = \"SLACK_URL\"\nsecret_env = \"APP_SECRET\""),
+            1,
+            "target app: kind",
+            "remove",
+        ),
+        (target("kind = \"redis-stream\"\nurl = \"https://a.example/\""), 4, "target app: url", "remove it"),
+        ("[[targets]]\nname = \"My App\"".to_owned(), 2, "targets.name", "small letters"),
+        (format!("{}{}", signed(""), signed("")), 7, "targets.name", "another target"),
+        (
+            "[notifications]\nallow = [\"localhost\"]".to_owned(),
+            2,
+            "notifications.allow",
+            "host with its port",
+        ),
+        ("[notifications]\nfull_max_bytes = 0".to_owned(), 2, "notifications.full_max_bytes", "262144"),
+    ];
+    for (text, line, setting, words) in cases {
+        let error = parse(&text).expect_err(&text);
+        let told = error.to_string();
+        assert_eq!(error.line, line, "{text}\n{told}");
+        assert!(error.setting.contains(setting) && told.contains(words), "{text}\n{told}");
+        assert!(!told.contains("very-secret"), "{told}");
+    }
+}
