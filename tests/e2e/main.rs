@@ -36,6 +36,7 @@ mod import_progress;
 mod memory;
 mod network;
 mod newer_format;
+mod notifications;
 mod object_storage;
 mod odd_answers;
 mod odd_batches;

@@ -17,6 +17,7 @@ mod config;
 mod endpoint;
 mod error;
 mod guard;
+mod news;
 mod signing;
 
 pub use address::{AddressKind, ForbiddenAddress};
@@ -29,4 +30,5 @@ pub use config::{
 pub use endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
 pub use error::SendError;
 pub use guard::{Lookup, system_lookup};
+pub use news::News;
 pub use signing::{KeyError, Signer};

@@ -57,6 +57,11 @@ impl Keys {
         format!("{{{}}}:records", self.prefix)
     }
 
+    /// Stream, capped: the notifications for a target of kind `redis-stream`.
+    pub fn notifications(&self, target: &str) -> String {
+        format!("{{{}}}:notifications:{target}", self.prefix)
+    }
+
     /// String: since when this queue's state exists. It vanishes only with everything else.
     pub fn born(&self) -> String {
         format!("{{{}}}:born", self.prefix)
@@ -122,6 +127,7 @@ mod tests {
         assert_eq!(keys.pause("default", Family::Batch), "{landfall}:pause:default:batch");
         assert_eq!(keys.pauses(), "{landfall}:pauses");
         assert_eq!(keys.records(), "{landfall}:records");
+        assert_eq!(keys.notifications("app"), "{landfall}:notifications:app");
         assert_eq!(keys.born(), "{landfall}:born");
         assert_eq!(keys.replayed("default", "r7", "wh_1"), "{landfall}:replayed:default:r7:wh_1");
     }

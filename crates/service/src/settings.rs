@@ -2,6 +2,7 @@
 //! that is set but empty counts as not set; nonsense is refused with the setting's name and what to write, exit 2.
 
 mod bucket;
+mod config_file;
 mod openai;
 mod redis;
 mod refusal;
@@ -14,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 
 pub use bucket::BucketSettings;
+pub use config_file::{ConfigFileSettings, NamedSecretError, secret_in_file, secret_in_variable};
 pub use openai::{Fetch, OpenAiSettings};
 pub use redis::RedisSettings;
 pub use refusal::refuse;

@@ -163,6 +163,24 @@ impl WriteTransaction {
         })
     }
 
+    /// Changes rows and reads them, or reads what this transaction sees.
+    pub(crate) async fn fetch_all(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Vec<Row>> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                let rows = sqlite::bind::bound(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(transaction) => {
+                let rows = postgres::bind::bound(sql, values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
     /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
     pub(crate) async fn lock_row(
         &mut self,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use webhook::{EventState, Family, Reason};
 
 use crate::json_text;
+use crate::notification::NewNotification;
 
 /// An event at its first delivery.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +38,8 @@ pub struct Completion {
     pub processed_at: DateTime<Utc>,
     /// Why less than the whole object is stored, if so.
     pub reason: Option<Reason>,
+    /// Who is to be told of it.
+    pub notifications: Vec<NewNotification>,
 }
 
 /// That an attempt failed.
@@ -51,6 +54,8 @@ pub struct Failure {
     pub reason: Reason,
     /// The error with its causes. Cut to a bounded length.
     pub error: String,
+    /// Who is to be told of it.
+    pub notifications: Vec<NewNotification>,
 }
 
 /// A row of `events`.

@@ -12,6 +12,8 @@
 //!   fetch wins (test:`an_older_fetch_arriving_later_changes_nothing`).
 //! * Two workers on one batch, or one that died in the middle, end in each line once
 //!   (test:`two_workers_racing_on_a_batch_store_each_line_once`).
+//! * A notification is written in the transaction that stores what it tells of, once
+//!   (test:`what_is_stored_and_what_is_told_are_one`).
 //!
 //! # Not promised
 //! * That a file whose row is missing is removed: a worker that dies between the two leaves the file, and the next
@@ -31,6 +33,7 @@ mod folder_check;
 mod found;
 mod import;
 mod json_text;
+mod notification;
 mod postgres;
 mod response;
 mod row;
@@ -38,6 +41,7 @@ mod server;
 mod sqlite;
 mod store;
 mod tables;
+mod target_health;
 mod unfetched;
 mod value;
 
@@ -54,7 +58,12 @@ pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;
 pub use found::Found;
 pub use import::Import;
+pub use notification::{
+    AttemptEnd, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt, NotificationFilter,
+    NotificationRecord,
+};
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Store, StoreConfig};
+pub use target_health::{BreakerPolicy, TargetHealth, TargetState};
 pub use unfetched::{FetchProgress, UnfetchedObject};

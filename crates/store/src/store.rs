@@ -2,6 +2,7 @@
 
 mod batches;
 mod events;
+mod notifications;
 mod objects;
 
 use secrecy::{ExposeSecret as _, SecretString};

@@ -2,12 +2,15 @@
 //! whole state has vanished.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use notifier::Config;
 use queue::{FamilyStats, QueueError, QueueReader, Repair, RepairKind};
 use service::telemetry::chain;
 use store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
 
@@ -22,6 +25,8 @@ pub(crate) struct Backlog {
     pub(crate) reader: QueueReader,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    /// Which targets there are.
+    targets: watch::Receiver<Arc<Config>>,
     seen: Option<Seen>,
     /// Dead letters are only read when there are others.
     dead: HashMap<Family, u64>,
@@ -36,8 +41,13 @@ struct Seen {
 }
 
 impl Backlog {
-    pub(crate) fn new(reader: QueueReader, store: Store, metrics: Metrics) -> Self {
-        Self { reader, store, metrics, seen: None, dead: HashMap::new() }
+    pub(crate) fn new(
+        reader: QueueReader,
+        store: Store,
+        metrics: Metrics,
+        targets: watch::Receiver<Arc<Config>>,
+    ) -> Self {
+        Self { reader, store, metrics, targets, seen: None, dead: HashMap::new() }
     }
 
     /// Runs until `shutdown`.
@@ -46,6 +56,11 @@ impl Backlog {
             // The loops log an outage; meanwhile the gauges keep their last value.
             if let Err(error) = self.publish_once().await {
                 tracing::debug!(error = chain(&error), "could not read the backlog");
+            }
+            if let Ok(pending) = self.store.pending_notifications().await {
+                let config = Arc::clone(&self.targets.borrow());
+                let names = config.targets.iter().map(|target| target.name.as_str());
+                self.metrics.notifications_pending(names, &pending);
             }
             if let Ok(Some(bytes)) = self.store.files().free_bytes().await {
                 self.metrics.files_free(bytes);

@@ -8,6 +8,7 @@ use store::Store;
 use crate::alarm::KeyAlarm;
 use crate::isolation::Isolation;
 use crate::metrics::Metrics;
+use crate::notifications::Outbox;
 use crate::retry::RetryPolicy;
 
 /// Shared by all loops of one worker.
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) alarm: KeyAlarm,
     pub(crate) isolation: Isolation,
+    pub(crate) outbox: Outbox,
     /// `MIN_FREE_BYTES`
     pub(crate) min_free_bytes: u64,
 }

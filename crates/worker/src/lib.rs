@@ -18,6 +18,7 @@ mod family_loop;
 mod handlers;
 mod isolation;
 mod metrics;
+mod notifications;
 mod process;
 mod retry;
 mod run;
@@ -26,5 +27,6 @@ mod verdict;
 mod watchdog;
 mod work;
 
+pub use notifications::{Schedule, WrongSchedule};
 pub use run::run;
 pub use settings::Settings;

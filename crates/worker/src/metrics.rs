@@ -7,6 +7,7 @@ use queue::{DeadLetter, FamilyStats, Pause, Repair, RepairKind};
 use service::metrics::{Counter, Counters, Gauges, Histograms, Registry};
 use webhook::{Family, Reason};
 
+use crate::notifications::NotificationOutcome;
 use crate::verdict::DeliveryOutcome;
 
 const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
@@ -24,6 +25,8 @@ pub(crate) struct Metrics {
     repairs: Counters<1>,
     pause_seconds: Gauges<1>,
     files_free_bytes: Gauges<0>,
+    notifications: Counters<2>,
+    notifications_pending: Gauges<1>,
     backlog: Gauges<2>,
     oldest_seconds: Gauges<1>,
 }
@@ -64,17 +67,7 @@ impl Metrics {
                 "1 while every recent fetch was 401 or 404: the API key is probably not of the right project",
                 [],
             ),
-            repairs: {
-                let repairs = registry.counters(
-                    "landfall_queue_repairs_total",
-                    "Damage to the queue that was found and mended",
-                    ["kind"],
-                );
-                for kind in RepairKind::ALL {
-                    repairs.with([kind.as_str()]);
-                }
-                repairs
-            },
+            repairs: repairs(registry),
             pause_seconds: registry.gauges(
                 "landfall_pause_seconds",
                 "How long the family is still paused after a 429; 0 when it is not",
@@ -84,6 +77,12 @@ impl Metrics {
                 "landfall_files_free_bytes",
                 "What may still be written to the disk of FILES_URL",
                 [],
+            ),
+            notifications: notifications(registry),
+            notifications_pending: registry.gauges(
+                "landfall_notifications_pending",
+                "Notifications still to be delivered, by target",
+                ["target"],
             ),
             backlog: registry.gauges("landfall_queue_backlog", "Entries in the queue", ["family", "state"]),
             oldest_seconds: registry.gauges(
@@ -110,6 +109,33 @@ impl Metrics {
     pub(crate) fn stored_lag(&self, lag_ms: Option<i64>) {
         if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
             self.event_lag_seconds.with(["stored"]).observe(Duration::from_millis(lag).as_secs_f64());
+        }
+    }
+
+    /// The same for what the user's own systems were told.
+    pub(crate) fn notified_lag(&self, lag_ms: Option<i64>) {
+        if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
+            self.event_lag_seconds.with(["notified"]).observe(Duration::from_millis(lag).as_secs_f64());
+        }
+    }
+
+    /// `target` is a name of the operator's choice: a closed set, as small as the file.
+    pub(crate) fn notification(&self, target: &str, outcome: NotificationOutcome) {
+        self.notifications.with([target, outcome.as_str()]).inc();
+    }
+
+    /// Those of targets that are no longer in the file are shown, too, as long as there are any.
+    pub(crate) fn notifications_pending<'t>(
+        &self,
+        targets: impl Iterator<Item = &'t str>,
+        pending: &[(String, u64)],
+    ) {
+        self.notifications_pending.clear();
+        for target in targets {
+            self.notifications_pending.with([target]).set(0.0);
+        }
+        for (target, count) in pending {
+            self.notifications_pending.with([target]).set(*count as f64);
         }
     }
 
@@ -159,6 +185,26 @@ impl Metrics {
         }
         self.oldest_seconds.with([family]).set(stats.oldest_ms.unwrap_or(0) as f64 / 1000.0);
     }
+}
+
+fn repairs(registry: &mut Registry) -> Counters<1> {
+    let repairs = registry.counters(
+        "landfall_queue_repairs_total",
+        "Damage to the queue that was found and mended",
+        ["kind"],
+    );
+    for kind in RepairKind::ALL {
+        repairs.with([kind.as_str()]);
+    }
+    repairs
+}
+
+fn notifications(registry: &mut Registry) -> Counters<2> {
+    registry.counters(
+        "landfall_notifications_total",
+        "Attempts to tell the user's own systems, by target (its name in landfall.toml) and how they ended",
+        ["target", "outcome"],
+    )
 }
 
 /// A closed set of labels: the statuses that mean something to us, and classes for the rest.

@@ -8,14 +8,15 @@ use chrono::Utc;
 use futures_util::FutureExt as _;
 use queue::{Delivery, EntryError, Settled};
 use service::telemetry::chain;
-use store::Failure;
+use store::{Failure, NewNotification};
 use tokio_util::sync::CancellationToken;
-use webhook::{EventState, Family, Reason};
+use webhook::{EventState, Family, NotificationType, Reason};
 
 use crate::context::{Context, Fetching};
 use crate::delivery_log::LogLine;
 use crate::handlers::{self, HandlerError, Outcome, Remedy};
 use crate::isolation::{Alone, Beside};
+use crate::notifications::{TheResult, Told};
 use crate::verdict::{DeliveryOutcome, Failed, Verdict};
 use crate::watchdog::{self, Limits};
 use crate::work::Work;
@@ -85,7 +86,8 @@ async fn decide_unrun(context: &Context, delivery: &Delivery) -> Option<Verdict>
             return Some(Verdict::Snooze { delay: NEWER_FORMAT_DELAY, reason: Reason::NewerFormat });
         }
         Err(error) => {
-            return Some(Verdict::Dead { failed: Failed::new(Reason::UndecodableEntry, chain(error)) });
+            let failed = Failed::new(Reason::UndecodableEntry, chain(error));
+            return Some(undecodable(context, delivery, failed).await);
         }
     };
     let work = Work::new(entry, delivery.attempt);
@@ -109,6 +111,21 @@ async fn decide_unrun(context: &Context, delivery: &Delivery) -> Option<Verdict>
     }
 }
 
+/// An entry that names no event has no row; who is to be told is written all the same, and first.
+async fn undecodable(context: &Context, delivery: &Delivery, failed: Failed) -> Verdict {
+    let told = context.outbox.of_undecodable(&delivery.entry_id, &failed.error);
+    match context.store.add_notifications(&told).await {
+        Ok(()) => {
+            context.outbox.wake();
+            Verdict::Dead { failed }
+        }
+        Err(error) => {
+            let failed = Failed::retryable(error.reason(), chain(&error));
+            Verdict::Retry { delay: context.retry.delay(delivery.attempt), failed }
+        }
+    }
+}
+
 /// Work that was read just before its family was paused: put back until the end of the pause, not an attempt. Its row
 /// says why it waits.
 async fn met_by_pause(context: &Context, delivery: &Delivery, work: &Work<'_>) -> Option<Verdict> {
@@ -122,6 +139,7 @@ async fn met_by_pause(context: &Context, delivery: &Delivery, work: &Work<'_>) -
         state: EventState::Retrying,
         reason: Reason::RateLimited,
         error: format!("OpenAI asked to wait; paused for {left:?}"),
+        notifications: Vec::new(),
     };
     let recorded = async {
         let before = context.store.record_delivery(&work.new_event(), attempts).await?;
@@ -246,10 +264,19 @@ async fn attempt(context: &Context, work: &Work<'_>) -> Result<Verdict, HandlerE
             return Ok(Verdict::Ack(DeliveryOutcome::AlreadyStored, None));
         }
     }
-    Ok(match handlers::dispatch(context, work).await? {
+    let outcome = handlers::dispatch(context, work).await?;
+    context.outbox.wake();
+    Ok(match outcome {
         Outcome::Stored(fetch_state) => Verdict::Ack(DeliveryOutcome::Stored, Some(fetch_state)),
         Outcome::Kept => Verdict::Ack(DeliveryOutcome::Kept, None),
     })
+}
+
+/// Who is to be told that an event is given up.
+fn told_of_death(context: &Context, work: &Work<'_>, failed: &Failed) -> Vec<NewNotification> {
+    let told =
+        Told { kind: NotificationType::EventDead, reason: Some(failed.reason), error: Some(&failed.error) };
+    context.outbox.of(work, told, || TheResult::of_body(&work.entry.body))
 }
 
 /// Decides between another attempt and the dead letters, and writes it to the event's row. The row comes first: an
@@ -261,6 +288,8 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
             format!("given up after {:?}; last error: {}", context.retry.give_up_after, failed.error);
         (failed.reason, failed.remedy) = (Reason::GaveUp, Remedy::GiveUp);
     }
+    let notifications =
+        if failed.remedy == Remedy::GiveUp { told_of_death(context, work, &failed) } else { Vec::new() };
     let failure = Failure {
         project: work.entry.project.clone(),
         webhook_id: work.entry.webhook_id.clone(),
@@ -268,13 +297,17 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
         state: if failed.remedy == Remedy::GiveUp { EventState::Dead } else { EventState::Retrying },
         reason: failed.reason,
         error: failed.error.clone(),
+        notifications,
     };
     let delay = match failed.remedy {
         Remedy::Retry => context.retry.delay(work.attempt),
         Remedy::RetryAfter(delay) | Remedy::Wait(delay) => delay,
         Remedy::RetrySlowly => context.retry.max,
         Remedy::GiveUp => match context.store.fail_event(&failure).await {
-            Ok(()) => return Verdict::Dead { failed },
+            Ok(()) => {
+                context.outbox.wake();
+                return Verdict::Dead { failed };
+            }
             Err(error) => {
                 failed = Failed::retryable(error.reason(), chain(&error));
                 return Verdict::Retry { delay: context.retry.delay(work.attempt), failed };

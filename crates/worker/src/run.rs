@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use openai_client::{Client, ClientConfig};
-use queue::{Consumer, ConsumerConfig, QueueConfig, QueueReader};
+use queue::{Consumer, ConsumerConfig, NotificationStream, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
 use service::admin;
 use service::metrics::Registry;
@@ -23,6 +23,7 @@ use crate::context::{Context, Fetching};
 use crate::family_loop::FamilyLoop;
 use crate::isolation::Isolation;
 use crate::metrics::Metrics;
+use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
 
@@ -42,6 +43,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     settings.check().unwrap_or_else(|error| refuse(&error));
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
+    let targets_file = TargetsFile::read(settings.config_file.landfall_config.clone())
+        .unwrap_or_else(|error| refuse(&error));
     let fetching = fetching(&settings, &metrics)?;
     let store_config = store_config(&settings.store).unwrap_or_else(|error| refuse(&error));
     let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
@@ -74,6 +77,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         metrics: metrics.clone(),
         alarm: KeyAlarm::default(),
         isolation: Isolation::default(),
+        outbox: Outbox::new(targets_file.subscribe()),
         min_free_bytes: settings.min_free_bytes,
     });
     let fit = reader.until_fit(settings.redis.allow_volatile_redis);
@@ -81,8 +85,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         refuse(&unfit);
     }
     let mut tasks = JoinSet::new();
-    tasks.spawn(Backlog::new(reader, store, metrics).publish(shutdown.clone()));
     let name = queue::consumer_name();
+    let schedule = settings.notification_schedule.clone().unwrap_or_default();
+    tasks.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()));
+    tasks.spawn(targets_file.follow(shutdown.clone()));
+    tasks.spawn(Backlog::new(reader, store, metrics, context.outbox.config()).publish(shutdown.clone()));
     for &family in &settings.worker_families.0 {
         let config =
             ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
@@ -132,6 +139,24 @@ async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
             ended => return ended,
         }
     }
+}
+
+/// What tells the user's own systems.
+fn targets(
+    context: &Context,
+    queue: &QueueConfig,
+    schedule: Schedule,
+    worker: &str,
+) -> anyhow::Result<Targets> {
+    Ok(Targets {
+        config: context.outbox.config(),
+        written: context.outbox.written(),
+        store: context.store.clone(),
+        stream: NotificationStream::new(queue).context("REDIS_URL is wrong")?,
+        timing: Timing::new(schedule),
+        metrics: context.metrics.clone(),
+        worker: worker.to_owned(),
+    })
 }
 
 fn fetching(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Fetching> {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use service::settings::{
-    LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds, size_bytes,
+    ConfigFileSettings, LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds,
+    size_bytes,
 };
 use webhook::Family;
+
+use crate::notifications::Schedule;
 
 /// Takes verified webhooks from Redis, fetches what the OpenAI jobs produced, stores it. Start as many as you like.
 ///
@@ -22,6 +25,11 @@ pub struct Settings {
     pub store: StoreSettings,
     #[command(flatten)]
     pub openai: OpenAiSettings,
+    #[command(flatten)]
+    pub config_file: ConfigFileSettings,
+    /// Seconds between a notification's attempts, instead of those of the documentation; for tests
+    #[arg(long, env = "NOTIFICATION_SCHEDULE", value_name = "SECONDS", hide = true)]
+    pub notification_schedule: Option<Schedule>,
     /// Address of /healthz, /readyz and /metrics; private. Port 0 takes a free one and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101", value_name = "ADDR")]
     pub admin_addr: std::net::SocketAddr,

@@ -63,7 +63,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What turns the event's row to `stored`, in the transaction that stores its effect.
+    /// What turns the event's row to `stored`, in the transaction that stores its effect. Tells nobody.
     pub(crate) fn completion(&self, reason: Option<Reason>) -> Completion {
         Completion {
             project: self.entry.project.clone(),
@@ -71,6 +71,7 @@ impl<'a> Work<'a> {
             attempts: self.attempt,
             processed_at: Utc::now(),
             reason,
+            notifications: Vec::new(),
         }
     }
 }

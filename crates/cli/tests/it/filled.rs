@@ -98,6 +98,7 @@ impl Filled {
             attempts: 1,
             processed_at: self.now,
             reason: None,
+            notifications: Vec::new(),
         }
     }
 
@@ -110,6 +111,7 @@ impl Filled {
             attempts: 7,
             state: EventState::Dead,
             reason: Reason::GaveUp,
+            notifications: Vec::new(),
             error: error.to_owned(),
         };
         self.store.fail_event(&failure).await.unwrap();

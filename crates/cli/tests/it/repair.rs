@@ -191,6 +191,7 @@ async fn work_off(repair: &Repair, fetch_state: FetchState) {
         attempts: 1,
         processed_at: now,
         reason: (!fetched).then_some(Reason::NotFound),
+        notifications: Vec::new(),
     };
     repair.filled.store.save_eval_run(&run, &completion).await.unwrap();
     delivery.ack().await.unwrap();

@@ -64,6 +64,7 @@ async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u
         attempts,
         state,
         reason: Reason::RateLimited,
+        notifications: Vec::new(),
         error: format!("429: slow down {}", "please ".repeat(30)),
     };
     filled.store.fail_event(&failure).await.unwrap();

@@ -110,75 +110,33 @@ fn filters_choose_by_type_model_and_metadata() {
     }
 }
 
-/// Each with the line, the setting, and words of the message.
+/// The file, the line, the setting, and words of the message.
+type Case<'a> = (String, usize, &'a str, &'a str);
+
+fn target(rest: &str) -> String {
+    format!("[[targets]]\nname = \"app\"\n{rest}\n")
+}
+
+/// A target that is well but for what comes at line 5.
+fn signed(rest: &str) -> String {
+    target(&format!("url = \"https://a.example/\"\nsecret_env = \"APP_SECRET\"\n{rest}"))
+}
+
+fn refused(cases: &[Case<'_>]) {
+    for (text, line, setting, words) in cases {
+        let error = parse(text).expect_err(text);
+        let told = error.to_string();
+        assert_eq!(error.line, *line, "{text}\n{told}");
+        assert!(error.setting.contains(setting) && told.contains(words), "{text}\n{told}");
+        assert!(!told.contains("very-secret"), "{told}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_told_by_line_and_setting() {
-    let target = |rest: &str| format!("[[targets]]\nname = \"app\"\n{rest}\n");
-    let signed =
-        |rest: &str| target(&format!("url = \"https://a.example/\"\nsecret_env = \"APP_SECRET\"\n{rest}"));
-    let cases = [
+    refused(&[
         ("[[targets]]\nname = ".to_owned(), 2, "name", ""),
         ("[[target]]\nname = \"x\"".to_owned(), 1, "", "unknown field `target`, expected"),
-        (signed("secret = \"very-secret\""), 5, "secret", "a secret never stands in this file"),
-        (signed("colour = 1"), 5, "colour", "unknown field `colour`"),
-        (signed("timeout_secs = \"5\""), 5, "timeout_secs", "invalid type"),
-        (signed("timeout_secs = 0"), 5, "target app: timeout_secs", "more than 0 and at most 120"),
-        (signed("rate_per_sec = 1e9"), 5, "target app: rate_per_sec", "at most 1000"),
-        (signed("events = [\"batch.storred\"]"), 5, "target app: events", "matches none of response.stored"),
-        (signed("events = [\"[\"]"), 5, "target app: events", "unclosed"),
-        (signed("model = []"), 5, "target app: model", "leave it out for all"),
-        (signed("metadata = { team = \"[\" }"), 5, "target app: metadata.team", "unclosed"),
-        (signed("headers = { Host = \"x\" }"), 5, "target app: headers", "Landfall's own"),
-        (signed("payload = \"fat\""), 5, "payload", "unknown variant `fat`"),
-        (signed("stream_max_len = 5"), 5, "target app: stream_max_len", "only for kind redis-stream"),
-        (signed("token_header = \"x\""), 5, "target app: token_header", "token_env or token_file"),
-        (
-            signed("token_header = \"x\"\ntoken_env = \"IFTTT_TOKEN\""),
-            1,
-            "target app: token_header",
-            "one of them",
-        ),
-        (target("secret_env = \"APP_SECRET\""), 1, "target app: url", "is missing"),
-        (target("url = \"https://a.example/\""), 1, "target app: secret_env", "is missing"),
-        (target("url = \"ftp://a.example/\""), 3, "target app: url", "http:// or https://"),
-        (target("url = \"https://me:very-secret@a.example/\""), 3, "target app: url", "token_header"),
-        (
-            target("url = \"https://a.example/\"\nsecret_env = \"NOPE\""),
-            4,
-            "target app: secret_env",
-            "NOPE is not set",
-        ),
-        (
-            target("url = \"https://a.example/\"\nsecret_env = \"BAD_SECRET\""),
-            4,
-            "target app: secret_env",
-            "what BAD_SECRET holds begins neither",
-        ),
-        (
-            target("url = \"https://a.example/\"\nsecret_file = \"/nope\""),
-            4,
-            "target app: secret_file",
-            "cannot read",
-        ),
-        (
-            target("kind = \"slack\"\nurl = \"https://hooks.slack.com/x\""),
-            4,
-            "target app: url",
-            "itself a secret",
-        ),
-        (
-            target("kind = \"slack\"\nurl_env = \"SLACK_URL\"\npayload = \"full\""),
-            5,
-            "target app: payload",
-            "thin",
-        ),
-        (
-            target("kind = \"slack\"\nurl_env = \"SLACK_URL\"\nsecret_env = \"APP_SECRET\""),
-            1,
-            "target app: kind",
-            "remove",
-        ),
-        (target("kind = \"redis-stream\"\nurl = \"https://a.example/\""), 4, "target app: url", "remove it"),
         ("[[targets]]\nname = \"My App\"".to_owned(), 2, "targets.name", "small letters"),
         (format!("{}{}", signed(""), signed("")), 7, "targets.name", "another target"),
         (
@@ -188,12 +146,52 @@ fn what_is_wrong_is_told_by_line_and_setting() {
             "host with its port",
         ),
         ("[notifications]\nfull_max_bytes = 0".to_owned(), 2, "notifications.full_max_bytes", "262144"),
-    ];
-    for (text, line, setting, words) in cases {
-        let error = parse(&text).expect_err(&text);
-        let told = error.to_string();
-        assert_eq!(error.line, line, "{text}\n{told}");
-        assert!(error.setting.contains(setting) && told.contains(words), "{text}\n{told}");
-        assert!(!told.contains("very-secret"), "{told}");
-    }
+        (signed("secret = \"very-secret\""), 5, "secret", "a secret never stands in this file"),
+        (signed("colour = 1"), 5, "colour", "unknown field `colour`"),
+        (signed("timeout_secs = \"5\""), 5, "timeout_secs", "invalid type"),
+        (signed("timeout_secs = 0"), 5, "target app: timeout_secs", "more than 0 and at most 120"),
+        (signed("rate_per_sec = 1e9"), 5, "target app: rate_per_sec", "at most 1000"),
+        (signed("headers = { Host = \"x\" }"), 5, "target app: headers", "Landfall's own"),
+        (signed("payload = \"fat\""), 5, "payload", "unknown variant `fat`"),
+        (signed("stream_max_len = 5"), 5, "target app: stream_max_len", "only for kind redis-stream"),
+    ]);
+}
+
+#[test]
+fn a_filter_that_chooses_nothing_is_refused() {
+    refused(&[
+        (signed("events = [\"batch.storred\"]"), 5, "target app: events", "matches none of response.stored"),
+        (signed("events = [\"[\"]"), 5, "target app: events", "unclosed"),
+        (signed("model = []"), 5, "target app: model", "leave it out for all"),
+        (signed("metadata = { team = \"[\" }"), 5, "target app: metadata.team", "unclosed"),
+    ]);
+}
+
+#[test]
+fn a_target_must_be_reached_and_must_know_us() {
+    let place = "url = \"https://a.example/\"\n";
+    let slack = "kind = \"slack\"\nurl_env = \"SLACK_URL\"\n";
+    let (url, secret_env, secret_file) =
+        ("target app: url", "target app: secret_env", "target app: secret_file");
+    let header = "target app: token_header";
+    refused(&[
+        (target("secret_env = \"APP_SECRET\""), 1, url, "is missing"),
+        (target("url = \"ftp://a.example/\""), 3, url, "http:// or https://"),
+        (target("url = \"https://me:very-secret@a.example/\""), 3, url, "token_header"),
+        (target("kind = \"slack\"\nurl = \"https://hooks.slack.com/x\""), 4, url, "itself a secret"),
+        (target(&format!("kind = \"redis-stream\"\n{place}")), 4, url, "remove it"),
+        (target(place), 1, secret_env, "is missing"),
+        (target(&format!("{place}secret_env = \"NOPE\"")), 4, secret_env, "NOPE is not set"),
+        (
+            target(&format!("{place}secret_env = \"BAD_SECRET\"")),
+            4,
+            secret_env,
+            "what BAD_SECRET holds begins",
+        ),
+        (target(&format!("{place}secret_file = \"/nope\"")), 4, secret_file, "cannot read"),
+        (signed("token_header = \"x\""), 5, header, "token_env or token_file"),
+        (signed("token_header = \"x\"\ntoken_env = \"IFTTT_TOKEN\""), 1, header, "one of them"),
+        (target(&format!("{slack}payload = \"full\"")), 5, "target app: payload", "thin"),
+        (target(&format!("{slack}secret_env = \"APP_SECRET\"")), 1, "target app: kind", "remove"),
+    ]);
 }

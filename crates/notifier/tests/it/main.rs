@@ -4,6 +4,7 @@
 mod answers;
 mod config;
 mod guard;
+mod news;
 
 use std::error::Error;
 use std::time::Duration;

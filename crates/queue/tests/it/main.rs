@@ -10,6 +10,7 @@ mod leases;
 mod model;
 mod mutants;
 mod network;
+mod notifications;
 mod outage;
 mod pauses;
 mod recovery;

@@ -2,6 +2,7 @@
 
 use webhook::{EventState, Family};
 
+use super::notifications;
 use crate::database::{Database, WriteTransaction};
 use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
 use crate::json_text::JsonColumns;
@@ -115,8 +116,8 @@ pub(super) async fn complete_in(
                 Value::text(&completion.webhook_id),
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+    notifications::add_in(transaction, &completion.notifications).await
 }
 
 pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result<()> {
@@ -136,6 +137,7 @@ pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result
             ],
         )
         .await?;
+    notifications::add_in(&mut transaction, &failure.notifications).await?;
     transaction.commit().await
 }
 

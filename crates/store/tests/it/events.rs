@@ -17,6 +17,7 @@ fn failure(state: EventState, attempts: u32) -> Failure {
         attempts,
         state,
         reason: Reason::RateLimited,
+        notifications: Vec::new(),
         error: "429: slow down".to_owned(),
     }
 }

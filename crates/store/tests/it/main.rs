@@ -6,6 +6,7 @@ mod batches;
 mod events;
 mod files;
 mod fixture;
+mod notifications;
 mod objects;
 mod postgres;
 mod reading;
@@ -61,6 +62,15 @@ on_both!([
     batches::an_import_under_way_is_listed_until_its_end,
     batches::rows_are_held_against_the_requests,
     batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
+    notifications::what_is_stored_and_what_is_told_are_one,
+    notifications::what_was_told_is_not_told_again,
+    notifications::a_dead_event_is_told_with_its_row,
+    notifications::one_worker_at_a_time_and_a_dead_one_is_replaced,
+    notifications::attempts_are_logged_and_scheduled,
+    notifications::urgent_ones_and_other_targets_have_their_own_way,
+    notifications::all_workers_together_keep_to_a_targets_rate,
+    notifications::a_target_that_fails_keeps_its_queue_and_one_attempt_tells_when_it_is_back,
+    notifications::a_paused_or_disabled_target_keeps_its_queue_until_it_is_resumed,
     reading::events_are_listed_newest_first_by_filter,
     reading::events_are_counted_by_family_and_state,
     reading::an_id_leads_to_its_rows,

@@ -135,6 +135,7 @@ pub(crate) async fn views_show_results_and_what_is_missing(fixture: Fixture) {
         attempts: 3,
         state: EventState::Dead,
         reason: Reason::GaveUp,
+        notifications: Vec::new(),
         error: "in vain".to_owned(),
     };
     store.fail_event(&failure).await.unwrap();

@@ -58,6 +58,7 @@ pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(
         attempts: 1,
         state: EventState::Dead,
         reason: Reason::Rejected,
+        notifications: Vec::new(),
         error: "400".to_owned(),
     };
     store.fail_event(&failure).await.unwrap();

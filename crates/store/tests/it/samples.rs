@@ -37,6 +37,7 @@ pub(crate) fn completion(webhook_id: &str) -> Completion {
         attempts: 1,
         processed_at: at(10),
         reason: None,
+        notifications: Vec::new(),
     }
 }
 

@@ -3,12 +3,13 @@
 
 use openai_client::{Batch, Client, ErrorKind};
 use store::{BatchEnd, BatchRecord, ResultSource};
-use webhook::{FetchState, Reason};
+use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::handlers::batch_file::{self, BatchFile};
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, kept, raw_object};
+use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -30,7 +31,14 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
             (BatchEnd::NotFetched, reason)
         }
     };
-    context.store.finish_batch(&record.batch_id, end, &work.completion(reason)).await?;
+    let kind = NotificationType::BatchStored;
+    let result = if context.outbox.wants_result(kind) {
+        TheResult::of_batch(&context.store, &record, context.outbox.full_max_bytes()).await?
+    } else {
+        TheResult::of_row(&record)
+    };
+    let completion = context.outbox.completion(work, kind, reason, || result);
+    context.store.finish_batch(&record.batch_id, end, &completion).await?;
     Ok(Outcome::Stored(if end == BatchEnd::Expired { FetchState::Expired } else { state }))
 }
 

@@ -4,11 +4,12 @@
 use chrono::Utc;
 use openai_client::{ErrorKind, EvalRun};
 use store::EvalRunRecord;
-use webhook::{FetchState, Reason};
+use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, Remedy, kept, raw_object};
+use crate::notifications::TheResult;
 use crate::work::Work;
 
 /// Evals end as a product on 2026-11-30; an API that only answers errors is not asked for three days.
@@ -23,9 +24,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return Err(HandlerError::not_terminal("eval run", found.object.status));
     }
     found.raw = raw_object::keep(context, work, id, &found).await?;
-    let completion = work.completion(found.reason);
-    let state = found.state;
-    context.store.save_eval_run(&record(work, id, found), &completion).await?;
+    let (state, reason) = (found.state, found.reason);
+    let record = record(work, id, found);
+    let kind = NotificationType::EvalStored;
+    let completion = context.outbox.completion(work, kind, reason, || TheResult::of_row(&record));
+    context.store.save_eval_run(&record, &completion).await?;
     Ok(Outcome::Stored(state))
 }
 

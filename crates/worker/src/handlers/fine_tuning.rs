@@ -4,11 +4,12 @@ use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{Client, ErrorKind, FineTuningJob, result_file};
 use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
-use webhook::FetchState;
+use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, download, kept, raw_object};
+use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -21,8 +22,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return Err(HandlerError::not_terminal("fine-tuning job", found.object.status));
     }
     found.raw = raw_object::keep(context, work, id, &found).await?;
-    let completion = work.completion(found.reason);
-    let state = found.state;
+    let (state, reason) = (found.state, found.reason);
     let (model, metrics) = match fetch::client(context, work)? {
         Some(client) if state == FetchState::Fetched => (
             model(context, work, &client, &found.object).await?,
@@ -31,6 +31,8 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         _ => (None, Vec::new()),
     };
     let record = FineTuningRecord { job: job(work, id, found), model, metrics };
+    let kind = NotificationType::FineTuningStored;
+    let completion = context.outbox.completion(work, kind, reason, || TheResult::of_fine_tuning(&record));
     context.store.save_fine_tuning(&record, &completion).await?;
     Ok(Outcome::Stored(state))
 }

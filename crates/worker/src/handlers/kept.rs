@@ -1,10 +1,15 @@
 //! Events with nothing to fetch, and events that name no object: the event itself is the record.
 
+use webhook::NotificationType;
+
 use crate::context::Context;
 use crate::handlers::{HandlerError, Outcome};
+use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
-    context.store.keep_event(&work.new_event(), &work.completion(None)).await?;
+    let result = || TheResult::of_body(&work.entry.body);
+    let completion = context.outbox.completion(work, NotificationType::EventReceived, None, result);
+    context.store.keep_event(&work.new_event(), &completion).await?;
     Ok(Outcome::Kept)
 }

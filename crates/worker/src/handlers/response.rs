@@ -2,11 +2,12 @@
 
 use openai_client::{Client, Response};
 use store::ResponseRecord;
-use webhook::FetchState;
+use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, kept, raw_object};
+use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
@@ -19,9 +20,11 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return Err(HandlerError::not_terminal("response", found.object.status));
     }
     found.raw = raw_object::keep(context, work, id, &found).await?;
-    let completion = work.completion(found.reason);
-    let state = found.state;
-    context.store.save_response(&record(work, id, found)?, &completion).await?;
+    let (state, reason) = (found.state, found.reason);
+    let record = record(work, id, found)?;
+    let kind = NotificationType::ResponseStored;
+    let completion = context.outbox.completion(work, kind, reason, || TheResult::of_row(&record));
+    context.store.save_response(&record, &completion).await?;
     Ok(Outcome::Stored(state))
 }
 

@@ -1,0 +1,186 @@
+//! What a notification says, in the form its target takes: rendered once, stored, and sent as it is on every attempt.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use webhook::NotificationType;
+
+use crate::config::{Destination, Payload, Target};
+
+/// Of a result's text and of an error, a message for people shows so much.
+const EXCERPT_CHARS_MAX: usize = 300;
+/// 128 bits, which nobody meets twice by chance.
+const ID_DIGEST_BYTES: usize = 16;
+/// What every notification says of its object, when it is known.
+const OBJECT_FIELDS: [&str; 17] = [
+    "status",
+    "model",
+    "base_model",
+    "fine_tuned_model",
+    "endpoint",
+    "requests_total",
+    "requests_completed",
+    "requests_failed",
+    "eval_id",
+    "total",
+    "passed",
+    "failed",
+    "errored",
+    "report_url",
+    "incomplete_reason",
+    "metadata",
+    "fetch_state",
+];
+
+/// Something to tell.
+#[derive(Debug, Clone)]
+pub struct News {
+    pub kind: NotificationType,
+    pub project: String,
+    pub at: DateTime<Utc>,
+    pub webhook_id: Option<String>,
+    pub event_id: Option<String>,
+    /// OpenAI's name for what happened.
+    pub event_type: String,
+    pub event_created_at: Option<DateTime<Utc>>,
+    pub object_id: Option<String>,
+    /// The object's row, or else the event's body: what a `full` notification carries as its result.
+    pub result: Option<Value>,
+    /// False when the result has parts that are too large for any notification.
+    pub result_is_whole: bool,
+    /// Why the event was given up, or why less than the whole object is stored.
+    pub reason: Option<&'static str>,
+    pub error: Option<String>,
+}
+
+impl News {
+    /// The notification's id for a target. The same news for the same target has the same id, under whatever
+    /// `webhook-id` it came and however often it was replayed. An object that could not be read whole is other news
+    /// than the object itself.
+    pub fn id(&self, target: &str) -> String {
+        let event = self.event_id.as_deref().or(self.webhook_id.as_deref()).unwrap_or_default();
+        let parts = [&self.project, target, self.kind.as_str(), event, self.reason.unwrap_or_default()];
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let hex: String = digest[..ID_DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("ntf_{hex}")
+    }
+
+    /// The body for a target. A `full` one that would be larger than `full_max_bytes` is thin, and says so.
+    pub fn body(&self, target: &Target, full_max_bytes: u64) -> Vec<u8> {
+        match target.destination {
+            Destination::Webhook(_) | Destination::RedisStream { .. } => {
+                let body = self.json(target.payload, full_max_bytes);
+                serde_json::to_vec(&body).expect("a JSON value is JSON")
+            }
+            Destination::Slack(_) => {
+                let text = self
+                    .text("*", |text| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"));
+                json!({ "text": text }).to_string().into_bytes()
+            }
+            Destination::Discord(_) => {
+                // Nobody is called by what a model wrote.
+                let content = self.text("**", str::to_owned);
+                json!({ "content": content, "allowed_mentions": { "parse": [] } }).to_string().into_bytes()
+            }
+        }
+    }
+
+    fn json(&self, payload: Payload, full_max_bytes: u64) -> Value {
+        let mut data = self.thin();
+        if let (Payload::Full, Some(result)) = (payload, &self.result) {
+            let bytes = result.to_string().len() as u64;
+            let envelope = Value::Object(data.clone()).to_string().len() as u64;
+            if self.result_is_whole && bytes + envelope <= full_max_bytes {
+                data.insert("result".to_owned(), result.clone());
+            } else {
+                data.insert("result_omitted".to_owned(), true.into());
+            }
+        }
+        json!({ "type": self.kind.as_str(), "timestamp": time(self.at), "data": data })
+    }
+
+    fn thin(&self) -> Map<String, Value> {
+        let mut data = Map::new();
+        data.insert("project".to_owned(), self.project.clone().into());
+        data.insert(
+            "event".to_owned(),
+            json!({
+                "id": self.event_id,
+                "type": self.event_type,
+                "webhook_id": self.webhook_id,
+                "created_at": self.event_created_at.map(time),
+            }),
+        );
+        let mut object = Map::new();
+        object.insert("id".to_owned(), self.object_id.clone().into());
+        for field in OBJECT_FIELDS {
+            if let Some(value) = self.field(field) {
+                object.insert(field.to_owned(), value.clone());
+            }
+        }
+        data.insert("object".to_owned(), object.into());
+        if let Some(reason) = self.reason {
+            data.insert("reason".to_owned(), reason.into());
+        }
+        if let Some(error) = &self.error {
+            data.insert("error".to_owned(), error.clone().into());
+        }
+        data
+    }
+
+    /// A field of the object's row. An event's body has fields of its own, which are not those.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        match self.kind {
+            NotificationType::ResponseStored
+            | NotificationType::BatchStored
+            | NotificationType::FineTuningStored
+            | NotificationType::EvalStored => {
+                self.result.as_ref()?.get(name).filter(|value| !value.is_null())
+            }
+            NotificationType::EventReceived | NotificationType::EventDead | NotificationType::Test => None,
+        }
+    }
+
+    /// For people: what, which, how it ended, and how it begins.
+    fn text(&self, bold: &str, escape: impl Fn(&str) -> String) -> String {
+        let word = |name| self.field(name).and_then(Value::as_str);
+        let mut text = format!("{bold}{}{bold}", self.kind);
+        if self.kind.as_str() != self.event_type {
+            text.push_str(&format!(" {}", escape(&self.event_type)));
+        }
+        if let Some(id) = &self.object_id {
+            text.push_str(&format!(" `{}`", escape(&id.replace('`', ""))));
+        }
+        for name in ["status", "model"] {
+            if let Some(word) = word(name) {
+                text.push_str(&format!(" {}", escape(word)));
+            }
+        }
+        if let Some(reason) = self.reason {
+            text.push_str(&format!(" ({reason})"));
+        }
+        if let Some(more) = self.error.as_deref().or_else(|| word("output_text")) {
+            text.push_str(&format!("\n> {}", escape(&excerpt(more))));
+        }
+        text
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn excerpt(text: &str) -> String {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    let line = line.join(" ");
+    let mut short: String = line.chars().take(EXCERPT_CHARS_MAX).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,203 @@
+//! The tables `notifications` and `notification_attempts` for those who send: what is due is leased, sent, settled.
+//! Every transaction locks the target first, so that no two wait for each other.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use webhook::NotificationState;
+
+use super::{notification_targets as targets, notifications};
+use crate::database::{Database, WriteTransaction};
+use crate::notification::{AttemptEnd, LeaseRequest, Leased, NextStep, NotificationRecord};
+use crate::target_health::{Allowance, TargetFailure};
+use crate::value::Value;
+
+/// An error with its causes is cut here; the whole error is in the log.
+const ERROR_CHARS_MAX: usize = 500;
+
+/// Takes what is due, as far as the target may be sent to. Idle polls only read.
+pub(crate) async fn lease(
+    database: &Database,
+    request: &LeaseRequest,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Leased> {
+    let next_at = next_due(database, request, now).await?;
+    if next_at.is_none_or(|at| at > now) {
+        return Ok(Leased { next_at, ..Leased::default() });
+    }
+    let mut transaction = database.begin().await?;
+    let health = targets::lock_in(&mut transaction, &request.target).await?;
+    let (limit, is_trial) = match health.allowance(request, now) {
+        Allowance::UpTo(count) => (count, false),
+        Allowance::OneTrial => (1, true),
+        Allowance::NotBefore(at) => return Ok(Leased { next_at: Some(at), ..Leased::default() }),
+        Allowance::Stopped => return Ok(Leased::default()),
+    };
+    let notifications = take(&mut transaction, request, limit, now).await?;
+    let taken = u32::try_from(notifications.len()).unwrap_or(u32::MAX);
+    if taken > 0 {
+        let mut health = health.taken(taken, request.rate_per_sec, now);
+        if is_trial {
+            health = health.on_trial(request.lease_for, now);
+        }
+        targets::write_in(&mut transaction, &health).await?;
+    }
+    transaction.commit().await?;
+    Ok(Leased { notifications, is_trial, next_at: None })
+}
+
+/// When the first that nobody holds is due.
+async fn next_due(
+    database: &Database,
+    request: &LeaseRequest,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let row = database
+        .fetch_optional(
+            "SELECT next_attempt_at FROM notifications WHERE target = $1 AND urgent = $2 AND state = 'pending' \
+             AND (lease_until IS NULL OR lease_until <= $3) ORDER BY next_attempt_at LIMIT 1",
+            &[Value::text(&request.target), request.urgent.into(), Value::time(now)],
+        )
+        .await?;
+    row.map_or(Ok(None), |row| row.time("next_attempt_at"))
+}
+
+async fn take(
+    transaction: &mut WriteTransaction,
+    request: &LeaseRequest,
+    limit: u32,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<NotificationRecord>> {
+    let until = now + TimeDelta::from_std(request.lease_for).unwrap_or(TimeDelta::days(1));
+    let rows = transaction
+        .fetch_all(
+            "UPDATE notifications SET lease_owner = $1, lease_until = $2 WHERE (project, id) IN \
+             (SELECT project, id FROM notifications WHERE target = $3 AND urgent = $4 AND state = 'pending' \
+              AND next_attempt_at <= $5 AND (lease_until IS NULL OR lease_until <= $5) \
+              ORDER BY next_attempt_at, created_at, id LIMIT $6) RETURNING *",
+            &[
+                Value::text(&request.owner),
+                Value::time(until),
+                Value::text(&request.target),
+                request.urgent.into(),
+                Value::time(now),
+                limit.into(),
+            ],
+        )
+        .await?;
+    let mut taken = rows.iter().map(notifications::record).collect::<sqlx::Result<Vec<_>>>()?;
+    taken.sort_by(|a, b| {
+        let place = |record: &NotificationRecord| (record.next_attempt_at, record.notification.created_at);
+        place(a).cmp(&place(b)).then_with(|| a.notification.id.cmp(&b.notification.id))
+    });
+    Ok(taken)
+}
+
+/// Writes how an attempt ended. False when the lease ran out before: then only what it says of the target is kept.
+pub(crate) async fn settle(database: &Database, end: &AttemptEnd) -> sqlx::Result<bool> {
+    let mut transaction = database.begin().await?;
+    let health = targets::lock_in(&mut transaction, &end.target).await?;
+    let error: Option<String> =
+        end.attempt.error.as_ref().map(|error| error.chars().take(ERROR_CHARS_MAX).collect());
+    let is_settled = settle_in(&mut transaction, end, error.as_deref()).await?;
+    if is_settled {
+        log_attempt(&mut transaction, end, error.as_deref()).await?;
+    }
+    // It was left alone, and now it answers.
+    let is_back = end.next == NextStep::Delivered && health.failures_in_row >= end.breaker.failures_max;
+    let is_well = health.failures_in_row == 0 && health.waits_until.is_none();
+    let health = match end.next {
+        NextStep::Delivered if is_well => None,
+        NextStep::Delivered => Some(health.after_success(end.at)),
+        NextStep::RetryAt(_) | NextStep::GiveUp => {
+            let (is_trial, is_gone, retry_after) = (end.is_trial, end.is_gone, end.retry_after);
+            let failure = TargetFailure { is_trial, is_gone, retry_after, at: end.at };
+            Some(health.after_failure(failure, end.breaker))
+        }
+    };
+    if let Some(health) = health {
+        targets::write_in(&mut transaction, &health).await?;
+    }
+    if is_back {
+        make_due(&mut transaction, end).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_settled)
+}
+
+async fn settle_in(
+    transaction: &mut WriteTransaction,
+    end: &AttemptEnd,
+    error: Option<&str>,
+) -> sqlx::Result<bool> {
+    let (state, next_at, delivered_at) = match end.next {
+        NextStep::Delivered => (NotificationState::Delivered, None, Some(end.at)),
+        NextStep::RetryAt(at) => (NotificationState::Pending, Some(at), None),
+        NextStep::GiveUp => (NotificationState::GivenUp, None, None),
+    };
+    let settled = transaction
+        .execute(
+            "UPDATE notifications SET state = $1, attempts = $2, next_attempt_at = $3, lease_owner = NULL, \
+             lease_until = NULL, delivered_at = $4, last_status = $5, last_error = $6 \
+             WHERE project = $7 AND id = $8 AND lease_owner = $9",
+            &[
+                Value::name(state.as_str()),
+                end.attempt.attempt.into(),
+                Value::time_if_any(next_at),
+                Value::time_if_any(delivered_at),
+                end.attempt.status.into(),
+                Value::text_if_any(error),
+                Value::text(&end.project),
+                Value::text(&end.id),
+                Value::text(&end.owner),
+            ],
+        )
+        .await?;
+    Ok(settled > 0)
+}
+
+/// What failed while the target was down need not wait for its own next attempt.
+async fn make_due(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::Result<()> {
+    transaction
+        .execute(
+            "UPDATE notifications SET next_attempt_at = $1 WHERE target = $2 AND state = 'pending' \
+             AND next_attempt_at > $1",
+            &[Value::time(end.at), Value::text(&end.target)],
+        )
+        .await
+        .map(drop)
+}
+
+async fn log_attempt(
+    transaction: &mut WriteTransaction,
+    end: &AttemptEnd,
+    error: Option<&str>,
+) -> sqlx::Result<()> {
+    transaction
+        .execute(
+            "INSERT INTO notification_attempts (project, notification_id, attempt, started_at, latency_ms, \
+             status, answer, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            &[
+                Value::text(&end.project),
+                Value::text(&end.id),
+                end.attempt.attempt.into(),
+                Value::time(end.attempt.started_at),
+                end.attempt.latency_ms.into(),
+                end.attempt.status.into(),
+                Value::text_if_any(end.attempt.answer.as_deref()),
+                Value::text_if_any(error),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Gives back what a stopping worker holds: due as before, and no attempt.
+pub(crate) async fn hand_back(database: &Database, owner: &str) -> sqlx::Result<()> {
+    let mut transaction = database.begin().await?;
+    transaction
+        .execute(
+            "UPDATE notifications SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1",
+            &[Value::text(owner)],
+        )
+        .await?;
+    transaction.commit().await
+}

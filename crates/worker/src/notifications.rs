@@ -1,0 +1,20 @@
+//! Tells the user's own systems what was stored. `outbox.rs` writes what is to be told together with the result;
+//! `lane.rs` sends it, each target on its own, so that one that fails or stalls delays no other.
+
+mod attempt;
+mod lane;
+mod outbox;
+mod result;
+mod schedule;
+#[cfg(test)]
+mod simulated;
+mod targets;
+mod targets_file;
+
+pub(crate) use attempt::NotificationOutcome;
+pub(crate) use outbox::{Outbox, Told};
+pub(crate) use result::TheResult;
+pub(crate) use schedule::Timing;
+pub use schedule::{Schedule, WrongSchedule};
+pub(crate) use targets::Targets;
+pub(crate) use targets_file::TargetsFile;

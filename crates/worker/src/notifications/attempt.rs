@@ -1,0 +1,191 @@
+//! One attempt to deliver one notification: sent, settled, logged, counted.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use notifier::{Answer, Endpoint, SendError};
+use queue::{NotificationStream, QueueError, StreamedNotification};
+use service::telemetry::chain;
+use store::{AttemptEnd, NextStep, NotificationAttempt, NotificationRecord, Store};
+use webhook::closed_set;
+
+use crate::metrics::Metrics;
+use crate::notifications::schedule::Timing;
+
+closed_set! {
+    /// How an attempt ended: the log field and metric label `outcome`.
+    pub(crate) enum NotificationOutcome {
+        Delivered => "delivered",
+        /// It failed; the next attempt is due later.
+        Retry => "retry",
+        /// It failed, and was the last one of the schedule.
+        GivenUp => "given_up",
+        /// The target answered 410: it is sent nothing more until a person resumes it.
+        Disabled => "disabled",
+        /// The lease ran out meanwhile; another worker has it.
+        LeaseLost => "lease_lost",
+    }
+}
+
+/// The way to a target.
+#[derive(Clone)]
+pub(crate) enum Way {
+    Http(Endpoint),
+    Stream { stream: NotificationStream, max_len: u64 },
+}
+
+/// Everything an attempt needs but the notification.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) store: Store,
+    pub(crate) way: Way,
+    pub(crate) timing: Timing,
+    pub(crate) metrics: Metrics,
+}
+
+/// A notification that is ours for a while.
+pub(crate) struct Held {
+    pub(crate) record: NotificationRecord,
+    pub(crate) owner: String,
+    pub(crate) is_trial: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    #[error(transparent)]
+    Http(SendError),
+    #[error("could not write to the target's stream")]
+    Stream(#[source] QueueError),
+}
+
+impl Sender {
+    /// Sends it, and settles it. Never fails: what cannot be settled is sent again when its lease has run out.
+    pub(crate) async fn attempt(&self, held: Held) {
+        let Held { record, owner, is_trial } = &held;
+        let (started_at, started) = (self.timing.now(), Instant::now());
+        let sent = self.send(record).await;
+        let took = started.elapsed();
+        let now = self.timing.now();
+        let attempt = record.attempts + 1;
+        let answer = match &sent {
+            Ok(answer) => answer.as_ref(),
+            Err(AttemptError::Http(error)) => error.answer(),
+            Err(AttemptError::Stream(_)) => None,
+        };
+        let (is_gone, retry_after) = match &sent {
+            Err(AttemptError::Http(error)) => (!error.is_retryable(), error.retry_after()),
+            Ok(_) | Err(AttemptError::Stream(_)) => (false, None),
+        };
+        let wait = self.timing.schedule.wait(attempt - record.attempts_before);
+        let next = match (&sent, wait) {
+            (Ok(_), _) => NextStep::Delivered,
+            (Err(_), Some(wait)) => {
+                let wait = wait.max(retry_after.unwrap_or_default());
+                NextStep::RetryAt(now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX))
+            }
+            (Err(_), None) => NextStep::GiveUp,
+        };
+        let end = AttemptEnd {
+            project: record.notification.project.clone(),
+            id: record.notification.id.clone(),
+            target: record.notification.target.clone(),
+            owner: owner.clone(),
+            attempt: NotificationAttempt {
+                attempt,
+                started_at,
+                latency_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+                status: answer.map(|answer| i64::from(answer.status)),
+                answer: answer.map(|answer| answer.head.clone()).filter(|head| !head.is_empty()),
+                error: sent.as_ref().err().map(|error| chain(error)),
+            },
+            next,
+            is_trial: *is_trial,
+            is_gone,
+            retry_after,
+            at: now,
+            breaker: self.timing.breaker,
+        };
+        let settled = self.store.settle_notification(&end).await;
+        let outcome = match (&settled, next) {
+            (Ok(false), _) => NotificationOutcome::LeaseLost,
+            (_, NextStep::Delivered) => NotificationOutcome::Delivered,
+            (_, NextStep::RetryAt(_) | NextStep::GiveUp) if is_gone => NotificationOutcome::Disabled,
+            (_, NextStep::RetryAt(_)) => NotificationOutcome::Retry,
+            (_, NextStep::GiveUp) => NotificationOutcome::GivenUp,
+        };
+        self.tell(record, &end, outcome, settled.err().map(|error| chain(&error)));
+    }
+
+    async fn send(&self, record: &NotificationRecord) -> Result<Option<Answer>, AttemptError> {
+        let notification = &record.notification;
+        match &self.way {
+            Way::Http(endpoint) => {
+                let body = Bytes::from(notification.body.clone());
+                let sent = endpoint.send(&notification.id, body, self.timing.now()).await;
+                sent.map(Some).map_err(AttemptError::Http)
+            }
+            Way::Stream { stream, max_len } => {
+                let streamed = StreamedNotification {
+                    target: &notification.target,
+                    id: &notification.id,
+                    kind: notification.kind.as_str(),
+                    body: &notification.body,
+                };
+                stream.add(streamed, *max_len).await.map(|_entry_id| None).map_err(AttemptError::Stream)
+            }
+        }
+    }
+
+    /// The one log line an attempt gets, and its metrics.
+    fn tell(
+        &self,
+        record: &NotificationRecord,
+        end: &AttemptEnd,
+        outcome: NotificationOutcome,
+        unsettled: Option<String>,
+    ) {
+        let notification = &record.notification;
+        self.metrics.notification(&notification.target, outcome);
+        if outcome == NotificationOutcome::Delivered {
+            let lag = notification.event_created_at.map(|at| (end.at - at).num_milliseconds());
+            self.metrics.notified_lag(lag);
+        }
+        let retry_in_secs = match end.next {
+            NextStep::RetryAt(at) => Some((at - end.at).as_seconds_f64()),
+            NextStep::Delivered | NextStep::GiveUp => None,
+        };
+        let error = end.attempt.error.clone();
+        let error = unsettled.map(|unsettled| format!("could not settle: {unsettled}")).or(error);
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    notification.id = notification.id,
+                    notification.target = notification.target,
+                    notification.type = notification.kind.as_str(),
+                    event.id = notification.event_id,
+                    object.id = notification.object_id,
+                    project = notification.project,
+                    notification.attempt = end.attempt.attempt,
+                    outcome = outcome.as_str(),
+                    retry_in_secs,
+                    duration_ms = end.attempt.latency_ms,
+                    http.status = end.attempt.status,
+                    error,
+                    $message
+                )
+            };
+        }
+        match outcome {
+            NotificationOutcome::Delivered => line!(info, "notification delivered"),
+            NotificationOutcome::Retry | NotificationOutcome::LeaseLost => line!(warn, "notification failed"),
+            NotificationOutcome::GivenUp => {
+                line!(error, "notification given up: landfall notifications retry sends it again");
+            }
+            NotificationOutcome::Disabled => line!(
+                error,
+                "the target answered 410 Gone: it is sent nothing more until landfall targets resume"
+            ),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What is to be told of an event, and to whom: decided and rendered before the event's effect is stored, and written
+//! in the same transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+use notifier::{Config, News, Payload, Subject};
+use serde_json::Value;
+use store::{Completion, NewNotification};
+use tokio::sync::watch;
+use webhook::{NotificationType, Reason};
+
+use crate::notifications::result::TheResult;
+use crate::work::Work;
+
+/// Of the error of an event that was given up, a notification tells so much.
+const ERROR_CHARS_MAX: usize = 1000;
+/// Whose an entry is that does not say so.
+const DEFAULT_PROJECT: &str = "default";
+
+/// Knows the targets, and wakes those who send.
+pub(crate) struct Outbox {
+    config: watch::Receiver<Arc<Config>>,
+    written: watch::Sender<()>,
+}
+
+/// Something that happened to an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) kind: NotificationType,
+    /// Why less than the whole is stored, or why it was given up.
+    pub(crate) reason: Option<Reason>,
+    pub(crate) error: Option<&'a str>,
+}
+
+impl Outbox {
+    pub(crate) fn new(config: watch::Receiver<Arc<Config>>) -> Self {
+        Self { config, written: watch::Sender::new(()) }
+    }
+
+    pub(crate) fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.clone()
+    }
+
+    /// Fires whenever notifications may have been written.
+    pub(crate) fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
+    }
+
+    /// To be called after the transaction: nobody waits for the next look at the table.
+    pub(crate) fn wake(&self) {
+        self.written.send_replace(());
+    }
+
+    /// Whether any target wants notifications of this type and more than ids: only then their result is worth reading.
+    pub(crate) fn wants_result(&self, kind: NotificationType) -> bool {
+        let config = self.config.borrow();
+        config
+            .targets
+            .iter()
+            .any(|target| target.payload == Payload::Full && target.filter.kinds().contains(&kind))
+    }
+
+    /// The largest result that a notification carries.
+    pub(crate) fn full_max_bytes(&self) -> u64 {
+        self.config.borrow().full_max_bytes
+    }
+
+    /// Turns the event to `stored`, and says who is to be told.
+    pub(crate) fn completion(
+        &self,
+        work: &Work<'_>,
+        kind: NotificationType,
+        reason: Option<Reason>,
+        result: impl FnOnce() -> TheResult,
+    ) -> Completion {
+        let notifications = self.of(work, Told { kind, reason, error: None }, result);
+        Completion { notifications, ..work.completion(reason) }
+    }
+
+    /// The notifications of an event that is stored or given up. `result` is the object's row, or the event's body.
+    pub(crate) fn of(
+        &self,
+        work: &Work<'_>,
+        told: Told<'_>,
+        result: impl FnOnce() -> TheResult,
+    ) -> Vec<NewNotification> {
+        if !self.is_wanted(told.kind) {
+            return Vec::new();
+        }
+        let TheResult { value, is_whole } = result();
+        self.render(&News {
+            kind: told.kind,
+            project: work.entry.project.clone(),
+            at: Utc::now(),
+            webhook_id: Some(work.entry.webhook_id.clone()),
+            event_id: work.event_id().map(str::to_owned),
+            event_type: work.entry.event_type.clone(),
+            event_created_at: work.created_at(),
+            object_id: work.object_id().map(str::to_owned),
+            result: value,
+            result_is_whole: is_whole,
+            reason: told.reason.map(Reason::as_str),
+            error: told.error.map(shortened),
+        })
+    }
+
+    /// The notifications of a queue entry that cannot be read: its id is all there is.
+    pub(crate) fn of_undecodable(&self, entry_id: &str, error: &str) -> Vec<NewNotification> {
+        self.render(&News {
+            kind: NotificationType::EventDead,
+            project: DEFAULT_PROJECT.to_owned(),
+            at: Utc::now(),
+            webhook_id: None,
+            event_id: Some(entry_id.to_owned()),
+            event_type: "undecodable".to_owned(),
+            event_created_at: None,
+            object_id: None,
+            result: None,
+            result_is_whole: true,
+            reason: Some(Reason::UndecodableEntry.as_str()),
+            error: Some(shortened(error)),
+        })
+    }
+
+    fn is_wanted(&self, kind: NotificationType) -> bool {
+        self.config.borrow().targets.iter().any(|target| target.filter.kinds().contains(&kind))
+    }
+
+    fn render(&self, news: &News) -> Vec<NewNotification> {
+        let config = Arc::clone(&self.config.borrow());
+        let model = ["model", "base_model"].into_iter().find_map(|name| news.field(name)?.as_str());
+        let metadata = news.field("metadata").map(texts);
+        let subject = Subject { project: &news.project, kind: news.kind, model, metadata: metadata.as_ref() };
+        let wanting = config.targets.iter().filter(|target| target.filter.wants(&subject));
+        wanting
+            .map(|target| NewNotification {
+                project: news.project.clone(),
+                id: news.id(&target.name),
+                target: target.name.clone(),
+                kind: news.kind,
+                urgent: news.kind == NotificationType::EventReceived,
+                webhook_id: news.webhook_id.clone(),
+                event_id: news.event_id.clone(),
+                object_id: news.object_id.clone(),
+                event_created_at: news.event_created_at,
+                created_at: news.at,
+                body: news.body(target, config.full_max_bytes),
+            })
+            .collect()
+    }
+}
+
+fn shortened(error: &str) -> String {
+    error.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+/// Metadata is texts by name; what is something else is left out.
+fn texts(metadata: &Value) -> BTreeMap<String, String> {
+    let entries = metadata.as_object().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}

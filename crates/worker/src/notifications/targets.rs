@@ -1,0 +1,93 @@
+//! All targets: starts their lanes, and starts them anew when the file changes.
+
+use std::sync::Arc;
+
+use notifier::{Config, Destination, Target, system_lookup};
+use queue::NotificationStream;
+use service::telemetry::chain;
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::notifications::attempt::{Sender, Way};
+use crate::notifications::lane::Lane;
+use crate::notifications::schedule::Timing;
+
+/// What sends to every target of the file.
+pub(crate) struct Targets {
+    pub(crate) config: watch::Receiver<Arc<Config>>,
+    pub(crate) written: watch::Receiver<()>,
+    pub(crate) store: Store,
+    pub(crate) stream: NotificationStream,
+    pub(crate) timing: Timing,
+    pub(crate) metrics: Metrics,
+    /// This worker's name.
+    pub(crate) worker: String,
+}
+
+impl Targets {
+    /// Runs until `shutdown`. Lanes of an old file finish what they hold; leases keep them and the new ones apart.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut lanes = JoinSet::new();
+        loop {
+            let config = Arc::clone(&self.config.borrow_and_update());
+            let until_change = shutdown.child_token();
+            for target in &config.targets {
+                self.start(&config, target, &mut lanes, &until_change);
+            }
+            let changed = tokio::select! {
+                () = shutdown.cancelled() => false,
+                changed = self.config.changed() => changed.is_ok(),
+            };
+            if !changed {
+                // The file is no longer followed only when the worker stops.
+                shutdown.cancelled().await;
+                break;
+            }
+            until_change.cancel();
+            while lanes.try_join_next().is_some() {}
+        }
+        while lanes.join_next().await.is_some() {}
+    }
+
+    fn start(
+        &self,
+        config: &Config,
+        target: &Arc<Target>,
+        lanes: &mut JoinSet<()>,
+        until: &CancellationToken,
+    ) {
+        let way = match &target.destination {
+            Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
+                match place.endpoint(&config.allow, system_lookup()) {
+                    Ok(endpoint) => Way::Http(endpoint),
+                    Err(error) => {
+                        tracing::error!(
+                            notification.target = target.name,
+                            error = chain(&error),
+                            "the target cannot be sent to"
+                        );
+                        return;
+                    }
+                }
+            }
+            Destination::RedisStream { max_len } => {
+                Way::Stream { stream: self.stream.clone(), max_len: *max_len }
+            }
+        };
+        let sender = Sender {
+            store: self.store.clone(),
+            way,
+            timing: self.timing.clone(),
+            metrics: self.metrics.clone(),
+        };
+        for urgent in [true, false] {
+            let (sender, target) = (sender.clone(), Arc::clone(target));
+            let owner = format!("{}:{:016x}", self.worker, fastrand::u64(..));
+            let lane = Lane { sender, target, urgent, owner };
+            lanes.spawn(lane.run(self.written.clone(), until.clone()));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What is stored is told to the user's own systems: signed, once each, whatever happens on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use test_support::receiver::{Received, Receiver, Reply};
+use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
+use test_support::wait;
+
+use crate::harness::Landfall;
+use crate::raw_redis::redis;
+
+const OTHER_SECRET: &str = "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=";
+
+/// A file of targets that may be on this machine.
+fn targets_file(tables: &[String]) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landfall.toml");
+    let text = format!("[notifications]\nallow = [\"127.0.0.1/32\"]\n{}", tables.concat());
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+fn target(name: &str, server: &Receiver, more: &str) -> String {
+    format!(
+        "[[targets]]\nname = \"{name}\"\nurl = \"{}\"\nsecret_env = [\"NEW\", \"OLD\"]\n{more}\n",
+        server.url()
+    )
+}
+
+async fn start(workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
+    let mut settings = vec![
+        ("LANDFALL_CONFIG", path),
+        ("NEW", SECRET),
+        ("OLD", OTHER_SECRET),
+        ("NOTIFICATION_SCHEDULE", "0.05,0.1,0.2,0.5,1,1,1,1,1"),
+    ];
+    settings.extend(more);
+    Landfall::start_with(workers, &settings).await
+}
+
+/// Each is signed by both secrets; by id, what it says. An id that comes again carries the same bytes.
+fn told(received: &[Received]) -> BTreeMap<String, Value> {
+    let mut told: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for request in received {
+        for secret in [SECRET, OTHER_SECRET] {
+            let verifier = webhook::Verifier::from_setting(secret).unwrap();
+            let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+            let headers = headers.map(|name| (name, request.header(name).unwrap().as_bytes()));
+            verifier.verify(headers, &request.body, now_secs()).unwrap();
+        }
+        let before = told.insert(request.id().to_owned(), request.body.clone());
+        assert!(before.is_none_or(|before| before == request.body));
+    }
+    told.into_iter().map(|(id, body)| (id, serde_json::from_slice(&body).unwrap())).collect()
+}
+
+fn types(told: &BTreeMap<String, Value>) -> Vec<&str> {
+    let mut types: Vec<&str> = told.values().map(|body| body["type"].as_str().unwrap()).collect();
+    types.sort_unstable();
+    types
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_family_is_told_once_to_every_target_that_wants_it() {
+    let (all, full) = (Receiver::start(|_| Reply::ok()).await, Receiver::start(|_| Reply::ok()).await);
+    let (_folder, path) = targets_file(&[
+        target("all", &all, ""),
+        target(
+            "full",
+            &full,
+            "payload = \"full\"\nevents = [\"response.stored\", \"batch.*\", \"event.received\"]",
+        ),
+    ]);
+    let landfall = start(2, &path, &[]).await;
+    let response = SignedWebhook::new("response.completed", "resp_demo_research");
+    landfall.post(&response).await;
+    landfall.send("batch.completed", "batch_demo_completed").await;
+    landfall.send("fine_tuning.job.succeeded", "ftjob_demo_succeeded").await;
+    landfall.send("eval.run.succeeded", "evalrun_demo_succeeded").await;
+    landfall.send("response.reticulated", "resp_demo_research").await;
+    all.wait_for(5).await;
+    full.wait_for(3).await;
+    // The same event for another endpoint, and a replay of it.
+    let again = SignedWebhook::with_body("wh_another_endpoint", response.body.clone());
+    landfall.post(&again).await;
+    let replay = landfall.landfall(&["replay", &response.webhook_id, "--yes"]);
+    assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stderr));
+    landfall.settled().await;
+
+    let told_all = told(&all.received());
+    let expected = ["batch.stored", "eval.stored", "event.received", "fine_tuning.stored", "response.stored"];
+    assert_eq!(types(&told_all), expected);
+    assert_eq!(all.received().len(), 5, "nobody was told twice");
+    assert!(told_all.values().all(|body| body["data"]["result"].is_null()));
+    let told_full = told(&full.received());
+    assert_eq!(types(&told_full), ["batch.stored", "event.received", "response.stored"]);
+    for body in told_full.values() {
+        let data = &body["data"];
+        let result = &data["result"];
+        match body["type"].as_str().unwrap() {
+            "response.stored" => {
+                assert_eq!(data["object"]["id"], "resp_demo_research");
+                let shown = landfall.show("resp_demo_research");
+                for field in ["response_id", "output_text", "citations", "usage", "metadata", "completed_at"]
+                {
+                    assert_eq!(result[field], shown[field], "{field}");
+                }
+            }
+            "batch.stored" => {
+                assert_eq!(data["object"]["requests_total"], result["results"].as_array().unwrap().len());
+            }
+            _ => assert_eq!(result["type"], "response.reticulated"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes() {
+    let failures = Arc::new(AtomicUsize::new(3));
+    let left = Arc::clone(&failures);
+    let server = Receiver::start(move |_| {
+        let take = |left: usize| left.checked_sub(1);
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(3) => Reply::HangUp,
+            Ok(_) => Reply::status("500 Internal Server Error"),
+            Err(_) => Reply::ok(),
+        }
+    })
+    .await;
+    let (_folder, path) = targets_file(&[target("app", &server, "")]);
+    let landfall = start(1, &path, &[]).await;
+    landfall.send("response.completed", "resp_demo_research").await;
+    let received = server.wait_for(4).await;
+    assert_eq!(told(&received).len(), 1);
+    landfall.metric("landfall_notifications_total{target=\"app\",outcome=\"delivered\"} 1").await;
+    landfall.metric("landfall_event_lag_seconds_count{stage=\"notified\"} 1").await;
+    landfall.metric("landfall_notifications_pending{target=\"app\"} 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_while_it_tells_is_replaced() {
+    let server = Receiver::start(|_| Reply::Stall).await;
+    let (_folder, path) = targets_file(&[target("app", &server, "timeout_secs = 2")]);
+    let mut landfall = start(1, &path, &[]).await;
+    landfall.send("response.completed", "resp_demo_research").await;
+    server.wait_for(1).await;
+    landfall.workers[0].kill();
+    landfall.add_worker();
+    let received = server.wait_for(2).await;
+    assert_eq!(told(&received).len(), 1, "the same notification again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_is_told_too() {
+    let server = Receiver::start(|_| Reply::ok()).await;
+    let (_folder, path) =
+        targets_file(&[target("app", &server, "events = \"event.dead\"\npayload = \"full\"")]);
+    let nobody = [("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"), ("RETRY_FOR_SECS", "0.5")];
+    let landfall = start(1, &path, &nobody).await;
+    landfall.send("response.completed", "resp_demo_research").await;
+    let _entry_id: String = redis(&landfall, "XADD {landfall}:events:response * v 1 nonsense x").await;
+    let received = server.wait_for(2).await;
+    let told = told(&received);
+    let mut reasons: Vec<&str> = told.values().map(|body| body["data"]["reason"].as_str().unwrap()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["gave_up", "undecodable_entry"]);
+    let lost = told.values().find(|body| body["data"]["reason"] == "gave_up").unwrap();
+    assert_eq!(lost["data"]["result"]["data"]["id"], "resp_demo_research");
+    assert!(lost["data"]["error"].as_str().unwrap().contains("given up after"), "{lost}");
+    wait::until("both dead letters", || async { (landfall.status()["total"]["dead"] == 2).then_some(()) })
+        .await;
+}
