@@ -10,7 +10,7 @@ use test_support::receiver::{Received, Receiver, Reply};
 use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
 use test_support::wait;
 
-use crate::harness::Landfall;
+use crate::harness::{Database, Landfall};
 use crate::raw_redis::redis;
 
 const OTHER_SECRET: &str = "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=";
@@ -32,7 +32,7 @@ fn target(name: &str, server: &Receiver, more: &str) -> String {
     )
 }
 
-async fn start(workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
+async fn start(database: Database, workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
     let mut settings = vec![
         ("LANDFALL_CONFIG", path),
         ("NEW", SECRET),
@@ -40,7 +40,7 @@ async fn start(workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
         ("NOTIFICATION_SCHEDULE", "0.05,0.1,0.2,0.5,1,1,1,1,1"),
     ];
     settings.extend(more);
-    Landfall::start_with(workers, &settings).await
+    Landfall::start_on_with(database, workers, &settings).await
 }
 
 /// Each is signed by both secrets; by id, what it says. An id that comes again carries the same bytes.
@@ -65,8 +65,7 @@ fn types(told: &BTreeMap<String, Value>) -> Vec<&str> {
     types
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_family_is_told_once_to_every_target_that_wants_it() {
+async fn every_family_is_told_once_to_every_target_that_wants_it(database: Database) {
     let (all, full) = (Receiver::start(|_| Reply::ok()).await, Receiver::start(|_| Reply::ok()).await);
     let (_folder, path) = targets_file(&[
         target("all", &all, ""),
@@ -76,7 +75,7 @@ async fn every_family_is_told_once_to_every_target_that_wants_it() {
             "payload = \"full\"\nevents = [\"response.stored\", \"batch.*\", \"event.received\"]",
         ),
     ]);
-    let landfall = start(2, &path, &[]).await;
+    let landfall = start(database, 2, &path, &[]).await;
     let response = SignedWebhook::new("response.completed", "resp_demo_research");
     landfall.post(&response).await;
     landfall.send("batch.completed", "batch_demo_completed").await;
@@ -119,8 +118,7 @@ async fn every_family_is_told_once_to_every_target_that_wants_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes() {
+async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes(database: Database) {
     let failures = Arc::new(AtomicUsize::new(3));
     let left = Arc::clone(&failures);
     let server = Receiver::start(move |_| {
@@ -133,20 +131,19 @@ async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes() {
     })
     .await;
     let (_folder, path) = targets_file(&[target("app", &server, "")]);
-    let landfall = start(1, &path, &[]).await;
+    let landfall = start(database, 1, &path, &[]).await;
     landfall.send("response.completed", "resp_demo_research").await;
     let received = server.wait_for(4).await;
     assert_eq!(told(&received).len(), 1);
     landfall.metric("landfall_notifications_total{target=\"app\",outcome=\"delivered\"} 1").await;
     landfall.metric("landfall_event_lag_seconds_count{stage=\"notified\"} 1").await;
-    landfall.metric("landfall_notifications_pending{target=\"app\"} 0").await;
+    landfall.metric("landfall_notifications_pending{target=\"app\"} 0.0").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_killed_while_it_tells_is_replaced() {
+async fn a_worker_that_is_killed_while_it_tells_is_replaced(database: Database) {
     let server = Receiver::start(|_| Reply::Stall).await;
     let (_folder, path) = targets_file(&[target("app", &server, "timeout_secs = 2")]);
-    let mut landfall = start(1, &path, &[]).await;
+    let mut landfall = start(database, 1, &path, &[]).await;
     landfall.send("response.completed", "resp_demo_research").await;
     server.wait_for(1).await;
     landfall.workers[0].kill();
@@ -155,13 +152,12 @@ async fn a_worker_that_is_killed_while_it_tells_is_replaced() {
     assert_eq!(told(&received).len(), 1, "the same notification again");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_given_up_is_told_too() {
+async fn what_is_given_up_is_told_too(database: Database) {
     let server = Receiver::start(|_| Reply::ok()).await;
     let (_folder, path) =
         targets_file(&[target("app", &server, "events = \"event.dead\"\npayload = \"full\"")]);
     let nobody = [("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"), ("RETRY_FOR_SECS", "0.5")];
-    let landfall = start(1, &path, &nobody).await;
+    let landfall = start(database, 1, &path, &nobody).await;
     landfall.send("response.completed", "resp_demo_research").await;
     let _entry_id: String = redis(&landfall, "XADD {landfall}:events:response * v 1 nonsense x").await;
     let received = server.wait_for(2).await;
@@ -175,3 +171,10 @@ async fn what_is_given_up_is_told_too() {
     wait::until("both dead letters", || async { (landfall.status()["total"]["dead"] == 2).then_some(()) })
         .await;
 }
+
+on_both_databases!(
+    every_family_is_told_once_to_every_target_that_wants_it,
+    a_target_that_fails_is_tried_again_with_the_same_id_and_bytes,
+    a_worker_that_is_killed_while_it_tells_is_replaced,
+    what_is_given_up_is_told_too,
+);

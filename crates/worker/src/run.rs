@@ -96,11 +96,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         let concurrency = settings.worker_concurrency.of(family);
         tasks.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
     }
-    tracing::info!(
-        worker.name = name,
-        families = settings.worker_families.0.iter().map(|f| f.as_str()).collect::<Vec<_>>().join(","),
-        "worker started"
-    );
+    announce(&name, &settings.worker_families.0);
     while let Some(ended) = tasks.join_next().await {
         ended.context("a loop of the worker ended by a bug")?;
     }
@@ -122,6 +118,11 @@ fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
             session_token: bucket.session_token()?,
         },
     })
+}
+
+fn announce(name: &str, families: &[Family]) {
+    let families: Vec<&str> = families.iter().map(|family| family.as_str()).collect();
+    tracing::info!(worker.name = name, families = families.join(","), "worker started");
 }
 
 /// A database server that is down or starting is waited for, as Redis is.

@@ -84,7 +84,7 @@ fn a_thin_one_has_ids_and_states_and_a_full_one_the_result_too() {
     assert_eq!(body(&news, "full", 1000), full);
     let mut large = thin;
     large["data"]["result_omitted"] = true.into();
-    assert_eq!(body(&news, "full", 500), large);
+    assert_eq!(body(&news, "full", 400), large);
     assert_eq!(body(&News { result_is_whole: false, ..stored() }, "full", 1000), large);
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use notifier::{Config, system_lookup};
 use service::metrics::Registry;
-use store::{NewNotification, NotificationFilter, NotificationRecord, Store, StoreConfig, TargetState};
+use store::{
+    NewNotification, NotificationFilter, NotificationRecord, S3Config, Store, StoreConfig, TargetState,
+};
 use tempfile::TempDir;
 use test_support::receiver::{Received, Receiver, Reply};
 use test_support::signed_webhook::SECRET;
@@ -36,6 +38,7 @@ impl Bench {
         let config = StoreConfig {
             database_url: format!("sqlite://{}/landfall.db", folder.path().display()).into(),
             files_url: folder.path().join("files").display().to_string(),
+            s3: S3Config::default(),
         };
         let start = "2026-11-23T00:00:00Z".parse().unwrap();
         Self {
