@@ -12,6 +12,7 @@ mod exit;
 mod fetch;
 mod json;
 mod man;
+mod migrate;
 mod moment;
 mod queued;
 mod replay;
@@ -66,6 +67,7 @@ enum Verb {
     Replay(replay::Replay),
     Dead(dead::Dead),
     Doctor(Box<doctor::Doctor>),
+    Migrate(migrate::Migrate),
     Send(send::Send),
     Verify(verify::Verify),
     Secret(secret::Secret),
@@ -91,6 +93,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Replay(args) => replay::run(&args, out).await,
         Verb::Dead(args) => dead::run(&args, out).await,
         Verb::Doctor(args) => doctor::run(&args, out).await,
+        Verb::Migrate(args) => migrate::run(&args, out).await,
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Secret(args) => secret::run(&args, out),

@@ -1,7 +1,7 @@
 //! The output of a batch of any size, made line by line while it is sent. Every line has the same length, so that any
 //! part of the file can be made without what comes before it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,7 +12,24 @@ pub const LINE_BYTES_DEFAULT: usize = 1024;
 pub(crate) const INPUT_TOKENS: u64 = 120;
 pub(crate) const OUTPUT_TOKENS: u64 = 80;
 
-const WORDS: &str = "the quick answer to a small question, written so that the line has its length; ";
+const WORDS: &str = "a about after answer batch between both can clear could customer delivery each first for from had has \
+    invoice is it latency made many model most negative neutral not of on one only order other our positive question \
+    refund request result sentiment shipment since small so summary that the their then there these this time to token \
+    two under value was well were when which will with word would year you your";
+/// As long as text must be before its beginning may come again: compressors look less far back.
+const TEXT_BYTES: usize = 256 << 10;
+
+/// Words in no order, so that answers compress about as well as real ones. The same at every start.
+static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut text = Vec::with_capacity(TEXT_BYTES + 16);
+    while text.len() < TEXT_BYTES {
+        text.extend_from_slice(words[random.usize(..words.len())].as_bytes());
+        text.extend_from_slice(if random.u8(..12) == 0 { b". " } else { b" " });
+    }
+    text
+});
 
 /// All lines of one output file.
 #[derive(Debug, Clone)]
@@ -66,7 +83,13 @@ impl GeneratedLines {
         let tail = "\"}]}]}},\"error\":null}\n";
         let filler = self.line_bytes.saturating_sub(head.len() + tail.len());
         let mut line = head.into_bytes();
-        line.extend(WORDS.bytes().cycle().take(filler));
+        let text_end = line.len() + filler;
+        let mut start = usize::try_from(request % TEXT_BYTES as u64).unwrap_or(0) * 7919 % TEXT_BYTES;
+        while line.len() < text_end {
+            let piece = &TEXT[start..];
+            line.extend_from_slice(&piece[..piece.len().min(text_end - line.len())]);
+            start = 0;
+        }
         line.extend_from_slice(tail.as_bytes());
         line
     }

@@ -137,6 +137,14 @@ impl Database {
         self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
+    /// How many chunks of a batch's file are worth being written at once.
+    pub(crate) fn import_lanes(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 1,
+            Self::Postgres(_) => 2,
+        }
+    }
+
     /// The place up to which every event is there for good: none will appear below it later.
     pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
         match self {
@@ -181,6 +189,21 @@ impl WriteTransaction {
         })
     }
 
+    pub(crate) async fn fetch_optional(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Option<Row>> {
+        Ok(match self {
+            Self::Sqlite(transaction) => {
+                sqlite::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
+            }
+            Self::Postgres(transaction) => {
+                postgres::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Postgres)
+            }
+        })
+    }
+
     /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
     pub(crate) async fn lock_row(
         &mut self,
@@ -207,11 +230,33 @@ impl WriteTransaction {
         }
     }
 
+    /// Whether rows of a batch may be written in here: see [`postgres::import_locks`]. SQLite has one writer at a time.
+    pub(crate) async fn claim_import(
+        &mut self,
+        project: &str,
+        batch_id: &str,
+        behind: Option<bool>,
+    ) -> sqlx::Result<bool> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(transaction) => {
+                postgres::import_locks::claim(transaction, project, batch_id, behind).await
+            }
+        }
+    }
+
     /// Adds the rows of a chunk. How many of them no JSON column holds.
     pub(crate) async fn add_batch_rows(&mut self, chunk: &BatchChunk) -> sqlx::Result<i64> {
         match self {
             Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk).await,
             Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk).await,
+        }
+    }
+
+    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await,
+            Self::Postgres(transaction) => transaction.rollback().await,
         }
     }
 

@@ -69,26 +69,13 @@ pub(crate) fn mended(json: &str) -> Cow<'_, str> {
 fn unstorable(json: &str) -> Vec<(Range<usize>, &'static str)> {
     let bytes = json.as_bytes();
     let mut found = Vec::new();
-    let mut in_string = false;
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
         at += 1;
         match bytes[start] {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => match unit_at(bytes, start) {
-                Some(unit) => {
-                    let low = unit_at(bytes, start + 6);
-                    let paired = (0xD800..0xDC00).contains(&unit)
-                        && low.is_some_and(|low| (0xDC00..0xE000).contains(&low));
-                    at = start + if paired { 12 } else { 6 };
-                    if unit == 0 || (!paired && (0xD800..0xE000).contains(&unit)) {
-                        found.push((start..at, r"\ufffd"));
-                    }
-                }
-                None => at = start + 2,
-            },
-            b'-' | b'0'..=b'9' if !in_string => {
+            b'"' => at = end_of_string(bytes, at, &mut found),
+            b'-' | b'0'..=b'9' => {
                 let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
                 at = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
                 if is_out_of_range(&json[start..at]) {
@@ -99,6 +86,30 @@ fn unstorable(json: &str) -> Vec<(Range<usize>, &'static str)> {
         }
     }
     found
+}
+
+/// Behind the quote that ends the string whose content begins at `at`. Most of a body is text: it is searched, not read.
+fn end_of_string(bytes: &[u8], mut at: usize, found: &mut Vec<(Range<usize>, &'static str)>) -> usize {
+    while let Some(length) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        let start = at + length;
+        if bytes[start] == b'"' {
+            return start + 1;
+        }
+        at = match unit_at(bytes, start) {
+            Some(unit) => {
+                let low = unit_at(bytes, start + 6);
+                let paired = (0xD800..0xDC00).contains(&unit)
+                    && low.is_some_and(|low| (0xDC00..0xE000).contains(&low));
+                let end = start + if paired { 12 } else { 6 };
+                if unit == 0 || (!paired && (0xD800..0xE000).contains(&unit)) {
+                    found.push((start..end, r"\ufffd"));
+                }
+                end
+            }
+            None => start + 2,
+        };
+    }
+    bytes.len()
 }
 
 /// The UTF-16 unit of an escape `\uXXXX`.

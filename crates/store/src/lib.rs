@@ -21,6 +21,7 @@
 //!   unfinished upload that only a lifecycle rule of the bucket takes away.
 
 mod batch;
+mod batch_appender;
 mod database;
 mod error;
 mod eval_run;
@@ -49,6 +50,7 @@ pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
     ResultSource, ResultsState, StoredBatch,
 };
+pub use batch_appender::BatchAppender;
 pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
@@ -64,6 +66,6 @@ pub use notification::{
 };
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
-pub use store::{Store, StoreConfig};
+pub use store::{Migrated, Store, StoreConfig};
 pub use target_health::{BreakerPolicy, TargetHealth, TargetState};
 pub use unfetched::{FetchProgress, UnfetchedObject};

@@ -3,6 +3,7 @@
 
 pub(crate) mod batch_rows;
 pub(crate) mod bind;
+pub(crate) mod import_locks;
 pub(crate) mod jsonb;
 mod server;
 mod settled_place;

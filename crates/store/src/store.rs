@@ -26,6 +26,13 @@ pub struct StoreConfig {
     pub s3: S3Config,
 }
 
+/// What [`Store::migrate`] has done: the schema's version before, 0 for a new database, and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    pub from: i64,
+    pub to: i64,
+}
+
 /// The database and the raw files. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -54,6 +61,29 @@ impl Store {
         let files = Files::new(&config.files_url, &config.s3)?;
         let database = Database::open_existing(config.database_url.expose_secret()).await?;
         Ok(Self { database, files })
+    }
+
+    /// Makes what is missing of the database, and brings its schema up to date: what [`Store::open`] does, without a
+    /// look at the files.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`] that are about the database.
+    pub async fn migrate(config: &StoreConfig) -> Result<Migrated, StoreError> {
+        let url = config.database_url.expose_secret();
+        let from = match Database::open_existing(url).await {
+            Ok(database) => {
+                let version = database.schema_version().await;
+                database.close().await;
+                version.map_err(StoreError::database("read the schema's version"))?
+            }
+            Err(StoreError::NoDatabase(_) | StoreError::NoTables(_)) => 0,
+            Err(StoreError::OldSchema { found, .. }) => found,
+            Err(error) => return Err(error),
+        };
+        let database = Database::open(url).await?;
+        let to = database.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
+        database.close().await;
+        Ok(Migrated { from, to })
     }
 
     /// The raw files.

@@ -1,11 +1,17 @@
 //! [`Store`]: batches and their results.
 
 use super::Store;
-use crate::batch::{Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultFilter, ResultRow};
+use tokio::sync::oneshot;
+
+use crate::batch::{
+    Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultFilter, ResultRow, ResultSource,
+};
+use crate::batch_appender::BatchAppender;
 use crate::error::StoreError;
 use crate::event::Completion;
 use crate::import::Import;
 use crate::tables;
+use crate::tables::batches::{Ahead, Told};
 
 /// Batches: begin, append chunk by chunk, finish.
 impl Store {
@@ -23,11 +29,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::OutOfStep`] when lines before the chunk are missing; when the database cannot be written.
     pub async fn append_batch_results(&self, chunk: &BatchChunk) -> Result<Appended, StoreError> {
+        self.append_behind(chunk, None, Told { claimed: oneshot::channel().0 }).await
+    }
+
+    pub(crate) async fn append_behind(
+        &self,
+        chunk: &BatchChunk,
+        ahead: Option<Ahead>,
+        told: Told,
+    ) -> Result<Appended, StoreError> {
         let Some(first) = chunk.rows.first() else {
             return Ok(Appended::Added);
         };
         debug_assert!(first.line >= chunk.first_line && chunk.rows.is_sorted_by(|a, b| a.line < b.line));
-        let found = tables::batches::append(&self.database, chunk).await;
+        let found = tables::batches::append(&self.database, chunk, ahead, told).await;
         match found.map_err(StoreError::database("store results of a batch"))? {
             Some(next_line) if next_line == chunk.first_line => Ok(Appended::Added),
             Some(next_line) if next_line > chunk.first_line => Ok(Appended::Overtaken { next_line }),
@@ -37,6 +52,22 @@ impl Store {
                 first_line: chunk.first_line,
             }),
         }
+    }
+
+    /// For a file of many chunks: writes while the next rows are read.
+    pub fn batch_appender(
+        &self,
+        project: &str,
+        batch_id: &str,
+        source: ResultSource,
+        next_line: i64,
+    ) -> BatchAppender {
+        BatchAppender::new(self.clone(), project, batch_id, source, next_line)
+    }
+
+    /// How many chunks of a file are worth being written at once.
+    pub(crate) fn import_lanes(&self) -> usize {
+        self.database.import_lanes()
     }
 
     /// Says how the import ended, together with the event. Complete stays complete.

@@ -2,6 +2,9 @@
 //! row is, and moves it on in the same transaction.
 
 use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::upsert::upsert;
 use super::{events, imports};
@@ -147,27 +150,100 @@ async fn start_file_over(
         .map(drop)
 }
 
-/// The line the batch was at: the chunk is in exactly when that is its first line. `None` when there is no such batch.
-pub(crate) async fn append(database: &Database, chunk: &BatchChunk) -> sqlx::Result<Option<i64>> {
-    let mut transaction = database.begin().await?;
-    let select = match chunk.source {
+/// What a chunk knows of the one ahead of it, which is being written at the same time.
+pub(crate) struct Ahead {
+    /// Sent once it may write rows.
+    pub(crate) claimed: oneshot::Receiver<()>,
+    /// Sent once its rows are committed; dropped when they will not be.
+    pub(crate) added: oneshot::Receiver<()>,
+    /// Which of the two locks it holds when it is not the first.
+    pub(crate) parity: bool,
+}
+
+/// Whom a chunk tells that it may write rows.
+pub(crate) struct Told {
+    pub(crate) claimed: oneshot::Sender<()>,
+}
+
+/// How often an import looks whether another one of the same file has ended, or how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Adds a chunk, and says where the batch was: the chunk is in exactly when that is its first line. `None` when there is
+/// no such batch.
+///
+/// Rows are written first, and the batch's row is locked and moved on at the end: so two chunks can be written at once
+/// and still are committed in order. Only one worker at a time writes rows of a batch; others follow how far it is.
+/// Otherwise two could wait for each other in a circle that the database does not see.
+pub(crate) async fn append(
+    database: &Database,
+    chunk: &BatchChunk,
+    ahead: Option<Ahead>,
+    told: Told,
+) -> sqlx::Result<Option<i64>> {
+    let (mut added, parity) = (None, ahead.as_ref().map(|ahead| !ahead.parity));
+    if let Some(ahead) = ahead {
+        if ahead.claimed.await.is_err() {
+            // Who looks at the one ahead first does not ask.
+            return Ok(None);
+        }
+        added = Some(ahead.added);
+    }
+    let mut transaction = loop {
+        let mut transaction = database.begin().await?;
+        if transaction.claim_import(&chunk.project, &chunk.batch_id, parity).await? {
+            break transaction;
+        }
+        let line = next_line(&mut transaction, chunk).await?;
+        if line.is_none_or(|line| line > chunk.first_line) {
+            return Ok(line);
+        }
+        transaction.rollback().await?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    let line = next_line(&mut transaction, chunk).await?;
+    let in_step = match added {
+        None => line == Some(chunk.first_line),
+        // The one ahead may be in by now, or not.
+        Some(_) => line.is_some_and(|line| line <= chunk.first_line),
+    };
+    if !in_step {
+        return Ok(line);
+    }
+    // Nobody may be behind.
+    let _ = told.claimed.send(());
+    let quarantined = transaction.add_batch_rows(chunk).await?;
+    if let Some(added) = added {
+        // When it was dropped, the fence below says where the batch is.
+        let _ = added.await;
+    }
+    let found = transaction.lock_row(fence(chunk.source), &name(chunk)).await?;
+    let line = found.map(|row| row.get("line")).transpose()?;
+    if line != Some(chunk.first_line) {
+        return Ok(line);
+    }
+    move_on(&mut transaction, chunk, quarantined).await?;
+    transaction.commit().await?;
+    Ok(line)
+}
+
+fn name(chunk: &BatchChunk) -> [Value<'_>; 2] {
+    [Value::text(&chunk.project), Value::text(&chunk.batch_id)]
+}
+
+fn fence(source: ResultSource) -> &'static str {
+    match source {
         ResultSource::Output => {
             "SELECT output_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
         }
         ResultSource::Error => {
             "SELECT error_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
         }
-    };
-    let name = [Value::text(&chunk.project), Value::text(&chunk.batch_id)];
-    let found = transaction.lock_row(select, &name).await?;
-    let next_line = found.map(|row| row.get("line")).transpose()?;
-    if next_line != Some(chunk.first_line) {
-        return Ok(next_line);
     }
-    let quarantined = transaction.add_batch_rows(chunk).await?;
-    move_on(&mut transaction, chunk, quarantined).await?;
-    transaction.commit().await?;
-    Ok(next_line)
+}
+
+async fn next_line(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<Option<i64>> {
+    let found = transaction.fetch_optional(fence(chunk.source), &name(chunk)).await?;
+    found.map(|row| row.get("line")).transpose()
 }
 
 async fn move_on(

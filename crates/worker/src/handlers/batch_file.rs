@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use openai_client::{BatchLine, Client, LineSplitter, LineTooLong};
-use store::{Appended, BatchChunk, BatchResult, ResultSource};
+use store::{BatchAppender, BatchResult, ResultSource};
 
 use crate::context::Context;
 use crate::handlers::HandlerError;
@@ -39,13 +39,15 @@ pub(super) async fn import(
         file_id: file.file_id,
         progress: file.progress,
     };
-    let mut rows = Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0 };
+    let appender = context.store.batch_appender(file.project, file.batch_id, file.source, next_line);
+    let mut rows = Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0, appender };
     let mut download = Download::begin(context, client, place).await?;
     match rows.read(context, &mut download).await {
         Ok(()) => {
-            download.keep(context).await?;
-            rows.flush(context).await?;
-            Ok(rows.lines_with_text)
+            let lines = rows.lines_with_text;
+            // The last rows are written while the file is synced.
+            tokio::try_join!(download.keep(context), rows.finish())?;
+            Ok(lines)
         }
         Err(error) => Err(download.discard(error).await),
     }
@@ -54,32 +56,33 @@ pub(super) async fn import(
 /// Lines on their way into the table.
 struct Rows<'a> {
     file: BatchFile<'a>,
-    /// The first line the store does not have yet.
+    /// The first line the store did not have when the import began.
     next_line: i64,
     /// The last line seen, from 1.
     line: i64,
     lines_with_text: i64,
     chunk: Vec<BatchResult>,
     chunk_bytes: usize,
+    appender: BatchAppender,
 }
 
 impl Rows<'_> {
-    /// Reads the file to its end. The last chunk is left for [`Rows::flush`].
+    /// Reads the file to its end. The last chunk is left for [`Rows::finish`].
     async fn read(&mut self, context: &Context, download: &mut Download<'_>) -> Result<(), HandlerError> {
         let mut lines = LineSplitter::new();
         while let Some(bytes) = download.next(context).await? {
             lines.push(bytes);
             while let Some(line) = lines.next_line().transpose() {
-                self.add(context, line).await?;
+                self.add(line).await?;
             }
         }
         while let Some(line) = lines.finish().transpose() {
-            self.add(context, line).await?;
+            self.add(line).await?;
         }
         Ok(())
     }
 
-    async fn add(&mut self, context: &Context, line: Result<Bytes, LineTooLong>) -> Result<(), HandlerError> {
+    async fn add(&mut self, line: Result<Bytes, LineTooLong>) -> Result<(), HandlerError> {
         self.line += 1;
         let empty = |line: &Bytes| line.iter().all(u8::is_ascii_whitespace);
         if line.as_ref().is_ok_and(empty) {
@@ -96,37 +99,22 @@ impl Rows<'_> {
             Err(too_long) => quarantined(self.line, None, too_long),
         });
         if self.chunk.len() >= CHUNK_ROWS_MAX || self.chunk_bytes >= CHUNK_BYTES_MAX {
-            self.flush(context).await?;
+            self.flush().await?;
         }
         Ok(())
     }
 
-    /// Commits the chunk. When another worker is ahead in the same file, what it has stored is left out.
-    async fn flush(&mut self, context: &Context) -> Result<(), HandlerError> {
-        let mut rows = std::mem::take(&mut self.chunk);
+    async fn flush(&mut self) -> Result<(), HandlerError> {
         self.chunk_bytes = 0;
-        while let Some(last) = rows.last() {
-            let after = last.line + 1;
-            let chunk = BatchChunk {
-                project: self.file.project.to_owned(),
-                batch_id: self.file.batch_id.to_owned(),
-                source: self.file.source,
-                first_line: self.next_line,
-                rows,
-            };
-            match context.store.append_batch_results(&chunk).await? {
-                Appended::Added => {
-                    self.file.progress.stored(chunk.rows.len());
-                    self.next_line = after;
-                    break;
-                }
-                Appended::Overtaken { next_line } => {
-                    self.next_line = next_line;
-                    rows = chunk.rows;
-                    rows.retain(|row| row.line >= next_line);
-                }
-            }
-        }
+        let stored = self.appender.append(std::mem::take(&mut self.chunk)).await?;
+        self.file.progress.stored(stored);
+        Ok(())
+    }
+
+    /// Returns when every row is stored.
+    async fn finish(mut self) -> Result<(), HandlerError> {
+        self.flush().await?;
+        self.file.progress.stored(self.appender.finish().await?);
         Ok(())
     }
 }

@@ -1,0 +1,142 @@
+//! Rows of one file of a batch on their way into the database, while more are read: in PostgreSQL over two connections at
+//! once, whose chunks are committed in order; in SQLite, which has one writer, over one.
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::batch::{Appended, BatchChunk, BatchResult, ResultSource};
+use crate::error::StoreError;
+use crate::store::Store;
+use crate::tables::batches::{Ahead, Told};
+
+/// Adds rows to a file of a batch. Dropped before [`BatchAppender::finish`], it gives up what is not committed.
+#[must_use = "rows are stored only when it is finished"]
+pub struct BatchAppender {
+    store: Store,
+    project: String,
+    batch_id: String,
+    source: ResultSource,
+    /// The first line that was not handed to a lane yet.
+    next_line: i64,
+    /// Oldest first.
+    lanes: VecDeque<Lane>,
+    /// Rows that came to be on disk since the last call.
+    stored: usize,
+}
+
+/// A chunk that is being written.
+struct Lane {
+    task: AbortOnDropHandle<(BatchChunk, Result<Appended, StoreError>)>,
+    /// For the lane behind it.
+    ahead: Option<Ahead>,
+}
+
+impl BatchAppender {
+    pub(crate) fn new(
+        store: Store,
+        project: &str,
+        batch_id: &str,
+        source: ResultSource,
+        next_line: i64,
+    ) -> Self {
+        let (project, batch_id) = (project.to_owned(), batch_id.to_owned());
+        Self { store, project, batch_id, source, next_line, lanes: VecDeque::new(), stored: 0 }
+    }
+
+    /// Takes rows by ascending line, those of lines that are missing from `rows` being empty. They are on disk once a
+    /// later call, or [`BatchAppender::finish`], has returned. What another worker has stored meanwhile is left out. How
+    /// many rows came to be on disk since the last call.
+    ///
+    /// # Errors
+    /// When the database could not be written, or the batch was begun anew by another worker; begin it again.
+    pub async fn append(&mut self, rows: Vec<BatchResult>) -> Result<usize, StoreError> {
+        while self.lanes.len() >= self.store.import_lanes() {
+            self.settle().await?;
+        }
+        if let Some(chunk) = self.chunk(rows) {
+            self.begin(chunk);
+        }
+        Ok(std::mem::take(&mut self.stored))
+    }
+
+    /// Waits until every row is on disk. How many came to be there since the last call.
+    ///
+    /// # Errors
+    /// Those of [`BatchAppender::append`].
+    pub async fn finish(mut self) -> Result<usize, StoreError> {
+        while !self.lanes.is_empty() {
+            self.settle().await?;
+        }
+        Ok(self.stored)
+    }
+
+    /// What is still to be stored of these rows.
+    fn chunk(&mut self, mut rows: Vec<BatchResult>) -> Option<BatchChunk> {
+        rows.retain(|row| row.line >= self.next_line);
+        let after = rows.last()?.line + 1;
+        Some(BatchChunk {
+            project: self.project.clone(),
+            batch_id: self.batch_id.clone(),
+            source: self.source,
+            first_line: std::mem::replace(&mut self.next_line, after),
+            rows,
+        })
+    }
+
+    fn begin(&mut self, chunk: BatchChunk) {
+        let ahead = self.lanes.back_mut().and_then(|lane| lane.ahead.take());
+        let (claimed, is_claimed) = oneshot::channel();
+        let (added, is_added) = oneshot::channel();
+        let parity = ahead.as_ref().is_some_and(|ahead| !ahead.parity);
+        let store = self.store.clone();
+        let task = tokio::spawn(async move {
+            let ended = store.append_behind(&chunk, ahead, Told { claimed }).await;
+            if matches!(ended, Ok(Appended::Added)) {
+                // Nobody may be behind.
+                let _ = added.send(());
+            }
+            (chunk, ended)
+        });
+        let ahead = Some(Ahead { claimed: is_claimed, added: is_added, parity });
+        self.lanes.push_back(Lane { task: AbortOnDropHandle::new(task), ahead });
+    }
+
+    /// Waits for the oldest lane. When another worker was ahead of it, what is left of all lanes is written anew.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(lane) = self.lanes.pop_front() else { return Ok(()) };
+        let (chunk, ended) = lane.ended().await;
+        let Appended::Overtaken { next_line } = ended? else {
+            self.stored += chunk.rows.len();
+            return Ok(());
+        };
+        let mut left = vec![chunk];
+        for lane in std::mem::take(&mut self.lanes) {
+            // It waited in vain for the one ahead of it.
+            left.push(lane.ended().await.0);
+        }
+        let after = self.next_line;
+        self.next_line = next_line;
+        for chunk in left {
+            let Some(mut chunk) = self.chunk(chunk.rows) else { continue };
+            while let Appended::Overtaken { next_line } = self.store.append_batch_results(&chunk).await? {
+                chunk.rows.retain(|row| row.line >= next_line);
+                chunk.first_line = next_line;
+                self.next_line = self.next_line.max(next_line);
+            }
+            self.stored += chunk.rows.len();
+        }
+        self.next_line = self.next_line.max(after);
+        Ok(())
+    }
+}
+
+impl Lane {
+    async fn ended(self) -> (BatchChunk, Result<Appended, StoreError>) {
+        match self.task.await {
+            Ok(ended) => ended,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
