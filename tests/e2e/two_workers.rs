@@ -45,6 +45,40 @@ async fn two_workers_racing_on_one_batch_store_each_line_once(database: Database
     assert_eq!(store.count_events().await.unwrap().iter().map(|(_, _, count)| count).sum::<i64>(), 2);
 }
 
+/// What is small waits for nothing large; what is large is sent to several workers at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_workers_on_postgresql_give_each_result_once() {
+    let landfall = Landfall::start_on_with(Database::Postgres, 4, &[]).await;
+    let batches: Vec<String> = (0..6).map(|number| format!("batch_{number}")).collect();
+    let mut sent = HashSet::new();
+    for batch in &batches {
+        landfall.fake.add_generated_batch(batch, 3000);
+        let one = SignedWebhook::new("batch.completed", batch);
+        let two = SignedWebhook::with_body(&format!("wh_again_{batch}"), one.body.clone());
+        let (first, second) = tokio::join!(landfall.post(&one), landfall.post(&two));
+        assert_eq!((first.0, second.0), (200, 200));
+        sent.extend([one.webhook_id, two.webhook_id]);
+        for _ in 0..10 {
+            sent.insert(landfall.send("response.completed", "resp_demo_research").await);
+        }
+    }
+    landfall.settled().await;
+    for batch in &batches {
+        let shown = landfall.show(batch);
+        assert_eq!(
+            (&shown["rows_stored"], &shown["results_complete"]),
+            (&3000.into(), &true.into()),
+            "{batch}"
+        );
+        let ids: HashSet<_> = landfall.custom_ids(batch).await.into_iter().collect();
+        assert_eq!(ids.len(), 3000, "{batch}");
+    }
+    for webhook_id in &sent {
+        let event = landfall.event(webhook_id).await.unwrap();
+        assert_eq!((event.attempts, event.reason), (1, None), "{webhook_id}");
+    }
+}
+
 on_both_databases!(
     two_workers_share_a_backlog_and_store_each_event_once,
     two_workers_racing_on_one_batch_store_each_line_once

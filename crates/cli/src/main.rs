@@ -5,6 +5,7 @@
 mod again;
 mod answer;
 mod completions;
+mod db;
 mod dead;
 mod doctor;
 mod events;
@@ -68,6 +69,7 @@ enum Verb {
     Dead(dead::Dead),
     Doctor(Box<doctor::Doctor>),
     Migrate(migrate::Migrate),
+    Db(db::Db),
     Send(send::Send),
     Verify(verify::Verify),
     Secret(secret::Secret),
@@ -94,6 +96,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Dead(args) => dead::run(&args, out).await,
         Verb::Doctor(args) => doctor::run(&args, out).await,
         Verb::Migrate(args) => migrate::run(&args, out).await,
+        Verb::Db(args) => db::run(&args, out).await,
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Secret(args) => secret::run(&args, out),

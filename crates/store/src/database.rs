@@ -1,6 +1,7 @@
 //! The two dialects behind one face: one enum of databases, one of transactions. What differs between them is here, in
 //! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and is the same for both.
 
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::batch::BatchChunk;
@@ -101,6 +102,19 @@ impl Database {
         })
     }
 
+    /// All that is there now, however long it takes to read it.
+    pub(crate) async fn snapshot(&self) -> sqlx::Result<Snapshot> {
+        Ok(Snapshot(match self {
+            Self::Sqlite(sqlite) => WriteTransaction::Sqlite(sqlite.readers().begin().await?),
+            Self::Postgres(postgres) => {
+                let mut transaction = postgres.begin().await?;
+                let frozen = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+                sqlx::query(frozen).execute(&mut *transaction).await?;
+                WriteTransaction::Postgres(transaction)
+            }
+        }))
+    }
+
     pub(crate) async fn fetch_all(
         &self,
         sql: impl SqlSafeStr,
@@ -158,6 +172,24 @@ impl Database {
     }
 }
 
+/// Reads of one moment.
+pub(crate) struct Snapshot(WriteTransaction);
+
+impl Snapshot {
+    /// A row at a time.
+    pub(crate) fn rows(&mut self, select: String) -> BoxStream<'_, sqlx::Result<Row>> {
+        let select = AssertSqlSafe(select);
+        match &mut self.0 {
+            WriteTransaction::Sqlite(transaction) => {
+                sqlx::query(select).fetch(&mut **transaction).map_ok(Row::Sqlite).boxed()
+            }
+            WriteTransaction::Postgres(transaction) => {
+                sqlx::query(select).fetch(&mut **transaction).map_ok(Row::Postgres).boxed()
+            }
+        }
+    }
+}
+
 impl WriteTransaction {
     /// How many rows were changed.
     pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<u64> {
@@ -198,9 +230,10 @@ impl WriteTransaction {
             Self::Sqlite(transaction) => {
                 sqlite::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
             }
-            Self::Postgres(transaction) => {
-                postgres::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Postgres)
-            }
+            Self::Postgres(transaction) => postgres::bind::bound(sql, values)
+                .fetch_optional(&mut **transaction)
+                .await?
+                .map(Row::Postgres),
         })
     }
 
@@ -250,6 +283,18 @@ impl WriteTransaction {
         match self {
             Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk).await,
             Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk).await,
+        }
+    }
+
+    /// After events came with their places: new ones come behind them. SQLite looks at what is there.
+    pub(crate) async fn continue_places(&mut self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => {
+                let behind = "SELECT setval(pg_get_serial_sequence('events', 'place'), \
+                              (SELECT coalesce(max(place), 0) + 1 FROM events), FALSE)";
+                sqlx::query(behind).execute(&mut **transaction).await.map(drop)
+            }
         }
     }
 

@@ -43,6 +43,7 @@ mod sqlite;
 mod store;
 mod tables;
 mod target_health;
+mod transfer;
 mod unfetched;
 mod value;
 
@@ -68,4 +69,5 @@ pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};
 pub use target_health::{BreakerPolicy, TargetHealth, TargetState};
+pub use transfer::TransferError;
 pub use unfetched::{FetchProgress, UnfetchedObject};

@@ -81,9 +81,14 @@ impl Store {
             Err(error) => return Err(error),
         };
         let database = Database::open(url).await?;
-        let to = database.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
+        let to =
+            database.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
         database.close().await;
         Ok(Migrated { from, to })
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The raw files.

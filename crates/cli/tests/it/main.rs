@@ -9,6 +9,7 @@ mod doctor;
 mod filled;
 mod ingest_double;
 mod look;
+mod move_rows;
 mod repair;
 mod secret_install;
 mod send;

@@ -14,6 +14,7 @@ mod repair;
 mod samples;
 mod schema;
 mod sqlite;
+mod transfer;
 
 macro_rules! conformance {
     ($database:ident, [$($module:ident::$test:ident,)+]) => {
@@ -86,4 +87,7 @@ on_both!([
     repair::a_replay_that_brings_the_object_takes_the_reason_back,
     schema::an_older_version_runs_on_a_newer_schema,
     schema::many_workers_starting_at_once_make_one_schema,
+    transfer::all_rows_move_into_either_database_and_back,
+    transfer::an_import_is_all_or_nothing_and_deletes_only_when_told,
+    transfer::an_export_has_every_column_of_every_table,
 ]);

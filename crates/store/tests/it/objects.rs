@@ -15,7 +15,7 @@ async fn the_response(fixture: &Fixture) -> ResponseRecord {
 }
 
 /// What a worker does with each family's event, `later` than the first time.
-async fn run_all_families(fixture: &Fixture, webhook_id: &str, later: TimeDelta) {
+pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later: TimeDelta) {
     let store = &fixture.store;
     let mut done = completion(webhook_id);
     done.processed_at += later;

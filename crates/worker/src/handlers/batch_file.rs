@@ -13,7 +13,7 @@ use crate::watchdog::Progress;
 /// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
 /// and for other writers.
 const CHUNK_ROWS_MAX: usize = 1000;
-const CHUNK_BYTES_MAX: usize = 4 << 20;
+const CHUNK_BYTES_MAX: usize = 2 << 20;
 
 /// Which file of which batch.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,8 @@ pub(super) async fn import(
         progress: file.progress,
     };
     let appender = context.store.batch_appender(file.project, file.batch_id, file.source, next_line);
-    let mut rows = Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0, appender };
+    let mut rows =
+        Rows { file, next_line, line: 0, lines_with_text: 0, chunk: Vec::new(), chunk_bytes: 0, appender };
     let mut download = Download::begin(context, client, place).await?;
     match rows.read(context, &mut download).await {
         Ok(()) => {

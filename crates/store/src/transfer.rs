@@ -1,0 +1,342 @@
+//! All rows of a database as JSON Lines, to move from one database to another. Raw files stay where they are.
+//!
+//! Version 1, a value a line:
+//! ```text
+//! {"format":"landfall-db","version":1,"schema":3}
+//! {"table":"events","columns":["project",…]}
+//! ["default",…]            a row, by these columns: text, numbers, true and false, null; times as RFC 3339;
+//!                          JSON as a string that holds it; bytes as base64
+//! {"rows":1}               of this table
+//! …                        more tables
+//! {"end":true}
+//! ```
+//! It is written from one snapshot, and read in one transaction: all of it or nothing.
+
+mod tables;
+
+use std::io::{self, BufRead, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
+use crate::row::Row;
+use crate::store::Store;
+use crate::value::Value;
+use tables::{Kind, TABLES, Table};
+
+const FORMAT: &str = "landfall-db";
+const VERSION: u32 = 1;
+/// Rows of one statement: at most so many, and about so many bytes of the file.
+const ROWS_MAX: usize = 100;
+const BYTES_MAX: usize = 1 << 20;
+
+/// Why rows were not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write the export")]
+    Output(#[source] io::Error),
+    #[error("cannot read the export")]
+    Input(#[source] io::Error),
+    #[error("line {line} of the export {problem}")]
+    Malformed { line: u64, problem: String },
+    /// Nothing was changed.
+    #[error("the table {0} has rows already")]
+    NotEmpty(&'static str),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: String,
+    version: u32,
+    schema: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Heading {
+    table: String,
+    columns: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Footing {
+    rows: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    end: bool,
+}
+
+/// What may follow a header.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Row(Vec<Json>),
+    Heading(Heading),
+    Footing(Footing),
+    End(End),
+}
+
+/// Moving all rows at once.
+impl Store {
+    /// Writes every row of every table, from one snapshot, a row at a time. How many there were.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or `out` not be written.
+    pub async fn export(&self, out: &mut dyn Write) -> Result<u64, TransferError> {
+        let schema = self.schema_version().await?;
+        put(out, &Header { format: FORMAT.to_owned(), version: VERSION, schema })?;
+        let failed = || StoreError::database("read all rows");
+        let mut snapshot = self.database().snapshot().await.map_err(failed())?;
+        let mut total = 0;
+        for table in TABLES {
+            let columns: Vec<String> = table.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let select = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.key);
+            put(out, &Heading { table: table.name.to_owned(), columns })?;
+            let mut count = 0;
+            let mut rows = snapshot.rows(select);
+            while let Some(row) = rows.try_next().await.map_err(failed())? {
+                put(out, &fields(table, &row).map_err(failed())?)?;
+                count += 1;
+            }
+            drop(rows);
+            put(out, &Footing { rows: count })?;
+            total += count;
+        }
+        put(out, &End { end: true })?;
+        out.flush().map_err(TransferError::Output)?;
+        Ok(total)
+    }
+
+    /// Reads an export into this database, all of it or nothing. With `replace`, what is there is deleted first;
+    /// otherwise the database must be empty. How many rows there were.
+    ///
+    /// # Errors
+    /// [`TransferError`]; nothing was changed.
+    pub async fn import(&self, input: &mut dyn BufRead, replace: bool) -> Result<u64, TransferError> {
+        let mut lines = Lines { input, text: String::new(), number: 0 };
+        lines.header(self.schema_version().await?)?;
+        let written = || StoreError::database("write all rows");
+        let mut transaction = self.database().begin().await.map_err(written())?;
+        for table in TABLES {
+            if replace {
+                let delete = format!("DELETE FROM {}", table.name);
+                transaction.execute(sqlx::AssertSqlSafe(delete), &[]).await.map_err(written())?;
+            } else if !is_empty(&mut transaction, table).await.map_err(written())? {
+                return Err(TransferError::NotEmpty(table.name));
+            }
+        }
+        let mut total = 0;
+        loop {
+            match lines.next()? {
+                Line::Heading(heading) => total += read_table(&mut lines, &mut transaction, &heading).await?,
+                Line::End(End { end: true }) => break,
+                _ => return Err(lines.wrong("is neither a table nor the end")),
+            }
+        }
+        transaction.continue_places().await.map_err(written())?;
+        transaction.commit().await.map_err(written())?;
+        Ok(total)
+    }
+}
+
+async fn is_empty(transaction: &mut WriteTransaction, table: &Table) -> sqlx::Result<bool> {
+    let select = format!("SELECT 1 AS one FROM {} LIMIT 1", table.name);
+    Ok(transaction.fetch_optional(sqlx::AssertSqlSafe(select), &[]).await?.is_none())
+}
+
+/// The rows of a table, up to and with their count.
+async fn read_table(
+    lines: &mut Lines<'_>,
+    transaction: &mut WriteTransaction,
+    heading: &Heading,
+) -> Result<u64, TransferError> {
+    let table = TABLES.iter().find(|table| table.name == heading.table);
+    let table = table.ok_or_else(|| lines.wrong("names a table that this version does not know"))?;
+    let kind = |name: &String| table.columns.iter().find(|(known, _)| known == name).copied();
+    let columns: Option<Vec<(&'static str, Kind)>> = heading.columns.iter().map(kind).collect();
+    let columns = columns.ok_or_else(|| lines.wrong("names a column that this version does not know"))?;
+    let (mut held, mut held_bytes, mut count) = (Vec::new(), 0, 0);
+    loop {
+        match lines.next()? {
+            Line::Row(fields) => {
+                let row: Result<Vec<Field>, String> = if fields.len() == columns.len() {
+                    columns
+                        .iter()
+                        .zip(fields)
+                        .map(|((name, kind), json)| Field::of(*kind, json, name))
+                        .collect()
+                } else {
+                    Err("has not one value a column".to_owned())
+                };
+                held.push(row.map_err(|problem| lines.wrong(&problem))?);
+                held_bytes += lines.text.len();
+                count += 1;
+                if held.len() >= ROWS_MAX || held_bytes >= BYTES_MAX {
+                    insert(transaction, table, &columns, &std::mem::take(&mut held)).await?;
+                    held_bytes = 0;
+                }
+            }
+            Line::Footing(footing) if footing.rows == count => break,
+            Line::Footing(footing) => {
+                let problem =
+                    format!("says that {} has {} rows, but {count} were there", table.name, footing.rows);
+                return Err(lines.wrong(&problem));
+            }
+            Line::Heading(_) | Line::End(_) => return Err(lines.wrong("comes before the table's count")),
+        }
+    }
+    insert(transaction, table, &columns, &held).await?;
+    Ok(count)
+}
+
+async fn insert(
+    transaction: &mut WriteTransaction,
+    table: &Table,
+    columns: &[(&'static str, Kind)],
+    rows: &[Vec<Field>],
+) -> Result<(), TransferError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let row = |index: usize| {
+        let first = index * columns.len() + 1;
+        let places: Vec<String> = (first..first + columns.len()).map(|place| format!("${place}")).collect();
+        format!("({})", places.join(", "))
+    };
+    let places: Vec<String> = (0..rows.len()).map(row).collect();
+    let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names.join(", "), places.join(", "));
+    let values: Vec<Value<'_>> = rows.iter().flatten().map(Field::value).collect();
+    let inserted = transaction.execute(sqlx::AssertSqlSafe(sql), &values).await;
+    inserted.map_err(StoreError::database("write all rows"))?;
+    Ok(())
+}
+
+/// A field of a row that was read.
+enum Field {
+    Text(Option<String>),
+    Json(Option<String>),
+    VerbatimJson(Option<String>),
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Flag(bool),
+    Time(Option<DateTime<Utc>>),
+    Bytes(Option<Vec<u8>>),
+}
+
+impl Field {
+    fn of(kind: Kind, json: Json, column: &str) -> Result<Self, String> {
+        let wrong = || format!("has no {kind:?} for {column}");
+        let text = |json| match json {
+            Json::Null => Ok(None),
+            Json::String(text) => Ok(Some(text)),
+            _ => Err(wrong()),
+        };
+        Ok(match kind {
+            Kind::Text => Self::Text(text(json)?),
+            Kind::Json => Self::Json(text(json)?),
+            Kind::VerbatimJson => Self::VerbatimJson(text(json)?),
+            Kind::Integer if json.is_null() => Self::Integer(None),
+            Kind::Integer => Self::Integer(Some(json.as_i64().ok_or_else(wrong)?)),
+            Kind::Real if json.is_null() => Self::Real(None),
+            Kind::Real => Self::Real(Some(json.as_f64().ok_or_else(wrong)?)),
+            Kind::Flag => Self::Flag(json.as_bool().ok_or_else(wrong)?),
+            Kind::Time => {
+                let time = text(json)?.map(|text| text.parse::<DateTime<Utc>>()).transpose();
+                Self::Time(time.map_err(|_| wrong())?)
+            }
+            Kind::Bytes => {
+                let bytes = text(json)?.map(|text| STANDARD.decode(text)).transpose();
+                Self::Bytes(bytes.map_err(|_| wrong())?)
+            }
+        })
+    }
+
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Text(text) => Value::text_if_any(text.as_deref()),
+            Self::Json(text) => Value::Json(text.as_deref().map(Into::into)),
+            Self::VerbatimJson(text) => Value::VerbatimJson(text.as_deref()),
+            Self::Integer(number) => Value::Integer(*number),
+            Self::Real(number) => Value::Real(*number),
+            Self::Flag(flag) => Value::Flag(*flag),
+            Self::Time(at) => Value::Time(*at),
+            Self::Bytes(bytes) => Value::Bytes(bytes.as_deref()),
+        }
+    }
+}
+
+/// A row as a line.
+fn fields(table: &Table, row: &Row) -> sqlx::Result<Vec<Json>> {
+    let field = |(name, kind): &(&str, Kind)| {
+        Ok(match kind {
+            Kind::Text => row.get::<Option<String>>(name)?.into(),
+            Kind::Json | Kind::VerbatimJson => row.json(name)?.into(),
+            Kind::Integer => row.get::<Option<i64>>(name)?.into(),
+            Kind::Real => row.get::<Option<f64>>(name)?.into(),
+            Kind::Flag => row.get::<bool>(name)?.into(),
+            Kind::Time => row.time(name)?.map(|at| at.to_rfc3339()).into(),
+            Kind::Bytes => row.get::<Option<Vec<u8>>>(name)?.map(|bytes| STANDARD.encode(bytes)).into(),
+        })
+    };
+    table.columns.iter().map(field).collect()
+}
+
+fn put(out: &mut dyn Write, line: &impl Serialize) -> Result<(), TransferError> {
+    let written = serde_json::to_writer(&mut *out, line).map_err(io::Error::from);
+    written.and_then(|()| out.write_all(b"\n")).map_err(TransferError::Output)
+}
+
+/// An export as it is read.
+struct Lines<'a> {
+    input: &'a mut dyn BufRead,
+    text: String,
+    number: u64,
+}
+
+impl Lines<'_> {
+    fn header(&mut self, schema: i64) -> Result<(), TransferError> {
+        self.read()?;
+        let header: Header =
+            serde_json::from_str(&self.text).map_err(|_| self.wrong("is not how an export begins"))?;
+        if header.format != FORMAT || header.version != VERSION {
+            return Err(self.wrong("is of a format that this version does not know"));
+        }
+        if header.schema > schema {
+            let problem = format!("says schema {}, this database has {schema}", header.schema);
+            return Err(self.wrong(&problem));
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Line, TransferError> {
+        self.read()?;
+        serde_json::from_str(&self.text).map_err(|_| self.wrong("is not what an export holds"))
+    }
+
+    fn read(&mut self) -> Result<(), TransferError> {
+        self.text.clear();
+        self.number += 1;
+        if self.input.read_line(&mut self.text).map_err(TransferError::Input)? == 0 {
+            return Err(self.wrong("is missing: the export was cut off"));
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, problem: &str) -> TransferError {
+        TransferError::Malformed { line: self.number, problem: problem.to_owned() }
+    }
+}
