@@ -53,7 +53,7 @@ impl LineSplitter {
     /// [`LineTooLong`] once, in the place of that line.
     pub fn next_line(&mut self) -> Result<Option<Bytes>, LineTooLong> {
         while let Some(mut chunk) = self.chunks.pop_front() {
-            let Some(end) = chunk.iter().position(|byte| *byte == b'\n') else {
+            let Some(end) = memchr::memchr(b'\n', &chunk) else {
                 self.begin_line(&chunk);
                 continue;
             };
