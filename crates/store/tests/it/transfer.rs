@@ -28,6 +28,20 @@ async fn fill(fixture: &Fixture) {
     rows[7].body = Some(b"{\"a\":\"\\u0000\",\"b\":1e400000}".to_vec());
     (rows[8].body, rows[8].quarantined) = (Some(b"\xff no JSON".to_vec()), true);
     fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, rows)).await.unwrap();
+    let (bytes, time) = if fixture.is_postgres() {
+        ("'\\x00ff'", "'2026-11-24T01:02:03.000004Z'::timestamptz")
+    } else {
+        ("X'00FF'", "'2026-11-24T01:02:03.000004Z'")
+    };
+    fixture
+        .execute(&format!(
+            "INSERT INTO notifications (project, id, target, type, urgent, created_at, body, state) \
+             VALUES ('default', 'msg_1', 'crm', 'batch.stored', TRUE, {time}, {bytes}, 'pending'); \
+             INSERT INTO notification_attempts (project, notification_id, attempt, started_at, latency_ms) \
+             VALUES ('default', 'msg_1', 1, {time}, 5); \
+             INSERT INTO notification_targets (target, state, updated_at) VALUES ('crm', 'active', {time});"
+        ))
+        .await;
     let mut odd = event("wh_odd", "x");
     odd.body = b"\xfe\x00".to_vec();
     fixture.store.record_delivery(&odd, 1).await.unwrap();
@@ -54,7 +68,9 @@ pub(crate) async fn all_rows_move_into_either_database_and_back(fixture: Fixture
             assert!(!rows.is_empty(), "{table} was not tried");
             assert_eq!(by_meaning(rows), by_meaning(here[table].clone()), "{table}");
         }
-        assert_eq!(back.dump("events").await, fixture.dump("events").await);
+        for table in ["events", "notifications", "notification_attempts", "notification_targets"] {
+            assert_eq!(back.dump(table).await, fixture.dump(table).await, "{table}");
+        }
         // Life goes on behind them.
         target.store.record_delivery(&event("wh_next", "y"), 1).await.unwrap();
         let newest = "SELECT webhook_id FROM events ORDER BY place DESC LIMIT 1";
@@ -110,7 +126,7 @@ pub(crate) async fn an_export_has_every_column_of_every_table(fixture: Fixture) 
         tables.push(table);
     }
     let mut known: Vec<&str> = crate::fixture::OBJECT_TABLES.to_vec();
-    known.push("events");
+    known.extend(["events", "notifications", "notification_attempts", "notification_targets"]);
     known.sort_unstable();
     tables.sort();
     assert_eq!(tables, known);
