@@ -138,8 +138,8 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
         Ok(event) => {
             let family = format!("{} (family {})", event.kind, event.kind.family());
             fields.push(("type", family));
-            fields.push(("event", event.event_id.unwrap_or_default()));
-            fields.push(("object", event.object_id.unwrap_or_default()));
+            fields.push(("event", event.event_id.unwrap_or_default().into_owned()));
+            fields.push(("object", event.object_id.unwrap_or_default().into_owned()));
             fields.push(("created", event.created_at_secs.map(time).unwrap_or_default()));
             fields.push(("data", event.data.map(|data| data.get().to_owned()).unwrap_or_default()));
         }

@@ -23,10 +23,10 @@ pub(crate) fn build(
     let connections = settings.max_connections as usize;
     let workers = worker_threads(connections);
     let path = settings.webhook_path.clone();
-    let receiver = web::Data::new(receiver);
     let server = HttpServer::new(move || {
+        // Runs once in each of the server's threads.
         App::new()
-            .app_data(receiver.clone())
+            .app_data(web::Data::new(receiver.apart()))
             .service(
                 web::resource(&path).route(web::post().to(receive)).default_service(web::to(wrong_method)),
             )

@@ -46,14 +46,23 @@ fn announced_bytes(request: &HttpRequest) -> Option<u64> {
 }
 
 async fn collect(payload: &mut Payload, max_bytes: usize) -> Result<Bytes, BodyError> {
+    let mut body = Bytes::new();
     // Grows with what arrives, not with what is announced: an announcement costs a client nothing.
-    let mut body = BytesMut::new();
+    let mut rest = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(BodyError::Broken)?;
-        if chunk.len() > max_bytes - body.len() {
+        if chunk.len() > max_bytes - body.len() - rest.len() {
             return Err(BodyError::TooLarge { max_bytes });
         }
-        body.extend_from_slice(&chunk);
+        if body.is_empty() && rest.is_empty() {
+            // Nearly always the only one, and taken as it is.
+            body = chunk;
+        } else {
+            if rest.is_empty() {
+                rest = std::mem::take(&mut body).into();
+            }
+            rest.extend_from_slice(&chunk);
+        }
     }
-    Ok(body.freeze())
+    Ok(if rest.is_empty() { body } else { rest.freeze() })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service::metrics::{Counter, Counters, Histogram, Histograms, Registry};
+use service::metrics::{Counter, Counters, Histogram, Registry};
 use webhook::closed_set;
 
 closed_set! {
@@ -34,7 +34,7 @@ pub(crate) struct Metrics {
     unavailable: Counter,
     refusals: Counters<1>,
     ack_seconds: Histogram,
-    event_lag_seconds: Histograms<1>,
+    acked_lag_seconds: Histogram,
 }
 
 impl Metrics {
@@ -59,12 +59,14 @@ impl Metrics {
                 "Time from the end of a request's head to its 200",
                 ACK_BUCKETS,
             ),
-            event_lag_seconds: registry.histograms(
+            acked_lag_seconds: registry
+                .histograms(
                 "landfall_event_lag_seconds",
                 "From OpenAI's created_at to the stage",
                 ["stage"],
                 LAG_BUCKETS,
-            ),
+            )
+            .with(["acked"]),
         }
     }
 
@@ -76,7 +78,7 @@ impl Metrics {
 
     /// How old a new event is by OpenAI's own clock, which only counts whole seconds.
     pub(crate) fn acked_lag(&self, lag: Duration) {
-        self.event_lag_seconds.with(["acked"]).observe(lag.as_secs_f64());
+        self.acked_lag_seconds.observe(lag.as_secs_f64());
     }
 
     /// A request that was not. `reason` is from a closed set.

@@ -4,10 +4,12 @@
 use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use queue::{EnqueueError, Enqueued, Entry, Producer};
-use webhook::{Event, Family, SignatureError, Verifier};
+use queue::{EnqueueError, Enqueued, EntryRef, Producer};
+use webhook::{Event, SignatureError, Verifier};
 
 use crate::body::{self, BodyError};
 use crate::guard::{Closed, Guard};
@@ -18,12 +20,15 @@ use crate::report::Report;
 
 /// The project of webhooks that come without one in their path.
 const PROJECT: &str = "default";
-/// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
-const TYPE_UNKNOWN: &str = "unknown";
 /// Spread, so that what was refused together does not come back together.
 const RETRY_AFTER_SECS: RangeInclusive<u8> = 1..=5;
 
-/// What every request needs; built once, shared by all threads.
+const RECEIVED: &str = r#"{"received":true}"#;
+const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What every request needs; each thread has its own way to the queue.
+#[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) verifier: Verifier,
     pub(crate) producer: Producer,
@@ -33,64 +38,70 @@ pub(crate) struct Receiver {
     pub(crate) guard: Guard,
 }
 
+impl Receiver {
+    /// The same for another thread.
+    pub(crate) fn apart(&self) -> Self {
+        Self { producer: self.producer.apart(), ..self.clone() }
+    }
+}
+
 /// `POST` on the webhook path.
 pub(crate) async fn receive(
     request: HttpRequest,
     mut payload: web::Payload,
     receiver: web::Data<Receiver>,
 ) -> HttpResponse {
+    let body;
     let mut report = Report::new(PROJECT, request.headers());
-    let result = accept(&receiver, &request, &mut payload, &mut report).await;
+    let result = match body::read(&request, &mut payload, receiver.max_body_bytes, receiver.limits.body).await {
+        Ok(bytes) => {
+            body = bytes;
+            accept(&receiver, &request, &body, &mut report).await
+        }
+        Err(error) => Err(error.into()),
+    };
     let response = match &result {
-        Ok(_) => HttpResponse::Ok().json(serde_json::json!({ "received": true })),
+        Ok(_) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(RECEIVED),
         Err(error) => error.answer(payload),
     };
     report.finish(&receiver.metrics, response.status(), &result);
     response
 }
 
-async fn accept(
+async fn accept<'b>(
     receiver: &Receiver,
     request: &HttpRequest,
-    payload: &mut web::Payload,
-    report: &mut Report,
+    body: &'b Bytes,
+    report: &mut Report<'b>,
 ) -> Result<Enqueued, ReceiveError> {
-    let body = body::read(request, payload, receiver.max_body_bytes, receiver.limits.body).await?;
-
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let verified = receiver.verifier.verify(headers, &body, now.as_secs().cast_signed())?;
+    let verified = receiver.verifier.verify(headers, body, now.as_secs().cast_signed())?;
 
-    let event = Event::parse(&body).ok();
-    let family = event.as_ref().map_or(Family::Other, |event| event.kind.family());
-    let event_type = event.as_ref().map_or(TYPE_UNKNOWN, |event| event.kind.as_str());
-    report.event(event.as_ref(), event_type, family);
-
-    let entry = Entry {
-        webhook_id: verified.webhook_id.to_owned(),
-        project: PROJECT.to_owned(),
-        event_type: event_type.to_owned(),
+    let known = report.verified(Event::parse(body).ok());
+    let entry = EntryRef {
+        webhook_id: verified.webhook_id,
+        project: PROJECT,
+        event_type: known.event_type(),
         timestamp_secs: verified.timestamp_secs,
         received_ms: now.as_millis().try_into().unwrap_or(i64::MAX),
         traceparent: traceparent(request),
         replay_of: None,
-        body: body.to_vec(),
+        body,
     };
     receiver.guard.pass()?;
-    Ok(receiver.producer.enqueue(family, &entry).await?)
+    Ok(receiver.producer.enqueue(known.family(), entry).await?)
 }
 
 /// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). Not signed, so only its
 /// exact form is let through.
-fn traceparent(request: &HttpRequest) -> Option<String> {
+fn traceparent(request: &HttpRequest) -> Option<&str> {
     let text = request.headers().get("traceparent")?.to_str().ok()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    let mut lengths = [2, 32, 16, 2].into_iter();
     let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let well_formed =
-        lengths == [2, 32, 16, 2] && parts[0] == "00" && parts.iter().all(|part| part.bytes().all(lower_hex));
-    well_formed.then(|| text.to_owned())
+    let well_formed = text.split('-').all(|part| Some(part.len()) == lengths.next() && part.bytes().all(lower_hex));
+    (well_formed && lengths.next().is_none() && text.starts_with("00-")).then_some(text)
 }
 
 /// Why a request is not answered 200.
@@ -140,7 +151,8 @@ impl ReceiveError {
             }
             Self::Closed(_) | Self::Queue(_) => HttpResponse::ServiceUnavailable()
                 .insert_header((header::RETRY_AFTER, fastrand::u8(RETRY_AFTER_SECS).to_string()))
-                .json(serde_json::json!({ "error": "Queue unavailable" })),
+                .insert_header((header::CONTENT_TYPE, JSON))
+                .body(UNAVAILABLE),
         }
     }
 }

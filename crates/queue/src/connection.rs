@@ -15,7 +15,7 @@ use crate::error::QueueError;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Redis answers our scripts within milliseconds; this is a slow disk's fsync and more.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connecting, twice, and the answer.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(4);
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -26,8 +26,8 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUTS_MAX: u32 = 2;
 /// Commands that may wait for the socket (redis-rs: 50) and bytes collected before a flush (8 KiB); many requests
 /// share a connection here.
-const PIPELINE_BUFFER: usize = 1024;
-const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const PIPELINE_BUFFER: usize = 1024;
+pub(crate) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A client for the URL, which is checked but not yet connected to.
 pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {

@@ -26,6 +26,56 @@ pub struct Entry {
     pub replay_of: Option<String>,
 }
 
+/// An event that is to be enqueued: an [`Entry`] whose parts belong to somebody else.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    pub webhook_id: &'a str,
+    pub project: &'a str,
+    pub event_type: &'a str,
+    pub timestamp_secs: i64,
+    pub received_ms: i64,
+    pub body: &'a [u8],
+    pub traceparent: Option<&'a str>,
+    pub replay_of: Option<&'a str>,
+}
+
+impl<'a> From<&'a Entry> for EntryRef<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self {
+            webhook_id: &entry.webhook_id,
+            project: &entry.project,
+            event_type: &entry.event_type,
+            timestamp_secs: entry.timestamp_secs,
+            received_ms: entry.received_ms,
+            body: &entry.body,
+            traceparent: entry.traceparent.as_deref(),
+            replay_of: entry.replay_of.as_deref(),
+        }
+    }
+}
+
+impl EntryRef<'_> {
+    /// Field names and values, as they lie in the stream; how many there are.
+    pub(crate) fn write(&self, mut field: impl FnMut(&'static str, &[u8])) -> usize {
+        let mut number = itoa::Buffer::new();
+        field("v", number.format(ENTRY_VERSION).as_bytes());
+        field("id", self.webhook_id.as_bytes());
+        field("project", self.project.as_bytes());
+        field("type", self.event_type.as_bytes());
+        field("timestamp", number.format(self.timestamp_secs).as_bytes());
+        field("received_ms", number.format(self.received_ms).as_bytes());
+        field("body", self.body);
+        let mut count = 7;
+        for (name, value) in [("traceparent", self.traceparent), ("replay_of", self.replay_of)] {
+            if let Some(value) = value {
+                field(name, value.as_bytes());
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
 /// Why an entry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
@@ -40,21 +90,8 @@ pub enum EntryError {
 impl Entry {
     /// Field names and values, as they lie in the stream.
     pub fn encode(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let mut fields = vec![
-            ("v", ENTRY_VERSION.to_string().into_bytes()),
-            ("id", self.webhook_id.clone().into_bytes()),
-            ("project", self.project.clone().into_bytes()),
-            ("type", self.event_type.clone().into_bytes()),
-            ("timestamp", self.timestamp_secs.to_string().into_bytes()),
-            ("received_ms", self.received_ms.to_string().into_bytes()),
-            ("body", self.body.clone()),
-        ];
-        let optional = [("traceparent", &self.traceparent), ("replay_of", &self.replay_of)];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                fields.push((name, value.clone().into_bytes()));
-            }
-        }
+        let mut fields = Vec::new();
+        EntryRef::from(self).write(|name, value| fields.push((name, value.to_vec())));
         fields
     }
 

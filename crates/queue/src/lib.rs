@@ -28,6 +28,7 @@
 //! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
 
 mod audit;
+mod batch;
 mod born;
 mod config;
 mod connection;
@@ -37,7 +38,9 @@ mod delivery;
 mod entry;
 mod error;
 mod keys;
+mod lane;
 mod leases;
+mod link;
 mod notifications;
 mod pauses;
 mod producer;
@@ -53,7 +56,7 @@ pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetter;
 pub use delivery::{Delivery, Settled};
-pub use entry::{ENTRY_VERSION, Entry, EntryError};
+pub use entry::{ENTRY_VERSION, Entry, EntryError, EntryRef};
 pub use error::{EnqueueError, QueueError};
 pub use keys::{GROUP, Keys};
 pub use notifications::{NotificationStream, StreamedNotification};

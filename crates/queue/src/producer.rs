@@ -2,21 +2,20 @@
 //! them; an operator enqueues stored events again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use redis::Client;
 use webhook::Family;
 
+use crate::batch::Mark;
 use crate::config::QueueConfig;
 use crate::connection::{self, SharedConnection};
-use crate::entry::Entry;
+use crate::entry::EntryRef;
 use crate::error::{EnqueueError, QueueError};
 use crate::keys::{FamilyKeys, Keys};
-use crate::scripts::{self, Mark, SEEN_FOR};
+use crate::lane::{Lane, Places};
+use crate::scripts::{self, SEEN_FOR};
 
-/// With fsync on every write, Redis commits what several sockets bring at once together.
-const CONNECTIONS: usize = 16;
 /// Events that may wait for Redis at the same time; the next one is refused at once, so that OpenAI's retries and not
 /// our memory hold what a slow Redis cannot take.
 const IN_FLIGHT_MAX: usize = 4096;
@@ -35,14 +34,19 @@ pub enum Enqueued {
 
 /// Writes events into the streams. Clones share their connections.
 #[derive(Clone)]
-pub struct Producer(Arc<Inner>);
+pub struct Producer {
+    shared: Arc<Shared>,
+    lane: Arc<Lane>,
+}
 
-struct Inner {
-    connections: Vec<SharedConnection>,
-    next: AtomicUsize,
-    in_flight: Semaphore,
+struct Shared {
+    client: Client,
+    /// For what is no event.
+    connection: SharedConnection,
     keys: Keys,
+    events_keys: Vec<String>,
     stream_length_max: u64,
+    places: Places,
 }
 
 impl Producer {
@@ -51,25 +55,39 @@ impl Producer {
     /// # Errors
     /// When the URL cannot be used.
     pub fn new(config: &QueueConfig, stream_length_max: u64) -> Result<Self, QueueError> {
+        let keys = Keys::new(&config.key_prefix);
         let client = connection::client(config)?;
-        let connections =
-            (0..CONNECTIONS).map(|_| SharedConnection::new(client.clone())).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Inner {
-            connections,
-            next: AtomicUsize::new(0),
-            in_flight: Semaphore::new(IN_FLIGHT_MAX),
-            keys: Keys::new(&config.key_prefix),
+        let shared = Arc::new(Shared {
+            connection: SharedConnection::new(client.clone())?,
+            client,
+            events_keys: Family::ALL.iter().map(|&family| keys.events(family)).collect(),
+            keys,
             stream_length_max,
-        })))
+            places: Places::new(IN_FLIGHT_MAX),
+        });
+        let lane = shared.lane();
+        Ok(Self { shared, lane })
+    }
+
+    /// The same with connections of its own. For each thread that has a runtime of its own: what waits for Redis, and
+    /// what comes back, then never changes threads.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { shared: self.shared.clone(), lane: self.shared.lane() }
     }
 
     /// Takes an event in. When it returns `Ok`, Redis has the event, as durable as Redis is configured.
     ///
     /// # Errors
     /// When Redis did not take it, or did not say so in time: the sender shall try again, a repetition is harmless.
-    pub async fn enqueue(&self, family: Family, entry: &Entry) -> Result<Enqueued, EnqueueError> {
-        let key = self.0.keys.seen(&entry.project, &entry.webhook_id);
-        self.add(family, entry, &Mark { key, lasts: SEEN_FOR }).await
+    pub async fn enqueue<'e>(
+        &self,
+        family: Family,
+        entry: impl Into<EntryRef<'e>>,
+    ) -> Result<Enqueued, EnqueueError> {
+        let entry = entry.into();
+        let key = self.shared.keys.seen(entry.project, entry.webhook_id);
+        self.add(family, entry, &key, SEEN_FOR).await
     }
 
     /// Takes in a stored event that was taken in before. `run` names the operator's command: a call that is repeated
@@ -77,27 +95,26 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::enqueue`].
-    pub async fn enqueue_again(
+    pub async fn enqueue_again<'e>(
         &self,
         family: Family,
-        entry: &Entry,
+        entry: impl Into<EntryRef<'e>>,
         run: &str,
     ) -> Result<Enqueued, EnqueueError> {
-        let key = self.0.keys.replayed(&entry.project, run, &entry.webhook_id);
-        self.add(family, entry, &Mark { key, lasts: REPLAYED_FOR }).await
+        let entry = entry.into();
+        let key = self.shared.keys.replayed(entry.project, run, entry.webhook_id);
+        self.add(family, entry, &key, REPLAYED_FOR).await
     }
 
-    async fn add(&self, family: Family, entry: &Entry, mark: &Mark) -> Result<Enqueued, EnqueueError> {
-        let Ok(_permit) = self.0.in_flight.try_acquire() else {
-            return Err(EnqueueError::Overloaded);
-        };
-        let events = self.0.keys.events(family);
-        let added =
-            scripts::enqueue(self.connection(), mark, &events, self.0.stream_length_max, entry).await?;
-        Ok(match added {
-            Some(entry_id) => Enqueued::Added { entry_id },
-            None => Enqueued::Duplicate,
-        })
+    async fn add(
+        &self,
+        family: Family,
+        entry: EntryRef<'_>,
+        key: &str,
+        lasts: Duration,
+    ) -> Result<Enqueued, EnqueueError> {
+        let events = &self.shared.events_keys[family as usize];
+        self.lane.enqueue(Mark { key, lasts_secs: lasts.as_secs() }, events, entry).await
     }
 
     /// Whether Redis answers.
@@ -105,7 +122,7 @@ impl Producer {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        let pong: Result<(), _> = self.connection().query(&redis::cmd("PING")).await;
+        let pong: Result<(), _> = self.shared.connection.query(&redis::cmd("PING")).await;
         pong.map_err(|source| QueueError::Redis { operation: "ping Redis", source })
     }
 
@@ -116,13 +133,15 @@ impl Producer {
     /// When Redis cannot be reached or refuses.
     pub async fn create_groups(&self) -> Result<(), QueueError> {
         for &family in Family::ALL {
-            scripts::ensure_group(self.connection(), &FamilyKeys::new(&self.0.keys, family)).await?;
+            let keys = FamilyKeys::new(&self.shared.keys, family);
+            scripts::ensure_group(&self.shared.connection, &keys).await?;
         }
         Ok(())
     }
+}
 
-    fn connection(&self) -> &SharedConnection {
-        let next = self.0.next.fetch_add(1, Ordering::Relaxed);
-        &self.0.connections[next % self.0.connections.len()]
+impl Shared {
+    fn lane(&self) -> Arc<Lane> {
+        Arc::new(Lane::new(&self.client, self.stream_length_max, self.places.clone()))
     }
 }

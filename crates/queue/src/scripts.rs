@@ -4,14 +4,17 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{FromRedisValue, RedisError, Script, ScriptInvocation};
+use redis::{FromRedisValue, Script, ScriptInvocation};
 use webhook::Family;
 
 use crate::connection::SharedConnection;
-use crate::entry::Entry;
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys, PauseKeys};
 use crate::repair::RepairKind;
+
+/// Takes events in: its one caller writes its arguments as they come (`batch.rs`).
+pub(crate) static ENQUEUE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
@@ -20,7 +23,6 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "enqueue.lua");
 script!(ENSURE_GROUP, "ensure_group.lua");
 script!(DUE, "due.lua");
 script!(RECLAIM, "reclaim.lua");
@@ -65,28 +67,6 @@ pub(crate) struct Seat {
 /// An entry as a script hands it over: its id, failed attempts, crashes, crashes alone, first and last error, fields.
 pub(crate) type Taken =
     (String, Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
-
-/// What keeps an event from being taken in twice.
-pub(crate) struct Mark {
-    pub(crate) key: String,
-    pub(crate) lasts: Duration,
-}
-
-/// Takes an event in: its entry id, or `None` for a duplicate.
-pub(crate) async fn enqueue(
-    connection: &SharedConnection,
-    mark: &Mark,
-    events: &str,
-    stream_length_max: u64,
-    entry: &Entry,
-) -> Result<Option<String>, RedisError> {
-    let mut script = ENQUEUE.prepare_invoke();
-    script.key(&mark.key).key(events).arg(mark.lasts.as_secs()).arg(stream_length_max);
-    for (name, value) in entry.encode() {
-        script.arg(name).arg(value);
-    }
-    connection.invoke(&script).await
-}
 
 /// Creates the group where it is missing; says what was.
 pub(crate) async fn ensure_group(

@@ -1,6 +1,7 @@
 //! Reads a verified body. Lenient: OpenAI adds and changes fields, so only the type is asked for, and whatever is
 //! missing or of another shape is `None`. The body itself is kept elsewhere, byte for byte.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
@@ -12,12 +13,12 @@ use crate::event_kind::EventKind;
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
     /// `evt_…`: the same for every endpoint the event is delivered to, unlike the `webhook-id`.
-    pub event_id: Option<String>,
+    pub event_id: Option<Cow<'a, str>>,
     pub kind: EventKind,
     /// Unix seconds.
     pub created_at_secs: Option<i64>,
     /// What the event is about: `data.id`, or a call's or session's id.
-    pub object_id: Option<String>,
+    pub object_id: Option<Cow<'a, str>>,
     /// `data` as it was sent: usually only an id, with some senders the whole object.
     pub data: Option<&'a RawValue>,
 }
@@ -49,14 +50,23 @@ impl<'a> Event<'a> {
     }
 }
 
-fn object_id(data: &RawValue) -> Option<String> {
+fn object_id(data: &RawValue) -> Option<Cow<'_, str>> {
     let [id, call_id, session_id] = fields(data.get().as_bytes(), ["id", "call_id", "session_id"]).ok()?;
     [id, call_id, session_id].into_iter().flatten().find_map(text)
 }
 
 /// A non-empty JSON string.
-fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str::<String>(raw.get()).ok().filter(|text| !text.is_empty())
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    decoded(raw).filter(|text| !text.is_empty())
+}
+
+/// A JSON string. Nearly all have no escapes, and are what stands between the quotes.
+fn decoded(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if !quoted.contains('\\') {
+        return Some(Cow::Borrowed(quoted));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
 }
 
 /// Seconds as an integer or, as some senders write them, a float.
@@ -85,7 +95,7 @@ fn fields<'a, const N: usize>(
             let mut found = [None; N];
             // As raw JSON: a key with a lone surrogate is no text, and no reason to know nothing of the event.
             while let Some(key) = map.next_key::<&'de RawValue>()? {
-                let key: String = serde_json::from_str(key.get()).unwrap_or_default();
+                let key = decoded(key).unwrap_or_default();
                 match self.0.iter().position(|name| *name == key) {
                     Some(index) => found[index] = Some(map.next_value::<&'de RawValue>()?),
                     None => {

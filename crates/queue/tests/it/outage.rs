@@ -117,7 +117,10 @@ async fn peers_that_fell_silent_are_left_for_new_connections() {
     let network = Network::start(server.port()).await;
     let queue = TestQueue::at(server, network_url(&network));
     let mut consumer = queue.consumer("a", LONG).await;
-    join_all((0..100).map(|n| format!("wh_{n}")).map(async |id| queue.add(&id).await)).await;
+    // One after the other: so each of the producer's connections is open.
+    for n in 0..100 {
+        queue.add(&format!("wh_{n}")).await;
+    }
     for delivery in consumer.receive(100).await.unwrap() {
         delivery.ack().await.unwrap();
     }

@@ -1,0 +1,138 @@
+//! The way from one thread to Redis: whoever wants an event taken in leaves it here, and all that waits is sent at once.
+//! While a batch is under way the next one collects, so batches grow with the load and an idle Landfall waits for nobody.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use redis::Client;
+use tokio::sync::oneshot;
+
+use crate::batch::{Answer, Batch, Mark};
+use crate::entry::EntryRef;
+use crate::error::EnqueueError;
+use crate::link::{self, Link};
+use crate::scripts::ENQUEUE;
+
+/// With fsync on every write, Redis commits what several sockets bring at once together.
+const LINKS: usize = 2;
+
+/// Counts the events that wait for Redis, on whatever way.
+#[derive(Clone)]
+pub(crate) struct Places {
+    taken: Arc<AtomicUsize>,
+    max: usize,
+}
+
+/// One event's part of what may wait.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { taken: Arc::default(), max }
+    }
+
+    fn take(&self) -> Option<Place> {
+        let place = Place(self.taken.clone());
+        (self.taken.fetch_add(1, Ordering::Relaxed) < self.max).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Lane {
+    links: [Link; LINKS],
+    next: AtomicUsize,
+    stream_length_max: u64,
+    places: Places,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    batch: Batch,
+    /// An empty one, for its memory.
+    spare: Option<Batch>,
+    /// Somebody will come for what waits.
+    called: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(client: &Client, stream_length_max: u64, places: Places) -> Self {
+        let links = std::array::from_fn(|_| Link::new(client.clone()));
+        Self { links, next: AtomicUsize::new(0), stream_length_max, places, waiting: Mutex::default() }
+    }
+
+    /// Takes an event in, together with all others that wait.
+    pub(crate) async fn enqueue(
+        self: &Arc<Self>,
+        mark: Mark<'_>,
+        events: &str,
+        entry: EntryRef<'_>,
+    ) -> Answer {
+        let place = self.places.take().ok_or(EnqueueError::Overloaded)?;
+        let (asker, answer) = oneshot::channel();
+        self.add(&mark, events, entry, (asker, place));
+        // The other end is dropped without a word only when the runtime ends.
+        answer.await.unwrap_or_else(|_| Err(closed().into()))
+    }
+
+    fn add(self: &Arc<Self>, mark: &Mark<'_>, events: &str, entry: EntryRef<'_>, asker: (oneshot::Sender<Answer>, Place)) {
+        let mut waiting = self.waiting();
+        waiting.batch.push(mark, events, entry);
+        waiting.batch.push_asker(asker.0, asker.1);
+        if waiting.batch.is_full() {
+            let batch = waiting.take();
+            tokio::spawn(self.clone().send(batch));
+        } else if !waiting.called {
+            waiting.called = true;
+            // Comes when all that is ready to run now has run, and so has left its events here.
+            tokio::spawn(self.clone().collect());
+        }
+    }
+
+    async fn collect(self: Arc<Self>) {
+        let batch = {
+            let mut waiting = self.waiting();
+            waiting.called = false;
+            if waiting.batch.is_empty() {
+                return;
+            }
+            waiting.take()
+        };
+        self.send(batch).await;
+    }
+
+    async fn send(self: Arc<Self>, mut batch: Batch) {
+        let command = batch.command(self.stream_length_max);
+        let sent = Instant::now();
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let reply = self.links[next % LINKS].evaluate(&ENQUEUE, &command).await;
+        if reply.as_ref().is_err_and(link::is_lost) {
+            // The others lead to the same peer: what happened here has happened there, seen or not.
+            self.links.iter().for_each(|link| link.leave_if_older(sent));
+        }
+        batch.answer(reply);
+        batch.clear();
+        self.waiting().spare = Some(batch);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Batch {
+        let empty = self.spare.take().unwrap_or_default();
+        std::mem::replace(&mut self.batch, empty)
+    }
+}
+
+fn closed() -> redis::RedisError {
+    redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe))
+}
