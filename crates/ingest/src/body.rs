@@ -1,5 +1,7 @@
 //! Reads a request's body within two limits: bytes and time.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -34,10 +36,32 @@ pub(crate) async fn read(
     if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
         return Err(BodyError::TooLarge { max_bytes });
     }
-    match tokio::time::timeout(limit, collect(payload, max_bytes)).await {
+    let mut collecting = std::pin::pin!(collect(payload, max_bytes));
+    // Nearly all bodies have come with their head, and are here at the second look: only the others need a clock.
+    for _ in 0..2 {
+        if let Poll::Ready(result) = futures_util::poll!(&mut collecting) {
+            return result;
+        }
+        look_again().await;
+    }
+    match tokio::time::timeout(limit, collecting).await {
         Ok(result) => result,
         Err(_) => Err(BodyError::TooSlow { limit }),
     }
+}
+
+/// Lets the connection go on with what it has read, and comes back.
+async fn look_again() {
+    let mut gone = false;
+    poll_fn(|context| {
+        if gone {
+            return Poll::Ready(());
+        }
+        gone = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn announced_bytes(request: &HttpRequest) -> Option<u64> {

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use ingest::{RunError, Settings};
 use service::{admin, settings, telemetry};
 
-#[tokio::main]
+// Receiving has threads of its own (`app.rs`); what is left needs only one.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     service::install_crypto_provider();
     let settings: Settings = settings::parse();
-    telemetry::init(&settings.log);
+    let _log = telemetry::init_buffered(&settings.log);
     let result = if settings.healthcheck {
         admin::healthcheck(settings.admin_addr).map_err(RunError::from)
     } else {

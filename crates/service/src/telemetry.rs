@@ -3,23 +3,57 @@
 
 use std::error::Error;
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::log_buffer::LogBuffer;
 use crate::settings::{LogFormat, LogSettings};
 
 /// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
 /// A `RUST_LOG` that names one of them wins.
 const QUIET: [(&str, &str); 2] = [("actix_http", "off"), ("actix_server", "warn")];
 
-/// Starts logging, panics included. Called once, right after the settings are read.
+/// As global as the log itself.
+static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
+
+/// Starts logging, panics included. Called once, right after the settings are read. Each line is written before the code
+/// goes on.
 ///
 /// # Panics
 /// When called twice.
 pub fn init(settings: &LogSettings) {
+    init_with(settings, std::io::stderr);
+}
+
+/// The same for a program with a line for each of thousands of requests a second: lines are written together, at most
+/// [`LogBuffer::DELAY`] later; errors, and what was logged before them, at once. The buffer writes the rest when it is
+/// dropped: keep it until the end of `main`.
+///
+/// # Panics
+/// When called twice.
+pub fn init_buffered(settings: &LogSettings) -> LogBuffer {
+    let buffer = LogBuffer::start(std::io::stderr());
+    init_with(settings, buffer.clone());
+    BUFFER.set(buffer.clone()).ok();
+    buffer
+}
+
+/// Before the process exits without returning from `main`.
+pub fn flush() {
+    if let Some(buffer) = BUFFER.get() {
+        buffer.flush();
+    }
+}
+
+fn init_with<W>(settings: &LogSettings, writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let terminal = std::io::stderr().is_terminal();
     let json = match settings.log_format {
         LogFormat::Json => true,
@@ -28,43 +62,42 @@ pub fn init(settings: &LogSettings) {
     };
     let filter = filter(&settings.rust_log);
     if json {
-        json_lines(filter, std::io::stderr).init();
+        json_lines(filter, writer).init();
     } else {
-        readable_lines(filter, std::io::stderr, terminal).init();
+        readable_lines(filter, writer, terminal).init();
     }
     std::panic::set_hook(Box::new(log_panic));
 }
 
-fn filter(rust_log: &str) -> EnvFilter {
+fn filter(rust_log: &str) -> Targets {
     let mut text = rust_log.to_owned();
     for (library, level) in QUIET {
         if !rust_log.contains(library) {
             text.push_str(&format!(",{library}={level}"));
         }
     }
-    EnvFilter::builder().parse(text).expect("it was checked when the settings were read")
+    text.parse().expect("it was checked when the settings were read")
 }
 
 /// One flat JSON object a line, with the time in UTC.
-fn json_lines<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+fn json_lines<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
+    let lines = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .finish()
+        .with_writer(writer);
+    tracing_subscriber::registry().with(filter).with(lines)
 }
 
-fn readable_lines<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscriber + Send + Sync
+fn readable_lines<W>(filter: Targets, writer: W, colours: bool) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).with_writer(writer).finish()
+    tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(colours).with_writer(writer))
 }
 
 /// An error with all its causes on one line, for the log field `error`: JSON lines would show the outermost only. A

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 /// Longer than any waiting makes sense, and far from where arithmetic on times overflows: ten years.
@@ -126,7 +126,7 @@ pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|_| ValueError::LogFilter)
+    text.parse::<Targets>().map(|_| text.to_owned()).map_err(|_| ValueError::LogFilter)
 }
 
 fn with_scheme(text: &str, known: &[&str], schemes: &'static str) -> Result<SecretString, ValueError> {
