@@ -1,11 +1,14 @@
 //! The HTTP server: its routes and its limits.
 
+use std::any::Any;
 use std::net::TcpListener;
 
 use actix_web::dev::Server;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
 
+use crate::crowd::Crowd;
 use crate::receive::{Receiver, receive, wrong_method, wrong_path};
 use crate::settings::Settings;
 
@@ -22,6 +25,7 @@ pub(crate) fn build(
     let limits = receiver.limits;
     let connections = settings.max_connections as usize;
     let workers = worker_threads(connections);
+    let crowd = Crowd::new(connections);
     let path = settings.webhook_path.clone();
     let server = HttpServer::new(move || {
         // Runs once in each of the server's threads.
@@ -34,7 +38,12 @@ pub(crate) fn build(
     })
     .workers(workers)
     // actix counts for each of its workers.
-    .max_connections(connections / workers)
+    .max_connections(crowd.at_work_max().div_ceil(workers))
+    .on_connect(move |connection, data| {
+        if let Some(seat) = tcp(connection).and_then(|tcp| crowd.enter(tcp)) {
+            data.insert(seat);
+        }
+    })
     .client_request_timeout(limits.head)
     .tls_handshake_timeout(limits.head)
     .client_disconnect_timeout(limits.disconnect)
@@ -47,6 +56,10 @@ pub(crate) fn build(
         None => server.listen(listener)?,
     };
     Ok(server.run())
+}
+
+fn tcp(connection: &dyn Any) -> Option<&TcpStream> {
+    connection.downcast_ref()
 }
 
 /// One for each core, but never more than connections, so that each may have at least one.

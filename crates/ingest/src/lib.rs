@@ -13,6 +13,7 @@
 
 mod app;
 mod body;
+mod crowd;
 mod groups;
 mod guard;
 mod limits;

@@ -12,6 +12,7 @@ use queue::{EnqueueError, Enqueued, EntryRef, Producer};
 use webhook::{Event, SignatureError, Verifier};
 
 use crate::body::{self, BodyError};
+use crate::crowd::Seat;
 use crate::guard::{Closed, Guard};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Outcome};
@@ -56,6 +57,7 @@ pub(crate) async fn receive(
     let result = match body::read(&request, &mut payload, receiver.max_body_bytes, receiver.limits.body).await {
         Ok(bytes) => {
             body = bytes;
+            let _work = request.conn_data::<Seat>().map(|seat| seat.work(report.started()));
             accept(&receiver, &request, &body, &mut report).await
         }
         Err(error) => Err(error.into()),

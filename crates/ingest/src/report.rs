@@ -47,6 +47,10 @@ impl<'r> Report<'r> {
         Self { started: Instant::now(), project, headers, known: None }
     }
 
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The request is genuine; `None`: its body is no event.
     pub(crate) fn verified(&mut self, event: Option<Event<'r>>) -> &Known<'r> {
         self.known.insert(Known(event))

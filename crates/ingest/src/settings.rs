@@ -28,7 +28,7 @@ pub struct Settings {
     /// Largest body that is taken, in bytes; at most 64MiB
     #[arg(long, env = "MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = body_bytes)]
     pub max_body_bytes: usize,
-    /// Most connections at once; further ones wait
+    /// Most connections at once; beyond it the oldest idle ones are closed
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,

@@ -218,6 +218,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Whether neither an answer nor an end comes for a while.
+    pub(crate) async fn nothing_comes(&mut self) -> bool {
+        tokio::time::timeout(Duration::from_millis(300), self.try_answer()).await.is_err()
+    }
+
     /// Waits until the other side has closed the connection.
     pub(crate) async fn closed(&mut self) {
         let answer = tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer());

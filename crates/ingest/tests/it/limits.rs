@@ -1,7 +1,5 @@
 //! Limits of size and number.
 
-use std::time::Duration;
-
 use ingest::Limits;
 use test_support::signed_webhook::SignedWebhook;
 
@@ -59,25 +57,6 @@ async fn a_body_of_exactly_the_limit_is_taken() {
 async fn a_body_of_one_mebibyte_is_taken_by_default() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20])).await.expect(200, RECEIVED);
-}
-
-#[tokio::test]
-async fn one_connection_over_the_limit_waits_until_another_one_ends() {
-    let ingest = TestIngest::start_with(&["--max-connections", "1"], Limits::default()).await;
-    let webhook = SignedWebhook::new("batch.completed", "batch_1");
-    let mut first = ingest.connect().await;
-    first.send(&request(&webhook)).await;
-    first.answer().await.expect(200, RECEIVED);
-
-    let mut second = ingest.connect().await;
-    second.send(&request(&webhook)).await;
-    let early = tokio::time::timeout(Duration::from_millis(300), second.try_answer()).await;
-    assert!(early.is_err(), "the limit does not hold: {early:?}");
-    first.send(&request(&webhook)).await;
-    first.answer().await.expect(200, RECEIVED);
-
-    drop(first);
-    second.answer().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]

@@ -1,0 +1,50 @@
+//! Just enough of HTTP/1.1 to know where an answer ends.
+
+/// What a buffer begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Partial,
+    Broken,
+    Whole { status: u16, bytes: usize, closes: bool },
+}
+
+/// Reads the answer at the start of the buffer. All peers announce the length of their bodies.
+pub(crate) fn read(buffer: &[u8]) -> Answer {
+    let Some(head_end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Answer::Partial;
+    };
+    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else {
+        return Answer::Broken;
+    };
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+    let (mut length, mut closes) = (None, false);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse::<usize>().ok();
+        } else if name.eq_ignore_ascii_case("connection") {
+            closes = value.eq_ignore_ascii_case("close");
+        }
+    }
+    let (Some(status), Some(length)) = (status, length) else {
+        return Answer::Broken;
+    };
+    let bytes = head_end + 4 + length;
+    if buffer.len() < bytes { Answer::Partial } else { Answer::Whole { status, bytes, closes } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_where_its_length_says() {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nConnection: close\r\n\r\nhiHTTP";
+        let whole = Answer::Whole { status: 200, bytes: text.len() - 4, closes: true };
+        assert_eq!(read(text), whole);
+        assert_eq!(read(&text[..text.len() - 5]), Answer::Partial);
+        assert_eq!(read(&text[..20]), Answer::Partial);
+        assert_eq!(read(b"nonsense\r\n\r\n"), Answer::Broken);
+    }
+}

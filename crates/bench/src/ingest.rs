@@ -1,0 +1,184 @@
+//! `bench ingest`: all peers are up, and take short turns under the same load, so that drift hits all alike.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
+use test_support::redis::RedisServer;
+use webhook::SigningSecret;
+
+use crate::load::{self, Pace};
+use crate::peer::{PATH, Peer, Server};
+use crate::plan::{Mix, Plan};
+use crate::table::{self, Figures};
+use crate::{crowd, process};
+
+/// A turn that others disturbed by more is taken again, once.
+const FOREIGN_CORES_MAX: f64 = 0.2;
+const WARM_UP: usize = 6000;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flags {
+    /// Who is compared
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "bare,ingest,ingest-info")]
+    peers: Vec<Peer>,
+    /// Turns of each
+    #[arg(long, default_value_t = 5)]
+    turns: usize,
+    /// Aimed length of a turn
+    #[arg(long, default_value_t = 2.5)]
+    seconds: f64,
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Open loop: so many requests a second, whatever comes back; latency counts from when each was due
+    #[arg(long)]
+    rate: Option<f64>,
+    #[arg(long, default_value_t = 250)]
+    body_bytes: usize,
+    /// Percent that repeat an earlier webhook byte for byte
+    #[arg(long, default_value_t = 0.0)]
+    duplicates: f64,
+    /// Percent with a wrong signature
+    #[arg(long, default_value_t = 0.0)]
+    forgeries: f64,
+    /// Secrets that ingest has to try; the last one is right
+    #[arg(long, default_value_t = 1)]
+    secrets: usize,
+    /// Connections that are open and send nothing
+    #[arg(long, default_value_t = 0)]
+    idle: usize,
+    /// Redis's append-only file: no, everysec, always
+    #[arg(long, default_value = "no")]
+    aof: String,
+}
+
+struct Bed<'f> {
+    flags: &'f Flags,
+    redis: RedisServer,
+    secrets: Vec<String>,
+}
+
+struct Contestant {
+    peer: Peer,
+    server: Server,
+    idle_mib: f64,
+    requests: usize,
+}
+
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let redis = match flags.aof.as_str() {
+        "no" => RedisServer::start_with(&["--appendonly", "no"]),
+        policy => RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", policy]),
+    };
+    let key = |number: usize| [u8::try_from(number % 251).unwrap_or(0); 32];
+    let secrets = (0..flags.secrets.max(1)).map(|number| SigningSecret::encode(&key(number))).collect();
+    let bed = Bed { flags, redis, secrets };
+    let mut contestants = Vec::new();
+    for &peer in &flags.peers {
+        contestants.push(bed.prepare(peer)?);
+    }
+    let mut all = Vec::new();
+    for turn in 0..flags.turns {
+        for contestant in &contestants {
+            let mut figures = bed.turn(contestant, turn)?;
+            if figures.foreign_cores > FOREIGN_CORES_MAX {
+                figures = bed.turn(contestant, turn)?;
+            }
+            eprintln!(
+                "turn {}: {}: {:.0} requests/s, {:.1} µs CPU, others {:.2} cores",
+                turn + 1,
+                contestant.peer.name(),
+                figures.rate,
+                figures.cpu_us,
+                figures.foreign_cores
+            );
+            all.push(figures);
+        }
+    }
+    table::print(&all, Peer::value_variants());
+    Ok(())
+}
+
+impl Bed<'_> {
+    fn prepare(&self, peer: Peer) -> Result<Contestant> {
+        let server = peer.start(&self.redis, &self.secrets)?;
+        let idle_mib = process::rss_mib(server.pid())?;
+        let flags = self.flags;
+        let pace = Pace { connections: flags.connections, rate: None };
+        let count = WARM_UP.min(64 * 1024 * 1024 / (flags.body_bytes + 400)).max(64);
+        let mut rate = 0.0;
+        for seed in [1, 2] {
+            let mix = Mix { requests: count, body_bytes: flags.body_bytes, duplicates: 0.0, forgeries: 0.0 };
+            let plan = self.plan(&mix, seed)?;
+            rate = load::send(&plan, pace, server.address)?.rate();
+        }
+        let memory_max = 1.5e9 / (flags.body_bytes + 420) as f64;
+        let requests = (flags.rate.unwrap_or(rate) * flags.seconds).min(memory_max).max(200.0) as usize;
+        Ok(Contestant { peer, server, idle_mib, requests })
+    }
+
+    fn plan(&self, mix: &Mix, seed: u64) -> Result<Plan> {
+        Plan::new(mix, self.secrets.last().context("a secret")?, PATH, seed)
+    }
+
+    fn turn(&self, contestant: &Contestant, turn: usize) -> Result<Figures> {
+        let Contestant { peer, server, idle_mib, requests } = contestant;
+        let flags = self.flags;
+        self.redis_cli(&["FLUSHALL", "SYNC"])?;
+        let mix = Mix {
+            requests: *requests,
+            body_bytes: flags.body_bytes,
+            duplicates: flags.duplicates,
+            forgeries: flags.forgeries,
+        };
+        let plan = self.plan(&mix, fastrand::u64(..))?;
+        let crowd = crowd::gather(server.address, flags.idle)?;
+        let own = std::process::id();
+        let cpu = || -> Result<[f64; 4]> {
+            let (server, redis) = (process::cpu_seconds(server.pid())?, process::cpu_seconds(self.redis.pid())?);
+            Ok([server, redis, process::cpu_seconds(own)?, process::machine_cpu_seconds()?])
+        };
+        let (before, start) = (cpu()?, Instant::now());
+        let pace = Pace { connections: flags.connections, rate: flags.rate };
+        let outcome = load::send(&plan, pace, server.address)?;
+        let (after, seconds) = (cpu()?, start.elapsed().as_secs_f64());
+        let loaded_mib = process::rss_mib(server.pid())?;
+        drop(crowd);
+        let used: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+        let answers = outcome.answers() as f64;
+        ensure!(answers > 0.0, "{} answers nothing", peer.name());
+        let refused = outcome.statuses.iter().filter(|(status, _)| **status != 200).map(|(_, count)| count);
+        Ok(Figures {
+            peer: *peer,
+            turn,
+            rate: outcome.rate(),
+            cpu_us: used[0] * 1e6 / answers,
+            redis_cpu_us: used[1] * 1e6 / answers,
+            latency_us: [0.5, 0.99, 0.999].map(|share| outcome.latency_us(share)),
+            idle_mib: *idle_mib,
+            loaded_mib,
+            refused: refused.sum::<u64>() + outcome.lost_connections,
+            lost: self.lost(server, outcome.acknowledged)?,
+            forgeries_taken: outcome.forgeries_taken,
+            foreign_cores: (used[3] - used[0] - used[1] - used[2]) / seconds,
+        })
+    }
+
+    /// What was acknowledged and is not in the stream. Below 0: what was stored, but not acknowledged.
+    fn lost(&self, server: &Server, acknowledged: u64) -> Result<i64> {
+        let Some(stream) = server.stream else {
+            return Ok(0);
+        };
+        let stored: i64 = self.redis_cli(&["XLEN", stream])?.trim().parse()?;
+        Ok(acknowledged.cast_signed() - stored)
+    }
+
+    fn redis_cli(&self, arguments: &[&str]) -> Result<String> {
+        let port = self.redis.port().to_string();
+        let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output();
+        let output = output.context("redis-cli is missing: apt-get install redis-tools")?;
+        ensure!(output.status.success(), "redis-cli {arguments:?} failed");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}

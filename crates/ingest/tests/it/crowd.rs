@@ -1,0 +1,67 @@
+//! More connections than `MAX_CONNECTIONS`: the oldest idle ones go, those at work stay.
+
+use std::process::Command;
+
+use ingest::Limits;
+use test_support::signed_webhook::SignedWebhook;
+
+use crate::harness::{Connection, PATH, RECEIVED, TestIngest, head, request};
+
+async fn start_with(max_connections: &str) -> TestIngest {
+    TestIngest::start_with(&["--max-connections", max_connections], Limits::default()).await
+}
+
+async fn deliver(connection: &mut Connection, object: &str) {
+    connection.send(&request(&SignedWebhook::new("batch.completed", object))).await;
+    connection.answer().await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn the_connection_that_has_idled_longest_goes_first() {
+    let ingest = start_with("2").await;
+    let (mut first, mut second) = (ingest.connect().await, ingest.connect().await);
+    deliver(&mut first, "batch_1").await;
+    deliver(&mut second, "batch_2").await;
+    deliver(&mut first, "batch_3").await;
+    let mut third = ingest.connect().await;
+    deliver(&mut third, "batch_4").await;
+    second.closed().await;
+    deliver(&mut first, "batch_5").await;
+    assert_eq!(ingest.count_queued().await, 5);
+}
+
+#[tokio::test]
+async fn a_crowd_that_sends_nothing_or_never_ends_keeps_no_delivery_out() {
+    let ingest = start_with("8").await;
+    let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
+    let half_a_body = [head(PATH, &headers, "Content-Length: 100"), b"{".to_vec()].concat();
+    let mut crowd = Vec::new();
+    for number in 0..300 {
+        let mut connection = ingest.connect().await;
+        let start = [&b""[..], b"POST /openai/webhook HTTP/1.1\r\n", &half_a_body][number % 3];
+        connection.try_send(start).await;
+        crowd.push(connection);
+        if number % 10 == 0 {
+            ingest.post(&SignedWebhook::new("batch.completed", &format!("batch_{number}"))).await.expect(200, RECEIVED);
+        }
+    }
+    assert_eq!(ingest.count_queued().await, 30);
+}
+
+#[tokio::test]
+async fn a_connection_at_work_is_not_closed_for_others() {
+    let ingest = start_with("1").await;
+    let pid = ingest.redis.pid().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    let mut working = ingest.connect().await;
+    deliver(&mut working, "batch_1").await;
+    signal("-STOP");
+    working.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
+    assert!(working.nothing_comes().await);
+    let (mut second, mut third) = (ingest.connect().await, ingest.connect().await);
+    second.try_send(b"POST").await;
+    third.try_send(b"POST").await;
+    assert!(working.nothing_comes().await);
+    signal("-CONT");
+    working.answer().await.expect(200, RECEIVED);
+}
