@@ -136,7 +136,8 @@ impl Bed<'_> {
         let crowd = crowd::gather(server.address, flags.idle)?;
         let own = std::process::id();
         let cpu = || -> Result<[f64; 4]> {
-            let (server, redis) = (process::cpu_seconds(server.pid())?, process::cpu_seconds(self.redis.pid())?);
+            let (server, redis) =
+                (process::cpu_seconds(server.pid())?, process::cpu_seconds(self.redis.pid())?);
             Ok([server, redis, process::cpu_seconds(own)?, process::machine_cpu_seconds()?])
         };
         let (before, start) = (cpu()?, Instant::now());

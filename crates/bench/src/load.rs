@@ -1,8 +1,8 @@
 //! The load: one thread, one epoll set, keep-alive connections. In the run itself it only writes, waits and reads, so that
 //! on a small machine it leaves the cores to the server.
 
-use std::collections::{BTreeMap, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU64;

@@ -63,8 +63,25 @@ impl Peer {
             }
             Self::Fastapi => {
                 let mut command = Command::new(installed("fastapi")?.join("bin/python"));
-                command.args(["-B", "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", &port.to_string()]);
-                command.args(["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]);
+                command.args([
+                    "-B",
+                    "-m",
+                    "uvicorn",
+                    "app:app",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    &port.to_string(),
+                ]);
+                command.args([
+                    "--loop",
+                    "uvloop",
+                    "--http",
+                    "httptools",
+                    "--no-access-log",
+                    "--log-level",
+                    "warning",
+                ]);
                 command.current_dir(source("fastapi")).env("OPENAI_WEBHOOK_SECRET", last);
                 command
             }

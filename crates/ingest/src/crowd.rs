@@ -75,7 +75,8 @@ impl Crowd {
         let over = members.len().saturating_sub(self.max);
         if over > 0 {
             let wanted = over + self.max / IN_ADVANCE;
-            let mut idle: Vec<u64> = members.values().map(Member::idle_since).filter(|&at| at != AT_WORK).collect();
+            let mut idle: Vec<u64> =
+                members.values().map(Member::idle_since).filter(|&at| at != AT_WORK).collect();
             if let Some(last) = wanted.min(idle.len()).checked_sub(1) {
                 let youngest_to_go = *idle.select_nth_unstable(last).1;
                 members.retain(|_, member| {

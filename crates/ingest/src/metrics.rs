@@ -61,12 +61,12 @@ impl Metrics {
             ),
             acked_lag_seconds: registry
                 .histograms(
-                "landfall_event_lag_seconds",
-                "From OpenAI's created_at to the stage",
-                ["stage"],
-                LAG_BUCKETS,
-            )
-            .with(["acked"]),
+                    "landfall_event_lag_seconds",
+                    "From OpenAI's created_at to the stage",
+                    ["stage"],
+                    LAG_BUCKETS,
+                )
+                .with(["acked"]),
         }
     }
 

@@ -54,7 +54,8 @@ pub(crate) async fn receive(
 ) -> HttpResponse {
     let body;
     let mut report = Report::new(PROJECT, request.headers());
-    let result = match body::read(&request, &mut payload, receiver.max_body_bytes, receiver.limits.body).await {
+    let result = match body::read(&request, &mut payload, receiver.max_body_bytes, receiver.limits.body).await
+    {
         Ok(bytes) => {
             body = bytes;
             let _work = request.conn_data::<Seat>().map(|seat| seat.work(report.started()));
@@ -102,7 +103,8 @@ fn traceparent(request: &HttpRequest) -> Option<&str> {
     let text = request.headers().get("traceparent")?.to_str().ok()?;
     let mut lengths = [2, 32, 16, 2].into_iter();
     let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let well_formed = text.split('-').all(|part| Some(part.len()) == lengths.next() && part.bytes().all(lower_hex));
+    let well_formed =
+        text.split('-').all(|part| Some(part.len()) == lengths.next() && part.bytes().all(lower_hex));
     (well_formed && lengths.next().is_none() && text.starts_with("00-")).then_some(text)
 }
 

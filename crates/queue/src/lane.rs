@@ -81,7 +81,13 @@ impl Lane {
         answer.await.unwrap_or_else(|_| Err(closed().into()))
     }
 
-    fn add(self: &Arc<Self>, mark: &Mark<'_>, events: &str, entry: EntryRef<'_>, asker: (oneshot::Sender<Answer>, Place)) {
+    fn add(
+        self: &Arc<Self>,
+        mark: &Mark<'_>,
+        events: &str,
+        entry: EntryRef<'_>,
+        asker: (oneshot::Sender<Answer>, Place),
+    ) {
         let mut waiting = self.waiting();
         waiting.batch.push(mark, events, entry);
         waiting.batch.push_asker(asker.0, asker.1);

@@ -42,7 +42,10 @@ async fn a_crowd_that_sends_nothing_or_never_ends_keeps_no_delivery_out() {
         connection.try_send(start).await;
         crowd.push(connection);
         if number % 10 == 0 {
-            ingest.post(&SignedWebhook::new("batch.completed", &format!("batch_{number}"))).await.expect(200, RECEIVED);
+            ingest
+                .post(&SignedWebhook::new("batch.completed", &format!("batch_{number}")))
+                .await
+                .expect(200, RECEIVED);
         }
     }
     assert_eq!(ingest.count_queued().await, 30);
