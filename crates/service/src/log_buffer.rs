@@ -146,3 +146,58 @@ impl<'b> MakeWriter<'b> for LogBuffer {
         Line { shared: &self.0, at_once: *line.level() == Level::ERROR }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<(Mutex<Vec<u8>>, Condvar)>);
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.1.notify_all();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Out {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn lines_come_by_themselves_and_in_their_order() {
+        let out = Out::default();
+        let buffer = LogBuffer::start(out.clone());
+        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        for number in 0..1000 {
+            Line { shared: &buffer.0, at_once: number == 500 }
+                .write_all(format!("{number}\n").as_bytes())
+                .unwrap();
+        }
+        let (lines, written) = &*out.0;
+        let long = Duration::from_secs(60);
+        let unfinished = |lines: &mut Vec<u8>| lines.len() < expected.len();
+        drop(written.wait_timeout_while(lines.lock().unwrap(), long, unfinished).unwrap());
+        assert_eq!(out.text(), expected);
+    }
+
+    #[test]
+    fn an_error_and_the_end_wait_for_nothing() {
+        let out = Out::default();
+        let buffer = LogBuffer::start(out.clone());
+        Line { shared: &buffer.0, at_once: false }.write_all(b"first\n").unwrap();
+        Line { shared: &buffer.0, at_once: true }.write_all(b"error\n").unwrap();
+        assert_eq!(out.text(), "first\nerror\n");
+        Line { shared: &buffer.0, at_once: false }.write_all(b"last\n").unwrap();
+        drop(buffer);
+        assert_eq!(out.text(), "first\nerror\nlast\n");
+    }
+}
