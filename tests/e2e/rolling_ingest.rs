@@ -16,6 +16,8 @@ use crate::harness::Landfall;
 const RESTARTS: usize = 4;
 /// Webhooks under way at once.
 const SENDERS: usize = 8;
+/// One after the other, without waiting.
+const ATTEMPTS: usize = 10;
 
 /// Ingest on a port that it gets again after a restart, as behind a load balancer.
 struct Ingest {
@@ -54,25 +56,26 @@ impl Ingest {
     }
 }
 
-/// Sends one webhook after the other until told to stop; the second ingest is asked when the first one does not take it.
+/// Sends one webhook after the other until told to stop; when one ingest does not take it, the other is asked.
 /// The webhook-ids that were acknowledged.
 async fn send_until(stop: Arc<AtomicBool>, urls: [String; 2]) -> Vec<String> {
     let http = reqwest::Client::builder().build().unwrap();
     let mut acknowledged = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let webhook = SignedWebhook::new("video.completed", "video_1");
-        let mut taken = false;
-        for url in &urls {
+        let mut refusals = Vec::new();
+        // More than one turn: between two attempts, the one may have come back and the other have gone.
+        for url in urls.iter().cycle().take(ATTEMPTS) {
             let mut request = http.post(url).body(webhook.body.clone());
             for (name, value) in webhook.headers() {
                 request = request.header(name, value);
             }
-            taken = request.send().await.is_ok_and(|answer| answer.status().as_u16() == 200);
-            if taken {
-                break;
+            match request.send().await.and_then(reqwest::Response::error_for_status) {
+                Ok(_) => break,
+                Err(error) => refusals.push(error),
             }
         }
-        assert!(taken, "{} was taken by none of two", webhook.webhook_id);
+        assert!(refusals.len() < ATTEMPTS, "{} was taken by none: {refusals:?}", webhook.webhook_id);
         acknowledged.push(webhook.webhook_id);
     }
     acknowledged
