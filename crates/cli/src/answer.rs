@@ -13,6 +13,12 @@ pub(crate) fn of(body: &[u8]) -> String {
         .unwrap_or_else(|| value.to_string())
 }
 
+/// The text alone; nothing when there is none.
+pub(crate) fn text(body: &[u8]) -> Option<String> {
+    let value = serde_json::from_slice::<Value>(body).ok()?;
+    response_text(&value).or_else(|| chat_text(&value))
+}
+
 fn response_text(value: &Value) -> Option<String> {
     let items = value.get("output")?.as_array()?;
     let parts = items.iter().filter_map(|item| item.get("content")?.as_array()).flatten();

@@ -10,6 +10,7 @@ mod dead;
 mod doctor;
 mod events;
 mod exit;
+mod export;
 mod fetch;
 mod json;
 mod man;
@@ -17,6 +18,7 @@ mod migrate;
 mod moment;
 mod queued;
 mod replay;
+mod result_lines;
 mod results;
 mod screen;
 mod secret;
@@ -64,6 +66,7 @@ enum Verb {
     Tail(tail::Tail),
     Show(show::Show),
     Results(results::Results),
+    Export(export::Export),
     Fetch(fetch::Fetch),
     Replay(replay::Replay),
     Dead(dead::Dead),
@@ -91,6 +94,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Tail(args) => tail::run(&args, out).await,
         Verb::Show(args) => show::run(&args, out).await,
         Verb::Results(args) => results::run(&args, out).await,
+        Verb::Export(args) => export::run(&args, out).await,
         Verb::Fetch(args) => fetch::run(&args, out).await,
         Verb::Replay(args) => replay::run(&args, out).await,
         Verb::Dead(args) => dead::run(&args, out).await,

@@ -1,5 +1,7 @@
 //! Rows of `batches` and `batch_results`, and the chunks in which a batch's files are written.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, closed_set};
@@ -202,6 +204,8 @@ pub struct ResultFilter {
     pub project: String,
     pub batch_id: String,
     pub custom_id: Option<String>,
+    /// Only lines with such a status: one, or a class of them such as 400 to 499.
+    pub status: Option<RangeInclusive<u16>>,
     /// Only lines with an error, a status of 400 or more, or in quarantine.
     pub errors_only: bool,
     /// Only what comes after this one: the last row of the page before.
@@ -216,6 +220,7 @@ impl ResultFilter {
             project: project.to_owned(),
             batch_id: batch_id.to_owned(),
             custom_id: None,
+            status: None,
             errors_only: false,
             after: None,
             limit,

@@ -1,20 +1,17 @@
-//! `landfall events`, `show` and `results` on a database that the store has filled.
-
-use std::io::Read as _;
-use std::process::Stdio;
+//! `landfall events` and `show` on a database that the store has filled.
 
 use serde_json::Value;
 
-use crate::command::{Ended, command, landfall};
+use crate::command::{Ended, landfall};
 use crate::filled::{Filled, RESPONSE_ID, RESPONSE_RAW};
 
-fn look(filled: &Filled, arguments: &[&str]) -> Ended {
+pub(crate) fn look(filled: &Filled, arguments: &[&str]) -> Ended {
     let settings = filled.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     landfall(&settings, arguments)
 }
 
-fn has(ended: &Ended, words: &[&str]) {
+pub(crate) fn has(ended: &Ended, words: &[&str]) {
     for words in words {
         assert!(ended.stdout.contains(words), "{words:?} is missing in\n{}", ended.stdout);
     }
@@ -136,49 +133,11 @@ async fn an_unknown_id_is_a_no() {
     assert!(ended.stderr.contains("nothing is stored under resp_nowhere"), "{ended:#?}");
 }
 
-#[tokio::test]
-async fn results_are_listed_by_line_and_chosen_by_custom_id_and_error() {
-    let filled = Filled::with_everything().await;
-    let ended = look(&filled, &["results", "batch_1"]).with_code(0);
-    ended.fits_80_columns();
-    assert_eq!(ended.stdout.lines().count(), 52, "{}", ended.stdout);
-    assert!(ended.stderr.contains("--limit"), "{ended:#?}");
-
-    let all = look(&filled, &["results", "batch_1", "--json"]).with_code(0).json_lines();
-    assert_eq!(all.len(), 1200);
-    assert_eq!((&all[1198]["line"], &all[1199]["source"]), (&1199.into(), &"error".into()));
-    assert!(all[7]["body"]["choices"].is_array());
-
-    let errors = look(&filled, &["results", "batch_1", "--errors", "--json"]).with_code(0).json();
-    assert_eq!(errors["error"]["code"], "batch_expired");
-    let one = look(&filled, &["results", "batch_1", "--custom-id", "item-700", "--json"]).with_code(0).json();
-    assert_eq!(one["line"], 700);
-    look(&filled, &["results", "batch_1", "--custom-id", "item-0"]).with_code(1);
-    look(&filled, &["results", "batch_2"]).with_code(1);
-}
-
-#[tokio::test]
-async fn a_reader_that_has_seen_enough_is_no_error() {
-    let filled = Filled::with_everything().await;
-    let settings = filled.settings();
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut child = command(&settings)
-        .args(["results", "batch_1", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut first = [0; 10];
-    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
-}
-
 #[test]
 fn a_database_that_is_not_there_is_exit_3_and_nothing_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/none/landfall.db", folder.path().display());
-    for arguments in [&["events"][..], &["show", "resp_1"], &["results", "batch_1"]] {
+    for arguments in [&["events"][..], &["show", "resp_1"], &["results", "batch_1"], &["export", "batch_1"]] {
         let ended = landfall(&[("DATABASE_URL", &url)], arguments).with_code(3);
         assert!(
             ended.stderr.contains("DATABASE_URL") && ended.stderr.contains("there is no database"),
@@ -198,6 +157,9 @@ fn wrong_choices_are_refused_with_the_right_ones() {
         (&["show"], "ID"),
         (&["show", "x", "--raw", "--json"], "--raw"),
         (&["events", "--limit", "0"], "--limit"),
+        (&["results", "batch_1", "--status", "4x"], "4xx"),
+        (&["results", "batch_1", "--after", "7"], "output:50"),
+        (&["export", "batch_1", "--format", "table"], "jsonl"),
     ] {
         let ended = landfall(&[], arguments).with_code(2);
         assert!(ended.stderr.contains(words), "{ended:#?}");

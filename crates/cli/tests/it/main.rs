@@ -1,6 +1,24 @@
 //! The real command `landfall`, run as its users run it: arguments, environment, exit codes, stdout and stderr.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+/// Runs each test on SQLite and on PostgreSQL: a test takes a database that is filled.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::filled::Filled::with_everything().await).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::filled::Filled::with_everything_in_postgres().await).await;
+            })+
+        }
+    };
+}
+
 mod api_double;
 mod command;
 mod dead;
@@ -11,6 +29,7 @@ mod ingest_double;
 mod look;
 mod move_rows;
 mod repair;
+mod results;
 mod secret_install;
 mod send;
 mod status;

@@ -1,9 +1,25 @@
 //! The table `batch_results`, page by page. How rows get in is each dialect's own: see its `batch_rows.rs`.
 
+use std::ops::RangeInclusive;
+
 use crate::batch::{ResultFilter, ResultRow, ResultSource};
 use crate::database::Database;
 use crate::row::{self, Row};
 use crate::value::Value;
+
+const PAGE: &str = "
+    SELECT * FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line > $4
+    AND ($5 IS NULL OR status_code BETWEEN $5 AND $6)
+    AND (NOT $7 OR error IS NOT NULL OR status_code >= 400 OR quarantined)
+    ORDER BY line LIMIT $8";
+
+/// By its index: without the `|| ''` SQLite would go through all of the batch for the few lines of one `custom_id`.
+const PAGE_OF_CUSTOM_ID: &str = "
+    SELECT * FROM batch_results WHERE project || '' = $1 AND batch_id || '' = $2 AND source = $3 AND line > $4
+    AND ($5 IS NULL OR status_code BETWEEN $5 AND $6)
+    AND (NOT $7 OR error IS NOT NULL OR status_code >= 400 OR quarantined)
+    AND custom_id = $9
+    ORDER BY line LIMIT $8";
 
 /// In the order of the files; each is read along the primary key, so that a page costs the same wherever it begins.
 pub(crate) async fn page(database: &Database, filter: &ResultFilter) -> sqlx::Result<Vec<ResultRow>> {
@@ -13,34 +29,42 @@ pub(crate) async fn page(database: &Database, filter: &ResultFilter) -> sqlx::Re
         ResultSource::Output => &[ResultSource::Output, ResultSource::Error][..],
         ResultSource::Error => &[ResultSource::Error],
     };
-    for source in sources {
+    for &source in sources {
         let left = i64::from(filter.limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
         if left <= 0 {
             break;
         }
-        let rows = database
-            .fetch_all(
-                "SELECT * FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line > $4 \
-                 AND ($5 IS NULL OR custom_id = $5) \
-                 AND (NOT $6 OR error IS NOT NULL OR status_code >= 400 OR quarantined) \
-                 ORDER BY line LIMIT $7",
-                &[
-                    Value::text(&filter.project),
-                    Value::text(&filter.batch_id),
-                    Value::name(source.as_str()),
-                    after_line.into(),
-                    Value::text_if_any(filter.custom_id.as_deref()),
-                    filter.errors_only.into(),
-                    left.into(),
-                ],
-            )
-            .await?;
-        for row in &rows {
+        for row in &page_of(database, filter, (source, after_line), left).await? {
             found.push(result(row)?);
         }
         after_line = 0;
     }
     Ok(found)
+}
+
+async fn page_of(
+    database: &Database,
+    filter: &ResultFilter,
+    (source, after_line): (ResultSource, i64),
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    let status =
+        |end: fn(&RangeInclusive<u16>) -> &u16| filter.status.as_ref().map(|range| i64::from(*end(range)));
+    let mut values = vec![
+        Value::text(&filter.project),
+        Value::text(&filter.batch_id),
+        Value::name(source.as_str()),
+        after_line.into(),
+        status(RangeInclusive::start).into(),
+        status(RangeInclusive::end).into(),
+        filter.errors_only.into(),
+        limit.into(),
+    ];
+    let Some(custom_id) = &filter.custom_id else {
+        return database.fetch_all(PAGE, &values).await;
+    };
+    values.push(Value::text(custom_id));
+    database.fetch_all(PAGE_OF_CUSTOM_ID, &values).await
 }
 
 fn result(row: &Row) -> sqlx::Result<ResultRow> {

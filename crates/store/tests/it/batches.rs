@@ -72,6 +72,32 @@ pub(crate) async fn five_thousand_rows_go_in_by_chunks_and_come_out_by_pages(fix
     assert_eq!(errors.iter().map(|row| row.status_code).collect::<Vec<_>>(), [Some(400)]);
 }
 
+pub(crate) async fn results_are_found_by_status_and_custom_id(fixture: Fixture) {
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let statuses = [Some(200), Some(429), Some(400), None, Some(500), Some(429), Some(599)];
+    let rows =
+        statuses.iter().zip(1..).map(|(&status_code, line)| BatchResult { status_code, ..result(line) });
+    fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows.collect())).await.unwrap();
+    let again = BatchResult { custom_id: result(6).custom_id, status_code: None, ..result(3) };
+    fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, vec![again])).await.unwrap();
+
+    let all = ResultFilter::of("default", "batch_1", 10);
+    let lines = async |filter: ResultFilter| {
+        let rows = fixture.store.batch_results(&filter).await.unwrap();
+        rows.iter().map(|row| (row.source.as_str(), row.line)).collect::<Vec<_>>()
+    };
+    let of_status = |status| ResultFilter { status: Some(status), ..all.clone() };
+    assert_eq!(lines(of_status(429..=429)).await, [("output", 2), ("output", 6)]);
+    assert_eq!(lines(of_status(400..=499)).await, [("output", 2), ("output", 3), ("output", 6)]);
+    assert_eq!(lines(of_status(500..=599)).await, [("output", 5), ("output", 7)]);
+    let of_id = ResultFilter { custom_id: result(6).custom_id, ..all.clone() };
+    assert_eq!(lines(of_id.clone()).await, [("output", 6), ("error", 3)]);
+    let after = ResultFilter { after: Some((ResultSource::Output, 6)), ..of_id.clone() };
+    assert_eq!(lines(after).await, [("error", 3)]);
+    assert_eq!(lines(ResultFilter { batch_id: "batch_2".to_owned(), ..of_id.clone() }).await, []);
+    assert_eq!(lines(ResultFilter { status: Some(429..=429), ..of_id }).await, [("output", 6)]);
+}
+
 pub(crate) async fn two_workers_racing_on_a_batch_store_each_line_once(fixture: Fixture) {
     let workers = [(fixture.another_handle().await, 70), (fixture.another_handle().await, 110)];
     let races = workers.map(|(store, chunk_rows)| {

@@ -115,6 +115,21 @@ impl Fixture {
         }
     }
 
+    /// The same whatever the types are, as psql and sqlite3 would print it.
+    pub(crate) async fn select_text(&self, select: &str) -> Vec<Vec<Option<String>>> {
+        if !self.is_postgres() {
+            return self.select(select).await;
+        }
+        let mut connection = PgConnection::connect(self.url()).await.unwrap();
+        let query = sqlx::raw_sql(AssertSqlSafe(select.to_owned()));
+        let rows = query.fetch_all(&mut connection).await.unwrap();
+        let text = |row: &PgRow, index| {
+            let value = row.try_get_raw(index).unwrap();
+            (!value.is_null()).then(|| value.as_str().unwrap().to_owned())
+        };
+        rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
+    }
+
     /// Statements from outside.
     pub(crate) async fn execute(&self, statements: &str) {
         let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));

@@ -10,6 +10,7 @@ mod notifications;
 mod objects;
 mod postgres;
 mod reading;
+mod readme;
 mod repair;
 mod samples;
 mod schema;
@@ -53,6 +54,7 @@ on_both!([
     objects::projects_do_not_mix,
     objects::a_repeated_step_keeps_what_an_empty_cell_would_erase,
     batches::five_thousand_rows_go_in_by_chunks_and_come_out_by_pages,
+    batches::results_are_found_by_status_and_custom_id,
     batches::two_workers_racing_on_a_batch_store_each_line_once,
     batches::a_worker_that_died_in_the_middle_is_taken_up_where_it_was,
     batches::a_chunk_out_of_step_is_refused,
@@ -80,6 +82,7 @@ on_both!([
     reading::views_show_a_batchs_texts_and_errors,
     reading::odd_bodies_do_not_break_the_views,
     reading::embeddings_are_counted_not_shown,
+    readme::its_sql_answers_what_it_says,
     repair::events_come_in_the_order_workers_saw_them_page_by_page,
     repair::events_are_read_by_name_and_those_that_may_change_by_family,
     repair::what_was_not_fetched_is_found_with_its_events,

@@ -1,0 +1,149 @@
+//! `landfall export`: all results of one batch, to stdout or to a file that is there only when it is whole.
+
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use service::settings::StoreSettings;
+use store::{ResultFilter, ResultsState, Store, StoredBatch};
+use tempfile::NamedTempFile;
+
+use crate::exit::{Answer, Failure};
+use crate::result_lines::{self, LineFormat, LineWriter, Pages};
+use crate::{screen, stored};
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall export batch_685bd1 > results.jsonl
+  landfall export batch_685bd1 --format csv --output results.csv
+
+All of the batch's lines, those of the output file first, in the order of the
+files. In CSV the column output_text has the answer's words; output_text and
+body are empty where there are none. A file is written under a temporary name
+beside its own, and gets its name when it is whole.
+
+Exit code: 0 done, 1 no such batch, or not all of its results are stored yet
+(what there is was written), 2 wrong use, 3 the database was not reached or the
+file could not be written.";
+
+/// All results of a batch, to a file or a pipe
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Export {
+    /// batch_…
+    batch_id: String,
+    /// How
+    #[arg(long, value_enum, default_value_t = LineFormat::Jsonl)]
+    format: LineFormat,
+    /// Into this file, replacing one that is there; without it to stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+/// Writes the batch's results.
+pub(crate) async fn run(args: &Export, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let store = stored::open(&args.store).await?;
+    let Some(batch) = result_lines::batch(&store, &args.batch_id).await? else {
+        eprintln!("landfall: no batch is stored under {}", screen::printable(&args.batch_id));
+        return Ok(Answer::No);
+    };
+    let rows = match &args.output {
+        None => write_all(&store, &batch, args.format, &mut BufWriter::new(out)).await?,
+        // Ctrl-C drops the temporary file, which removes it.
+        Some(path) => tokio::select! {
+            rows = write_file(&store, &batch, args.format, path) => rows?,
+            _ = tokio::signal::ctrl_c() => {
+                eprintln!("landfall: interrupted; {} is as it was", path.display());
+                return Ok(Answer::No);
+            }
+        },
+    };
+    if args.output.is_some() {
+        eprintln!("landfall: {} results exported", screen::count(rows));
+    }
+    Ok(answer(&batch))
+}
+
+/// Whoever goes on with half of the results should know.
+fn answer(batch: &StoredBatch) -> Answer {
+    let what_is_so = match batch.results_state {
+        ResultsState::Complete => return Answer::Yes,
+        ResultsState::Mismatch => {
+            eprintln!(
+                "landfall: all that OpenAI's files hold, but not one line a request: see `landfall show {}`",
+                screen::printable(&batch.batch.batch_id)
+            );
+            return Answer::Yes;
+        }
+        ResultsState::Importing => "its import is under way",
+        ResultsState::Expired => "a file was gone before it was read",
+        ResultsState::Unfetched => "it was not fetched",
+    };
+    eprintln!("landfall: the batch's results are not complete: {what_is_so}");
+    Answer::No
+}
+
+async fn write_all(
+    store: &Store,
+    batch: &StoredBatch,
+    format: LineFormat,
+    out: &mut dyn Write,
+) -> Result<u64, Failure> {
+    let bar = bar(u64::try_from(batch.rows_stored).unwrap_or(0));
+    let filter = ResultFilter::of(&batch.batch.project, &batch.batch.batch_id, 0);
+    let mut pages = Pages::new(store, filter, u64::MAX);
+    let mut writer = LineWriter::new(format, out)?;
+    let mut rows = 0;
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            break;
+        }
+        writer.write(&page)?;
+        rows += page.len() as u64;
+        bar.set_position(rows);
+    }
+    writer.finish()?;
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
+async fn write_file(
+    store: &Store,
+    batch: &StoredBatch,
+    format: LineFormat,
+    path: &Path,
+) -> Result<u64, Failure> {
+    let failed = |source: io::Error| Failure::unreachable(format!("cannot write {}", path.display()), source);
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // As for any new file: what the umask leaves of it.
+    let permissions = Permissions::from_mode(0o666);
+    let file =
+        tempfile::Builder::new().prefix(".landfall-export-").permissions(permissions).tempfile_in(folder);
+    let mut file: NamedTempFile = file.map_err(failed)?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    let written = write_all(store, batch, format, &mut out).await;
+    let rows = written.map_err(|failure| match failure {
+        Failure::Output(source) => failed(source),
+        other => other,
+    })?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(rows)
+}
+
+/// Drawn on stderr, and only when that is a terminal.
+fn bar(total: u64) -> ProgressBar {
+    let style = "{bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
+    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
+    ProgressBar::new(total).with_style(style)
+}

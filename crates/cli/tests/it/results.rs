@@ -1,0 +1,117 @@
+//! `landfall results` and `landfall export`: what a batch brought, chosen, paged, and whole.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use store::{Found, StoredBatch};
+
+use crate::command::command;
+use crate::filled::Filled;
+use crate::look::{has, look};
+
+async fn results_are_listed_by_line_and_chosen(filled: Filled) {
+    let ended = look(&filled, &["results", "batch_1"]).with_code(0);
+    ended.fits_80_columns();
+    assert_eq!(ended.stdout.lines().count(), 52, "{}", ended.stdout);
+    assert!(ended.stderr.contains("--limit") && ended.stderr.contains("--after output:50"), "{ended:#?}");
+    let next = look(&filled, &["results", "batch_1", "--after", "output:50", "--limit", "2"]).with_code(0);
+    assert!(next.stdout.contains("output 51 ") && !next.stdout.contains("output 50 "), "{}", next.stdout);
+
+    let all = look(&filled, &["results", "batch_1", "--json"]).with_code(0);
+    assert_eq!(look(&filled, &["results", "batch_1", "--format", "jsonl"]).with_code(0).stdout, all.stdout);
+    let all = all.json_lines();
+    assert_eq!(all.len(), 1200);
+    assert_eq!((&all[1198]["line"], &all[1199]["source"]), (&1199.into(), &"error".into()));
+    assert!(all[7]["body"]["choices"].is_array());
+
+    let errors = look(&filled, &["results", "batch_1", "--errors", "--json"]).with_code(0).json();
+    assert_eq!(errors["error"]["code"], "batch_expired");
+    let one = look(&filled, &["results", "batch_1", "--custom-id", "item-700", "--json"]).with_code(0).json();
+    assert_eq!(one["line"], 700);
+    assert_eq!(look(&filled, &["results", "batch_1", "--status", "2xx", "--json"]).json_lines().len(), 1199);
+    for none in
+        [&["--custom-id", "item-0"][..], &["--status", "429"], &["--status", "5xx", "--format", "csv"]]
+    {
+        let ended = look(&filled, &[&["results", "batch_1"], none].concat()).with_code(1);
+        assert_eq!(ended.stdout, "");
+    }
+    look(&filled, &["results", "batch_2"]).with_code(1);
+    look(&filled, &["export", "batch_2"]).with_code(1);
+}
+
+/// All pages of a long table, each with a head of its own.
+async fn a_table_may_be_as_long_as_the_batch(filled: Filled) {
+    let ended = look(&filled, &["results", "batch_1", "--limit", "1000000"]).with_code(0);
+    let rows = ended.stdout.lines().filter(|line| line.starts_with("output ") || line.starts_with("error "));
+    assert_eq!(rows.count(), 1200);
+    assert_eq!(ended.stderr, "");
+}
+
+async fn an_export_is_all_of_the_batch_in_one_step(filled: Filled) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results");
+    let path = file.to_str().unwrap();
+    let lines = look(&filled, &["results", "batch_1", "--json"]).with_code(0).stdout;
+    assert_eq!(look(&filled, &["export", "batch_1"]).with_code(0).stdout, lines);
+
+    let ended = look(&filled, &["export", "batch_1", "--output", path]).with_code(0);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.contains("1,200 results")), ("", true));
+    assert!(std::fs::read_to_string(&file).unwrap() == lines);
+    // A file that is there is replaced.
+    look(&filled, &["export", "batch_1", "--format", "csv", "--output", path]).with_code(0);
+    let mut csv = csv::Reader::from_path(&file).unwrap();
+    let head: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(head[..3], ["source", "line", "custom_id"]);
+    let records: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
+    assert_eq!((records.len(), &records[6][2], &records[6][3]), (1200, "item-7", "200"));
+    assert!(records[6][7].starts_with("Answer\n number 7 "), "{}", &records[6][7]);
+    assert_eq!((&records[1199][0], &records[1199][10]), ("error", ""));
+    assert!(records[1199][8].contains("batch_expired"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+
+    let nowhere = folder.path().join("none").join("results");
+    let ended = look(&filled, &["export", "batch_1", "--output", nowhere.to_str().unwrap()]).with_code(3);
+    assert!(ended.stderr.contains("cannot write"), "{ended:#?}");
+}
+
+async fn an_export_of_a_batch_that_is_not_complete_says_so(filled: Filled) {
+    let Some(Found::Batch(StoredBatch { mut batch, .. })) = filled.store.find("batch_1").await.unwrap().pop()
+    else {
+        panic!("it is there");
+    };
+    batch.batch_id = "batch_2".to_owned();
+    filled.store.begin_batch(&batch).await.unwrap();
+    let ended = look(&filled, &["export", "batch_2", "--format", "csv"]).with_code(1);
+    assert_eq!(ended.stdout.lines().count(), 1);
+    assert!(ended.stderr.contains("its import is under way"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let filled = Filled::with_everything().await;
+    let settings = filled.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for arguments in [&["results", "batch_1", "--json"][..], &["export", "batch_1", "--format", "csv"]] {
+        let mut child =
+            command(&settings).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 10];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+    }
+}
+
+#[test]
+fn both_verbs_teach_their_choices() {
+    for verb in ["results", "export"] {
+        let ended = crate::command::landfall(&[], &[verb, "--help"]).with_code(0);
+        has(&ended, &["jsonl", "csv", "Examples:", "Exit code"]);
+    }
+}
+
+on_both_databases!(
+    results_are_listed_by_line_and_chosen,
+    a_table_may_be_as_long_as_the_batch,
+    an_export_is_all_of_the_batch_in_one_step,
+    an_export_of_a_batch_that_is_not_complete_says_so,
+);
