@@ -16,6 +16,7 @@ mod json;
 mod man;
 mod migrate;
 mod moment;
+mod prune;
 mod queued;
 mod replay;
 mod result_lines;
@@ -70,6 +71,7 @@ enum Verb {
     Fetch(fetch::Fetch),
     Replay(replay::Replay),
     Dead(dead::Dead),
+    Prune(prune::Prune),
     Doctor(Box<doctor::Doctor>),
     Migrate(migrate::Migrate),
     Db(db::Db),
@@ -98,6 +100,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Fetch(args) => fetch::run(&args, out).await,
         Verb::Replay(args) => replay::run(&args, out).await,
         Verb::Dead(args) => dead::run(&args, out).await,
+        Verb::Prune(args) => prune::run(&args, out).await,
         Verb::Doctor(args) => doctor::run(&args, out).await,
         Verb::Migrate(args) => migrate::run(&args, out).await,
         Verb::Db(args) => db::run(&args, out).await,

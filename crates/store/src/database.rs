@@ -240,7 +240,7 @@ impl WriteTransaction {
     /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
     pub(crate) async fn lock_row(
         &mut self,
-        select: &'static str,
+        select: impl SqlSafeStr,
         values: &[Value<'_>],
     ) -> sqlx::Result<Option<Row>> {
         Ok(match self {
@@ -248,7 +248,7 @@ impl WriteTransaction {
                 sqlite::bind::bound(select, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
             }
             Self::Postgres(transaction) => {
-                let select = AssertSqlSafe(format!("{select} FOR UPDATE"));
+                let select = AssertSqlSafe(format!("{} FOR UPDATE", select.into_sql_str().as_str()));
                 let row = postgres::bind::bound(select, values).fetch_optional(&mut **transaction).await?;
                 row.map(Row::Postgres)
             }

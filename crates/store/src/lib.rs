@@ -36,6 +36,7 @@ mod import;
 mod json_text;
 mod notification;
 mod postgres;
+mod prune;
 mod response;
 mod row;
 mod server;
@@ -65,6 +66,7 @@ pub use notification::{
     AttemptEnd, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt, NotificationFilter,
     NotificationRecord,
 };
+pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};

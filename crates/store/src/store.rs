@@ -4,6 +4,7 @@ mod batches;
 mod events;
 mod notifications;
 mod objects;
+mod prune;
 
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -12,6 +12,7 @@ pub(crate) mod imports;
 pub(crate) mod notification_leases;
 pub(crate) mod notification_targets;
 pub(crate) mod notifications;
+pub(crate) mod prune;
 pub(crate) mod responses;
 pub(crate) mod unfetched;
 mod upsert;

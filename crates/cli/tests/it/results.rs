@@ -86,6 +86,28 @@ async fn an_export_of_a_batch_that_is_not_complete_says_so(filled: Filled) {
     assert!(ended.stderr.contains("its import is under way"), "{ended:#?}");
 }
 
+async fn what_is_old_is_counted_first_and_then_deleted(filled: Filled) {
+    let pruned = |arguments: &[&str]| {
+        let arguments = [&["prune", "--json", "--older-than"], arguments].concat();
+        let lines = look(&filled, &arguments).with_code(0).json_lines();
+        ["objects", "results", "events", "files", "file_bytes"]
+            .map(|name| lines.iter().map(|line| line[name].as_u64().unwrap()).sum::<u64>())
+    };
+    // Received at one moment all of them; the newest event, of the eval run, stays.
+    assert_eq!(pruned(&["30d"]), [0; 5]);
+    let all = [4, 1200, 3, 1, 14];
+    assert_eq!(pruned(&["0s", "--dry-run"]), all);
+    let ended = look(&filled, &["prune", "--older-than", "0s", "--dry-run"]).with_code(0);
+    ended.fits_80_columns();
+    has(&ended, &["batch ", "1,200", "14 B", "would go"]);
+    assert_eq!(pruned(&["0s", "--family", "batch"]), [1, 1200, 1, 1, 14]);
+    look(&filled, &["show", "batch_1"]).with_code(1);
+    look(&filled, &["show", "file-out"]).with_code(1);
+    assert_eq!(pruned(&["0s"]), [3, 0, 2, 0, 0]);
+    assert_eq!(pruned(&["0s"]), [0; 5]);
+    look(&filled, &["prune"]).with_code(2);
+}
+
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error() {
     let filled = Filled::with_everything().await;
@@ -114,4 +136,5 @@ on_both_databases!(
     a_table_may_be_as_long_as_the_batch,
     an_export_is_all_of_the_batch_in_one_step,
     an_export_of_a_batch_that_is_not_complete_says_so,
+    what_is_old_is_counted_first_and_then_deleted,
 );

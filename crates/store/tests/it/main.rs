@@ -9,6 +9,7 @@ mod fixture;
 mod notifications;
 mod objects;
 mod postgres;
+mod prune;
 mod reading;
 mod readme;
 mod repair;
@@ -82,6 +83,9 @@ on_both!([
     reading::views_show_a_batchs_texts_and_errors,
     reading::odd_bodies_do_not_break_the_views,
     reading::embeddings_are_counted_not_shown,
+    prune::what_is_old_goes_with_its_files_and_what_is_wanted_stays,
+    prune::a_prune_that_is_interrupted_leaves_a_batch_that_can_be_imported_again_or_pruned,
+    prune::each_family_is_pruned_alone,
     readme::its_sql_answers_what_it_says,
     repair::events_come_in_the_order_workers_saw_them_page_by_page,
     repair::events_are_read_by_name_and_those_that_may_change_by_family,

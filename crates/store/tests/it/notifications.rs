@@ -16,7 +16,7 @@ const BREAKER: BreakerPolicy =
     BreakerPolicy { failures_max: 3, wait_min: Duration::from_secs(10), wait_max: Duration::from_secs(300) };
 const LEASE: Duration = Duration::from_secs(30);
 
-fn new(id: &str, target: &str) -> NewNotification {
+pub(crate) fn new(id: &str, target: &str) -> NewNotification {
     NewNotification {
         project: "default".to_owned(),
         id: id.to_owned(),

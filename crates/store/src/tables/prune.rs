@@ -1,0 +1,261 @@
+//! Takes old rows away, in steps of one small transaction each. Whatever step is the last one, what is left makes sense:
+//! a batch loses its last lines first, so that half of it is a batch whose import has come half way.
+
+use sqlx::AssertSqlSafe;
+use webhook::Family;
+
+use crate::batch::ResultSource;
+use crate::database::{Database, WriteTransaction};
+use crate::prune::{Pruned, Retention};
+use crate::value::Value;
+
+/// Objects read at a time; each goes in a transaction of its own.
+const OBJECTS_PER_PAGE: u32 = 100;
+/// Lines of a batch, and events, that one transaction deletes.
+const RESULTS_PER_STEP: i64 = 5000;
+const EVENTS_PER_STEP: u32 = 1000;
+
+/// Where the objects of a family are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Objects {
+    table: &'static str,
+    id: &'static str,
+    /// Tables besides, by the columns that name the object.
+    parts: &'static [(&'static str, &'static str)],
+    /// What else keeps an object.
+    unless: &'static str,
+}
+
+/// An object that can go; at first none, before all others.
+#[derive(Debug, Default)]
+pub(crate) struct Candidate {
+    pub(crate) project: String,
+    pub(crate) id: String,
+}
+
+/// A file of an object that goes.
+#[derive(Debug)]
+pub(crate) struct OldFile {
+    pub(crate) file_id: String,
+    pub(crate) location: String,
+    pub(crate) bytes: u64,
+}
+
+impl Objects {
+    /// `None`: the events are all there is.
+    pub(crate) fn of(family: Family) -> Option<Self> {
+        match family {
+            Family::Response => Some(Self { table: "responses", id: "response_id", parts: &[], unless: "" }),
+            Family::Batch => Some(Self {
+                table: "batches",
+                id: "batch_id",
+                parts: &[],
+                // An attempt sets it anew; a worker that died long ago has left it.
+                unless: " AND (import_began_at IS NULL OR import_began_at < $1)",
+            }),
+            Family::FineTuning => Some(Self {
+                table: "fine_tuning_jobs",
+                id: "job_id",
+                parts: &[("fine_tuning_metrics", "job_id"), ("fine_tuned_models", "job_id")],
+                unless: "",
+            }),
+            Family::Eval => Some(Self { table: "eval_runs", id: "run_id", parts: &[], unless: "" }),
+            Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
+        }
+    }
+
+    /// The condition under which an object goes; `$1` is the time.
+    fn old(self) -> String {
+        let Self { table, id, unless, .. } = self;
+        format!(
+            "received_at < $1{unless} AND NOT EXISTS (SELECT 1 FROM events \
+             WHERE events.object_id = {table}.{id} AND events.project = {table}.project \
+             AND (events.state IN ('received', 'retrying') OR events.received_at >= $1)) \
+             AND NOT EXISTS (SELECT 1 FROM notifications WHERE notifications.object_id = {table}.{id} \
+             AND notifications.project = {table}.project AND notifications.state = 'pending')"
+        )
+    }
+
+    pub(crate) async fn candidates(
+        self,
+        database: &Database,
+        retention: &Retention,
+        after: &Candidate,
+    ) -> sqlx::Result<Vec<Candidate>> {
+        let Self { table, id, .. } = self;
+        let select = format!(
+            "SELECT project, {id} AS id FROM {table} WHERE (project, {id}) > ($2, $3) AND {} \
+             ORDER BY project, {id} LIMIT {OBJECTS_PER_PAGE}",
+            self.old()
+        );
+        let values = [Value::time(retention.before), Value::text(&after.project), Value::text(&after.id)];
+        let rows = database.fetch_all(AssertSqlSafe(select), &values).await?;
+        rows.iter().map(|row| Ok(Candidate { project: row.get("project")?, id: row.get("id")? })).collect()
+    }
+
+    /// Whether the object can go still; then nothing changes it before the transaction ends.
+    pub(crate) async fn lock(
+        self,
+        transaction: &mut WriteTransaction,
+        object: &Candidate,
+        retention: &Retention,
+    ) -> sqlx::Result<bool> {
+        let Self { table, id, .. } = self;
+        let select =
+            format!("SELECT project FROM {table} WHERE {} AND project = $2 AND {id} = $3", self.old());
+        let values = [Value::time(retention.before), Value::text(&object.project), Value::text(&object.id)];
+        Ok(transaction.lock_row(AssertSqlSafe(select), &values).await?.is_some())
+    }
+
+    pub(crate) async fn delete(
+        self,
+        transaction: &mut WriteTransaction,
+        object: &Candidate,
+    ) -> sqlx::Result<()> {
+        let values = [Value::text(&object.project), Value::text(&object.id)];
+        for (table, id) in self.parts.iter().copied().chain([(self.table, self.id)]) {
+            let delete = format!("DELETE FROM {table} WHERE project = $1 AND {id} = $2");
+            transaction.execute(AssertSqlSafe(delete), &values).await?;
+        }
+        Ok(())
+    }
+
+    /// What all steps together would take away of objects and files.
+    pub(crate) async fn count(self, database: &Database, retention: &Retention) -> sqlx::Result<Pruned> {
+        let Self { table, id, .. } = self;
+        let old = self.old();
+        let results = if table == "batches" { "CAST(coalesce(sum(rows_stored), 0) AS bigint)" } else { "0" };
+        let objects = format!(
+            "SELECT count(*) AS objects, CAST({results} AS bigint) AS results FROM {table} WHERE {old}"
+        );
+        let files = format!(
+            "SELECT count(*) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS file_bytes FROM files \
+             WHERE EXISTS (SELECT 1 FROM {table} WHERE {table}.project = files.project \
+             AND {table}.{id} = files.object_id AND {old})"
+        );
+        let values = [Value::time(retention.before)];
+        let objects = database.fetch_one(AssertSqlSafe(objects), &values).await?;
+        let files = database.fetch_one(AssertSqlSafe(files), &values).await?;
+        Ok(Pruned {
+            objects: objects.count("objects")?,
+            results: objects.count("results")?,
+            events: 0,
+            notifications: 0,
+            files: files.count("files")?,
+            file_bytes: files.count("file_bytes")?,
+        })
+    }
+}
+
+/// One file of the object, if any is left.
+pub(crate) async fn next_file(
+    transaction: &mut WriteTransaction,
+    object: &Candidate,
+) -> sqlx::Result<Option<OldFile>> {
+    let select = "SELECT file_id, location, bytes FROM files WHERE project = $1 AND object_id = $2 LIMIT 1";
+    let values = [Value::text(&object.project), Value::text(&object.id)];
+    let Some(row) = transaction.lock_row(select, &values).await? else { return Ok(None) };
+    Ok(Some(OldFile {
+        file_id: row.get("file_id")?,
+        location: row.get("location")?,
+        bytes: row.count("bytes")?,
+    }))
+}
+
+pub(crate) async fn delete_file(
+    transaction: &mut WriteTransaction,
+    project: &str,
+    file_id: &str,
+) -> sqlx::Result<()> {
+    let delete = "DELETE FROM files WHERE project = $1 AND file_id = $2";
+    transaction.execute(delete, &[Value::text(project), Value::text(file_id)]).await.map(drop)
+}
+
+/// Takes the last lines of a batch that is locked; how many, 0 when there are none left.
+pub(crate) async fn delete_results(
+    transaction: &mut WriteTransaction,
+    batch: &Candidate,
+) -> sqlx::Result<u64> {
+    for source in [ResultSource::Error, ResultSource::Output] {
+        let deleted = delete_last_lines(transaction, batch, source).await?;
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+    }
+    Ok(0)
+}
+
+async fn delete_last_lines(
+    transaction: &mut WriteTransaction,
+    batch: &Candidate,
+    source: ResultSource,
+) -> sqlx::Result<u64> {
+    let of_batch = [Value::text(&batch.project), Value::text(&batch.id), Value::name(source.as_str())];
+    let last = "SELECT line FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 \
+                ORDER BY line DESC LIMIT 1";
+    let Some(last) = transaction.lock_row(last, &of_batch).await? else { return Ok(0) };
+    let last: i64 = last.get("line")?;
+    let from_line = (last - RESULTS_PER_STEP + 1).max(1);
+    let [project, batch_id, source_name] = of_batch;
+    let lines = [project.clone(), batch_id.clone(), source_name, from_line.into()];
+    let quarantined = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 \
+                       AND line >= $4 AND quarantined";
+    let quarantined = transaction.execute(quarantined, &lines).await?;
+    let others =
+        "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line >= $4";
+    let deleted = quarantined + transaction.execute(others, &lines).await?;
+    let move_back = match source {
+        ResultSource::Output => {
+            "UPDATE batches SET output_next_line = $1, rows_stored = rows_stored - $2, \
+             rows_quarantined = rows_quarantined - $3, results_complete = FALSE \
+             WHERE project = $4 AND batch_id = $5"
+        }
+        ResultSource::Error => {
+            "UPDATE batches SET error_next_line = $1, rows_stored = rows_stored - $2, \
+             rows_quarantined = rows_quarantined - $3, results_complete = FALSE \
+             WHERE project = $4 AND batch_id = $5"
+        }
+    };
+    let signed = |count: u64| i64::try_from(count).map_err(|error| sqlx::Error::Encode(error.into()));
+    let values = [from_line.into(), signed(deleted)?.into(), signed(quarantined)?.into(), project, batch_id];
+    transaction.execute(move_back, &values).await?;
+    Ok(deleted)
+}
+
+/// Settled, with nothing still to be told about them, and not the newest of all: SQLite would give its place to the next
+/// event, and followers would miss that one.
+const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND events.state IN ('stored', 'dead') \
+     AND events.place < (SELECT max(place) FROM events) AND NOT EXISTS (SELECT 1 FROM notifications \
+     WHERE notifications.project = events.project AND notifications.webhook_id = events.webhook_id \
+     AND notifications.state = 'pending')";
+
+/// Events and notifications.
+pub(crate) async fn count_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+    let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
+    let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
+    let notifications = format!(
+        "SELECT count(*) AS notifications FROM notifications WHERE (project, webhook_id) IN \
+         (SELECT project, webhook_id FROM events WHERE {OLD_EVENTS})"
+    );
+    Ok((
+        database.fetch_one(AssertSqlSafe(events), &values).await?.count("events")?,
+        database.fetch_one(AssertSqlSafe(notifications), &values).await?.count("notifications")?,
+    ))
+}
+
+/// Takes some of the old events with their notifications; how many of each.
+pub(crate) async fn delete_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+    let page = format!("FROM events WHERE {OLD_EVENTS} ORDER BY place LIMIT {EVENTS_PER_STEP}");
+    let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
+    let mut transaction = database.begin().await?;
+    let delete = format!(
+        "DELETE FROM notifications WHERE state <> 'pending' \
+         AND (project, webhook_id) IN (SELECT project, webhook_id {page})"
+    );
+    let notifications = transaction.execute(AssertSqlSafe(delete), &values).await?;
+    let delete =
+        format!("DELETE FROM events WHERE place IN (SELECT place {page}) AND state IN ('stored', 'dead')");
+    let events = transaction.execute(AssertSqlSafe(delete), &values).await?;
+    transaction.commit().await?;
+    Ok((events, notifications))
+}
