@@ -72,7 +72,7 @@ async fn an_answer_beyond_its_cap_is_given_up_and_visible() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_file_too_large_for_a_table_is_kept_as_a_file() {
-    let landfall = Landfall::start().await;
+    let mut landfall = Landfall::start().await;
     let mut file = b"step,train_loss\n1,0.5\n".to_vec();
     file.resize(65 << 20, b'x');
     landfall.fake.add_file("file-huge", &json!({}), file);
@@ -85,5 +85,5 @@ async fn a_result_file_too_large_for_a_table_is_kept_as_a_file() {
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 1));
     assert_eq!(landfall.show("file-huge")["bytes"], 65 << 20);
-    assert!(landfall.workers[0].log().iter().any(|line| line.contains("too large for a table")));
+    landfall.workers[0].wait_for_log("too large for a table");
 }

@@ -20,7 +20,7 @@ async fn metrics(landfall: &Landfall) -> Vec<(i64, Option<f64>, Option<f64>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_and_base64_result_files_with_empty_cells_are_read_alike() {
-    let landfall = Landfall::start().await;
+    let mut landfall = Landfall::start().await;
     let plain = "step,train_loss,valid_loss\n1,2.5,\n2,,\n";
     // The base64 of "step,train_loss,valid_loss\n3,1.5,1.25\n".
     let base64 = "c3RlcCx0cmFpbl9sb3NzLHZhbGlkX2xvc3MKMywxLjUsMS4yNQo=";
@@ -42,7 +42,7 @@ async fn plain_and_base64_result_files_with_empty_cells_are_read_alike() {
         (&stored["error"], &stored["finished_at"]),
         (&json!(null), &"2026-11-22T00:00:00.500Z".into())
     );
-    assert!(landfall.workers[0].log().iter().any(|line| line.contains("no table of metrics")));
+    landfall.workers[0].wait_for_log("no table of metrics");
 }
 
 #[tokio::test(flavor = "multi_thread")]

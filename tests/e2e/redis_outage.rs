@@ -26,7 +26,7 @@ async fn without_redis_ingest_answers_503_and_both_programs_come_back_by_themsel
     for id in [before, webhook.webhook_id.clone()] {
         assert_eq!(landfall.event(&id).await.unwrap().state, webhook::EventState::Stored);
     }
-    assert!(landfall.ingest.log().iter().any(|line| line.contains("\"outcome\":\"unavailable\"")));
+    landfall.ingest.wait_for_log("\"outcome\":\"unavailable\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use test_support::signed_webhook::SignedWebhook;
+use test_support::wait;
 
 use crate::harness::{Database, Landfall};
 
@@ -16,11 +17,13 @@ async fn two_workers_share_a_backlog_and_store_each_event_once(database: Databas
     landfall.add_worker();
     landfall.add_worker();
     landfall.settled().await;
-    let shares = landfall
-        .workers
-        .iter()
-        .map(|worker| worker.log().iter().filter(|line| line.contains("\"outcome\":\"stored\"")).count());
-    let shares: Vec<usize> = shares.collect();
+    let shares = async || {
+        let stored = |line: &&String| line.contains("\"outcome\":\"stored\"");
+        let shares = landfall.workers.iter().map(|worker| worker.log().iter().filter(stored).count());
+        let shares: Vec<usize> = shares.collect();
+        (shares.iter().sum::<usize>() >= 60).then_some(shares)
+    };
+    let shares = wait::until("60 events in the logs", shares).await;
     assert_eq!(shares.iter().sum::<usize>(), 60);
     assert!(shares.iter().all(|share| *share > 0), "one worker did everything: {shares:?}");
     for webhook_id in &sent {

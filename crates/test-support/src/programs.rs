@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::wait;
 
@@ -44,9 +45,25 @@ impl Program {
         self.child.id()
     }
 
-    /// All log lines so far.
+    /// All log lines so far. A program writes what it says some milliseconds later: [`Program::log_when`] waits for it.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// All log lines, once they are as `complete` wants them.
+    ///
+    /// # Panics
+    /// With the whole log when they never are.
+    pub async fn log_when(&self, complete: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            if complete(&log) {
+                return log;
+            }
+            assert!(started.elapsed() < wait::DEADLINE, "{} did not say it: {log:#?}", self.name);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits for a log line that contains `text`, and returns it.
