@@ -133,10 +133,10 @@ async fn no_failure_shows_the_key_anywhere_or_a_body_in_a_log() {
     for reason in ["bad_answer", "not_found", "unauthorized", "rejected", "rate_limited", "in quarantine"] {
         landfall.workers[0].wait_for_log(reason);
     }
+    // Where a worker's libraries speak at this level; nothing in ingest does.
+    landfall.workers[0].wait_for_log("\"level\":\"TRACE\"");
     for program in [&landfall.ingest, &landfall.workers[0]] {
         let log = program.log();
-        let traced = log.iter().filter(|line| line.contains("\"level\":\"TRACE\"")).count();
-        assert!(traced > 0, "the log is at level trace: {} lines", log.len());
         let metrics = landfall.metrics(program).await;
         for (what, text) in [("a log", log.join("\n")), ("the metrics", metrics)] {
             assert_without(what, text.as_bytes(), &[API_KEY, SECRET, OF_THE_API, OF_AN_EVENT]);
