@@ -269,6 +269,13 @@ impl Landfall {
         self.folder.path().join("files").join("default").join(object_id).join(file_id)
     }
 
+    /// A raw file of the default project as it is kept, wherever `FILES_URL` is.
+    pub(crate) fn kept(&self, object_id: &str, file_id: &str) -> Vec<u8> {
+        let files = self.worker_settings.iter().rev().find(|(name, _)| name == "FILES_URL");
+        let (_, files) = files.unwrap();
+        std::fs::read(Path::new(files).join("default").join(object_id).join(file_id)).unwrap()
+    }
+
     /// The custom ids of all of a batch's rows, sorted.
     pub(crate) async fn custom_ids(&self, batch_id: &str) -> Vec<String> {
         let filter = ResultFilter::of("default", batch_id, 1_000_000);

@@ -4,6 +4,7 @@ use test_support::postgres::PostgresServer;
 use test_support::wait;
 
 use crate::harness::{Database, Landfall};
+use crate::imported::assert_whole;
 
 const LINES: usize = 20_000;
 
@@ -26,11 +27,7 @@ async fn a_postgresql_restarted_in_the_middle_of_a_batch_leaves_the_same_rows_in
     server.resume();
 
     landfall.settled().await;
-    let batch = landfall.show("batch_long");
-    assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&LINES.into(), &true.into()));
-    let mut ids = landfall.custom_ids("batch_long").await;
-    ids.dedup();
-    assert_eq!(ids.len(), LINES);
+    assert_whole(&landfall, "batch_long", LINES).await;
     assert_eq!(landfall.show("resp_demo_research")["fetch_state"], "fetched");
 }
 

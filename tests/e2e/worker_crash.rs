@@ -1,40 +1,41 @@
 //! Guarantee 2, the hard way: a worker that dies in the middle of a batch costs time, not results.
 
 use test_support::wait;
+use webhook::Family;
 
 use crate::harness::{Database, Landfall};
+use crate::imported::assert_whole;
 
 const LINES: usize = 20_000;
+/// As many as an entry may take down before it is suspected of being poison, and one of it alone.
+const KILLS_PER_BATCH: usize = 2;
+const BATCHES: usize = 5;
 
+/// Ten kills, spread over the whole of an import: at a tenth and six tenths of the first batch, then a little later.
 async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end(database: Database) {
-    let mut landfall = Landfall::start_on(database).await;
-    landfall.fake.add_generated_batch("batch_long", LINES);
-    landfall.send("batch.completed", "batch_long").await;
-    let stored = async |landfall: &Landfall| {
-        let found = landfall.landfall(&["show", "batch_long", "--json"]);
-        let batch: serde_json::Value = serde_json::from_slice(&found.stdout).ok()?;
-        batch["rows_stored"].as_u64().filter(|rows| *rows > 0)
-    };
-    let rows = wait::until("the first rows", async || stored(&landfall).await).await;
-    landfall.workers[0].kill();
-    assert!(rows < LINES as u64, "it was killed too late to show anything");
-
-    landfall.add_worker();
-    landfall.settled().await;
-    let batch = landfall.show("batch_long");
-    assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&LINES.into(), &true.into()));
-    let file_id = batch["output_file_id"].as_str().unwrap();
-    let kept = std::fs::read(landfall.file("batch_long", file_id)).unwrap();
-    assert_eq!(kept.iter().filter(|byte| **byte == b'\n').count(), LINES);
-    let mut ids: Vec<_> =
-        kept.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(custom_id).collect();
-    ids.sort_unstable();
-    assert_eq!(landfall.custom_ids("batch_long").await, ids);
-}
-
-fn custom_id(line: &[u8]) -> String {
-    let line: serde_json::Value = serde_json::from_slice(line).unwrap();
-    line["custom_id"].as_str().unwrap().to_owned()
+    let mut landfall = Landfall::start_on_with(database, 1, &[("LEASE_SECS", "1")]).await;
+    let store = landfall.store().await;
+    for number in 0..BATCHES {
+        let batch_id = format!("batch_long_{number}");
+        landfall.fake.add_generated_batch(&batch_id, LINES);
+        landfall.send("batch.completed", &batch_id).await;
+        for half in 0..KILLS_PER_BATCH {
+            let point = LINES * (number + half * BATCHES) / (BATCHES * KILLS_PER_BATCH);
+            let far_enough = async || {
+                let progress = store.fetch_progress("default", Family::Batch, &batch_id).await.unwrap()?;
+                let (rows, _) = progress.rows?;
+                (usize::try_from(rows).unwrap() > point).then_some(rows)
+            };
+            let rows = wait::until("rows", far_enough).await;
+            landfall.workers.pop().unwrap().kill();
+            assert!(rows < i64::try_from(LINES).unwrap(), "it was killed too late to show anything");
+            landfall.add_worker();
+        }
+        landfall.settled().await;
+    }
+    for number in 0..BATCHES {
+        assert_whole(&landfall, &format!("batch_long_{number}"), LINES).await;
+    }
 }
 
 on_both_databases!(a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end);

@@ -1,0 +1,96 @@
+//! A disk that is full for real, a small file system of the test's own: what was written stays, the rest follows once
+//! there is room again. Where a file system cannot be mounted (it takes root), the test says so on stderr and ends.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+use test_support::wait;
+use webhook::Family;
+
+use crate::harness::{Database, Landfall};
+use crate::imported::assert_whole;
+
+const LINES: usize = 20_000;
+const DISK_BYTES: u64 = 96 << 20;
+
+/// A file system in memory, which ends with the test.
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={DISK_BYTES}");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+        match mount {
+            Ok(mount) if mount.status.success() => Some(Self { folder }),
+            refused => {
+                // Past the capture of a test's output, which nobody reads when it succeeds.
+                writeln!(
+                    std::io::stderr(),
+                    "\n*** SKIPPED: a disk that is full for real takes the right to mount: {refused:?} ***\n"
+                )
+                .unwrap();
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Takes all room that is left; gone when the file is removed.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.path().join("ballast");
+        let mut file = std::fs::File::create(&path).unwrap();
+        for bytes in [1 << 16, 1 << 10, 1] {
+            while file.write_all(&vec![0; bytes]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that ends may hold a file still.
+        Command::new("umount").arg("-l").arg(self.path()).status().ok();
+    }
+}
+
+async fn a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte(database: Database) {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let database = match database {
+        // On the same disk: SQLite's own writes fail as well.
+        Database::Sqlite => Database::At(format!("sqlite://{}/landfall.db", disk.path().display())),
+        other => other,
+    };
+    let files = disk.path().join("files");
+    let settings = [("FILES_URL", files.to_str().unwrap()), ("MIN_FREE_BYTES", "1KiB")];
+    let mut landfall = Landfall::start_on_with(database, 1, &settings).await;
+    let store = landfall.store().await;
+    landfall.fake.add_generated_batch_of("batch_big", LINES as u64, 1000);
+    landfall.send("batch.completed", "batch_big").await;
+    let rows = async || {
+        let progress = store.fetch_progress("default", Family::Batch, "batch_big").await.unwrap()?;
+        progress.rows.map(|(rows, _)| rows).filter(|rows| *rows > 0)
+    };
+    let stored = wait::until("the first rows", rows).await;
+    let ballast = disk.fill();
+    assert!(stored < i64::try_from(LINES).unwrap(), "it was filled too late to show anything");
+    let full = async || {
+        let log = landfall.workers[0].log();
+        log.iter().any(|line| line.contains("disk is full") || line.contains("No space left")).then_some(())
+    };
+    wait::until("the worker to meet the full disk", full).await;
+    std::fs::remove_file(ballast).unwrap();
+    landfall.settled().await;
+    assert_whole(&landfall, "batch_big", LINES).await;
+    landfall.workers.clear();
+}
+
+on_both_databases!(a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte);
