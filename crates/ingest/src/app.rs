@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::net::TcpListener;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::Server;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
@@ -58,8 +59,10 @@ pub(crate) fn build(
     Ok(server.run())
 }
 
+/// The socket below, with TLS or without. With TLS only after the handshake, which has a limit of its own.
 fn tcp(connection: &dyn Any) -> Option<&TcpStream> {
-    connection.downcast_ref()
+    let encrypted = || Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0);
+    connection.downcast_ref().or_else(encrypted)
 }
 
 /// One for each core, but never more than connections, so that each may have at least one.

@@ -14,6 +14,7 @@
 mod app;
 mod body;
 mod crowd;
+mod descriptors;
 mod groups;
 mod guard;
 mod limits;

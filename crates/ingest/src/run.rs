@@ -12,6 +12,7 @@ use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
+use crate::descriptors;
 use crate::guard::{self, Guard};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -60,6 +61,7 @@ pub struct Ingest {
 /// [`RunError`] names the setting when one is wrong.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
+    descriptors::raise_limit(settings.max_connections);
     start(&settings, Limits::default(), stop).await?.ended().await
 }
 

@@ -12,7 +12,6 @@ use crate::batch::{Answer, Batch, Mark};
 use crate::entry::EntryRef;
 use crate::error::EnqueueError;
 use crate::link::{self, Link};
-use crate::scripts::ENQUEUE;
 
 /// With fsync on every write, Redis commits what several sockets bring at once together.
 const LINKS: usize = 2;
@@ -117,7 +116,7 @@ impl Lane {
         let command = batch.command(self.stream_length_max);
         let sent = Instant::now();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let reply = self.links[next % LINKS].evaluate(&ENQUEUE, &command).await;
+        let reply = self.links[next % LINKS].evaluate(&command).await;
         if reply.as_ref().is_err_and(link::is_lost) {
             // The others lead to the same peer: what happened here has happened there, seen or not.
             self.links.iter().for_each(|link| link.leave_if_older(sent));

@@ -46,11 +46,13 @@ mod pauses;
 mod producer;
 mod redrive;
 mod repair;
+mod reply;
 mod scripts;
 mod server_check;
 mod start_check;
 mod stats;
 mod unsettled;
+mod wire;
 
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;

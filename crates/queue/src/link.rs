@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind, Value,
+};
 
 use crate::connection::{CONNECT_TIMEOUT, PIPELINE_BUFFER, RESPONSE_TIMEOUT, WRITE_BUFFER_BYTES};
+use crate::scripts::ENQUEUE_CODE;
+use crate::wire::{self, Wire};
 
 pub(crate) struct Link {
     client: Client,
@@ -19,8 +23,16 @@ pub(crate) struct Link {
 }
 
 struct Open {
-    connection: MultiplexedConnection,
+    way: Way,
     since: Instant,
+}
+
+/// The hot path has a reader and a writer of its own; what lies around TCP is left to redis-rs.
+#[derive(Clone)]
+enum Way {
+    Plain(Wire),
+    /// `rediss://` and sockets in the file system.
+    Wrapped(MultiplexedConnection),
 }
 
 impl Link {
@@ -29,21 +41,19 @@ impl Link {
         Self { client, current, connecting, failures: AtomicU64::new(0) }
     }
 
-    /// Runs the script that the command calls by its hash, loading it first where Redis does not have it. Errors inside
-    /// the reply stay there.
-    pub(crate) async fn evaluate(&self, script: &Script, command: &Cmd) -> Result<Value, RedisError> {
-        let mut connection = match self.open_now() {
-            Some(connection) => connection,
+    /// Runs the enqueue script by its hash, loading it first where Redis does not have it. Errors inside the reply stay
+    /// there.
+    pub(crate) async fn evaluate(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let way = match self.open_now() {
+            Some(way) => way,
             None => self.connect().await?,
         };
-        let mut reply = top_level(connection.send_packed_command(command).await);
-        if reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-            reply = match script.load_async(&mut connection).await {
-                Ok(_) => top_level(connection.send_packed_command(command).await),
-                Err(error) => Err(error),
-            };
+        let reply = way.call(command).await;
+        if !reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            return reply;
         }
-        reply
+        way.call(redis::cmd("SCRIPT").arg("LOAD").arg(ENQUEUE_CODE)).await?;
+        way.call(command).await
     }
 
     /// Unless it was opened after this moment, the next command does not use the current connection, but opens another.
@@ -52,29 +62,24 @@ impl Link {
         self.current().take_if(|open| open.since <= moment);
     }
 
-    fn open_now(&self) -> Option<MultiplexedConnection> {
-        self.current().as_ref().map(|open| open.connection.clone())
+    fn open_now(&self) -> Option<Way> {
+        self.current().as_ref().filter(|open| !open.way.is_lost()).map(|open| open.way.clone())
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+    async fn connect(&self) -> Result<Way, RedisError> {
         let failures = self.failures.load(Ordering::Relaxed);
         let mut last_failure = self.connecting.lock().await;
-        if let Some(connection) = self.open_now() {
-            return Ok(connection);
+        if let Some(way) = self.open_now() {
+            return Ok(way);
         }
         // A crowd that waits for one attempt shares its failure: in a queue of attempts the last would wait for ever.
         if let (Some(failure), true) = (&*last_failure, self.failures.load(Ordering::Relaxed) != failures) {
             return Err(failure.clone());
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_pipeline_buffer_size(PIPELINE_BUFFER)
-            .set_write_backpressure_boundary(WRITE_BUFFER_BYTES);
-        match self.client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(connection) => {
-                *self.current() = Some(Open { connection: connection.clone(), since: Instant::now() });
-                Ok(connection)
+        match Way::open(&self.client).await {
+            Ok(way) => {
+                *self.current() = Some(Open { way: way.clone(), since: Instant::now() });
+                Ok(way)
             }
             Err(error) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
@@ -89,15 +94,39 @@ impl Link {
     }
 }
 
+impl Way {
+    async fn open(client: &Client) -> Result<Self, RedisError> {
+        let info = client.get_connection_info();
+        if let ConnectionAddr::Tcp(host, port) = info.addr() {
+            return Wire::connect(host, *port, info).await.map(Self::Plain);
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            .set_write_backpressure_boundary(WRITE_BUFFER_BYTES);
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Self::Wrapped)
+    }
+
+    async fn call(&self, command: &Cmd) -> Result<Value, RedisError> {
+        match self {
+            Self::Plain(wire) => wire.call(&command.get_packed_command()).await,
+            Self::Wrapped(connection) => {
+                wire::top_level(connection.clone().send_packed_command(command).await?)
+            }
+        }
+    }
+
+    /// Known to be; redis-rs does not tell before a command fails.
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Plain(wire) => wire.is_lost(),
+            Self::Wrapped(_) => false,
+        }
+    }
+}
+
 /// Closed, half-open, or leading to a primary that was demoted: no later command fares better on it.
 pub(crate) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-}
-
-/// redis-rs hands over an error that is the whole reply like any other value.
-fn top_level(reply: Result<Value, RedisError>) -> Result<Value, RedisError> {
-    match reply {
-        Ok(error @ Value::ServerError(_)) => error.extract_error(),
-        reply => reply,
-    }
 }

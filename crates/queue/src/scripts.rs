@@ -13,8 +13,8 @@ use crate::keys::{FamilyKeys, GROUP, Keys, PauseKeys};
 use crate::repair::RepairKind;
 
 /// Takes events in: its one caller writes its arguments as they come (`batch.rs`).
-pub(crate) static ENQUEUE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
+pub(crate) static ENQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(ENQUEUE_CODE));
+pub(crate) const ENQUEUE_CODE: &str = include_str!("scripts/enqueue.lua");
 
 macro_rules! script {
     ($name:ident, $file:literal) => {

@@ -72,8 +72,13 @@ impl Certificates {
     }
 
     async fn start(&self) -> TestIngest {
+        self.start_with(&[]).await
+    }
+
+    async fn start_with(&self, more: &[&str]) -> TestIngest {
         let flags = self.flags();
-        TestIngest::start_with(&flags.each_ref().map(String::as_str), Limits::default()).await
+        let flags: Vec<&str> = flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        TestIngest::start_with(&flags, Limits::default()).await
     }
 
     /// Makes a connection that trusts only the authority, as a client that knows HTTP/2 as well.
@@ -112,6 +117,23 @@ async fn over_tls_a_webhook_is_taken_and_http2_is_not_offered() {
     connection.answer().await.expect(400, INVALID);
     connection.closed().await;
     assert_eq!(ingest.count_queued().await, 1);
+}
+
+#[tokio::test]
+async fn over_tls_too_the_oldest_idle_connection_goes_first() {
+    let certificates = Certificates::new();
+    let ingest = certificates.start_with(&["--max-connections", "2"]).await;
+    let mut connections = Vec::new();
+    for number in 1..=3 {
+        let mut connection = certificates.connect(ingest.addr).await;
+        connection.send(&request(&SignedWebhook::new("batch.completed", &format!("batch_{number}")))).await;
+        connection.answer().await.expect(200, RECEIVED);
+        connections.push(connection);
+    }
+    connections[0].closed().await;
+    connections[1].send(&request(&SignedWebhook::new("batch.completed", "batch_4"))).await;
+    connections[1].answer().await.expect(200, RECEIVED);
+    assert_eq!(ingest.count_queued().await, 4);
 }
 
 #[tokio::test]
