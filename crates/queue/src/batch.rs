@@ -57,10 +57,28 @@ impl Batch {
         self.askers.len() >= EVENTS_MAX || self.arguments.bytes.len() >= BYTES_MAX
     }
 
-    /// The call of the script.
+    /// The call of the script, packed as Redis reads it.
+    pub(crate) fn packed(&self, stream_length_max: u64) -> Vec<u8> {
+        let (mut name, mut count, mut limit) = (Words::default(), Words::default(), Words::default());
+        name.push(b"EVALSHA");
+        name.push(ENQUEUE.get_hash().as_bytes());
+        count.push_number(self.keys.len() as u64);
+        limit.push_number(stream_length_max);
+        let parts = [&name, &count, &self.keys, &limit, &self.arguments];
+        let bytes: usize = parts.iter().map(|words| words.bytes.len()).sum();
+        let words: usize = parts.iter().map(|words| words.len()).sum();
+        let mut packed = Vec::with_capacity(bytes + 16);
+        packed.push(b'*');
+        packed.extend_from_slice(itoa::Buffer::new().format(words).as_bytes());
+        packed.extend_from_slice(b"\r\n");
+        parts.iter().for_each(|words| packed.extend_from_slice(&words.bytes));
+        packed
+    }
+
+    /// The same for redis-rs.
     pub(crate) fn command(&self, stream_length_max: u64) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(ENQUEUE.get_hash()).arg(self.keys.ends.len()).arg(&self.keys);
+        command.arg(ENQUEUE.get_hash()).arg(self.keys.len()).arg(&self.keys);
         command.arg(stream_length_max).arg(&self.arguments);
         command
     }
@@ -112,11 +130,12 @@ fn unexpected(value: Value) -> RedisError {
     }
 }
 
-/// Words one behind the other in one piece of memory.
+/// Words one behind the other in one piece of memory, each as Redis reads it: `$3\r\nSET\r\n`.
 #[derive(Default)]
 struct Words {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where each begins and ends.
+    places: Vec<(usize, usize)>,
 }
 
 /// Room for one number, filled with it later.
@@ -127,8 +146,17 @@ impl Words {
     const KEPT_BYTES_MAX: usize = 64 * 1024;
 
     fn push(&mut self, word: &[u8]) {
+        self.bytes.push(b'$');
+        self.bytes.extend_from_slice(itoa::Buffer::new().format(word.len()).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(word);
-        self.ends.push(self.bytes.len());
+        self.places.push((start, self.bytes.len()));
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
     }
 
     fn push_number(&mut self, number: u64) {
@@ -137,9 +165,8 @@ impl Words {
 
     /// Two digits: there are nine fields, and each is two words.
     fn reserve_number(&mut self) -> Number {
-        let at = self.bytes.len();
         self.push(b"00");
-        Number(at)
+        Number(self.bytes.len() - b"00\r\n".len())
     }
 
     fn fill_number(&mut self, at: Number, number: usize) {
@@ -149,21 +176,43 @@ impl Words {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.ends.clear();
+        self.places.clear();
         self.bytes.shrink_to(Self::KEPT_BYTES_MAX);
     }
 }
 
 impl ToRedisArgs for Words {
     fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {
-        let mut start = 0;
-        for &end in &self.ends {
+        for &(start, end) in &self.places {
             out.write_arg(&self.bytes[start..end]);
-            start = end;
         }
     }
 
     fn num_of_args(&self) -> usize {
-        self.ends.len()
+        self.places.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_here_is_what_redis_rs_packs() {
+        let mut batch = Batch::default();
+        for (id, body) in [("wh_1", &b"{}"[..]), ("wh_2", b"\r\n$5\r\n\0"), ("wh_3", b"")] {
+            let entry = EntryRef {
+                webhook_id: id,
+                project: "default",
+                event_type: "batch.completed",
+                timestamp_secs: 1,
+                received_ms: 2,
+                traceparent: None,
+                replay_of: None,
+                body,
+            };
+            batch.push(&Mark { key: id, lasts_secs: 604_800 }, "events", entry);
+            assert_eq!(batch.packed(1_000_000), batch.command(1_000_000).get_packed_command());
+        }
     }
 }

@@ -113,10 +113,9 @@ impl Lane {
     }
 
     async fn send(self: Arc<Self>, mut batch: Batch) {
-        let command = batch.command(self.stream_length_max);
         let sent = Instant::now();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let reply = self.links[next % LINKS].evaluate(&command).await;
+        let reply = self.links[next % LINKS].enqueue(&batch, self.stream_length_max).await;
         if reply.as_ref().is_err_and(link::is_lost) {
             // The others lead to the same peer: what happened here has happened there, seen or not.
             self.links.iter().for_each(|link| link.leave_if_older(sent));

@@ -10,6 +10,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind, Value,
 };
 
+use crate::batch::Batch;
 use crate::connection::{CONNECT_TIMEOUT, PIPELINE_BUFFER, RESPONSE_TIMEOUT, WRITE_BUFFER_BYTES};
 use crate::scripts::ENQUEUE_CODE;
 use crate::wire::{self, Wire};
@@ -43,17 +44,17 @@ impl Link {
 
     /// Runs the enqueue script by its hash, loading it first where Redis does not have it. Errors inside the reply stay
     /// there.
-    pub(crate) async fn evaluate(&self, command: &Cmd) -> Result<Value, RedisError> {
+    pub(crate) async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         let way = match self.open_now() {
             Some(way) => way,
             None => self.connect().await?,
         };
-        let reply = way.call(command).await;
+        let reply = way.enqueue(batch, stream_length_max).await;
         if !reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
             return reply;
         }
-        way.call(redis::cmd("SCRIPT").arg("LOAD").arg(ENQUEUE_CODE)).await?;
-        way.call(command).await
+        way.load_script().await?;
+        way.enqueue(batch, stream_length_max).await
     }
 
     /// Unless it was opened after this moment, the next command does not use the current connection, but opens another.
@@ -108,12 +109,19 @@ impl Way {
         client.get_multiplexed_async_connection_with_config(&config).await.map(Self::Wrapped)
     }
 
-    async fn call(&self, command: &Cmd) -> Result<Value, RedisError> {
+    async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
+        match self {
+            Self::Plain(wire) => wire.call(&batch.packed(stream_length_max)).await,
+            Self::Wrapped(connection) => wrapped(connection, &batch.command(stream_length_max)).await,
+        }
+    }
+
+    async fn load_script(&self) -> Result<Value, RedisError> {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(ENQUEUE_CODE);
         match self {
             Self::Plain(wire) => wire.call(&command.get_packed_command()).await,
-            Self::Wrapped(connection) => {
-                wire::top_level(connection.clone().send_packed_command(command).await?)
-            }
+            Self::Wrapped(connection) => wrapped(connection, &command).await,
         }
     }
 
@@ -124,6 +132,10 @@ impl Way {
             Self::Wrapped(_) => false,
         }
     }
+}
+
+async fn wrapped(connection: &MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
+    wire::top_level(connection.clone().send_packed_command(command).await?)
 }
 
 /// Closed, half-open, or leading to a primary that was demoted: no later command fares better on it.

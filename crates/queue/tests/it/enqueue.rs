@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use queue::{EnqueueError, Enqueued, Producer};
+use queue::{EnqueueError, Enqueued, Producer, QueueConfig};
 use test_support::redis::RedisServer;
 use webhook::Family;
 
@@ -130,4 +130,37 @@ async fn a_url_that_is_none_is_refused_without_showing_it() {
     config.url = "http://user:secret@redis".to_owned().into();
     let error = Producer::new(&config, 1).err().unwrap();
     assert!(!error.is_retryable() && !format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+/// On TCP, and where redis-rs carries the commands.
+#[tokio::test]
+async fn the_user_and_the_database_of_the_url_are_used() {
+    let server = RedisServer::start_with(&["--unixsocket", "redis.sock"]);
+    let (port, socket) = (server.port(), server.folder().join("redis.sock"));
+    let queue = TestQueue::at(server, format!("redis://landfall:s3cret@127.0.0.1:{port}/3"));
+    assert!(queue.producer.enqueue(FAMILY, &entry("wh_1")).await.is_err(), "there is no such user");
+    let _: String = queue.command("ACL SETUSER landfall on >s3cret ~* +@all").await;
+    let url = format!("redis+unix://{}?db=3&user=landfall&pass=s3cret", socket.display());
+    let config = QueueConfig { url: url.into(), ..queue.config.clone() };
+    let wrapped = Producer::new(&config, 1000).unwrap();
+    queue.add("wh_1").await;
+    for (producer, id) in [(&wrapped, "wh_2"), (&queue.producer, "wh_3")] {
+        let _: String = queue.command("SCRIPT FLUSH").await;
+        let added = producer.enqueue(FAMILY, &entry(id)).await.unwrap();
+        assert!(matches!(added, Enqueued::Added { .. }));
+        assert_eq!(producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap(), Enqueued::Duplicate);
+    }
+    assert_eq!(queue.command::<u64>("XLEN events").await, 0);
+    let _: String = queue.command("SWAPDB 0 3").await;
+    assert_eq!(queue.command::<u64>("XLEN events").await, 3);
+}
+
+#[tokio::test]
+async fn a_redis_that_came_back_costs_no_event() {
+    let mut queue = TestQueue::start();
+    queue.add("wh_1").await;
+    queue.server.kill();
+    queue.server.resume();
+    queue.add("wh_2").await;
+    assert_eq!(queue.command::<u64>("XLEN events").await, 2);
 }
