@@ -1,8 +1,8 @@
 """The sitting: OpenAI's own clients (Python, and Node where it is there) and the Standard Webhooks library judge the
 look-alike, ingest and what Landfall stored. scripts/conformance starts all that and calls this.
 
-Settings from the environment: those of OpenAI's client, INGEST_URL, BIN (folder of the programs), those of `landfall`,
-and NODE_PACKAGES (folder of node_modules) where Node is to judge. Exit code: 0 all agree, 1 not."""
+Settings from the environment: those of OpenAI's client, INGEST_URL, WORKER_ADMIN_URL, BIN (folder of the programs),
+LANDFALL_CONFIG (which is written anew), those of `landfall`, and NODE_PACKAGES (folder of node_modules) where Node is to judge. Exit code: 0 all agree, 1 not."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from signatures import STANDARD, Signatures
 from stored import Stored
 from strict import NAME, StrictOpenAI
 from tally import Judged, Tally
+from told import Told
 
 # Enough for many chunks of a download and several transactions.
 BIG_BATCH = ("batch_conformance", 3000)
@@ -38,18 +39,20 @@ BOTH_CLIENTS = [
 
 def main() -> int:
     tally = Tally({
-        NAME: BOTH_CLIENTS + [Judged.LINES, Judged.STORED, Judged.STORED_LINES],
-        STANDARD: [Judged.ACCEPTED, Judged.REJECTED, Judged.INGESTED, Judged.INGEST_REFUSED],
+        NAME: BOTH_CLIENTS + [Judged.LINES, Judged.STORED, Judged.STORED_LINES, Judged.TOLD],
+        STANDARD: [Judged.ACCEPTED, Judged.REJECTED, Judged.INGESTED, Judged.INGEST_REFUSED, Judged.TOLD],
     })
     deviations, fake = Deviations(), Fake()
     client = StrictOpenAI(deviations)
     fake.add_batch(*BIG_BATCH)
     Reads(client, fake, tally).judge()
-    signatures, stored = Signatures(client, fake, tally), Stored(client, fake, tally)
+    signatures, stored, told = Signatures(client, fake, tally), Stored(client, fake, tally), Told(client, tally)
     signatures.judge()
+    told.begin()
     signatures.put_before_ingest(stored.events())
     wait_until_settled()
     stored.judge()
+    told.judge()
     if "NODE_PACKAGES" in os.environ:
         judge_by_node(signatures, tally)
     return verdict(tally, deviations)

@@ -23,6 +23,7 @@ class Judged(enum.Enum):
     REJECTED = "forgeries rejected"
     INGESTED = "signed by it, taken by ingest"
     INGEST_REFUSED = "forged with it, refused by ingest"
+    TOLD = "our notifications' signatures"
 
 
 class Tally:

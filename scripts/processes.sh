@@ -51,7 +51,8 @@ start_redis() {
 }
 
 # start_landfall: Redis, an OpenAI look-alike, ingest and a worker, of the programs in $bin, as a newcomer would set them
-# up but for shorter waits. Leaves the settings in the environment, and ingest's address in INGEST_URL.
+# up but for shorter waits. Leaves the settings in the environment, ingest's address in INGEST_URL, and the worker's
+# admin port in WORKER_ADMIN_URL.
 start_landfall() {
   start_redis
   # All of it is on this machine: no proxy is to see it.
@@ -76,4 +77,6 @@ start_landfall() {
 
   start worker env ADMIN_ADDR=127.0.0.1:0 NOT_FOUND_FOR_SECS=1 RETRY_MIN_SECS=0.2 "$bin/worker"
   listening worker admin.addr
+  WORKER_ADMIN_URL="http://$(address worker admin.addr)"
+  export WORKER_ADMIN_URL
 }

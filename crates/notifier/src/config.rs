@@ -3,6 +3,7 @@
 
 mod check;
 mod credentials;
+mod file;
 mod filter;
 mod problem;
 mod table;
@@ -16,6 +17,7 @@ use secrecy::SecretString;
 
 use crate::allow_list::AllowList;
 
+pub use file::{ConfigFile, ConfigFileError};
 pub use filter::{Filter, Subject};
 pub use problem::{ConfigError, Problem};
 pub use targets::{Destination, HttpPlace, Payload, Target};

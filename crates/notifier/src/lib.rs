@@ -13,7 +13,6 @@ mod address;
 mod allow_list;
 mod answer;
 mod config;
-
 mod endpoint;
 mod error;
 mod guard;
@@ -24,8 +23,8 @@ pub use address::{AddressKind, ForbiddenAddress};
 pub use allow_list::{AllowList, WrongException};
 pub use answer::{ANSWER_BYTES_KEPT, Answer, RETRY_AFTER_MAX};
 pub use config::{
-    Config, ConfigError, Destination, Filter, HttpPlace, Payload, Problem, ReadSecret, SecretPlace, Subject,
-    Target,
+    Config, ConfigError, ConfigFile, ConfigFileError, Destination, Filter, HttpPlace, Payload, Problem,
+    ReadSecret, SecretPlace, Subject, Target,
 };
 pub use endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
 pub use error::SendError;

@@ -74,8 +74,7 @@ impl News {
     pub fn body(&self, target: &Target, full_max_bytes: u64) -> Vec<u8> {
         match target.destination {
             Destination::Webhook(_) | Destination::RedisStream { .. } => {
-                let body = self.json(target.payload, full_max_bytes);
-                serde_json::to_vec(&body).expect("a JSON value is JSON")
+                self.json_body(target.payload, full_max_bytes)
             }
             Destination::Slack(_) => {
                 let text = self
@@ -88,6 +87,11 @@ impl News {
                 json!({ "content": content, "allowed_mentions": { "parse": [] } }).to_string().into_bytes()
             }
         }
+    }
+
+    /// The body as programs read it, not people.
+    pub fn json_body(&self, payload: Payload, full_max_bytes: u64) -> Vec<u8> {
+        serde_json::to_vec(&self.json(payload, full_max_bytes)).expect("a JSON value is JSON")
     }
 
     fn json(&self, payload: Payload, full_max_bytes: u64) -> Value {

@@ -4,7 +4,6 @@
 mod attempt;
 mod lane;
 mod outbox;
-mod result;
 mod schedule;
 #[cfg(test)]
 mod simulated;
@@ -13,7 +12,6 @@ mod targets_file;
 
 pub(crate) use attempt::NotificationOutcome;
 pub(crate) use outbox::{Outbox, Told};
-pub(crate) use result::TheResult;
 pub(crate) use schedule::Timing;
 pub use schedule::{Schedule, WrongSchedule};
 pub(crate) use targets::Targets;

@@ -8,7 +8,7 @@ use chrono::Utc;
 use futures_util::FutureExt as _;
 use queue::{Delivery, EntryError, Settled};
 use service::telemetry::chain;
-use store::{Failure, NewNotification};
+use store::{Failure, NewNotification, TheResult};
 use tokio_util::sync::CancellationToken;
 use webhook::{EventState, Family, NotificationType, Reason};
 
@@ -16,7 +16,7 @@ use crate::context::{Context, Fetching};
 use crate::delivery_log::LogLine;
 use crate::handlers::{self, HandlerError, Outcome, Remedy};
 use crate::isolation::{Alone, Beside};
-use crate::notifications::{TheResult, Told};
+use crate::notifications::Told;
 use crate::verdict::{DeliveryOutcome, Failed, Verdict};
 use crate::watchdog::{self, Limits};
 use crate::work::Work;

@@ -2,14 +2,13 @@
 //! cancelled batches have paid partial results, and a completed one may have no output file at all.
 
 use openai_client::{Batch, Client, ErrorKind};
-use store::{BatchEnd, BatchRecord, ResultSource};
+use store::{BatchEnd, BatchRecord, ResultSource, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::handlers::batch_file::{self, BatchFile};
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, kept, raw_object};
-use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {

@@ -3,13 +3,12 @@
 
 use chrono::Utc;
 use openai_client::{ErrorKind, EvalRun};
-use store::EvalRunRecord;
+use store::{EvalRunRecord, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, Remedy, kept, raw_object};
-use crate::notifications::TheResult;
 use crate::work::Work;
 
 /// Evals end as a product on 2026-11-30; an API that only answers errors is not asked for three days.

@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{Client, ErrorKind, FineTuningJob, result_file};
-use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
+use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, TheResult};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, download, kept, raw_object};
-use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {

@@ -1,10 +1,10 @@
 //! Events with nothing to fetch, and events that name no object: the event itself is the record.
 
+use store::TheResult;
 use webhook::NotificationType;
 
 use crate::context::Context;
 use crate::handlers::{HandlerError, Outcome};
-use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {

@@ -1,13 +1,12 @@
 //! `response.*`: one GET, one row with the text, its citations and its usage.
 
 use openai_client::{Client, Response};
-use store::ResponseRecord;
+use store::{ResponseRecord, TheResult};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, kept, raw_object};
-use crate::notifications::TheResult;
 use crate::work::Work;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use chrono::Utc;
 use notifier::{Config, News, Payload, Subject};
 use serde_json::Value;
-use store::{Completion, NewNotification};
+use store::{Completion, NewNotification, TheResult};
 use tokio::sync::watch;
 use webhook::{NotificationType, Reason};
 
-use crate::notifications::result::TheResult;
 use crate::work::Work;
 
 /// Of the error of an event that was given up, a notification tells so much.

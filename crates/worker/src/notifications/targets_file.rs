@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notifier::{Config, ConfigError, SecretPlace};
+use notifier::{Config, ConfigFile, ConfigFileError, SecretPlace};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::settings;
 use service::telemetry::chain;
@@ -13,8 +13,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A file of all targets anyone has is a few kilobytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The file, and what it said when it was last well.
 pub(crate) struct TargetsFile {
@@ -27,28 +25,9 @@ pub(crate) struct TargetsFile {
 #[derive(PartialEq, Eq)]
 struct Seen(Vec<Vec<u8>>);
 
-/// Why the file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TargetsFileError {
-    #[error("LANDFALL_CONFIG: cannot read {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("LANDFALL_CONFIG: {} is larger than {FILE_BYTES_MAX} bytes", .0.display())]
-    TooLarge(PathBuf),
-    #[error("LANDFALL_CONFIG: {}", path.display())]
-    Wrong {
-        path: PathBuf,
-        #[source]
-        source: ConfigError,
-    },
-}
-
 impl TargetsFile {
     /// Reads the file of `LANDFALL_CONFIG`; without one there are no targets.
-    pub(crate) fn read(path: Option<PathBuf>) -> Result<Self, TargetsFileError> {
+    pub(crate) fn read(path: Option<PathBuf>) -> Result<Self, ConfigFileError> {
         let (config, seen) = match &path {
             Some(path) => {
                 let (config, seen) = load(path);
@@ -91,23 +70,16 @@ impl TargetsFile {
     }
 }
 
-fn load(path: &Path) -> (Result<Config, TargetsFileError>, Seen) {
-    let unreadable = |source| TargetsFileError::Unreadable { path: path.to_owned(), source };
-    let text = std::fs::metadata(path).map_err(unreadable).and_then(|metadata| {
-        if metadata.len() > FILE_BYTES_MAX {
-            return Err(TargetsFileError::TooLarge(path.to_owned()));
-        }
-        std::fs::read_to_string(path).map_err(unreadable)
-    });
-    let text = match text {
-        Ok(text) => text,
+fn load(path: &Path) -> (Result<Config, ConfigFileError>, Seen) {
+    let file = match ConfigFile::read(path) {
+        Ok(file) => file,
         Err(error) => {
             let seen = Seen(vec![chain(&error).into_bytes()]);
             return (Err(error), seen);
         }
     };
-    let parts = Mutex::new(vec![text.clone().into_bytes()]);
-    let config = Config::parse(&text, &|place| {
+    let parts = Mutex::new(vec![file.text().as_bytes().to_vec()]);
+    let config = file.parse(&|place| {
         let secret = read_secret(place);
         let part = match &secret {
             Ok(secret) => secret.expose_secret().as_bytes().to_vec(),
@@ -116,9 +88,7 @@ fn load(path: &Path) -> (Result<Config, TargetsFileError>, Seen) {
         parts.lock().expect("nothing panics while it holds it").push(part);
         secret
     });
-    let seen = Seen(parts.into_inner().expect("nothing panics while it holds it"));
-    let wrong = |source| TargetsFileError::Wrong { path: path.to_owned(), source };
-    (config.map_err(wrong), seen)
+    (config, Seen(parts.into_inner().expect("nothing panics while it holds it")))
 }
 
 fn read_secret(place: SecretPlace<'_>) -> Result<SecretString, String> {

@@ -1,0 +1,58 @@
+//! `landfall.toml` on the disk.
+
+use std::path::{Path, PathBuf};
+
+use super::{Config, ConfigError, ReadSecret};
+
+/// A file of all targets anyone has is a few kilobytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The file's text, not yet understood.
+#[derive(Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    text: String,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFileError {
+    #[error("LANDFALL_CONFIG: cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("LANDFALL_CONFIG: {} is larger than {FILE_BYTES_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+    #[error("LANDFALL_CONFIG: {}", path.display())]
+    Wrong {
+        path: PathBuf,
+        #[source]
+        source: ConfigError,
+    },
+}
+
+impl ConfigFile {
+    /// # Errors
+    /// [`ConfigFileError::Unreadable`] and [`ConfigFileError::TooLarge`].
+    pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
+        let unreadable = |source| ConfigFileError::Unreadable { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
+            return Err(ConfigFileError::TooLarge(path.to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// # Errors
+    /// [`ConfigFileError::Wrong`] says in which line and what to write.
+    pub fn parse(&self, read_secret: ReadSecret<'_>) -> Result<Config, ConfigFileError> {
+        let wrong = |source| ConfigFileError::Wrong { path: self.path.clone(), source };
+        Config::parse(&self.text, read_secret).map_err(wrong)
+    }
+}

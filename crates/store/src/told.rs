@@ -1,0 +1,157 @@
+//! What a `full` notification carries: the rows of an object as `landfall show --json` prints them, without the raw
+//! answer they were made of.
+
+use serde::Serialize;
+use serde_json::Value;
+use webhook::{EventState, Family, NotificationType};
+
+use crate::batch::{BatchRecord, ResultFilter};
+use crate::error::StoreError;
+use crate::event::EventRecord;
+use crate::fine_tuning::{FineTuningRecord, JobRecord};
+use crate::found::Found;
+use crate::store::Store;
+
+/// Results of a batch read at a time.
+const PAGE: u32 = 200;
+
+/// A result, and whether it is the whole of it: of one that is too large for any notification, not all is read.
+#[derive(Debug, Clone, Default)]
+pub struct TheResult {
+    pub value: Option<Value>,
+    /// False when parts were left out.
+    pub is_whole: bool,
+}
+
+impl TheResult {
+    /// An object's row.
+    pub fn of_row(row: &impl Serialize) -> Self {
+        // Whatever no JSON value holds is text in these rows already.
+        let mut value = serde_json::to_value(row).ok();
+        if let Some(Value::Object(fields)) = &mut value {
+            fields.remove("raw");
+        }
+        Self { value, is_whole: true }
+    }
+
+    /// A job, with its model and metrics.
+    pub fn of_fine_tuning(record: &FineTuningRecord) -> Self {
+        let mut result = Self::of_row(&record.job);
+        if let Some(Value::Object(fields)) = &mut result.value {
+            let model = record.model.as_ref().and_then(|model| Self::of_row(model).value);
+            fields.insert("model_details".to_owned(), model.into());
+            fields.insert("metrics".to_owned(), serde_json::to_value(&record.metrics).unwrap_or_default());
+        }
+        result
+    }
+
+    /// A batch, with the lines of its files as long as they fit.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn of_batch(store: &Store, batch: &BatchRecord, bytes_max: u64) -> Result<Self, StoreError> {
+        let mut result = Self::of_row(batch);
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let mut filter = ResultFilter::of(&batch.project, &batch.batch_id, PAGE);
+        loop {
+            let page = store.batch_results(&filter).await?;
+            filter.after = page.last().map(|last| (last.source, last.line));
+            let is_last = u32::try_from(page.len()).is_ok_and(|rows| rows < PAGE);
+            for row in page {
+                let mut line = serde_json::to_value(&row).unwrap_or_default();
+                if let Value::Object(fields) = &mut line {
+                    fields.remove("project");
+                    fields.remove("batch_id");
+                }
+                bytes += line.to_string().len() as u64;
+                lines.push(line);
+            }
+            if bytes > bytes_max {
+                result.is_whole = false;
+                return Ok(result);
+            }
+            if is_last {
+                break;
+            }
+        }
+        if let Some(Value::Object(fields)) = &mut result.value {
+            fields.insert("results".to_owned(), lines.into());
+        }
+        Ok(result)
+    }
+
+    /// An event's body: what a call or an unknown event brings is in it.
+    pub fn of_body(body: &[u8]) -> Self {
+        let value = serde_json::from_slice(body).ok();
+        let value = value.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned().into());
+        Self { value: Some(value), is_whole: true }
+    }
+
+    /// An object of a project as it is stored now; `None` for what is no such object.
+    async fn of_object(
+        store: &Store,
+        project: &str,
+        found: &Found,
+        bytes_max: u64,
+    ) -> Result<Option<(NotificationType, Self)>, StoreError> {
+        Ok(Some(match found {
+            Found::Response(row) if row.project == project => {
+                (NotificationType::ResponseStored, Self::of_row(row))
+            }
+            Found::Batch(row) if row.batch.project == project => {
+                (NotificationType::BatchStored, Self::of_batch(store, &row.batch, bytes_max).await?)
+            }
+            Found::FineTuningJob(job) if job.project == project => {
+                let record = fine_tuning(store, job).await?;
+                (NotificationType::FineTuningStored, Self::of_fine_tuning(&record))
+            }
+            Found::EvalRun(row) if row.project == project => {
+                (NotificationType::EvalStored, Self::of_row(row))
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What a stored or dead event led to, and the type of its notification, for those who come later than the worker.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn of_event(
+        store: &Store,
+        event: &EventRecord,
+        bytes_max: u64,
+    ) -> Result<(NotificationType, Self), StoreError> {
+        if event.state == EventState::Dead {
+            return Ok((NotificationType::EventDead, Self::of_body(&event.body)));
+        }
+        let object_id = match event.family {
+            Family::Response | Family::Batch | Family::FineTuning | Family::Eval => {
+                event.object_id.as_deref()
+            }
+            Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
+        };
+        let found = match object_id {
+            Some(id) => store.find(id).await?,
+            None => Vec::new(),
+        };
+        for found in &found {
+            if let Some(told) = Self::of_object(store, &event.project, found, bytes_max).await? {
+                return Ok(told);
+            }
+        }
+        Ok((NotificationType::EventReceived, Self::of_body(&event.body)))
+    }
+}
+
+async fn fine_tuning(store: &Store, job: &JobRecord) -> Result<FineTuningRecord, StoreError> {
+    let found = match &job.fine_tuned_model {
+        Some(model_id) => store.find(model_id).await?,
+        None => Vec::new(),
+    };
+    let model = found.into_iter().find_map(|found| match found {
+        Found::Model(model) if model.project == job.project => Some(model),
+        _ => None,
+    });
+    let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await?;
+    Ok(FineTuningRecord { job: job.clone(), model, metrics })
+}
