@@ -122,7 +122,7 @@ impl MadeEvent {
 }
 
 /// Twenty-four random letters and digits.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(24).collect()
 }
 

@@ -5,6 +5,7 @@
 mod again;
 mod answer;
 mod completions;
+mod config;
 mod db;
 mod dead;
 mod doctor;
@@ -12,10 +13,13 @@ mod events;
 mod exit;
 mod export;
 mod fetch;
+mod follow;
 mod json;
+mod listen;
 mod man;
 mod migrate;
 mod moment;
+mod notifications;
 mod prune;
 mod queued;
 mod replay;
@@ -28,6 +32,7 @@ mod show;
 mod status;
 mod stored;
 mod tail;
+mod targets;
 mod verify;
 
 use std::io::Write;
@@ -46,6 +51,7 @@ Start here:
   landfall show resp_685bd1    all that is known about one id
   landfall fetch --missing     fetch what was not fetched
   landfall dead list           what was given up, and why; redrive, discard
+  landfall targets list        who is told of results, and what waits for them
   landfall doctor              is everything set up right?
 
 Every setting is an environment variable or a flag: see `landfall help VERB`.
@@ -72,6 +78,10 @@ enum Verb {
     Replay(replay::Replay),
     Dead(dead::Dead),
     Prune(prune::Prune),
+    Config(config::ConfigVerb),
+    Targets(targets::Targets),
+    Notifications(notifications::Notifications),
+    Listen(listen::Listen),
     Doctor(Box<doctor::Doctor>),
     Migrate(migrate::Migrate),
     Db(db::Db),
@@ -101,6 +111,10 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Replay(args) => replay::run(&args, out).await,
         Verb::Dead(args) => dead::run(&args, out).await,
         Verb::Prune(args) => prune::run(&args, out).await,
+        Verb::Config(args) => config::run(&args, out),
+        Verb::Targets(args) => targets::run(&args, out).await,
+        Verb::Notifications(args) => notifications::run(&args, out).await,
+        Verb::Listen(args) => listen::run(&args, out).await,
         Verb::Doctor(args) => doctor::run(&args, out).await,
         Verb::Migrate(args) => migrate::run(&args, out).await,
         Verb::Db(args) => db::run(&args, out).await,

@@ -6,7 +6,7 @@ mod install;
 use std::io::Write;
 
 use rustls::crypto::CryptoProvider;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use service::settings::WebhookSecretSettings;
 use webhook::{SigningSecret, Verifier};
 
@@ -49,7 +49,7 @@ enum Action {
 pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure> {
     match &args.action {
         Action::New => {
-            writeln!(out, "{}", SigningSecret::encode(&random_key()?))?;
+            writeln!(out, "{}", new()?.expose_secret())?;
         }
         Action::Check { secret } => {
             let text = secret.secret()?;
@@ -62,6 +62,11 @@ pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure>
         Action::Install(args) => return install::run(args),
     }
     Ok(Answer::Yes)
+}
+
+/// A new signing secret.
+pub(crate) fn new() -> Result<SecretString, Failure> {
+    Ok(SigningSecret::encode(&random_key()?).into())
 }
 
 /// A key that nobody can guess, from the TLS provider's generator.

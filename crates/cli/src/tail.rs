@@ -1,24 +1,17 @@
 //! `landfall tail`: events and what becomes of them, as it happens.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use service::settings::StoreSettings;
-use store::{EventFilter, EventPlace, EventRecord, Store};
-use webhook::{EventState, Family, Reason};
+use store::{EventFilter, EventRecord, Store};
+use webhook::{EventState, Family};
 
 use crate::exit::{Answer, Failure};
-use crate::{events, json, screen, stored};
-
-/// Two short queries by index, whatever the size of the database.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Events that are not stored are watched for their next state; of more, the oldest are no longer.
-const WATCHED_MAX: usize = 2_000;
-const WATCHED_FROM_START_PER_FAMILY: u32 = 200;
-/// Events read at a time.
-const PAGE: u32 = 500;
+use crate::follow::{Follower, LOOK_EVERY, Name, Seen};
+use crate::{events, follow, json, screen, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,148 +43,56 @@ pub(crate) struct Tail {
     store: StoreSettings,
 }
 
-/// Project and webhook-id.
-type Name = (String, String);
-
-/// What was shown of an event, and would be shown again when it is another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    state: EventState,
-    attempts: u32,
-    reason: Option<Reason>,
-}
-
 /// Prints events until Ctrl-C.
 pub(crate) async fn run(args: &Tail, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
-    let mut follower = Follower {
-        args,
-        store,
-        after: EventPlace::default(),
-        shown_at_start: HashMap::new(),
-        watched: VecDeque::new(),
-    };
-    follower.begin(out).await?;
+    let mut follower = Follower::start(store.clone(), args.family).await?;
+    // An event that came in during the first look is not shown twice.
+    let shown = begin(args, &store, out).await?;
     out.flush()?;
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut wait = LOOK_EVERY;
     loop {
         tokio::select! {
             stopped = &mut stop => {
                 stopped?;
                 return Ok(Answer::Yes);
             }
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        follower.look(out).await?;
+        let news = follower.look().await?;
+        for event in news.events {
+            if shown.get(&follow::name(&event)) != Some(&follow::seen_of(&event)) {
+                show(args, &event, event.processed_at.unwrap_or_else(Utc::now), out)?;
+            }
+        }
         out.flush()?;
+        wait = if news.has_more { Duration::ZERO } else { LOOK_EVERY };
     }
 }
 
-struct Follower<'a> {
-    args: &'a Tail,
-    store: Store,
-    /// Events up to here were seen when they were new.
-    after: EventPlace,
-    /// An event that came in during the first look is not shown twice.
-    shown_at_start: HashMap<Name, Seen>,
-    /// Events that can still change, the oldest first.
-    watched: VecDeque<(Name, Seen)>,
+/// Shows the newest events.
+async fn begin(args: &Tail, store: &Store, out: &mut dyn Write) -> Result<HashMap<Name, Seen>, Failure> {
+    let mut shown = HashMap::new();
+    if args.lines == 0 {
+        return Ok(shown);
+    }
+    let newest = EventFilter { family: args.family, limit: args.lines, ..EventFilter::default() };
+    let newest = store.list_events(&newest).await.map_err(stored::failure)?;
+    for event in newest.iter().rev() {
+        show(args, event, event.processed_at.unwrap_or(event.received_at), out)?;
+        shown.insert(follow::name(event), follow::seen_of(event));
+    }
+    Ok(shown)
 }
 
-impl Follower<'_> {
-    /// Shows the newest events, and remembers those whose end is still to come.
-    async fn begin(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        self.after = self.store.newest_event().await.map_err(stored::failure)?;
-        let families = match &self.args.family {
-            Some(family) => std::slice::from_ref(family),
-            None => Family::ALL,
-        };
-        for family in families {
-            let unsettled = self.store.unsettled_events(*family, WATCHED_FROM_START_PER_FAMILY).await;
-            for event in unsettled.map_err(stored::failure)?.iter().rev() {
-                self.watch(event);
-            }
-        }
-        if self.args.lines == 0 {
-            return Ok(());
-        }
-        let newest =
-            EventFilter { family: self.args.family, limit: self.args.lines, ..EventFilter::default() };
-        let newest = self.store.list_events(&newest).await.map_err(stored::failure)?;
-        for event in newest.iter().rev() {
-            self.show(event, event.processed_at.unwrap_or(event.received_at), out)?;
-            self.shown_at_start.insert(name(event), seen_of(event));
-        }
-        Ok(())
+fn show(args: &Tail, event: &EventRecord, at: DateTime<Utc>, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.json {
+        json::write_line(out, &events::Line::of(event))?;
+    } else {
+        writeln!(out, "{}", text(event, at, Utc::now(), screen::width()))?;
     }
-
-    /// Shows what is new, and what has changed.
-    async fn look(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        self.look_at_watched(out).await?;
-        let newest = self.store.newest_event().await.map_err(stored::failure)?;
-        let filter = EventFilter { family: self.args.family, limit: PAGE, ..EventFilter::default() };
-        while self.after < newest {
-            let page = self.store.events_between(&filter, self.after, newest).await;
-            let page = page.map_err(stored::failure)?;
-            for (_, event) in &page {
-                if self.shown_at_start.get(&name(event)) != Some(&seen_of(event)) {
-                    self.show(event, event.processed_at.unwrap_or_else(Utc::now), out)?;
-                }
-                self.watch(event);
-            }
-            self.after = page.last().map_or(newest, |(place, _)| *place);
-        }
-        Ok(())
-    }
-
-    async fn look_at_watched(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        let names: Vec<Name> = self.watched.iter().map(|(name, _)| name.clone()).collect();
-        let found = self.store.events_named(&names).await.map_err(stored::failure)?;
-        let mut found: HashMap<Name, EventRecord> =
-            found.into_iter().map(|event| (name(&event), event)).collect();
-        let mut changed = Vec::new();
-        for (name, seen) in &mut self.watched {
-            if let Some(event) = found.remove(name)
-                && seen_of(&event) != *seen
-            {
-                *seen = seen_of(&event);
-                changed.push(event);
-            }
-        }
-        self.watched.retain(|(_, seen)| seen.state != EventState::Stored);
-        for event in &changed {
-            self.show(event, event.processed_at.unwrap_or_else(Utc::now), out)?;
-        }
-        Ok(())
-    }
-
-    fn watch(&mut self, event: &EventRecord) {
-        let name = name(event);
-        if event.state == EventState::Stored || self.watched.iter().any(|(watched, _)| *watched == name) {
-            return;
-        }
-        if self.watched.len() == WATCHED_MAX {
-            self.watched.pop_front();
-        }
-        self.watched.push_back((name, seen_of(event)));
-    }
-
-    fn show(&self, event: &EventRecord, at: DateTime<Utc>, out: &mut dyn Write) -> Result<(), Failure> {
-        if self.args.json {
-            json::write_line(out, &events::Line::of(event))?;
-        } else {
-            writeln!(out, "{}", text(event, at, Utc::now(), screen::width()))?;
-        }
-        Ok(())
-    }
-}
-
-fn name(event: &EventRecord) -> Name {
-    (event.project.clone(), event.webhook_id.clone())
-}
-
-fn seen_of(event: &EventRecord) -> Seen {
-    Seen { state: event.state, attempts: event.attempts, reason: event.reason }
+    Ok(())
 }
 
 /// One line, a second one for an id that does not fit, and one for the reason of what is not simply stored.
@@ -220,6 +121,7 @@ fn text(event: &EventRecord, at: DateTime<Utc>, now: DateTime<Utc>, width: u16) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use webhook::Reason;
 
     fn event(id: &str, state: EventState, reason: Option<Reason>) -> EventRecord {
         let at = "2026-11-23T20:31:07Z".parse().unwrap();

@@ -1,61 +1,13 @@
 //! `landfall tail`: what it shows while it runs, and how it ends.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-
 use serde_json::Value;
 use store::{Completion, Failure};
 use test_support::wait;
 use webhook::{EventState, Reason};
 
-use crate::command::{command, landfall};
+use crate::command::landfall;
 use crate::filled::Filled;
-
-/// A running `landfall tail`, and the lines it has printed.
-struct Tail {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Tail {
-    fn start(filled: &Filled, arguments: &[&str]) -> Self {
-        let settings = filled.settings();
-        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut child = command(&settings)
-            .arg("tail")
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (stdout, kept) = (child.stdout.take().unwrap(), Arc::clone(&lines));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
-                kept.lock().unwrap().push(line.unwrap());
-            }
-        });
-        Self { child, lines }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
-
-    async fn wait_for(&self, words: &str) -> String {
-        let found = async || self.lines().into_iter().find(|line| line.contains(words));
-        wait::until(&format!("a line with {words:?} in {:?}", self.lines()), found).await
-    }
-
-    /// Ctrl-C.
-    fn interrupt(mut self) -> (i32, Vec<String>) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        let code = self.child.wait().unwrap().code().unwrap();
-        (code, self.lines())
-    }
-}
+use crate::running::Running;
 
 async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u32) {
     let failure = Failure {
@@ -72,7 +24,7 @@ async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u
 
 async fn events_and_their_states_are_shown_as_they_come(filled: Filled) {
     let open = filled.add_event("wh_open", "response.completed", Some("resp_open"), 30).await;
-    let tail = Tail::start(&filled, &["-n", "3"]);
+    let tail = Running::start(&filled, &["tail", "-n", "3"]);
     tail.wait_for("evalrun_1").await;
 
     filled.store.complete_event(&open).await.unwrap();
@@ -97,7 +49,7 @@ async fn events_and_their_states_are_shown_as_they_come(filled: Filled) {
 }
 
 async fn a_family_is_followed_alone_and_json_is_the_row(filled: Filled) {
-    let tail = Tail::start(&filled, &["--family", "batch", "-n", "1", "--json"]);
+    let tail = Running::start(&filled, &["tail", "--family", "batch", "-n", "1", "--json"]);
     tail.wait_for("wh_batch").await;
     let other = filled.add_event("wh_other", "response.failed", None, 0).await;
     filled.store.complete_event(&other).await.unwrap();
@@ -118,23 +70,6 @@ async fn a_family_is_followed_alone_and_json_is_the_row(filled: Filled) {
 fn without_a_database_there_is_nothing_to_follow() {
     let ended = landfall(&[("DATABASE_URL", "sqlite://no/such.db")], &["tail"]).with_code(3);
     assert!(ended.stderr.contains("there is no database"), "{ended:#?}");
-}
-
-macro_rules! on_both_databases {
-    ($($test:ident),+) => {
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(crate::filled::Filled::with_everything().await).await;
-            })+
-        }
-        mod on_postgres {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(crate::filled::Filled::with_everything_in_postgres().await).await;
-            })+
-        }
-    };
 }
 
 on_both_databases!(

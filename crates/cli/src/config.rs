@@ -1,0 +1,135 @@
+//! `landfall config`: is `landfall.toml` right? Also reads it for the other verbs.
+
+use std::io::Write;
+
+use notifier::{Config, ConfigFile, ConfigFileError, Payload, SecretPlace, Target};
+use serde::Serialize;
+use service::settings::{self, ConfigFileSettings};
+use webhook::NotificationType;
+
+use crate::exit::{self, Answer, Failure};
+use crate::json;
+use crate::screen::{self, Column};
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall config check --landfall-config landfall.toml
+  landfall config check --json | jq -r .problem
+
+The secrets that the file names must be there, as for the worker; none is shown.
+Nothing is connected to: that does `landfall targets test NAME`.
+
+Exit code: 0 the file can be used, 1 it cannot, 2 LANDFALL_CONFIG is not set.";
+
+/// Check landfall.toml, the file that says who is told of results
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct ConfigVerb {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Say whether the file can be used, or in which line it is wrong and what to write
+    Check {
+        /// One JSON object: ok, problem, targets
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigFileSettings,
+    },
+}
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    ok: bool,
+    problem: Option<String>,
+    targets: Vec<&'a str>,
+}
+
+/// Checks the file.
+pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let Action::Check { json, config } = &args.action;
+    let read = load(config)?;
+    if *json {
+        let targets = read.iter().flat_map(|config| &config.targets).map(|target| target.name.as_str());
+        let problem = read.as_ref().err().map(|error| exit::chain(error));
+        json::write_line(out, &Verdict { ok: read.is_ok(), problem, targets: targets.collect() })?;
+        return Ok(if read.is_ok() { Answer::Yes } else { Answer::No });
+    }
+    match &read {
+        Ok(config) if config.targets.is_empty() => {
+            writeln!(out, "the file can be used; it names no target, so nobody is told")?;
+        }
+        Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
+        Err(error) => {
+            eprintln!("landfall: {}", screen::printable(&exit::chain(error)));
+            return Ok(Answer::No);
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
+    let columns = [
+        Column::Text("TARGET"),
+        Column::Text("KIND"),
+        Column::Text("WHERE"),
+        Column::Text("EVENTS"),
+        Column::Text("PAYLOAD"),
+    ];
+    let row = |target: &std::sync::Arc<Target>| {
+        let payload = match target.payload {
+            Payload::Thin => "thin",
+            Payload::Full => "full",
+        };
+        vec![
+            target.name.clone(),
+            target.destination.kind().to_owned(),
+            place(target),
+            events(target),
+            payload.to_owned(),
+        ]
+    };
+    screen::table(&columns, targets.iter().map(row).collect(), width)
+}
+
+/// One a line; all of them are a word.
+fn events(target: &Target) -> String {
+    let wanted =
+        |kind: &&NotificationType| **kind != NotificationType::Test && target.filter.kinds().contains(*kind);
+    let kinds: Vec<&str> = NotificationType::ALL.iter().filter(wanted).map(|kind| kind.as_str()).collect();
+    if kinds.len() + 1 == NotificationType::ALL.len() { "all".to_owned() } else { kinds.join("\n") }
+}
+
+/// Where a target is, as far as that is no secret.
+pub(crate) fn place(target: &Target) -> String {
+    match target.destination.http() {
+        Some(place) => place.shown(),
+        None => "Redis".to_owned(),
+    }
+}
+
+/// The file, or what is wrong with it.
+fn load(settings: &ConfigFileSettings) -> Result<Result<Config, ConfigFileError>, Failure> {
+    let Some(path) = &settings.landfall_config else {
+        let text =
+            "LANDFALL_CONFIG is not set: write the path of landfall.toml, which says who is told of results";
+        return Err(Failure::WrongUse(text.to_owned()));
+    };
+    Ok(ConfigFile::read(path).and_then(|file| file.parse(&read_secret)))
+}
+
+/// The file for verbs that need it: one that is wrong is wrong use.
+pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, Failure> {
+    load(settings)?.map_err(|error| Failure::WrongUse(exit::chain(&error)))
+}
+
+fn read_secret(place: SecretPlace<'_>) -> Result<secrecy::SecretString, String> {
+    let read = match place {
+        SecretPlace::Variable(name) => settings::secret_in_variable(name),
+        SecretPlace::File(path) => settings::secret_in_file(path),
+    };
+    read.map_err(|error| error.to_string())
+}

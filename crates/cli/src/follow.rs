@@ -1,0 +1,118 @@
+//! Follows the events in the database: those that come, and each state that they come to.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use store::{EventFilter, EventPlace, EventRecord, Store};
+use webhook::{EventState, Family, Reason};
+
+use crate::exit::Failure;
+use crate::stored;
+
+/// Two short queries by index, whatever the size of the database.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Events that are not stored are watched for their next state; of more, the oldest are no longer.
+const WATCHED_MAX: usize = 2_000;
+const WATCHED_FROM_START_PER_FAMILY: u32 = 200;
+/// Events read at a time.
+const PAGE: u32 = 500;
+
+/// Project and webhook-id.
+pub(crate) type Name = (String, String);
+
+/// What a follower was given of an event, and is given again when it is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    state: EventState,
+    attempts: u32,
+    reason: Option<Reason>,
+}
+
+/// What is new since the last look.
+pub(crate) struct News {
+    pub(crate) events: Vec<EventRecord>,
+    /// There is more already.
+    pub(crate) has_more: bool,
+}
+
+pub(crate) struct Follower {
+    store: Store,
+    family: Option<Family>,
+    /// Events up to here were seen when they were new.
+    after: EventPlace,
+    /// Events that can still change, the oldest first.
+    watched: VecDeque<(Name, Seen)>,
+}
+
+impl Follower {
+    /// From now on: also what is there already and has not come to its end.
+    pub(crate) async fn start(store: Store, family: Option<Family>) -> Result<Self, Failure> {
+        let after = store.newest_event().await.map_err(stored::failure)?;
+        let mut follower = Self { store, family, after, watched: VecDeque::new() };
+        let families = match &family {
+            Some(family) => std::slice::from_ref(family),
+            None => Family::ALL,
+        };
+        for family in families {
+            let unsettled = follower.store.unsettled_events(*family, WATCHED_FROM_START_PER_FAMILY).await;
+            for event in unsettled.map_err(stored::failure)?.iter().rev() {
+                follower.watch(event);
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Events in another state than before, then new ones in the order in which they came.
+    pub(crate) async fn look(&mut self) -> Result<News, Failure> {
+        let mut events = self.look_at_watched().await?;
+        let newest = self.store.newest_event().await.map_err(stored::failure)?;
+        let filter = EventFilter { family: self.family, limit: PAGE, ..EventFilter::default() };
+        if self.after < newest {
+            let page = self.store.events_between(&filter, self.after, newest).await;
+            let page = page.map_err(stored::failure)?;
+            self.after = page.last().map_or(newest, |(place, _)| *place);
+            for (_, event) in page {
+                self.watch(&event);
+                events.push(event);
+            }
+        }
+        Ok(News { events, has_more: self.after < newest })
+    }
+
+    async fn look_at_watched(&mut self) -> Result<Vec<EventRecord>, Failure> {
+        let names: Vec<Name> = self.watched.iter().map(|(name, _)| name.clone()).collect();
+        let found = self.store.events_named(&names).await.map_err(stored::failure)?;
+        let mut found: HashMap<Name, EventRecord> =
+            found.into_iter().map(|event| (name(&event), event)).collect();
+        let mut changed = Vec::new();
+        for (name, seen) in &mut self.watched {
+            if let Some(event) = found.remove(name)
+                && seen_of(&event) != *seen
+            {
+                *seen = seen_of(&event);
+                changed.push(event);
+            }
+        }
+        self.watched.retain(|(_, seen)| seen.state != EventState::Stored);
+        Ok(changed)
+    }
+
+    fn watch(&mut self, event: &EventRecord) {
+        let name = name(event);
+        if event.state == EventState::Stored || self.watched.iter().any(|(watched, _)| *watched == name) {
+            return;
+        }
+        if self.watched.len() == WATCHED_MAX {
+            self.watched.pop_front();
+        }
+        self.watched.push_back((name, seen_of(event)));
+    }
+}
+
+pub(crate) fn name(event: &EventRecord) -> Name {
+    (event.project.clone(), event.webhook_id.clone())
+}
+
+pub(crate) fn seen_of(event: &EventRecord) -> Seen {
+    Seen { state: event.state, attempts: event.attempts, reason: event.reason }
+}

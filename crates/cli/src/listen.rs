@@ -1,0 +1,209 @@
+//! `landfall listen`: for development. Follows the database, and forwards what is stored to a program on this machine,
+//! signed as a worker would sign it.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use notifier::{AllowList, Endpoint, EndpointConfig, News, Payload, Proof, SendError, Signer, system_lookup};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use service::settings::StoreSettings;
+use store::{EventRecord, Store, TheResult};
+use webhook::{EventState, Family, NotificationType};
+
+use crate::exit::{Answer, Failure, chain};
+use crate::follow::{Follower, LOOK_EVERY};
+use crate::{json, screen, secret, stored};
+
+/// As a target has it by default.
+const FULL_BYTES_MAX: u64 = 256 << 10;
+/// Long enough to stop in a debugger for a moment.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The name for which ids are made.
+const TARGET: &str = "listen";
+
+const EXAMPLES: &str = "\
+Examples:
+  landfall listen --forward http://localhost:3000/hooks/landfall
+  landfall listen --forward http://localhost:3000 --payload full --family batch
+  landfall listen --forward http://localhost:3000 --secret whsec_... --json
+
+For development: no target in landfall.toml is needed. Everything that is stored
+or given up from now on is posted to the address, signed with the secret that is
+printed at the start, and shown with its answer. Each is sent once: what fails
+is not tried again. Ctrl-C ends it. Workers go on telling the targets of
+landfall.toml; this tells nobody else and changes nothing.
+
+Exit code: 0 ended by Ctrl-C or by its reader, 2 wrong use, 3 the database was
+not reached.";
+
+/// Forward what is stored to a program on this machine, signed, while you develop it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Listen {
+    /// Where to post; any address, also of this machine
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    forward: reqwest::Url,
+    /// Sign with this secret, whsec_... or whsk_...; without it a new one is made and printed
+    #[arg(long, env = "LISTEN_SECRET", hide_env_values = true, value_name = "SECRET")]
+    secret: Option<SecretString>,
+    /// Ids and states (thin), or the result too (full)
+    #[arg(long, default_value = "thin", value_parser = parse_payload)]
+    payload: Payload,
+    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    #[arg(long)]
+    family: Option<Family>,
+    /// One JSON object a notification: id, type, event_id, object_id, status, ms, error
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    r#type: NotificationType,
+    event_id: Option<&'a str>,
+    object_id: Option<&'a str>,
+    status: Option<u16>,
+    ms: u128,
+    error: Option<String>,
+}
+
+/// Forwards until Ctrl-C.
+pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let signing = match &args.secret {
+        Some(secret) => secret.clone(),
+        None => secret::new()?,
+    };
+    let signer = Signer::new([signing.expose_secret()])
+        .map_err(|error| Failure::WrongUse(format!("--secret {}", chain(&error))))?;
+    let endpoint = Endpoint::new(EndpointConfig {
+        url: args.forward.clone(),
+        proof: Proof::Signature(signer),
+        headers: Vec::new(),
+        timeout: TIMEOUT,
+        // The operator has just named it.
+        allow: AllowList::default().with_place_of(&args.forward),
+        lookup: system_lookup(),
+    });
+    let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
+    let store = stored::open(&args.store).await?;
+    let mut follower = Follower::start(store.clone(), args.family).await?;
+    if args.secret.is_none() {
+        eprintln!("landfall: the secret to verify with, made for this run: {}", signing.expose_secret());
+    }
+    eprintln!("landfall: forwarding what is stored from now on to {}; Ctrl-C ends it", args.forward);
+    let forwarding = Forwarding { args, store, endpoint };
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut wait = Duration::ZERO;
+    loop {
+        let step = async {
+            tokio::time::sleep(wait).await;
+            forwarding.step(&mut follower, out).await
+        };
+        tokio::select! {
+            stopped = &mut stop => {
+                stopped?;
+                return Ok(Answer::Yes);
+            }
+            has_more = step => wait = if has_more? { Duration::ZERO } else { LOOK_EVERY },
+        }
+    }
+}
+
+struct Forwarding<'a> {
+    args: &'a Listen,
+    store: Store,
+    endpoint: Endpoint,
+}
+
+impl Forwarding<'_> {
+    /// Forwards what has come to its end; whether there is more.
+    async fn step(&self, follower: &mut Follower, out: &mut dyn Write) -> Result<bool, Failure> {
+        let news = follower.look().await?;
+        for event in &news.events {
+            match event.state {
+                EventState::Stored | EventState::Dead => self.forward(event, out).await?,
+                EventState::Received | EventState::Retrying => {}
+            }
+        }
+        Ok(news.has_more)
+    }
+
+    async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), Failure> {
+        let told = TheResult::of_event(&self.store, event, FULL_BYTES_MAX).await;
+        let (kind, result) = told.map_err(stored::failure)?;
+        let news = news(event, kind, result);
+        let (id, body) = (news.id(TARGET), news.json_body(self.args.payload, FULL_BYTES_MAX));
+        let started = Instant::now();
+        let sent = self.endpoint.send(&id, Bytes::from(body), Utc::now()).await;
+        let answer = match &sent {
+            Ok(answer) => Some(answer),
+            Err(error) => error.answer(),
+        };
+        let line = Line {
+            id: &id,
+            r#type: kind,
+            event_id: event.event_id.as_deref(),
+            object_id: event.object_id.as_deref(),
+            status: answer.map(|answer| answer.status),
+            ms: started.elapsed().as_millis(),
+            error: sent.as_ref().err().map(|error: &SendError| chain(error)),
+        };
+        if self.args.json {
+            json::write_line(out, &line)?;
+        } else {
+            writeln!(out, "{}", text(&line, Utc::now(), screen::width()))?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn news(event: &EventRecord, kind: NotificationType, result: TheResult) -> News {
+    News {
+        kind,
+        project: event.project.clone(),
+        at: event.processed_at.unwrap_or(event.received_at),
+        webhook_id: Some(event.webhook_id.clone()),
+        event_id: event.event_id.clone(),
+        event_type: event.event_type.clone(),
+        event_created_at: event.created_at,
+        object_id: event.object_id.clone(),
+        result: result.value,
+        result_is_whole: result.is_whole,
+        reason: event.reason.map(webhook::Reason::as_str),
+        error: event.last_error.clone().filter(|_| kind == NotificationType::EventDead),
+    }
+}
+
+fn text(line: &Line<'_>, now: DateTime<Utc>, width: u16) -> String {
+    let status = line.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+    let head = format!("{}  {status:>3}  {:>6} ms  {:<18}", now.format("%H:%M:%S"), line.ms, line.r#type);
+    let about = line.object_id.or(line.event_id).unwrap_or(line.id);
+    let mut text = screen::line_with_id(&head, about, width);
+    if let Some(error) = &line.error {
+        let error = screen::shortened(&screen::printable(error), usize::from(width) - screen::INDENT);
+        text.push('\n');
+        text.push_str(&screen::indented(&error));
+    }
+    text
+}
+
+fn parse_url(text: &str) -> Result<reqwest::Url, String> {
+    let url = text.parse::<reqwest::Url>().ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| "write an address such as http://localhost:3000".to_owned())
+}
+
+fn parse_payload(text: &str) -> Result<Payload, String> {
+    match text {
+        "thin" => Ok(Payload::Thin),
+        "full" => Ok(Payload::Full),
+        _ => Err("write thin or full".to_owned()),
+    }
+}

@@ -1,0 +1,132 @@
+//! `landfall notifications list`.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use service::settings::StoreSettings;
+use store::{NotificationFilter, NotificationRecord};
+use webhook::{NotificationState, NotificationType};
+
+use crate::exit::{Answer, Failure};
+use crate::screen::{self, Column};
+use crate::{json, moment, stored};
+
+/// The newest notifications
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only to this target
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Only in this state: pending, delivered, given_up
+    #[arg(long)]
+    state: Option<NotificationState>,
+    /// Only of this type, such as response.stored, event.received or event.dead
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<NotificationType>,
+    /// Only written since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
+    #[arg(long, value_name = "WHEN", value_parser = moment::since)]
+    since: Option<DateTime<Utc>>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// One JSON object a notification, without its body
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+/// One line of `--json`: the row without its body.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    project: &'a str,
+    id: &'a str,
+    target: &'a str,
+    r#type: NotificationType,
+    state: NotificationState,
+    event_id: Option<&'a str>,
+    webhook_id: Option<&'a str>,
+    object_id: Option<&'a str>,
+    created_at: DateTime<Utc>,
+    attempts: u32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    last_status: Option<i64>,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(record: &'a NotificationRecord) -> Self {
+        let notification = &record.notification;
+        Self {
+            project: &notification.project,
+            id: &notification.id,
+            target: &notification.target,
+            r#type: notification.kind,
+            state: record.state,
+            event_id: notification.event_id.as_deref(),
+            webhook_id: notification.webhook_id.as_deref(),
+            object_id: notification.object_id.as_deref(),
+            created_at: notification.created_at,
+            attempts: record.attempts,
+            next_attempt_at: record.next_attempt_at,
+            delivered_at: record.delivered_at,
+            last_status: record.last_status,
+            last_error: record.last_error.as_deref(),
+        }
+    }
+}
+
+pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let store = stored::open(&args.store).await?;
+    let filter = NotificationFilter {
+        target: args.target.clone(),
+        state: args.state,
+        kind: args.kind,
+        since: args.since,
+        limit: args.limit,
+    };
+    let records = store.list_notifications(&filter).await.map_err(stored::failure)?;
+    if args.json {
+        for record in &records {
+            json::write_line(out, &Line::of(record))?;
+        }
+    } else if records.is_empty() {
+        eprintln!("landfall: there are no such notifications");
+    } else {
+        write!(out, "{}", table(&records, Utc::now(), screen::width()))?;
+    }
+    if records.len() == args.limit as usize {
+        eprintln!("landfall: there may be more; see --limit");
+    }
+    Ok(Answer::Yes)
+}
+
+/// What is long stands below each other in the last column: ids are never cut.
+fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> String {
+    /// Age, state and attempts, each with the blanks behind it.
+    const OTHERS_CHARS: usize = 6 + 11 + 5;
+    let columns = [
+        Column::Count("AGE"),
+        Column::Text("STATE"),
+        Column::Count("TRY"),
+        Column::Text("TARGET, TYPE; ID; OBJECT OR EVENT; ERROR"),
+    ];
+    let row = |record: &NotificationRecord| {
+        let notification = &record.notification;
+        let mut last =
+            vec![format!("{}  {}", notification.target, notification.kind), notification.id.clone()];
+        let about = [&notification.object_id, &notification.event_id, &notification.webhook_id];
+        last.extend(about.into_iter().flatten().next().cloned());
+        let error = record.last_error.as_ref().filter(|_| record.state != NotificationState::Delivered);
+        last.extend(error.map(|error| screen::shortened(error, usize::from(width) - OTHERS_CHARS)));
+        vec![
+            moment::age(notification.created_at, now),
+            record.state.to_string(),
+            record.attempts.to_string(),
+            last.join("\n"),
+        ]
+    };
+    screen::table(&columns, records.iter().map(row).collect(), width)
+}

@@ -1,0 +1,108 @@
+//! `landfall notifications show`.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use service::settings::StoreSettings;
+use store::{NotificationAttempt, NotificationRecord};
+
+use crate::exit::{Answer, Failure};
+use crate::screen::{self, Column};
+use crate::{json, moment, stored};
+
+/// All that is known of one notification
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// ntf_…
+    id: String,
+    /// One JSON object, with body and attempts
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
+    /// Only the body, byte for byte as it is sent
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    store: StoreSettings,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    record: &'a NotificationRecord,
+    attempt_log: &'a [NotificationAttempt],
+}
+
+pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let store = stored::open(&args.store).await?;
+    let records = store.notifications_named(&args.id).await.map_err(stored::failure)?;
+    if records.is_empty() {
+        eprintln!("landfall: no notification has the id {}", screen::printable(&args.id));
+        return Ok(Answer::No);
+    }
+    for record in &records {
+        if args.raw {
+            out.write_all(&record.notification.body)?;
+            continue;
+        }
+        let attempts = store.notification_attempts(&record.notification.project, &args.id).await;
+        let attempts = attempts.map_err(stored::failure)?;
+        if args.json {
+            json::write_line(out, &Whole { record, attempt_log: &attempts })?;
+        } else {
+            write!(out, "{}", text(record, &attempts, screen::width()))?;
+        }
+    }
+    out.flush()?;
+    Ok(Answer::Yes)
+}
+
+fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u16) -> String {
+    let (notification, now) = (&record.notification, Utc::now());
+    let time = |time: Option<DateTime<Utc>>| time.map(|at| moment::utc_and_age(at, now)).unwrap_or_default();
+    let next = record.next_attempt_at.map(|at| match at > now {
+        true => format!("{} UTC (in {})", moment::utc(at), moment::age(now, at)),
+        false => "now".to_owned(),
+    });
+    let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+    let fields = [
+        ("target", notification.target.clone()),
+        ("type", notification.kind.to_string()),
+        ("state", record.state.to_string()),
+        ("object", or_empty(&notification.object_id)),
+        ("event", or_empty(&notification.event_id)),
+        ("webhook", or_empty(&notification.webhook_id)),
+        ("written", time(Some(notification.created_at))),
+        ("delivered", time(record.delivered_at)),
+        ("next try", next.unwrap_or_default()),
+        ("size", format!("{} bytes; --raw prints them", screen::count(notification.body.len() as u64))),
+    ];
+    let id = screen::printable(&notification.id);
+    let mut text = format!("notification {id}\n{}", screen::fields(&fields, width));
+    if !attempts.is_empty() {
+        text.push('\n');
+        text.push_str(&log(attempts, width));
+    }
+    text
+}
+
+fn log(attempts: &[NotificationAttempt], width: u16) -> String {
+    let columns = [
+        Column::Count("TRY"),
+        Column::Text("AT (UTC)"),
+        Column::Count("MS"),
+        Column::Count("STATUS"),
+        Column::Text("ANSWER OR ERROR"),
+    ];
+    let row = |attempt: &NotificationAttempt| {
+        let words = [attempt.error.as_deref(), attempt.answer.as_deref()];
+        vec![
+            attempt.attempt.to_string(),
+            moment::utc(attempt.started_at),
+            screen::count(attempt.latency_ms),
+            attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            words.into_iter().flatten().collect::<Vec<_>>().join("\n"),
+        ]
+    };
+    screen::table(&columns, attempts.iter().map(row).collect(), width)
+}

@@ -1,0 +1,139 @@
+//! `landfall targets test`: one notification of type `landfall.test`, sent from here.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::Utc;
+use notifier::{Config, Destination, News, SendError, Target, system_lookup};
+use queue::{NotificationStream, StreamedNotification};
+use serde::Serialize;
+use service::settings::{ConfigFileSettings, RedisSettings};
+use webhook::NotificationType;
+
+use crate::exit::{Answer, Failure, chain};
+use crate::{again, config, json, queued, screen};
+
+/// Send one signed test notification to a target
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// As landfall.toml calls it
+    name: String,
+    /// One JSON object: target, id, ok, status, ms, answer, error
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFileSettings,
+    #[command(flatten)]
+    redis: RedisSettings,
+}
+
+/// How it went.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    target: String,
+    id: String,
+    ok: bool,
+    status: Option<u16>,
+    ms: u128,
+    answer: Option<String>,
+    error: Option<String>,
+}
+
+pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let config = config::of(&args.config)?;
+    let Some(target) = config.targets.iter().find(|target| target.name == args.name) else {
+        return Ok(super::no_such_target(&args.name));
+    };
+    let news = news();
+    let mut report = Report { target: target.name.clone(), id: news.id(&target.name), ..Report::default() };
+    let body = news.body(target, config.full_max_bytes);
+    let sent = send(args, &config, target, (&report.id, body)).await?;
+    report.ms = sent.took.as_millis();
+    let is_reached = match sent.end {
+        Ok(answer) => {
+            report.ok = true;
+            fill(&mut report, answer.as_ref());
+            true
+        }
+        Err(error) => {
+            fill(&mut report, error.answer());
+            report.error = Some(chain(&error));
+            !matches!(error, SendError::Unreachable(_) | SendError::TimedOut(_))
+        }
+    };
+    if args.json {
+        json::write_line(out, &report)?;
+    } else if is_reached {
+        write!(out, "{}", text(&report))?;
+    }
+    if is_reached {
+        return Ok(if report.ok { Answer::Yes } else { Answer::No });
+    }
+    Err(Failure::unreachable(format!("{} was not reached", report.target), report.error.unwrap_or_default()))
+}
+
+/// There is no event. An id of its own each time, so that no receiver takes it for a repetition.
+fn news() -> News {
+    News {
+        kind: NotificationType::Test,
+        project: "default".to_owned(),
+        at: Utc::now(),
+        webhook_id: None,
+        event_id: Some(again::random_id()),
+        event_type: NotificationType::Test.as_str().to_owned(),
+        event_created_at: None,
+        object_id: None,
+        result: None,
+        result_is_whole: true,
+        reason: None,
+        error: None,
+    }
+}
+
+struct Sent {
+    end: Result<Option<notifier::Answer>, SendError>,
+    took: Duration,
+}
+
+async fn send(
+    args: &Test,
+    config: &Config,
+    target: &Target,
+    (id, body): (&str, Vec<u8>),
+) -> Result<Sent, Failure> {
+    let started = Instant::now();
+    let end = match &target.destination {
+        Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
+            let endpoint = place.endpoint(&config.allow, system_lookup());
+            let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
+            endpoint.send(id, Bytes::from(body), Utc::now()).await.map(Some)
+        }
+        Destination::RedisStream { max_len } => {
+            let stream = NotificationStream::new(&queued::config(&args.redis)).map_err(queued::failure)?;
+            let kind = NotificationType::Test.as_str();
+            let added = StreamedNotification { target: &target.name, id, kind, body: &body };
+            let added = stream.add(added, *max_len).await;
+            added.map_err(|error| Failure::unreachable("cannot write to the stream at REDIS_URL", error))?;
+            Ok(None)
+        }
+    };
+    Ok(Sent { end, took: started.elapsed() })
+}
+
+fn fill(report: &mut Report, answer: Option<&notifier::Answer>) {
+    report.status = answer.map(|answer| answer.status);
+    report.answer = answer.map(|answer| answer.head.clone()).filter(|head| !head.is_empty());
+}
+
+fn text(report: &Report) -> String {
+    let took = if report.ok { "it took it" } else { "it did not take it" };
+    let fields = [
+        ("id", report.id.clone()),
+        ("status", report.status.map(|status| status.to_string()).unwrap_or_default()),
+        ("time", format!("{} ms", report.ms)),
+        ("answer", report.answer.clone().unwrap_or_default()),
+        ("error", report.error.clone().unwrap_or_default()),
+    ];
+    format!("{}: {took}\n{}", report.target, screen::fields(&fields, screen::width()))
+}

@@ -1,0 +1,64 @@
+//! A verb that runs until Ctrl-C, and the lines it has printed on stdout and stderr so far.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use test_support::wait;
+
+use crate::command::command;
+use crate::filled::Filled;
+
+/// A running `landfall`, and the lines it has printed.
+pub(crate) struct Running {
+    child: Child,
+    lines: Lines,
+    said: Lines,
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+fn keep(output: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            kept.lock().unwrap().push(line.unwrap());
+        }
+    });
+    lines
+}
+
+impl Running {
+    pub(crate) fn start(filled: &Filled, arguments: &[&str]) -> Self {
+        let settings = filled.settings();
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut child =
+            command(&settings).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (lines, said) = (keep(child.stdout.take().unwrap()), keep(child.stderr.take().unwrap()));
+        Self { child, lines, said }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn wait_for(&self, words: &str) -> String {
+        let found = async || self.lines().into_iter().find(|line| line.contains(words));
+        wait::until(&format!("a line with {words:?} in {:?}", self.lines()), found).await
+    }
+
+    /// A line of stderr.
+    pub(crate) async fn wait_until_said(&self, words: &str) -> String {
+        let found = async || self.said.lock().unwrap().iter().find(|line| line.contains(words)).cloned();
+        wait::until(&format!("it to say {words:?}"), found).await
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(mut self) -> (i32, Vec<String>) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let code = self.child.wait().unwrap().code().unwrap();
+        (code, self.lines())
+    }
+}
