@@ -94,6 +94,8 @@ impl Landfall {
             ("RETRY_MAX_SECS", "1"),
             ("NOT_FOUND_FOR_SECS", "1"),
             ("LEASE_SECS", "2"),
+            // Whatever the disk of the machine has left.
+            ("MIN_FREE_BYTES", "1MiB"),
             ("ADMIN_ADDR", "127.0.0.1:0"),
             ("OPENAI_API_KEY", API_KEY),
         ]

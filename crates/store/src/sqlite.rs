@@ -120,6 +120,11 @@ impl Sqlite {
                 Err(error) if error::is_sqlite_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
                     tokio::time::sleep(WRITER_PAUSE_MAX.mul_f64(fastrand::f64())).await;
                 }
+                // SQLite itself rolled a transaction back (a full disk), and the connection still counts it as open
+                // (test:a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte).
+                Err(sqlx::Error::InvalidSavePointStatement) if started.elapsed() < BUSY_TIMEOUT => {
+                    self.writer.acquire().await?.close().await?;
+                }
                 ended => return ended,
             }
         }
