@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_support::receiver::{Received, Receiver, Reply};
+use test_support::redis::free_port;
 use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
 use test_support::wait;
 
@@ -172,9 +173,64 @@ async fn what_is_given_up_is_told_too(database: Database) {
         .await;
 }
 
+async fn what_is_too_large_is_fetched_by_a_signed_link(database: Database) {
+    let failed_before = AtomicUsize::new(0);
+    let server = Receiver::start(move |_| match failed_before.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::status("500 Internal Server Error"),
+        _ => Reply::ok(),
+    })
+    .await;
+    let (folder, path) = targets_file(&[target("app", &server, "payload = \"full\"")]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[notifications]", "[notifications]\nfull_max_bytes = 10")).unwrap();
+    let port = free_port();
+    let (addr, base_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/"));
+    let settings = [
+        ("RESULTS_ADDR", addr.as_str()),
+        ("RESULTS_BASE_URL", base_url.as_str()),
+        ("RESULTS_SECRET", OTHER_SECRET),
+    ];
+    let landfall = start(database, 1, &path, &settings).await;
+    landfall.send("response.completed", "resp_demo_research").await;
+    landfall.send("batch.completed", "batch_demo_completed").await;
+    let call = SignedWebhook::new("realtime.call.incoming", "rtc_1");
+    landfall.post(&call).await;
+    // Four requests for three: the one that failed came again with the same bytes, link and all.
+    let told = told(&server.wait_for(4).await);
+    assert_eq!(types(&told), ["batch.stored", "event.received", "response.stored"]);
+    for body in told.values() {
+        let data = &body["data"];
+        assert_eq!((&data["result"], &data["result_omitted"]), (&Value::Null, &true.into()));
+        let link = data["result_url"].as_str().unwrap();
+        let answer = reqwest::get(link).await.unwrap();
+        assert_eq!(answer.status(), 200, "{link}");
+        let result: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        match body["type"].as_str().unwrap() {
+            "batch.stored" => {
+                let rows = result["results"].as_array().unwrap();
+                assert_eq!(data["object"]["requests_total"], rows.len());
+                assert_eq!(result["batch_id"], "batch_demo_completed");
+                assert!(rows.iter().all(|row| row["custom_id"].is_string()));
+            }
+            "response.stored" => {
+                assert_eq!(result["output_text"], landfall.show("resp_demo_research")["output_text"]);
+            }
+            _ => assert_eq!(result, serde_json::from_slice::<Value>(&call.body).unwrap()),
+        }
+        let status = async |url: &str| reqwest::get(url).await.unwrap().status().as_u16();
+        let (unsigned, _) = link.split_once('?').unwrap();
+        assert_eq!(status(unsigned).await, 403);
+        assert_eq!(status(&link.replace("expires=", "expires=1")).await, 403, "another expiry");
+        assert_eq!(status(&link.replace("/default/", "/other/")).await, 403, "another project");
+        assert_eq!(status(&format!("{base_url}elsewhere")).await, 404);
+    }
+    drop(folder);
+}
+
 on_both_databases!(
     every_family_is_told_once_to_every_target_that_wants_it,
     a_target_that_fails_is_tried_again_with_the_same_id_and_bytes,
     a_worker_that_is_killed_while_it_tells_is_replaced,
     what_is_given_up_is_told_too,
+    what_is_too_large_is_fetched_by_a_signed_link,
 );

@@ -178,6 +178,7 @@ fn news(event: &EventRecord, kind: NotificationType, result: TheResult) -> News 
         result_is_whole: result.is_whole,
         reason: event.reason.map(webhook::Reason::as_str),
         error: event.last_error.clone().filter(|_| kind == NotificationType::EventDead),
+        link: None,
     }
 }
 

@@ -51,6 +51,15 @@ pub struct News {
     /// Why the event was given up, or why less than the whole object is stored.
     pub reason: Option<&'static str>,
     pub error: Option<String>,
+    /// Where the result can be fetched when it is too large.
+    pub link: Option<ResultLink>,
+}
+
+/// A signed link to a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultLink {
+    pub url: String,
+    pub expires_at: DateTime<Utc>,
 }
 
 impl News {
@@ -70,7 +79,7 @@ impl News {
         format!("ntf_{hex}")
     }
 
-    /// The body for a target. A `full` one that would be larger than `full_max_bytes` is thin, and says so.
+    /// The body for a target. A `full` one that would be larger than `full_max_bytes` is thin, says so, and has the link.
     pub fn body(&self, target: &Target, full_max_bytes: u64) -> Vec<u8> {
         match target.destination {
             Destination::Webhook(_) | Destination::RedisStream { .. } => {
@@ -103,6 +112,10 @@ impl News {
                 data.insert("result".to_owned(), result.clone());
             } else {
                 data.insert("result_omitted".to_owned(), true.into());
+                if let Some(link) = &self.link {
+                    data.insert("result_url".to_owned(), link.url.clone().into());
+                    data.insert("result_url_expires_at".to_owned(), time(link.expires_at).into());
+                }
             }
         }
         json!({ "type": self.kind.as_str(), "timestamp": time(self.at), "data": data })
@@ -139,15 +152,8 @@ impl News {
 
     /// A field of the object's row. An event's body has fields of its own, which are not those.
     pub fn field(&self, name: &str) -> Option<&Value> {
-        match self.kind {
-            NotificationType::ResponseStored
-            | NotificationType::BatchStored
-            | NotificationType::FineTuningStored
-            | NotificationType::EvalStored => {
-                self.result.as_ref()?.get(name).filter(|value| !value.is_null())
-            }
-            NotificationType::EventReceived | NotificationType::EventDead | NotificationType::Test => None,
-        }
+        let row = self.result.as_ref().filter(|_| self.kind.is_of_object())?;
+        row.get(name).filter(|value| !value.is_null())
     }
 
     /// For people: what, which, how it ended, and how it begins.

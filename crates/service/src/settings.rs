@@ -6,6 +6,7 @@ mod config_file;
 mod openai;
 mod redis;
 mod refusal;
+mod results;
 mod secret;
 mod shared;
 mod values;
@@ -19,6 +20,7 @@ pub use config_file::{ConfigFileSettings, NamedSecretError, secret_in_file, secr
 pub use openai::{Fetch, OpenAiSettings};
 pub use redis::RedisSettings;
 pub use refusal::refuse;
+pub use results::ResultsSettings;
 pub use secret::{SettingError, WebhookSecretSettings};
 pub use shared::{LogFormat, LogSettings, StoreSettings};
 pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, yes_or_no};

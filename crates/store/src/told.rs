@@ -1,11 +1,13 @@
 //! What a `full` notification carries: the rows of an object as `landfall show --json` prints them, without the raw
 //! answer they were made of.
 
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _, try_unfold};
 use serde::Serialize;
 use serde_json::Value;
 use webhook::{EventState, Family, NotificationType};
 
-use crate::batch::{BatchRecord, ResultFilter};
+use crate::batch::{BatchRecord, ResultFilter, ResultRow};
 use crate::error::StoreError;
 use crate::event::EventRecord;
 use crate::fine_tuning::{FineTuningRecord, JobRecord};
@@ -58,11 +60,7 @@ impl TheResult {
             filter.after = page.last().map(|last| (last.source, last.line));
             let is_last = u32::try_from(page.len()).is_ok_and(|rows| rows < PAGE);
             for row in page {
-                let mut line = serde_json::to_value(&row).unwrap_or_default();
-                if let Value::Object(fields) = &mut line {
-                    fields.remove("project");
-                    fields.remove("batch_id");
-                }
+                let line = line(&row);
                 bytes += line.to_string().len() as u64;
                 lines.push(line);
             }
@@ -80,6 +78,31 @@ impl TheResult {
         Ok(result)
     }
 
+    /// The same of any size, piece by piece, as the text of one JSON object.
+    pub fn stream_batch(
+        store: Store,
+        batch: &BatchRecord,
+    ) -> impl Stream<Item = Result<Bytes, StoreError>> + use<> {
+        let row = Self::of_row(batch).value.unwrap_or_default().to_string();
+        let head = format!("{},\"results\":[", row.strip_suffix('}').unwrap_or(&row));
+        let filter = ResultFilter::of(&batch.project, &batch.batch_id, PAGE);
+        let rows = try_unfold(Some((filter, true)), move |state| {
+            let store = store.clone();
+            async move {
+                let Some((mut filter, is_first)) = state else { return Ok(None) };
+                let page = store.batch_results(&filter).await?;
+                filter.after = page.last().map(|last| (last.source, last.line));
+                let is_last = u32::try_from(page.len()).is_ok_and(|rows| rows < PAGE);
+                let lines: Vec<String> = page.iter().map(|row| line(row).to_string()).collect();
+                let comma = if is_first || lines.is_empty() { "" } else { "," };
+                let end = if is_last { "]}" } else { "" };
+                let piece = Bytes::from(format!("{comma}{}{end}", lines.join(",")));
+                Ok(Some((piece, (!is_last).then_some((filter, false)))))
+            }
+        });
+        stream::once(std::future::ready(Ok(Bytes::from(head)))).chain(rows)
+    }
+
     /// An event's body: what a call or an unknown event brings is in it.
     pub fn of_body(body: &[u8]) -> Self {
         let value = serde_json::from_slice(body).ok();
@@ -88,7 +111,10 @@ impl TheResult {
     }
 
     /// An object of a project as it is stored now; `None` for what is no such object.
-    async fn of_object(
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn of_found(
         store: &Store,
         project: &str,
         found: &Found,
@@ -107,6 +133,9 @@ impl TheResult {
             }
             Found::EvalRun(row) if row.project == project => {
                 (NotificationType::EvalStored, Self::of_row(row))
+            }
+            Found::Event(row) if row.project == project => {
+                (NotificationType::EventReceived, Self::of_body(&row.body))
             }
             _ => return Ok(None),
         }))
@@ -135,12 +164,22 @@ impl TheResult {
             None => Vec::new(),
         };
         for found in &found {
-            if let Some(told) = Self::of_object(store, &event.project, found, bytes_max).await? {
+            if let Some(told) = Self::of_found(store, &event.project, found, bytes_max).await? {
                 return Ok(told);
             }
         }
         Ok((NotificationType::EventReceived, Self::of_body(&event.body)))
     }
+}
+
+/// A row of a batch's results, without what is the same in all.
+fn line(row: &ResultRow) -> Value {
+    let mut line = serde_json::to_value(row).unwrap_or_default();
+    if let Value::Object(fields) = &mut line {
+        fields.remove("project");
+        fields.remove("batch_id");
+    }
+    line
 }
 
 async fn fine_tuning(store: &Store, job: &JobRecord) -> Result<FineTuningRecord, StoreError> {

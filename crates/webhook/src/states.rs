@@ -129,6 +129,16 @@ closed_set! {
     }
 }
 
+impl NotificationType {
+    /// Whether it tells of an object in the store; else of an event.
+    pub const fn is_of_object(self) -> bool {
+        match self {
+            Self::ResponseStored | Self::BatchStored | Self::FineTuningStored | Self::EvalStored => true,
+            Self::EventReceived | Self::EventDead | Self::Test => false,
+        }
+    }
+}
+
 impl Reason {
     /// Where the cause lies.
     pub const fn class(self) -> ReasonClass {

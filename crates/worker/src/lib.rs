@@ -20,6 +20,8 @@ mod isolation;
 mod metrics;
 mod notifications;
 mod process;
+mod results_link;
+mod results_server;
 mod retry;
 mod run;
 mod settings;

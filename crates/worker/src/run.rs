@@ -1,6 +1,7 @@
 //! Builds everything from the settings, runs one loop per family, and drains at the end.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::family_loop::FamilyLoop;
 use crate::isolation::Isolation;
 use crate::metrics::Metrics;
 use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
+use crate::results_link::ResultsLinks;
+use crate::results_server::ResultsServer;
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
 
@@ -46,6 +49,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let targets_file = TargetsFile::read(settings.config_file.landfall_config.clone())
         .unwrap_or_else(|error| refuse(&error));
     let fetching = fetching(&settings, &metrics)?;
+    let results = results(&settings).unwrap_or_else(|error| refuse(&error));
+    let links = results.as_ref().map(|(_, links)| Arc::clone(links));
     let store_config = store_config(&settings.store).unwrap_or_else(|error| refuse(&error));
     let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
@@ -65,19 +70,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         }
     };
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
+    let results =
+        results.map(|(addr, links)| ResultsServer::start(addr, store.clone(), links)).transpose()?;
     let context = Arc::new(Context {
         store: store.clone(),
         fetching,
-        retry: RetryPolicy {
-            min: settings.retry_min_secs,
-            max: settings.retry_max_secs,
-            give_up_after: settings.retry_for_secs,
-            not_found_for: settings.not_found_for_secs,
-        },
+        retry: retry_policy(&settings),
         metrics: metrics.clone(),
         alarm: KeyAlarm::default(),
         isolation: Isolation::default(),
-        outbox: Outbox::new(targets_file.subscribe()),
+        outbox: Outbox::new(targets_file.subscribe(), links),
         min_free_bytes: settings.min_free_bytes,
     });
     let fit = reader.until_fit(settings.redis.allow_volatile_redis);
@@ -100,9 +102,34 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     while let Some(ended) = tasks.join_next().await {
         ended.context("a loop of the worker ended by a bug")?;
     }
+    if let Some(results) = results {
+        results.stop().await;
+    }
     admin.stop().await;
     tracing::info!("worker stopped; nothing was left behind");
     Ok(())
+}
+
+fn retry_policy(settings: &Settings) -> RetryPolicy {
+    RetryPolicy {
+        min: settings.retry_min_secs,
+        max: settings.retry_max_secs,
+        give_up_after: settings.retry_for_secs,
+        not_found_for: settings.not_found_for_secs,
+    }
+}
+
+/// Where results are served, and the links to them; `None` when they are not.
+fn results(settings: &Settings) -> Result<Option<(SocketAddr, Arc<ResultsLinks>)>, SettingError> {
+    let Some((addr, base_url, secret)) = settings.results.served()? else {
+        return Ok(None);
+    };
+    let base_url = base_url.parse();
+    let base_url =
+        base_url.map_err(|error: url::ParseError| SettingError::wrong("RESULTS_BASE_URL", error))?;
+    let links = ResultsLinks::new(base_url, secret.expose_secret());
+    let links = links.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
+    Ok(Some((addr, Arc::new(links))))
 }
 
 fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use service::settings::{
-    ConfigFileSettings, LogSettings, OpenAiSettings, RedisSettings, SettingError, StoreSettings, seconds,
-    size_bytes,
+    ConfigFileSettings, LogSettings, OpenAiSettings, RedisSettings, ResultsSettings, SettingError,
+    StoreSettings, seconds, size_bytes,
 };
 use webhook::Family;
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub openai: OpenAiSettings,
     #[command(flatten)]
     pub config_file: ConfigFileSettings,
+    #[command(flatten)]
+    pub results: ResultsSettings,
     /// Seconds between a notification's attempts, instead of those of the documentation; for tests
     #[arg(long, env = "NOTIFICATION_SCHEDULE", value_name = "SECONDS", hide = true)]
     pub notification_schedule: Option<Schedule>,

@@ -88,6 +88,7 @@ fn news() -> News {
         result_is_whole: true,
         reason: None,
         error: None,
+        link: None,
     }
 }
 

@@ -110,7 +110,7 @@ async fn notifications_are_listed_shown_and_sent_again(filled: Filled) {
     let config_run = |arguments: &[&str]| config.run(Some(&filled), arguments);
     let given_up =
         notification("ntf_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "app", NotificationType::ResponseStored);
-    filled.store.add_notifications(&[given_up.clone()]).await.unwrap();
+    filled.store.add_notifications(std::slice::from_ref(&given_up)).await.unwrap();
     settle(&filled, "app", NextStep::GiveUp).await;
     filled
         .store

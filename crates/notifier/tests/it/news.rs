@@ -52,6 +52,7 @@ fn stored() -> News {
         result_is_whole: true,
         reason: None,
         error: None,
+        link: None,
     }
 }
 

@@ -11,6 +11,7 @@ use store::{Completion, NewNotification, TheResult};
 use tokio::sync::watch;
 use webhook::{NotificationType, Reason};
 
+use crate::results_link::ResultsLinks;
 use crate::work::Work;
 
 /// Of the error of an event that was given up, a notification tells so much.
@@ -22,6 +23,7 @@ const DEFAULT_PROJECT: &str = "default";
 pub(crate) struct Outbox {
     config: watch::Receiver<Arc<Config>>,
     written: watch::Sender<()>,
+    links: Option<Arc<ResultsLinks>>,
 }
 
 /// Something that happened to an event.
@@ -34,8 +36,9 @@ pub(crate) struct Told<'a> {
 }
 
 impl Outbox {
-    pub(crate) fn new(config: watch::Receiver<Arc<Config>>) -> Self {
-        Self { config, written: watch::Sender::new(()) }
+    /// `links`: to results that are too large, when they are served.
+    pub(crate) fn new(config: watch::Receiver<Arc<Config>>, links: Option<Arc<ResultsLinks>>) -> Self {
+        Self { config, written: watch::Sender::new(()), links }
     }
 
     pub(crate) fn config(&self) -> watch::Receiver<Arc<Config>> {
@@ -89,10 +92,13 @@ impl Outbox {
             return Vec::new();
         }
         let TheResult { value, is_whole } = result();
+        let (at, links) = (Utc::now(), self.links.as_ref());
+        let webhook_id = work.entry.webhook_id.as_str();
+        let id = if told.kind.is_of_object() { work.object_id() } else { Some(webhook_id) };
         self.render(&News {
             kind: told.kind,
             project: work.entry.project.clone(),
-            at: Utc::now(),
+            at,
             webhook_id: Some(work.entry.webhook_id.clone()),
             event_id: work.event_id().map(str::to_owned),
             event_type: work.entry.event_type.clone(),
@@ -102,6 +108,7 @@ impl Outbox {
             result_is_whole: is_whole,
             reason: told.reason.map(Reason::as_str),
             error: told.error.map(shortened),
+            link: id.and_then(|id| links?.to(&work.entry.project, id, at)),
         })
     }
 
@@ -120,6 +127,7 @@ impl Outbox {
             result_is_whole: true,
             reason: Some(Reason::UndecodableEntry.as_str()),
             error: Some(shortened(error)),
+            link: None,
         })
     }
 

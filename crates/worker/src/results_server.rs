@@ -1,0 +1,127 @@
+//! Serves `GET /results/…`, on an address of its own: what is stored, to whoever has a signed link to it. A link that is
+//! wrong or over is 403; all else that is not there is 404.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::header;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use chrono::Utc;
+use service::telemetry::chain;
+use store::{Found, Store, StoreError, TheResult};
+
+use crate::results_link::{PATH, Query, ResultsLinks};
+
+const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
+/// Each may hold a page of rows; more are refused.
+const CONNECTIONS_MAX: usize = 256;
+
+/// The running server.
+pub(crate) struct ResultsServer {
+    handle: ServerHandle,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("RESULTS_ADDR: cannot listen on {addr}")]
+pub(crate) struct CannotListen {
+    addr: SocketAddr,
+    #[source]
+    source: std::io::Error,
+}
+
+struct State {
+    store: Store,
+    links: Arc<ResultsLinks>,
+}
+
+impl ResultsServer {
+    /// Opens the port and logs its address as `results.addr`.
+    pub(crate) fn start(
+        addr: SocketAddr,
+        store: Store,
+        links: Arc<ResultsLinks>,
+    ) -> Result<Self, CannotListen> {
+        let failed = |source| CannotListen { addr, source };
+        let listener = TcpListener::bind(addr).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let state = web::Data::new(State { store, links });
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .route(&format!("/{PATH}/{{project}}/{{id}}"), web::get().to(result))
+                .default_service(web::to(|| async { refusal(HttpResponse::NotFound(), "Not found") }))
+        })
+        .workers(1)
+        .max_connections(CONNECTIONS_MAX)
+        .disable_signals()
+        .client_request_timeout(REQUEST_HEAD_MAX)
+        .listen(listener)
+        .map_err(failed)?
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        tracing::info!(results.addr = %bound, "serving results by signed links");
+        Ok(Self { handle })
+    }
+
+    /// Closes the port.
+    pub(crate) async fn stop(self) {
+        self.handle.stop(false).await;
+    }
+}
+
+async fn result(
+    state: web::Data<State>,
+    path: web::Path<(String, String)>,
+    query: Option<web::Query<Query>>,
+) -> HttpResponse {
+    let (project, id) = path.into_inner();
+    let is_allowed = query.is_some_and(|query| state.links.allows(&project, &id, &query, Utc::now()));
+    if !is_allowed {
+        tracing::warn!(object.id = id, outcome = "refused", "a link to a result is wrong or over");
+        return refusal(HttpResponse::Forbidden(), "The link is wrong or has expired");
+    }
+    match answer(&state.store, &project, &id).await {
+        Ok(Some(answer)) => {
+            tracing::info!(object.id = id, project, outcome = "served", "a result is fetched by its link");
+            answer
+        }
+        Ok(None) => refusal(HttpResponse::NotFound(), "Not found"),
+        Err(error) => {
+            tracing::error!(object.id = id, project, error = chain(&error), "a result cannot be read");
+            refusal(HttpResponse::ServiceUnavailable(), "The database cannot be read")
+        }
+    }
+}
+
+/// What a notification would carry as its `result`, of any size.
+async fn answer(store: &Store, project: &str, id: &str) -> Result<Option<HttpResponse>, StoreError> {
+    for found in store.find(id).await? {
+        if let Found::Batch(batch) = found {
+            if batch.batch.project == project {
+                return Ok(Some(ok().streaming(TheResult::stream_batch(store.clone(), &batch.batch))));
+            }
+            continue;
+        }
+        if let Some(result) = TheResult::of_found(store, project, &found, u64::MAX).await? {
+            let value = result.1.value.unwrap_or_default();
+            return Ok(Some(ok().body(value.to_string())));
+        }
+    }
+    Ok(None)
+}
+
+fn ok() -> actix_web::HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    answer
+}
+
+fn refusal(mut answer: actix_web::HttpResponseBuilder, words: &str) -> HttpResponse {
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({ "error": words }))
+}
