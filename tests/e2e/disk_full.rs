@@ -30,8 +30,9 @@ impl SmallDisk {
             Ok(mount) if mount.status.success() => Some(Self { folder }),
             refused => {
                 // Past the capture of a test's output, which nobody reads when it succeeds.
+                let mut stderr = std::io::stderr();
                 writeln!(
-                    std::io::stderr(),
+                    stderr,
                     "\n*** SKIPPED: a disk that is full for real takes the right to mount: {refused:?} ***\n"
                 )
                 .unwrap();

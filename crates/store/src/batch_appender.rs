@@ -4,14 +4,17 @@
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::batch::{Appended, BatchChunk, BatchResult, ResultSource};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::tables::batches::{Ahead, Told};
 
-/// Adds rows to a file of a batch. Dropped before [`BatchAppender::finish`], it gives up what is not committed.
+/// Adds rows to a file of a batch. Dropped before [`BatchAppender::finish`], what is being written is still written, in
+/// order, or given up between two transactions: never in the middle of one, because a connection whose COPY was cut off
+/// half way is of no more use, and would keep the batch's locks.
 #[must_use = "rows are stored only when it is finished"]
 pub struct BatchAppender {
     store: Store,
@@ -24,11 +27,13 @@ pub struct BatchAppender {
     lanes: VecDeque<Lane>,
     /// Rows that came to be on disk since the last call.
     stored: usize,
+    /// Told to the lanes when this is dropped.
+    given_up: DropGuard,
 }
 
 /// A chunk that is being written.
 struct Lane {
-    task: AbortOnDropHandle<(BatchChunk, Result<Appended, StoreError>)>,
+    task: JoinHandle<(BatchChunk, Result<Appended, StoreError>)>,
     /// For the lane behind it.
     ahead: Option<Ahead>,
 }
@@ -42,7 +47,8 @@ impl BatchAppender {
         next_line: i64,
     ) -> Self {
         let (project, batch_id) = (project.to_owned(), batch_id.to_owned());
-        Self { store, project, batch_id, source, next_line, lanes: VecDeque::new(), stored: 0 }
+        let given_up = CancellationToken::new().drop_guard();
+        Self { store, project, batch_id, source, next_line, lanes: VecDeque::new(), stored: 0, given_up }
     }
 
     /// Takes rows by ascending line, those of lines that are missing from `rows` being empty. They are on disk once a
@@ -91,8 +97,9 @@ impl BatchAppender {
         let (added, is_added) = oneshot::channel();
         let parity = ahead.as_ref().is_some_and(|ahead| !ahead.parity);
         let store = self.store.clone();
+        let told = Told { claimed, given_up: self.given_up.token().clone() };
         let task = tokio::spawn(async move {
-            let ended = store.append_behind(&chunk, ahead, Told { claimed }).await;
+            let ended = store.append_behind(&chunk, ahead, told).await;
             if matches!(ended, Ok(Appended::Added)) {
                 // Nobody may be behind.
                 let _ = added.send(());
@@ -100,7 +107,7 @@ impl BatchAppender {
             (chunk, ended)
         });
         let ahead = Some(Ahead { claimed: is_claimed, added: is_added, parity });
-        self.lanes.push_back(Lane { task: AbortOnDropHandle::new(task), ahead });
+        self.lanes.push_back(Lane { task, ahead });
     }
 
     /// Waits for the oldest lane. When another worker was ahead of it, what is left of all lanes is written anew.

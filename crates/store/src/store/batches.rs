@@ -2,6 +2,7 @@
 
 use super::Store;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultFilter, ResultRow, ResultSource,
@@ -29,7 +30,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::OutOfStep`] when lines before the chunk are missing; when the database cannot be written.
     pub async fn append_batch_results(&self, chunk: &BatchChunk) -> Result<Appended, StoreError> {
-        self.append_behind(chunk, None, Told { claimed: oneshot::channel().0 }).await
+        let told = Told { claimed: oneshot::channel().0, given_up: CancellationToken::new() };
+        self.append_behind(chunk, None, told).await
     }
 
     pub(crate) async fn append_behind(

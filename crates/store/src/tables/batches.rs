@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::upsert::upsert;
 use super::{events, imports};
@@ -160,9 +161,11 @@ pub(crate) struct Ahead {
     pub(crate) parity: bool,
 }
 
-/// Whom a chunk tells that it may write rows.
+/// Whom a chunk tells that it may write rows, and by whom it is told that nobody waits for it any more.
 pub(crate) struct Told {
     pub(crate) claimed: oneshot::Sender<()>,
+    /// Looked at between transactions only.
+    pub(crate) given_up: CancellationToken,
 }
 
 /// How often an import looks whether another one of the same file has ended, or how far it is.
@@ -198,6 +201,10 @@ pub(crate) async fn append(
             return Ok(line);
         }
         transaction.rollback().await?;
+        if told.given_up.is_cancelled() {
+            // Nobody asks any more.
+            return Ok(None);
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     };
     let line = next_line(&mut transaction, chunk).await?;
