@@ -17,7 +17,7 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name main.rs ! -name
 
 # The slow part, kept by Docker's cache.
 FROM rust AS dependencies
-# As Cargo.toml has it. A quicker build, of programs that are somewhat larger and slower: LTO=thin, CODEGEN_UNITS=16.
+# As Cargo.toml has it. A quicker build, of programs that are somewhat larger and slower: LTO=thin, CODEGEN_UNITS=4.
 ARG LTO=fat
 ARG CODEGEN_UNITS=1
 ENV CARGO_PROFILE_RELEASE_LTO=$LTO CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS

@@ -74,7 +74,7 @@ files_are_valid() {
 build_image() {
   local version started="$SECONDS"
   # Compiled less thoroughly than for production: what is proved here is how it is built and run, not how fast it is.
-  export LANDFALL_IMAGE=landfall-test:latest LANDFALL_REVISION=test LANDFALL_LTO=thin LANDFALL_CODEGEN_UNITS=16
+  export LANDFALL_IMAGE=landfall-test:latest LANDFALL_REVISION=test LANDFALL_LTO=thin LANDFALL_CODEGEN_UNITS=4
   quietly compose build
   ok "built from the sources in $((SECONDS - started)) s"
   for program in ingest worker landfall fake-openai; do
@@ -103,7 +103,7 @@ image_is_small_and_bare() {
 
 dependencies_stay_in_the_cache() {
   local before after
-  local build=(docker build -q --build-arg LTO=thin --build-arg CODEGEN_UNITS=16 --target dependencies .)
+  local build=(docker build -q --build-arg LTO=thin --build-arg CODEGEN_UNITS=4 --target dependencies .)
   before="$("${build[@]}" 2>/dev/null)"
   printf '\n// Changed.\n' >>crates/cli/src/main.rs
   after="$("${build[@]}" 2>/dev/null)"
