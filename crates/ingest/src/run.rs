@@ -97,7 +97,11 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let bind = |source| RunError::Bind { addr: settings.ingest_addr, source };
     let listener = TcpListener::bind(settings.ingest_addr).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
-    let admin = admin::serve(settings.admin_addr, registry, readiness(producer.clone(), stop.clone()))?;
+    let admin = admin::serve(
+        settings.admin_addr,
+        registry,
+        readiness(producer.clone(), guard.clone(), stop.clone()),
+    )?;
     let encrypted = tls.is_some();
     let server = app::build(settings, receiver, listener, tls).map_err(bind)?;
     if let Some(renewal) = renewal {
@@ -152,18 +156,20 @@ async fn watch(
     ended
 }
 
-/// Ready while Redis answers and nobody said stop.
+/// Ready while Redis takes events and nobody said stop.
 fn readiness(
     producer: Producer,
+    guard: Guard,
     stop: CancellationToken,
 ) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync {
     move || {
-        let (producer, stop) = (producer.clone(), stop.clone());
+        let (producer, guard, stop) = (producer.clone(), guard.clone(), stop.clone());
         Box::pin(async move {
             if stop.is_cancelled() {
                 return Err("stopping".to_owned());
             }
-            producer.ping().await.map_err(|error| chain(&error))
+            producer.ping().await.map_err(|error| chain(&error))?;
+            guard.pass().map_err(|closed| closed.to_string())
         })
     }
 }
