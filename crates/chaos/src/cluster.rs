@@ -11,8 +11,10 @@ use test_support::redis::{RedisServer, free_port};
 use test_support::signed_webhook::SECRET;
 
 use crate::service::Service;
+use crate::target::Target;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
+const TARGETS_FILE: &str = "landfall.toml";
 const INGESTS: usize = 2;
 const WORKERS: usize = 3;
 pub(crate) const PREFIX: &str = "landfall";
@@ -28,9 +30,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn start(openai_url: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(openai_url: &str, target: &Target) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("landfall-chaos-").tempdir()?;
         let redis = RedisServer::start();
+        target.write_config(&folder.path().join(TARGETS_FILE))?;
         let bin = std::env::current_exe().context("this program has no path")?;
         let bin = bin.parent().context("this program lies nowhere")?;
         let ingest_ports: Vec<u16> = (0..INGESTS).map(|_| free_port()).collect();
@@ -77,6 +80,13 @@ impl Cluster {
             ("LEASE_SECS", LEASE.as_secs().to_string()),
             // The database is what limits; more in hand would only be more that each kill makes a suspect.
             ("WORKER_CONCURRENCY", "2,response=8".to_owned()),
+            ("LANDFALL_CONFIG", self.folder.path().join(TARGETS_FILE).display().to_string()),
+            ("APP_SECRET", SECRET.to_owned()),
+            // Longer than any target is down, so that nothing is given up.
+            (
+                "NOTIFICATION_SCHEDULE",
+                ["0.2"; 10].into_iter().chain(["2"; 190]).collect::<Vec<_>>().join(","),
+            ),
             ("RETRY_MIN_SECS", "0.1".to_owned()),
             ("RETRY_MAX_SECS", "2".to_owned()),
         ]

@@ -1,5 +1,5 @@
 //! Chaos: a whole Landfall under load, of which some process is killed about every second; in the end every event that
-//! was acknowledged must be stored once, and nothing else. For tests only: `scripts/chaos`, and `scripts/test`.
+//! was acknowledged must be stored once, and told, and nothing else. For tests only: `scripts/chaos`, and `scripts/test`.
 #![expect(clippy::print_stdout, reason = "a program for people: it prints what happened")]
 
 mod cluster;
@@ -9,6 +9,8 @@ mod havoc;
 mod load;
 mod openai;
 mod service;
+mod target;
+mod telling;
 mod verdict;
 
 use std::process::ExitCode;
@@ -19,11 +21,13 @@ use anyhow::Context as _;
 use clap::Parser;
 use fastrand::Rng;
 use queue::QueueReader;
+use sqlx::sqlite::SqlitePool;
 
 use crate::cluster::Cluster;
 use crate::havoc::{Havoc, Kills};
 use crate::load::Load;
-use crate::verdict::Verdict;
+use crate::target::Target;
+use crate::verdict::{Found, Verdict};
 
 /// From the last kill on; after it, whatever is still queued is stranded.
 const DRAIN_MAX: Duration = Duration::from_secs(180);
@@ -65,7 +69,8 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
     // reqwest asks for a TLS provider even where nothing is encrypted.
     rustls::crypto::ring::default_provider().install_default().ok();
     let openai = Arc::new(openai::start().await?);
-    let mut cluster = Cluster::start(&openai.base_url())?;
+    let target = Target::start(flags.seed);
+    let mut cluster = Cluster::start(&openai.base_url(), &target)?;
     println!(
         "seed {}: redis-server, 2 ingest and 3 worker in {}",
         flags.seed,
@@ -79,10 +84,14 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
     let kills = wreak_havoc(flags, &mut cluster, &load).await?;
     println!("calm: every process runs; waiting until all is worked off");
     cluster.calm()?;
+    target.calm();
     let sent = load.end().await;
-    let drained = drain(&mut cluster, &reader).await?;
+    let drained = drain(&mut cluster, &reader, &database).await?;
 
-    let verdict = Verdict::reach(flags.seed, &sent, &cluster, &reader, &database).await?;
+    let told = target.told();
+    let verdict =
+        Verdict::reach(&Found { seed: flags.seed, sent: &sent, told: &told }, &cluster, &reader, &database)
+            .await?;
     database.close().await;
     verdict.print(&sent, &kills, &cluster.ended_by_themselves(), drained);
     let good = drained.is_some() && verdict.is_good();
@@ -109,12 +118,18 @@ async fn wreak_havoc(flags: &Flags, cluster: &mut Cluster, load: &Load) -> anyho
     Ok(havoc.kills)
 }
 
-/// Waits until nothing is undelivered, pending or delayed; how long that took.
-async fn drain(cluster: &mut Cluster, reader: &QueueReader) -> anyhow::Result<Option<Duration>> {
+/// Waits until nothing is undelivered, pending or delayed, and nobody is still to be told; how long that took.
+async fn drain(
+    cluster: &mut Cluster,
+    reader: &QueueReader,
+    database: &SqlitePool,
+) -> anyhow::Result<Option<Duration>> {
     let started = Instant::now();
     while started.elapsed() < DRAIN_MAX {
         let stats = reader.stats().await?;
-        if stats.iter().all(|family| family.backlog() == 0) {
+        let untold = "SELECT count(*) FROM notifications WHERE state = 'pending'";
+        let untold: i64 = sqlx::query_scalar(untold).fetch_one(database).await?;
+        if untold == 0 && stats.iter().all(|family| family.backlog() == 0) {
             return Ok(Some(started.elapsed()));
         }
         cluster.tend()?;

@@ -13,6 +13,8 @@ use crate::cluster::{Cluster, PREFIX};
 use crate::event_plan::{Effect, EventPlan};
 use crate::havoc::Kills;
 use crate::load::Sent;
+use crate::target::AllTold;
+use crate::telling::Telling;
 
 /// Of each kind of mistake so many are printed.
 const SHOWN_MAX: usize = 10;
@@ -30,12 +32,19 @@ pub(crate) struct Verdict {
     unexpected: Vec<String>,
     /// Still in Redis.
     left_behind: Vec<String>,
+    telling: Telling,
+}
+
+/// What those outside know.
+pub(crate) struct Found<'a> {
+    pub(crate) seed: u64,
+    pub(crate) sent: &'a Sent,
+    pub(crate) told: &'a AllTold,
 }
 
 impl Verdict {
     pub(crate) async fn reach(
-        seed: u64,
-        sent: &Sent,
+        &Found { seed, sent, told }: &Found<'_>,
         cluster: &Cluster,
         reader: &QueueReader,
         database: &SqlitePool,
@@ -54,14 +63,16 @@ impl Verdict {
         verdict.check_batches(&expected, cluster, database).await.context("cannot read the batches")?;
         verdict.check_effects(database).await.context("cannot read the triggers' notes")?;
         verdict.check_dead_letters(&expected, reader).await.context("cannot read the dead letters")?;
+        let telling = Telling::check(&expected, told, database).await;
+        verdict.telling = telling.context("cannot read the notifications")?;
         verdict.check_redis(cluster).await.context("cannot read what is left in Redis")?;
         Ok(verdict)
     }
 
     pub(crate) fn is_good(&self) -> bool {
-        [&self.lost, &self.stored_twice, &self.unexpected, &self.left_behind]
-            .iter()
-            .all(|mistakes| mistakes.is_empty())
+        let stored = [&self.lost, &self.stored_twice, &self.unexpected, &self.left_behind];
+        let told = [&self.telling.untold, &self.telling.wrong];
+        stored.iter().chain(&told).all(|mistakes| mistakes.is_empty())
     }
 
     async fn check_events(
@@ -206,7 +217,7 @@ impl Verdict {
 impl Verdict {
     pub(crate) fn print(&self, sent: &Sent, kills: &Kills, ended: &[String], drained: Option<Duration>) {
         let drained = drained.map_or("never".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
-        let rows: [(&str, String); 16] = [
+        let rows: [(&str, String); 18] = [
             ("events acknowledged (2xx)", sent.acknowledged.len().to_string()),
             ("events never acknowledged", sent.never_acknowledged.len().to_string()),
             ("answers that were refusals (503)", sent.refused.to_string()),
@@ -222,6 +233,8 @@ impl Verdict {
             ("responses stored", self.responses.to_string()),
             ("batch lines stored", self.batch_lines.to_string()),
             ("dead letters (all planted)", self.dead.to_string()),
+            ("notifications delivered", self.telling.delivered.to_string()),
+            ("  requests beyond one for each", self.telling.repeated.to_string()),
             ("programs that ended by themselves", ended.len().to_string()),
         ];
         println!();
@@ -236,6 +249,8 @@ impl Verdict {
             ("stored twice", &self.stored_twice),
             ("unexpected", &self.unexpected),
             ("left behind in Redis", &self.left_behind),
+            ("not told", &self.telling.untold),
+            ("told wrongly", &self.telling.wrong),
         ];
         for (name, found) in mistakes {
             println!("  {name:<36} {:>9}", found.len());

@@ -1,0 +1,62 @@
+//! The verdict on what was told: everything stored, at least once, with one id and the same bytes; nothing else.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::sqlite::SqlitePool;
+
+use crate::event_plan::Effect;
+use crate::target::AllTold;
+
+/// What is wrong with what was told, and how much there was.
+#[derive(Debug, Default)]
+pub(crate) struct Telling {
+    /// Notifications that the target thanked for.
+    pub(crate) delivered: usize,
+    /// Requests beyond the first of each.
+    pub(crate) repeated: u32,
+    /// Stored or dead, and the target was never told, or never to the end.
+    pub(crate) untold: Vec<String>,
+    /// Told of what is not stored, twice under different ids, or with other bytes.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Telling {
+    pub(crate) async fn check(
+        expected: &HashMap<String, Effect>,
+        told: &AllTold,
+        database: &SqlitePool,
+    ) -> sqlx::Result<Self> {
+        let mut telling = Self::default();
+        let query = "SELECT n.id, n.webhook_id, n.state, n.body, e.state FROM notifications n
+                     JOIN events e ON e.webhook_id = n.webhook_id AND e.project = n.project";
+        let rows: Vec<(String, String, String, Vec<u8>, String)> =
+            sqlx::query_as(query).fetch_all(database).await?;
+        let (mut ids, mut events) = (HashSet::new(), HashSet::new());
+        for (id, webhook_id, state, body, event_state) in rows {
+            match told.get(&id) {
+                Some(one) if state == "delivered" && one.thanked > 0 => {
+                    telling.delivered += 1;
+                    telling.repeated += one.times - 1;
+                    if one.changed || one.body != body {
+                        telling.wrong.push(format!("{id} was told with other bytes than stored"));
+                    }
+                }
+                one => telling.untold.push(format!("{id} is {state}, and the target knows {one:?}")),
+            }
+            if !matches!(event_state.as_str(), "stored" | "dead") {
+                telling.wrong.push(format!("{id} tells of {webhook_id}, which is {event_state}"));
+            }
+            if !events.insert(webhook_id.clone()) {
+                telling.wrong.push(format!("{webhook_id} is told of under two ids"));
+            }
+            ids.insert(id);
+        }
+        let is_told_of = |effect: &Effect| *effect != Effect::EventOnly;
+        let silent =
+            expected.iter().filter(|(id, effect)| is_told_of(effect) && !events.contains(id.as_str()));
+        telling.untold.extend(silent.map(|(id, _)| format!("nobody is told of {id}")));
+        let invented = told.keys().filter(|id| !ids.contains(*id));
+        telling.wrong.extend(invented.map(|id| format!("{id} was told, but no row has it")));
+        Ok(telling)
+    }
+}
