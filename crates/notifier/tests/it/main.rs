@@ -5,6 +5,7 @@ mod answers;
 mod config;
 mod guard;
 mod news;
+mod recipes;
 
 use std::error::Error;
 use std::time::Duration;

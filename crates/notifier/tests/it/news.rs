@@ -35,7 +35,7 @@ url_env = "URL"
     Config::parse(text, &secret).unwrap().targets
 }
 
-fn stored() -> News {
+pub(crate) fn stored() -> News {
     News {
         kind: NotificationType::ResponseStored,
         project: "default".to_owned(),

@@ -1,0 +1,63 @@
+//! The recipes of docs/notifications.md: each loads, and what it sends is what its tool takes.
+
+use bytes::Bytes;
+use chrono::Utc;
+use notifier::{Config, News, SecretPlace, system_lookup};
+use serde_json::{Value, json};
+use test_support::receiver::{Receiver, Reply};
+
+use crate::news::stored;
+
+/// What the tool takes, in bytes and requests a second, and the header that it looks at.
+const TOOLS: [(&str, usize, f64, Option<&str>); 4] = [
+    ("zapier", 10 << 20, 30.0, Some("x-landfall-token")),
+    ("make", 5 << 20, 30.0, Some("x-make-apikey")),
+    ("n8n", 16 << 20, 1000.0, Some("x-landfall-token")),
+    ("team-chat", 40_000, 1.0, None),
+];
+
+fn recipes() -> Vec<String> {
+    let text = include_str!("../../../../docs/notifications.md");
+    let (_, text) = text.split_once("\n## Recipes\n").unwrap();
+    let (text, _) = text.split_once("\n## ").unwrap();
+    let blocks = text.split("```toml\n").skip(1);
+    blocks.map(|block| block.split_once("```").unwrap().0.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn every_recipe_loads_and_is_sent() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = Receiver::start(|_| Reply::ok()).await;
+    let url = server.url();
+    let secret = |place: SecretPlace<'_>| match place {
+        SecretPlace::Variable(name) if name.ends_with("_URL") => Ok(url.as_str().into()),
+        SecretPlace::Variable(_) | SecretPlace::File(_) => Ok("the-token".into()),
+    };
+    let recipes = recipes();
+    assert_eq!(recipes.len(), TOOLS.len());
+    for (recipe, (name, bytes_max, rate_max, header)) in recipes.iter().zip(TOOLS) {
+        let config =
+            Config::parse(&format!("[notifications]\nallow = [\"127.0.0.1\"]\n{recipe}"), &secret).unwrap();
+        let target = &config.targets[0];
+        assert_eq!(target.name, name);
+        assert!(target.rate_per_sec <= rate_max, "{name}: {}", target.rate_per_sec);
+        let endpoint = target.destination.http().unwrap().endpoint(&config.allow, system_lookup()).unwrap();
+        // As large as a result may be, and far larger.
+        for chars in [config.full_max_bytes as usize - 2_000, 20 << 20] {
+            let mut news: News = stored();
+            news.result = Some(json!({ "response_id": "resp_1", "output_text": "x".repeat(chars) }));
+            let body = news.body(target, config.full_max_bytes);
+            assert!(body.len() < bytes_max, "{name}: {}", body.len());
+            endpoint.send("ntf_1", Bytes::from(body), Utc::now()).await.unwrap();
+            let received = server.received().pop().unwrap();
+            let sent: Value = serde_json::from_slice(&received.body).unwrap();
+            match header {
+                Some(header) => {
+                    assert_eq!(received.header(header), Some("the-token"), "{name}");
+                    assert_eq!(sent["data"]["result"].is_null(), chars > 1 << 20, "{name}");
+                }
+                None => assert!(sent["text"].as_str().unwrap().contains("response.stored"), "{sent}"),
+            }
+        }
+    }
+}
