@@ -41,7 +41,12 @@ impl Telling {
                         telling.wrong.push(format!("{id} was told with other bytes than stored"));
                     }
                 }
-                one => telling.untold.push(format!("{id} is {state}, and the target knows {one:?}")),
+                one => {
+                    let times = one.map_or((0, 0), |one| (one.times, one.thanked));
+                    telling
+                        .untold
+                        .push(format!("{id} is {state}; it came {} times, thanked {}", times.0, times.1));
+                }
             }
             if !matches!(event_state.as_str(), "stored" | "dead") {
                 telling.wrong.push(format!("{id} tells of {webhook_id}, which is {event_state}"));
