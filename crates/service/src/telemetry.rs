@@ -31,7 +31,7 @@ pub fn init(settings: &LogSettings) {
 }
 
 /// The same for a program with a line for each of thousands of requests a second: lines are written together, at most
-/// [`LogBuffer::DELAY`] later; errors, and what was logged before them, at once. The buffer writes the rest when it is
+/// some milliseconds later; errors, and what was logged before them, at once. The buffer writes the rest when it is
 /// dropped: keep it until the end of `main`.
 ///
 /// # Panics

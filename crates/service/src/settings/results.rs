@@ -14,7 +14,7 @@ pub struct ResultsSettings {
     /// Address that serves GET /results/... by signed links, for results too large for a notification. Not set: none
     #[arg(long, env = "RESULTS_ADDR", value_name = "ADDR")]
     pub results_addr: Option<SocketAddr>,
-    /// Where those who are told reach RESULTS_ADDR: the links begin with it, such as https://landfall.example.com
+    /// Where those who are told reach RESULTS_ADDR: the links begin with it, such as `https://landfall.example.com`
     #[arg(long, env = "RESULTS_BASE_URL", value_name = "URL", value_parser = http_url)]
     pub results_base_url: Option<String>,
     /// What the links are signed with, whsec_... as `landfall secret new` makes it; of several, the first signs. Of all workers the same
