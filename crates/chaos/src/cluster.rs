@@ -11,7 +11,7 @@ use test_support::redis::{RedisServer, free_port};
 use test_support::signed_webhook::SECRET;
 
 use crate::service::Service;
-use crate::target::Target;
+use crate::target::{self, Target};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 const TARGETS_FILE: &str = "landfall.toml";
@@ -82,11 +82,7 @@ impl Cluster {
             ("WORKER_CONCURRENCY", "2,response=8".to_owned()),
             ("LANDFALL_CONFIG", self.folder.path().join(TARGETS_FILE).display().to_string()),
             ("APP_SECRET", SECRET.to_owned()),
-            // Longer than any target is down, so that nothing is given up.
-            (
-                "NOTIFICATION_SCHEDULE",
-                ["0.2"; 10].into_iter().chain(["2"; 190]).collect::<Vec<_>>().join(","),
-            ),
+            ("NOTIFICATION_SCHEDULE", target::schedule()),
             ("RETRY_MIN_SECS", "0.1".to_owned()),
             ("RETRY_MAX_SECS", "2".to_owned()),
         ]

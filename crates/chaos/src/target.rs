@@ -17,6 +17,8 @@ use test_support::redis::free_port;
 const CONFIG: &str = "[notifications]\nallow = [\"127.0.0.1\"]\n[[targets]]\nname = \"app\"\n\
                       events = [\"response.stored\", \"batch.stored\", \"event.dead\"]\nsecret_env = \"APP_SECRET\"\n\
                       timeout_secs = 1\nrate_per_sec = 500\npayload = \"full\"\n";
+/// Failed attempts of one notification before it is given up: more than it can have before the target is back.
+const WAITS: usize = 200;
 const UP: std::ops::Range<u64> = 4_000..9_000;
 const DOWN: std::ops::Range<u64> = 500..3_000;
 
@@ -33,6 +35,16 @@ pub(crate) struct Told {
 
 /// By the notification's id.
 pub(crate) type AllTold = HashMap<String, Told>;
+
+/// The wait after so many failed attempts, from 1.
+pub(crate) fn wait_secs(failed: usize) -> f64 {
+    if failed <= 10 { 0.2 } else { 2.0 }
+}
+
+/// The workers' setting that says so.
+pub(crate) fn schedule() -> String {
+    (1..=WAITS).map(|failed| wait_secs(failed).to_string()).collect::<Vec<_>>().join(",")
+}
 
 pub(crate) struct Target {
     address: SocketAddr,

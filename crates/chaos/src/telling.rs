@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use sqlx::sqlite::SqlitePool;
 
 use crate::event_plan::Effect;
-use crate::target::AllTold;
+use crate::target::{AllTold, wait_secs};
+
+/// Latencies are noted in whole milliseconds, and SQLite's days are as exact.
+const CLOCK_SECS: f64 = 0.002;
 
 /// What is wrong with what was told, and how much there was.
 #[derive(Debug, Default)]
@@ -16,7 +19,7 @@ pub(crate) struct Telling {
     pub(crate) repeated: u32,
     /// Stored or dead, and the target was never told, or never to the end.
     pub(crate) untold: Vec<String>,
-    /// Told of what is not stored, twice under different ids, or with other bytes.
+    /// Told of what is not stored, twice under different ids, with other bytes, or before its time.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -62,6 +65,26 @@ impl Telling {
         telling.untold.extend(silent.map(|(id, _)| format!("nobody is told of {id}")));
         let invented = told.keys().filter(|id| !ids.contains(*id));
         telling.wrong.extend(invented.map(|id| format!("{id} was told, but no row has it")));
+        telling.wrong.extend(too_early(database).await?);
         Ok(telling)
     }
+}
+
+/// Attempts that came before their time: each failure is followed by its wait, whoever noted it and whoever tries next.
+async fn too_early(database: &SqlitePool) -> sqlx::Result<Vec<String>> {
+    let query = "SELECT id, failed, waited_secs FROM (
+                     SELECT notification_id AS id, attempt - 1 AS failed,
+                            86400 * (julianday(started_at) - lag(julianday(started_at)) OVER attempts)
+                                - lag(latency_ms) OVER attempts / 1000.0 AS waited_secs
+                     FROM notification_attempts
+                     WINDOW attempts AS (PARTITION BY project, notification_id ORDER BY attempt))
+                 WHERE waited_secs IS NOT NULL";
+    let rows: Vec<(String, i64, f64)> = sqlx::query_as(query).fetch_all(database).await?;
+    let is_early = |failed: i64, waited_secs: f64| {
+        waited_secs + CLOCK_SECS < wait_secs(usize::try_from(failed).unwrap_or_default())
+    };
+    let early = rows.into_iter().filter(|(_, failed, waited_secs)| is_early(*failed, *waited_secs));
+    Ok(early
+        .map(|(id, failed, waited_secs)| format!("{id} waited {waited_secs:.3} s after failure {failed}"))
+        .collect())
 }
