@@ -1,6 +1,7 @@
 //! `landfall config`: is `landfall.toml` right? Also reads it for the other verbs.
 
 use std::io::Write;
+use std::path::Path;
 
 use notifier::{Config, ConfigFile, ConfigFileError, Payload, SecretPlace, Target};
 use serde::Serialize;
@@ -118,7 +119,12 @@ fn load(settings: &ConfigFileSettings) -> Result<Result<Config, ConfigFileError>
             "LANDFALL_CONFIG is not set: write the path of landfall.toml, which says who is told of results";
         return Err(Failure::WrongUse(text.to_owned()));
     };
-    Ok(ConfigFile::read(path).and_then(|file| file.parse(&read_secret)))
+    Ok(read(path))
+}
+
+/// What the file at a path says, with the secrets it names.
+pub(crate) fn read(path: &Path) -> Result<Config, ConfigFileError> {
+    ConfigFile::read(path).and_then(|file| file.parse(&read_secret))
 }
 
 /// The file for verbs that need it: one that is wrong is wrong use.

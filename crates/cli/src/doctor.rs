@@ -10,11 +10,13 @@ mod redis;
 use std::io::Write;
 
 use secrecy::ExposeSecret as _;
-use service::settings::{OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings};
+use service::settings::{
+    ConfigFileSettings, OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings,
+};
 use webhook::Verifier;
 
-use crate::exit::{Answer, Failure};
-use crate::{json, screen};
+use crate::exit::{Answer, Failure, chain};
+use crate::{config, json, screen};
 use findings::{Check, Finding};
 
 const EXAMPLES: &str = "\
@@ -29,7 +31,7 @@ cannot be read at all is refused at once, with what to write, as everywhere.
 Exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 a
 setting cannot be read.";
 
-/// Check the whole set-up: settings, Redis, database, files, clock, API key
+/// Check the whole set-up: settings, Redis, database, files, clock, API key, targets
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
@@ -44,6 +46,8 @@ pub(crate) struct Doctor {
     openai: OpenAiSettings,
     #[command(flatten)]
     secret: WebhookSecretSettings,
+    #[command(flatten)]
+    config: ConfigFileSettings,
 }
 
 /// Prints what is found.
@@ -60,6 +64,7 @@ pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Fa
     all.extend(files);
     all.extend(api.findings);
     all.extend(clock::judge(redis.clock_ahead_secs, api.clock_ahead_secs));
+    all.extend(targets(&args.config));
     if args.json {
         for finding in &all {
             json::write_line(out, finding)?;
@@ -85,4 +90,23 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
             Finding::wrong(Check::Secret, &format!("{name} {what}"), cure)
         }
     }
+}
+
+/// Without a file nobody is to be told, and there is nothing to check.
+fn targets(settings: &ConfigFileSettings) -> Option<Finding> {
+    let path = settings.landfall_config.as_ref()?;
+    Some(match config::read(path) {
+        Ok(config) if config.targets.is_empty() => Finding::warning(
+            Check::Targets,
+            "LANDFALL_CONFIG names no target: nobody is told of results",
+            "write [[targets]] into it, or leave LANDFALL_CONFIG out",
+        ),
+        Ok(config) => {
+            let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+            Finding::ok(Check::Targets, &format!("told of results: {}", names.join(", ")))
+        }
+        Err(error) => {
+            Finding::wrong(Check::Targets, &chain(&error), "correct it; then landfall config check")
+        }
+    })
 }

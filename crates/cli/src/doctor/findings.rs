@@ -17,6 +17,7 @@ closed_set! {
         Files => "files",
         Api => "api",
         Clock => "clock",
+        Targets => "targets",
     }
 }
 

@@ -308,3 +308,25 @@ fn a_setting_that_cannot_be_read_is_refused_with_what_to_write() {
         assert!(ended.stderr.contains(name) && ended.stderr.contains("write an address"), "{ended:#?}");
     }
 }
+
+#[tokio::test]
+async fn the_file_of_targets_is_checked() {
+    let set_up = SetUp::right().await;
+    let path = set_up.folder.path().join("landfall.toml").display().to_string();
+    let set_up = set_up.but("LANDFALL_CONFIG", path.clone());
+    set_up.is_wrong("targets", &[&path, "landfall config check"]);
+
+    let target =
+        "[[targets]]\nname = \"app\"\nurl = \"https://example.com/hook\"\nsecret_env = \"APP_SECRET\"\n";
+    std::fs::write(&path, target).unwrap();
+    set_up.is_wrong("targets", &["APP_SECRET"]);
+
+    let set_up = set_up.but("APP_SECRET", SECRET);
+    let ended = set_up.doctor(&["--json"]).with_code(0);
+    let told = states(&ended).into_iter().filter(|(check, _)| check == "targets").collect::<Vec<_>>();
+    assert_eq!(told, [("targets".to_owned(), "ok".to_owned())], "{ended:#?}");
+    assert!(ended.stdout.contains("told of results: app"), "{ended:#?}");
+
+    std::fs::write(&path, format!("{target}colour = \"red\"\n")).unwrap();
+    set_up.is_wrong("targets", &["colour", "landfall config check"]);
+}
