@@ -418,7 +418,9 @@ proxy_alone_is_published_and_ingest_scales() {
   profiles=(--profile tls)
   rm -rf secrets
   OPENAI_API_KEY=sk-test OPENAI_WEBHOOK_SECRET="$(webhook_secret)" quietly scripts/setup
+  compose run --rm --no-deps -T landfall secret new >secrets/results_secret 2>/dev/null
   export DOMAIN=localhost HTTP_PUBLISH HTTPS_PUBLISH
+  export RESULTS_ADDR=0.0.0.0:8081 RESULTS_BASE_URL=https://localhost RESULTS_SECRET_FILE=/run/landfall/results_secret
   HTTP_PUBLISH="127.0.0.1:$(free_port)"
   HTTPS_PUBLISH="127.0.0.1:$(free_port)"
   quietly compose up -d --scale ingest=2
@@ -433,6 +435,9 @@ proxy_alone_is_published_and_ingest_scales() {
     docker logs "$id" 2>&1 | has '"outcome":"accepted"' || fail "one of two ingest got nothing"
   done
   ok "profile tls: only the proxy is published; over HTTPS, two ingest share the webhooks"
+  local forged="https://localhost:${HTTPS_PUBLISH##*:}/results/default/resp_1?expires=4000000000&signature=v1,x"
+  expect worker "$(curl --silent --insecure --output /dev/null --write-out '%{http_code}' "$forged")" 403 "answer to a forged link"
+  ok "the proxy leads links to results to a worker, which refuses a forged one"
   id="$(container ingest)"
   quietly docker stop --time 40 "$id"
   # What it is sent before the proxy notices, within a second or two, is OpenAI's to send again.
