@@ -16,6 +16,8 @@ pub(crate) const PATH: &str = "/openai/webhook";
 pub(crate) enum Peer {
     /// actix-web that reads the body and answers 200: the ceiling
     Bare,
+    /// The same, and it makes the body's SHA-256
+    BareHash,
     /// Landfall's ingest, with RUST_LOG=warn
     Ingest,
     /// The same with RUST_LOG=info: a line for each event
@@ -38,6 +40,7 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare actix",
+            Self::BareHash => "bare actix, SHA-256",
             Self::Ingest => "ingest, warn",
             Self::IngestInfo => "ingest, info",
             Self::Fastapi => "FastAPI",
@@ -52,6 +55,11 @@ impl Peer {
         let last = secrets.last().context("a secret")?;
         let mut command = match self {
             Self::Bare => Command::new(built("bare-actix")?),
+            Self::BareHash => {
+                let mut command = Command::new(built("bare-actix")?);
+                command.arg("--hash");
+                command
+            }
             Self::Ingest | Self::IngestInfo => {
                 let mut command = Command::new(built("ingest")?);
                 command.env("INGEST_ADDR", address.to_string()).env("ADMIN_ADDR", "127.0.0.1:0");
@@ -63,25 +71,9 @@ impl Peer {
             }
             Self::Fastapi => {
                 let mut command = Command::new(installed("fastapi")?.join("bin/python"));
-                command.args([
-                    "-B",
-                    "-m",
-                    "uvicorn",
-                    "app:app",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    &port.to_string(),
-                ]);
-                command.args([
-                    "--loop",
-                    "uvloop",
-                    "--http",
-                    "httptools",
-                    "--no-access-log",
-                    "--log-level",
-                    "warning",
-                ]);
+                let flags = "-B -m uvicorn app:app --host 127.0.0.1 --loop uvloop --http httptools";
+                command.args(flags.split(' ')).args(["--no-access-log", "--log-level", "warning"]);
+                command.args(["--port", &port.to_string()]);
                 command.current_dir(source("fastapi")).env("OPENAI_WEBHOOK_SECRET", last);
                 command
             }
@@ -102,7 +94,7 @@ impl Peer {
 
     fn stream(self) -> Option<&'static str> {
         match self {
-            Self::Bare => None,
+            Self::Bare | Self::BareHash => None,
             Self::Ingest | Self::IngestInfo => Some("{landfall}:events:batch"),
             Self::Fastapi | Self::Node => Some("openai:events"),
         }

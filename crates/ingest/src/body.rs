@@ -1,4 +1,4 @@
-//! Reads a request's body within two limits: bytes and time.
+//! Reads a request's body within its limits: bytes and time.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -10,11 +10,15 @@ use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt as _;
 
+use crate::room::{NoRoom, Part};
+
 /// Why there is no body to verify.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("body is over the limit of {max_bytes} bytes")]
     TooLarge { max_bytes: usize },
+    #[error("too many large bodies at once")]
+    Crowded,
     #[error("body did not arrive within {} s", limit.as_secs_f32())]
     TooSlow { limit: Duration },
     #[error("body ended early or is malformed")]
@@ -29,14 +33,13 @@ pub(crate) enum BodyError {
 pub(crate) async fn read(
     request: &HttpRequest,
     payload: &mut Payload,
-    max_bytes: usize,
+    room: &mut Part<'_>,
     limit: Duration,
 ) -> Result<Bytes, BodyError> {
-    let announced = announced_bytes(request);
-    if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
-        return Err(BodyError::TooLarge { max_bytes });
+    if let Some(bytes) = announced_bytes(request) {
+        room.allows(bytes)?;
     }
-    let mut collecting = std::pin::pin!(collect(payload, max_bytes));
+    let mut collecting = std::pin::pin!(collect(payload, room));
     // Nearly all bodies have come with their head, and are here at the second look: only the others need a clock.
     for _ in 0..2 {
         if let Poll::Ready(result) = futures_util::poll!(&mut collecting) {
@@ -69,15 +72,22 @@ fn announced_bytes(request: &HttpRequest) -> Option<u64> {
     length.to_str().ok()?.trim().parse().ok()
 }
 
-async fn collect(payload: &mut Payload, max_bytes: usize) -> Result<Bytes, BodyError> {
+impl From<NoRoom> for BodyError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::EverLarger { max_bytes } => Self::TooLarge { max_bytes },
+            NoRoom::BesideOthers => Self::Crowded,
+        }
+    }
+}
+
+async fn collect(payload: &mut Payload, room: &mut Part<'_>) -> Result<Bytes, BodyError> {
     let mut body = Bytes::new();
     // Grows with what arrives, not with what is announced: an announcement costs a client nothing.
     let mut rest = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(BodyError::Broken)?;
-        if chunk.len() > max_bytes - body.len() - rest.len() {
-            return Err(BodyError::TooLarge { max_bytes });
-        }
+        room.grow_to(body.len() + rest.len() + chunk.len())?;
         if body.is_empty() && rest.is_empty() {
             // Nearly always the only one, and taken as it is.
             body = chunk;

@@ -22,6 +22,7 @@ mod metrics;
 mod receive;
 mod refusal;
 mod report;
+mod room;
 mod run;
 mod settings;
 mod tls;

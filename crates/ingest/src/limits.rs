@@ -1,8 +1,8 @@
-//! How long a client may take. Constants with reasons, not settings: nobody has a reason to change them but tests.
+//! How much a client may take. Constants with reasons, not settings: nobody has a reason to change them but tests.
 
 use std::time::Duration;
 
-/// Time limits of one connection. OpenAI waits "a few seconds" for an answer and sends bodies of some hundred bytes, so
+/// Limits of one connection, and of all together. OpenAI waits "a few seconds" for an answer and sends bodies of some hundred bytes, so
 /// all of these are generous to it. Not below one second: actix's clock for `head`, `keep_alive` and `disconnect` is up to
 /// half a second slow, and a limit that has passed when it is set is never noticed.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,9 @@ pub struct Limits {
     pub disconnect: Duration,
     /// For what was accepted, once the program was told to stop.
     pub drain: Duration,
+    /// What bodies larger than OpenAI's take up together, in bytes: beyond it they are answered 503. Each is in memory up
+    /// to three times, as it came and on its way to Redis.
+    pub large_bodies_bytes: usize,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(60),
             disconnect: Duration::from_secs(2),
             drain: Duration::from_secs(30),
+            large_bodies_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -18,14 +18,15 @@ use crate::limits::Limits;
 use crate::metrics::{Metrics, Outcome};
 use crate::refusal::refuse;
 use crate::report::Report;
+use crate::room::Room;
 
 /// The project of webhooks that come without one in their path.
 const PROJECT: &str = "default";
 /// Spread, so that what was refused together does not come back together.
-const RETRY_AFTER_SECS: RangeInclusive<u8> = 1..=5;
+const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const RECEIVED: &str = r#"{"received":true}"#;
-const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
+const UNAVAILABLE: &str = "Queue unavailable";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What every request needs; each thread has its own way to the queue.
@@ -34,7 +35,7 @@ pub(crate) struct Receiver {
     pub(crate) verifier: Verifier,
     pub(crate) producer: Producer,
     pub(crate) metrics: Metrics,
-    pub(crate) max_body_bytes: usize,
+    pub(crate) room: Room,
     pub(crate) limits: Limits,
     pub(crate) guard: Guard,
 }
@@ -53,9 +54,9 @@ pub(crate) async fn receive(
     receiver: web::Data<Receiver>,
 ) -> HttpResponse {
     let body;
+    let mut room = receiver.room.part();
     let mut report = Report::new(PROJECT, request.headers());
-    let result = match body::read(&request, &mut payload, receiver.max_body_bytes, receiver.limits.body).await
-    {
+    let result = match body::read(&request, &mut payload, &mut room, receiver.limits.body).await {
         Ok(bytes) => {
             body = bytes;
             let _work = request.conn_data::<Seat>().map(|seat| seat.work(report.started()));
@@ -124,8 +125,8 @@ pub(crate) enum ReceiveError {
 impl ReceiveError {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
+            Self::Body(BodyError::Crowded) | Self::Closed(_) | Self::Queue(_) => Outcome::Unavailable,
             Self::Body(_) | Self::Signature(_) => Outcome::Rejected,
-            Self::Closed(_) | Self::Queue(_) => Outcome::Unavailable,
         }
     }
 
@@ -133,6 +134,7 @@ impl ReceiveError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
+            Self::Body(BodyError::Crowded) => "bodies_too_large_together",
             Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
             Self::Body(BodyError::Broken(_)) => "body_broken",
             Self::Signature(error) => error.label(),
@@ -153,12 +155,22 @@ impl ReceiveError {
             Self::Body(BodyError::Broken(_)) | Self::Signature(_) => {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
+            Self::Body(BodyError::Crowded) => {
+                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, unread);
+                response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+                response
+            }
+            // Genuine: its connection may be used again.
             Self::Closed(_) | Self::Queue(_) => HttpResponse::ServiceUnavailable()
-                .insert_header((header::RETRY_AFTER, fastrand::u8(RETRY_AFTER_SECS).to_string()))
+                .insert_header((header::RETRY_AFTER, retry_after()))
                 .insert_header((header::CONTENT_TYPE, JSON))
-                .body(UNAVAILABLE),
+                .body(serde_json::json!({ "error": UNAVAILABLE }).to_string()),
         }
     }
+}
+
+fn retry_after() -> HeaderValue {
+    HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS))
 }
 
 /// Any method but `POST` on the webhook path.

@@ -17,6 +17,7 @@ use crate::guard::{self, Guard};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::receive::Receiver;
+use crate::room::Room;
 use crate::settings::Settings;
 use crate::tls::{self, TlsError};
 
@@ -75,7 +76,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         verifier: settings.verifier()?,
         producer: settings.producer()?,
         metrics: Metrics::new(&mut registry),
-        max_body_bytes: settings.max_body_bytes,
+        room: Room::new(settings.max_body_bytes, limits.large_bodies_bytes),
         limits,
         guard: Guard::default(),
     };

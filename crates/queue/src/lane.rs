@@ -1,5 +1,5 @@
-//! The way from one thread to Redis: whoever wants an event taken in leaves it here, and all that waits is sent at once.
-//! While a batch is under way the next one collects, so batches grow with the load and an idle Landfall waits for nobody.
+//! The way from one thread to Redis: whoever wants an event taken in leaves it here, and what all that was ready to run
+//! has left is sent at once. So batches grow with the load, several are under way, and an idle Landfall waits for nobody.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};

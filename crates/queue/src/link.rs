@@ -111,7 +111,7 @@ impl Way {
 
     async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         match self {
-            Self::Plain(wire) => wire.call(&batch.packed(stream_length_max)).await,
+            Self::Plain(wire) => wire.call(batch.packed(stream_length_max)).await,
             Self::Wrapped(connection) => wrapped(connection, &batch.command(stream_length_max)).await,
         }
     }
@@ -120,7 +120,7 @@ impl Way {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(ENQUEUE_CODE);
         match self {
-            Self::Plain(wire) => wire.call(&command.get_packed_command()).await,
+            Self::Plain(wire) => wire.call(command.get_packed_command()).await,
             Self::Wrapped(connection) => wrapped(connection, &command).await,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind::WouldBlock;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::SockRef};
@@ -36,10 +36,24 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    unsent: BytesMut,
+    /// Whole commands, but for the first, of which the rest is here.
+    unsent: VecDeque<Bytes>,
     /// Who waits for a reply, in the order of their commands.
     callers: VecDeque<oneshot::Sender<Result<Value, RedisError>>>,
     end: Option<RedisError>,
+}
+
+impl State {
+    /// Writes some of what is unsent.
+    fn write_on(&mut self, write: impl Fn(&[u8]) -> Result<usize, RedisError>) -> Result<(), RedisError> {
+        if let Some(first) = self.unsent.front_mut() {
+            first.advance(write(first)?);
+            if first.is_empty() {
+                self.unsent.pop_front();
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Wire {
@@ -58,7 +72,7 @@ impl Wire {
     ///
     /// # Errors
     /// Also when the connection is lost, or no reply comes in time: then nobody knows what Redis did.
-    pub(crate) async fn call(&self, command: &[u8]) -> Result<Value, RedisError> {
+    pub(crate) async fn call(&self, command: Vec<u8>) -> Result<Value, RedisError> {
         let reply = self.shared.send(command)?;
         match timeout(RESPONSE_TIMEOUT, reply).await {
             Ok(Ok(reply)) => reply,
@@ -73,15 +87,15 @@ impl Wire {
 }
 
 impl Shared {
-    fn send(&self, command: &[u8]) -> Result<oneshot::Receiver<Result<Value, RedisError>>, RedisError> {
+    fn send(&self, command: Vec<u8>) -> Result<oneshot::Receiver<Result<Value, RedisError>>, RedisError> {
         let (caller, reply) = oneshot::channel();
         let mut state = self.state();
         if let Some(error) = &state.end {
             return Err(error.clone());
         }
-        let sent = if state.unsent.is_empty() { self.write(command)? } else { 0 };
+        let sent = if state.unsent.is_empty() { self.write(&command)? } else { 0 };
         if sent < command.len() {
-            state.unsent.extend_from_slice(&command[sent..]);
+            state.unsent.push_back(Bytes::from(command).slice(sent..));
             self.blocked.notify_one();
         }
         state.callers.push_back(caller);
@@ -143,10 +157,8 @@ impl Shared {
                 if let Err(error) = self.writer.writable().await {
                     return error.into();
                 }
-                let mut state = self.state();
-                match self.write(&state.unsent) {
-                    Ok(sent) => state.unsent.advance(sent),
-                    Err(error) => return error,
+                if let Err(error) = self.state().write_on(|bytes| self.write(bytes)) {
+                    return error;
                 }
             }
         }

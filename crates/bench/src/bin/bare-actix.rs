@@ -1,25 +1,39 @@
-//! The ceiling: an actix-web server that reads the body and answers 200, nothing else.
+//! The ceiling: an actix-web server that reads the body and answers 200, nothing else. With `--hash` it also makes the
+//! body's SHA-256, which no receiver of signed webhooks can do without.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
+use sha2::{Digest as _, Sha256};
 
 /// Reads the body, answers 200.
 #[derive(Parser)]
 struct Flags {
     #[arg(long, env = "PORT")]
     port: u16,
+    #[arg(long)]
+    hash: bool,
+}
+
+fn ok() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(r#"{"received":true}"#)
 }
 
 async fn receive(_body: web::Bytes) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(r#"{"received":true}"#)
+    ok()
+}
+
+async fn hash(body: web::Bytes) -> HttpResponse {
+    std::hint::black_box(Sha256::digest(&body));
+    ok()
 }
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
     let flags = Flags::parse();
-    let app = || {
+    let app = move || {
         let body = web::PayloadConfig::new(64 << 20);
-        App::new().app_data(body).route("/openai/webhook", web::post().to(receive))
+        let route = if flags.hash { web::post().to(hash) } else { web::post().to(receive) };
+        App::new().app_data(body).route("/openai/webhook", route)
     };
     HttpServer::new(app).max_connections(100_000).bind(("127.0.0.1", flags.port))?.run().await
 }

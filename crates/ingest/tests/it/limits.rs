@@ -2,6 +2,7 @@
 
 use ingest::Limits;
 use test_support::signed_webhook::SignedWebhook;
+use test_support::wait;
 
 use crate::harness::{PATH, RECEIVED, TestIngest, head, request};
 
@@ -57,6 +58,33 @@ async fn a_body_of_exactly_the_limit_is_taken() {
 async fn a_body_of_one_mebibyte_is_taken_by_default() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20])).await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn large_bodies_that_are_too_many_are_503_and_small_ones_are_taken() {
+    // Nobody has a right to more than MAX_BODY_BYTES.
+    let limits = Limits { large_bodies_bytes: 0, ..Limits::default() };
+    let ingest = TestIngest::start_with(&["--max-body-bytes", "1000000"], limits).await;
+    let slow = SignedWebhook::with_body("wh_slow", vec![b'x'; 1_000_000]);
+    let slow_request = request(&slow);
+    let mut connection = ingest.connect().await;
+    let (most, rest) = slow_request.split_at(slow_request.len() - 1);
+    connection.send(most).await;
+    let large = SignedWebhook::with_body("wh_large", vec![b'x'; 100_000]);
+    let refused = wait::until("the slow body to fill the room", async || {
+        let answer = ingest.post(&large).await;
+        // Until then it is taken once, and received again.
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(refused.header("retry-after").is_some());
+    assert!(ingest.admin("/metrics").await.body.contains(r#"{reason="bodies_too_large_together"} 1"#));
+    let small = SignedWebhook::with_body("wh_small", vec![b'x'; 10_000]);
+    ingest.post(&small).await.expect(200, RECEIVED);
+    connection.send(rest).await;
+    connection.answer().await.expect(200, RECEIVED);
+    ingest.post(&SignedWebhook::with_body("wh_next", vec![b'x'; 1_000_000])).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
