@@ -10,7 +10,7 @@ fuzz_target!(|body: &[u8]| {
     };
     assert!(!event.kind.as_str().is_empty());
     assert!(event.kind.as_str().chars().count() <= 128);
-    let texts = [&event.event_id, &event.object_id];
+    let texts = [event.event_id.clone(), event.object_id()];
     assert!(texts.into_iter().flatten().all(|text| !text.is_empty()));
     if let Some(data) = event.data {
         let data = data.get().as_bytes();

@@ -137,7 +137,7 @@ mod tests {
         let body = made.body();
         let event = Event::parse(&body).unwrap();
         assert_eq!((event.kind.as_str(), event.kind.family()), ("response.completed", Family::Response));
-        assert_eq!(event.object_id.as_deref(), Some("resp_\"1\""));
+        assert_eq!(event.object_id().as_deref(), Some("resp_\"1\""));
         assert_eq!((event.event_id, event.created_at_secs), (None, Some(made.created_at.timestamp())));
         assert!(made.webhook_id.starts_with("fetch_"));
     }

@@ -111,6 +111,7 @@ fn verifier(args: &Verify) -> Result<Verifier, Failure> {
 fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
     let event = Event::parse(body).ok();
     let event = event.as_ref();
+    let object_id = event.and_then(Event::object_id);
     let genuine = Genuine {
         verified: true,
         webhook_id: verified.webhook_id,
@@ -118,7 +119,7 @@ fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Resu
         r#type: event.map(|event| event.kind.as_str()),
         family: event.map_or(Family::Other, |event| event.kind.family()),
         event_id: event.and_then(|event| event.event_id.as_deref()),
-        object_id: event.and_then(|event| event.object_id.as_deref()),
+        object_id: object_id.as_deref(),
         created_at_secs: event.and_then(|event| event.created_at_secs),
         event: serde_json::from_slice(body).ok(),
     };
@@ -138,8 +139,9 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
         Ok(event) => {
             let family = format!("{} (family {})", event.kind, event.kind.family());
             fields.push(("type", family));
+            let object_id = event.object_id().unwrap_or_default().into_owned();
             fields.push(("event", event.event_id.unwrap_or_default().into_owned()));
-            fields.push(("object", event.object_id.unwrap_or_default().into_owned()));
+            fields.push(("object", object_id));
             fields.push(("created", event.created_at_secs.map(time).unwrap_or_default()));
             fields.push(("data", event.data.map(|data| data.get().to_owned()).unwrap_or_default()));
         }

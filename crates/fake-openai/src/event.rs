@@ -122,7 +122,7 @@ mod tests {
             let read = webhook::Event::parse(&event.body).unwrap();
             assert_eq!(read.kind.as_str(), *event_type);
             let has_object = *event_type != "safety_identifier.blocked";
-            assert_eq!(read.object_id.is_some(), has_object, "{event_type}");
+            assert_eq!(read.object_id().is_some(), has_object, "{event_type}");
         }
     }
 

@@ -119,10 +119,7 @@ impl<'r> Report<'r> {
 
     /// Only a claim until the request is accepted.
     fn webhook_id(&self) -> Option<Cow<'_, str>> {
-        match String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes()) {
-            Cow::Borrowed(id) => Some(one_line(id)),
-            Cow::Owned(id) => Some(Cow::Owned(one_line(&id).into_owned())),
-        }
+        Some(one_line(String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes())))
     }
 
     fn event(&self) -> Option<&Event<'r>> {
@@ -142,7 +139,7 @@ impl<'r> Report<'r> {
     }
 
     fn object_id(&self) -> Option<Cow<'_, str>> {
-        self.event()?.object_id.as_deref().map(one_line)
+        self.event()?.object_id().map(one_line)
     }
 
     /// `None` when the event does not say when it happened, or happened in our future.
@@ -158,10 +155,11 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Ids and types are the sender's words: no line break of theirs may forge a log line.
-fn one_line(text: &str) -> Cow<'_, str> {
+fn one_line<'t>(text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
+    let text = text.into();
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'\'');
     if text.len() <= LOGGED_CHARS_MAX && text.bytes().all(plain) {
-        return Cow::Borrowed(text);
+        return text;
     }
     Cow::Owned(text.escape_debug().take(LOGGED_CHARS_MAX).collect())
 }

@@ -17,8 +17,6 @@ pub struct Event<'a> {
     pub kind: EventKind,
     /// Unix seconds.
     pub created_at_secs: Option<i64>,
-    /// What the event is about: `data.id`, or a call's or session's id.
-    pub object_id: Option<Cow<'a, str>>,
     /// `data` as it was sent: usually only an id, with some senders the whole object.
     pub data: Option<&'a RawValue>,
 }
@@ -44,15 +42,17 @@ impl<'a> Event<'a> {
             event_id: id.and_then(text),
             kind: EventKind::from_name(&kind),
             created_at_secs: created_at.and_then(unix_secs),
-            object_id: data.and_then(object_id),
             data,
         })
     }
-}
 
-fn object_id(data: &RawValue) -> Option<Cow<'_, str>> {
-    let [id, call_id, session_id] = fields(data.get().as_bytes(), ["id", "call_id", "session_id"]).ok()?;
-    [id, call_id, session_id].into_iter().flatten().find_map(text)
+    /// What the event is about: `data.id`, or a call's or session's id. Reads `data` once more, which may be large.
+    #[must_use]
+    pub fn object_id(&self) -> Option<Cow<'a, str>> {
+        let data = self.data?.get().as_bytes();
+        let [id, call_id, session_id] = fields(data, ["id", "call_id", "session_id"]).ok()?;
+        [id, call_id, session_id].into_iter().flatten().find_map(text)
+    }
 }
 
 /// A non-empty JSON string.
@@ -124,30 +124,30 @@ mod tests {
         assert_eq!(event.kind, EventKind::BatchCompleted);
         assert_eq!(event.event_id.as_deref(), Some("evt_1"));
         assert_eq!(event.created_at_secs, Some(1_750_861_210));
-        assert_eq!(event.object_id.as_deref(), Some("batch_1"));
+        assert_eq!(event.object_id().as_deref(), Some("batch_1"));
     }
 
     #[test]
     fn a_call_is_known_by_its_call_or_session_id() {
         let call =
             Event::parse(br#"{"type":"realtime.call.incoming","data":{"call_id":"rtc_1","sip_headers":[]}}"#);
-        assert_eq!(call.unwrap().object_id.as_deref(), Some("rtc_1"));
+        assert_eq!(call.unwrap().object_id().as_deref(), Some("rtc_1"));
         let live = Event::parse(br#"{"type":"live.transport.incoming","data":{"session_id":"sess_1"}}"#);
-        assert_eq!(live.unwrap().object_id.as_deref(), Some("sess_1"));
+        assert_eq!(live.unwrap().object_id().as_deref(), Some("sess_1"));
     }
 
     #[test]
     fn odd_fields_are_none_and_never_an_error() {
         let body = br#"{"id":7,"created_at":1750861210.9,"type":"response.completed","data":{"id":"","n":1e400000,"s":"\ud800\u0000"}}"#;
         let event = Event::parse(body).unwrap();
-        assert_eq!((event.event_id, event.object_id), (None, None));
+        assert_eq!((&event.event_id, event.object_id()), (&None, None));
         let odd_key =
             Event::parse(br#"{"\udc00":1,"\u0074ype":"batch.failed","data":{"\ud800":0,"id":"x"}}"#).unwrap();
-        assert_eq!((odd_key.kind, odd_key.object_id.as_deref()), (EventKind::BatchFailed, Some("x")));
+        assert_eq!((&odd_key.kind, odd_key.object_id().as_deref()), (&EventKind::BatchFailed, Some("x")));
         assert_eq!(event.created_at_secs, Some(1_750_861_210));
         let huge = Event::parse(br#"{"type":"x","created_at":1e300}"#).unwrap();
         assert_eq!(huge.created_at_secs, None);
-        assert!(Event::parse(br#"{"type":"x","data":null}"#).unwrap().object_id.is_none());
+        assert!(Event::parse(br#"{"type":"x","data":null}"#).unwrap().object_id().is_none());
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         let event =
             Event::parse(br#"{"type":"a","type":"batch.failed","data":{"id":"x"},"data":{"id":"y"}}"#)
                 .unwrap();
-        assert_eq!((event.kind, event.object_id.as_deref()), (EventKind::BatchFailed, Some("y")));
+        assert_eq!((&event.kind, event.object_id().as_deref()), (&EventKind::BatchFailed, Some("y")));
     }
 
     #[test]

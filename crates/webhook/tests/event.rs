@@ -70,7 +70,8 @@ proptest! {
         prop_assert_eq!(event.event_id.as_deref(), text(full.get("id")));
         let data = full.get("data");
         let object_id = ["id", "call_id", "session_id"].iter().find_map(|name| text(data?.get(name)));
-        prop_assert_eq!(event.object_id.as_deref(), object_id);
+        let found = event.object_id();
+        prop_assert_eq!(found.as_deref(), object_id);
         let secs = full.get("created_at").and_then(Value::as_f64).filter(|secs| secs.abs() < 9e15);
         prop_assert_eq!(event.created_at_secs, secs.map(|secs| secs as i64));
         let raw = event.data.map(|data| serde_json::from_str::<Value>(data.get()).unwrap());

@@ -1,5 +1,7 @@
 //! One event as the handlers see it: the queue entry, and what its body says.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use queue::Entry;
 use store::{Completion, NewEvent};
@@ -12,6 +14,7 @@ pub(crate) struct Work<'a> {
     pub(crate) entry: &'a Entry,
     /// `None` when the body is not the JSON we expect; it is kept all the same.
     pub(crate) event: Option<Event<'a>>,
+    object_id: Option<Cow<'a, str>>,
     /// From 1.
     pub(crate) attempt: u32,
     pub(crate) progress: Progress,
@@ -19,7 +22,9 @@ pub(crate) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(entry: &'a Entry, attempt: u32) -> Self {
-        Self { entry, event: Event::parse(&entry.body).ok(), attempt, progress: Progress::default() }
+        let event = Event::parse(&entry.body).ok();
+        let object_id = event.as_ref().and_then(Event::object_id);
+        Self { entry, event, object_id, attempt, progress: Progress::default() }
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -27,7 +32,7 @@ impl<'a> Work<'a> {
     }
 
     pub(crate) fn object_id(&self) -> Option<&str> {
-        self.event.as_ref()?.object_id.as_deref()
+        self.object_id.as_deref()
     }
 
     pub(crate) fn event_id(&self) -> Option<&str> {

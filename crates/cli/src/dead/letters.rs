@@ -53,7 +53,7 @@ impl Letter {
 
     pub(super) fn object_id(&self) -> Option<String> {
         let entry = self.letter.content.as_ref().ok()?;
-        Event::parse(&entry.body).ok()?.object_id.map(|id| id.to_string())
+        Event::parse(&entry.body).ok()?.object_id().map(|id| id.to_string())
     }
 
     pub(super) fn died_at(&self) -> Option<DateTime<Utc>> {

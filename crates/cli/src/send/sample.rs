@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(event.kind.as_str(), *name);
             assert_eq!(event.created_at_secs, Some(1_750_000_000));
             if *name != "safety_identifier.blocked" {
-                assert_eq!(event.object_id.as_deref(), Some("obj_7"), "{name}");
+                assert_eq!(event.object_id().as_deref(), Some("obj_7"), "{name}");
             }
         }
     }

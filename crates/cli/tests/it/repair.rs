@@ -60,7 +60,7 @@ async fn an_event_is_enqueued_again_as_it_was() {
     let entry = repair.entries(Family::Response).await.remove(0);
     assert_eq!((entry.webhook_id.as_str(), entry.replay_of.as_deref()), ("wh_response", Some("wh_response")));
     assert_eq!((entry.project.as_str(), entry.event_type.as_str()), ("default", "response.completed"));
-    assert_eq!(Event::parse(&entry.body).unwrap().object_id.as_deref(), Some(RESPONSE_ID));
+    assert_eq!(Event::parse(&entry.body).unwrap().object_id().as_deref(), Some(RESPONSE_ID));
     assert!(entry.received_ms >= before_ms, "the time to try begins anew");
 
     // By the event's own id too; and every run enqueues anew.
@@ -139,7 +139,7 @@ async fn a_known_object_is_asked_for_by_its_event_and_an_unknown_one_by_a_made_o
     assert!(made.webhook_id.starts_with("fetch_") && made.replay_of.is_none(), "{made:?}");
     let event = Event::parse(&made.body).unwrap();
     assert_eq!(
-        (event.kind.as_str(), event.object_id.as_deref()),
+        (event.kind.as_str(), event.object_id().as_deref()),
         ("response.completed", Some("resp_unheard_of"))
     );
 
