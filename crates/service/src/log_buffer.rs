@@ -10,9 +10,11 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// More than this does not wait for its time.
-const PENDING_BYTES_MAX: usize = 256 * 1024;
+const PENDING_BYTES_MANY: usize = 256 * 1024;
+/// More than this makes whoever logs wait: stderr is slower than the program.
+const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Memory that is kept when it is empty.
-const KEPT_BYTES: usize = 64 * 1024;
+const KEPT_BYTES: usize = PENDING_BYTES_MANY;
 
 /// Writes what it holds when its last clone but the log's own is dropped.
 #[derive(Clone)]
@@ -30,6 +32,12 @@ struct Pending {
     lines: Vec<u8>,
     /// The writing thread sleeps until it is told.
     asleep: bool,
+}
+
+impl Pending {
+    fn are_many(&self) -> bool {
+        self.lines.len() > PENDING_BYTES_MANY
+    }
 }
 
 impl LogBuffer {
@@ -67,9 +75,11 @@ impl Shared {
 
     fn push(&self, line: &[u8]) {
         let mut pending = self.pending();
+        let before = pending.lines.len();
         pending.lines.extend_from_slice(line);
         let full = pending.lines.len() > PENDING_BYTES_MAX;
-        if std::mem::take(&mut pending.asleep) {
+        let many = before <= PENDING_BYTES_MANY && pending.are_many();
+        if std::mem::take(&mut pending.asleep) || many {
             self.filled.notify_one();
         }
         drop(pending);
@@ -102,8 +112,8 @@ impl Shared {
                 pending.asleep = true;
                 pending = self.filled.wait(pending).expect("nothing panics while it holds the lock");
             }
-            // Nobody tells it again: it collects for so long.
-            let collecting = self.filled.wait_timeout(pending, LogBuffer::DELAY);
+            let collecting =
+                self.filled.wait_timeout_while(pending, LogBuffer::DELAY, |pending| !pending.are_many());
             drop(collecting.expect("nothing panics while it holds the lock"));
             self.flush();
         }
