@@ -1,12 +1,14 @@
 //! The way from one thread to Redis: whoever wants an event taken in leaves it here, and what all that was ready to run
-//! has left is sent at once. So batches grow with the load, several are under way, and an idle Landfall waits for nobody.
+//! has left is sent at once. While enough is under way the next batch collects, so batches grow with the load, and an idle
+//! Landfall waits for nobody.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::Client;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use crate::batch::{Answer, Batch, Mark};
 use crate::entry::EntryRef;
@@ -15,6 +17,11 @@ use crate::link::{self, Link};
 
 /// With fsync on every write, Redis commits what several sockets bring at once together.
 const LINKS: usize = 2;
+/// Batches that may be under way before the next one waits for the end of one of them. Fewer and larger ones cost Redis
+/// and us less; with one alone, nothing is under way while Redis waits for its disk (docs/benchmarks.md).
+const TURNS: usize = 4;
+/// Nobody waits longer for a turn: a Redis that does not answer shall not cost two time-outs.
+const TURN_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// Counts the events that wait for Redis, on whatever way.
 #[derive(Clone)]
@@ -48,6 +55,7 @@ pub(crate) struct Lane {
     next: AtomicUsize,
     stream_length_max: u64,
     places: Places,
+    turns: Semaphore,
     waiting: Mutex<Waiting>,
 }
 
@@ -63,7 +71,8 @@ struct Waiting {
 impl Lane {
     pub(crate) fn new(client: &Client, stream_length_max: u64, places: Places) -> Self {
         let links = std::array::from_fn(|_| Link::new(client.clone()));
-        Self { links, next: AtomicUsize::new(0), stream_length_max, places, waiting: Mutex::default() }
+        let (next, turns) = (AtomicUsize::new(0), Semaphore::new(TURNS));
+        Self { links, next, stream_length_max, places, turns, waiting: Mutex::default() }
     }
 
     /// Takes an event in, together with all others that wait.
@@ -101,6 +110,7 @@ impl Lane {
     }
 
     async fn collect(self: Arc<Self>) {
+        let _turn = timeout(TURN_WAIT_MAX, self.turns.acquire()).await;
         let batch = {
             let mut waiting = self.waiting();
             waiting.called = false;
@@ -109,7 +119,7 @@ impl Lane {
             }
             waiting.take()
         };
-        self.send(batch).await;
+        self.clone().send(batch).await;
     }
 
     async fn send(self: Arc<Self>, mut batch: Batch) {
