@@ -1,5 +1,6 @@
 //! The database watched from outside: triggers of our own note every time an event becomes `stored`, and every time a
-//! row is taken back, so that an effect applied twice shows even where the rows end up the same.
+//! row is taken back, so that an effect applied twice shows even where the rows end up the same. They also note which
+//! notifications became due before their time, because their target had been left alone and was back.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,9 +11,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 const MIGRATED_WITHIN: Duration = Duration::from_secs(60);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-const TRIGGERS: [&str; 6] = [
+const TRIGGERS: [&str; 8] = [
     "CREATE TABLE chaos_stored (webhook_id TEXT NOT NULL)",
     "CREATE TABLE chaos_undone (what TEXT NOT NULL)",
+    "CREATE TABLE chaos_made_due (id TEXT NOT NULL, attempts INTEGER NOT NULL)",
     "CREATE TRIGGER chaos_event_stored AFTER UPDATE OF state ON events
      WHEN NEW.state = 'stored' AND OLD.state <> 'stored'
      BEGIN INSERT INTO chaos_stored VALUES (NEW.webhook_id); END",
@@ -23,6 +25,9 @@ const TRIGGERS: [&str; 6] = [
      BEGIN INSERT INTO chaos_undone VALUES ('line of ' || OLD.batch_id); END",
     "CREATE TRIGGER chaos_result_changed AFTER UPDATE ON batch_results
      BEGIN INSERT INTO chaos_undone VALUES ('line of ' || OLD.batch_id); END",
+    "CREATE TRIGGER chaos_notification_made_due AFTER UPDATE OF next_attempt_at ON notifications
+     WHEN NEW.attempts = OLD.attempts AND NEW.next_attempt_at < OLD.next_attempt_at
+     BEGIN INSERT INTO chaos_made_due VALUES (NEW.id, NEW.attempts); END",
 ];
 
 /// Waits until a worker has made the tables, and installs the triggers.
@@ -42,9 +47,9 @@ pub(crate) async fn watch(database: &Path) -> anyhow::Result<SqlitePool> {
 async fn install(database: &Path) -> anyhow::Result<SqlitePool> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-    let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('events', 'batch_results', 'files')";
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('events', 'batch_results', 'files', 'notifications')";
     let tables: i64 = sqlx::query_scalar(tables).fetch_one(&pool).await?;
-    anyhow::ensure!(tables == 3, "the tables are not there yet");
+    anyhow::ensure!(tables == 4, "the tables are not there yet");
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     for statement in TRIGGERS {
         sqlx::query(statement).execute(&mut *transaction).await?;

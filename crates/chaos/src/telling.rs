@@ -70,15 +70,17 @@ impl Telling {
     }
 }
 
-/// Attempts that came before their time: each failure is followed by its wait, whoever noted it and whoever tries next.
+/// Attempts that came before their time: each failure is followed by its wait, whoever noted it and whoever tries next,
+/// unless the target had been left alone for its failures and was back.
 async fn too_early(database: &SqlitePool) -> sqlx::Result<Vec<String>> {
     let query = "SELECT id, failed, waited_secs FROM (
                      SELECT notification_id AS id, attempt - 1 AS failed,
                             86400 * (julianday(started_at) - lag(julianday(started_at)) OVER attempts)
                                 - lag(latency_ms) OVER attempts / 1000.0 AS waited_secs
                      FROM notification_attempts
-                     WINDOW attempts AS (PARTITION BY project, notification_id ORDER BY attempt))
-                 WHERE waited_secs IS NOT NULL";
+                     WINDOW attempts AS (PARTITION BY project, notification_id ORDER BY attempt)) AS early
+                 WHERE waited_secs IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM chaos_made_due AS due WHERE due.id = early.id AND due.attempts = failed)";
     let rows: Vec<(String, i64, f64)> = sqlx::query_as(query).fetch_all(database).await?;
     let is_early = |failed: i64, waited_secs: f64| {
         waited_secs + CLOCK_SECS < wait_secs(usize::try_from(failed).unwrap_or_default())
