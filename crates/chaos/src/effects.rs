@@ -47,7 +47,8 @@ pub(crate) async fn watch(database: &Path) -> anyhow::Result<SqlitePool> {
 async fn install(database: &Path) -> anyhow::Result<SqlitePool> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-    let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('events', 'batch_results', 'files', 'notifications')";
+    let tables = "SELECT count(*) FROM sqlite_master
+                  WHERE name IN ('events', 'batch_results', 'files', 'notifications')";
     let tables: i64 = sqlx::query_scalar(tables).fetch_one(&pool).await?;
     anyhow::ensure!(tables == 4, "the tables are not there yet");
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;

@@ -65,8 +65,8 @@ fn tcp(connection: &dyn Any) -> Option<&TcpStream> {
     connection.downcast_ref().or_else(encrypted)
 }
 
-/// One for each core, but never more than connections, so that each may have at least one. On two cores, one thread takes
-/// in as much as two while nothing is logged, and a fifth less with a line for each event.
+/// One for each core, but never more than connections, so that each may have at least one. One thread on two cores took in
+/// a fifth less than two, with a line for each event.
 fn worker_threads(connections: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.min(connections)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Limits of one connection, and of all together. OpenAI waits "a few seconds" for an answer and sends bodies of some hundred bytes, so
-/// all of these are generous to it. Not below one second: actix's clock for `head`, `keep_alive` and `disconnect` is up to
-/// half a second slow, and a limit that has passed when it is set is never noticed.
+/// Limits of one connection, and of all together. OpenAI waits "a few seconds" for an answer and sends bodies of some
+/// hundred bytes, so all of these are generous to it. Times not below one second: actix's clock for `head`, `keep_alive`
+/// and `disconnect` is up to half a second slow, and a limit that has passed when it is set is never noticed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for
@@ -18,8 +18,8 @@ pub struct Limits {
     pub disconnect: Duration,
     /// For what was accepted, once the program was told to stop.
     pub drain: Duration,
-    /// What bodies larger than OpenAI's take up together, in bytes: beyond it they are answered 503. Each is in memory up
-    /// to three times, as it came and on its way to Redis.
+    /// What bodies larger than OpenAI's take up together, in bytes: beyond it they are answered 503. With
+    /// their copies on the way to Redis, and what actix holds, 64 MiB of them were 280 MiB (docs/benchmarks.md).
     pub large_bodies_bytes: usize,
 }
 

@@ -26,7 +26,7 @@ const PROJECT: &str = "default";
 const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const RECEIVED: &str = r#"{"received":true}"#;
-const UNAVAILABLE: &str = "Queue unavailable";
+const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What every request needs; each thread has its own way to the queue.
@@ -156,7 +156,7 @@ impl ReceiveError {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
             Self::Body(BodyError::Crowded) => {
-                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, unread);
+                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread);
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after());
                 response
             }
@@ -164,7 +164,7 @@ impl ReceiveError {
             Self::Closed(_) | Self::Queue(_) => HttpResponse::ServiceUnavailable()
                 .insert_header((header::RETRY_AFTER, retry_after()))
                 .insert_header((header::CONTENT_TYPE, JSON))
-                .body(serde_json::json!({ "error": UNAVAILABLE }).to_string()),
+                .body(UNAVAILABLE),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::link::{self, Link};
 /// With fsync on every write, Redis commits what several sockets bring at once together.
 const LINKS: usize = 2;
 /// Batches that may be under way before the next one waits for the end of one of them. Fewer and larger ones cost Redis
-/// and us less; with one alone, nothing is under way while Redis waits for its disk (docs/benchmarks.md).
+/// and us less; with one alone, little is under way while Redis waits for its disk (docs/benchmarks.md).
 const TURNS: usize = 4;
 /// Nobody waits longer for a turn: a Redis that does not answer shall not cost two time-outs.
 const TURN_WAIT_MAX: Duration = Duration::from_millis(50);

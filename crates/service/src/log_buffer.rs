@@ -200,6 +200,30 @@ mod tests {
     }
 
     #[test]
+    fn many_lines_are_written_by_the_logs_own_thread() {
+        struct Writer(std::sync::mpsc::Sender<Option<String>>);
+        impl Write for Writer {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let thread = std::thread::current().name().map(str::to_owned);
+                self.0.send(thread).map_err(io::Error::other)?;
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (sender, written_by) = std::sync::mpsc::channel();
+        let buffer = LogBuffer::start(Writer(sender));
+        buffer.0.push(&vec![b'x'; PENDING_BYTES_MANY + 1]);
+        assert_eq!(written_by.recv().unwrap().as_deref(), Some("log"));
+        // Far more: whoever logs has to help.
+        buffer.0.push(&vec![b'x'; PENDING_BYTES_MAX + 1]);
+        assert!(written_by.recv().unwrap().is_some());
+        assert!(buffer.0.pending().lines.is_empty());
+    }
+
+    #[test]
     fn an_error_and_the_end_wait_for_nothing() {
         let out = Out::default();
         let buffer = LogBuffer::start(out.clone());

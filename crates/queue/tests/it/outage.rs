@@ -1,13 +1,14 @@
 //! Redis dies, hangs and comes back; producers and consumers go on.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use queue::{EnqueueError, Settled};
 use test_support::network::Network;
 use test_support::redis::RedisServer;
 use test_support::wait;
+use tokio::task::JoinSet;
 use webhook::Reason;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, network_url, one, one_in_the_end, webhook_id};
@@ -109,6 +110,34 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
     ids.sort();
     ids.dedup();
     assert!(ids.len() == all && all >= 102, "{} of {all}", ids.len());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_turn_behind_a_redis_that_hangs_waits_for_one_time_out() {
+    const TIME_OUT: Duration = Duration::from_secs(2);
+    let queue = TestQueue::start();
+    // One after the other: so each of the producer's connections is open.
+    for n in 0..4 {
+        queue.add(&format!("wh_{n}")).await;
+    }
+    signal(&queue, "STOP");
+    let started = Instant::now();
+    let mut answers = JoinSet::new();
+    // More batches than may be under way: each event is on its way, or waits for a turn, before the next one comes.
+    for n in 0..8 {
+        let producer = queue.producer.clone();
+        answers.spawn(async move { producer.enqueue(FAMILY, &entry(&format!("wh_{n}_hung"))).await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for answer in answers.join_all().await {
+        assert_eq!(answer.unwrap_err().label(), "timeout");
+    }
+    let took = started.elapsed();
+    // To wait for all of another's, and then for a new connection, would be three seconds.
+    assert!(took >= TIME_OUT && took < TIME_OUT * 11 / 8, "{took:?}");
+    signal(&queue, "CONT");
 }
 
 #[tokio::test]
