@@ -36,12 +36,7 @@ impl Batch {
         self.keys.push(mark.key.as_bytes());
         self.keys.push(events.as_bytes());
         self.arguments.push_number(mark.lasts_secs);
-        let count = self.arguments.reserve_number();
-        let fields = entry.write(|name, value| {
-            self.arguments.push(name.as_bytes());
-            self.arguments.push(value);
-        });
-        self.arguments.fill_number(count, 2 * fields);
+        entry.write(|word| self.arguments.push(word));
     }
 
     /// Who hears the answer to the event pushed last.
@@ -138,9 +133,6 @@ struct Words {
     places: Vec<(usize, usize)>,
 }
 
-/// Room for one number, filled with it later.
-struct Number(usize);
-
 impl Words {
     /// What is kept of a batch's memory for the next one.
     const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -161,17 +153,6 @@ impl Words {
 
     fn push_number(&mut self, number: u64) {
         self.push(itoa::Buffer::new().format(number).as_bytes());
-    }
-
-    /// Two digits: there are nine fields, and each is two words.
-    fn reserve_number(&mut self) -> Number {
-        self.push(b"00");
-        Number(self.bytes.len() - b"00\r\n".len())
-    }
-
-    fn fill_number(&mut self, at: Number, number: usize) {
-        let digit = |number: usize| b'0' + u8::try_from(number % 10).expect("a digit fits");
-        self.bytes[at.0..at.0 + 2].copy_from_slice(&[digit(number / 10), digit(number)]);
     }
 
     fn clear(&mut self) {

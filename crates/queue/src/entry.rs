@@ -55,24 +55,22 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
-    /// Field names and values, as they lie in the stream; how many there are.
-    pub(crate) fn write(&self, mut field: impl FnMut(&'static str, &[u8])) -> usize {
+    /// The words by which the enqueue script writes it into the stream; the script knows the fields that every entry has.
+    pub(crate) fn write(&self, mut word: impl FnMut(&[u8])) {
         let mut number = itoa::Buffer::new();
-        field("v", number.format(ENTRY_VERSION).as_bytes());
-        field("id", self.webhook_id.as_bytes());
-        field("project", self.project.as_bytes());
-        field("type", self.event_type.as_bytes());
-        field("timestamp", number.format(self.timestamp_secs).as_bytes());
-        field("received_ms", number.format(self.received_ms).as_bytes());
-        field("body", self.body);
-        let mut count = 7;
-        for (name, value) in [("traceparent", self.traceparent), ("replay_of", self.replay_of)] {
-            if let Some(value) = value {
-                field(name, value.as_bytes());
-                count += 1;
-            }
+        word(self.webhook_id.as_bytes());
+        word(self.project.as_bytes());
+        word(self.event_type.as_bytes());
+        word(number.format(self.timestamp_secs).as_bytes());
+        word(number.format(self.received_ms).as_bytes());
+        word(self.body);
+        let optional = [("traceparent", self.traceparent), ("replay_of", self.replay_of)];
+        let fields = || optional.iter().filter_map(|&(name, value)| Some((name, value?)));
+        word(number.format(2 * fields().count()).as_bytes());
+        for (name, value) in fields() {
+            word(name.as_bytes());
+            word(value.as_bytes());
         }
-        count
     }
 }
 
@@ -88,13 +86,6 @@ pub enum EntryError {
 }
 
 impl Entry {
-    /// Field names and values, as they lie in the stream.
-    pub fn encode(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let mut fields = Vec::new();
-        EntryRef::from(self).write(|name, value| fields.push((name, value.to_vec())));
-        fields
-    }
-
     /// Reads an entry from the flat list that Redis gives: name, value, name, value.
     ///
     /// # Errors
@@ -183,26 +174,30 @@ mod tests {
         }
     }
 
-    fn flat(entry: &Entry) -> Vec<Vec<u8>> {
-        let fields = entry.encode();
-        fields.into_iter().flat_map(|(name, value)| [name.as_bytes().to_vec(), value]).collect()
+    fn flat() -> Vec<Vec<u8>> {
+        let fields: [(&str, &[u8]); 8] = [
+            ("v", b"1"),
+            ("id", b"wh_1"),
+            ("project", b"default"),
+            ("type", b"batch.completed"),
+            ("timestamp", b"1750287078"),
+            ("received_ms", b"1750287078123"),
+            ("body", b"\xff\x00 not text"),
+            ("replay_of", b"wh_0"),
+        ];
+        fields.iter().flat_map(|(name, value)| [name.as_bytes().to_vec(), value.to_vec()]).collect()
     }
 
     fn with(name: &str, value: &str) -> Vec<Vec<u8>> {
-        let mut flat = flat(&entry());
+        let mut flat = flat();
         let at = flat.iter().position(|field| field == name.as_bytes()).unwrap();
         flat[at + 1] = value.as_bytes().to_vec();
         flat
     }
 
     #[test]
-    fn an_entry_survives_the_stream_byte_for_byte() {
-        assert_eq!(Entry::decode(&flat(&entry())), Ok(entry()));
-    }
-
-    #[test]
     fn unknown_fields_are_ignored() {
-        let mut flat = flat(&entry());
+        let mut flat = flat();
         flat.splice(0..0, [b"colour".to_vec(), b"blue".to_vec()]);
         assert_eq!(Entry::decode(&flat), Ok(entry()));
     }
@@ -216,7 +211,7 @@ mod tests {
     #[test]
     fn every_required_field_is_required() {
         for name in ["v", "id", "project", "type", "timestamp", "received_ms", "body"] {
-            let mut flat = flat(&entry());
+            let mut flat = flat();
             let at = flat.iter().position(|field| field == name.as_bytes()).unwrap();
             flat.drain(at..at + 2);
             assert_eq!(Entry::decode(&flat), Err(EntryError::MissingField(name)));

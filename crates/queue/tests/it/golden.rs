@@ -1,6 +1,7 @@
 //! Version 1 of the entry format, as `redis-cli --raw XRANGE` prints it. Never edit the file: entries like it lie in
 //! people's Redis.
 
+use futures_util::future::join_all;
 use queue::{ENTRY_VERSION, Entry};
 
 use crate::harness::{FAMILY, LONG, TestQueue, one};
@@ -32,13 +33,43 @@ async fn an_entry_of_version_1_is_read_for_ever() {
     assert_eq!(*body, expected().body);
 }
 
-#[test]
-fn this_program_writes_version_1_as_it_is_written_down() {
+#[tokio::test]
+async fn what_is_enqueued_is_version_1_as_it_is_written_down() {
     assert_eq!(ENTRY_VERSION, 1, "a new version needs a golden file of its own");
-    let fields = expected().encode();
-    let lines: Vec<_> = fields
-        .into_iter()
-        .flat_map(|(name, value)| [name.to_owned(), String::from_utf8(value).unwrap()])
-        .collect();
-    assert_eq!(lines, VERSION_1.lines().collect::<Vec<_>>());
+    let queue = TestQueue::start();
+    queue.producer.enqueue(FAMILY, &expected()).await.unwrap();
+    let entries: Vec<(String, Vec<String>)> = queue.command("XRANGE events - +").await;
+    assert_eq!(entries[0].1, VERSION_1.lines().collect::<Vec<_>>());
+}
+
+/// Enqueued together: what one entry has beyond the others shall not shift what they have.
+#[tokio::test]
+async fn an_entry_survives_the_stream_byte_for_byte() {
+    let queue = TestQueue::start();
+    let mut entries = Vec::new();
+    for (n, (traceparent, replay_of)) in [
+        (None, Some("wh_0")),
+        (Some("00-1-2-3"), Some("wh_0")),
+        (None, None),
+        (Some("00-1-2-3"), None),
+        (None, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        entries.push(Entry {
+            webhook_id: format!("wh_{n}"),
+            body: [b"", &b"\xff\x00 not text"[..], b"\r\n$5\r\n", b"2", b"{}"][n].to_vec(),
+            traceparent: traceparent.map(str::to_owned),
+            replay_of: replay_of.map(str::to_owned),
+            ..expected()
+        });
+    }
+    for answer in join_all(entries.iter().map(|entry| queue.producer.enqueue(FAMILY, entry))).await {
+        answer.unwrap();
+    }
+    let mut consumer = queue.consumer("a", LONG).await;
+    let deliveries = consumer.receive_now(entries.len()).await.unwrap();
+    let read: Vec<_> = deliveries.into_iter().map(|delivery| delivery.content.unwrap()).collect();
+    assert_eq!(read, entries);
 }

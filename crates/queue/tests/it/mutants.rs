@@ -33,14 +33,14 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "enqueue without XADD",
         script: script!("enqueue"),
-        from: "redis.pcall('XADD', events, '*', unpack(ARGV, from, to))",
-        to: "'1-1'",
+        from: "local added = add(events, at, more)",
+        to: "local added = '1-1'",
     },
     Mutant {
         name: "enqueue whose mark is set only after the entry is there, and not asked before",
         script: script!("enqueue"),
-        from: "if not redis.call('SET', seen, '1', 'NX', 'EX', seen_secs) then return false end",
-        to: "redis.call('SET', seen, '1', 'EX', seen_secs)",
+        from: "local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', ARGV[at])",
+        to: "local before; pcall('SET', seen, '1', 'EX', ARGV[at])",
     },
     Mutant {
         name: "dead letter without XADD",
