@@ -1,15 +1,24 @@
-//! The HTTP server: its routes and its limits.
+//! The HTTP server: its routes and its limits. Put together from actix' parts, not by `HttpServer`, because the connections
+//! are our own (`connection.rs`).
 
-use std::any::Any;
-use std::net::TcpListener;
+use std::future::ready;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::Server;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use rustls::ServerConfig;
 
-use crate::crowd::Crowd;
+use crate::connection::Connection;
+use crate::crowd::{Crowd, Seat};
+use crate::limits::Limits;
 use crate::receive::{Receiver, receive, wrong_method, wrong_path};
 use crate::settings::Settings;
 
@@ -23,46 +32,109 @@ pub(crate) fn build(
     listener: TcpListener,
     tls: Option<ServerConfig>,
 ) -> std::io::Result<Server> {
-    let limits = receiver.limits;
+    const NAME: &str = "webhooks";
     let connections = settings.max_connections as usize;
     let workers = worker_threads(connections);
-    let crowd = Crowd::new(connections);
-    let path = settings.webhook_path.clone();
-    let server = HttpServer::new(move || {
-        // Runs once in each of the server's threads.
-        App::new()
-            .app_data(web::Data::new(receiver.apart()))
-            .service(
-                web::resource(&path).route(web::post().to(receive)).default_service(web::to(wrong_method)),
-            )
-            .default_service(web::to(wrong_path))
-    })
-    .workers(workers)
-    // actix counts for each of its workers.
-    .max_connections(crowd.at_work_max().div_ceil(workers))
-    .on_connect(move |connection, data| {
-        if let Some(seat) = tcp(connection).and_then(|tcp| crowd.enter(tcp)) {
-            data.insert(seat);
-        }
-    })
-    .client_request_timeout(limits.head)
-    .tls_handshake_timeout(limits.head)
-    .client_disconnect_timeout(limits.disconnect)
-    .keep_alive(limits.keep_alive)
-    .tcp_nodelay(true)
-    .shutdown_timeout(limits.drain.as_secs())
-    .disable_signals();
+    let limits = receiver.limits;
+    let server = Server::build()
+        .workers(workers)
+        // actix counts for each of its workers.
+        .max_concurrent_connections(Crowd::at_work_max(connections).div_ceil(workers))
+        .shutdown_timeout(limits.drain.as_secs())
+        .disable_signals();
+    let thread = Thread {
+        receiver,
+        path: settings.webhook_path.clone(),
+        crowd: Crowd::new(connections),
+        stopping: server.graceful_shutdown_signal(),
+        limits,
+    };
     let server = match tls {
-        Some(config) => server.listen_rustls_0_23(listener, config)?,
-        None => server.listen(listener)?,
+        None => server.listen(NAME, listener, move || thread.clone().plain())?,
+        Some(config) => server.listen(NAME, listener, move || thread.clone().encrypted(config.clone()))?,
     };
     Ok(server.run())
 }
 
-/// The socket below, with TLS or without. With TLS only after the handshake, which has a limit of its own.
-fn tcp(connection: &dyn Any) -> Option<&TcpStream> {
-    let encrypted = || Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0);
-    connection.downcast_ref().or_else(encrypted)
+/// What each of the server's threads makes its part from.
+#[derive(Clone)]
+struct Thread {
+    receiver: Receiver,
+    path: String,
+    crowd: Arc<Crowd>,
+    stopping: GracefulShutdownSignal,
+    limits: Limits,
+}
+
+impl Thread {
+    fn plain(
+        self,
+    ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
+    {
+        let crowd = self.crowd.clone();
+        fn_service(move |stream| ready(Ok((Connection::new(stream, &crowd), Protocol::Http1, None))))
+            .and_then(self.http(Connection::seat))
+    }
+
+    fn encrypted(
+        self,
+        mut config: ServerConfig,
+    ) -> impl ServiceFactory<
+        TcpStream,
+        Config = (),
+        Response = (),
+        Error = TlsError<std::io::Error, DispatchError>,
+        InitError = (),
+    > {
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut acceptor = Acceptor::new(config);
+        acceptor.set_handshake_timeout(self.limits.head);
+        let crowd = self.crowd.clone();
+        fn_service(move |stream| ready(Ok(Connection::new(stream, &crowd))))
+            .and_then(acceptor.map_err(TlsError::into_service_error))
+            .map(|connection: TlsStream<Connection>| (connection, Protocol::Http1, None))
+            .and_then(
+                self.http(|connection: &TlsStream<Connection>| connection.get_ref().0.seat())
+                    .map_err(TlsError::Service),
+            )
+    }
+
+    /// Of connections' addresses nothing is asked (`None` above): behind a proxy they are the proxy's.
+    fn http<C>(
+        self,
+        seat: impl Fn(&C) -> Arc<Seat> + 'static,
+    ) -> impl ServiceFactory<
+        (C, Protocol, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    >
+    where
+        C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    {
+        let app = App::new()
+            .app_data(web::Data::new(self.receiver.apart()))
+            .service(
+                web::resource(&self.path)
+                    .route(web::post().to(receive))
+                    .default_service(web::to(wrong_method)),
+            )
+            .default_service(web::to(wrong_path));
+        let stopping = self.stopping.clone();
+        HttpService::build()
+            .client_request_timeout(self.limits.head)
+            .client_disconnect_timeout(self.limits.disconnect)
+            .keep_alive(self.limits.keep_alive)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(move |connection, data| {
+                data.insert(seat(connection));
+            })
+            .finish(map_config(app, |()| AppConfig::default()))
+    }
 }
 
 /// One for each core, but never more than connections, so that each may have at least one. One thread on two cores took in

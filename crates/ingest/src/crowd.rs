@@ -3,11 +3,12 @@
 //! whole and not yet answered; a trickling head or body is no work.
 
 use std::collections::HashMap;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::Instant;
+
+use futures_util::task::AtomicWaker;
 
 /// Of the connections that may stay, one in so many goes in advance: looking for the oldest is not for every newcomer.
 const IN_ADVANCE: usize = 64;
@@ -20,22 +21,19 @@ const AT_WORK: u64 = u64::MAX;
 pub(crate) struct Crowd {
     max: usize,
     start: Instant,
-    members: Mutex<HashMap<u64, Member>>,
+    seats: Mutex<HashMap<u64, Arc<Seat>>>,
     newest: AtomicU64,
     count: AtomicUsize,
-}
-
-struct Member {
-    /// The connection once more, to close it from outside.
-    handle: TcpStream,
-    idle_since: Arc<AtomicU64>,
 }
 
 /// One connection's place, given up when the connection ends.
 pub(crate) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
-    idle_since: Arc<AtomicU64>,
+    idle_since: AtomicU64,
+    must_go: AtomicBool,
+    /// The connection's task, while it waits for its client.
+    waiting: AtomicWaker,
 }
 
 /// While it lives, the connection is not closed for others.
@@ -49,47 +47,51 @@ impl Crowd {
         Arc::new(Self {
             max,
             start: Instant::now(),
-            members: Mutex::default(),
+            seats: Mutex::default(),
             newest: AtomicU64::new(0),
             count: AtomicUsize::new(0),
         })
     }
 
     /// How many connections may be open at all, when none of them is idle.
-    pub(crate) fn at_work_max(&self) -> usize {
-        self.max + self.max.div_ceil(AT_WORK_MORE)
+    pub(crate) fn at_work_max(max: usize) -> usize {
+        max + max.div_ceil(AT_WORK_MORE)
     }
 
-    /// Lets a new connection in. `None` when the system has no descriptor left: then it stays without being known here.
-    pub(crate) fn enter(self: &Arc<Self>, connection: &impl AsFd) -> Option<Seat> {
-        let handle = TcpStream::from(connection.as_fd().try_clone_to_owned().ok()?);
-        let idle_since = Arc::new(AtomicU64::new(self.moment(Instant::now())));
+    /// Lets a new connection in.
+    pub(crate) fn enter(self: &Arc<Self>) -> Arc<Seat> {
         let number = self.newest.fetch_add(1, Ordering::Relaxed);
-        let mut members = self.members();
-        members.insert(number, Member { handle, idle_since: idle_since.clone() });
-        self.make_room(&mut members);
-        Some(Seat { crowd: self.clone(), number, idle_since })
+        let seat = Arc::new(Seat {
+            crowd: self.clone(),
+            number,
+            idle_since: AtomicU64::new(self.moment(Instant::now())),
+            must_go: AtomicBool::new(false),
+            waiting: AtomicWaker::new(),
+        });
+        let mut seats = self.seats();
+        seats.insert(number, seat.clone());
+        self.make_room(&mut seats);
+        seat
     }
 
-    fn make_room(&self, members: &mut HashMap<u64, Member>) {
-        let over = members.len().saturating_sub(self.max);
+    fn make_room(&self, seats: &mut HashMap<u64, Arc<Seat>>) {
+        let over = seats.len().saturating_sub(self.max);
         if over > 0 {
             let wanted = over + self.max / IN_ADVANCE;
             let mut idle: Vec<u64> =
-                members.values().map(Member::idle_since).filter(|&at| at != AT_WORK).collect();
+                seats.values().map(|seat| seat.idle_since()).filter(|&at| at != AT_WORK).collect();
             if let Some(last) = wanted.min(idle.len()).checked_sub(1) {
                 let youngest_to_go = *idle.select_nth_unstable(last).1;
-                members.retain(|_, member| {
-                    let stays = member.idle_since() > youngest_to_go;
+                seats.retain(|_, seat| {
+                    let stays = seat.idle_since() > youngest_to_go;
                     if !stays {
-                        // Its owner notices, and gives up the rest. One that is gone already needs nothing.
-                        member.handle.shutdown(Shutdown::Both).ok();
+                        seat.send_away();
                     }
                     stays
                 });
             }
         }
-        self.count.store(members.len(), Ordering::Relaxed);
+        self.count.store(seats.len(), Ordering::Relaxed);
     }
 
     fn moment(&self, instant: Instant) -> u64 {
@@ -97,18 +99,38 @@ impl Crowd {
         u64::try_from(nanos).unwrap_or(AT_WORK - 1)
     }
 
-    fn members(&self) -> MutexGuard<'_, HashMap<u64, Member>> {
-        self.members.lock().expect("nothing panics while it holds the lock")
-    }
-}
-
-impl Member {
-    fn idle_since(&self) -> u64 {
-        self.idle_since.load(Ordering::Relaxed)
+    fn seats(&self) -> MutexGuard<'_, HashMap<u64, Arc<Seat>>> {
+        self.seats.lock().expect("nothing panics while it holds the lock")
     }
 }
 
 impl Seat {
+    /// What the connection would wait for, or `end` when it has to go instead. Only who waits is sent away: what has come is
+    /// read, and what can be written is written.
+    pub(crate) fn wait<T>(&self, poll: Poll<T>, context: &Context<'_>, end: impl FnOnce() -> T) -> Poll<T> {
+        if poll.is_ready() {
+            return poll;
+        }
+        self.waiting.register(context.waker());
+        if self.must_go.load(Ordering::Acquire) { Poll::Ready(end()) } else { Poll::Pending }
+    }
+
+    fn send_away(&self) {
+        self.must_go.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+
+    fn idle_since(&self) -> u64 {
+        self.idle_since.load(Ordering::Relaxed)
+    }
+
+    /// The connection has ended.
+    pub(crate) fn leave(&self) {
+        let mut seats = self.crowd.seats();
+        seats.remove(&self.number);
+        self.crowd.count.store(seats.len(), Ordering::Relaxed);
+    }
+
     /// The request has come as a whole; it began `since`.
     pub(crate) fn work(&self, since: Instant) -> Work<'_> {
         self.idle_since.store(AT_WORK, Ordering::Relaxed);
@@ -122,15 +144,7 @@ impl Drop for Work<'_> {
         self.seat.idle_since.store(crowd.moment(self.since), Ordering::Relaxed);
         // They were let in while everybody was at work.
         if crowd.count.load(Ordering::Relaxed) > crowd.max {
-            crowd.make_room(&mut crowd.members());
+            crowd.make_room(&mut crowd.seats());
         }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut members = self.crowd.members();
-        members.remove(&self.number);
-        self.crowd.count.store(members.len(), Ordering::Relaxed);
     }
 }

@@ -1,7 +1,8 @@
-//! How many files and sockets the process may have open. Each connection takes two descriptors: its own, and one to
-//! close it by (`crowd.rs`).
+//! How many files and sockets the process may have open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::crowd::Crowd;
 
 /// What is open besides connections: ports, Redis, logs, certificates.
 const OTHERS: u64 = 64;
@@ -12,7 +13,7 @@ pub(crate) fn raise_limit(max_connections: u32) {
     let limit = getrlimit(Resource::Nofile);
     // Without success the old limit holds, and is judged below.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
-    let needed = 2 * u64::from(max_connections) + OTHERS;
+    let needed = Crowd::at_work_max(max_connections as usize) as u64 + OTHERS;
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => tracing::warn!(
             descriptors.allowed = allowed,

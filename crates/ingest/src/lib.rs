@@ -13,6 +13,7 @@
 
 mod app;
 mod body;
+mod connection;
 mod crowd;
 mod descriptors;
 mod groups;

@@ -2,6 +2,7 @@
 //! it may be refused, and the one place that turns this into an HTTP status.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
@@ -59,7 +60,7 @@ pub(crate) async fn receive(
     let result = match body::read(&request, &mut payload, &mut room, receiver.limits.body).await {
         Ok(bytes) => {
             body = bytes;
-            let _work = request.conn_data::<Seat>().map(|seat| seat.work(report.started()));
+            let _work = request.conn_data::<Arc<Seat>>().map(|seat| seat.work(report.started()));
             accept(&receiver, &request, &body, &mut report).await
         }
         Err(error) => Err(error.into()),
