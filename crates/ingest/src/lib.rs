@@ -25,14 +25,10 @@ mod refusal;
 mod report;
 mod room;
 mod run;
-#[cfg(target_os = "linux")]
-mod scheduling;
 mod settings;
 mod tls;
 
 pub use limits::Limits;
 pub use run::{Ingest, RunError, run, start};
-#[cfg(target_os = "linux")]
-pub use scheduling::wake_without_preempting;
 pub use settings::Settings;
 pub use tls::TlsError;

@@ -8,8 +8,6 @@ use service::{admin, settings, telemetry};
 // Receiving has threads of its own (`app.rs`); what is left needs only one.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    #[cfg(target_os = "linux")]
-    ingest::wake_without_preempting();
     service::install_crypto_provider();
     let settings: Settings = settings::parse();
     let _log = telemetry::init_buffered(&settings.log);

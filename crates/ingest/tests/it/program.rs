@@ -192,32 +192,3 @@ async fn each_webhook_makes_one_line_with_its_outcome() {
     let everything = log.join("\n");
     assert!(!everything.contains(SECRET) && !everything.contains(&webhook.signature), "{everything}");
 }
-
-/// Of each of a process's threads: its name, niceness and scheduling policy (proc_pid_stat(5), fields 19 and 41).
-#[cfg(target_os = "linux")]
-fn scheduling(program: &Program) -> Vec<(String, i32, i32)> {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", program.pid())).unwrap();
-    tasks
-        .map(|task| {
-            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
-            let (name, rest) = stat.rsplit_once(')').unwrap();
-            let fields: Vec<_> = rest.split_whitespace().collect();
-            (name.to_owned(), fields[16].parse().unwrap(), fields[38].parse().unwrap())
-        })
-        .collect()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn threads_that_receive_do_not_preempt_and_keep_their_niceness() {
-    const SCHED_BATCH: i32 = 3;
-    let redis = RedisServer::start();
-    let mut program = start(&redis);
-    address(&mut program, "ingest.addr");
-    let threads = scheduling(&program);
-    let receiving = threads.iter().filter(|(name, ..)| name.contains("actix-server"));
-    assert!(receiving.count() >= 1, "{threads:?}");
-    for (name, niceness, policy) in &threads {
-        assert_eq!((*niceness, *policy), (0, SCHED_BATCH), "{name}");
-    }
-}
