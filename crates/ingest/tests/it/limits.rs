@@ -70,6 +70,8 @@ async fn large_bodies_that_are_too_many_are_503_and_small_ones_are_taken() {
     let mut connection = ingest.connect().await;
     let (most, rest) = slow_request.split_at(slow_request.len() - 1);
     connection.send(most).await;
+    // Time to read it: beside the other body, whichever of the two grows later is refused.
+    assert!(connection.nothing_comes().await);
     let large = SignedWebhook::with_body("wh_large", vec![b'x'; 100_000]);
     let refused = wait::until("the slow body to fill the room", async || {
         let answer = ingest.post(&large).await;
