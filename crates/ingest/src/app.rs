@@ -15,10 +15,10 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connection::Connection;
 use crate::crowd::{Crowd, Seat};
-use crate::limits::Limits;
 use crate::receive::{Receiver, receive, wrong_method, wrong_path};
 use crate::settings::Settings;
 
@@ -47,7 +47,6 @@ pub(crate) fn build(
         path: settings.webhook_path.clone(),
         crowd: Crowd::new(connections),
         stopping: server.graceful_shutdown_signal(),
-        limits,
     };
     let server = match tls {
         None => server.listen(NAME, listener, move || thread.clone().plain())?,
@@ -63,7 +62,6 @@ struct Thread {
     path: String,
     crowd: Arc<Crowd>,
     stopping: GracefulShutdownSignal,
-    limits: Limits,
 }
 
 impl Thread {
@@ -86,9 +84,10 @@ impl Thread {
         Error = TlsError<std::io::Error, DispatchError>,
         InitError = (),
     > {
+        // Not HTTP/2: whoever is refused could then keep the connection (`refusal.rs`).
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut acceptor = Acceptor::new(config);
-        acceptor.set_handshake_timeout(self.limits.head);
+        acceptor.set_handshake_timeout(self.receiver.limits.head);
         let crowd = self.crowd.clone();
         fn_service(move |stream| ready(Ok(Connection::new(stream, &crowd))))
             .and_then(acceptor.map_err(TlsError::into_service_error))
@@ -111,7 +110,7 @@ impl Thread {
         InitError = (),
     >
     where
-        C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+        C: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let app = App::new()
             .app_data(web::Data::new(self.receiver.apart()))
@@ -121,13 +120,13 @@ impl Thread {
                     .default_service(web::to(wrong_method)),
             )
             .default_service(web::to(wrong_path));
-        let stopping = self.stopping.clone();
+        let limits = self.receiver.limits;
         HttpService::build()
-            .client_request_timeout(self.limits.head)
-            .client_disconnect_timeout(self.limits.disconnect)
-            .keep_alive(self.limits.keep_alive)
+            .client_request_timeout(limits.head)
+            .client_disconnect_timeout(limits.disconnect)
+            .keep_alive(limits.keep_alive)
             .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
+                let stopping = self.stopping.clone();
                 async move { stopping.notified().await }
             })
             .on_connect_ext(move |connection, data| {

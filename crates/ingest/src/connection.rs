@@ -89,8 +89,10 @@ impl ActixStream for Connection {
 
 #[cfg(test)]
 mod tests {
+    use test_support::wait::DEADLINE;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -116,9 +118,9 @@ mod tests {
         });
         // Each newcomer sends the oldest away, whether it waits by now or not.
         let _third = pair(&crowd).await;
-        assert_eq!(read.await.unwrap().unwrap(), 0);
+        assert_eq!(timeout(DEADLINE, read).await.unwrap().unwrap().unwrap(), 0);
         let _fourth = pair(&crowd).await;
-        assert_eq!(write.await.unwrap().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(timeout(DEADLINE, write).await.unwrap().unwrap().kind(), ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]
@@ -128,7 +130,7 @@ mod tests {
         client.write_all(b"POST").await.unwrap();
         let _next = pair(&crowd).await;
         let mut text = String::new();
-        connection.read_to_string(&mut text).await.unwrap();
+        timeout(DEADLINE, connection.read_to_string(&mut text)).await.unwrap().unwrap();
         assert_eq!(text, "POST");
     }
 }

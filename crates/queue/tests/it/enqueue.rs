@@ -112,6 +112,17 @@ async fn a_mark_is_not_left_without_its_entry() {
 }
 
 #[tokio::test]
+async fn a_mark_that_is_none_refuses_its_event_and_no_other() {
+    let queue = TestQueue::start();
+    queue.command::<()>("LPUSH {landfall}:seen:default:wh_2 1").await;
+    let events = ["wh_1", "wh_2", "wh_3"].map(entry);
+    let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
+    assert!(matches!(answers[1], Err(EnqueueError::Refused(_))), "{answers:?}");
+    let added = answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::Added { .. })));
+    assert_eq!((added.count(), queue.command::<u64>("XLEN events").await), (2, 2));
+}
+
+#[tokio::test]
 async fn a_producer_starts_before_redis_and_uses_it_when_it_comes() {
     let mut server = RedisServer::start();
     server.kill();
