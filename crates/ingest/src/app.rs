@@ -1,25 +1,25 @@
-//! The HTTP server: its routes and its limits. Put together from actix' parts, not by `HttpServer`, because the connections
-//! are our own (`connection.rs`).
+//! The HTTP server and its limits. Put together from actix' parts, not by `HttpServer` and `App`: the connections are our
+//! own (`connection.rs`), and one path needs no router (docs/benchmarks.md has what that saves).
 
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol};
+use actix_http::{HttpService, Request};
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service};
 use actix_tls::accept::TlsError;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::dev::AppConfig;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, web};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::connection::Connection;
 use crate::crowd::{Crowd, Seat};
-use crate::receive::{Receiver, receive, wrong_method, wrong_path};
+use crate::receive::Receiver;
+use crate::route::{Route, route};
 use crate::settings::Settings;
 
 /// The server on an already bound listener, with TLS or without; it runs when awaited and stops when its handle says so.
@@ -70,7 +70,7 @@ impl Thread {
     ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
     {
         let crowd = self.crowd.clone();
-        fn_service(move |stream| ready(Ok((Connection::new(stream, &crowd), Protocol::Http1, None))))
+        fn_service(move |stream| ready(Ok((Connection::new(stream, &crowd), None))))
             .and_then(self.http(Connection::seat))
     }
 
@@ -84,14 +84,14 @@ impl Thread {
         Error = TlsError<std::io::Error, DispatchError>,
         InitError = (),
     > {
-        // Not HTTP/2: whoever is refused could then keep the connection (`refusal.rs`).
+        // Not HTTP/2: whoever is refused could then keep the connection (`answer.rs`).
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut acceptor = Acceptor::new(config);
         acceptor.set_handshake_timeout(self.receiver.limits.head);
         let crowd = self.crowd.clone();
         fn_service(move |stream| ready(Ok(Connection::new(stream, &crowd))))
             .and_then(acceptor.map_err(TlsError::into_service_error))
-            .map(|connection: TlsStream<Connection>| (connection, Protocol::Http1, None))
+            .map(|connection: TlsStream<Connection>| (connection, None))
             .and_then(
                 self.http(|connection: &TlsStream<Connection>| connection.get_ref().0.seat())
                     .map_err(TlsError::Service),
@@ -103,7 +103,7 @@ impl Thread {
         self,
         seat: impl Fn(&C) -> Arc<Seat> + 'static,
     ) -> impl ServiceFactory<
-        (C, Protocol, Option<SocketAddr>),
+        (C, Option<SocketAddr>),
         Config = (),
         Response = (),
         Error = DispatchError,
@@ -112,14 +112,7 @@ impl Thread {
     where
         C: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let app = App::new()
-            .app_data(web::Data::new(self.receiver.apart()))
-            .service(
-                web::resource(&self.path)
-                    .route(web::post().to(receive))
-                    .default_service(web::to(wrong_method)),
-            )
-            .default_service(web::to(wrong_path));
+        let webhooks = Rc::new(Route { path: self.path, receiver: self.receiver.apart() });
         let limits = self.receiver.limits;
         HttpService::build()
             .client_request_timeout(limits.head)
@@ -132,7 +125,7 @@ impl Thread {
             .on_connect_ext(move |connection, data| {
                 data.insert(seat(connection));
             })
-            .finish(map_config(app, |()| AppConfig::default()))
+            .h1(fn_service(move |request: Request| route(webhooks.clone(), request)))
     }
 }
 

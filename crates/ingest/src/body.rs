@@ -1,15 +1,14 @@
 //! Reads a request's body within its limits: bytes and time.
 
-use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::error::PayloadError;
-use actix_web::http::header;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_http::error::PayloadError;
+use actix_http::{HttpMessage as _, Payload, Request, header};
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
+use crate::crowd::Seat;
 use crate::room::{NoRoom, Part};
 
 /// Why there is no body to verify.
@@ -31,9 +30,10 @@ pub(crate) enum BodyError {
 /// # Errors
 /// [`BodyError`] names the limit that was passed.
 pub(crate) async fn read(
-    request: &HttpRequest,
+    request: &Request,
     payload: &mut Payload,
     room: &mut Part<'_>,
+    seat: &Seat,
     limit: Duration,
 ) -> Result<Bytes, BodyError> {
     if let Some(bytes) = announced_bytes(request) {
@@ -41,11 +41,12 @@ pub(crate) async fn read(
     }
     let mut collecting = std::pin::pin!(collect(payload, room));
     // Nearly all bodies have come with their head, and are here at the second look: only the others need a clock.
-    for _ in 0..2 {
-        if let Poll::Ready(result) = futures_util::poll!(&mut collecting) {
-            return result;
-        }
-        look_again().await;
+    if let Poll::Ready(result) = collecting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return result;
+    }
+    seat.look_again().await;
+    if let Poll::Ready(result) = futures_util::poll!(&mut collecting) {
+        return result;
     }
     match tokio::time::timeout(limit, collecting).await {
         Ok(result) => result,
@@ -53,21 +54,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Lets the connection go on with what it has read, and comes back.
-async fn look_again() {
-    let mut gone = false;
-    poll_fn(|context| {
-        if gone {
-            return Poll::Ready(());
-        }
-        gone = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-fn announced_bytes(request: &HttpRequest) -> Option<u64> {
+fn announced_bytes(request: &Request) -> Option<u64> {
     let length = request.headers().get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.trim().parse().ok()
 }

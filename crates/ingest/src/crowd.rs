@@ -3,6 +3,7 @@
 //! whole and not yet answered; a trickling head or body is no work.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -32,6 +33,7 @@ pub(crate) struct Seat {
     number: u64,
     idle_since: AtomicU64,
     must_go: AtomicBool,
+    looks_again: AtomicBool,
     /// The connection's task, while it waits for its client.
     waiting: AtomicWaker,
 }
@@ -66,6 +68,7 @@ impl Crowd {
             number,
             idle_since: AtomicU64::new(self.moment(Instant::now())),
             must_go: AtomicBool::new(false),
+            looks_again: AtomicBool::new(false),
             waiting: AtomicWaker::new(),
         });
         let mut seats = self.seats();
@@ -113,6 +116,21 @@ impl Seat {
         }
         self.waiting.register(context.waker());
         if self.must_go.load(Ordering::Acquire) { Poll::Ready(end()) } else { Poll::Pending }
+    }
+
+    /// Comes back in the connection's next turn, which is nearly always the present one.
+    pub(crate) async fn look_again(&self) {
+        self.looks_again.store(true, Ordering::Relaxed);
+        let mut gone = false;
+        poll_fn(|_| if std::mem::replace(&mut gone, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+        self.looks_again.store(false, Ordering::Relaxed);
+    }
+
+    /// The turn ends: whoever wanted to come back in it, and could not, gets another.
+    pub(crate) fn end_turn(&self, context: &Context<'_>) {
+        if self.looks_again.load(Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+        }
     }
 
     fn send_away(&self) {

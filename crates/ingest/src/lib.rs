@@ -11,6 +11,7 @@
 //! * With `INGEST_TLS_CERT` nothing is taken that is not encrypted (`tests/it/tls.rs`).
 //! * A stop finishes what was accepted (`tests/it/shutdown.rs`).
 
+mod answer;
 mod app;
 mod body;
 mod connection;
@@ -21,9 +22,9 @@ mod guard;
 mod limits;
 mod metrics;
 mod receive;
-mod refusal;
 mod report;
 mod room;
+mod route;
 mod run;
 mod settings;
 mod tls;

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for
-    /// later requests, which is why only genuine senders get to send some (`refusal.rs`).
+    /// later requests, which is why only genuine senders get to send some (`answer.rs`).
     pub head: Duration,
     /// For the whole body, counted from the end of the head: a trickle must not hold a slot for ever.
     pub body: Duration,

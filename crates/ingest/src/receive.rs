@@ -5,19 +5,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_http::header::{self, HeaderValue};
+use actix_http::{HttpMessage as _, Payload, Request, StatusCode};
+use bytes::Bytes;
 use queue::{EnqueueError, Enqueued, EntryRef, Producer};
 use webhook::{Event, SignatureError, Verifier};
 
+use crate::answer::{Answer, answer_openai, refuse};
 use crate::body::{self, BodyError};
 use crate::crowd::Seat;
 use crate::guard::{Closed, Guard};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Outcome};
-use crate::refusal::refuse;
 use crate::report::Report;
 use crate::room::Room;
 
@@ -28,7 +27,6 @@ const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const RECEIVED: &str = r#"{"received":true}"#;
 const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What every request needs; each thread has its own way to the queue.
 #[derive(Clone)]
@@ -49,33 +47,30 @@ impl Receiver {
 }
 
 /// `POST` on the webhook path.
-pub(crate) async fn receive(
-    request: HttpRequest,
-    mut payload: web::Payload,
-    receiver: web::Data<Receiver>,
-) -> HttpResponse {
+pub(crate) async fn receive(receiver: &Receiver, request: &Request, mut payload: Payload) -> Answer {
     let body;
+    let seat = request.conn_data::<Arc<Seat>>().expect("a connection gets its seat when it is made");
     let mut room = receiver.room.part();
     let mut report = Report::new(PROJECT, request.headers());
-    let result = match body::read(&request, &mut payload, &mut room, receiver.limits.body).await {
+    let result = match body::read(request, &mut payload, &mut room, seat, receiver.limits.body).await {
         Ok(bytes) => {
             body = bytes;
-            let _work = request.conn_data::<Arc<Seat>>().map(|seat| seat.work(report.started()));
-            accept(&receiver, &request, &body, &mut report).await
+            let _work = seat.work(report.started());
+            accept(receiver, request, &body, &mut report).await
         }
         Err(error) => Err(error.into()),
     };
-    let response = match &result {
-        Ok(_) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(RECEIVED),
+    let answer = match &result {
+        Ok(_) => answer_openai(StatusCode::OK, RECEIVED),
         Err(error) => error.answer(payload),
     };
-    report.finish(&receiver.metrics, response.status(), &result);
-    response
+    report.finish(&receiver.metrics, answer.status(), &result);
+    answer
 }
 
 async fn accept<'b>(
     receiver: &Receiver,
-    request: &HttpRequest,
+    request: &Request,
     body: &'b Bytes,
     report: &mut Report<'b>,
 ) -> Result<Enqueued, ReceiveError> {
@@ -101,7 +96,7 @@ async fn accept<'b>(
 
 /// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). Not signed, so only its
 /// exact form is let through.
-fn traceparent(request: &HttpRequest) -> Option<&str> {
+fn traceparent(request: &Request) -> Option<&str> {
     let text = request.headers().get("traceparent")?.to_str().ok()?;
     let mut lengths = [2, 32, 16, 2].into_iter();
     let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -145,7 +140,7 @@ impl ReceiveError {
     }
 
     /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
-    fn answer(&self, unread: web::Payload) -> HttpResponse {
+    fn answer(&self, unread: Payload) -> Answer {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => {
                 refuse(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large", unread)
@@ -157,35 +152,16 @@ impl ReceiveError {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
             Self::Body(BodyError::Crowded) => {
-                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread);
-                response.headers_mut().insert(header::RETRY_AFTER, retry_after());
-                response
+                later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
             }
             // Genuine: its connection may be used again.
-            Self::Closed(_) | Self::Queue(_) => HttpResponse::ServiceUnavailable()
-                .insert_header((header::RETRY_AFTER, retry_after()))
-                .insert_header((header::CONTENT_TYPE, JSON))
-                .body(UNAVAILABLE),
+            Self::Closed(_) | Self::Queue(_) => later(answer_openai(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE)),
         }
     }
 }
 
-fn retry_after() -> HeaderValue {
-    HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS))
-}
-
-/// Any method but `POST` on the webhook path.
-pub(crate) async fn wrong_method(unread: web::Payload) -> HttpResponse {
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", unread);
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-    response
-}
-
-/// Any other path, the ones reserved for more projects included. A webhook that went astray is logged, because its
-/// sender will not tell anyone.
-pub(crate) async fn wrong_path(request: HttpRequest, unread: web::Payload) -> HttpResponse {
-    if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
-        tracing::warn!(http.path = ?request.path(), http.status = 404, "a webhook came to another path than WEBHOOK_PATH");
-    }
-    refuse(StatusCode::NOT_FOUND, "Not found", unread)
+fn later(mut answer: Answer) -> Answer {
+    let secs = HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS));
+    answer.headers_mut().insert(header::RETRY_AFTER, secs);
+    answer
 }

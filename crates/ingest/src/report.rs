@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
+use actix_http::StatusCode;
+use actix_http::header::HeaderMap;
 use queue::Enqueued;
 use service::telemetry::chain;
 use webhook::{Event, Family};

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use actix_web::dev::Server;
+use actix_server::Server;
 use queue::{Fitness, Producer, QueueReader, UnfitServer};
 use service::admin::{self, Admin, AdminError};
 use service::metrics::Registry;

@@ -126,9 +126,18 @@ impl Verifier {
         };
         self.secrets.iter().any(|secret| {
             let expected = secret.mac(webhook_id, headers.timestamp, body);
-            tokens().any(|token| bool::from(token.ct_eq(&expected)))
+            tokens().any(|token| is_same(token, &expected))
         })
     }
+}
+
+/// In a time that does not tell where the two differ. By words: by bytes it is four times as much to do.
+fn is_same(token: &[u8], expected: &[u8; 44]) -> bool {
+    let words = |text: &[u8; 44]| -> [u32; 11] {
+        let (chunks, _none_left) = text.as_chunks::<4>();
+        std::array::from_fn(|n| u32::from_ne_bytes(chunks[n]))
+    };
+    token.try_into().is_ok_and(|token| words(token).ct_eq(&words(expected)).into())
 }
 
 struct Headers<'h> {
