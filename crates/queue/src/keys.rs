@@ -39,7 +39,8 @@ impl Keys {
 
     /// String with a time to live: this `webhook-id` was taken in.
     pub fn seen(&self, project: &str, webhook_id: &str) -> String {
-        format!("{{{}}}:seen:{project}:{webhook_id}", self.prefix)
+        // On every webhook's way, where `format!` takes longer than all the rest of this.
+        ["{", &self.prefix, "}:seen:", project, ":", webhook_id].concat()
     }
 
     /// String with a time to live: workers leave this project's family alone (429). Its value says why.

@@ -62,6 +62,20 @@ async fn a_body_that_trickles_is_cut_off_although_it_never_pauses() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_cut_off_behind_another_request_too() {
+    let ingest = TestIngest::start_with(&[], short_limits()).await;
+    let first = request(&SignedWebhook::new("batch.completed", "batch_1"));
+    let second = head(PATH, &SignedWebhook::new("batch.completed", "batch_2").headers(), "Content-Length: 9");
+    for begun in [&b""[..], b"x"] {
+        let mut connection = ingest.connect().await;
+        connection.send(&[&first, &second, begun].concat()).await;
+        connection.answer().await.expect(200, RECEIVED);
+        let answer = tokio::time::timeout(SURELY_CUT, connection.answer()).await.expect("an answer");
+        assert_eq!(answer.status, 408, "{begun:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_nobody_wants_is_cut_off_too() {
     let ingest = TestIngest::start_with(&["--max-body-bytes", "10"], short_limits()).await;
     let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
