@@ -155,7 +155,9 @@ impl ReceiveError {
                 later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
             }
             // Genuine: its connection may be used again.
-            Self::Closed(_) | Self::Queue(_) => later(answer_openai(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE)),
+            Self::Closed(_) | Self::Queue(_) => {
+                later(answer_openai(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE))
+            }
         }
     }
 }

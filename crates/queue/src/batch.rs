@@ -52,6 +52,10 @@ impl Batch {
         self.askers.len() >= EVENTS_MAX || self.arguments.bytes.len() >= BYTES_MAX
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.keys.bytes.len() + self.arguments.bytes.len()
+    }
+
     /// The call of the script, packed as Redis reads it.
     pub(crate) fn packed(&self, stream_length_max: u64) -> Vec<u8> {
         let (mut name, mut count, mut limit) = (Words::default(), Words::default(), Words::default());

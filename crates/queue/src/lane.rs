@@ -15,8 +15,11 @@ use crate::entry::EntryRef;
 use crate::error::EnqueueError;
 use crate::link::{self, Link};
 
-/// With fsync on every write, Redis commits what several sockets bring at once together.
-const LINKS: usize = 2;
+/// Redis reads so much of a connection (`PROTO_IOBUF_LEN`) before it turns to the next, and with fsync on every write commits
+/// what it read of all of them together: what goes beyond goes over another one (docs/benchmarks.md).
+const READ_BYTES: usize = 16 * 1024;
+/// Opened when they are needed.
+const LINKS: usize = 4;
 /// Batches that may be under way before the next one waits for the end of one of them. Fewer and larger ones cost Redis
 /// and us less; with one alone, little is under way while Redis waits for its disk (docs/benchmarks.md).
 const TURNS: usize = 4;
@@ -52,7 +55,6 @@ impl Drop for Place {
 
 pub(crate) struct Lane {
     links: [Link; LINKS],
-    next: AtomicUsize,
     stream_length_max: u64,
     places: Places,
     turns: Semaphore,
@@ -71,8 +73,8 @@ struct Waiting {
 impl Lane {
     pub(crate) fn new(client: &Client, stream_length_max: u64, places: Places) -> Self {
         let links = std::array::from_fn(|_| Link::new(client.clone()));
-        let (next, turns) = (AtomicUsize::new(0), Semaphore::new(TURNS));
-        Self { links, next, stream_length_max, places, turns, waiting: Mutex::default() }
+        let turns = Semaphore::new(TURNS);
+        Self { links, stream_length_max, places, turns, waiting: Mutex::default() }
     }
 
     /// Takes an event in, together with all others that wait.
@@ -124,8 +126,7 @@ impl Lane {
 
     async fn send(self: Arc<Self>, mut batch: Batch) {
         let sent = Instant::now();
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let reply = self.links[next % LINKS].enqueue(&batch, self.stream_length_max).await;
+        let reply = self.link().enqueue(&batch, self.stream_length_max).await;
         if reply.as_ref().is_err_and(link::is_lost) {
             // The others lead to the same peer: what happened here has happened there, seen or not.
             self.links.iter().for_each(|link| link.leave_if_older(sent));
@@ -133,6 +134,13 @@ impl Lane {
         batch.answer(reply);
         batch.clear();
         self.waiting().spare = Some(batch);
+    }
+
+    /// The first that Redis would read to the end of at once, or else the one with the least under way.
+    fn link(&self) -> &Link {
+        let mut links = self.links.iter();
+        let emptiest = || self.links.iter().min_by_key(|link| link.bytes_under_way());
+        links.find(|link| link.bytes_under_way() < READ_BYTES).or_else(emptiest).expect("there are links")
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

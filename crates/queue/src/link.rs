@@ -2,7 +2,7 @@
 //! remembers no failure: the first batch after an outage tries again.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
@@ -21,6 +21,7 @@ pub(crate) struct Link {
     /// Whoever holds it connects; the last failure, for those who waited for it.
     connecting: tokio::sync::Mutex<Option<RedisError>>,
     failures: AtomicU64,
+    bytes_under_way: AtomicUsize,
 }
 
 struct Open {
@@ -39,12 +40,26 @@ enum Way {
 impl Link {
     pub(crate) fn new(client: Client) -> Self {
         let (current, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { client, current, connecting, failures: AtomicU64::new(0) }
+        let (failures, bytes_under_way) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { client, current, connecting, failures, bytes_under_way }
+    }
+
+    /// What was sent and is not answered, about.
+    pub(crate) fn bytes_under_way(&self) -> usize {
+        self.bytes_under_way.load(Ordering::Relaxed)
     }
 
     /// Runs the enqueue script by its hash, loading it first where Redis does not have it. Errors inside the reply stay
     /// there.
     pub(crate) async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
+        let bytes = batch.bytes();
+        self.bytes_under_way.fetch_add(bytes, Ordering::Relaxed);
+        let reply = self.reply_to(batch, stream_length_max).await;
+        self.bytes_under_way.fetch_sub(bytes, Ordering::Relaxed);
+        reply
+    }
+
+    async fn reply_to(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         let way = match self.open_now() {
             Some(way) => way,
             None => self.connect().await?,

@@ -166,7 +166,28 @@ async fn the_user_and_the_database_of_the_url_are_used() {
     assert_eq!(queue.command::<u64>("XLEN events").await, 3);
 }
 
+/// Redis reads only so much of a connection before it makes durable what it has read of all.
 #[tokio::test]
+async fn one_connection_is_enough_until_much_is_under_way() {
+    let queue = TestQueue::start();
+    let connections = async || {
+        let clients: String = queue.command("CLIENT LIST").await;
+        clients.lines().filter(|client| client.contains("cmd=evalsha")).count()
+    };
+    for n in 0..20 {
+        queue.add(&format!("wh_{n}")).await;
+    }
+    assert_eq!(connections().await, 1);
+
+    let events: Vec<_> = (0..600).map(|n| entry(&format!("wh_together_{n}"))).collect();
+    for answer in join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await {
+        assert!(matches!(answer, Ok(Enqueued::Added { .. })), "{answer:?}");
+    }
+    assert!(connections().await > 1);
+}
+
+/// With a second thread, which notices the end of the connection while this one waits for Redis to be back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_came_back_costs_no_event() {
     let mut queue = TestQueue::start();
     queue.add("wh_1").await;
