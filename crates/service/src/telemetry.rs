@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::json_line::JsonLine;
 use crate::log_buffer::LogBuffer;
 use crate::settings::{LogFormat, LogSettings};
 
@@ -84,12 +85,7 @@ fn json_lines<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_writer(writer);
+    let lines = fmt::layer().event_format(JsonLine).with_writer(writer);
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
