@@ -1,7 +1,7 @@
 //! The public face of Landfall: takes a webhook over HTTP, verifies it, puts it into the queue, answers. Thin: its one
 //! dependency is Redis; it never touches the store or OpenAI.
 //!
-//! Read `receive.rs` first, from top to bottom: one webhook's way.
+//! Read `route.rs`, then `receive.rs`, from top to bottom: one webhook's way.
 //!
 //! # Guarantees
 //! * 2xx is answered only after Redis has the event (`tests/it/answers.rs`, `tests/it/outage.rs`).

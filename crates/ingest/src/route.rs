@@ -23,7 +23,8 @@ pub(crate) async fn route(route: Rc<Route>, mut request: Request) -> Result<Answ
     } else if request.method() != Method::POST {
         wrong_method(payload)
     } else {
-        receive(&route.receiver, &request, payload).await
+        // Boxed, so that a connection that idles has no memory for a request.
+        Box::pin(receive(&route.receiver, &request, payload)).await
     })
 }
 
