@@ -40,7 +40,8 @@ pub(crate) async fn read(
         room.allows(bytes)?;
     }
     let mut collecting = std::pin::pin!(collect(payload, room));
-    // Nearly all bodies have come with their head, and are here at the second look: only the others need a clock.
+    // Nearly all bodies have come with their head, and are here at the second look, for which actix comes back as soon
+    // as it has read on. So the first look wakes nobody, and only what is not here at the second needs a clock.
     if let Poll::Ready(result) = collecting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return result;
     }

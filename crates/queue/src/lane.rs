@@ -15,8 +15,8 @@ use crate::entry::EntryRef;
 use crate::error::EnqueueError;
 use crate::link::{self, Link};
 
-/// Redis reads so much of a connection (`PROTO_IOBUF_LEN`) before it turns to the next, and with fsync on every write commits
-/// what it read of all of them together: what goes beyond goes over another one (docs/benchmarks.md).
+/// Redis reads so much of a connection (`PROTO_IOBUF_LEN`) before it turns to the next, and with fsync on every write
+/// commits what it read of all of them together: what goes beyond goes over another one (docs/benchmarks.md).
 const READ_BYTES: usize = 16 * 1024;
 /// Opened when they are needed.
 const LINKS: usize = 4;

@@ -1,5 +1,5 @@
-//! One log line as one flat JSON object. As tracing-subscriber's own, field for field, in three fifths of its time: that
-//! one checks and copies every piece of a line by itself (docs/benchmarks.md).
+//! One log line as one flat JSON object: tracing-subscriber's own, field for field, but written in one go. That one
+//! checks and copies every piece of a line by itself, which is a twelfth of what a request costs (docs/benchmarks.md).
 
 use std::fmt;
 
