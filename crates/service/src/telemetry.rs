@@ -171,6 +171,29 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_what_tracing_subscriber_would_write() {
+        let theirs = |lines: Lines| {
+            let layer =
+                fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            tracing_subscriber::registry().with(layer.with_writer(move || lines.clone()))
+        };
+        let without_times = |lines: &Lines| -> Vec<String> {
+            lines.text().lines().map(|line| line.split_once(",\"level\"").unwrap().1.to_owned()).collect()
+        };
+        let log = || {
+            tracing::info!(webhook.id = "wh_1", missing = None::<&str>, n = -7, half = 0.5, "accepted {}", 1);
+            tracing::error!(error = ?std::io::Error::other("\"\n\u{7}ä"), yes = true, nan = f64::NAN);
+            tracing::warn!(target: "elsewhere", list = ?[1, 2], text = %"\\");
+        };
+        let (line, expected) = (Lines::default(), Lines::default());
+        let writer = line.clone();
+        tracing::subscriber::with_default(json_lines(filter("info"), move || writer.clone()), log);
+        tracing::subscriber::with_default(theirs(expected.clone()), log);
+        assert_eq!(without_times(&line).len(), 3);
+        assert_eq!(without_times(&line), without_times(&expected));
+    }
+
+    #[test]
     fn a_chain_says_each_cause_once() {
         let refused = || std::io::Error::other("refused");
         let wrong = crate::settings::SettingError::wrong("REDIS_URL", std::io::Error::other(refused()));
