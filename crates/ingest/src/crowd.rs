@@ -33,6 +33,7 @@ pub(crate) struct Seat {
     number: u64,
     idle_since: AtomicU64,
     must_go: AtomicBool,
+    /// The connection's request waits for its next turn, and for nothing that would wake it.
     looks_again: AtomicBool,
     /// The connection's task, while it waits for its client.
     waiting: AtomicWaker,
