@@ -196,8 +196,15 @@ redis_and_postgres_keep_what_they_have() {
 }
 
 mounted() { printf '{{range .Mounts}}{{if eq .Destination "%s"}}{{.Name}}{{end}}{{end}}' "$1"; }
-redis() { compose exec -T redis redis-cli "$@"; }
-backlog() { redis XLEN "{landfall}:events:${1:-response}" | tr -d '\r'; }
+# in_container SERVICE COMMAND...: 'compose exec' for what is asked again and again. Compose v1 takes half a second of a core
+# for each call, and would be measured along with the workers.
+in_container() {
+  local id
+  id="$(container "$1")"
+  docker exec "$id" "${@:2}"
+}
+redis() { in_container redis redis-cli "$@"; }
+backlog() { redis XLEN "{landfall}:events:${1:-response}"; }
 backlog_is() { [ "$(backlog "$2")" -eq "$1" ]; }
 
 only_ingest_is_published() {
@@ -235,22 +242,22 @@ post() {
 
 # ---- The demo
 
-landfall() { compose exec -T worker landfall "$@"; }
+landfall() { in_container worker landfall "$@"; }
 # stored: how many events have their results in the database.
 stored() { landfall status --json | grep -o '"state":"stored","count":[0-9]*' | grep -o '[0-9]*$' | awk '{ n += $1 } END { print n + 0 }'; }
 stored_are() { [ "$(stored)" -eq "$1" ]; }
-sql() { compose exec -T postgres psql -U landfall -d landfall -Atc "$1" | tr -d '\r'; }
+sql() { in_container postgres psql -U landfall -d landfall -Atc "$1"; }
 
 demo_needs_no_account() {
   quietly compose down --volumes
   rm -rf secrets
   mkdir secrets
   files=(-f docker-compose.yml -f docker-compose.demo.yml -f docker-compose.test.yml)
-  # Answers of the look-alike come after 50 ms, and one worker asks for two things at once.
+  # One worker asks for one thing at once: four of them wait for answers, and not for the two cores that all share here.
   cat >docker-compose.test.yml <<'END'
 services:
   worker:
-    environment: { WORKER_CONCURRENCY: "response=2" }
+    environment: { WORKER_CONCURRENCY: "response=1" }
 END
   local started="$SECONDS"
   quietly compose up -d
@@ -298,6 +305,13 @@ all_stored() {
   settled && stored_are "$total"
 }
 
+# backlog_reaches_0: asked within the container, because starting a process there many times would take the workers' cores.
+backlog_reaches_0() {
+  in_container redis timeout "$wait_max_secs" \
+    sh -c 'until [ "$(redis-cli XLEN "{landfall}:events:response")" = 0 ]; do sleep 0.2; done' ||
+    fail "waited $wait_max_secs s in vain for the backlog to reach 0"
+}
+
 # throughput NAME COUNT: works off a backlog that grew while all workers waited, as after a 429, and began again together;
 # events a second into the variable rate.
 throughput() {
@@ -307,26 +321,36 @@ throughput() {
   load "$name" "$count" 5000
   loaded "$name" "$count"
   expect redis "$(backlog)" "$count" "backlog by XLEN"
-  [ "$(redis PTTL '{landfall}:pause:default:response' | tr -d '\r')" -gt 0 ] || fail "the backlog took too long to grow"
+  [ "$(redis PTTL '{landfall}:pause:default:response')" -gt 0 ] || fail "the backlog took too long to grow"
   ok "redis-cli XLEN '{landfall}:events:response' shows the backlog: $count"
-  wait_for "the backlog to reach 0" backlog_is 0 response
+  backlog_reaches_0
   wait_for "all to be stored" all_stored
   rate="$(for id in $(containers worker); do docker logs --since "${mark}Z" "$id" 2>&1; done | grep '"outcome":"stored"' |
     sed 's/.*"timestamp":"\([^"]*\)".*/\1/' | sort | sed -n '1p;$p' | date -u -f - +%s.%N | tr '\n' ' ' |
     awk -v count="$count" '{ printf "%.1f", count / ($2 - $1) }')"
 }
 
+# One after the other, on a machine that others use too: a turn in which four workers met a slow moment may be repeated twice.
 four_workers_do_nearly_four_times_as_much() {
-  local one
+  local one seen="" turn
   delay_of_answers 50
-  throughput one 400
-  one="$rate"
-  quietly compose up -d --scale worker=4 worker
+  for turn in 1 2 3; do
+    workers_are 1
+    throughput "one-$turn" 200
+    one="$rate"
+    workers_are 4
+    throughput "four-$turn" 800
+    seen+="${seen:+; }four workers $rate a second, one $one"
+    awk -v one="$one" -v four="$rate" 'BEGIN { exit !(four >= 3.5 * one) }' && break
+    [ "$turn" -lt 3 ] || fail "four workers should do 3.5 times as much as one: $seen"
+  done
+  ok "--scale worker=4: $rate events a second instead of $one, $(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') times as many (turn $turn); XLEN is 0 again"
+}
+
+workers_are() {
+  quietly compose up -d --scale "worker=$1" worker
   wait_for "all containers to be healthy" all_healthy
-  [ "$(containers worker | wc -l)" -eq 4 ] || fail "there should be four workers"
-  throughput four 1200
-  awk -v one="$one" -v four="$rate" 'BEGIN { exit !(four >= 3.5 * one) }' || fail "four workers do $rate a second, one does $one"
-  ok "--scale worker=4: $rate events a second instead of $one, $(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') times as many; XLEN is 0 again"
+  [ "$(containers worker | wc -l)" -eq "$1" ] || fail "there should be so many workers: $1"
 }
 
 # delay_of_answers MS: the look-alike is started anew with slower answers.
@@ -334,7 +358,7 @@ delay_of_answers() {
   cat >docker-compose.test.yml <<END
 services:
   worker:
-    environment: { WORKER_CONCURRENCY: "response=2" }
+    environment: { WORKER_CONCURRENCY: "response=1" }
   openai:
     command: [fake-openai, --addr=0.0.0.0:8081, --delay-ms=$1]
 END
