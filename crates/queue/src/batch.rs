@@ -23,20 +23,35 @@ pub(crate) struct Mark<'a> {
     pub(crate) lasts_secs: u64,
 }
 
-/// Events by the words of their common command.
+/// Events by the words of their common command. A run of events is those, one after the other, that differ only in id,
+/// times, body and the values of their optional fields: what they have in common is sent once.
 #[derive(Default)]
 pub(crate) struct Batch {
+    run_keys: Words,
+    run_lengths: Vec<u64>,
+    run_words: Words,
     keys: Words,
-    arguments: Words,
+    words: Words,
     askers: Vec<(oneshot::Sender<Answer>, Place)>,
 }
 
 impl Batch {
     pub(crate) fn push(&mut self, mark: &Mark<'_>, events: &str, entry: EntryRef<'_>) {
+        let (mut secs, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let in_common = [
+            secs.format(mark.lasts_secs).as_bytes(),
+            entry.project.as_bytes(),
+            entry.event_type.as_bytes(),
+            more.format(2 * entry.optional().count()).as_bytes(),
+        ];
+        if !self.run_keys.end_with(&[events.as_bytes()]) || !self.run_words.end_with(&in_common) {
+            self.run_keys.push(events.as_bytes());
+            self.run_lengths.push(0);
+            in_common.iter().for_each(|word| self.run_words.push(word));
+        }
+        *self.run_lengths.last_mut().expect("a run has begun") += 1;
         self.keys.push(mark.key.as_bytes());
-        self.keys.push(events.as_bytes());
-        self.arguments.push_number(mark.lasts_secs);
-        entry.write(|word| self.arguments.push(word));
+        entry.write(|word| self.words.push(word));
     }
 
     /// Who hears the answer to the event pushed last.
@@ -49,21 +64,22 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.askers.len() >= EVENTS_MAX || self.arguments.bytes.len() >= BYTES_MAX
+        self.askers.len() >= EVENTS_MAX || self.words.bytes.len() >= BYTES_MAX
     }
 
+    /// How much is sent, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.bytes.len() + self.arguments.bytes.len()
+        self.keys.bytes.len() + self.words.bytes.len()
     }
 
     /// The call of the script, packed as Redis reads it.
     pub(crate) fn packed(&self, stream_length_max: u64) -> Vec<u8> {
-        let (mut name, mut count, mut limit) = (Words::default(), Words::default(), Words::default());
+        let (mut name, mut count) = (Words::default(), Words::default());
         name.push(b"EVALSHA");
         name.push(ENQUEUE.get_hash().as_bytes());
-        count.push_number(self.keys.len() as u64);
-        limit.push_number(stream_length_max);
-        let parts = [&name, &count, &self.keys, &limit, &self.arguments];
+        count.push_number(self.keys_count());
+        let lengths = self.lengths(stream_length_max);
+        let parts = [&name, &count, &self.run_keys, &self.keys, &lengths, &self.run_words, &self.words];
         let bytes: usize = parts.iter().map(|words| words.bytes.len()).sum();
         let words: usize = parts.iter().map(|words| words.len()).sum();
         let mut packed = Vec::with_capacity(bytes + 16);
@@ -77,9 +93,22 @@ impl Batch {
     /// The same for redis-rs.
     pub(crate) fn command(&self, stream_length_max: u64) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(ENQUEUE.get_hash()).arg(self.keys.len()).arg(&self.keys);
-        command.arg(stream_length_max).arg(&self.arguments);
+        command.arg(ENQUEUE.get_hash()).arg(self.keys_count()).arg(&self.run_keys).arg(&self.keys);
+        command.arg(self.lengths(stream_length_max)).arg(&self.run_words).arg(&self.words);
         command
+    }
+
+    fn keys_count(&self) -> u64 {
+        (self.run_keys.len() + self.keys.len()) as u64
+    }
+
+    /// The limit, how many runs there are, and how many events each has.
+    fn lengths(&self, stream_length_max: u64) -> Words {
+        let mut words = Words::default();
+        words.push_number(stream_length_max);
+        words.push_number(self.run_lengths.len() as u64);
+        self.run_lengths.iter().for_each(|&length| words.push_number(length));
+        words
     }
 
     /// Tells each asker what became of its event.
@@ -105,8 +134,10 @@ impl Batch {
     /// Empties it, and keeps its memory unless one large event made it large.
     pub(crate) fn clear(&mut self) {
         self.askers.clear();
-        self.keys.clear();
-        self.arguments.clear();
+        self.run_lengths.clear();
+        for words in [&mut self.run_keys, &mut self.run_words, &mut self.keys, &mut self.words] {
+            words.clear();
+        }
     }
 }
 
@@ -142,8 +173,11 @@ impl Words {
     const KEPT_BYTES_MAX: usize = 64 * 1024;
 
     fn push(&mut self, word: &[u8]) {
+        let mut length = itoa::Buffer::new();
+        let length = length.format(word.len());
+        self.bytes.reserve(length.len() + word.len() + 5);
         self.bytes.push(b'$');
-        self.bytes.extend_from_slice(itoa::Buffer::new().format(word.len()).as_bytes());
+        self.bytes.extend_from_slice(length.as_bytes());
         self.bytes.extend_from_slice(b"\r\n");
         let start = self.bytes.len();
         self.bytes.extend_from_slice(word);
@@ -153,6 +187,12 @@ impl Words {
 
     fn len(&self) -> usize {
         self.places.len()
+    }
+
+    fn end_with(&self, words: &[&[u8]]) -> bool {
+        let from = self.len().checked_sub(words.len());
+        let last = from.map(|from| self.places[from..].iter().map(|&(start, end)| &self.bytes[start..end]));
+        last.is_some_and(|last| last.eq(words.iter().copied()))
     }
 
     fn push_number(&mut self, number: u64) {
@@ -182,22 +222,54 @@ impl ToRedisArgs for Words {
 mod tests {
     use super::*;
 
+    fn entry(webhook_id: &str) -> EntryRef<'_> {
+        EntryRef {
+            webhook_id,
+            project: "default",
+            event_type: "batch.completed",
+            timestamp_secs: 1,
+            received_ms: 2,
+            traceparent: None,
+            replay_of: None,
+            body: b"{}",
+        }
+    }
+
     #[test]
     fn what_is_packed_here_is_what_redis_rs_packs() {
         let mut batch = Batch::default();
-        for (id, body) in [("wh_1", &b"{}"[..]), ("wh_2", b"\r\n$5\r\n\0"), ("wh_3", b"")] {
-            let entry = EntryRef {
-                webhook_id: id,
-                project: "default",
-                event_type: "batch.completed",
-                timestamp_secs: 1,
-                received_ms: 2,
-                traceparent: None,
-                replay_of: None,
-                body,
-            };
+        for (id, event_type, body) in
+            [("wh_1", "a", &b"{}"[..]), ("wh_2", "a", b"\r\n$5\r\n\0"), ("wh_3", "b", b"")]
+        {
+            let entry = EntryRef { event_type, body, ..entry(id) };
             batch.push(&Mark { key: id, lasts_secs: 604_800 }, "events", entry);
             assert_eq!(batch.packed(1_000_000), batch.command(1_000_000).get_packed_command());
         }
+    }
+
+    #[test]
+    fn what_events_have_in_common_is_sent_once_for_those_that_have_all_of_it_in_common() {
+        let mut batch = Batch::default();
+        let mark = |lasts_secs| Mark { key: "seen", lasts_secs };
+        let plain = entry("wh");
+        let traced = EntryRef { traceparent: Some("00-1"), ..plain };
+        let events = [
+            (mark(1), "events", plain),
+            (mark(1), "events", EntryRef { timestamp_secs: 3, received_ms: 4, body: b"[]", ..entry("wh_2") }),
+            (mark(1), "events", traced),
+            (mark(1), "events", EntryRef { traceparent: Some("00-2"), ..traced }),
+            // Of as many words, and the names are each event's own.
+            (mark(1), "events", EntryRef { replay_of: Some("wh_0"), ..plain }),
+            (mark(1), "events", EntryRef { replay_of: Some("wh_0"), ..traced }),
+            (mark(1), "events", plain),
+            (mark(2), "events", plain),
+            (mark(2), "others", plain),
+            (mark(2), "others", EntryRef { project: "research", ..plain }),
+            (mark(2), "others", EntryRef { event_type: "batch.failed", ..plain }),
+        ];
+        for (mark, key, entry) in events {
+            batch.push(&mark, key, entry);
+        }
+        assert_eq!(batch.run_lengths, [2, 3, 1, 1, 1, 1, 1, 1]);
     }
 }

@@ -55,22 +55,24 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
-    /// The words by which the enqueue script writes it into the stream; the script knows the fields that every entry has.
+    /// The words by which the enqueue script writes it into the stream, but for project and type, which most entries have in
+    /// common with the one before; the script knows the fields that every entry has.
     pub(crate) fn write(&self, mut word: impl FnMut(&[u8])) {
         let mut number = itoa::Buffer::new();
         word(self.webhook_id.as_bytes());
-        word(self.project.as_bytes());
-        word(self.event_type.as_bytes());
         word(number.format(self.timestamp_secs).as_bytes());
         word(number.format(self.received_ms).as_bytes());
         word(self.body);
-        let optional = [("traceparent", self.traceparent), ("replay_of", self.replay_of)];
-        let fields = || optional.iter().filter_map(|&(name, value)| Some((name, value?)));
-        word(number.format(2 * fields().count()).as_bytes());
-        for (name, value) in fields() {
+        for (name, value) in self.optional() {
             word(name.as_bytes());
             word(value.as_bytes());
         }
+    }
+
+    /// The fields that not every entry has.
+    pub(crate) fn optional(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = [("traceparent", self.traceparent), ("replay_of", self.replay_of)];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

@@ -64,8 +64,8 @@ pub(crate) struct Lane {
 #[derive(Default)]
 struct Waiting {
     batch: Batch,
-    /// An empty one, for its memory.
-    spare: Option<Batch>,
+    /// Empty ones, for their memory: as many as are under way.
+    spare: Vec<Batch>,
     /// Somebody will come for what waits.
     called: bool,
 }
@@ -133,7 +133,7 @@ impl Lane {
         }
         batch.answer(reply);
         batch.clear();
-        self.waiting().spare = Some(batch);
+        self.waiting().give_back(batch);
     }
 
     /// The first that Redis would read to the end of at once, or else the one with the least under way.
@@ -150,8 +150,14 @@ impl Lane {
 
 impl Waiting {
     fn take(&mut self) -> Batch {
-        let empty = self.spare.take().unwrap_or_default();
+        let empty = self.spare.pop().unwrap_or_default();
         std::mem::replace(&mut self.batch, empty)
+    }
+
+    fn give_back(&mut self, empty: Batch) {
+        if self.spare.len() < TURNS {
+            self.spare.push(empty);
+        }
     }
 }
 

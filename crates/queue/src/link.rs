@@ -59,16 +59,17 @@ impl Link {
         reply
     }
 
+    /// What is seldom is boxed: a batch has memory for the rest alone.
     async fn reply_to(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         let way = match self.open_now() {
             Some(way) => way,
-            None => self.connect().await?,
+            None => Box::pin(self.connect()).await?,
         };
         let reply = way.enqueue(batch, stream_length_max).await;
         if !reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
             return reply;
         }
-        way.load_script().await?;
+        Box::pin(way.load_script()).await?;
         way.enqueue(batch, stream_length_max).await
     }
 
@@ -127,7 +128,9 @@ impl Way {
     async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         match self {
             Self::Plain(wire) => wire.call(batch.packed(stream_length_max)).await,
-            Self::Wrapped(connection) => wrapped(connection, &batch.command(stream_length_max)).await,
+            Self::Wrapped(connection) => {
+                Box::pin(wrapped(connection, &batch.command(stream_length_max))).await
+            }
         }
     }
 

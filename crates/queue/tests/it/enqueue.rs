@@ -50,6 +50,25 @@ async fn families_have_streams_of_their_own() {
 }
 
 #[tokio::test]
+async fn events_enqueued_together_get_each_into_its_own_stream_and_its_own_answer() {
+    let queue = TestQueue::start();
+    queue.add("wh_4").await;
+    let families = [FAMILY, FAMILY, Family::Eval, FAMILY, FAMILY, Family::Eval, Family::Response, FAMILY];
+    let events: Vec<_> = (0..families.len()).map(|n| entry(&format!("wh_{n}"))).collect();
+    let enqueued = families.iter().zip(&events).map(|(&family, event)| queue.producer.enqueue(family, event));
+    let answers = join_all(enqueued).await;
+    for (n, (family, answer)) in families.into_iter().zip(answers).enumerate() {
+        let Enqueued::Added { entry_id } = answer.unwrap() else {
+            assert_eq!(n, 4, "only one was there before");
+            continue;
+        };
+        let range = format!("XRANGE {} {entry_id} {entry_id}", queue.keys.events(family));
+        let entries: Vec<(String, Vec<String>)> = queue.command(&range).await;
+        assert_eq!(entries[0].1[..4], ["v", "1", "id", &format!("wh_{n}")]);
+    }
+}
+
+#[tokio::test]
 async fn a_full_stream_refuses_new_events_but_knows_the_old_ones() {
     let queue = TestQueue::start();
     let producer = Producer::new(&queue.config, 2).unwrap();

@@ -47,19 +47,24 @@ async fn what_is_enqueued_is_version_1_as_it_is_written_down() {
 async fn an_entry_survives_the_stream_byte_for_byte() {
     let queue = TestQueue::start();
     let mut entries = Vec::new();
-    for (n, (traceparent, replay_of)) in [
-        (None, Some("wh_0")),
-        (Some("00-1-2-3"), Some("wh_0")),
-        (None, None),
-        (Some("00-1-2-3"), None),
-        (None, None),
+    for (n, (project, event_type, traceparent, replay_of)) in [
+        ("default", "batch.completed", None, Some("wh_0")),
+        ("default", "batch.completed", Some("00-1-2-3"), Some("wh_0")),
+        ("default", "batch.completed", None, None),
+        ("default", "batch.completed", Some("00-1-2-3"), None),
+        ("default", "batch.completed", None, None),
+        ("default", "batch.completed", None, None),
+        ("default", "batch.failed", None, None),
+        ("research", "batch.failed", None, None),
     ]
     .into_iter()
     .enumerate()
     {
         entries.push(Entry {
             webhook_id: format!("wh_{n}"),
-            body: [b"", &b"\xff\x00 not text"[..], b"\r\n$5\r\n", b"2", b"{}"][n].to_vec(),
+            project: project.to_owned(),
+            event_type: event_type.to_owned(),
+            body: [b"", &b"\xff\x00 not text"[..], b"\r\n$5\r\n", b"2", b"{}"][n % 5].to_vec(),
             traceparent: traceparent.map(str::to_owned),
             replay_of: replay_of.map(str::to_owned),
             ..expected()

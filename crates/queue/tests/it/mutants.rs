@@ -33,14 +33,14 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "enqueue without XADD",
         script: script!("enqueue"),
-        from: "local added = add(events, at, more)",
+        from: "local added = add(events, project, kind, at, more)",
         to: "local added = '1-1'",
     },
     Mutant {
         name: "enqueue whose mark is set only after the entry is there, and not asked before",
         script: script!("enqueue"),
-        from: "local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', ARGV[at])",
-        to: "local before; pcall('SET', seen, '1', 'EX', ARGV[at])",
+        from: "local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)",
+        to: "local before; pcall('SET', seen, '1', 'EX', seen_secs)",
     },
     Mutant {
         name: "dead letter without XADD",
