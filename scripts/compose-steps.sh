@@ -204,8 +204,7 @@ in_container() {
   docker exec "$id" "${@:2}"
 }
 redis() { in_container redis redis-cli "$@"; }
-backlog() { redis XLEN "{landfall}:events:${1:-response}"; }
-backlog_is() { [ "$(backlog "$2")" -eq "$1" ]; }
+backlog() { redis XLEN '{landfall}:events:response'; }
 
 only_ingest_is_published() {
   local published
@@ -330,9 +329,9 @@ throughput() {
     awk -v count="$count" '{ printf "%.1f", count / ($2 - $1) }')"
 }
 
-# One after the other, on a machine that others use too: a turn in which four workers met a slow moment may be repeated twice.
+# The median of three turns, because one worker and four are measured one after the other, on a machine that others use too.
 four_workers_do_nearly_four_times_as_much() {
-  local one seen="" turn
+  local one times turn seen=""
   delay_of_answers 50
   for turn in 1 2 3; do
     workers_are 1
@@ -340,11 +339,12 @@ four_workers_do_nearly_four_times_as_much() {
     one="$rate"
     workers_are 4
     throughput "four-$turn" 800
-    seen+="${seen:+; }four workers $rate a second, one $one"
-    awk -v one="$one" -v four="$rate" 'BEGIN { exit !(four >= 3.5 * one) }' && break
-    [ "$turn" -lt 3 ] || fail "four workers should do 3.5 times as much as one: $seen"
+    seen+="$(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') ($rate and $one events a second)"$'\n'
   done
-  ok "--scale worker=4: $rate events a second instead of $one, $(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') times as many (turn $turn); XLEN is 0 again"
+  times="$(sort -n <<<"${seen%$'\n'}" | sed -n 2p)"
+  [ "$(awk -v times="${times%% *}" 'BEGIN { print (times >= 3.5) }')" = 1 ] ||
+    fail "four workers should do 3.5 times as much as one, and do: ${seen//$'\n'/; }"
+  ok "--scale worker=4: $times times as many as one, the median of three turns; XLEN is 0 again"
 }
 
 workers_are() {

@@ -62,6 +62,7 @@ async fn events_enqueued_together_get_each_into_its_own_stream_and_its_own_answe
             assert_eq!(n, 4, "only one was there before");
             continue;
         };
+        assert_ne!(n, 4, "it was there before");
         let range = format!("XRANGE {} {entry_id} {entry_id}", queue.keys.events(family));
         let entries: Vec<(String, Vec<String>)> = queue.command(&range).await;
         assert_eq!(entries[0].1[..4], ["v", "1", "id", &format!("wh_{n}")]);
