@@ -1,6 +1,7 @@
 //! One connection to Redis for events: opened when it is needed, left when it fails. Unlike redis-rs' own manager it
 //! remembers no failure: the first batch after an outage tries again.
 
+use std::io::IoSlice;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -127,7 +128,7 @@ impl Way {
 
     async fn enqueue(&self, batch: &Batch, stream_length_max: u64) -> Result<Value, RedisError> {
         match self {
-            Self::Plain(wire) => wire.call(batch.packed(stream_length_max)).await,
+            Self::Plain(wire) => wire.call(&batch.packed(stream_length_max).parts()).await,
             Self::Wrapped(connection) => {
                 Box::pin(wrapped(connection, &batch.command(stream_length_max))).await
             }
@@ -138,7 +139,7 @@ impl Way {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(ENQUEUE_CODE);
         match self {
-            Self::Plain(wire) => wire.call(command.get_packed_command()).await,
+            Self::Plain(wire) => wire.call(&[IoSlice::new(&command.get_packed_command())]).await,
             Self::Wrapped(connection) => wrapped(connection, &command).await,
         }
     }

@@ -2,7 +2,7 @@
 //! task reads the replies, which come in order. redis-rs opens it (address, AUTH, SELECT, HELLO); TLS is left to it.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind::WouldBlock;
+use std::io::{ErrorKind::WouldBlock, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -68,11 +68,12 @@ impl Wire {
         Ok(Self { shared, _open: Arc::new(closed.drop_guard()) })
     }
 
-    /// Sends a command, packed as Redis reads it, and waits for the reply. One that is an error is returned as `Err`.
+    /// Sends a command, packed as Redis reads it and in as many parts as suit the caller, and waits for the reply. One that
+    /// is an error is returned as `Err`.
     ///
     /// # Errors
     /// Also when the connection is lost, or no reply comes in time: then nobody knows what Redis did.
-    pub(crate) async fn call(&self, command: Vec<u8>) -> Result<Value, RedisError> {
+    pub(crate) async fn call(&self, command: &[IoSlice<'_>]) -> Result<Value, RedisError> {
         let reply = self.shared.send(command)?;
         match timeout(RESPONSE_TIMEOUT, reply).await {
             Ok(Ok(reply)) => reply,
@@ -87,15 +88,19 @@ impl Wire {
 }
 
 impl Shared {
-    fn send(&self, command: Vec<u8>) -> Result<oneshot::Receiver<Result<Value, RedisError>>, RedisError> {
+    fn send(
+        &self,
+        command: &[IoSlice<'_>],
+    ) -> Result<oneshot::Receiver<Result<Value, RedisError>>, RedisError> {
         let (caller, reply) = oneshot::channel();
         let mut state = self.state();
         if let Some(error) = &state.end {
             return Err(error.clone());
         }
-        let sent = if state.unsent.is_empty() { self.write(&command)? } else { 0 };
-        if sent < command.len() {
-            state.unsent.push_back(Bytes::from(command).slice(sent..));
+        let sent = if state.unsent.is_empty() { self.write(command)? } else { 0 };
+        let rest = after(command, sent);
+        if !rest.is_empty() {
+            state.unsent.push_back(rest);
             self.blocked.notify_one();
         }
         state.callers.push_back(caller);
@@ -103,8 +108,8 @@ impl Shared {
     }
 
     /// How much the socket took.
-    fn write(&self, bytes: &[u8]) -> Result<usize, RedisError> {
-        match self.writer.try_write(bytes) {
+    fn write(&self, parts: &[IoSlice<'_>]) -> Result<usize, RedisError> {
+        match self.writer.try_write_vectored(parts) {
             Ok(sent) => Ok(sent),
             Err(error) if error.kind() == WouldBlock => Ok(0),
             Err(error) => Err(error.into()),
@@ -157,7 +162,7 @@ impl Shared {
                 if let Err(error) = self.writer.writable().await {
                     return error.into();
                 }
-                if let Err(error) = self.state().write_on(|bytes| self.write(bytes)) {
+                if let Err(error) = self.state().write_on(|bytes| self.write(&[IoSlice::new(bytes)])) {
                     return error;
                 }
             }
@@ -167,6 +172,17 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds the lock")
     }
+}
+
+/// What comes after so many bytes.
+fn after(parts: &[IoSlice<'_>], mut bytes: usize) -> Bytes {
+    let mut rest = BytesMut::new();
+    for part in parts {
+        let gone = bytes.min(part.len());
+        rest.extend_from_slice(&part[gone..]);
+        bytes -= gone;
+    }
+    rest.freeze()
 }
 
 /// Only an error that is the whole reply; those inside stay where they are.
@@ -205,4 +221,18 @@ fn set_up(stream: &TcpStream, settings: &TcpSettings) -> std::io::Result<()> {
 
 fn broken() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_socket_did_not_take_begins_where_it_stopped() {
+        let parts = [&b"*2"[..], b"", b"\r\n$", b"1"].map(IoSlice::new);
+        let whole = b"*2\r\n$1";
+        for sent in 0..=whole.len() {
+            assert_eq!(after(&parts, sent), whole[sent..]);
+        }
+    }
 }
