@@ -65,8 +65,13 @@ impl Batch {
         self.askers.is_empty()
     }
 
+    /// How many events.
+    pub(crate) fn len(&self) -> usize {
+        self.askers.len()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.askers.len() >= EVENTS_MAX || self.words.bytes.len() >= BYTES_MAX
+        self.len() >= EVENTS_MAX || self.words.bytes.len() >= BYTES_MAX
     }
 
     /// How much is sent, about.
@@ -114,7 +119,7 @@ impl Batch {
     /// Tells each asker what became of its event.
     pub(crate) fn answer(&mut self, reply: Result<Value, RedisError>) {
         match reply {
-            Ok(Value::Array(values)) if values.len() == self.askers.len() => {
+            Ok(Value::Array(values)) if values.len() == self.len() => {
                 for ((asker, _place), value) in self.askers.drain(..).zip(values) {
                     // Nobody listens to a request that was cancelled.
                     asker.send(read(value)).ok();
