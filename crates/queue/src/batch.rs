@@ -189,7 +189,7 @@ struct Words {
 
 impl Words {
     /// What is kept of a batch's memory for the next one: what it has grown to when it is full of middling bodies. With
-    /// less, bodies of 64 KB cost a third more, in pages asked for and given back (docs/benchmarks.md).
+    /// less, each batch of bodies of 64 KB asks for pages and gives them back (docs/benchmarks.md).
     const KEPT_BYTES_MAX: usize = 2 * BYTES_MAX;
 
     fn push(&mut self, word: &[u8]) {
