@@ -26,6 +26,7 @@ mod report;
 mod room;
 mod route;
 mod run;
+mod scheduling;
 mod settings;
 mod tls;
 

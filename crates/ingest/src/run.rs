@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::receive::Receiver;
 use crate::room::Room;
+use crate::scheduling;
 use crate::settings::Settings;
 use crate::tls::{self, TlsError};
 
@@ -63,6 +64,7 @@ pub struct Ingest {
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     descriptors::raise_limit(settings.max_connections);
+    scheduling::let_others_finish();
     start(&settings, Limits::default(), stop).await?.ended().await
 }
 

@@ -81,17 +81,20 @@ impl Batch {
 
     /// The call of the script, packed as Redis reads it.
     pub(crate) fn packed(&self, stream_length_max: u64) -> Packed<'_> {
-        let mut name = Words::default();
-        name.push(b"EVALSHA");
-        name.push(ENQUEUE.get_hash().as_bytes());
-        name.push_number(self.keys_count());
-        let lengths = self.lengths(stream_length_max);
-        let parts = [&name, &self.run_keys, &self.keys, &lengths, &self.run_words, &self.words];
-        let words: usize = parts.iter().map(|words| words.len()).sum();
-        let mut head = format!("*{words}\r\n").into_bytes();
-        head.extend_from_slice(&name.bytes);
+        let numbers = self.numbers(stream_length_max);
+        let parts = [&self.run_keys, &self.keys, &self.run_words, &self.words];
+        let words = 3 + numbers.clone().count() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut head = Vec::with_capacity(96 + self.run_keys.bytes.len());
+        head.push(b'*');
+        head.extend_from_slice(itoa::Buffer::new().format(words).as_bytes());
+        head.extend_from_slice(b"\r\n");
+        pack(&mut head, b"EVALSHA");
+        pack(&mut head, ENQUEUE.get_hash().as_bytes());
+        pack_number(&mut head, self.keys_count());
         head.extend_from_slice(&self.run_keys.bytes);
-        let common = [lengths.bytes.as_slice(), &self.run_words.bytes].concat();
+        let mut common = Vec::with_capacity(32 + 16 * self.run_lengths.len() + self.run_words.bytes.len());
+        numbers.for_each(|number| pack_number(&mut common, number));
+        common.extend_from_slice(&self.run_words.bytes);
         Packed { head, keys: &self.keys.bytes, common, words: &self.words.bytes }
     }
 
@@ -99,7 +102,10 @@ impl Batch {
     pub(crate) fn command(&self, stream_length_max: u64) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(ENQUEUE.get_hash()).arg(self.keys_count()).arg(&self.run_keys).arg(&self.keys);
-        command.arg(self.lengths(stream_length_max)).arg(&self.run_words).arg(&self.words);
+        for number in self.numbers(stream_length_max) {
+            command.arg(number);
+        }
+        command.arg(&self.run_words).arg(&self.words);
         command
     }
 
@@ -107,26 +113,28 @@ impl Batch {
         (self.run_keys.len() + self.keys.len()) as u64
     }
 
-    /// The limit, how many runs there are, and how many events each has.
-    fn lengths(&self, stream_length_max: u64) -> Words {
-        let mut words = Words::default();
-        words.push_number(stream_length_max);
-        words.push_number(self.run_lengths.len() as u64);
-        self.run_lengths.iter().for_each(|&length| words.push_number(length));
-        words
+    /// The limit; unless it is one event alone, how many runs there are, and how many events each has.
+    fn numbers(&self, stream_length_max: u64) -> impl Iterator<Item = u64> + Clone {
+        let runs = if self.len() == 1 { None } else { Some(self.run_lengths.len() as u64) };
+        let lengths = self.run_lengths.iter().copied().filter(move |_| runs.is_some());
+        [stream_length_max].into_iter().chain(runs).chain(lengths)
     }
 
     /// Tells each asker what became of its event.
     pub(crate) fn answer(&mut self, reply: Result<Value, RedisError>) {
         match reply {
-            Ok(Value::Array(values)) if values.len() == self.len() => {
-                for ((asker, _place), value) in self.askers.drain(..).zip(values) {
-                    // Nobody listens to a request that was cancelled.
-                    asker.send(read(value)).ok();
-                }
-            }
+            // One alone gets its answer by itself.
+            Ok(value) if self.len() == 1 => self.hand_out([value]),
+            Ok(Value::Array(values)) if values.len() == self.len() => self.hand_out(values),
             Ok(other) => self.refuse(&unexpected(other)),
             Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn hand_out(&mut self, values: impl IntoIterator<Item = Value>) {
+        for ((asker, _place), value) in self.askers.drain(..).zip(values) {
+            // Nobody listens to a request that was cancelled.
+            asker.send(read(value)).ok();
         }
     }
 
@@ -193,16 +201,9 @@ impl Words {
     const KEPT_BYTES_MAX: usize = 2 * BYTES_MAX;
 
     fn push(&mut self, word: &[u8]) {
-        let mut length = itoa::Buffer::new();
-        let length = length.format(word.len());
-        self.bytes.reserve(length.len() + word.len() + 5);
-        self.bytes.push(b'$');
-        self.bytes.extend_from_slice(length.as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(word);
-        self.places.push((start, self.bytes.len()));
-        self.bytes.extend_from_slice(b"\r\n");
+        pack(&mut self.bytes, word);
+        let end = self.bytes.len() - 2;
+        self.places.push((end - word.len(), end));
     }
 
     fn len(&self) -> usize {
@@ -215,15 +216,26 @@ impl Words {
         last.is_some_and(|last| last.eq(words.iter().copied()))
     }
 
-    fn push_number(&mut self, number: u64) {
-        self.push(itoa::Buffer::new().format(number).as_bytes());
-    }
-
     fn clear(&mut self) {
         self.bytes.clear();
         self.places.clear();
         self.bytes.shrink_to(Self::KEPT_BYTES_MAX);
     }
+}
+
+fn pack(bytes: &mut Vec<u8>, word: &[u8]) {
+    let mut length = itoa::Buffer::new();
+    let length = length.format(word.len());
+    bytes.reserve(length.len() + word.len() + 5);
+    bytes.push(b'$');
+    bytes.extend_from_slice(length.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(word);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn pack_number(bytes: &mut Vec<u8>, number: u64) {
+    pack(bytes, itoa::Buffer::new().format(number).as_bytes());
 }
 
 impl ToRedisArgs for Words {

@@ -86,6 +86,46 @@ async fn a_full_stream_refuses_new_events_but_knows_the_old_ones() {
 }
 
 #[tokio::test]
+async fn a_stream_that_fills_up_within_a_batch_refuses_the_rest_of_it() {
+    let queue = TestQueue::start();
+    let producer = Producer::new(&queue.config, 3).unwrap();
+    producer.enqueue(FAMILY, &entry("wh_0")).await.unwrap();
+    let events = ["wh_1", "wh_0", "wh_2", "wh_3", "wh_0"].map(entry);
+    let answers = join_all(events.iter().map(|event| producer.enqueue(FAMILY, event))).await;
+    assert!(
+        matches!(
+            &answers[..],
+            [
+                Ok(Enqueued::Added { .. }),
+                Ok(Enqueued::Duplicate),
+                Ok(Enqueued::Added { .. }),
+                Err(EnqueueError::Full),
+                Ok(Enqueued::Duplicate)
+            ]
+        ),
+        "{answers:?}"
+    );
+    assert_eq!(queue.command::<u64>("XLEN events").await, 3);
+}
+
+/// What other programs' scripts leave behind must still be collected: with less than this pace their garbage can grow
+/// without end.
+#[tokio::test]
+async fn lua_collects_in_small_steps_and_keeps_up() {
+    let queue = TestQueue::start();
+    queue.add("wh_1").await;
+    let eval = async |code: &str| -> u64 {
+        redis::cmd("EVAL").arg(code).arg(0).query_async(&mut queue.raw().await).await.unwrap()
+    };
+    let pace = eval("return collectgarbage('setstepmul', 50)").await;
+    assert_eq!(pace, 50, "one event alone has set it");
+    for _ in 0..3 {
+        let kilobytes = eval("for n = 1, 1000000 do tostring(n) end return collectgarbage('count')").await;
+        assert!(kilobytes < 4096, "Lua holds {kilobytes} KB after 30,000 KB of garbage");
+    }
+}
+
+#[tokio::test]
 async fn a_redis_out_of_memory_refuses_events_while_workers_drain_it() {
     let queue = TestQueue::start();
     for id in ["wh_1", "wh_2", "wh_3", "wh_4"] {
