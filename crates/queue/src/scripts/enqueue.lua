@@ -8,46 +8,49 @@
 -- One event alone comes without numbers of runs and events, and its answer goes by itself: in quiet hours each finds
 -- Redis' caches cold, and shall meet little.
 local call, pcall, type, KEYS, ARGV = redis.call, redis.pcall, type, KEYS, ARGV
-local length_max = tonumber(ARGV[1])
+local length_max, alone = tonumber(ARGV[1]), #KEYS == 2
+local runs, at, answers, lengths = 1, 6
 
--- `length` is the stream's, or the error instead of it; `at` is where the event's words begin.
-local function take_in(length, seen, seen_secs, events, project, kind, at, more)
-  if type(length) == 'table' then return length end
-  if length >= length_max then
-    return call('EXISTS', seen) == 0 and redis.error_reply('QUEUEFULL the stream is at its limit')
-  end
-  -- With GET it answers nil instead of a table, which would be more to collect.
-  local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)
-  if before then return type(before) == 'table' and before end
-  -- Version 1 of the entry format.
-  local added = pcall('XADD', events, '*', 'v', '1', 'id', ARGV[at], 'project', project, 'type', kind,
-    'timestamp', ARGV[at + 1], 'received_ms', ARGV[at + 2], 'body', ARGV[at + 3], unpack(ARGV, at + 4, at + 3 + more))
-  -- A mark without its entry would turn every later delivery of the event into a duplicate.
-  if type(added) == 'table' then call('DEL', seen) end
-  return added
-end
-
-if #KEYS == 2 then
-  -- With every 50th call Redis has Lua collect, before it answers: at Lua's own pace (200) a whole round, three times what
-  -- an event takes. The rest is then collected as we go; Lua's memory grows from 60 to 130 KB (docs/benchmarks.md).
+if alone then
+  -- With every 50th call Redis has Lua collect, before it answers: at Lua's own pace (200) a whole round, which takes longer
+  -- than an event. At this pace more is left to be collected as we go. Not below: what other scripts leave behind could then
+  -- grow without end.
   local collect = rawget(_G, 'collectgarbage')
-  if collect then collect('setstepmul', 50) end
-  return take_in(pcall('XLEN', KEYS[1]), KEYS[2], ARGV[2], KEYS[1], ARGV[3], ARGV[4], 6, tonumber(ARGV[5]))
+  if collect then collect('setstepmul', 40) end
+else
+  runs = tonumber(ARGV[2])
+  at, answers, lengths = 3 + 5 * runs, {}, {}
 end
 
-local runs, lengths = tonumber(ARGV[2]), {}
-local answers, n = {}, 0
-local at = 3 + 5 * runs
+local n = 0
 for run = 1, runs do
-  local common = 4 * run + runs - 2
-  local events, seen_secs, project, kind = KEYS[run], ARGV[common + 1], ARGV[common + 2], ARGV[common + 3]
-  local more = tonumber(ARGV[common + 4])
-  local length = lengths[events] or pcall('XLEN', events)
-  for _ = 1, tonumber(ARGV[2 + run]) do
+  -- Where the words of the run begin; `at` is where those of the event do.
+  local common = alone and 2 or 4 * run + runs - 1
+  local events, seen_secs, project, kind = KEYS[run], ARGV[common], ARGV[common + 1], ARGV[common + 2]
+  local more = tonumber(ARGV[common + 3])
+  local length = lengths and lengths[events] or pcall('XLEN', events)
+  for _ = 1, alone and 1 or tonumber(ARGV[2 + run]) do
     n = n + 1
-    local answer = take_in(length, KEYS[runs + n], seen_secs, events, project, kind, at, more)
+    local seen, answer = KEYS[runs + n], length
+    if type(length) == 'number' then
+      if length >= length_max then
+        answer = call('EXISTS', seen) == 0 and redis.error_reply('QUEUEFULL the stream is at its limit')
+      else
+        -- With GET it answers nil instead of a table, which would be more to collect.
+        local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)
+        if before then
+          answer = type(before) == 'table' and before
+        else
+          -- Version 1 of the entry format.
+          answer = pcall('XADD', events, '*', 'v', '1', 'id', ARGV[at], 'project', project, 'type', kind, 'timestamp',
+            ARGV[at + 1], 'received_ms', ARGV[at + 2], 'body', ARGV[at + 3], unpack(ARGV, at + 4, at + 3 + more))
+          -- A mark without its entry would turn every later delivery of the event into a duplicate.
+          if type(answer) == 'table' then call('DEL', seen) else length = length + 1 end
+        end
+      end
+    end
+    if alone then return answer end
     answers[n] = answer
-    if type(answer) == 'string' then length = length + 1 end
     at = at + 4 + more
   end
   lengths[events] = length

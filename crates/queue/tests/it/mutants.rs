@@ -33,8 +33,8 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "enqueue without XADD",
         script: script!("enqueue"),
-        from: "local added = pcall('XADD',",
-        to: "local added = '1-1'; pcall('EXISTS',",
+        from: "answer = pcall('XADD',",
+        to: "answer = '1-1'; pcall('EXISTS',",
     },
     Mutant {
         name: "enqueue whose mark is set only after the entry is there, and not asked before",
