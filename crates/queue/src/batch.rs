@@ -115,9 +115,10 @@ impl Batch {
 
     /// The limit; unless it is one event alone, how many runs there are, and how many events each has.
     fn numbers(&self, stream_length_max: u64) -> impl Iterator<Item = u64> + Clone {
-        let runs = if self.len() == 1 { None } else { Some(self.run_lengths.len() as u64) };
-        let lengths = self.run_lengths.iter().copied().filter(move |_| runs.is_some());
-        [stream_length_max].into_iter().chain(runs).chain(lengths)
+        let many = self.keys.len() > 1;
+        let runs = many.then_some(self.run_lengths.len() as u64);
+        let lengths = if many { self.run_lengths.as_slice() } else { &[] };
+        [stream_length_max].into_iter().chain(runs).chain(lengths.iter().copied())
     }
 
     /// Tells each asker what became of its event.

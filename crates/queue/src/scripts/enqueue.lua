@@ -11,13 +11,7 @@ local call, pcall, type, KEYS, ARGV = redis.call, redis.pcall, type, KEYS, ARGV
 local length_max, alone = tonumber(ARGV[1]), #KEYS == 2
 local runs, at, answers, lengths = 1, 6
 
-if alone then
-  -- With every 50th call Redis has Lua collect, before it answers: at Lua's own pace (200) a whole round, which takes longer
-  -- than an event. At this pace more is left to be collected as we go. Not below: what other scripts leave behind could then
-  -- grow without end.
-  local collect = rawget(_G, 'collectgarbage')
-  if collect then collect('setstepmul', 40) end
-else
+if not alone then
   runs = tonumber(ARGV[2])
   at, answers, lengths = 3 + 5 * runs, {}, {}
 end
@@ -31,22 +25,22 @@ for run = 1, runs do
   local length = lengths and lengths[events] or pcall('XLEN', events)
   for _ = 1, alone and 1 or tonumber(ARGV[2 + run]) do
     n = n + 1
-    local seen, answer = KEYS[runs + n], length
-    if type(length) == 'number' then
-      if length >= length_max then
-        answer = call('EXISTS', seen) == 0 and redis.error_reply('QUEUEFULL the stream is at its limit')
+    local seen, answer = KEYS[runs + n]
+    if type(length) == 'table' then
+      answer = length
+    elseif length >= length_max then
+      answer = call('EXISTS', seen) == 0 and redis.error_reply('QUEUEFULL the stream is at its limit')
+    else
+      -- With GET it answers nil instead of a table, which would be more to collect.
+      local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)
+      if before then
+        answer = type(before) == 'table' and before
       else
-        -- With GET it answers nil instead of a table, which would be more to collect.
-        local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)
-        if before then
-          answer = type(before) == 'table' and before
-        else
-          -- Version 1 of the entry format.
-          answer = pcall('XADD', events, '*', 'v', '1', 'id', ARGV[at], 'project', project, 'type', kind, 'timestamp',
-            ARGV[at + 1], 'received_ms', ARGV[at + 2], 'body', ARGV[at + 3], unpack(ARGV, at + 4, at + 3 + more))
-          -- A mark without its entry would turn every later delivery of the event into a duplicate.
-          if type(answer) == 'table' then call('DEL', seen) else length = length + 1 end
-        end
+        -- Version 1 of the entry format.
+        answer = pcall('XADD', events, '*', 'v', '1', 'id', ARGV[at], 'project', project, 'type', kind, 'timestamp',
+          ARGV[at + 1], 'received_ms', ARGV[at + 2], 'body', ARGV[at + 3], unpack(ARGV, at + 4, at + 3 + more))
+        -- A mark without its entry would turn every later delivery of the event into a duplicate.
+        if type(answer) == 'table' then call('DEL', seen) else length = length + 1 end
       end
     end
     if alone then return answer end

@@ -108,24 +108,6 @@ async fn a_stream_that_fills_up_within_a_batch_refuses_the_rest_of_it() {
     assert_eq!(queue.command::<u64>("XLEN events").await, 3);
 }
 
-/// What other programs' scripts leave behind must still be collected: with less than this pace their garbage can grow
-/// without end.
-#[tokio::test]
-async fn lua_collects_in_small_steps_and_keeps_up() {
-    let queue = TestQueue::start();
-    queue.add("wh_1").await;
-    let eval = async |code: &str| -> u64 {
-        redis::cmd("EVAL").arg(code).arg(0).query_async(&mut queue.raw().await).await.unwrap()
-    };
-    let pace = eval("return collectgarbage('setstepmul', 40)").await;
-    assert_eq!(pace, 40, "one event alone has set it");
-    for start in (0..5_000_000).step_by(50_000) {
-        let code = format!("for n = 1, 50000 do tostring({start} + n) end return collectgarbage('count')");
-        let kilobytes = eval(&code).await;
-        assert!(kilobytes < 4096, "Lua holds {kilobytes} KB of garbage");
-    }
-}
-
 #[tokio::test]
 async fn a_redis_out_of_memory_refuses_events_while_workers_drain_it() {
     let queue = TestQueue::start();
