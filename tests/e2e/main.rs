@@ -22,6 +22,7 @@ macro_rules! on_both_databases {
 }
 
 mod api_keys;
+mod burst;
 mod caps;
 mod cut_downloads;
 mod damage_by_hand;

@@ -93,6 +93,12 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
                 figures.cpu_us,
                 figures.foreign_cores
             );
+            if flags.idle > 0 {
+                eprintln!(
+                    "        {} of {} idle connections were open at its end",
+                    figures.idle_open, flags.idle
+                );
+            }
             all.push(figures);
         }
     }
@@ -145,6 +151,7 @@ impl Bed<'_> {
         let outcome = load::send(&plan, pace, server.address)?;
         let (after, seconds) = (cpu()?, start.elapsed().as_secs_f64());
         let loaded_mib = process::rss_mib(server.pid())?;
+        let idle_open = crowd::count_open(&crowd)?;
         drop(crowd);
         let used: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
         let answers = outcome.answers() as f64;
@@ -159,6 +166,7 @@ impl Bed<'_> {
             latency_us: [0.5, 0.99, 0.999].map(|share| outcome.latency_us(share)),
             idle_mib: *idle_mib,
             loaded_mib,
+            idle_open,
             refused: refused.sum::<u64>() + outcome.lost_connections,
             lost: self.lost(server, outcome.acknowledged)?,
             forgeries_taken: outcome.forgeries_taken,

@@ -20,6 +20,7 @@ mod descriptors;
 mod groups;
 mod guard;
 mod limits;
+mod listener;
 mod metrics;
 mod receive;
 mod report;

@@ -1,6 +1,6 @@
 //! Starts ingest's parts in order, and ends them in the opposite one.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use actix_server::Server;
 use queue::{Fitness, Producer, QueueReader, UnfitServer};
@@ -15,6 +15,7 @@ use crate::app;
 use crate::descriptors;
 use crate::guard::{self, Guard};
 use crate::limits::Limits;
+use crate::listener;
 use crate::metrics::Metrics;
 use crate::receive::Receiver;
 use crate::room::Room;
@@ -98,7 +99,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let producer = receiver.producer.clone();
 
     let bind = |source| RunError::Bind { addr: settings.ingest_addr, source };
-    let listener = TcpListener::bind(settings.ingest_addr).map_err(bind)?;
+    let listener = listener::listen(settings.ingest_addr, settings.max_connections).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let admin = admin::serve(
         settings.admin_addr,
