@@ -5,16 +5,19 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
 
-/// Listens on the address. As many clients may wait to be let in as may be connected, unless the system allows fewer
-/// (`net.core.somaxconn`, 4,096 by default): whoever finds no place knocks again a second later (RFC 6298), and the standard
-/// library has 128 places, less than a burst of deliveries needs. Only within a Tokio runtime.
+/// Clients that may wait to be let in; the system takes as many as it allows (`net.core.somaxconn`, 4,096 by default).
+/// Whoever finds no place knocks again a second later (RFC 6298). The standard library asks for 128 places, fewer than a
+/// burst of deliveries needs.
+const WAITING_MAX: u32 = 65_535;
+
+/// Listens on the address. Only within a Tokio runtime.
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub(crate) fn listen(addr: SocketAddr, max_connections: u32) -> io::Result<TcpListener> {
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // As the standard library does: what is left of connections to the program before keeps nobody from listening.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
-    socket.listen(max_connections)?.into_std()
+    socket.listen(WAITING_MAX)?.into_std()
 }

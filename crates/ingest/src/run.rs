@@ -99,7 +99,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let producer = receiver.producer.clone();
 
     let bind = |source| RunError::Bind { addr: settings.ingest_addr, source };
-    let listener = listener::listen(settings.ingest_addr, settings.max_connections).map_err(bind)?;
+    let listener = listener::listen(settings.ingest_addr).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let admin = admin::serve(
         settings.admin_addr,
