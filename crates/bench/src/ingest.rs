@@ -95,8 +95,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
             );
             if flags.idle > 0 {
                 eprintln!(
-                    "        {} of {} idle connections were open at its end",
-                    figures.idle_open, flags.idle
+                    "        {} idle connections came within {:.1} s, {} were open at its end",
+                    flags.idle, figures.idle_came_secs, figures.idle_open
                 );
             }
             all.push(figures);
@@ -139,7 +139,9 @@ impl Bed<'_> {
             forgeries: flags.forgeries,
         };
         let plan = self.plan(&mix, fastrand::u64(..))?;
+        let gathering = Instant::now();
         let crowd = crowd::gather(server.address, flags.idle)?;
+        let idle_came_secs = gathering.elapsed().as_secs_f64();
         let own = std::process::id();
         let cpu = || -> Result<[f64; 4]> {
             let (server, redis) =
@@ -166,6 +168,7 @@ impl Bed<'_> {
             latency_us: [0.5, 0.99, 0.999].map(|share| outcome.latency_us(share)),
             idle_mib: *idle_mib,
             loaded_mib,
+            idle_came_secs,
             idle_open,
             refused: refused.sum::<u64>() + outcome.lost_connections,
             lost: self.lost(server, outcome.acknowledged)?,

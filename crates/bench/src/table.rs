@@ -13,6 +13,7 @@ pub(crate) struct Figures {
     pub(crate) latency_us: [f64; 3],
     pub(crate) idle_mib: f64,
     pub(crate) loaded_mib: f64,
+    pub(crate) idle_came_secs: f64,
     pub(crate) idle_open: usize,
     pub(crate) refused: u64,
     pub(crate) lost: i64,

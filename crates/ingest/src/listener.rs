@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
 
-/// Clients that may wait to be let in; the system takes as many as it allows (`net.core.somaxconn`, 4,096 by default).
-/// Whoever finds no place knocks again a second later (RFC 6298). The standard library asks for 128 places, fewer than a
-/// burst of deliveries needs.
+/// Clients that may wait to be let in, listen(2)'s backlog; the system allows fewer (`net.core.somaxconn`, 4,096 by default).
+/// Where there is no place the system drops a client's SYN, which comes again a second later (RFC 6298). The standard library
+/// asks for 128 places, fewer than a burst of deliveries needs.
 const WAITING_MAX: u32 = 65_535;
 
 /// Listens on the address. Only within a Tokio runtime.
