@@ -54,7 +54,6 @@ mod redis_outage;
 mod repair;
 mod rolling_ingest;
 mod rolling_restarts;
-mod scheduling;
 mod secrets;
 mod settings;
 mod shared_pause;

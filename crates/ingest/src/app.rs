@@ -1,137 +1,132 @@
-//! The HTTP server and its limits. Put together from actix' parts, not by `HttpServer` and `App`: the connections are our
-//! own (`connection.rs`), and one path needs no router (docs/benchmarks.md has what that saves).
+//! The HTTP server: its limits, its one route, and the answers to everything that is no webhook. A refusal closes the
+//! connection, because its sender may not be OpenAI: actix limits neither the time for the head of a later request nor a
+//! chunked body that nobody reads (actix-http 3.20, `h1/dispatcher.rs`).
 
-use std::future::ready;
-use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request};
-use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service};
-use actix_tls::accept::TlsError;
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, Server};
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use bytes::Bytes;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-use crate::connection::Connection;
-use crate::crowd::{Crowd, Seat};
-use crate::receive::Receiver;
-use crate::route::{Route, route};
+use crate::connections::ConnectionTracker;
+use crate::receive::{Receiver, receive};
 use crate::settings::Settings;
 
-/// The server on an already bound listener, with TLS or without; it runs when awaited and stops when its handle says so.
+/// listen(2)'s backlog: as many as the kernel allows (`net.core.somaxconn`, 4,096 by default). Beyond it the kernel drops a
+/// client's SYN, which is sent again a second later (RFC 6298).
+const ACCEPT_BACKLOG: u32 = 65_535;
+
+/// The server on its bound address. It runs when awaited, and drains when `stop` is cancelled.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// When the address is taken or not ours.
 pub(crate) fn build(
     settings: &Settings,
     receiver: Receiver,
-    listener: TcpListener,
     tls: Option<ServerConfig>,
-) -> std::io::Result<Server> {
-    const NAME: &str = "webhooks";
-    let connections = settings.max_connections as usize;
-    let workers = worker_threads(connections);
+    stop: CancellationToken,
+) -> io::Result<(Server, SocketAddr)> {
     let limits = receiver.limits;
-    let server = Server::build()
-        .workers(workers)
-        // actix counts for each of its workers.
-        .max_concurrent_connections(Crowd::at_work_max(connections).div_ceil(workers))
-        .shutdown_timeout(limits.drain.as_secs())
-        .disable_signals();
-    let thread = Thread {
-        receiver,
-        path: settings.webhook_path.clone(),
-        crowd: Crowd::new(connections),
-        stopping: server.graceful_shutdown_signal(),
-    };
+    let connections = ConnectionTracker::new(settings.max_connections as usize);
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // actix counts for each of its workers.
+    let connections_per_worker =
+        ConnectionTracker::open_max(settings.max_connections as usize).div_ceil(workers);
+    let server = HttpServer::new(move || {
+        App::new().app_data(web::Data::new(receiver.for_thread())).default_service(web::to(route))
+    })
+    .on_connect(move |connection, connection_data| {
+        if let Some(handle) = connections.register(connection) {
+            connection_data.insert(handle);
+        }
+    })
+    .workers(workers)
+    .max_connections(connections_per_worker)
+    // Unfinished TLS handshakes: actix' default of 256 would let a few idle clients stop the accepting.
+    .max_connection_rate(connections_per_worker)
+    .backlog(ACCEPT_BACKLOG)
+    .tcp_nodelay(true)
+    .tls_handshake_timeout(limits.head)
+    .client_request_timeout(limits.head)
+    .client_disconnect_timeout(limits.disconnect)
+    .keep_alive(limits.keep_alive)
+    .shutdown_timeout(limits.drain.as_secs())
+    .shutdown_signal(stop.cancelled_owned());
     let server = match tls {
-        None => server.listen(NAME, listener, move || thread.clone().plain())?,
-        Some(config) => server.listen(NAME, listener, move || thread.clone().encrypted(config.clone()))?,
+        None => server.bind(settings.ingest_addr)?,
+        // Without actix' feature `http2` only HTTP/1.1 is offered: over HTTP/2 a refused client would keep its connection.
+        Some(config) => server.bind_rustls_0_23(settings.ingest_addr, config)?,
     };
-    Ok(server.run())
+    let addr = server.addrs()[0];
+    Ok((server.run(), addr))
 }
 
-/// What each of the server's threads makes its part from.
-#[derive(Clone)]
-struct Thread {
-    receiver: Receiver,
-    path: String,
-    crowd: Arc<Crowd>,
-    stopping: GracefulShutdownSignal,
-}
-
-impl Thread {
-    fn plain(
-        self,
-    ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
-    {
-        let crowd = self.crowd.clone();
-        fn_service(move |stream| ready(Ok((Connection::new(stream, &crowd), None))))
-            .and_then(self.http(Connection::seat))
-    }
-
-    fn encrypted(
-        self,
-        mut config: ServerConfig,
-    ) -> impl ServiceFactory<
-        TcpStream,
-        Config = (),
-        Response = (),
-        Error = TlsError<std::io::Error, DispatchError>,
-        InitError = (),
-    > {
-        // Not HTTP/2: whoever is refused could then keep the connection (`answer.rs`).
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut acceptor = Acceptor::new(config);
-        acceptor.set_handshake_timeout(self.receiver.limits.head);
-        let crowd = self.crowd.clone();
-        fn_service(move |stream| ready(Ok(Connection::new(stream, &crowd))))
-            .and_then(acceptor.map_err(TlsError::into_service_error))
-            .map(|connection: TlsStream<Connection>| (connection, None))
-            .and_then(
-                self.http(|connection: &TlsStream<Connection>| connection.get_ref().0.seat())
-                    .map_err(TlsError::Service),
-            )
-    }
-
-    /// Of connections' addresses nothing is asked (`None` above): behind a proxy they are the proxy's.
-    fn http<C>(
-        self,
-        seat: impl Fn(&C) -> Arc<Seat> + 'static,
-    ) -> impl ServiceFactory<
-        (C, Option<SocketAddr>),
-        Config = (),
-        Response = (),
-        Error = DispatchError,
-        InitError = (),
-    >
-    where
-        C: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
-        let webhooks = Rc::new(Route { path: self.path, receiver: self.receiver.apart() });
-        let limits = self.receiver.limits;
-        HttpService::build()
-            .client_request_timeout(limits.head)
-            .client_disconnect_timeout(limits.disconnect)
-            .keep_alive(limits.keep_alive)
-            .graceful_shutdown_signal(move || {
-                let stopping = self.stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .on_connect_ext(move |connection, data| {
-                data.insert(seat(connection));
-            })
-            .h1(fn_service(move |request: Request| route(webhooks.clone(), request)))
+/// Every request starts here. Paths below the webhook path are reserved for more projects.
+async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<Receiver>) -> HttpResponse {
+    let payload = payload.into_inner();
+    if request.path() != receiver.webhook_path {
+        not_found(&request, payload)
+    } else if request.method() != Method::POST {
+        method_not_allowed(payload)
+    } else {
+        receive(&receiver, &request, payload).await
     }
 }
 
-/// One for each core, but never more than connections, so that each may have at least one. One thread on two cores took in
-/// a fifth less than two, with a line for each event.
-fn worker_threads(connections: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.min(connections)
+fn method_not_allowed(unread: Payload) -> HttpResponse {
+    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", unread);
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    response
+}
+
+/// Logged when it looks like a webhook: its sender reports the mistake to nobody.
+fn not_found(request: &HttpRequest, unread: Payload) -> HttpResponse {
+    if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
+        tracing::warn!(http.path = ?request.path(), http.status = 404, "a webhook came to another path than WEBHOOK_PATH");
+    }
+    refuse(StatusCode::NOT_FOUND, "Not found", unread)
+}
+
+/// An answer to OpenAI, whose connection may be used again.
+pub(crate) fn answer(status: StatusCode, json: &'static str) -> HttpResponse {
+    HttpResponse::build(status).content_type(header::ContentType::json()).body(json)
+}
+
+/// `{"error": …}` with this status. Closes the connection; `unread` is the request's payload, read or not.
+pub(crate) fn refuse(status: StatusCode, error: &str, unread: Payload) -> HttpResponse {
+    let json = serde_json::json!({ "error": error }).to_string().into();
+    let mut response = HttpResponse::build(status)
+        .content_type(header::ContentType::json())
+        .body(BoxBody::new(Refusal { json, _unread: unread }));
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    response
+}
+
+/// The body of a refusal.
+struct Refusal {
+    json: Bytes,
+    /// While this is alive, actix closes the connection after `client_disconnect_timeout` instead of waiting for the end of a
+    /// chunked body, however slowly that arrives.
+    _unread: Payload,
+}
+
+impl MessageBody for Refusal {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.json.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let json = std::mem::take(&mut self.json);
+        Poll::Ready((!json.is_empty()).then_some(Ok(json)))
+    }
 }

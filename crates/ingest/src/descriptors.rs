@@ -2,18 +2,19 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::crowd::Crowd;
+use crate::connections::{ConnectionTracker, DESCRIPTORS_PER_CONNECTION};
 
-/// What is open besides connections: ports, Redis, logs, certificates.
-const OTHERS: u64 = 64;
+/// Descriptors for everything but connections: ports, Redis, logs, certificates.
+const OTHERS: usize = 64;
 
-/// Takes all that the system allows: what a shell or systemd gives by default is for programs that use `select`. Says so
-/// when it is not enough for `MAX_CONNECTIONS`.
-pub(crate) fn raise_limit(max_connections: u32) {
+/// Raises the soft limit to the hard limit: shells and systemd set a low soft limit for programs that use `select`. Warns
+/// when even that is too low for `MAX_CONNECTIONS`.
+pub(crate) fn raise_nofile_limit(max_connections: u32) {
     let limit = getrlimit(Resource::Nofile);
-    // Without success the old limit holds, and is judged below.
+    // If this fails the old limit holds, and is checked below.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
-    let needed = Crowd::at_work_max(max_connections as usize) as u64 + OTHERS;
+    let open_max = ConnectionTracker::open_max(max_connections as usize);
+    let needed = (DESCRIPTORS_PER_CONNECTION * open_max + OTHERS) as u64;
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => tracing::warn!(
             descriptors.allowed = allowed,

@@ -1,4 +1,4 @@
-//! How much a client may take. Constants with reasons, not settings: nobody has a reason to change them but tests.
+//! How much time and memory a client may use. Constants with reasons, not settings: only tests have a reason to change them.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for
-    /// later requests, which is why only genuine senders get to send some (`answer.rs`).
+    /// later requests, which is why only genuine senders may send some (`app.rs`).
     pub head: Duration,
     /// For the whole body, counted from the end of the head: a trickle must not hold a slot for ever.
     pub body: Duration,
-    /// How long a genuine sender's connection may idle between two requests.
+    /// How long a genuine sender's connection may be idle between two requests.
     pub keep_alive: Duration,
     /// For the client to take the answer when the connection is being closed.
     pub disconnect: Duration,
-    /// For what was accepted, once the program was told to stop.
+    /// For requests that were accepted before the program was stopped.
     pub drain: Duration,
-    /// What bodies larger than OpenAI's take up together, in bytes: beyond it they are answered 503. With
+    /// How much memory bodies larger than OpenAI's may take together, in bytes: beyond it they are answered 503. With
     /// their copies on the way to Redis, and what actix holds, 64 MiB of them were 280 MiB (docs/benchmarks.md).
     pub large_bodies_bytes: usize,
 }

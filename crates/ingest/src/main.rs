@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ingest::{RunError, Settings};
 use service::{admin, settings, telemetry};
 
-// Receiving has threads of its own (`app.rs`); what is left needs only one.
+// The HTTP server has its own threads (`app.rs`); the rest needs only one.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     service::install_crypto_provider();

@@ -1,85 +1,88 @@
-//! One webhook's way, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer. Then why
-//! it may be refused, and the one place that turns this into an HTTP status.
+//! The path of one webhook, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer. Then
+//! the reasons to refuse it, and the one place that maps them to an HTTP status.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_http::header::{self, HeaderValue};
-use actix_http::{HttpMessage as _, Payload, Request, StatusCode};
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use queue::{EnqueueError, Enqueued, EntryRef, Producer};
 use webhook::{Event, SignatureError, Verifier};
 
-use crate::answer::{Answer, answer_openai, refuse};
-use crate::body::{self, BodyError};
-use crate::crowd::Seat;
-use crate::guard::{Closed, Guard};
+use crate::admission::{AdmissionGate, NotAdmitting};
+use crate::app::{answer, refuse};
+use crate::body::{self, BodyBudget, BodyError};
+use crate::connections::ConnectionHandle;
 use crate::limits::Limits;
-use crate::metrics::{Metrics, Outcome};
-use crate::report::Report;
-use crate::room::Room;
+use crate::request_log::{Metrics, Outcome, RequestLog};
 
-/// The project of webhooks that come without one in their path.
+/// The project of webhooks whose path names none.
 const PROJECT: &str = "default";
-/// Spread, so that what was refused together does not come back together.
+/// Random, so that webhooks refused together are not delivered again together.
 const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const RECEIVED: &str = r#"{"received":true}"#;
 const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
 
-/// What every request needs; each thread has its own way to the queue.
+/// What every request needs.
 #[derive(Clone)]
 pub(crate) struct Receiver {
+    pub(crate) webhook_path: String,
     pub(crate) verifier: Verifier,
     pub(crate) producer: Producer,
     pub(crate) metrics: Metrics,
-    pub(crate) room: Room,
+    pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) limits: Limits,
-    pub(crate) guard: Guard,
+    pub(crate) gate: AdmissionGate,
 }
 
 impl Receiver {
-    /// The same for another thread.
-    pub(crate) fn apart(&self) -> Self {
+    /// The same with connections to Redis of its own, for another thread.
+    pub(crate) fn for_thread(&self) -> Self {
         Self { producer: self.producer.apart(), ..self.clone() }
     }
 }
 
 /// `POST` on the webhook path.
-pub(crate) async fn receive(receiver: &Receiver, request: &Request, mut payload: Payload) -> Answer {
+pub(crate) async fn receive(
+    receiver: &Receiver,
+    request: &HttpRequest,
+    mut payload: Payload,
+) -> HttpResponse {
     let body;
-    let seat = request.conn_data::<Arc<Seat>>().expect("a connection gets its seat when it is made");
-    let mut room = receiver.room.part();
-    let mut report = Report::new(PROJECT, request.headers());
-    let result = match body::read(request, &mut payload, &mut room, seat, receiver.limits.body).await {
-        Ok(bytes) => {
-            body = bytes;
-            let _work = seat.work(report.started());
-            accept(receiver, request, &body, &mut report).await
+    let mut log = RequestLog::new(PROJECT, request.headers());
+    let result = match body::read(request, &mut payload, &receiver.body_budget, receiver.limits.body).await {
+        Ok(read) => {
+            body = read;
+            let _active = request.conn_data().and_then(ConnectionHandle::activate);
+            accept(receiver, request, &body.bytes, &mut log).await
         }
         Err(error) => Err(error.into()),
     };
-    let answer = match &result {
-        Ok(_) => answer_openai(StatusCode::OK, RECEIVED),
-        Err(error) => error.answer(payload),
+    let response = match &result {
+        Ok(_) => answer(StatusCode::OK, RECEIVED),
+        Err(error) => error.response(payload),
     };
-    report.finish(&receiver.metrics, answer.status(), &result);
-    answer
+    log.finish(&receiver.metrics, response.status(), &result);
+    response
 }
 
 async fn accept<'b>(
     receiver: &Receiver,
-    request: &Request,
+    request: &HttpRequest,
     body: &'b Bytes,
-    report: &mut Report<'b>,
+    log: &mut RequestLog<'b>,
 ) -> Result<Enqueued, ReceiveError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let verified = receiver.verifier.verify(headers, body, now.as_secs().cast_signed())?;
 
-    let known = report.verified(Event::parse(body).ok());
+    let known = log.verified(Event::parse(body).ok());
     let entry = EntryRef {
         webhook_id: verified.webhook_id,
         project: PROJECT,
@@ -90,13 +93,13 @@ async fn accept<'b>(
         replay_of: None,
         body,
     };
-    receiver.guard.pass()?;
+    receiver.gate.admit()?;
     Ok(receiver.producer.enqueue(known.family(), entry).await?)
 }
 
-/// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). Not signed, so only its
-/// exact form is let through.
-fn traceparent(request: &Request) -> Option<&str> {
+/// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). It is not signed, so only the
+/// exact form is accepted.
+fn traceparent(request: &HttpRequest) -> Option<&str> {
     let text = request.headers().get("traceparent")?.to_str().ok()?;
     let mut lengths = [2, 32, 16, 2].into_iter();
     let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -112,35 +115,37 @@ pub(crate) enum ReceiveError {
     Body(#[from] BodyError),
     #[error("not a genuine webhook")]
     Signature(#[from] SignatureError),
-    #[error("no event is taken in now")]
-    Closed(#[from] Closed),
-    #[error("the queue did not take it")]
+    #[error("no event is accepted now")]
+    NotAdmitting(#[from] NotAdmitting),
+    #[error("the event could not be enqueued")]
     Queue(#[from] EnqueueError),
 }
 
 impl ReceiveError {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Body(BodyError::Crowded) | Self::Closed(_) | Self::Queue(_) => Outcome::Unavailable,
+            Self::Body(BodyError::Overloaded) | Self::NotAdmitting(_) | Self::Queue(_) => {
+                Outcome::Unavailable
+            }
             Self::Body(_) | Self::Signature(_) => Outcome::Rejected,
         }
     }
 
-    /// The reason for metrics and logs, from a closed set. The caller never hears it.
+    /// The reason for metrics and logs, from a closed set. Never shown to the caller.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
-            Self::Body(BodyError::Crowded) => "bodies_too_large_together",
+            Self::Body(BodyError::Overloaded) => "bodies_too_large_together",
             Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
             Self::Body(BodyError::Broken(_)) => "body_broken",
             Self::Signature(error) => error.label(),
-            Self::Closed(closed) => closed.label(),
+            Self::NotAdmitting(error) => error.label(),
             Self::Queue(error) => error.label(),
         }
     }
 
     /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
-    fn answer(&self, unread: Payload) -> Answer {
+    fn response(&self, unread: Payload) -> HttpResponse {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => {
                 refuse(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large", unread)
@@ -151,19 +156,19 @@ impl ReceiveError {
             Self::Body(BodyError::Broken(_)) | Self::Signature(_) => {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
-            Self::Body(BodyError::Crowded) => {
+            Self::Body(BodyError::Overloaded) => {
                 later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
             }
             // Genuine: its connection may be used again.
-            Self::Closed(_) | Self::Queue(_) => {
-                later(answer_openai(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE))
+            Self::NotAdmitting(_) | Self::Queue(_) => {
+                later(answer(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE))
             }
         }
     }
 }
 
-fn later(mut answer: Answer) -> Answer {
+fn later(mut response: HttpResponse) -> HttpResponse {
     let secs = HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS));
-    answer.headers_mut().insert(header::RETRY_AFTER, secs);
-    answer
+    response.headers_mut().insert(header::RETRY_AFTER, secs);
+    response
 }

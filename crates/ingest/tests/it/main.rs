@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod answers;
-mod crowd;
+mod connections;
 mod harness;
 mod kept;
 mod limits;

@@ -1,30 +1,31 @@
-//! The one log line of a request, and its metrics. Bodies and signatures are never logged.
+//! The one log line of a request, and its metrics, whose names are an interface (README). Bodies and signatures are never
+//! logged.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
-use actix_http::StatusCode;
-use actix_http::header::HeaderMap;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use queue::Enqueued;
+use service::metrics::{Counter, Counters, Histogram, Registry};
 use service::telemetry::chain;
-use webhook::{Event, Family};
+use webhook::{Event, Family, closed_set};
 
-use crate::metrics::{Metrics, Outcome};
 use crate::receive::ReceiveError;
 
 const LOGGED_CHARS_MAX: usize = 256;
 /// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
 const TYPE_UNKNOWN: &str = "unknown";
 
-/// What is known of a request so far. Borrowed from it: where nothing is logged, nothing is copied.
-pub(crate) struct Report<'r> {
+/// What is known about a request so far. Borrowed from it: nothing is copied unless it is logged.
+pub(crate) struct RequestLog<'r> {
     started: Instant,
     project: &'static str,
     headers: &'r HeaderMap,
     known: Option<Known<'r>>,
 }
 
-/// What a verified body says.
+/// The event of a verified body; `None` when the body is no event.
 pub(crate) struct Known<'r>(Option<Event<'r>>);
 
 impl<'r> Known<'r> {
@@ -41,14 +42,10 @@ impl<'r> Known<'r> {
     }
 }
 
-impl<'r> Report<'r> {
+impl<'r> RequestLog<'r> {
     /// Starts the clock.
     pub(crate) fn new(project: &'static str, headers: &'r HeaderMap) -> Self {
         Self { started: Instant::now(), project, headers, known: None }
-    }
-
-    pub(crate) fn started(&self) -> Instant {
-        self.started
     }
 
     /// The request is genuine; `None`: its body is no event.
@@ -162,4 +159,97 @@ fn one_line<'t>(text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
         return text;
     }
     Cow::Owned(text.escape_debug().take(LOGGED_CHARS_MAX).collect())
+}
+
+closed_set! {
+    /// What became of a request: the label `outcome`, and the log field of that name.
+    pub(crate) enum Outcome {
+        /// Verified and durably in the queue.
+        Accepted => "accepted",
+        /// The same `webhook-id` again.
+        Duplicate => "duplicate",
+        /// Not a webhook of ours.
+        Rejected => "rejected",
+        /// Genuine, but the queue could not take it; OpenAI sends it again.
+        Unavailable => "unavailable",
+    }
+}
+
+/// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
+const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// From a delivery at once to the last retry, 72 hours later.
+const LAG_BUCKETS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0];
+
+/// Ingest's metrics, shared by all its threads.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    accepted: Counter,
+    duplicate: Counter,
+    rejected: Counter,
+    unavailable: Counter,
+    refusals: Counters<1>,
+    ack_seconds: Histogram,
+    acked_lag_seconds: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let requests = registry.counters(
+            "landfall_ingest_requests_total",
+            "Requests to the webhook path by outcome",
+            ["outcome"],
+        );
+        Self {
+            accepted: requests.with([Outcome::Accepted.as_str()]),
+            duplicate: requests.with([Outcome::Duplicate.as_str()]),
+            rejected: requests.with([Outcome::Rejected.as_str()]),
+            unavailable: requests.with([Outcome::Unavailable.as_str()]),
+            refusals: registry.counters(
+                "landfall_ingest_refusals_total",
+                "Requests that were rejected, or that the queue could not take, by reason",
+                ["reason"],
+            ),
+            ack_seconds: registry.histogram(
+                "landfall_ingest_ack_seconds",
+                "Time from the end of a request's head to its 200",
+                ACK_BUCKETS,
+            ),
+            acked_lag_seconds: registry
+                .histograms(
+                    "landfall_event_lag_seconds",
+                    "From OpenAI's created_at to the stage",
+                    ["stage"],
+                    LAG_BUCKETS,
+                )
+                .with(["acked"]),
+        }
+    }
+
+    /// A request that was answered 200.
+    pub(crate) fn acked(&self, outcome: Outcome, took: Duration) {
+        self.count(outcome);
+        self.ack_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How old a new event is by OpenAI's own clock, which only counts whole seconds.
+    pub(crate) fn acked_lag(&self, lag: Duration) {
+        self.acked_lag_seconds.observe(lag.as_secs_f64());
+    }
+
+    /// A request that was not. `reason` is from a closed set.
+    pub(crate) fn refused(&self, outcome: Outcome, reason: &'static str) {
+        self.count(outcome);
+        self.refusals.with([reason]).inc();
+    }
+
+    fn count(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted => &self.accepted,
+            Outcome::Duplicate => &self.duplicate,
+            Outcome::Rejected => &self.rejected,
+            Outcome::Unavailable => &self.unavailable,
+        }
+        .inc();
+    }
 }
