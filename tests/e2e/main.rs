@@ -36,6 +36,7 @@ mod forgeries;
 mod harness;
 mod import_progress;
 mod imported;
+mod log_reader;
 mod memory;
 mod network;
 mod newer_format;

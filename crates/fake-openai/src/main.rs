@@ -12,7 +12,7 @@ use crate::flags::{Flags, Sending};
 async fn main() -> anyhow::Result<()> {
     service::install_crypto_provider();
     let flags: Flags = service::settings::parse();
-    service::telemetry::init(&flags.log);
+    let _log = service::telemetry::init(&flags.log);
     if flags.healthcheck {
         return Ok(service::admin::healthcheck(flags.addr)?);
     }

@@ -10,7 +10,7 @@ use service::{admin, settings, telemetry};
 async fn main() -> ExitCode {
     service::install_crypto_provider();
     let settings: Settings = settings::parse();
-    let _log = telemetry::init_buffered(&settings.log);
+    let _log = telemetry::init(&settings.log);
     let result = if settings.healthcheck {
         admin::healthcheck(settings.admin_addr).map_err(RunError::from)
     } else {

@@ -11,6 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+use crate::log_output;
 use crate::metrics::{self, Registry};
 
 /// A readiness check that takes longer is a no.
@@ -69,7 +70,7 @@ struct State {
 /// Outside a Tokio runtime.
 pub fn serve<F>(
     addr: SocketAddr,
-    registry: Registry,
+    mut registry: Registry,
     readiness: impl Fn() -> F + Send + Sync + 'static,
 ) -> Result<Admin, AdminError>
 where
@@ -78,6 +79,8 @@ where
     let bind = |source| AdminError::Bind { addr, source };
     let listener = TcpListener::bind(addr).map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
+    let dropped = "Log lines that were dropped because the reader of the log was too slow";
+    registry.counter_kept_elsewhere("landfall_log_lines_dropped_total", dropped, log_output::dropped_lines);
     let state =
         web::Data::from(Arc::new(State { registry, readiness: Box::new(move || Box::pin(readiness())) }));
     let server = HttpServer::new(move || {

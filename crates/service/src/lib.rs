@@ -2,8 +2,7 @@
 //! port and [`shutdown`]. A closed list: what has one owner belongs to that owner, not here. It knows no sibling crate.
 
 pub mod admin;
-mod json_line;
-mod log_buffer;
+mod log_output;
 pub mod metrics;
 pub mod settings;
 pub mod shutdown;

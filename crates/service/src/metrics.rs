@@ -4,8 +4,11 @@
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
-use prometheus_client::metrics::counter::Counter as PrometheusCounter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabel as _, EncodeLabelSet, EncodeMetric as _, LabelSetEncoder,
+};
+use prometheus_client::metrics::counter::{ConstCounter, Counter as PrometheusCounter};
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge as PrometheusGauge;
 use prometheus_client::metrics::histogram::Histogram as PrometheusHistogram;
@@ -71,6 +74,15 @@ impl Registry {
         let family = Family::default();
         self.inner.register(counter_name(name), help, family.clone());
         Counters { names: labels, family }
+    }
+
+    /// A counter that somebody else keeps, read whenever the metrics are shown.
+    ///
+    /// # Panics
+    /// When the name does not end in `_total`, as every counter's does.
+    pub fn counter_kept_elsewhere(&mut self, name: &'static str, help: &'static str, read: fn() -> u64) {
+        let kept = KeptElsewhere { name: counter_name(name), help, read };
+        self.inner.register_collector(Box::new(kept));
     }
 
     /// Gauges with labels.
@@ -144,6 +156,22 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
+#[derive(Debug)]
+struct KeptElsewhere {
+    name: &'static str,
+    help: &'static str,
+    read: fn() -> u64,
+}
+
+impl Collector for KeptElsewhere {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let counter = ConstCounter::new((self.read)());
+        // The encoder puts the full stop after the help only for what is registered itself.
+        let help = format!("{}.", self.help);
+        counter.encode(encoder.encode_descriptor(self.name, &help, None, counter.metric_type())?)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Labels<const N: usize> {
     names: [&'static str; N],
@@ -171,6 +199,8 @@ fn counter_name(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     fn samples(registry: &Registry) -> Vec<String> {
@@ -219,6 +249,17 @@ mod tests {
         );
         oldest.clear();
         assert!(!registry.encode().contains("landfall_queue_oldest_seconds{"));
+    }
+
+    #[test]
+    fn a_counter_kept_elsewhere_is_read_when_it_is_shown() {
+        static KEPT: AtomicU64 = AtomicU64::new(0);
+        let mut registry = Registry::default();
+        registry.counter_kept_elsewhere("landfall_things_total", "Things", || KEPT.load(Ordering::Relaxed));
+        KEPT.store(3, Ordering::Relaxed);
+        let mut here = Registry::default();
+        here.counter("landfall_things_total", "Things").inc_by(3);
+        assert_eq!(registry.encode(), here.encode());
     }
 
     #[test]

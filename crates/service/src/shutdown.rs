@@ -3,7 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry;
+use crate::log_output;
 
 /// A token that the first SIGTERM or SIGINT cancels. The second one ends the process at once, with the exit code a
 /// shell gives a process killed by that signal: work that is not acknowledged is then done again by someone else.
@@ -24,7 +24,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         cancelled.cancel();
         let (name, exit_code) = next(&mut terminate, &mut interrupt).await;
         tracing::warn!(signal = name, "stopped at once");
-        telemetry::flush();
+        log_output::flush();
         std::process::exit(exit_code);
     });
     Ok(token)

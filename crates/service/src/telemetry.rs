@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::io::IsTerminal as _;
-use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::Targets;
@@ -11,50 +10,21 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::json_line::JsonLine;
-use crate::log_buffer::LogBuffer;
+use crate::log_output;
+pub use crate::log_output::LogGuard;
 use crate::settings::{LogFormat, LogSettings};
 
 /// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
 /// A `RUST_LOG` that names one of them wins.
 const QUIET: [(&str, &str); 2] = [("actix_http", "off"), ("actix_server", "warn")];
 
-/// As global as the log itself.
-static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
-
-/// Starts logging, panics included. Called once, right after the settings are read. Each line is written before the code
-/// goes on.
+/// Starts logging, panics included. Called once, right after the settings are read. Keep what it returns until the end of
+/// `main`.
 ///
 /// # Panics
 /// When called twice.
-pub fn init(settings: &LogSettings) {
-    init_with(settings, std::io::stderr);
-}
-
-/// The same for a program with a line for each of thousands of requests a second: lines are written together, at most
-/// some milliseconds later; errors, and what was logged before them, at once. The buffer writes the rest when it is
-/// dropped: keep it until the end of `main`.
-///
-/// # Panics
-/// When called twice.
-pub fn init_buffered(settings: &LogSettings) -> LogBuffer {
-    let buffer = LogBuffer::start(std::io::stderr());
-    init_with(settings, buffer.clone());
-    BUFFER.set(buffer.clone()).ok();
-    buffer
-}
-
-/// Before the process exits without returning from `main`.
-pub fn flush() {
-    if let Some(buffer) = BUFFER.get() {
-        buffer.flush();
-    }
-}
-
-fn init_with<W>(settings: &LogSettings, writer: W)
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+pub fn init(settings: &LogSettings) -> LogGuard {
+    let (lines, guard) = log_output::start();
     let terminal = std::io::stderr().is_terminal();
     let json = match settings.log_format {
         LogFormat::Json => true,
@@ -63,11 +33,12 @@ where
     };
     let filter = filter(&settings.rust_log);
     if json {
-        json_lines(filter, writer).init();
+        json_lines(filter, lines).init();
     } else {
-        readable_lines(filter, writer, terminal).init();
+        readable_lines(filter, lines, terminal).init();
     }
     std::panic::set_hook(Box::new(log_panic));
+    guard
 }
 
 fn filter(rust_log: &str) -> Targets {
@@ -85,7 +56,8 @@ fn json_lines<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().event_format(JsonLine).with_writer(writer);
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let lines = lines.with_writer(writer);
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
@@ -168,29 +140,6 @@ mod tests {
         assert!(text.contains(r#""message":"webhook accepted""#), "{text}");
         let time = text.split_once(r#""timestamp":""#).unwrap().1.split_once('"').unwrap().0;
         assert!(time.ends_with('Z'), "{time} is not UTC");
-    }
-
-    #[test]
-    fn a_line_is_what_tracing_subscriber_would_write() {
-        let theirs = |lines: Lines| {
-            let layer =
-                fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-            tracing_subscriber::registry().with(layer.with_writer(move || lines.clone()))
-        };
-        let without_times = |lines: &Lines| -> Vec<String> {
-            lines.text().lines().map(|line| line.split_once(",\"level\"").unwrap().1.to_owned()).collect()
-        };
-        let log = || {
-            tracing::info!(webhook.id = "wh_1", missing = None::<&str>, n = -7, half = 0.5, "accepted {}", 1);
-            tracing::error!(error = ?std::io::Error::other("\"\n\u{7}ä"), yes = true, nan = f64::NAN);
-            tracing::warn!(target: "elsewhere", list = ?[1, 2], text = %"\\");
-        };
-        let (line, expected) = (Lines::default(), Lines::default());
-        let writer = line.clone();
-        tracing::subscriber::with_default(json_lines(filter("info"), move || writer.clone()), log);
-        tracing::subscriber::with_default(theirs(expected.clone()), log);
-        assert_eq!(without_times(&line).len(), 3);
-        assert_eq!(without_times(&line), without_times(&expected));
     }
 
     #[test]

@@ -41,7 +41,10 @@ async fn healthz_readyz_and_metrics_answer() {
     assert!(get(&admin, "/readyz").await.starts_with("HTTP/1.1 200 "));
     let metrics = get(&admin, "/metrics").await;
     assert!(metrics.contains("content-type: application/openmetrics-text"), "{metrics}");
-    assert!(metrics.ends_with("\nlandfall_things_total 1\n# EOF\n"), "{metrics}");
+    for sample in ["landfall_things_total 1", "landfall_log_lines_dropped_total 0"] {
+        assert!(metrics.lines().any(|line| line == sample), "{metrics}");
+    }
+    assert!(metrics.ends_with("\n# EOF\n"), "{metrics}");
     assert!(get(&admin, "/other").await.starts_with("HTTP/1.1 404 "));
     admin.stop().await;
 }

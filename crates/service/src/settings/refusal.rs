@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::log_output;
 use crate::telemetry::chain;
 
 /// Prints a refusal with its whole chain of causes on stderr and exits with 2: wrong use.
 pub fn refuse(error: &dyn Error) -> ! {
+    log_output::flush();
     clap::Error::raw(ErrorKind::ValueValidation, format!("{}\n", chain(error))).exit()
 }
 
