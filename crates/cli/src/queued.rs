@@ -20,9 +20,7 @@ pub(crate) fn failure(error: QueueError) -> Failure {
         QueueError::InvalidUrl(_) => {
             Failure::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
         }
-        QueueError::Redis { .. } | QueueError::Pool(_) => {
-            Failure::unreachable("cannot read the queue at REDIS_URL", error)
-        }
+        QueueError::Redis { .. } => Failure::unreachable("cannot read the queue at REDIS_URL", error),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// The same with connections to Redis of its own, for another thread.
     pub(crate) fn for_thread(&self) -> Self {
-        Self { producer: self.producer.apart(), ..self.clone() }
+        Self { producer: self.producer.for_thread(), ..self.clone() }
     }
 }
 

@@ -1,33 +1,29 @@
-//! Connections to Redis: how their sockets are set up, and the shared one that heals itself. Blocking reads have a
-//! connection of their own (`consumer.rs`).
+//! Connections to Redis: how their sockets are set up, and the multiplexed one that heals itself. What people and
+//! metrics ask goes through a pool instead (`stats.rs`).
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, RedisError,
+    ScriptInvocation, ServerErrorKind,
+};
 use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
 
 use crate::config::QueueConfig;
 use crate::error::QueueError;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Redis answers our scripts within milliseconds; this is a slow disk's fsync and more.
-pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Connecting, twice, and the answer.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(4);
+/// Redis answers our scripts within milliseconds; this covers the fsync of a slow disk and more.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Sent but unacknowledged for so long, the peer is gone.
+/// A peer that has not acknowledged what was sent for so long is gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A half-open connection times out for ever: redis-rs reconnects on closed sockets only. A consumer's commands come one
-/// after the other, so this is two time-outs long for it.
-const TIMEOUTS_MAX: u32 = 2;
-/// Commands that may wait for the socket (redis-rs: 50) and bytes collected before a flush (8 KiB); many requests
-/// share a connection here.
-pub(crate) const PIPELINE_BUFFER: usize = 1024;
-pub(crate) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A client for the URL, which is checked but not yet connected to.
 pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {
@@ -39,107 +35,132 @@ pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {
     Client::open(info.set_tcp_settings(tcp)).map_err(QueueError::InvalidUrl)
 }
 
-/// One connection that many tasks use at the same time. It connects when it is first needed, reconnects when its
-/// socket closes, and starts afresh where redis-rs would hold on to a dead peer or a demoted primary.
+/// One connection that many tasks use at the same time. It is opened when it is first needed. When it is lost, the next
+/// command opens another one at once: unlike redis-rs' `ConnectionManager` it neither remembers a failure nor holds on to
+/// a peer that fell silent or a primary that was demoted.
 #[derive(Clone)]
 pub(crate) struct SharedConnection(Arc<Inner>);
 
 struct Inner {
     client: Client,
-    current: RwLock<Current>,
-    consecutive_timeouts: AtomicU32,
+    config: AsyncConnectionConfig,
+    current: Mutex<Option<Opening>>,
 }
 
-#[derive(Clone)]
-struct Current {
-    manager: ConnectionManager,
-    generation: u64,
-}
+/// An attempt to connect, and what became of it. All who need the connection meanwhile wait for the same attempt.
+type Opening = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
 
 impl SharedConnection {
-    pub(crate) fn new(client: Client) -> Result<Self, QueueError> {
-        let current = Current { manager: manager(&client)?, generation: 0 };
-        Ok(Self(Arc::new(Inner {
-            client,
-            current: RwLock::new(current),
-            consecutive_timeouts: AtomicU32::new(0),
-        })))
+    pub(crate) fn new(client: Client) -> Self {
+        Self::with_response_timeout(client, Some(RESPONSE_TIMEOUT))
     }
 
-    /// Runs a script, loading it first where Redis does not have it.
+    /// For [`SharedConnection::query_blocking`], whose caller says how long an answer may take.
+    pub(crate) fn for_blocking(client: Client) -> Self {
+        Self::with_response_timeout(client, None)
+    }
+
+    fn with_response_timeout(client: Client, response_timeout: Option<Duration>) -> Self {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(response_timeout);
+        Self(Arc::new(Inner { client, config, current: Mutex::default() }))
+    }
+
+    /// Runs a script; loads it first where Redis does not have it.
     pub(crate) async fn invoke<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
-        let mut current = self.current();
-        let result = tokio::time::timeout(COMMAND_TIMEOUT, script.invoke_async(&mut current.manager)).await;
-        let result = result.unwrap_or_else(|_elapsed| Err(timed_out()));
-        self.note(current.generation, result)
+        let (opening, mut connection) = self.open().await?;
+        let answer = script.invoke_async(&mut connection).await;
+        self.left_if_lost(&opening, answer)
     }
 
     /// Runs a command that does not block.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
-        let mut current = self.current();
-        let result = tokio::time::timeout(COMMAND_TIMEOUT, command.query_async(&mut current.manager)).await;
-        let result = result.unwrap_or_else(|_elapsed| Err(timed_out()));
-        self.note(current.generation, result)
+        let (opening, mut connection) = self.open().await?;
+        let answer = command.query_async(&mut connection).await;
+        self.left_if_lost(&opening, answer)
     }
 
-    fn current(&self) -> Current {
-        self.0.current.read().expect("nothing panics while it holds the lock").clone()
-    }
-
-    fn note<T>(&self, generation: u64, result: Result<T, RedisError>) -> Result<T, RedisError> {
-        let dead = match &result {
-            Err(error) if error.is_timeout() => {
-                self.0.consecutive_timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_MAX
-            }
-            Err(error) if error.code() == Some("READONLY") => true,
-            Ok(_) | Err(_) => {
-                self.0.consecutive_timeouts.store(0, Ordering::Relaxed);
-                false
-            }
+    /// Runs a command that blocks, with the connection to itself. Unless the answer comes within `patience`, or when the
+    /// caller is cancelled, the connection is closed: Redis would go on giving entries to it.
+    pub(crate) async fn query_blocking<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        patience: Duration,
+    ) -> Result<T, RedisError> {
+        let opening = self.current().take().unwrap_or_else(|| self.0.connect());
+        let answer = async {
+            let mut connection = opening.clone().await?;
+            command.query_async(&mut connection).await
         };
-        if dead {
-            self.start_afresh(generation);
-        }
-        result
+        let answer = timeout(patience, answer).await.unwrap_or_else(|_elapsed| Err(timed_out()))?;
+        *self.current() = Some(opening);
+        Ok(answer)
     }
 
-    /// Many commands fail together; only the first of a generation replaces the connection.
-    fn start_afresh(&self, generation: u64) {
-        let mut current = self.0.current.write().expect("nothing panics while it holds the lock");
-        if current.generation != generation {
-            return;
-        }
-        match manager(&self.0.client) {
-            Ok(manager) => {
-                *current = Current { manager, generation: generation + 1 };
-                self.0.consecutive_timeouts.store(0, Ordering::Relaxed);
-                tracing::warn!(
-                    "the connection to Redis is replaced: it timed out again and again, or became read-only"
-                );
+    /// The next command opens a new connection.
+    pub(crate) fn leave(&self) {
+        self.current().take();
+    }
+
+    async fn open(&self) -> Result<(Opening, MultiplexedConnection), RedisError> {
+        let opening = self.current().get_or_insert_with(|| self.0.connect()).clone();
+        match opening.clone().await {
+            Ok(connection) => Ok((opening, connection)),
+            Err(error) => {
+                self.leave_if_current(&opening);
+                Err(error)
             }
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot replace the connection to Redis"
-            ),
         }
+    }
+
+    fn left_if_lost<T>(&self, opening: &Opening, answer: Result<T, RedisError>) -> Result<T, RedisError> {
+        if answer.as_ref().is_err_and(is_lost) {
+            self.leave_if_current(opening);
+        }
+        answer
+    }
+
+    /// Many commands fail together; only the first one leaves their connection. Those under way may still be answered.
+    fn leave_if_current(&self, opening: &Opening) {
+        self.current().take_if(|current| current.ptr_eq(opening));
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Opening>> {
+        self.0.current.lock().expect("nothing panics while it holds the lock")
     }
 }
 
-fn manager(client: &Client) -> Result<ConnectionManager, QueueError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        // Fail fast while Redis is down: the next command tries again.
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(100))
-        .set_pipeline_buffer_size(PIPELINE_BUFFER)
-        .set_write_backpressure_boundary(WRITE_BUFFER_BYTES);
-    ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(QueueError::InvalidUrl)
+impl Inner {
+    /// In a task of its own: the attempt goes on when the caller that began it is cancelled.
+    fn connect(&self) -> Opening {
+        let (client, config) = (self.client.clone(), self.config.clone());
+        let attempt =
+            tokio::spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
+        // The task is only cancelled when its runtime ends.
+        attempt.map(|ended| ended.unwrap_or_else(|_cancelled| Err(closed()))).boxed().shared()
+    }
+}
+
+/// Closed, half-open, or leading to a primary that was demoted: no later command fares better on this connection.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+/// The connection ended: before the answer came, or in the middle of it.
+pub(crate) fn is_dropped(error: &RedisError) -> bool {
+    error.is_connection_dropped() || error.kind() == ErrorKind::Parse
 }
 
 pub(crate) fn timed_out() -> RedisError {
-    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+pub(crate) fn closed() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError};
+use redis::RedisError;
 
 use crate::audit::Schedule;
 use crate::config::ConsumerConfig;
-use crate::connection::{self, CONNECT_TIMEOUT, SharedConnection};
+use crate::connection::{self, SharedConnection};
 use crate::delivery::Delivery;
 use crate::entry::RawEntry;
 use crate::error::QueueError;
@@ -27,10 +26,8 @@ const CURSOR_START: &str = "0-0";
 pub struct Consumer {
     pub(crate) seat: Arc<Seat>,
     leases: Arc<Leases>,
-    client: Client,
-    /// For blocking reads only. Missing while a read runs, so that a read which is cancelled or fails takes its
-    /// connection down: Redis would go on giving entries to it.
-    reading: Option<MultiplexedConnection>,
+    /// For blocking reads only.
+    reading: SharedConnection,
     /// Redis may have given us entries in a reply that never came.
     unseen: bool,
     reclaim_cursor: String,
@@ -53,7 +50,7 @@ impl Consumer {
         let client = connection::client(&config.queue)?;
         let all_keys = Keys::new(&config.queue.key_prefix);
         let seat = Arc::new(Seat {
-            connection: SharedConnection::new(client.clone())?,
+            connection: SharedConnection::new(client.clone()),
             keys: FamilyKeys::new(&all_keys, config.family),
             all_keys,
             family: config.family,
@@ -66,8 +63,7 @@ impl Consumer {
         Ok(Self {
             seat,
             leases,
-            client,
-            reading: None,
+            reading: SharedConnection::for_blocking(client),
             unseen: false,
             reclaim_cursor: CURSOR_START.to_owned(),
             audit: Schedule::default(),
@@ -126,7 +122,7 @@ impl Consumer {
             }
             Err(error) => {
                 // It is no better than the connection that failed, and would take its own time to tell.
-                self.reading = None;
+                self.reading.leave();
                 Err(error)
             }
             Ok(deliveries) => Ok(deliveries),
@@ -184,12 +180,7 @@ impl Consumer {
         deliveries.extend(taken.into_iter().map(|taken| Delivery::new(&self.seat, &self.leases, taken)));
     }
 
-    async fn read_new(&mut self, count: usize, wait: Duration) -> Result<Vec<Taken>, QueueError> {
-        let failed = |source| QueueError::Redis { operation: "read new entries", source };
-        let mut connection = match self.reading.take() {
-            Some(connection) => connection,
-            None => self.connect_for_reading().await.map_err(failed)?,
-        };
+    async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<Taken>, QueueError> {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.seat.name).arg("COUNT").arg(count);
         // BLOCK 0 would be for ever.
@@ -197,10 +188,9 @@ impl Consumer {
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
         command.arg("STREAMS").arg(&self.seat.keys.events).arg(">");
-        let read = tokio::time::timeout(wait + BLOCK_MARGIN, command.query_async(&mut connection)).await;
+        let read = self.reading.query_blocking(&command, wait + BLOCK_MARGIN).await;
         let streams: NewEntries =
-            read.unwrap_or_else(|_elapsed| Err(connection::timed_out())).map_err(failed)?;
-        self.reading = Some(connection);
+            read.map_err(|source| QueueError::Redis { operation: "read new entries", source })?;
         let entries: Vec<_> = streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
         self.with_history(entries).await
     }
@@ -226,13 +216,5 @@ impl Consumer {
                 (id, failed, crashes, alone, first, last, fields)
             })
             .collect())
-    }
-
-    async fn connect_for_reading(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            // Ours is the time-out around the read; redis-rs's would drop replies that carry entries.
-            .set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 }

@@ -26,7 +26,7 @@ pub struct Entry {
     pub replay_of: Option<String>,
 }
 
-/// An event that is to be enqueued: an [`Entry`] whose parts belong to somebody else.
+/// An event that is to be enqueued: an [`Entry`] whose parts are borrowed.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     pub webhook_id: &'a str,
@@ -55,24 +55,23 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
-    /// The words by which the enqueue script writes it into the stream, but for project and type, which most entries have in
-    /// common with the one before; the script knows the fields that every entry has.
-    pub(crate) fn write(&self, mut word: impl FnMut(&[u8])) {
-        let mut number = itoa::Buffer::new();
-        word(self.webhook_id.as_bytes());
-        word(number.format(self.timestamp_secs).as_bytes());
-        word(number.format(self.received_ms).as_bytes());
-        word(self.body);
-        for (name, value) in self.optional() {
-            word(name.as_bytes());
-            word(value.as_bytes());
-        }
-    }
-
-    /// The fields that not every entry has.
-    pub(crate) fn optional(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let fields = [("traceparent", self.traceparent), ("replay_of", self.replay_of)];
-        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    /// The fields of the stream entry, as version 1 has them: name, value, name, value.
+    pub(crate) fn fields(&self) -> Vec<Vec<u8>> {
+        let (version, timestamp) = (ENTRY_VERSION.to_string(), self.timestamp_secs.to_string());
+        let received_ms = self.received_ms.to_string();
+        let required: [(&str, &[u8]); 7] = [
+            ("v", version.as_bytes()),
+            ("id", self.webhook_id.as_bytes()),
+            ("project", self.project.as_bytes()),
+            ("type", self.event_type.as_bytes()),
+            ("timestamp", timestamp.as_bytes()),
+            ("received_ms", received_ms.as_bytes()),
+            ("body", self.body),
+        ];
+        let optional = [("traceparent", self.traceparent), ("replay_of", self.replay_of)];
+        let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?.as_bytes())));
+        let all = required.into_iter().chain(optional);
+        all.flat_map(|(name, value)| [name.as_bytes().to_vec(), value.to_vec()]).collect()
     }
 }
 

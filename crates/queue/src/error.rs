@@ -3,6 +3,8 @@
 use deadpool_redis::PoolError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::connection::{closed, timed_out};
+
 /// A failure of the worker's, or the reader's, side of the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -14,8 +16,6 @@ pub enum QueueError {
         #[source]
         source: RedisError,
     },
-    #[error("could not get a connection to Redis")]
-    Pool(#[source] PoolError),
 }
 
 impl QueueError {
@@ -24,12 +24,18 @@ impl QueueError {
         match self {
             Self::InvalidUrl(_) => false,
             Self::Redis { source, .. } => is_retryable(source),
-            Self::Pool(PoolError::Backend(source)) => is_retryable(source),
-            Self::Pool(PoolError::Timeout(_)) => true,
-            Self::Pool(PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
-                false
-            }
         }
+    }
+
+    /// The pool gave no connection.
+    pub(crate) fn from_pool(error: PoolError) -> Self {
+        let source = match error {
+            PoolError::Backend(source) => source,
+            PoolError::Timeout(_) => timed_out(),
+            // The pool is never closed, has a runtime and no hooks.
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => closed(),
+        };
+        Self::Redis { operation: "connect to Redis", source }
     }
 
     /// The group is gone: somebody emptied Redis, or deleted it.
@@ -41,7 +47,8 @@ impl QueueError {
 
 fn is_retryable(error: &RedisError) -> bool {
     match error.kind() {
-        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => true,
+        // Parse: an answer that was cut.
+        ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
         ErrorKind::Server(
             ServerErrorKind::BusyLoading
             | ServerErrorKind::TryAgain
@@ -104,7 +111,9 @@ impl From<RedisError> for EnqueueError {
     fn from(source: RedisError) -> Self {
         match source.kind() {
             _ if source.is_timeout() => Self::Timeout(source),
-            ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Self::Unavailable(source),
+            ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => {
+                Self::Unavailable(source)
+            }
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly(source),
             ErrorKind::Server(ServerErrorKind::BusyLoading) => Self::Loading(source),
             ErrorKind::Server(
@@ -141,6 +150,7 @@ mod tests {
             (io(std::io::ErrorKind::TimedOut), "timeout"),
             (io(std::io::ErrorKind::ConnectionRefused), "unavailable"),
             (io(std::io::ErrorKind::BrokenPipe), "unavailable"),
+            (RedisError::from((ErrorKind::Parse, "an answer that was cut")).into(), "unavailable"),
             (EnqueueError::Overloaded, "overloaded"),
         ];
         for (error, label) in cases {

@@ -28,7 +28,7 @@
 //! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
 
 mod audit;
-mod batch;
+mod batcher;
 mod born;
 mod config;
 mod connection;
@@ -38,21 +38,17 @@ mod delivery;
 mod entry;
 mod error;
 mod keys;
-mod lane;
 mod leases;
-mod link;
 mod notifications;
 mod pauses;
 mod producer;
 mod redrive;
 mod repair;
-mod reply;
 mod scripts;
 mod server_check;
 mod start_check;
 mod stats;
 mod unsettled;
-mod wire;
 
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;

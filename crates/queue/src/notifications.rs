@@ -29,7 +29,7 @@ impl NotificationStream {
     /// # Errors
     /// When the URL cannot be used.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
-        let connection = SharedConnection::new(connection::client(config)?)?;
+        let connection = SharedConnection::new(connection::client(config)?);
         Ok(Self { connection, keys: Keys::new(&config.key_prefix) })
     }
 

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Client;
+use tokio::sync::Semaphore;
 use webhook::Family;
 
-use crate::batch::Mark;
+use crate::batcher::Batcher;
 use crate::config::QueueConfig;
 use crate::connection::{self, SharedConnection};
 use crate::entry::EntryRef;
 use crate::error::{EnqueueError, QueueError};
 use crate::keys::{FamilyKeys, Keys};
-use crate::lane::{Lane, Places};
-use crate::scripts::{self, SEEN_FOR};
+use crate::scripts::{self, EventArgs, SEEN_FOR};
 
 /// Events that may wait for Redis at the same time; the next one is refused at once, so that OpenAI's retries and not
 /// our memory hold what a slow Redis cannot take.
-const IN_FLIGHT_MAX: usize = 4096;
+const MAX_WAITING_EVENTS: usize = 4096;
 /// Within one command of an operator, a call is repeated after seconds if at all.
 const REPLAYED_FOR: Duration = Duration::from_secs(600);
 
@@ -32,21 +32,19 @@ pub enum Enqueued {
     Duplicate,
 }
 
-/// Writes events into the streams. Clones share their connections.
+/// Writes events into the streams. Clones share their connection.
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
-    lane: Arc<Lane>,
+    connection: SharedConnection,
+    batcher: Batcher,
 }
 
 struct Shared {
     client: Client,
-    /// For what is no event.
-    connection: SharedConnection,
     keys: Keys,
-    events_keys: Vec<String>,
     stream_length_max: u64,
-    places: Places,
+    event_permits: Arc<Semaphore>,
 }
 
 impl Producer {
@@ -55,28 +53,29 @@ impl Producer {
     /// # Errors
     /// When the URL cannot be used.
     pub fn new(config: &QueueConfig, stream_length_max: u64) -> Result<Self, QueueError> {
-        let keys = Keys::new(&config.key_prefix);
-        let client = connection::client(config)?;
-        let shared = Arc::new(Shared {
-            connection: SharedConnection::new(client.clone())?,
-            client,
-            events_keys: Family::ALL.iter().map(|&family| keys.events(family)).collect(),
-            keys,
+        Ok(Self::of(Arc::new(Shared {
+            client: connection::client(config)?,
+            keys: Keys::new(&config.key_prefix),
             stream_length_max,
-            places: Places::new(IN_FLIGHT_MAX),
-        });
-        let lane = shared.lane();
-        Ok(Self { shared, lane })
+            event_permits: Arc::new(Semaphore::new(MAX_WAITING_EVENTS)),
+        })))
     }
 
-    /// The same with connections of its own. For each thread that has a runtime of its own: what waits for Redis, and
-    /// what comes back, then never changes threads.
+    /// The same with a connection and a batcher of its own, for a thread that has its own Tokio runtime: what waits for
+    /// Redis, and the answers, then never change threads.
     #[must_use]
-    pub fn apart(&self) -> Self {
-        Self { shared: self.shared.clone(), lane: self.shared.lane() }
+    pub fn for_thread(&self) -> Self {
+        Self::of(Arc::clone(&self.shared))
     }
 
-    /// Takes an event in. When it returns `Ok`, Redis has the event, as durable as Redis is configured.
+    fn of(shared: Arc<Shared>) -> Self {
+        let connection = SharedConnection::new(shared.client.clone());
+        let permits = Arc::clone(&shared.event_permits);
+        let batcher = Batcher::start(connection.clone(), shared.stream_length_max, permits);
+        Self { shared, connection, batcher }
+    }
+
+    /// Enqueues an event. When it returns `Ok`, Redis has the event, as durable as Redis is configured.
     ///
     /// # Errors
     /// When Redis did not take it, or did not say so in time: the sender shall try again, a repetition is harmless.
@@ -87,7 +86,7 @@ impl Producer {
     ) -> Result<Enqueued, EnqueueError> {
         let entry = entry.into();
         let key = self.shared.keys.seen(entry.project, entry.webhook_id);
-        self.add(family, entry, &key, SEEN_FOR).await
+        self.add(family, entry, key, SEEN_FOR).await
     }
 
     /// Takes in a stored event that was taken in before. `run` names the operator's command: a call that is repeated
@@ -103,18 +102,19 @@ impl Producer {
     ) -> Result<Enqueued, EnqueueError> {
         let entry = entry.into();
         let key = self.shared.keys.replayed(entry.project, run, entry.webhook_id);
-        self.add(family, entry, &key, REPLAYED_FOR).await
+        self.add(family, entry, key, REPLAYED_FOR).await
     }
 
     async fn add(
         &self,
         family: Family,
         entry: EntryRef<'_>,
-        key: &str,
-        lasts: Duration,
+        dedupe_key: String,
+        ttl: Duration,
     ) -> Result<Enqueued, EnqueueError> {
-        let events = &self.shared.events_keys[family as usize];
-        self.lane.enqueue(Mark { key, lasts_secs: lasts.as_secs() }, events, entry).await
+        let events_key = self.shared.keys.events(family);
+        let event = EventArgs { events_key, dedupe_key, ttl_secs: ttl.as_secs(), fields: entry.fields() };
+        self.batcher.enqueue(event).await
     }
 
     /// Whether Redis answers.
@@ -122,7 +122,7 @@ impl Producer {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        let pong: Result<(), _> = self.shared.connection.query(&redis::cmd("PING")).await;
+        let pong: Result<(), _> = self.connection.query(&redis::cmd("PING")).await;
         pong.map_err(|source| QueueError::Redis { operation: "ping Redis", source })
     }
 
@@ -134,14 +134,8 @@ impl Producer {
     pub async fn create_groups(&self) -> Result<(), QueueError> {
         for &family in Family::ALL {
             let keys = FamilyKeys::new(&self.shared.keys, family);
-            scripts::ensure_group(&self.shared.connection, &keys).await?;
+            scripts::ensure_group(&self.connection, &keys).await?;
         }
         Ok(())
-    }
-}
-
-impl Shared {
-    fn lane(&self) -> Arc<Lane> {
-        Arc::new(Lane::new(&self.client, self.stream_length_max, self.places.clone()))
     }
 }

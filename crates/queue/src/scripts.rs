@@ -12,10 +12,6 @@ use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys, PauseKeys};
 use crate::repair::RepairKind;
 
-/// Takes events in: its one caller writes its arguments as they come (`batch.rs`).
-pub(crate) static ENQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(ENQUEUE_CODE));
-pub(crate) const ENQUEUE_CODE: &str = include_str!("scripts/enqueue.lua");
-
 macro_rules! script {
     ($name:ident, $file:literal) => {
         static $name: LazyLock<Script> =
@@ -23,6 +19,7 @@ macro_rules! script {
     };
 }
 
+script!(ENQUEUE, "enqueue.lua");
 script!(ENSURE_GROUP, "ensure_group.lua");
 script!(DUE, "due.lua");
 script!(RECLAIM, "reclaim.lua");
@@ -62,6 +59,36 @@ pub(crate) struct Seat {
     pub(crate) family: Family,
     pub(crate) name: String,
     pub(crate) lease: Duration,
+}
+
+/// One event's part in a call of the enqueue script.
+pub(crate) struct EventArgs {
+    pub(crate) events_key: String,
+    pub(crate) dedupe_key: String,
+    pub(crate) ttl_secs: u64,
+    /// As [`crate::entry::EntryRef::fields`] has them.
+    pub(crate) fields: Vec<Vec<u8>>,
+}
+
+impl EventArgs {
+    /// About how much is sent for it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.dedupe_key.len() + self.fields.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// The call that enqueues these events. It answers for each of them: outcome, and entry id or error.
+pub(crate) fn enqueue<'e>(
+    stream_length_max: u64,
+    events: impl Iterator<Item = &'e EventArgs>,
+) -> ScriptInvocation<'static> {
+    let mut script = ENQUEUE.prepare_invoke();
+    script.arg(stream_length_max);
+    for event in events {
+        script.key(&event.events_key).key(&event.dedupe_key);
+        script.arg(event.ttl_secs).arg(event.fields.len()).arg(&event.fields);
+    }
+    script
 }
 
 /// An entry as a script hands it over: its id, failed attempts, crashes, crashes alone, first and last error, fields.

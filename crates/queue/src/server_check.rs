@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use deadpool_redis::{Connection, PoolError};
+use deadpool_redis::Connection;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
 use crate::error::QueueError;
@@ -167,8 +167,7 @@ impl QueueReader {
 pub fn unreachable_cure(error: &QueueError) -> &'static str {
     let source = match error {
         QueueError::InvalidUrl(_) => return "write redis://HOST:PORT",
-        QueueError::Pool(PoolError::Backend(source)) | QueueError::Redis { source, .. } => source,
-        QueueError::Pool(_) => return "see that nothing between here and REDIS_URL holds packets back",
+        QueueError::Redis { source, .. } => source,
     };
     match source.code() {
         Some("NOAUTH" | "WRONGPASS") => {

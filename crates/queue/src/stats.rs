@@ -95,6 +95,6 @@ impl QueueReader {
 
     pub(crate) async fn connection(&self) -> Result<Connection, QueueError> {
         // Boxed: opening one takes 7 KB, which every task that may do so would keep for as long as it lives.
-        Box::pin(self.pool.get()).await.map_err(QueueError::Pool)
+        Box::pin(self.pool.get()).await.map_err(QueueError::from_pool)
     }
 }

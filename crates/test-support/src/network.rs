@@ -85,6 +85,11 @@ impl Network {
         self.state.send_modify(|state| state.half_open_before = state.opened);
     }
 
+    /// How many connections were opened so far.
+    pub fn opened(&self) -> u64 {
+        self.state.borrow().opened
+    }
+
     /// How often an answer is still to be cut.
     pub fn cuts_left(&self) -> u32 {
         self.state.borrow().cut.map_or(0, |cut| cut.times)

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use queue::{EnqueueError, Enqueued, Producer, QueueConfig};
+use test_support::network::Network;
 use test_support::redis::RedisServer;
 use webhook::Family;
 
-use crate::harness::{FAMILY, LONG, TestQueue, entry, one};
+use crate::harness::{FAMILY, LONG, TestQueue, entry, network_url, one};
 
 /// In rounds, over connections that are open: one burst alone might be let off by the order in which sockets open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +187,7 @@ async fn a_url_that_is_none_is_refused_without_showing_it() {
     assert!(!error.is_retryable() && !format!("{error:?}").contains("secret"), "{error:?}");
 }
 
-/// On TCP, and where redis-rs carries the commands.
+/// Over TCP and over a Unix socket.
 #[tokio::test]
 async fn the_user_and_the_database_of_the_url_are_used() {
     let server = RedisServer::start_with(&["--unixsocket", "redis.sock"]);
@@ -196,9 +197,9 @@ async fn the_user_and_the_database_of_the_url_are_used() {
     let _: String = queue.command("ACL SETUSER landfall on >s3cret ~* +@all").await;
     let url = format!("redis+unix://{}?db=3&user=landfall&pass=s3cret", socket.display());
     let config = QueueConfig { url: url.into(), ..queue.config.clone() };
-    let wrapped = Producer::new(&config, 1000).unwrap();
+    let by_socket = Producer::new(&config, 1000).unwrap();
     queue.add("wh_1").await;
-    for (producer, id) in [(&wrapped, "wh_2"), (&queue.producer, "wh_3")] {
+    for (producer, id) in [(&by_socket, "wh_2"), (&queue.producer, "wh_3")] {
         let _: String = queue.command("SCRIPT FLUSH").await;
         let added = producer.enqueue(FAMILY, &entry(id)).await.unwrap();
         assert!(matches!(added, Enqueued::Added { .. }));
@@ -209,28 +210,34 @@ async fn the_user_and_the_database_of_the_url_are_used() {
     assert_eq!(queue.command::<u64>("XLEN events").await, 3);
 }
 
-/// Redis reads only so much of a connection before it makes durable what it has read of all.
 #[tokio::test]
-async fn one_connection_is_enough_until_much_is_under_way() {
+async fn all_events_of_a_producer_share_one_connection() {
     let queue = TestQueue::start();
-    let connections = async || {
-        let clients: String = queue.command("CLIENT LIST").await;
-        clients.lines().filter(|client| client.contains("cmd=evalsha")).count()
-    };
-    for n in 0..20 {
-        queue.add(&format!("wh_{n}")).await;
-    }
-    assert_eq!(connections().await, 1);
-
-    let events: Vec<_> = (0..600).map(|n| entry(&format!("wh_together_{n}"))).collect();
+    let events: Vec<_> = (0..600).map(|n| entry(&format!("wh_{n}"))).collect();
     for answer in join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await {
         assert!(matches!(answer, Ok(Enqueued::Added { .. })), "{answer:?}");
     }
-    assert!(connections().await > 1);
+    let clients: String = queue.command("CLIENT LIST").await;
+    let connections = clients.lines().filter(|client| client.contains("cmd=evalsha")).count();
+    assert_eq!(connections, 1, "{clients}");
 }
 
-/// With a second thread, which notices the end of the connection while this one waits for Redis to be back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Its callers wait for one attempt to connect, and share how it ended.
+#[tokio::test]
+async fn a_crowd_that_meets_no_redis_makes_no_crowd_of_connections() {
+    let mut server = RedisServer::start();
+    let network = Network::start(server.port()).await;
+    server.kill();
+    let queue = TestQueue::at(server, network_url(&network));
+    let events: Vec<_> = (0..1000).map(|n| entry(&format!("wh_{n}"))).collect();
+    for answer in join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await {
+        assert!(matches!(answer, Err(EnqueueError::Unavailable(_))), "{answer:?}");
+    }
+    let opened = network.opened();
+    assert!((1..=20).contains(&opened), "{opened} connections for 8 batches, each of which tries twice");
+}
+
+#[tokio::test]
 async fn a_redis_that_came_back_costs_no_event() {
     let mut queue = TestQueue::start();
     queue.add("wh_1").await;

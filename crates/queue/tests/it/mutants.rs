@@ -33,14 +33,14 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "enqueue without XADD",
         script: script!("enqueue"),
-        from: "answer = pcall('XADD',",
-        to: "answer = '1-1'; pcall('EXISTS',",
+        from: "redis.call('XADD', events, '*', unpack(ARGV, first, last))",
+        to: "'1-1'",
     },
     Mutant {
-        name: "enqueue whose mark is set only after the entry is there, and not asked before",
+        name: "enqueue that does not look for duplicates",
         script: script!("enqueue"),
-        from: "local before = pcall('SET', seen, '1', 'NX', 'GET', 'EX', seen_secs)",
-        to: "local before; pcall('SET', seen, '1', 'EX', seen_secs)",
+        from: "if redis.call('GET', dedupe_key) then return {'duplicate', ''} end",
+        to: "",
     },
     Mutant {
         name: "dead letter without XADD",

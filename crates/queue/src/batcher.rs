@@ -1,0 +1,128 @@
+//! Collects the events of one thread and sends what waits in one call of the enqueue script. Batches grow with the load:
+//! while enough of them are in flight the next one collects, and a single event is a batch of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::RedisError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
+
+use crate::connection::{SharedConnection, closed, is_dropped};
+use crate::error::EnqueueError;
+use crate::producer::Enqueued;
+use crate::scripts::{self, EventArgs};
+
+/// Redis does nothing else while it takes a batch in: about ten microseconds an event.
+const BATCH_EVENTS_MAX: usize = 128;
+/// A batch that has reached it is sent.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Fewer and larger batches cost Redis and us less; with one alone, little is in flight while Redis waits for its disk.
+const MAX_IN_FLIGHT_BATCHES: usize = 4;
+/// No event waits longer for a permit: a Redis that does not answer shall not cost two time-outs.
+const PERMIT_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// What becomes of one event.
+pub(crate) type Answer = Result<Enqueued, EnqueueError>;
+
+/// The sending end; the batcher stops when the last clone is dropped.
+#[derive(Clone)]
+pub(crate) struct Batcher {
+    events: mpsc::UnboundedSender<Waiter>,
+    event_permits: Arc<Semaphore>,
+}
+
+/// An event, and who waits for its answer.
+struct Waiter {
+    event: EventArgs,
+    reply: oneshot::Sender<Answer>,
+    arrived: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Batcher {
+    /// Needs a Tokio runtime. `event_permits` bounds the events that wait for Redis, with those of other batchers.
+    pub(crate) fn start(
+        connection: SharedConnection,
+        stream_length_max: u64,
+        event_permits: Arc<Semaphore>,
+    ) -> Self {
+        let (events, received) = mpsc::unbounded_channel();
+        tokio::spawn(collect(received, connection, stream_length_max));
+        Self { events, event_permits }
+    }
+
+    /// Enqueues an event, together with all others that wait.
+    pub(crate) async fn enqueue(&self, event: EventArgs) -> Answer {
+        let permit = self.event_permits.clone().try_acquire_owned();
+        let _permit = permit.map_err(|_none_left| EnqueueError::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter { event, reply, arrived: Instant::now(), _permit };
+        // The other ends are only dropped when their runtime ends.
+        self.events.send(waiter).map_err(|_stopped| closed())?;
+        answer.await.unwrap_or_else(|_stopped| Err(closed().into()))
+    }
+}
+
+async fn collect(
+    mut events: mpsc::UnboundedReceiver<Waiter>,
+    connection: SharedConnection,
+    stream_length_max: u64,
+) {
+    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT_BATCHES));
+    while let Some(first) = events.recv().await {
+        let permit = timeout_at(first.arrived + PERMIT_WAIT_MAX, in_flight.clone().acquire_owned()).await;
+        // All requests that are ready to run now leave their events first.
+        yield_now().await;
+        let mut bytes = first.event.bytes();
+        let mut batch = vec![first];
+        while batch.len() < BATCH_EVENTS_MAX
+            && bytes < BATCH_BYTES_MAX
+            && let Ok(next) = events.try_recv()
+        {
+            bytes += next.event.bytes();
+            batch.push(next);
+        }
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            send(&connection, stream_length_max, batch).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn send(connection: &SharedConnection, stream_length_max: u64, batch: Vec<Waiter>) {
+    let script = scripts::enqueue(stream_length_max, batch.iter().map(|waiter| &waiter.event));
+    let mut replies = connection.invoke::<Vec<(String, String)>>(&script).await;
+    if replies.as_ref().is_err_and(is_dropped) {
+        // Perhaps long ago, and noticed only now. Should Redis have taken the events in, they are duplicates.
+        replies = connection.invoke(&script).await;
+    }
+    let answers: Vec<Answer> = match replies {
+        Ok(replies) if replies.len() == batch.len() => replies.into_iter().map(read).collect(),
+        Ok(_) => batch.iter().map(|_| Err(unexpected("not one answer an event").into())).collect(),
+        Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
+    };
+    for (waiter, answer) in batch.into_iter().zip(answers) {
+        // A request that was cancelled does not listen.
+        waiter.reply.send(answer).ok();
+    }
+}
+
+fn read((outcome, detail): (String, String)) -> Answer {
+    match outcome.as_str() {
+        "added" => Ok(Enqueued::Added { entry_id: detail }),
+        "duplicate" => Ok(Enqueued::Duplicate),
+        // `CODE the words`
+        "refused" => {
+            let (code, words) = detail.split_once(' ').unwrap_or((&detail, ""));
+            Err(redis::make_extension_error(code.to_owned(), Some(words.to_owned())).into())
+        }
+        _ => Err(unexpected("not an answer to an enqueue").into()),
+    }
+}
+
+fn unexpected(what: &'static str) -> RedisError {
+    RedisError::from((redis::ErrorKind::UnexpectedReturnType, what))
+}
