@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use queue::Enqueued;
-use service::metrics::{Counter, Counters, Histogram, Registry};
+use service::metrics::{Counter, Counters, Histogram, LAG_SECONDS, Registry};
 use service::telemetry::chain;
 use webhook::{Event, Family, closed_set};
 
@@ -178,9 +178,6 @@ closed_set! {
 /// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
 const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// From a delivery at once to the last retry, 72 hours later.
-const LAG_BUCKETS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0];
-
 /// Ingest's metrics, shared by all its threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -220,7 +217,7 @@ impl Metrics {
                     "landfall_event_lag_seconds",
                     "From OpenAI's created_at to the stage",
                     ["stage"],
-                    LAG_BUCKETS,
+                    LAG_SECONDS,
                 )
                 .with(["acked"]),
         }

@@ -73,7 +73,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError`] names the setting when one is wrong.
 pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken) -> Result<Ingest, RunError> {
-    let mut registry = Registry::default();
+    let mut registry = Registry::of_program("ingest");
     let gate = AdmissionGate::default();
     let producer = settings.producer()?;
     let receiver = Receiver {

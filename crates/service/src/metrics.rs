@@ -1,6 +1,8 @@
 //! Metrics by their full names, as they are documented and scraped: prometheus-client wants counters without `_total`
 //! and would print it twice. Labels are fixed when a metric is made; their values come from closed sets.
 
+mod process;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
@@ -12,9 +14,14 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter as PrometheusCou
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge as PrometheusGauge;
 use prometheus_client::metrics::histogram::Histogram as PrometheusHistogram;
+use prometheus_client::metrics::info::Info;
 
 /// What `/metrics` is called in HTTP: OpenMetrics text, which Prometheus has read since 2.5.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Buckets of `landfall_event_lag_seconds`, the same in every program, so that stages can be compared and summed: from a
+/// delivery at once to the last retry, 72 hours later. OpenAI's `created_at` is in whole seconds.
+pub const LAG_SECONDS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0];
 
 /// A count that only grows.
 pub type Counter = PrometheusCounter;
@@ -51,6 +58,15 @@ pub struct Histograms<const N: usize> {
 }
 
 impl Registry {
+    /// The registry of a program, with `landfall_build_info` and `process_*` in it.
+    pub fn of_program(program: &str) -> Self {
+        let mut registry = Self::default();
+        let labels = Labels::new(["program", "version"], [program, env!("CARGO_PKG_VERSION")]);
+        registry.inner.register("landfall_build", "The running program and its version", Info::new(labels));
+        registry.inner.register_collector(Box::new(process::ProcessCollector));
+        registry
+    }
+
     /// A counter without labels.
     ///
     /// # Panics
@@ -260,6 +276,27 @@ mod tests {
         let mut here = Registry::default();
         here.counter("landfall_things_total", "Things").inc_by(3);
         assert_eq!(registry.encode(), here.encode());
+    }
+
+    #[test]
+    fn a_program_says_which_version_it_is_and_what_it_uses() {
+        let samples = samples(&Registry::of_program("worker"));
+        let build =
+            format!(r#"landfall_build_info{{program="worker",version="{}"}} 1"#, env!("CARGO_PKG_VERSION"));
+        assert!(samples.contains(&build), "{samples:#?}");
+        for name in [
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+            "process_virtual_memory_bytes",
+            "process_open_fds",
+            "process_max_fds",
+            "process_threads",
+            "process_start_time_seconds",
+        ] {
+            let sample = samples.iter().find_map(|line| line.strip_prefix(&format!("{name} ")));
+            let value: f64 = sample.unwrap_or_else(|| panic!("no {name}: {samples:#?}")).parse().unwrap();
+            assert!(value >= 0.0 && (value > 0.0 || name == "process_cpu_seconds_total"), "{name} {value}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openai_client::Observed;
 use queue::{DeadLetter, FamilyStats, Pause, Repair, RepairKind};
-use service::metrics::{Counter, Counters, Gauges, Histograms, Registry};
+use service::metrics::{Counter, Counters, Gauges, Histograms, LAG_SECONDS, Registry};
 use webhook::{Family, Reason};
 
 use crate::notifications::NotificationOutcome;
@@ -54,7 +54,7 @@ impl Metrics {
                 "landfall_event_lag_seconds",
                 "From OpenAI's created_at to the stage",
                 ["stage"],
-                SECONDS,
+                LAG_SECONDS,
             ),
             openai_requests: registry.counters(
                 "landfall_openai_requests_total",

@@ -44,7 +44,7 @@ const START_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// waited for, and checked when it comes; a Redis that would lose events ends the program.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     settings.check().unwrap_or_else(|error| refuse(&error));
-    let mut registry = Registry::default();
+    let mut registry = Registry::of_program("worker");
     let metrics = Metrics::new(&mut registry);
     let targets_file = TargetsFile::read(settings.config_file.landfall_config.clone())
         .unwrap_or_else(|error| refuse(&error));
