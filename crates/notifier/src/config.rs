@@ -3,6 +3,7 @@
 
 mod check;
 mod credentials;
+mod digest;
 mod file;
 mod filter;
 mod problem;

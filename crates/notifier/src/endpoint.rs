@@ -13,7 +13,7 @@ use webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use crate::allow_list::AllowList;
 use crate::answer::{self, Answer};
 use crate::error::SendError;
-use crate::guard::{Guard, Lookup};
+use crate::guard::{AddressError, Guard, Lookup};
 use crate::signing::Signer;
 
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
@@ -90,6 +90,14 @@ impl Endpoint {
             .build()
             .map_err(EndpointError::Tls)?;
         Ok(Self { http, url: config.url, guard, proof: config.proof })
+    }
+
+    /// Whether the address guard would let a request through now. Sends nothing.
+    ///
+    /// # Errors
+    /// [`AddressError`] when it would not, or when the name has no address.
+    pub async fn check_address(&self) -> Result<(), AddressError> {
+        self.guard.check_address(&self.url).await
     }
 
     /// One attempt. `id` is the notification's own and `body` its stored bytes: both the same on every attempt; `now`

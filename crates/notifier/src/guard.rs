@@ -28,6 +28,19 @@ pub fn system_lookup() -> Lookup {
     })
 }
 
+/// Why no request to a target could be sent, whatever it would answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    #[error("its address is not allowed")]
+    Forbidden(#[from] ForbiddenAddress),
+    #[error("its name {host} cannot be looked up")]
+    Lookup {
+        host: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 /// The guard of one URL.
 #[derive(Clone)]
 pub(crate) struct Guard {
@@ -48,6 +61,19 @@ impl Guard {
             Some(Host::Ipv4(address)) => self.check(address.into()),
             Some(Host::Ipv6(address)) => self.check(address.into()),
             Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    /// Whether a request to the URL could be sent, by what its name resolves to now.
+    pub(crate) async fn check_address(&self, url: &Url) -> Result<(), AddressError> {
+        self.check_host(url)?;
+        let Some(Host::Domain(host)) = url.host() else { return Ok(()) };
+        match self.permitted(host.to_owned()).await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(match source.downcast::<ForbiddenAddress>() {
+                Ok(forbidden) => AddressError::Forbidden(*forbidden),
+                Err(source) => AddressError::Lookup { host: host.to_owned(), source },
+            }),
         }
     }
 

@@ -28,6 +28,6 @@ pub use config::{
 };
 pub use endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
 pub use error::SendError;
-pub use guard::{Lookup, system_lookup};
+pub use guard::{AddressError, Lookup, system_lookup};
 pub use news::{News, ResultLink};
 pub use signing::{KeyError, Signer};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use chrono::Utc;
 use futures_util::FutureExt as _;
-use notifier::{AddressKind, AllowList, Endpoint, EndpointConfig, Lookup, SendError};
+use notifier::{AddressError, AddressKind, AllowList, Endpoint, EndpointConfig, Lookup, SendError};
 use proptest::prelude::*;
 use test_support::receiver::{Receiver, Reply};
 
@@ -45,6 +45,29 @@ fn endpoint(url: &str, lookup: Lookup) -> Endpoint {
 
 async fn send(endpoint: &Endpoint) -> Result<(), SendError> {
     endpoint.send("ntf_1", Bytes::from_static(b"{}"), Utc::now()).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_the_guard_would_refuse_is_known_without_a_request() {
+    let (public, private) = (ALLOWED, FORBIDDEN);
+    for (url, answer, refused) in [
+        ("http://app.example/", vec![public], None),
+        ("http://app.example/", vec![private, public], None),
+        ("http://app.example/", vec![private], Some("loopback")),
+        ("http://127.0.0.1/", vec![], Some("loopback")),
+        ("http://127.0.0.2/", vec![], None),
+    ] {
+        let (lookup, _) = changing(&[&answer]);
+        let checked = endpoint(url, lookup).check_address().await;
+        match (checked, refused) {
+            (Ok(()), None) => {}
+            (Err(AddressError::Forbidden(error)), Some(words)) => assert!(error.to_string().contains(words)),
+            (checked, _) => panic!("{url} at {answer:?}: {checked:?}"),
+        }
+    }
+    let nowhere: Lookup = Arc::new(|_| async { Err(io::Error::other("no such name")) }.boxed());
+    let error = endpoint("http://app.example/", nowhere).check_address().await.unwrap_err();
+    assert!(matches!(&error, AddressError::Lookup { host, .. } if host == "app.example"), "{error:?}");
 }
 
 #[tokio::test]
