@@ -1,6 +1,8 @@
 //! The two dialects behind one face: one enum of databases, one of transactions. What differs between them is here, in
 //! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and is the same for both.
 
+use std::path::PathBuf;
+
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
@@ -78,6 +80,14 @@ impl Database {
         match self {
             Self::Sqlite(_) => Ok(None),
             Self::Postgres(postgres) => postgres.server().await.map(Some),
+        }
+    }
+
+    /// The folder of a database that is a file.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(sqlite) => Some(sqlite.folder()),
+            Self::Postgres(_) => None,
         }
     }
 

@@ -48,6 +48,7 @@ mod told;
 mod transfer;
 mod unfetched;
 mod value;
+mod write_fault;
 
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
@@ -75,3 +76,4 @@ pub use target_health::{BreakerPolicy, TargetHealth, TargetState};
 pub use told::TheResult;
 pub use transfer::TransferError;
 pub use unfetched::{FetchProgress, UnfetchedObject};
+pub use write_fault::WriteFault;

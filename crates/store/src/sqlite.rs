@@ -130,6 +130,12 @@ impl Sqlite {
         }
     }
 
+    /// Where the file lies.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let options = self.writer.connect_options();
+        options.get_filename().parent().unwrap_or(Path::new("")).to_owned()
+    }
+
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
         sqlx::query("SELECT 1 FROM events LIMIT 1").execute(&self.readers).await.map(drop)
     }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod events;
+mod health;
 mod notifications;
 mod objects;
 mod prune;

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod find;
 pub(crate) mod fine_tuning;
+pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod notification_leases;
 pub(crate) mod notification_targets;

@@ -6,6 +6,7 @@ mod batches;
 mod events;
 mod files;
 mod fixture;
+mod health;
 mod notifications;
 mod objects;
 mod postgres;
@@ -66,6 +67,8 @@ on_both!([
     batches::an_import_under_way_is_listed_until_its_end,
     batches::rows_are_held_against_the_requests,
     batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
+    health::a_write_is_tried_and_leaves_nothing,
+    health::the_newest_objects_are_told_with_why_they_are_not_there,
     notifications::what_is_stored_and_what_is_told_are_one,
     notifications::what_was_told_is_not_told_again,
     notifications::a_dead_event_is_told_with_its_row,

@@ -1,0 +1,101 @@
+//! Why the database does not take what is written, told apart as far as a person must act differently.
+
+use std::io::ErrorKind;
+
+use sqlx::error::DatabaseError as _;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+use crate::error::StoreError;
+
+/// What keeps the database from being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteFault {
+    DiskFull,
+    /// A replica, a file system that is mounted read-only, or a database that was made read-only.
+    ReadOnly,
+    /// This user or role may not.
+    NotPermitted,
+    /// The server is down, starting, or does not answer in time.
+    Unreachable,
+    Other,
+}
+
+/// SQLite's primary result codes: <https://www.sqlite.org/rescode.html>.
+const SQLITE_PERM: u32 = 3;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_FULL: u32 = 13;
+
+impl WriteFault {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::DiskFull => "free space on the disk of the database, or move it to a larger one",
+            Self::ReadOnly => {
+                "let DATABASE_URL name the primary server, or make the database and its disk writable again"
+            }
+            Self::NotPermitted => "let the user or role that workers use write Landfall's tables and files",
+            Self::Unreachable => "start the database server, or correct host and port in DATABASE_URL",
+            Self::Other => "read the log of the database",
+        }
+    }
+}
+
+impl StoreError {
+    /// Why a write failed, as far as the error tells.
+    pub fn write_fault(&self) -> WriteFault {
+        match self {
+            Self::Folder { source, .. } => of_folder(source.kind()),
+            Self::Connect { source, .. } | Self::Database { source, .. } => of_database(source),
+            _ => WriteFault::Other,
+        }
+    }
+}
+
+fn of_folder(kind: ErrorKind) -> WriteFault {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => WriteFault::DiskFull,
+        ErrorKind::ReadOnlyFilesystem => WriteFault::ReadOnly,
+        ErrorKind::PermissionDenied => WriteFault::NotPermitted,
+        _ => WriteFault::Other,
+    }
+}
+
+fn of_database(error: &sqlx::Error) -> WriteFault {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => WriteFault::Unreachable,
+        sqlx::Error::Database(error) => {
+            if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                of_postgres(error.code())
+            } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
+                of_sqlite(error.code().and_then(|code| code.parse().ok()))
+            } else {
+                WriteFault::Other
+            }
+        }
+        _ => WriteFault::Other,
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn of_postgres(code: &str) -> WriteFault {
+    match code {
+        "53100" => WriteFault::DiskFull,
+        "25006" => WriteFault::ReadOnly,
+        "42501" => WriteFault::NotPermitted,
+        // Shutting down, starting up, or without a free connection.
+        "57P01" | "57P02" | "57P03" | "53300" => WriteFault::Unreachable,
+        code if code.starts_with("08") => WriteFault::Unreachable,
+        _ => WriteFault::Other,
+    }
+}
+
+/// The primary result code is the lowest byte.
+fn of_sqlite(code: Option<u32>) -> WriteFault {
+    match code.map(|code| code & 0xFF) {
+        Some(SQLITE_FULL) => WriteFault::DiskFull,
+        Some(SQLITE_READONLY) => WriteFault::ReadOnly,
+        Some(SQLITE_PERM) => WriteFault::NotPermitted,
+        Some(_) | None => WriteFault::Other,
+    }
+}

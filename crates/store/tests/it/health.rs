@@ -1,0 +1,82 @@
+//! Whether the database does its work: tried, not believed.
+
+use secrecy::ExposeSecret as _;
+use store::{Failure, Store, WriteFault};
+use test_support::postgres::PostgresServer;
+use webhook::{EventState, Reason};
+
+use crate::fixture::Fixture;
+use crate::samples::{completion, event};
+
+const BODY_BYTES: usize = 64 << 10;
+
+pub(crate) async fn a_write_is_tried_and_leaves_nothing(fixture: Fixture) {
+    fixture.store.check_write(BODY_BYTES).await.unwrap();
+    assert_eq!(fixture.select("SELECT count(*) FROM events").await[0][0].as_deref(), Some("0"));
+    fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
+}
+
+pub(crate) async fn the_newest_objects_are_told_with_why_they_are_not_there(fixture: Fixture) {
+    let store = &fixture.store;
+    // The newest event of an object counts; events without an object, and those no worker has finished, do not.
+    let add = async |webhook_id: &str, object_id: Option<&str>, secs: i64, reason: Option<Reason>| {
+        let mut event = event(webhook_id, object_id.unwrap_or_default());
+        event.object_id = object_id.map(str::to_owned);
+        event.received_at = crate::samples::at(secs);
+        store.record_delivery(&event, 1).await.unwrap();
+        let mut done = completion(webhook_id);
+        done.reason = reason;
+        store.complete_event(&done).await.unwrap();
+    };
+    add("wh_1", Some("resp_old"), 1, None).await;
+    add("wh_2", Some("resp_new"), 2, None).await;
+    add("wh_3", Some("resp_new"), 3, Some(Reason::NotFound)).await;
+    add("wh_4", None, 4, None).await;
+    store.record_delivery(&event("wh_5", "resp_under_way"), 1).await.unwrap();
+    let objects = store.recent_objects(5).await.unwrap();
+    let named = |id: &str, reason: Option<&str>| (id.to_owned(), reason.map(str::to_owned));
+    assert_eq!(objects, [named("resp_new", Some("not_found")), named("resp_old", None)]);
+    assert_eq!(store.recent_objects(1).await.unwrap().len(), 1);
+
+    assert_eq!(store.count_refused_events().await.unwrap(), 0);
+    let failure = |webhook_id: &str, reason: Reason| Failure {
+        project: "default".to_owned(),
+        webhook_id: webhook_id.to_owned(),
+        attempts: 1,
+        state: EventState::Retrying,
+        reason,
+        error: "401".to_owned(),
+        notifications: Vec::new(),
+    };
+    store.record_delivery(&event("wh_6", "resp_6"), 1).await.unwrap();
+    store.fail_event(&failure("wh_5", Reason::Unauthorized)).await.unwrap();
+    store.fail_event(&failure("wh_6", Reason::OpenaiUnavailable)).await.unwrap();
+    assert_eq!(store.count_refused_events().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_read_only_forbidden_or_away_is_told_apart() {
+    let mut server = PostgresServer::start();
+    let mut config = Fixture::on_sqlite().await.config;
+    config.database_url = server.database().into();
+    Store::open(&config).await.unwrap().check_write(BODY_BYTES).await.unwrap();
+    let name = config.database_url.expose_secret().split(['/', '?']).nth(3).unwrap().to_owned();
+    let fault = async |config: &store::StoreConfig| {
+        let store = Store::open_existing(config).await.unwrap();
+        store.check_write(BODY_BYTES).await.unwrap_err().write_fault()
+    };
+
+    server.sql(&name, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    assert_eq!(fault(&config).await, WriteFault::ReadOnly);
+    server.sql("postgres", &format!("ALTER DATABASE {name} RESET ALL"));
+
+    server.sql(&name, "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader");
+    let mut reader = config.clone();
+    reader.database_url = config.database_url.expose_secret().replace("postgres@", "reader@").into();
+    assert_eq!(fault(&reader).await, WriteFault::NotPermitted);
+
+    let store = Store::open_existing(&config).await.unwrap();
+    server.kill();
+    let error = tokio::time::timeout(test_support::wait::DEADLINE, store.check_write(1)).await.unwrap();
+    assert_eq!(error.unwrap_err().write_fault(), WriteFault::Unreachable);
+}
