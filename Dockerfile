@@ -1,7 +1,8 @@
 # One small image with all programs: ingest, worker, landfall, and fake-openai for trying. Nothing else is in it: no
 # shell, no package manager. Needs neither BuildKit nor anything that is installed while it is built.
 #
-#   docker build -t landfall .          docker run --rm landfall worker --help
+#   docker build -t landfall .                                          docker run --rm landfall worker --help
+#   docker build -t landfall --build-arg PROFILE=dist .                 as it is released
 #
 # The version of Rust is that of rust-toolchain.toml (scripts/test-compose compares them).
 FROM rust:1.95.0-slim-bookworm AS rust
@@ -17,21 +18,20 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name main.rs ! -name
 
 # The slow part, kept by Docker's cache.
 FROM rust AS dependencies
-# As Cargo.toml has it. A quicker build, of programs that are somewhat larger and slower: LTO=thin, CODEGEN_UNITS=4.
-ARG LTO=fat
-ARG CODEGEN_UNITS=1
-ENV CARGO_PROFILE_RELEASE_LTO=$LTO CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS
+# A profile of Cargo.toml: release is quick to build; dist, for images that are released, makes smaller and faster programs.
+ARG PROFILE=release
+ENV PROFILE=$PROFILE
 COPY --from=manifests /src ./
-RUN cargo build --locked --release -p ingest -p worker -p cli -p fake-openai
+RUN cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
 
 FROM dependencies AS build
 COPY . .
 # Copied files are older than what was just built; cargo must not take that for their build.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --release -p ingest -p worker -p cli -p fake-openai
+    && cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
 
 # What the programs need at run time: themselves, the C library, who may sign OpenAI's certificate, and a user.
-RUN set -eu; cd target/release; \
+RUN set -eu; cd "target/$PROFILE"; \
     mkdir -p /image/usr/local/bin /image/etc/ssl/certs /image/tmp /data/files; \
     cp ingest worker landfall fake-openai /image/usr/local/bin/; \
     ldd ingest worker landfall fake-openai | grep -o '/lib[^ ]*' | sort -u \

@@ -1,5 +1,5 @@
 //! A worker's memory does not depend on the size of a batch. Minutes long, so on demand and as released:
-//! `cargo build --release --workspace --bins && cargo test --release -p e2e-tests --test e2e -- --ignored memory`
+//! `cargo build --release --workspace --all-targets && cargo test --release --workspace --test e2e -- --ignored memory`
 
 use test_support::s3::S3Server;
 use test_support::wait;
