@@ -1,6 +1,7 @@
 //! End to end: the real programs as processes, real sockets, a real Redis, SQLite or a real PostgreSQL; OpenAI alone is a
 //! look-alike.
-//! One file per promise. The programs must be built first; `scripts/test` does that.
+//! One file per promise. The programs must be built first: `scripts/test` does that, and a test says so when they are older
+//! than their sources.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 /// Runs each test on SQLite and on PostgreSQL: a test takes the database it is given.

@@ -1,23 +1,58 @@
 //! The project's own programs as real processes: found beside the test, started on free ports, killed like crashes.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::wait;
 
+/// How all programs are built: with every test, so that cargo gives the dependencies the same features.
+const BUILD: &str = "cargo build --workspace --all-targets";
+
 /// The path of a program of this workspace, built in the same profile as the test that asks.
 ///
 /// # Panics
-/// When it was not built: `scripts/test` builds all programs first.
+/// When it was not built since its sources changed: cargo builds no program for the tests of another crate. `scripts/test`
+/// builds all of them first.
 pub fn path(program: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let path = folder.join(program);
-    assert!(path.exists(), "{} is not built: run cargo build --workspace first", path.display());
+    if let Some(reason) = out_of_date(&path) {
+        panic!("{} {reason}: run {BUILD} first", path.display());
+    }
     path
+}
+
+/// Why the program is not what its sources say now. Cargo lists them beside it.
+fn out_of_date(program: &Path) -> Option<String> {
+    let Ok(built) = program.metadata().and_then(|file| file.modified()) else {
+        return Some("is not built".to_owned());
+    };
+    let list = std::fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let (made, sources) = list.split_once(": ").unwrap_or_default();
+    // As when somebody copied the target folder.
+    if !split(made).iter().any(|made| same_file(Path::new(made), program)) {
+        return Some("was not built here".to_owned());
+    }
+    let changed = |source: &String| {
+        let modified = Path::new(source).metadata().and_then(|file| file.modified());
+        modified.is_err() || modified.is_ok_and(|modified| modified > built)
+    };
+    let changed = split(sources.trim_end()).into_iter().find(changed)?;
+    Some(format!("is older than {changed}"))
+}
+
+/// Whichever links led there.
+fn same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The paths of such a list, in which cargo escapes blanks.
+fn split(list: &str) -> Vec<String> {
+    list.replace("\\ ", "\0").split(' ').map(|path| path.replace('\0', " ")).collect()
 }
 
 /// A running program whose log lines (JSON, on stdout or stderr) are kept. Killed when dropped.
@@ -130,4 +165,37 @@ fn keep_lines(stream: impl std::io::Read + Send + 'static, log: Arc<Mutex<Vec<St
             log.lock().unwrap().push(line);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_older_than_a_source_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("a folder");
+        std::fs::create_dir(&folder).unwrap();
+        let (program, source, other) = (folder.join("ingest"), folder.join("a.rs"), folder.join("b.rs"));
+        let write = |path: &Path, seconds: u64| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::create(path).unwrap().set_modified(at).unwrap();
+        };
+        assert_eq!(out_of_date(&program).unwrap(), "is not built");
+        write(&program, 100);
+        write(&source, 99);
+        write(&other, 99);
+        assert_eq!(out_of_date(&program).unwrap(), "was not built here");
+        let escaped = |path: &Path| path.display().to_string().replace(' ', "\\ ");
+        let list = format!("{}: {} {}\n", escaped(&program), escaped(&source), escaped(&other));
+        std::fs::write(folder.join("ingest.d"), list).unwrap();
+        assert_eq!(out_of_date(&program), None);
+        write(&other, 101);
+        assert_eq!(out_of_date(&program).unwrap(), format!("is older than {}", other.display()));
+        std::fs::remove_file(&other).unwrap();
+        assert_eq!(out_of_date(&program).unwrap(), format!("is older than {}", other.display()));
+    }
 }
