@@ -49,15 +49,72 @@ need_rust() {
   need_package cc build-essential
 }
 
-# need_s3_server TARGET_FOLDER: a server that speaks S3, for tests. It stays as it is once it is there.
-need_s3_server() {
-  local venv="$1/s3-venv"
-  [ -x "$venv/bin/moto_server" ] && return 0
+# python_folder FOLDER LIST: a virtual environment with exactly what the list (requirements.txt) names, made when the list
+# has changed.
+python_folder() {
+  local folder="$1" list="$2"
+  if cmp -s "$list" "$folder/installed"; then return; fi
   need_package python3 python3
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_package python3-venv "python3 -m venv"
-  say "installing moto, an S3 server for the tests"
-  rm -rf "$venv"
-  python3 -m venv "$venv" || fail "python3 cannot make a virtual environment in $venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'moto[s3]' flask flask-cors ||
-    fail "pip could not install moto (its words are above): is the network there?"
+  rm -rf "$folder"
+  python3 -m venv "$folder" || fail "python3 cannot make a virtual environment in $folder"
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$list" ||
+    fail "pip could not install what $list names (its words are above): is the network there?"
+  cp "$list" "$folder/installed"
+}
+
+# npm_folder FOLDER SOURCE: node_modules with exactly what SOURCE/package-lock.json names, made when that has changed.
+npm_folder() {
+  local folder="$1" source="$2"
+  if cmp -s "$source/package-lock.json" "$folder/installed"; then return; fi
+  need_package npm npm
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "$source/package.json" "$source/package-lock.json" "$folder/"
+  # A package for a newer Node may run on an older one: whoever uses it finds out.
+  npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --engine-strict=false --loglevel=error >/dev/null ||
+    fail "npm could not install what $source/package-lock.json names (its words are above): is the network there?"
+  cp "$source/package-lock.json" "$folder/installed"
+}
+
+# build_all: every program and every test, not optimised, in one go. Whoever asks cargo for a part gets dependencies with
+# fewer features, which are then built once more for the whole.
+build_all() {
+  need_rust
+  say "building every program and every test"
+  cargo build --locked --workspace --all-targets
+}
+
+# A step that ends with this could not be tried here: which is said at the end, and is no failure.
+skipped_status=77
+
+# step NAME COMMAND...: runs it, and says how long it took. When it fails the run goes on, and fails at its end.
+step() {
+  local name="$1" started="$SECONDS" outcome status
+  shift
+  say "$name"
+  # In a shell of its own, which ends at the first failure: within an "if" or "||" a function would go on.
+  set +e
+  (
+    set -e
+    "$@"
+  )
+  status=$?
+  set -e
+  case "$status" in
+    0) outcome=ok ;;
+    "$skipped_status") outcome=SKIPPED ;;
+    *) outcome="FAILED ($status)" && failed_steps+="${failed_steps:+, }$name" ;;
+  esac
+  printf -v steps '%s%6d s  %-14s %s\n' "$steps" "$((SECONDS - started))" "$name" "$outcome"
+  say "$name: $outcome after $((SECONDS - started)) s"
+}
+steps=""
+failed_steps=""
+
+# end_of_steps: how long each step took; ends the script.
+end_of_steps() {
+  printf '\n%s%6d s  all of it\n' "$steps" "$SECONDS"
+  [ -z "$failed_steps" ] || fail "failed: $failed_steps"
+  exit 0
 }

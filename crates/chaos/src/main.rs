@@ -1,5 +1,5 @@
 //! Chaos: a whole Landfall under load, of which some process is killed about every second; in the end every event that
-//! was acknowledged must be stored once, and told, and nothing else. For tests only: `scripts/chaos`, and `scripts/test`.
+//! was acknowledged must be stored once, and told, and nothing else. For tests only: `scripts/chaos`, and `.ci/run`.
 #![expect(clippy::print_stdout, reason = "a program for people: it prints what happened")]
 
 mod cluster;
