@@ -9,8 +9,8 @@ use service::settings::{self, ConfigFileSettings};
 use webhook::NotificationType;
 
 use crate::exit::{self, Answer, Failure};
-use crate::json;
-use crate::screen::{self, Column};
+use crate::screen::{self, Column, Text};
+use crate::{json, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
         }
         Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
         Err(error) => {
-            eprintln!("landfall: {}", screen::printable(&exit::chain(error)));
+            eprintln!("landfall: {}", printable::sentence(&exit::chain(error)));
             return Ok(Answer::No);
         }
     }
@@ -86,22 +86,22 @@ fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
             Payload::Full => "full",
         };
         vec![
-            target.name.clone(),
-            target.destination.kind().to_owned(),
-            place(target),
+            Text::from(target.name.as_str()),
+            target.destination.kind().into(),
+            place(target).into(),
             events(target),
-            payload.to_owned(),
+            payload.into(),
         ]
     };
     screen::table(&columns, targets.iter().map(row).collect(), width)
 }
 
 /// One a line; all of them are a word.
-fn events(target: &Target) -> String {
+fn events(target: &Target) -> Text {
     let wanted =
         |kind: &&NotificationType| **kind != NotificationType::Test && target.filter.kinds().contains(*kind);
     let kinds: Vec<&str> = NotificationType::ALL.iter().filter(wanted).map(|kind| kind.as_str()).collect();
-    if kinds.len() + 1 == NotificationType::ALL.len() { "all".to_owned() } else { kinds.join("\n") }
+    if kinds.len() + 1 == NotificationType::ALL.len() { "all".into() } else { Text::lines(kinds) }
 }
 
 /// Where a target is, as far as that is no secret.

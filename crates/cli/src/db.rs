@@ -59,12 +59,19 @@ pub(crate) async fn run(args: &Db, out: &mut dyn Write) -> Result<Answer, Failur
     match &args.action {
         Action::Export { output: None, store } => export(store, out).await,
         Action::Export { output: Some(path), store } => {
-            let unusable = |source| Failure::Unreadable { path: path.clone(), source };
-            let mut file = BufWriter::new(File::create_new(path).map_err(unusable)?);
+            let unwritable = |source| Failure::Unwritable { path: path.clone(), source };
+            let file = File::create_new(path).map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => Failure::WrongUse(format!(
+                    "{} already exists; name another file, or remove this one first",
+                    path.display()
+                )),
+                _ => unwritable(source),
+            });
+            let mut file = BufWriter::new(file?);
             let answer = export(store, &mut file).await;
             let synced =
                 file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-            synced.map_err(unusable)?;
+            synced.map_err(unwritable)?;
             answer
         }
         Action::Import { file, replace, store } => {

@@ -19,14 +19,17 @@ Examples:
   landfall dead show 1795470486874-0
   landfall dead redrive 1795470486874-0
   landfall dead redrive --family batch --reason gave_up --rate 5
-  landfall dead discard --reason undecodable_entry
+  landfall dead discard --reason undecodable_entry --dry-run
 
-CAUSE says where to look first: ours, openai, bad_data. What is redriven is a
-new entry in the queue, with all its attempts before it. What is redriven or
-discarded is on record: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
+CAUSE says where to look first: ours, openai, bad_data. A redriven dead letter
+is a new entry in the queue, with all its attempts before it. What is redriven
+or discarded is on record: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
 
-Exit code: 0 done, 1 there is no such dead letter, 2 wrong use, 3 Redis could
-not be reached or did not take it.";
+To discard more than 100, type their number when asked. Without a terminal,
+such as in a script, discard needs --yes.
+
+Exit code: 0 done, 1 there is no such dead letter, or the number was not typed,
+2 wrong use, 3 Redis could not be reached or did not take it.";
 
 /// Dead letters: events that were given up. List them, bring them back, or let them go
 #[derive(Debug, clap::Args)]
@@ -42,10 +45,8 @@ enum Verb {
     List(list::List),
     /// All that is known about one dead letter
     Show(show::Show),
-    /// Put dead letters back into the queue, as if they had been received now
-    Redrive(settle::Selection),
-    /// Delete dead letters for good
-    Discard(settle::Selection),
+    Redrive(settle::Redrive),
+    Discard(settle::Discard),
 }
 
 /// Which dead letters are meant.
@@ -70,8 +71,8 @@ pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<Answer, Fail
     match &args.verb {
         Verb::List(args) => list::run(args, out).await,
         Verb::Show(args) => show::run(args, out).await,
-        Verb::Redrive(args) => settle::run(settle::Settlement::Redrive, args, out).await,
-        Verb::Discard(args) => settle::run(settle::Settlement::Discard, args, out).await,
+        Verb::Redrive(args) => settle::redrive(args, out).await,
+        Verb::Discard(args) => settle::discard(args, out).await,
     }
 }
 

@@ -9,8 +9,8 @@ use store::{EventFilter, EventRecord};
 use webhook::{EventState, Family, Reason};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
-use crate::{json, moment, stored};
+use crate::screen::{self, Column, Text};
+use crate::{json, moment, printable, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -130,30 +130,33 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
         columns.push(Column::Text("TYPE, OBJECT OR WEBHOOK"));
     }
     let row = |event: &EventRecord| {
-        let mut row =
-            vec![moment::age(event.received_at, now), event.state.to_string(), event.attempts.to_string()];
+        let mut row = vec![
+            Text::from(moment::age(event.received_at, now)),
+            event.state.to_string().into(),
+            event.attempts.to_string().into(),
+        ];
+        let mut last = Vec::new();
         if side_by_side {
-            row.extend([event.event_type.clone(), id(event).to_owned()]);
+            row.push(event.event_type.as_str().into());
         } else {
-            row.push(format!("{}\n{}", event.event_type, id(event)));
+            last.push(Text::from(event.event_type.as_str()));
         }
+        last.push(id(event).into());
         // Why it is not simply stored.
-        if let Some(reason) = event.reason
-            && let Some(cell) = row.last_mut()
-        {
-            cell.push('\n');
+        last.extend(event.reason.map(|reason| {
             let why = why(reason, event.last_error.as_deref());
-            cell.push_str(&screen::shortened(&why, last_chars));
-        }
+            Text::sentence(&screen::shortened(&why, last_chars))
+        }));
+        row.push(Text::lines(last));
         row
     };
     screen::table(&columns, events.iter().map(row).collect(), width)
 }
 
-/// Why an event is not simply stored.
+/// Why an event is not simply stored, on one line.
 pub(crate) fn why(reason: Reason, last_error: Option<&str>) -> String {
     match last_error {
-        Some(error) => format!("{reason}: {error}"),
+        Some(error) => format!("{reason}: {}", printable::sentence(error)),
         None => reason.to_string(),
     }
 }

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use service::settings::SettingError;
 
+use crate::printable;
+
 /// The answer of a verb that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -26,6 +28,12 @@ pub(crate) enum Failure {
     Setting(#[from] SettingError),
     #[error("cannot read {}", path.display())]
     Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot write {}", path.display())]
+    Unwritable {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -51,7 +59,7 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::WrongUse(_) | Self::Setting(_) | Self::Unreadable { .. } => 2,
+            Self::WrongUse(_) | Self::Setting(_) | Self::Unreadable { .. } | Self::Unwritable { .. } => 2,
             Self::Unreachable { .. } => 3,
             // `landfall events | head`: the reader has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -68,7 +76,7 @@ pub(crate) fn code(end: Result<Answer, Failure>) -> ExitCode {
         Err(failure) => {
             let code = failure.code();
             if code != 0 {
-                eprintln!("landfall: {}", chain(&failure));
+                eprintln!("landfall: {}", printable::sentence(&chain(&failure)));
             }
             ExitCode::from(code)
         }

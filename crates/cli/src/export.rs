@@ -5,14 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use service::settings::StoreSettings;
-use store::{ResultFilter, ResultsState, Store, StoredBatch};
+use store::{ResultFilter, Store, StoredBatch};
 use tempfile::NamedTempFile;
 
 use crate::exit::{Answer, Failure};
 use crate::result_lines::{self, LineFormat, LineWriter, Pages};
-use crate::{screen, stored};
+use crate::shortfall::{self, Shortfall};
+use crate::{progress, screen, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +24,9 @@ files. In CSV the column output_text has the answer's words; output_text and
 body are empty where there are none. A file is written under a temporary name
 beside its own, and gets its name when it is whole.
 
-Exit code: 0 done, 1 no such batch, or not all of its results are stored yet
-(what there is was written), 2 wrong use, 3 the database was not reached or the
-file could not be written.";
+Exit code: 0 done, 1 no such batch, or it has no results, or not all of them are
+stored (what there is was written; stderr says why), 2 wrong use, 3 the database
+was not reached or the file could not be written.";
 
 /// All results of a batch, to a file or a pipe
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(crate) struct Export {
 pub(crate) async fn run(args: &Export, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
     let Some(batch) = result_lines::batch(&store, &args.batch_id).await? else {
-        eprintln!("landfall: no batch is stored under {}", screen::printable(&args.batch_id));
+        eprintln!("landfall: {}", shortfall::of_unknown(&store, &args.batch_id).await?);
         return Ok(Answer::No);
     };
     let rows = match &args.output {
@@ -65,26 +65,12 @@ pub(crate) async fn run(args: &Export, out: &mut dyn Write) -> Result<Answer, Fa
     if args.output.is_some() {
         eprintln!("landfall: {} results exported", screen::count(rows));
     }
-    Ok(answer(&batch))
+    answer(&store, &batch).await
 }
 
-/// Whoever goes on with half of the results should know.
-fn answer(batch: &StoredBatch) -> Answer {
-    let what_is_so = match batch.results_state {
-        ResultsState::Complete => return Answer::Yes,
-        ResultsState::Mismatch => {
-            eprintln!(
-                "landfall: all that OpenAI's files hold, but not one line a request: see `landfall show {}`",
-                screen::printable(&batch.batch.batch_id)
-            );
-            return Answer::Yes;
-        }
-        ResultsState::Importing => "its import is under way",
-        ResultsState::Expired => "a file was gone before it was read",
-        ResultsState::Unfetched => "it was not fetched",
-    };
-    eprintln!("landfall: the batch's results are not complete: {what_is_so}");
-    Answer::No
+async fn answer(store: &Store, batch: &StoredBatch) -> Result<Answer, Failure> {
+    let Some(shortfall) = Shortfall::of(store, batch).await? else { return Ok(Answer::Yes) };
+    Ok(result_lines::say(&batch.batch.batch_id, &shortfall))
 }
 
 async fn write_all(
@@ -93,7 +79,7 @@ async fn write_all(
     format: LineFormat,
     out: &mut dyn Write,
 ) -> Result<u64, Failure> {
-    let bar = bar(u64::try_from(batch.rows_stored).unwrap_or(0));
+    let bar = progress::bar(u64::try_from(batch.rows_stored).unwrap_or(0), false);
     let filter = ResultFilter::of(&batch.batch.project, &batch.batch.batch_id, 0);
     let mut pages = Pages::new(store, filter, u64::MAX);
     let mut writer = LineWriter::new(format, out)?;
@@ -139,11 +125,4 @@ async fn write_file(
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(rows)
-}
-
-/// Drawn on stderr, and only when that is a terminal.
-fn bar(total: u64) -> ProgressBar {
-    let style = "{bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::new(total).with_style(style)
 }

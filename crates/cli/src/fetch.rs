@@ -104,7 +104,7 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Fai
     }
     let mut again = Again::new(&args.redis)?;
     let mut queued = Vec::with_capacity(targets.len());
-    let bar = waiting::bar(targets.len(), args.json);
+    let bar = waiting::bar(targets.len() as u64, args.json);
     bar.set_message("enqueued");
     for target in targets {
         queued.push(enqueue(&mut again, &store, target).await?);
@@ -205,9 +205,7 @@ impl Report<'_> {
         let head = format!("{state:<9}");
         writeln!(self.out, "{}", screen::line_with_id(&head, object_id, screen::width()))?;
         if let Some(error) = error.filter(|error| error != state) {
-            let error = screen::printable(&error.replace('\n', " "));
-            let error = screen::shortened(&error, usize::from(screen::width()) - screen::INDENT);
-            writeln!(self.out, "{}", screen::indented(&error))?;
+            writeln!(self.out, "{}", screen::indented_sentence(&error, screen::width()))?;
         }
         Ok(())
     }

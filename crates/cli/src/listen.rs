@@ -188,9 +188,8 @@ fn text(line: &Line<'_>, now: DateTime<Utc>, width: u16) -> String {
     let about = line.object_id.or(line.event_id).unwrap_or(line.id);
     let mut text = screen::line_with_id(&head, about, width);
     if let Some(error) = &line.error {
-        let error = screen::shortened(&screen::printable(error), usize::from(width) - screen::INDENT);
         text.push('\n');
-        text.push_str(&screen::indented(&error));
+        text.push_str(&screen::indented_sentence(error, width));
     }
     text
 }

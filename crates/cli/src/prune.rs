@@ -1,9 +1,9 @@
 //! `landfall prune`: retention. Takes away what is old, files and rows together, step by step.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use chrono::{DateTime, Utc};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{Pruned, Retention, Store};
@@ -11,13 +11,14 @@ use webhook::Family;
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
-use crate::{json, moment, stored};
+use crate::{confirm, json, moment, progress, stored};
 
 const EXAMPLES: &str = "\
 Examples:
   landfall prune --older-than 90d --dry-run     what would go?
   landfall prune --older-than 90d
   landfall prune --older-than 30d --family batch
+  landfall prune --older-than 90d --yes         in a script, such as cron's
 
 What was received before goes: responses, batches with their results, jobs with
 their models and metrics, eval runs, their raw files, and events that are stored
@@ -25,11 +26,15 @@ or dead with their notifications. What a waiting or a newer event is about, or a
 notification that is still to be sent, stays, and so does a batch that is being
 imported. The newest event always stays.
 
+More than 100 rows go only after their number was typed. Without a terminal,
+such as in a script, it needs --yes.
+
 It works in small steps beside running workers, and may be interrupted at any
 time: the next run goes on. SQLite uses the room anew, but the file does not
 become smaller; sqlite3 landfall.db VACUUM does that, while no worker runs.
 
-Exit code: 0 done, 2 wrong use, 3 the database or the files were not reached.";
+Exit code: 0 done, 1 the number was not typed, 2 wrong use or nobody to ask and
+no --yes, 3 the database or the files were not reached.";
 
 /// Delete what is older than some days, files and rows together
 #[derive(Debug, clap::Args)]
@@ -44,6 +49,9 @@ pub(crate) struct Prune {
     /// Only count
     #[arg(long)]
     dry_run: bool,
+    /// Delete without a question; needed where there is no terminal to ask at
+    #[arg(long)]
+    yes: bool,
     /// One JSON object a family: family, before, dry_run, objects, results, events, notifications,
     /// files, file_bytes
     #[arg(long)]
@@ -69,9 +77,17 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
     let mut lines = Vec::new();
     for family in families {
         let retention = Retention { family, before: args.older_than };
-        let prunable = store.prunable(&retention).await.map_err(stored::failure)?;
-        let pruned = if args.dry_run { prunable } else { prune(&store, &retention, &prunable).await? };
+        let pruned = store.prunable(&retention).await.map_err(stored::failure)?;
         lines.push(Line { family, before: args.older_than, dry_run: args.dry_run, pruned });
+    }
+    if !args.dry_run {
+        if !confirmed(&lines, args.yes)? {
+            return Ok(Answer::No);
+        }
+        for line in &mut lines {
+            let retention = Retention { family: line.family, before: args.older_than };
+            line.pruned = prune(&store, &retention, &line.pruned).await?;
+        }
     }
     if args.json {
         for line in &lines {
@@ -85,12 +101,23 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
     Ok(Answer::Yes)
 }
 
+/// Whether to go on; who is asked sees what would go.
+fn confirmed(lines: &[Line], yes: bool) -> Result<bool, Failure> {
+    let rows: u64 = lines.iter().map(|line| rows(&line.pruned)).sum();
+    if rows > confirm::FEW && !yes && std::io::stderr().is_terminal() {
+        eprint!("{}", table(lines));
+    }
+    confirm::deletion(rows, "rows, with their files,", yes)
+}
+
+fn rows(pruned: &Pruned) -> u64 {
+    pruned.objects + pruned.results + pruned.events + pruned.notifications
+}
+
 async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Result<Pruned, Failure> {
-    let rows = |pruned: &Pruned| pruned.objects + pruned.results + pruned.events;
-    let style = format!("{:<12} {{bar:30}} {{human_pos}}/{{human_len}} rows  {{eta}} left", retention.family);
-    let style = ProgressStyle::with_template(&style).expect("the template is well-formed");
-    // Drawn on stderr, and only when that is a terminal.
-    let bar = ProgressBar::new(rows(prunable)).with_style(style);
+    let template =
+        format!("{:<12} {{bar:30}} {{human_pos}}/{{human_len}} rows  {{eta}} left", retention.family);
+    let bar = progress::with_template(&template, rows(prunable), false);
     let mut pruned = Pruned::default();
     let done = store.prune(retention, |step| {
         pruned.add(step);

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use store::{EventFilter, EventPlace, EventRecord, Found, Store};
@@ -11,7 +10,7 @@ use webhook::{EventState, Family};
 
 use crate::again::Again;
 use crate::exit::{Answer, Failure};
-use crate::{events, json, moment, screen, stored};
+use crate::{events, json, moment, printable, progress, screen, stored};
 
 /// More events than this are replayed only with `--yes`, and no longer get a line each.
 const FEW: u64 = 100;
@@ -115,7 +114,7 @@ impl Run<'_> {
             match event {
                 Some(event) => self.replay(&event).await?,
                 None => {
-                    let id = screen::printable(id);
+                    let id = printable::one_line(id);
                     if known {
                         eprintln!("landfall: {id} is no event; for objects there is `landfall fetch {id}`");
                     } else {
@@ -141,7 +140,7 @@ impl Run<'_> {
             )));
         }
         self.lines = total <= FEW || self.args.dry_run;
-        let bar = if self.lines || self.args.json { ProgressBar::hidden() } else { bar(total) };
+        let bar = progress::bar(total, self.lines || self.args.json);
         let mut after = EventPlace::default();
         loop {
             let page = store.events_between(&filter, after, up_to).await.map_err(stored::failure)?;
@@ -198,11 +197,4 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// Drawn on stderr, and only when that is a terminal.
-fn bar(total: u64) -> ProgressBar {
-    let style = "{bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::new(total).with_style(style)
 }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use store::{Found, ResultFilter, ResultRow, Store, StoredBatch};
 
-use crate::exit::Failure;
-use crate::{answer, json, stored};
+use crate::exit::{Answer, Failure};
+use crate::shortfall::Shortfall;
+use crate::{answer, json, printable, stored};
 
 /// About so much of bodies is read at a time, as far as the page before tells.
 const PAGE_BYTES: usize = 4 << 20;
@@ -34,6 +35,23 @@ pub(crate) async fn batch(store: &Store, batch_id: &str) -> Result<Option<Stored
         Found::Batch(batch) => Some(batch),
         _ => None,
     }))
+}
+
+/// Says on stderr what is missing. Results that are all there is are an answer; a part of them is none.
+pub(crate) fn say(batch_id: &str, shortfall: &Shortfall) -> Answer {
+    let id = printable::one_line(batch_id);
+    match shortfall {
+        Shortfall::Mismatch => {
+            eprintln!(
+                "landfall: all that OpenAI's files hold, but not one line a request: see `landfall show {id}`"
+            );
+            Answer::Yes
+        }
+        Shortfall::Incomplete(why) => {
+            eprintln!("landfall: the results of {id} are not complete: {why}");
+            Answer::No
+        }
+    }
 }
 
 /// Goes through results, in memory that does not grow with their number.

@@ -8,6 +8,7 @@ use store::{ResultFilter, ResultSource};
 
 use crate::exit::{Answer, Failure};
 use crate::result_lines::{self, LineFormat, LineWriter, Pages};
+use crate::shortfall::{self, Shortfall};
 use crate::show::result_table;
 use crate::{screen, stored};
 
@@ -21,10 +22,11 @@ Examples:
   landfall results batch_685bd1 --status 429 --format csv
   landfall results batch_685bd1 --custom-id item-7 --json | jq .body
 
-All of a batch into a file: `landfall export`.
+All of a batch into a file: `landfall export`. A batch whose results are not
+complete says why on stderr.
 
-Exit code: 0 done, 1 no such batch or no such line, 3 the database was not
-reached.";
+Exit code: 0 done, 1 no such batch or no such line, 2 wrong use, 3 the database
+was not reached.";
 
 /// The results of a batch, line by line
 #[derive(Debug, clap::Args)]
@@ -71,7 +73,7 @@ enum Format {
 pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
     let Some(batch) = result_lines::batch(&store, &args.batch_id).await? else {
-        eprintln!("landfall: no batch is stored under {}", screen::printable(&args.batch_id));
+        eprintln!("landfall: {}", shortfall::of_unknown(&store, &args.batch_id).await?);
         return Ok(Answer::No);
     };
     let mut filter = ResultFilter::of(&batch.batch.project, &args.batch_id, 0);
@@ -90,8 +92,14 @@ pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<Answer, F
         Some(format) => lines(&mut pages, format, out).await?,
         None => tables(&mut pages, out).await?,
     };
+    if let Some(shortfall) = Shortfall::of(&store, &batch).await? {
+        // What there is was shown all the same.
+        result_lines::say(&args.batch_id, &shortfall);
+    }
     let Some((source, line)) = last else {
-        eprintln!("landfall: the batch has no such results");
+        if batch.rows_stored > 0 {
+            eprintln!("landfall: the batch has no such results");
+        }
         return Ok(Answer::No);
     };
     if pages.cut() {

@@ -1,5 +1,6 @@
-//! What people see: tables and wrapped text that fit the terminal, and text from outside made safe to print.
+//! What people see: tables and wrapped text that fit the terminal. Whatever is printed here passes `printable.rs`.
 
+use crate::printable;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// The width of output that goes to a file or a pipe, and the narrowest we lay out for.
@@ -23,8 +24,37 @@ pub(crate) enum Column {
     Count(&'static str),
 }
 
+/// What stands in a cell: one line, unless it was made of several.
+#[derive(Debug, Clone)]
+pub(crate) struct Text(String);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(printable::one_line(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl Text {
+    /// A text for people on one line.
+    pub(crate) fn sentence(text: &str) -> Self {
+        Self(printable::sentence(text))
+    }
+
+    /// Below each other.
+    pub(crate) fn lines(lines: impl IntoIterator<Item = impl Into<Self>>) -> Self {
+        let lines: Vec<String> = lines.into_iter().map(|line| line.into().0).collect();
+        Self(lines.join("\n"))
+    }
+}
+
 /// A table that is at most `width` columns wide; cells that do not fit are wrapped.
-pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>, width: u16) -> String {
+pub(crate) fn table(columns: &[Column], rows: Vec<Vec<impl Into<Text>>>, width: u16) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -34,7 +64,7 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>, width: u16) -> S
         Column::Text(head) | Column::Count(head) => *head,
     }));
     for row in rows {
-        table.add_row(row.into_iter().map(|text| Cell::new_owned(printable(&text))));
+        table.add_row(row.into_iter().map(|text| Cell::new_owned(text.into().0)));
     }
     for (column, kind) in table.column_iter_mut().zip(columns) {
         // Between columns there is one blank besides.
@@ -53,7 +83,7 @@ pub(crate) fn fields(fields: &[(&str, String)], width: u16) -> String {
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        table.add_row([Cell::new(*name), Cell::new_owned(printable(value))]);
+        table.add_row([Cell::new(*name), Cell::new_owned(printable::one_line(value))]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));
@@ -67,7 +97,7 @@ pub(crate) fn wrapped(text: &str, width: u16) -> Vec<String> {
     table.load_style(TableStyle::new());
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width);
-    table.add_row([Cell::new_owned(printable(text))]);
+    table.add_row([Cell::new_owned(printable::lines(text))]);
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));
     }
@@ -92,7 +122,7 @@ fn cut(table: &Table, width: u16) -> String {
 
 /// A line that ends with an id, which is never cut: where the two do not fit side by side, it gets a line of its own.
 pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
-    let (head, id) = (printable(head), printable(id));
+    let (head, id) = (printable::one_line(head), printable::one_line(id));
     if head.chars().count() + 2 + id.chars().count() <= usize::from(width) {
         format!("{head}  {id}")
     } else {
@@ -102,18 +132,13 @@ pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
 
 /// Below a line, under its second column.
 pub(crate) fn indented(text: &str) -> String {
+    format!("{:INDENT$}{}", "", printable::one_line(text))
+}
+
+/// Below a line, under its second column: a text for people, cut to the width.
+pub(crate) fn indented_sentence(text: &str, width: u16) -> String {
+    let text = shortened(&printable::sentence(text), usize::from(width) - INDENT);
     format!("{:INDENT$}{text}", "")
-}
-
-/// Text from outside without the characters that steer a terminal. Lines and tabs stay.
-pub(crate) fn printable(text: &str) -> String {
-    let steers = |c: char| (c.is_control() && c != '\n') || is_bidi_control(c);
-    text.replace('\t', "    ").replace("\r\n", "\n").replace(steers, "\u{fffd}")
-}
-
-/// Characters that make text read differently from what it says.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// At most `chars_max` characters, the last one an ellipsis when something is missing.
@@ -156,11 +181,6 @@ mod tests {
             let text = table(&columns, rows, width);
             prop_assert!(widest(&text) <= usize::from(width), "{}", text);
         }
-
-        #[test]
-        fn whatever_comes_from_outside_nothing_printed_steers(text in any::<String>()) {
-            prop_assert!(!printable(&text).contains(|c: char| c.is_control() && c != '\n'));
-        }
     }
 
     fn widest(text: &str) -> usize {
@@ -191,8 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_not_printed() {
-        assert_eq!(printable("a\u{1b}[31mb\u{7}\u{9b}c\r\nd\te\u{202e}"), "a�[31mb��c\nd    e�");
+    fn a_cell_from_outside_is_one_line_and_one_of_ours_may_be_several() {
+        let columns = [Column::Text("A"), Column::Text("B")];
+        let rows = vec![
+            vec![Text::from("1"), Text::from("resp_1\nstored")],
+            vec!["2".into(), Text::lines(["type", "an\u{2028}id"])],
+        ];
+        let text = table(&columns, rows, 80);
+        assert!(text.ends_with("\n1  resp_1�stored\n2  type\n   an�id\n"), "{text}");
     }
 
     #[test]

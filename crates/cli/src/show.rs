@@ -19,7 +19,7 @@ use webhook::FetchState;
 pub(crate) use batch::result_table;
 
 use crate::exit::{Answer, Failure};
-use crate::{json, moment, screen, stored};
+use crate::{json, moment, printable, screen, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
         eprintln!(
             "landfall: nothing is stored under {}; an event that no worker has seen yet is only in the queue, \
              see `landfall status`",
-            screen::printable(&args.id)
+            printable::one_line(&args.id)
         );
         return Ok(Answer::No);
     }
@@ -119,7 +119,7 @@ async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write
     }
     out.flush()?;
     if written == 0 {
-        let id = screen::printable(id);
+        let id = printable::one_line(id);
         eprintln!("landfall: {id} was not fetched, so there is no raw object of it");
         return Ok(Answer::No);
     }
@@ -164,7 +164,7 @@ impl Layout {
 
     /// A heading and its fields.
     fn section(self, kind: &str, id: &str, fields: &[(&str, String)]) -> String {
-        format!("{kind} {}\n{}", screen::printable(id), screen::fields(fields, self.width))
+        format!("{kind} {}\n{}", printable::one_line(id), screen::fields(fields, self.width))
     }
 
     /// Where the record comes from.
@@ -188,11 +188,13 @@ fn or_empty(text: Option<&str>) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// An error object as `code: message`; anything else as it is; nothing when it says nothing, such as `{"code":null}`.
+/// An error object as `code: message`; anything else as it is; nothing when it says nothing, such as `{"code":null}`. On
+/// one line.
 fn error_text(json: Option<&str>) -> String {
-    let Some(json) = json else {
-        return String::new();
-    };
+    printable::sentence(&error_words(json.unwrap_or_default()))
+}
+
+fn error_words(json: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(json) else {
         return json.to_owned();
     };

@@ -11,7 +11,7 @@ use webhook::{EventState, Family};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
-use crate::{json, moment, queued, stored};
+use crate::{json, moment, printable, queued, stored};
 
 /// All workers together import no more at once, or somebody has a large screen.
 const IMPORTS_MAX: u32 = 100;
@@ -180,7 +180,8 @@ fn paused(pause: Pause) -> Paused {
 fn pause_lines(pauses: &[Paused], width: u16) -> String {
     let line = |pause: &Paused| {
         let left = moment::span(pause.left_ms.div_ceil(1000).cast_signed());
-        format!("Paused: {} of project {} for {left} ({})", pause.family, pause.project, pause.reason)
+        let (project, reason) = (printable::one_line(&pause.project), printable::one_line(&pause.reason));
+        format!("Paused: {} of project {project} for {left} ({reason})", pause.family)
     };
     let lines = pauses.iter().flat_map(|pause| screen::wrapped(&line(pause), width));
     lines.map(|line| line + "\n").collect()

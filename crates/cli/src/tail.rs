@@ -110,10 +110,8 @@ fn text(event: &EventRecord, at: DateTime<Utc>, now: DateTime<Utc>, width: u16) 
         if event.state == EventState::Retrying {
             why = format!("attempt {}: {why}", event.attempts);
         }
-        let why = screen::printable(&why.replace('\n', " "));
-        let why = screen::shortened(&why, usize::from(width) - screen::INDENT);
         text.push('\n');
-        text.push_str(&screen::indented(&why));
+        text.push_str(&screen::indented_sentence(&why, width));
     }
     text
 }

@@ -11,7 +11,7 @@ use service::settings::{ConfigFileSettings, StoreSettings};
 use store::TargetState;
 
 use crate::exit::{Answer, Failure};
-use crate::{config, json, screen, stored};
+use crate::{config, json, printable, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,6 +96,6 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
 }
 
 fn no_such_target(name: &str) -> Answer {
-    eprintln!("landfall: there is no target {}; see `landfall targets list`", screen::printable(name));
+    eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
     Answer::No
 }

@@ -45,7 +45,7 @@ pub fn try_parse<T: clap::Parser>(
     let mut matches = match with_environment(T::command(), &environment).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if is_help(&error) => return Err(help::<T>(&arguments, error)),
-        Err(error) => return Err(refusal::explain(&error, T::command())),
+        Err(error) => return Err(refusal::explain(&error, T::command(), &arguments)),
     };
     T::from_arg_matches_mut(&mut matches)
 }

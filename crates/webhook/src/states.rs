@@ -4,11 +4,24 @@ use crate::closed_set;
 
 /// A text that names no member of a closed set.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{given:?} is no {set}: write one of {}", known.join(", "))]
+#[error("unknown {} {given:?}; use one of {}", words(set), known.join(", "))]
 pub struct UnknownName {
+    /// The enum's name.
     pub set: &'static str,
     pub given: String,
     pub known: &'static [&'static str],
+}
+
+/// `EventState` as people write it: `event state`.
+fn words(name: &str) -> String {
+    let mut words = String::new();
+    for (index, letter) in name.char_indices() {
+        if letter.is_uppercase() && index > 0 {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 closed_set! {
@@ -181,9 +194,6 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let error = "sotred".parse::<EventState>().unwrap_err().to_string();
-        assert!(
-            error.contains("\"sotred\"") && error.contains("received, stored, retrying, dead"),
-            "{error}"
-        );
+        assert_eq!(error, "unknown event state \"sotred\"; use one of received, stored, retrying, dead");
     }
 }

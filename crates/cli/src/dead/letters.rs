@@ -101,6 +101,7 @@ impl Letter {
 pub(super) struct Pages<'a> {
     reader: &'a QueueReader,
     filter: Filter,
+    /// Those that are still to be read.
     families: Vec<Family>,
     last: HashMap<Family, String>,
     after: Option<String>,
@@ -113,8 +114,16 @@ impl<'a> Pages<'a> {
             let newest = reader.dead_letters(family, 1).await.map_err(queued::failure)?;
             last.extend(newest.into_iter().map(|letter| (family, letter.id)));
         }
-        let families = filter.families().into_iter().filter(|family| last.contains_key(family)).collect();
-        Ok(Self { reader, filter, families, last, after: None })
+        let mut pages = Self { reader, filter, families: Vec::new(), last, after: None };
+        pages.rewind();
+        Ok(pages)
+    }
+
+    /// Back to the first page; what died since the beginning is still not meant.
+    pub(super) fn rewind(&mut self) {
+        let families = self.filter.families().into_iter();
+        self.families = families.filter(|family| self.last.contains_key(family)).collect();
+        self.after = None;
     }
 
     /// The next letters that fit, perhaps none of a page; `None` after the last page.

@@ -9,7 +9,7 @@ use webhook::Family;
 use super::Filter;
 use super::letters::{self, Letter};
 use crate::exit::{Answer, Failure};
-use crate::{json, moment, screen};
+use crate::{json, moment, printable, screen};
 
 /// All that is known about one dead letter
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
     let filter = Filter { family: args.family, reason: None };
     let found = letters::find(&reader, filter, &args.id).await?;
     if found.is_empty() {
-        eprintln!("landfall: no dead letter has the id {}", screen::printable(&args.id));
+        eprintln!("landfall: no dead letter has the id {}", printable::one_line(&args.id));
         return Ok(Answer::No);
     }
     for letter in &found {
@@ -57,6 +57,7 @@ fn text(letter: &Letter, width: u16) -> String {
         false => format!("{} UTC: it is gone, a redrive will not find it", moment::utc(at)),
     });
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let sentence = |text: Option<&str>| printable::sentence(text.unwrap_or_default());
     let fields = [
         ("family", letter.family.to_string()),
         ("type", text(letter.event_type())),
@@ -70,9 +71,9 @@ fn text(letter: &Letter, width: u16) -> String {
         ("cause", dead.class().map(|class| class.to_string()).unwrap_or_default()),
         ("attempts", dead.attempts.to_string()),
         ("crashes", dead.crashes.to_string()),
-        ("first error", text(dead.first_error.as_deref())),
-        ("last error", text(dead.last_error.as_deref())),
+        ("first error", sentence(dead.first_error.as_deref())),
+        ("last error", sentence(dead.last_error.as_deref())),
         ("OpenAI's file", expires.unwrap_or_default()),
     ];
-    format!("dead letter {}\n{}", screen::printable(&dead.id), screen::fields(&fields, width))
+    format!("dead letter {}\n{}", printable::one_line(&dead.id), screen::fields(&fields, width))
 }

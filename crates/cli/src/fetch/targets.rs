@@ -6,7 +6,7 @@ use webhook::Family;
 
 use crate::again::MadeEvent;
 use crate::exit::{Answer, Failure};
-use crate::{screen, stored};
+use crate::{printable, stored};
 
 /// Objects of one run. Whoever misses more repairs them in several.
 const MISSING_MAX: u32 = 100_000;
@@ -69,7 +69,7 @@ pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>,
             found.push((PROJECT.to_owned(), family));
         }
         if found.is_empty() {
-            let shown = screen::printable(id);
+            let shown = printable::one_line(id);
             if events.is_empty() {
                 eprintln!(
                     "landfall: {shown} is no id that can be fetched: those begin with resp_, batch_, ftjob- or \

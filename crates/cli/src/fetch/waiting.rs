@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use queue::{QueueReader, Unsettled};
 use store::Store;
 use webhook::Family;
 
 use super::Queued;
 use crate::exit::Failure;
-use crate::{moment, queued, screen, stored};
+use crate::{moment, printable, progress, queued, screen, stored};
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// One among so many is found.
@@ -19,24 +19,13 @@ const IMPORTS_MAX: u32 = 1000;
 /// After so long without anything done, people are told what it may be.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Drawn on stderr, and only when that is a terminal.
-pub(super) fn bar(total: usize, hidden: bool) -> ProgressBar {
-    if hidden {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(total as u64).with_style(style("{bar:30} {human_pos}/{human_len} {msg}"))
+pub(super) fn bar(total: u64, hidden: bool) -> ProgressBar {
+    progress::with_template("{bar:30} {human_pos}/{human_len} {msg}", total, hidden)
 }
 
 /// Of one batch, whose rows are worth a bar of their own.
 fn row_bar(hidden: bool) -> ProgressBar {
-    if hidden {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(0).with_style(style("{bar:30} {msg}"))
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the template is well-formed")
+    progress::with_template("{bar:30} {msg}", 0, hidden)
 }
 
 /// By entry id what is not settled when the time is up: nothing when all went well. The second of the pair hides the
@@ -52,7 +41,7 @@ pub(super) async fn wait(
         waiting.entry(object.target.family).or_default().extend(object.entry_id.clone());
     }
     let one_batch = queued.len() == 1 && queued[0].target.family == Family::Batch;
-    let bar = if one_batch { row_bar(hidden) } else { bar(queued.len(), hidden) };
+    let bar = if one_batch { row_bar(hidden) } else { bar(queued.len() as u64, hidden) };
     let (started, mut last_progress, mut told) = (Instant::now(), Instant::now(), false);
     let mut left = usize::MAX;
     loop {
@@ -150,7 +139,7 @@ fn tell(unsettled: &HashMap<String, Unsettled>) {
     let count = screen::count(unsettled.len() as u64);
     match unsettled.values().find_map(|entry| entry.last_error.as_deref()) {
         Some(error) => {
-            eprintln!("landfall: {count} still waiting; an attempt failed: {}", screen::printable(error))
+            eprintln!("landfall: {count} still waiting; an attempt failed: {}", printable::sentence(error))
         }
         None => eprintln!("landfall: {count} still waiting; is a worker running? see `landfall status`"),
     }

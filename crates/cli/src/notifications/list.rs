@@ -9,8 +9,8 @@ use store::{NotificationFilter, NotificationRecord};
 use webhook::{NotificationState, NotificationType};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
-use crate::{json, moment, stored};
+use crate::screen::{self, Column, Text};
+use crate::{json, moment, printable, stored};
 
 /// The newest notifications
 #[derive(Debug, clap::Args)]
@@ -115,17 +115,22 @@ fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> Stri
     ];
     let row = |record: &NotificationRecord| {
         let notification = &record.notification;
-        let mut last =
-            vec![format!("{}  {}", notification.target, notification.kind), notification.id.clone()];
+        let mut last = vec![
+            Text::from(format!("{}  {}", notification.target, notification.kind)),
+            notification.id.as_str().into(),
+        ];
         let about = [&notification.object_id, &notification.event_id, &notification.webhook_id];
-        last.extend(about.into_iter().flatten().next().cloned());
+        last.extend(about.into_iter().flatten().next().map(|about| about.as_str().into()));
         let error = record.last_error.as_ref().filter(|_| record.state != NotificationState::Delivered);
-        last.extend(error.map(|error| screen::shortened(error, usize::from(width) - OTHERS_CHARS)));
+        last.extend(error.map(|error| {
+            let error = printable::sentence(error);
+            Text::sentence(&screen::shortened(&error, usize::from(width) - OTHERS_CHARS))
+        }));
         vec![
-            moment::age(notification.created_at, now),
-            record.state.to_string(),
-            record.attempts.to_string(),
-            last.join("\n"),
+            Text::from(moment::age(notification.created_at, now)),
+            record.state.to_string().into(),
+            record.attempts.to_string().into(),
+            Text::lines(last),
         ]
     };
     screen::table(&columns, records.iter().map(row).collect(), width)

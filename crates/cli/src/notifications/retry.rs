@@ -10,7 +10,7 @@ use webhook::{NotificationState, NotificationType};
 
 use super::list::Line;
 use crate::exit::{Answer, Failure};
-use crate::{json, moment, screen, stored};
+use crate::{json, moment, printable, stored};
 
 /// Read at a time: bodies are part of it.
 const PAGE: u32 = 100;
@@ -72,7 +72,7 @@ impl Retrying<'_> {
         let mut all_known = true;
         for id in &self.args.ids {
             if !self.retry(id, out).await? {
-                eprintln!("landfall: no notification has the id {}", screen::printable(id));
+                eprintln!("landfall: no notification has the id {}", printable::one_line(id));
                 all_known = false;
             }
         }

@@ -8,8 +8,8 @@ use service::settings::StoreSettings;
 use store::{NotificationAttempt, NotificationRecord};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
-use crate::{json, moment, stored};
+use crate::screen::{self, Column, Text};
+use crate::{json, moment, printable, stored};
 
 /// All that is known of one notification
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
     let store = stored::open(&args.store).await?;
     let records = store.notifications_named(&args.id).await.map_err(stored::failure)?;
     if records.is_empty() {
-        eprintln!("landfall: no notification has the id {}", screen::printable(&args.id));
+        eprintln!("landfall: no notification has the id {}", printable::one_line(&args.id));
         return Ok(Answer::No);
     }
     for record in &records {
@@ -77,7 +77,7 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
         ("next try", next.unwrap_or_default()),
         ("size", format!("{} bytes; --raw prints them", screen::count(notification.body.len() as u64))),
     ];
-    let id = screen::printable(&notification.id);
+    let id = printable::one_line(&notification.id);
     let mut text = format!("notification {id}\n{}", screen::fields(&fields, width));
     if !attempts.is_empty() {
         text.push('\n');
@@ -97,11 +97,11 @@ fn log(attempts: &[NotificationAttempt], width: u16) -> String {
     let row = |attempt: &NotificationAttempt| {
         let words = [attempt.error.as_deref(), attempt.answer.as_deref()];
         vec![
-            attempt.attempt.to_string(),
-            moment::utc(attempt.started_at),
-            screen::count(attempt.latency_ms),
-            attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            words.into_iter().flatten().collect::<Vec<_>>().join("\n"),
+            Text::from(attempt.attempt.to_string()),
+            moment::utc(attempt.started_at).into(),
+            screen::count(attempt.latency_ms).into(),
+            attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()).into(),
+            Text::lines(words.into_iter().flatten().map(Text::sentence)),
         ]
     };
     screen::table(&columns, attempts.iter().map(row).collect(), width)

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::post::Answered;
 use super::sample::SampleEvent;
 use crate::exit::Answer;
-use crate::{json, screen};
+use crate::{json, printable, progress, screen};
 
 /// Up to so many deliveries each get a line; of more, only the unexpected answers do.
 const LINES_MAX: u64 = 100;
@@ -66,21 +66,13 @@ pub(super) struct Report<'w> {
 
 impl<'w> Report<'w> {
     pub(super) fn new(out: &'w mut dyn Write, json: bool, expected: Expected, total: u64) -> Self {
-        let bar = if json || total <= LINES_MAX {
-            ProgressBar::hidden()
-        } else {
-            // Drawn on stderr, and only when that is a terminal.
-            let style = "{bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
-            ProgressBar::new(total)
-                .with_style(ProgressStyle::with_template(style).expect("the template is well-formed"))
-        };
         Self {
             out,
             json,
             expected,
             total,
             type_chars: 0,
-            bar,
+            bar: progress::bar(total, json || total <= LINES_MAX),
             statuses: BTreeMap::new(),
             took: Vec::new(),
             unexpected: 0,
@@ -113,8 +105,8 @@ impl<'w> Report<'w> {
         if self.total <= LINES_MAX || (!expected && self.unexpected <= LINES_MAX) {
             let line = format!(
                 "{:<width$}  {:<WEBHOOK_ID_CHARS$}  {:>3}  {ms:>7.1} ms",
-                screen::printable(&event.event_type),
-                screen::printable(&event.webhook_id),
+                printable::one_line(&event.event_type),
+                printable::one_line(&event.webhook_id),
                 answer.status,
                 width = self.type_chars,
             );

@@ -1,11 +1,12 @@
 //! A batch: its counts and files, and the first of its results.
 
-use store::{ResultFilter, ResultRow, ResultsState, Store, StoredBatch};
+use store::{ResultFilter, ResultRow, Store, StoredBatch};
 
 use super::{Layout, error_text, or_empty, usage_text};
 use crate::exit::Failure;
-use crate::screen::{self, Column};
-use crate::{answer, stored};
+use crate::screen::{self, Column, Text};
+use crate::shortfall::Shortfall;
+use crate::{answer, printable, stored};
 
 const ROWS_SHOWN: u32 = 5;
 const CUSTOM_ID_CHARS_MAX: usize = 24;
@@ -21,7 +22,7 @@ pub(super) async fn text(
         ("endpoint", or_empty(batch.endpoint.as_deref())),
         ("model", or_empty(batch.model.as_deref())),
         ("requests", requests(stored_batch)),
-        ("results", results(stored_batch)),
+        ("results", results(store, stored_batch).await?),
         ("errors", error_text(batch.errors.as_deref())),
         ("usage", usage_text(batch.usage.as_deref())),
         ("output file", or_empty(batch.output_file_id.as_deref())),
@@ -39,7 +40,7 @@ pub(super) async fn text(
     }
     if stored_batch.rows_stored > i64::from(ROWS_SHOWN) {
         let more = screen::count(stored_batch.rows_stored - i64::from(ROWS_SHOWN));
-        let id = screen::printable(&batch.batch_id);
+        let id = printable::one_line(&batch.batch_id);
         text.push_str(&format!("… {more} more: landfall results {id}\n"));
     }
     Ok(text)
@@ -59,20 +60,18 @@ fn requests(batch: &StoredBatch) -> String {
     )
 }
 
-fn results(batch: &StoredBatch) -> String {
+async fn results(store: &Store, batch: &StoredBatch) -> Result<String, Failure> {
     let mut text = format!("{} rows stored", screen::count(batch.rows_stored));
     if batch.rows_quarantined > 0 {
         let quarantined = screen::count(batch.rows_quarantined);
         text.push_str(&format!(", {quarantined} of them kept as bytes: they are no results"));
     }
-    text.push_str(match batch.results_state {
-        ResultsState::Complete => ", complete",
-        ResultsState::Mismatch => ", all there is: not one a request",
-        ResultsState::Importing => ", more to come",
-        ResultsState::Expired => ", not complete: a file was gone before it was read",
-        ResultsState::Unfetched => ", not complete",
+    text.push_str(&match Shortfall::of(store, batch).await? {
+        None => ", complete".to_owned(),
+        Some(Shortfall::Mismatch) => ", all there is: not one a request".to_owned(),
+        Some(Shortfall::Incomplete(why)) => format!(", not complete: {why}"),
     });
-    text
+    Ok(text)
 }
 
 /// Results, one line each.
@@ -87,10 +86,10 @@ pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
     let result_chars = usize::from(width).saturating_sub(OTHERS_CHARS + custom_id_chars);
     let row = |row: &ResultRow| {
         vec![
-            format!("{} {}", row.source, row.line),
-            custom_id(row),
-            row.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string()),
-            screen::shortened(&result(row), result_chars),
+            Text::from(format!("{} {}", row.source, row.line)),
+            custom_id(row).into(),
+            row.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
+            Text::sentence(&screen::shortened(&result(row), result_chars)),
         ]
     };
     screen::table(&columns, rows.iter().map(row).collect(), width)
@@ -98,10 +97,9 @@ pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
 
 /// What a line brought, in words on one line.
 fn result(row: &ResultRow) -> String {
-    let text = match (&row.error, &row.body) {
+    match (&row.error, &row.body) {
         (Some(_), _) => error_text(row.error.as_deref()),
-        (None, Some(body)) => answer::of(body),
+        (None, Some(body)) => printable::sentence(&answer::of(body)),
         (None, None) => String::new(),
-    };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }

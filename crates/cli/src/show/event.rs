@@ -4,7 +4,7 @@ use serde_json::Value;
 use store::EventRecord;
 
 use super::{Layout, or_empty};
-use crate::screen;
+use crate::{printable, screen};
 
 /// A body longer than this is cut; `--raw` has all of it.
 const BODY_LINES_MAX: usize = 20;
@@ -17,7 +17,7 @@ pub(super) fn text(event: &EventRecord, layout: Layout) -> String {
         ("state", event.state.to_string()),
         ("attempts", event.attempts.to_string()),
         ("reason", event.reason.map(|reason| reason.to_string()).unwrap_or_default()),
-        ("last error", or_empty(event.last_error.as_deref())),
+        ("last error", printable::sentence(event.last_error.as_deref().unwrap_or_default())),
         ("created", layout.time(event.created_at)),
         ("received", layout.time(Some(event.received_at))),
         ("processed", layout.time(event.processed_at)),
@@ -39,5 +39,5 @@ pub(super) fn text(event: &EventRecord, layout: Layout) -> String {
 fn body_text(body: &[u8]) -> String {
     let pretty = serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_string_pretty(&value));
     let text = pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
-    screen::printable(&text)
+    printable::lines(&text)
 }

@@ -5,7 +5,7 @@ use store::{JobRecord, MetricRecord, ModelRecord, Store};
 use super::{Layout, error_text, or_empty};
 use crate::exit::Failure;
 use crate::screen::{self, Column};
-use crate::stored;
+use crate::{printable, stored};
 
 /// A longer curve is shown by this many steps, evenly spread, the first and the last among them.
 const STEPS_SHOWN: usize = 8;
@@ -20,7 +20,7 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
             job.trained_tokens.map(|tokens| format!("{} tokens", screen::count(tokens))).unwrap_or_default(),
         ),
         ("error", error_text(job.error.as_deref())),
-        ("settings", or_empty(job.hyperparameters.as_deref())),
+        ("settings", printable::sentence(job.hyperparameters.as_deref().unwrap_or_default())),
         ("created", layout.time(job.created_at)),
         ("finished", layout.time(job.finished_at)),
         ("received", layout.time(Some(job.received_at))),

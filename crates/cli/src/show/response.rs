@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::ResponseRecord;
 
 use super::{Layout, error_text, or_empty, usage_text};
-use crate::screen;
+use crate::{printable, screen};
 
 /// A text longer than this is cut; `--json` has all of it.
 const TEXT_LINES_MAX: usize = 16;
@@ -73,10 +73,12 @@ fn sources(citations: Option<&str>) -> Vec<String> {
             continue;
         };
         let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
-            Some(title) => format!("{}\n      {}", screen::shortened(&title, 72), place),
-            None => place,
+            Some(title) => {
+                let title = screen::shortened(&printable::sentence(&title), 72);
+                format!("{title}\n      {}", printable::one_line(&place))
+            }
+            None => printable::one_line(&place),
         };
-        let source = screen::printable(&source);
         if !sources.contains(&source) {
             sources.push(source);
         }

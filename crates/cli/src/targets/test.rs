@@ -12,7 +12,7 @@ use service::settings::{ConfigFileSettings, RedisSettings};
 use webhook::NotificationType;
 
 use crate::exit::{Answer, Failure, chain};
-use crate::{again, config, json, queued, screen};
+use crate::{again, config, json, printable, queued, screen};
 
 /// Send one signed test notification to a target
 #[derive(Debug, clap::Args)]
@@ -128,13 +128,14 @@ fn fill(report: &mut Report, answer: Option<&notifier::Answer>) {
 }
 
 fn text(report: &Report) -> String {
+    let sentence = |text: &Option<String>| printable::sentence(text.as_deref().unwrap_or_default());
     let took = if report.ok { "it took it" } else { "it did not take it" };
     let fields = [
         ("id", report.id.clone()),
         ("status", report.status.map(|status| status.to_string()).unwrap_or_default()),
         ("time", format!("{} ms", report.ms)),
-        ("answer", report.answer.clone().unwrap_or_default()),
-        ("error", report.error.clone().unwrap_or_default()),
+        ("answer", sentence(&report.answer)),
+        ("error", sentence(&report.error)),
     ];
     format!("{}: {took}\n{}", report.target, screen::fields(&fields, screen::width()))
 }

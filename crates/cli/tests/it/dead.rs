@@ -8,11 +8,11 @@ use webhook::{Family, Reason};
 
 use crate::command::{Ended, landfall};
 
-fn config(redis: &RedisServer) -> QueueConfig {
+pub(crate) fn config(redis: &RedisServer) -> QueueConfig {
     QueueConfig { url: redis.url().into(), key_prefix: "landfall".to_owned() }
 }
 
-fn entry(webhook_id: &str, event_type: &str) -> Entry {
+pub(crate) fn entry(webhook_id: &str, event_type: &str) -> Entry {
     Entry {
         webhook_id: webhook_id.to_owned(),
         project: "default".to_owned(),
@@ -25,7 +25,7 @@ fn entry(webhook_id: &str, event_type: &str) -> Entry {
     }
 }
 
-async fn consumer(redis: &RedisServer, family: Family) -> Consumer {
+pub(crate) async fn consumer(redis: &RedisServer, family: Family) -> Consumer {
     let config = ConsumerConfig {
         queue: config(redis),
         family,
@@ -35,7 +35,7 @@ async fn consumer(redis: &RedisServer, family: Family) -> Consumer {
     Consumer::connect(config).await.unwrap()
 }
 
-async fn die(redis: &RedisServer, family: Family, entry: &Entry, reason: Reason) {
+pub(crate) async fn die(redis: &RedisServer, family: Family, entry: &Entry, reason: Reason) {
     Producer::new(&config(redis), 1000).unwrap().enqueue(family, entry).await.unwrap();
     let mut consumer = consumer(redis, family).await;
     let first = consumer.receive_now(1).await.unwrap().pop().unwrap();
@@ -46,7 +46,7 @@ async fn die(redis: &RedisServer, family: Family, entry: &Entry, reason: Reason)
 }
 
 /// Two batches and a response, each dead for another reason.
-async fn three_dead() -> RedisServer {
+pub(crate) async fn three_dead() -> RedisServer {
     let redis = RedisServer::start();
     die(&redis, Family::Batch, &entry("wh_1", "batch.completed"), Reason::GaveUp).await;
     die(&redis, Family::Batch, &entry("wh_2", "batch.expired"), Reason::Crashed).await;
@@ -54,11 +54,11 @@ async fn three_dead() -> RedisServer {
     redis
 }
 
-fn dead(redis: &RedisServer, arguments: &[&str]) -> Ended {
+pub(crate) fn dead(redis: &RedisServer, arguments: &[&str]) -> Ended {
     landfall(&[("REDIS_URL", &redis.url())], &[&["dead"], arguments].concat())
 }
 
-async fn counts(redis: &RedisServer) -> (u64, u64) {
+pub(crate) async fn counts(redis: &RedisServer) -> (u64, u64) {
     let stats = QueueReader::new(&config(redis)).unwrap().stats().await.unwrap();
     (stats.iter().map(|family| family.dead).sum(), stats.iter().map(queue::FamilyStats::backlog).sum())
 }
@@ -129,7 +129,7 @@ async fn filters_choose_and_a_rate_slows() {
 #[tokio::test]
 async fn what_is_discarded_is_gone_and_recorded() {
     let redis = three_dead().await;
-    let lines = dead(&redis, &["discard", "--family", "batch", "--json"]).with_code(0).json_lines();
+    let lines = dead(&redis, &["discard", "--family", "batch", "--yes", "--json"]).with_code(0).json_lines();
     assert_eq!(lines.len(), 2);
     assert_eq!((&lines[0]["action"], &lines[0]["entry_id"]), (&"discard".into(), &serde_json::Value::Null));
     assert_eq!(counts(&redis).await, (1, 0));

@@ -11,6 +11,7 @@ use webhook::{Event, Family, FetchState, Reason};
 
 use crate::command::{Ended, landfall};
 use crate::filled::{Filled, RESPONSE_ID};
+use crate::terminal::at_terminal;
 
 struct Repair {
     redis: RedisServer,
@@ -125,6 +126,23 @@ async fn many_events_need_a_yes() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 700);
+}
+
+#[tokio::test]
+async fn progress_at_a_terminal_is_told_in_whole_numbers() {
+    let repair = Repair::start().await;
+    for number in 0..700 {
+        repair.filled.add_event(&format!("wh_{number}"), "safety.alert.created", None, 5).await;
+    }
+    let (url, settings) = (repair.redis.url(), repair.filled.settings());
+    let mut all = vec![("REDIS_URL", url.as_str())];
+    all.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    let shown = at_terminal(&all, &["replay", "--family", "safety", "--yes"], "").with(0, &["/700", "/s"]);
+    for before in shown.screen.split("/s").collect::<Vec<_>>().split_last().unwrap().1 {
+        let speed = before.rsplit(' ').next().unwrap();
+        let is_whole = !speed.is_empty() && speed.chars().all(|c| c.is_ascii_digit() || c == ',');
+        assert!(is_whole, "{speed:?} in {shown:#?}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use store::{Found, StoredBatch};
+use store::{BatchEnd, BatchRecord, Failure, Found, StoredBatch};
+use webhook::{EventState, FetchState, Reason};
 
 use crate::command::command;
 use crate::filled::Filled;
@@ -83,12 +84,94 @@ async fn an_export_of_a_batch_that_is_not_complete_says_so(filled: Filled) {
     filled.store.begin_batch(&batch).await.unwrap();
     let ended = look(&filled, &["export", "batch_2", "--format", "csv"]).with_code(1);
     assert_eq!(ended.stdout.lines().count(), 1);
-    assert!(ended.stderr.contains("its import is under way"), "{ended:#?}");
+    assert!(ended.stderr.contains("its import did not end; run `landfall fetch batch_2`"), "{ended:#?}");
+}
+
+/// Another batch of which nothing is stored but its row.
+async fn without_results(filled: &Filled, batch_id: &str, change: impl FnOnce(&mut BatchRecord)) {
+    let Some(Found::Batch(StoredBatch { mut batch, .. })) = filled.store.find("batch_1").await.unwrap().pop()
+    else {
+        panic!("it is there");
+    };
+    batch.batch_id = batch_id.to_owned();
+    change(&mut batch);
+    filled.store.begin_batch(&batch).await.unwrap();
+}
+
+async fn a_batch_that_failed_validation_says_so(filled: Filled) {
+    let errors = r#"{"object":"list","data":[{"code":"invalid_json_line","message":"This line is no JSON.","line":3}]}"#;
+    without_results(&filled, "batch_2", |batch| {
+        (batch.status, batch.errors) = (Some("failed".to_owned()), Some(errors.to_owned()));
+        (batch.output_file_id, batch.error_file_id) = (None, None);
+    })
+    .await;
+    let done = filled.add_event("wh_failed", "batch.failed", Some("batch_2"), 5).await;
+    filled.store.finish_batch("batch_2", BatchEnd::Complete, &done).await.unwrap();
+    let words =
+        "it failed validation, so it has no results: invalid_json_line: This line is no JSON. (line 3)";
+    for arguments in [&["results", "batch_2"][..], &["results", "batch_2", "--json"], &["export", "batch_2"]]
+    {
+        let ended = look(&filled, arguments).with_code(1);
+        assert!(ended.stderr.contains(words), "{ended:#?}");
+        assert_eq!(ended.stdout, "");
+    }
+    let shown = look(&filled, &["show", "batch_2"]).with_code(0).stdout;
+    assert!(shown.contains("it failed validation") && !shown.contains(", complete"), "{shown}");
+
+    without_results(&filled, "batch_3", |batch| {
+        batch.status = Some("cancelled".to_owned());
+        (batch.output_file_id, batch.error_file_id) = (None, None);
+    })
+    .await;
+    let done = filled.add_event("wh_cancelled", "batch.cancelled", Some("batch_3"), 5).await;
+    filled.store.finish_batch("batch_3", BatchEnd::Complete, &done).await.unwrap();
+    let ended = look(&filled, &["export", "batch_3"]).with_code(1);
+    assert!(ended.stderr.contains("it has no results; its status is cancelled"), "{ended:#?}");
+}
+
+async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: Filled) {
+    let fail = async |webhook_id: &str, state: EventState, reason: Reason| {
+        let failure = Failure {
+            project: "default".to_owned(),
+            webhook_id: webhook_id.to_owned(),
+            attempts: 3,
+            state,
+            reason,
+            error: "so it\nwas".to_owned(),
+            notifications: Vec::new(),
+        };
+        filled.store.fail_event(&failure).await.unwrap();
+    };
+    let says = |batch_id: &str, words: &str| {
+        for verb in ["export", "results"] {
+            let ended = look(&filled, &[verb, batch_id]).with_code(1);
+            assert!(ended.stderr.contains(words), "{words:?} is missing in {ended:#?}");
+            assert!(!ended.stderr.contains("under way"), "{ended:#?}");
+        }
+    };
+    // With a row, and without one: the first answer never came.
+    without_results(&filled, "batch_2", |_| ()).await;
+    for (batch_id, webhook_id) in [("batch_2", "wh_2"), ("batch_3", "wh_3")] {
+        filled.add_event(webhook_id, "batch.completed", Some(batch_id), 5).await;
+        says(batch_id, "a worker has begun with it");
+        fail(webhook_id, EventState::Retrying, Reason::Unauthorized).await;
+        says(batch_id, "its next try is due later (unauthorized: so it was)");
+        fail(webhook_id, EventState::Dead, Reason::GaveUp).await;
+        says(batch_id, "its event was given up (gave_up: so it was); `landfall dead list`");
+    }
+    let shown = look(&filled, &["show", "batch_2"]).with_code(0).stdout;
+    assert!(shown.contains("given up") && !shown.contains("more to come"), "{shown}");
+    says("batch_4", "no batch is stored under batch_4");
+    without_results(&filled, "batch_5", |batch| {
+        (batch.fetch_state, batch.fetched_at) = (FetchState::NotFound, None);
+    })
+    .await;
+    says("batch_5", "OpenAI does not know it");
 }
 
 async fn what_is_old_is_counted_first_and_then_deleted(filled: Filled) {
     let pruned = |arguments: &[&str]| {
-        let arguments = [&["prune", "--json", "--older-than"], arguments].concat();
+        let arguments = [&["prune", "--json", "--yes", "--older-than"], arguments].concat();
         let lines = look(&filled, &arguments).with_code(0).json_lines();
         ["objects", "results", "events", "files", "file_bytes"]
             .map(|name| lines.iter().map(|line| line[name].as_u64().unwrap()).sum::<u64>())
@@ -136,5 +219,7 @@ on_both_databases!(
     a_table_may_be_as_long_as_the_batch,
     an_export_is_all_of_the_batch_in_one_step,
     an_export_of_a_batch_that_is_not_complete_says_so,
+    a_batch_that_failed_validation_says_so,
+    a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way,
     what_is_old_is_counted_first_and_then_deleted,
 );

@@ -2,6 +2,7 @@
 //! Values that may hold a secret are never repeated.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -16,11 +17,16 @@ pub fn refuse(error: &dyn Error) -> ! {
 }
 
 /// Puts clap's error about one setting in our words. Errors about anything else stay as they are.
-pub(super) fn explain(error: &clap::Error, mut command: clap::Command) -> clap::Error {
+pub(super) fn explain(
+    error: &clap::Error,
+    mut command: clap::Command,
+    arguments: &[OsString],
+) -> clap::Error {
     command.build();
+    let verb = verb(&command, arguments);
     let text = match error.kind() {
-        ErrorKind::MissingRequiredArgument => missing(error, &command),
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => wrong_value(error, &command),
+        ErrorKind::MissingRequiredArgument => missing(error, verb),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => wrong_value(error, verb),
         _ => None,
     };
     match text {
@@ -34,6 +40,8 @@ fn missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
         return None;
     };
     let argument = find(command, names.first()?)?;
+    // What is no setting has no variable to name: clap's own error shows the usage.
+    argument.get_env()?;
     Some(format!("{} is not set\n{}", name(argument), what_to_write(argument)))
 }
 
@@ -43,15 +51,20 @@ fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
     };
     let argument = find(command, argument)?;
     let mut text = name(argument);
+    let reason = error.source().map(chain);
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && !argument.is_hide_env_values_set()
     {
-        let _ = write!(text, " cannot be {value:?}");
+        let value = format!("{value:?}");
+        // Some reasons repeat the value themselves.
+        if !reason.as_ref().is_some_and(|reason| reason.contains(&value)) {
+            let _ = write!(text, " cannot be {value}");
+        }
     } else {
         text.push_str(" is wrong");
     }
-    if let Some(reason) = error.source() {
-        let _ = write!(text, ": {}", chain(reason));
+    if let Some(reason) = reason {
+        let _ = write!(text, ": {reason}");
     }
     if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue) {
         let _ = write!(text, ": write one of {}", valid.join(", "));
@@ -84,9 +97,17 @@ fn what_to_write(argument: &clap::Arg) -> String {
     text
 }
 
-fn find<'c>(command: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
-    let own = command.get_arguments().find(|argument| argument.to_string() == shown);
-    own.or_else(|| command.get_subcommands().find_map(|sub| find(sub, shown)))
+/// The verb that the command line names: several verbs have arguments of one name.
+fn verb<'c>(command: &'c clap::Command, arguments: &[OsString]) -> &'c clap::Command {
+    arguments
+        .iter()
+        .skip(1)
+        .filter_map(|argument| argument.to_str())
+        .fold(command, |verb, argument| verb.find_subcommand(argument).unwrap_or(verb))
+}
+
+fn find<'c>(verb: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
+    verb.get_arguments().find(|argument| argument.to_string() == shown)
 }
 
 /// clap adds `error: ` again when it prints.
