@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::consumer::Consumer;
-use crate::error::QueueError;
+use crate::error::{QueueError, chain};
 use crate::repair::{Repair, RepairKind};
 use crate::scripts;
 
@@ -74,7 +74,7 @@ impl Consumer {
             Err(error) if error.is_group_missing() => {}
             Err(error) => tracing::warn!(
                 event.family = self.seat.family.as_str(),
-                error = &error as &dyn std::error::Error,
+                error = chain(&error),
                 "could not look for stranded entries; trying again"
             ),
         }

@@ -1,6 +1,7 @@
 //! Connections to Redis: how their sockets are set up, and the multiplexed one that heals itself. What people and
 //! metrics ask goes through a pool instead (`stats.rs`).
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use futures_util::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, RedisError,
-    ScriptInvocation, ServerErrorKind,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo as _, RedisError, ScriptInvocation, ServerErrorKind,
 };
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
@@ -33,6 +34,36 @@ pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {
         .set_user_timeout(TCP_USER_TIMEOUT);
     let info = config.url.expose_secret().into_connection_info().map_err(QueueError::InvalidUrl)?;
     Client::open(info.set_tcp_settings(tcp)).map_err(QueueError::InvalidUrl)
+}
+
+/// Where Redis is, without credentials.
+pub(crate) fn address(info: &ConnectionInfo) -> String {
+    let scheme = match info.addr() {
+        ConnectionAddr::TcpTls { .. } => "rediss",
+        ConnectionAddr::Unix(_) => "redis+unix",
+        _ => "redis",
+    };
+    format!("{scheme}://{}/{}", info.addr(), info.redis_settings().db())
+}
+
+/// The error of a connection that was not made, with the address that it was to lead to.
+pub(crate) fn not_connected(address: &str, error: RedisError) -> RedisError {
+    let kind = match error.kind() {
+        ErrorKind::AuthenticationFailed => {
+            return (ErrorKind::AuthenticationFailed, "it refuses user and password", address.to_owned())
+                .into();
+        }
+        kind @ ErrorKind::Server(_) => {
+            let detail = format!("{address}: {}", error.detail().unwrap_or_default());
+            return (kind, "it refuses what REDIS_URL asks for", detail).into();
+        }
+        _ if error.is_timeout() => io::ErrorKind::TimedOut,
+        _ if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
+        _ if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
+        ErrorKind::Io => io::ErrorKind::Other,
+        _ => return error,
+    };
+    io::Error::new(kind, format!("{address}: {error}")).into()
 }
 
 /// One connection that many tasks use at the same time. It is opened when it is first needed. When it is lost, the next
@@ -138,8 +169,10 @@ impl Inner {
     /// In a task of its own: the attempt goes on when the caller that began it is cancelled.
     fn connect(&self) -> Opening {
         let (client, config) = (self.client.clone(), self.config.clone());
-        let attempt =
-            tokio::spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
+        let attempt = tokio::spawn(async move {
+            let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+            connected.map_err(|error| not_connected(&address(client.get_connection_info()), error))
+        });
         // The task is only cancelled when its runtime ends.
         attempt.map(|ended| ended.unwrap_or_else(|_cancelled| Err(closed()))).boxed().shared()
     }

@@ -10,7 +10,7 @@ use crate::config::ConsumerConfig;
 use crate::connection::{self, SharedConnection};
 use crate::delivery::Delivery;
 use crate::entry::RawEntry;
-use crate::error::QueueError;
+use crate::error::{QueueError, chain};
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
@@ -101,7 +101,7 @@ impl Consumer {
             }
             Err(error) => tracing::warn!(
                 event.family = self.seat.family.as_str(),
-                error = &error as &dyn std::error::Error,
+                error = chain(&error),
                 "the consumer's name remains in Redis"
             ),
         }

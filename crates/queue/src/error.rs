@@ -3,7 +3,7 @@
 use deadpool_redis::PoolError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::connection::{closed, timed_out};
+use crate::connection::{closed, not_connected, timed_out};
 
 /// A failure of the worker's, or the reader's, side of the queue.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +28,10 @@ impl QueueError {
     }
 
     /// The pool gave no connection.
-    pub(crate) fn from_pool(error: PoolError) -> Self {
+    pub(crate) fn from_pool(error: PoolError, address: &str) -> Self {
         let source = match error {
-            PoolError::Backend(source) => source,
-            PoolError::Timeout(_) => timed_out(),
+            PoolError::Backend(source) => not_connected(address, source),
+            PoolError::Timeout(_) => not_connected(address, timed_out()),
             // The pool is never closed, has a runtime and no hooks.
             PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => closed(),
         };
@@ -43,6 +43,21 @@ impl QueueError {
         // UNBLOCKED: what Redis before 7.2 tells a reader that waits at a stream which is deleted.
         matches!(self, Self::Redis { source, .. } if matches!(source.code(), Some("NOGROUP" | "UNBLOCKED")))
     }
+}
+
+/// An error with its causes on one line, for logs. What was already said is not repeated.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 fn is_retryable(error: &RedisError) -> bool {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::cause::Cause;
+use crate::error::chain;
 use crate::scripts::{self, Seat};
 
 /// Leases are renewed this often within their time.
@@ -112,7 +114,9 @@ async fn beat(seat: &Seat, leases: &Leases) -> bool {
             Err(error) if error.is_group_missing() => ids,
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    event.family = seat.family.as_str(),
+                    error = chain(&error),
+                    hint = Cause::of(&error).hint(),
                     "leases are not renewed; trying again"
                 );
                 return false;

@@ -30,6 +30,7 @@
 mod audit;
 mod batcher;
 mod born;
+mod cause;
 mod config;
 mod connection;
 mod consumer;
@@ -50,6 +51,7 @@ mod start_check;
 mod stats;
 mod unsettled;
 
+pub use cause::Cause;
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetter;
@@ -61,7 +63,7 @@ pub use notifications::{NotificationStream, StreamedNotification};
 pub use pauses::Pause;
 pub use producer::{Enqueued, Producer};
 pub use repair::{Repair, RepairKind};
-pub use server_check::{ServerFinding, ServerReport, Severity, unreachable_cure};
+pub use server_check::{ServerFinding, ServerReport, Severity};
 pub use start_check::{Fitness, NotYet, UnfitServer};
 pub use stats::{FamilyStats, QueueReader};
 pub use unsettled::Unsettled;

@@ -1,13 +1,14 @@
 //! Whether a Redis is fit to hold what is acknowledged: what it says of itself, judged. The findings are a closed set,
-//! each with its severity and its cure.
+//! each with its severity and a hint.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use deadpool_redis::Connection;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
+use redis::{Cmd, FromRedisValue, RedisError};
 
+use crate::cause::Cause;
 use crate::error::QueueError;
 use crate::stats::QueueReader;
 
@@ -29,8 +30,8 @@ pub enum Severity {
 pub struct ServerReport {
     /// `Redis 7.0.15` or `Valkey 8.1.0`; just `Redis` when it does not say.
     pub name: String,
-    /// By how much its clock is ahead of this machine's.
-    pub clock_ahead_ms: i64,
+    /// By how much its clock is ahead of this machine's; `None` when it does not say.
+    pub clock_ahead_ms: Option<i64>,
     pub findings: Vec<ServerFinding>,
 }
 
@@ -42,6 +43,10 @@ pub enum ServerFinding {
     },
     /// It is a read-only copy.
     Replica,
+    /// It only knows where a primary is.
+    Sentinel,
+    /// A node of a Redis Cluster.
+    Cluster,
     Loading,
     /// No append-only file: a restart loses events.
     Volatile,
@@ -70,11 +75,14 @@ impl ServerFinding {
             Self::Volatile if allow_volatile => Severity::Warning,
             Self::TooOld { .. }
             | Self::Replica
+            | Self::Sentinel
             | Self::Loading
             | Self::Volatile
             | Self::AppendFails
             | Self::EvictsEvents { .. } => Severity::Wrong,
-            Self::FsyncEverySecond
+            // It works until a slot moves or the node is replaced.
+            Self::Cluster
+            | Self::FsyncEverySecond
             | Self::FsyncNever
             | Self::NoMemoryLimit
             | Self::EvictsMarks { .. }
@@ -83,12 +91,52 @@ impl ServerFinding {
         }
     }
 
+    /// All that [`ServerFinding::label`] can be.
+    pub const LABELS: [&'static str; 14] = [
+        "too_old",
+        "replica",
+        "sentinel",
+        "cluster",
+        "loading",
+        "volatile",
+        "append_fails",
+        "fsync_everysec",
+        "fsync_never",
+        "no_memory_limit",
+        "evicts_events",
+        "evicts_marks",
+        "config_refused",
+        "info_refused",
+    ];
+
+    /// Its name in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TooOld { .. } => "too_old",
+            Self::Replica => "replica",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+            Self::Loading => "loading",
+            Self::Volatile => "volatile",
+            Self::AppendFails => "append_fails",
+            Self::FsyncEverySecond => "fsync_everysec",
+            Self::FsyncNever => "fsync_never",
+            Self::NoMemoryLimit => "no_memory_limit",
+            Self::EvictsEvents { .. } => "evicts_events",
+            Self::EvictsMarks { .. } => "evicts_marks",
+            Self::ConfigRefused => "config_refused",
+            Self::InfoRefused => "info_refused",
+        }
+    }
+
     /// What to do about it.
-    pub fn cure(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::TooOld { .. } => "run Redis 7.0 or newer, or Valkey 8.0 or newer",
-            Self::Replica => "let REDIS_URL name the primary",
-            Self::Loading => "wait until it has read its data from disk",
+            Self::Replica => Cause::Replica.hint(),
+            Self::Sentinel => Cause::Sentinel.hint(),
+            Self::Cluster => Cause::Cluster.hint(),
+            Self::Loading => Cause::Loading.hint(),
             Self::Volatile => {
                 "set appendonly yes in redis.conf and by CONFIG SET, or accept the loss: ALLOW_VOLATILE_REDIS=true"
             }
@@ -113,6 +161,10 @@ impl fmt::Display for ServerFinding {
         match self {
             Self::TooOld { name } => write!(f, "{name} is too old"),
             Self::Replica => f.write_str("it is a replica, which takes no events"),
+            Self::Sentinel => f.write_str("it is a Sentinel, which holds no data"),
+            Self::Cluster => f.write_str(
+                "it is a node of a Redis Cluster: events are refused as soon as another node holds our keys",
+            ),
             Self::Loading => f.write_str("it is still loading its data"),
             Self::Volatile => {
                 f.write_str("it keeps no append-only file: a restart loses acknowledged events")
@@ -143,44 +195,29 @@ impl QueueReader {
     /// Asks the server about itself. Changes nothing.
     ///
     /// # Errors
-    /// When Redis cannot be reached; [`unreachable_cure`] says what to do.
+    /// When Redis cannot be reached; [`QueueReader::diagnose`] says why.
     pub async fn check_server(&self) -> Result<ServerReport, QueueError> {
         let mut connection = self.connection().await?;
-        let asked_ms = now_ms();
-        let (secs, micros): (i64, i64) = ask(&mut connection, &redis::cmd("TIME")).await?;
-        let here_ms = i64::midpoint(asked_ms, now_ms());
-        let clock_ahead_ms = secs * 1000 + micros / 1000 - here_ms;
+        // First, for a Sentinel knows this command and few others.
         let info: Option<String> = ask_if_allowed(&mut connection, &redis::cmd("INFO")).await?;
+        let info = info.unwrap_or_default();
+        let info = Info::parse(&info);
+        if info.is("redis_mode", "sentinel") {
+            let findings = vec![ServerFinding::Sentinel];
+            return Ok(ServerReport { name: info.name(), clock_ahead_ms: None, findings });
+        }
+        let asked_ms = now_ms();
+        let time: Option<(i64, i64)> = ask_if_allowed(&mut connection, &redis::cmd("TIME")).await?;
+        let here_ms = i64::midpoint(asked_ms, now_ms());
+        let clock_ahead_ms = time.map(|(secs, micros)| secs * 1000 + micros / 1000 - here_ms);
+        if info.is_empty() {
+            let findings = vec![ServerFinding::InfoRefused];
+            return Ok(ServerReport { name: "Redis".to_owned(), clock_ahead_ms, findings });
+        }
         let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
         let config: Option<HashMap<String, String>> = ask_if_allowed(&mut connection, &config).await?;
         let fsync = config.as_ref().and_then(|config| config.get("appendfsync")).map(String::as_str);
-        let Some(info) = info else {
-            let findings = vec![ServerFinding::InfoRefused];
-            return Ok(ServerReport { name: "Redis".to_owned(), clock_ahead_ms, findings });
-        };
-        let info = Info::parse(&info);
         Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: judge(&info, fsync) })
-    }
-}
-
-/// What to do about a server that could not be asked.
-pub fn unreachable_cure(error: &QueueError) -> &'static str {
-    let source = match error {
-        QueueError::InvalidUrl(_) => return "write redis://HOST:PORT",
-        QueueError::Redis { source, .. } => source,
-    };
-    match source.code() {
-        Some("NOAUTH" | "WRONGPASS") => {
-            "write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
-        }
-        Some("NOPERM") => "let its user run scripts on our keys: see ACL SETUSER",
-        _ if source.kind() == ErrorKind::AuthenticationFailed => {
-            "write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
-        }
-        _ if source.is_timeout() => {
-            "see that REDIS_URL names the right host, and that no firewall is between"
-        }
-        _ => "start Redis, or let REDIS_URL name where it runs",
     }
 }
 
@@ -222,6 +259,10 @@ impl<'a> Info<'a> {
         self.0.get(name).copied()
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn is(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }
@@ -253,6 +294,9 @@ fn judge(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
     }
     if info.is("role", "slave") {
         findings.push(ServerFinding::Replica);
+    }
+    if info.is("redis_mode", "cluster") {
+        findings.push(ServerFinding::Cluster);
     }
     if info.is("loading", "1") {
         findings.push(ServerFinding::Loading);
@@ -295,7 +339,7 @@ fn now_ms() -> i64 {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "# Server\r\nredis_version:7.2.4\r\nrole:master\r\nloading:0\r\naof_enabled:1\r\n\
+    const GOOD: &str = "# Server\r\nredis_version:7.2.4\r\nredis_mode:standalone\r\nrole:master\r\nloading:0\r\naof_enabled:1\r\n\
                         aof_last_write_status:ok\r\nmaxmemory:1073741824\r\nmaxmemory_policy:noeviction\r\n";
 
     fn with(name: &str, value: &str) -> Vec<ServerFinding> {
@@ -314,6 +358,7 @@ mod tests {
         let cases = [
             ("redis_version", "6.2.14", ServerFinding::TooOld { name: "Redis 6.2.14".to_owned() }),
             ("role", "slave", ServerFinding::Replica),
+            ("redis_mode", "cluster", ServerFinding::Cluster),
             ("loading", "1", ServerFinding::Loading),
             ("aof_enabled", "0", ServerFinding::Volatile),
             ("aof_last_write_status", "err", ServerFinding::AppendFails),
@@ -330,6 +375,7 @@ mod tests {
             ),
         ];
         for (name, value, finding) in cases {
+            assert!(ServerFinding::LABELS.contains(&finding.label()));
             assert_eq!(with(name, value), [finding], "{name}:{value}");
         }
         let info = Info::parse(GOOD);

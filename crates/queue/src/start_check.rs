@@ -3,13 +3,18 @@
 
 use std::time::Duration;
 
-use crate::error::QueueError;
+use tokio::time::Instant;
+
+use crate::cause::Cause;
+use crate::error::{QueueError, chain};
 use crate::server_check::{self, Info, ServerFinding, Severity};
 use crate::stats::QueueReader;
 
 /// Two clocks that differ by more make ages and retries wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 30_000;
 const WAIT: Duration = Duration::from_secs(1);
+/// Whoever looks at the log late should still find why a program waits.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// A Redis that must not be used, with all that is wrong and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,10 +36,25 @@ pub enum Fitness {
 /// Why there is no answer yet.
 #[derive(Debug, thiserror::Error)]
 pub enum NotYet {
-    #[error("Redis cannot be asked")]
-    Unreachable(#[from] QueueError),
+    #[error("Redis at {address} cannot be used")]
+    Unreachable {
+        address: String,
+        cause: Cause,
+        #[source]
+        source: QueueError,
+    },
     #[error("Redis is not ready: {0}")]
     Busy(ServerFinding),
+}
+
+impl NotYet {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { cause, .. } => cause.hint(),
+            Self::Busy(finding) => finding.hint(),
+        }
+    }
 }
 
 impl QueueReader {
@@ -42,7 +62,10 @@ impl QueueReader {
     pub async fn fitness(&self, allow_volatile: bool) -> Fitness {
         let report = match self.check_server().await {
             Ok(report) => report,
-            Err(error) => return Fitness::NotYet(error.into()),
+            Err(source) => {
+                let (address, cause) = (self.address(), self.diagnose(&source).await);
+                return Fitness::NotYet(NotYet::Unreachable { address, cause, source });
+            }
         };
         let busy =
             |finding: &&ServerFinding| matches!(finding, ServerFinding::Loading | ServerFinding::AppendFails);
@@ -53,17 +76,19 @@ impl QueueReader {
             report.findings.iter().partition(|finding| finding.severity(allow_volatile) == Severity::Wrong);
         if !wrong.is_empty() {
             let problems: Vec<String> =
-                wrong.iter().map(|finding| format!("{finding}; {}", finding.cure())).collect();
+                wrong.iter().map(|finding| format!("{finding}; {}", finding.hint())).collect();
             return Fitness::Unfit(UnfitServer { name: report.name, problems: problems.join(". And ") });
         }
         for finding in warnings {
-            tracing::warn!(redis = report.name, cure = finding.cure(), "Redis: {finding}");
+            tracing::warn!(redis = report.name, hint = finding.hint(), "Redis: {finding}");
         }
-        if report.clock_ahead_ms.abs() > CLOCK_AHEAD_MAX_MS {
+        if let Some(clock_ahead_ms) = report.clock_ahead_ms
+            && clock_ahead_ms.abs() > CLOCK_AHEAD_MAX_MS
+        {
             tracing::warn!(
                 redis = report.name,
-                clock_ahead_ms = report.clock_ahead_ms,
-                cure = "set both by the network: timedatectl set-ntp true",
+                clock_ahead_ms,
+                hint = "set both by the network: timedatectl set-ntp true",
                 "the clocks of Redis and of this machine differ: ages and retries are wrong by as much"
             );
         }
@@ -75,16 +100,19 @@ impl QueueReader {
     /// # Errors
     /// [`UnfitServer`] when it came and must not be used.
     pub async fn until_fit(&self, allow_volatile: bool) -> Result<(), UnfitServer> {
-        let mut told = false;
+        let mut told: Option<(String, Instant)> = None;
         loop {
-            match self.fitness(allow_volatile).await {
+            let why = match self.fitness(allow_volatile).await {
                 Fitness::Fit => return Ok(()),
                 Fitness::Unfit(unfit) => return Err(unfit),
-                Fitness::NotYet(why) if !told => {
-                    told = true;
-                    tracing::warn!(error = &why as &dyn std::error::Error, "waiting for Redis");
-                }
-                Fitness::NotYet(_) => {}
+                Fitness::NotYet(why) => why,
+            };
+            // One cause may hide another: a password that is wrong is only met when Redis is there.
+            let error = chain(&why);
+            if told.as_ref().is_none_or(|(last, at)| *last != error || at.elapsed() >= TELL_EVERY) {
+                let (redis, hint) = (self.address(), why.hint());
+                tracing::warn!(error, redis.addr = redis, hint, "waiting for Redis");
+                told = Some((error, Instant::now()));
             }
             tokio::time::sleep(WAIT).await;
         }

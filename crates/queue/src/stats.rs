@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
-use redis::AsyncConnectionConfig;
+use redis::{AsyncConnectionConfig, Client};
 use webhook::Family;
 
 use crate::config::QueueConfig;
@@ -42,6 +42,8 @@ impl FamilyStats {
 #[derive(Clone)]
 pub struct QueueReader {
     pool: Pool,
+    /// For looks beside the pool.
+    pub(crate) client: Client,
     pub(crate) keys: Keys,
 }
 
@@ -51,7 +53,8 @@ impl QueueReader {
     /// # Errors
     /// When the URL cannot be used.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
-        let info = connection::client(config)?.get_connection_info().clone();
+        let client = connection::client(config)?;
+        let info = client.get_connection_info().clone();
         let connections = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
@@ -64,7 +67,12 @@ impl QueueReader {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is given, nothing else can fail");
-        Ok(Self { pool, keys: Keys::new(&config.key_prefix) })
+        Ok(Self { pool, client, keys: Keys::new(&config.key_prefix) })
+    }
+
+    /// Where Redis is, as `redis://HOST:PORT/DATABASE`, without credentials.
+    pub fn address(&self) -> String {
+        connection::address(self.client.get_connection_info())
     }
 
     /// Every family, in the order of [`Family::ALL`].
@@ -95,6 +103,6 @@ impl QueueReader {
 
     pub(crate) async fn connection(&self) -> Result<Connection, QueueError> {
         // Boxed: opening one takes 7 KB, which every task that may do so would keep for as long as it lives.
-        Box::pin(self.pool.get()).await.map_err(QueueError::from_pool)
+        Box::pin(self.pool.get()).await.map_err(|error| QueueError::from_pool(error, &self.address()))
     }
 }

@@ -1,6 +1,6 @@
 //! Redis: whether it can be reached, and whether it is fit to hold what is acknowledged (judged by the queue).
 
-use queue::{QueueError, Severity, unreachable_cure};
+use queue::{Cause, QueueError, Severity};
 use service::settings::RedisSettings;
 
 use super::findings::{Check, Finding};
@@ -14,14 +14,18 @@ pub(super) struct Checked {
 }
 
 pub(super) async fn check(settings: &RedisSettings) -> Checked {
-    let report = async { queue::QueueReader::new(&queued::config(settings))?.check_server().await };
-    let report = match report.await {
+    let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None };
+    let reader = match queue::QueueReader::new(&queued::config(settings)) {
+        Ok(reader) => reader,
+        Err(error) => return unusable(unreachable(&error, Cause::InvalidUrl)),
+    };
+    let report = match reader.check_server().await {
         Ok(report) => report,
-        Err(error) => return Checked { findings: vec![unreachable(&error)], clock_ahead_secs: None },
+        Err(error) => return unusable(unreachable(&error, reader.diagnose(&error).await)),
     };
     let mut findings = Vec::new();
     for found in &report.findings {
-        let (what, cure) = (found.to_string(), found.cure());
+        let (what, cure) = (found.to_string(), found.hint());
         findings.push(match found.severity(settings.allow_volatile_redis) {
             Severity::Warning => Finding::warning(Check::Redis, &what, cure),
             Severity::Wrong => Finding::wrong(Check::Redis, &what, cure),
@@ -29,10 +33,10 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     }
     let words = if findings.is_empty() { " and forgets nothing" } else { "" };
     findings.insert(0, Finding::ok(Check::Redis, &format!("{} answers{words}", report.name)));
-    Checked { findings, clock_ahead_secs: Some(report.clock_ahead_ms / 1000) }
+    Checked { findings, clock_ahead_secs: report.clock_ahead_ms.map(|ms| ms / 1000) }
 }
 
-fn unreachable(error: &QueueError) -> Finding {
+fn unreachable(error: &QueueError, cause: Cause) -> Finding {
     let what = format!("it cannot be used: {}", root_cause(error));
-    Finding::wrong(Check::Redis, &what, unreachable_cure(error))
+    Finding::wrong(Check::Redis, &what, cause.hint())
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod alone;
+mod causes;
 mod dead_letters;
 mod enqueue;
 mod golden;

@@ -1,7 +1,7 @@
 //! What a real server says of itself, and what cannot be asked.
 
-use queue::{QueueConfig, QueueReader, ServerFinding, ServerReport, unreachable_cure};
-use test_support::redis::{RedisServer, free_port};
+use queue::{QueueConfig, QueueReader, ServerFinding, ServerReport};
+use test_support::redis::RedisServer;
 
 fn reader(url: &str) -> QueueReader {
     QueueReader::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
@@ -17,7 +17,7 @@ async fn a_server_as_we_ask_for_has_no_findings() {
     let report = report(&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"]).await;
     assert_eq!(report.findings, []);
     assert!(report.name.starts_with("Redis ") || report.name.starts_with("Valkey "), "{}", report.name);
-    assert!(report.clock_ahead_ms.abs() < 1000, "{} ms", report.clock_ahead_ms);
+    assert!(report.clock_ahead_ms.is_some_and(|ms| ms.abs() < 1000), "{report:?}");
 }
 
 #[tokio::test]
@@ -72,20 +72,4 @@ async fn a_replica_is_told_apart() {
     command(&server, &format!("REPLICAOF 127.0.0.1 {}", primary.port())).await;
     let report = reader(&server.url()).check_server().await.unwrap();
     assert!(report.findings.contains(&ServerFinding::Replica), "{report:?}");
-}
-
-#[tokio::test]
-async fn a_server_that_cannot_be_asked_has_a_cure() {
-    let closed = reader(&format!("redis://127.0.0.1:{}", free_port()));
-    let error = closed.check_server().await.unwrap_err();
-    assert!(unreachable_cure(&error).contains("start Redis"), "{error:?}");
-
-    let server = RedisServer::start();
-    command(&server, "CONFIG SET requirepass hunter2").await;
-    for url in [server.url(), format!("redis://:wrong@127.0.0.1:{}", server.port())] {
-        let error = reader(&url).check_server().await.unwrap_err();
-        assert!(unreachable_cure(&error).contains("USER:PASSWORD"), "{error:?}");
-    }
-    let right = format!("redis://:hunter2@127.0.0.1:{}", server.port());
-    reader(&right).check_server().await.unwrap();
 }
