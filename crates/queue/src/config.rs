@@ -28,11 +28,15 @@ pub struct ConsumerConfig {
 /// A name no other process has or had: `host-pid-random`. Two processes of one name would take each other's deliveries
 /// for their own.
 pub fn consumer_name() -> String {
+    format!("{}-{}-{:08x}", host_name(), std::process::id(), fastrand::u32(..))
+}
+
+/// In a container its id. Only characters that need no quoting anywhere.
+pub(crate) fn host_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String =
         host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(64).collect();
-    let host = if host.is_empty() { "worker" } else { &host };
-    format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
+    if host.is_empty() { "worker".to_owned() } else { host }
 }
 
 #[cfg(test)]

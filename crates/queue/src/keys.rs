@@ -62,6 +62,11 @@ impl Keys {
         format!("{{{}}}:notifications:{target}", self.prefix)
     }
 
+    /// Hash: the running programs, each with its version, host, heartbeat and targets, as JSON.
+    pub fn instances(&self) -> String {
+        format!("{{{}}}:instances", self.prefix)
+    }
+
     /// String: since when this queue's state exists. It vanishes only with everything else.
     pub fn born(&self) -> String {
         format!("{{{}}}:born", self.prefix)
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(keys.pauses(), "{landfall}:pauses");
         assert_eq!(keys.records(), "{landfall}:records");
         assert_eq!(keys.notifications("app"), "{landfall}:notifications:app");
+        assert_eq!(keys.instances(), "{landfall}:instances");
         assert_eq!(keys.born(), "{landfall}:born");
         assert_eq!(keys.replayed("default", "r7", "wh_1"), "{landfall}:replayed:default:r7:wh_1");
     }

@@ -7,6 +7,7 @@ mod dead_letters;
 mod enqueue;
 mod golden;
 mod harness;
+mod instances;
 mod leases;
 mod model;
 mod mutants;

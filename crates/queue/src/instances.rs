@@ -1,0 +1,159 @@
+//! The running programs, as they report themselves in Redis: who is alive, in which version, and which targets each
+//! knows. The only place that reads or writes them.
+
+use std::time::Duration;
+
+use redis::RedisError;
+use serde::{Deserialize, Serialize};
+
+use crate::error::QueueError;
+use crate::stats::QueueReader;
+
+/// Between two reports of a program.
+pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
+/// A program that was silent for longer is taken for dead.
+const ALIVE_FOR: Duration = Duration::from_secs(30);
+/// After it nobody wants to know of a dead one.
+const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// What a program says of itself: the value of its field, as JSON, without the times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceInfo {
+    /// `ingest` or `worker`.
+    pub program: String,
+    pub version: String,
+    pub host: String,
+    /// The targets it sends to; a program that sends none has no such field.
+    #[serde(flatten)]
+    pub targets: Option<KnownTargets>,
+}
+
+/// Which targets a worker knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownTargets {
+    #[serde(rename = "targets")]
+    pub names: Vec<String>,
+    /// A fingerprint of all that `landfall.toml` says of them, without secrets.
+    #[serde(rename = "targets_sha256")]
+    pub sha256: String,
+}
+
+/// The whole value of a field.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    info: InstanceInfo,
+    /// In unix milliseconds, by the clock of Redis.
+    since: i64,
+    heartbeat: i64,
+}
+
+/// A program that runs, or ran until lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    pub id: String,
+    pub info: InstanceInfo,
+    /// How long ago it started.
+    pub up: Duration,
+    /// How long ago it last reported.
+    pub silent: Duration,
+}
+
+impl Instance {
+    pub fn is_alive(&self) -> bool {
+        self.silent <= ALIVE_FOR
+    }
+}
+
+impl QueueReader {
+    /// All programs that reported within a day, the newest report first. What a newer version may have written is left
+    /// out.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn instances(&self) -> Result<Vec<Instance>, QueueError> {
+        let (now, fields) = self.instance_fields().await?;
+        let ago = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));
+        let instance = |(id, value): (String, String)| {
+            let Record { info, since, heartbeat } = serde_json::from_str(&value).ok()?;
+            Some(Instance { id, info, up: ago(since), silent: ago(heartbeat) })
+        };
+        let mut instances: Vec<Instance> = fields.into_iter().filter_map(instance).collect();
+        instances.retain(|instance| instance.silent <= KEEP_FOR);
+        instances.sort_by_key(|instance| instance.silent);
+        Ok(instances)
+    }
+
+    /// Reports a program that has run for `up`. The times are by the clock of Redis.
+    pub(crate) async fn beat(&self, id: &str, info: InstanceInfo, up: Duration) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let time: Result<(i64, i64), _> = redis::cmd("TIME").query_async(&mut connection).await;
+        let heartbeat = unix_ms(time.map_err(failed("ask Redis for the time"))?);
+        let since = heartbeat - i64::try_from(up.as_millis()).unwrap_or(0);
+        let value = serde_json::to_string(&Record { info, since, heartbeat }).expect("it is plain JSON");
+        let mut set = redis::cmd("HSET");
+        set.arg(self.keys.instances()).arg(id).arg(value);
+        set.query_async(&mut connection).await.map_err(failed("report this program"))
+    }
+
+    /// Takes a program's report back: it stopped, or was gone for a day.
+    pub(crate) async fn forget_instance(&self, id: &str) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let mut delete = redis::cmd("HDEL");
+        delete.arg(self.keys.instances()).arg(id);
+        delete.query_async(&mut connection).await.map_err(failed("take this program's report back"))
+    }
+
+    /// Takes back the reports of programs that were killed, a day later.
+    pub(crate) async fn forget_old_instances(&self) -> Result<(), QueueError> {
+        let (now, fields) = self.instance_fields().await?;
+        let oldest = now - KEEP_FOR.as_millis() as i64;
+        for (id, value) in fields {
+            // A value that is not understood is a newer version's, which takes it back itself.
+            if serde_json::from_str(&value).is_ok_and(|record: Record| record.heartbeat < oldest) {
+                self.forget_instance(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time in unix milliseconds by the clock of Redis, and each program's id and value.
+    async fn instance_fields(&self) -> Result<(i64, Vec<(String, String)>), QueueError> {
+        let mut connection = self.connection().await?;
+        let mut ask = redis::pipe();
+        ask.cmd("TIME").hgetall(self.keys.instances());
+        let answer = ask.query_async(&mut connection).await;
+        let (time, fields) = answer.map_err(failed("read the instances"))?;
+        Ok((unix_ms(time), fields))
+    }
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> QueueError {
+    move |source| QueueError::Redis { operation, source }
+}
+
+fn unix_ms((secs, micros): (i64, i64)) -> i64 {
+    secs * 1000 + micros / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_the_documented_json_and_fields_of_newer_versions_are_ignored() {
+        let info = InstanceInfo {
+            program: "worker".to_owned(),
+            version: "0.1.0".to_owned(),
+            host: "box".to_owned(),
+            targets: Some(KnownTargets { names: vec!["app".to_owned()], sha256: "ab".to_owned() }),
+        };
+        let json = serde_json::to_string(&Record { info: info.clone(), since: 1, heartbeat: 2 }).unwrap();
+        let documented = r#"{"program":"worker","version":"0.1.0","host":"box","targets":["app"],"targets_sha256":"ab","since":1,"heartbeat":2}"#;
+        assert_eq!(json, documented);
+        let newer = documented.replace("\"since\"", "\"colour\":[1],\"since\"");
+        assert_eq!(serde_json::from_str::<Record>(&newer).unwrap().info, info);
+        let ingest = r#"{"program":"ingest","version":"0.1.0","host":"box","since":1,"heartbeat":2}"#;
+        assert_eq!(serde_json::from_str::<Record>(ingest).unwrap().info.targets, None);
+    }
+}
