@@ -42,6 +42,7 @@ mod instances;
 mod keys;
 mod leases;
 mod notifications;
+mod overdue;
 mod pauses;
 mod presence;
 mod producer;

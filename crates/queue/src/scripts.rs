@@ -255,7 +255,7 @@ pub(crate) async fn discard(
 }
 
 /// Undelivered, pending, delayed, dead, and the age of the oldest entry in milliseconds or -1.
-pub(crate) type Counts = (u64, u64, u64, u64, i64);
+pub(crate) type Counts = (u64, u64, u64, u64, i64, i64, i64, Option<String>, i64, Option<String>);
 
 /// Counts one family.
 pub(crate) async fn stats(

@@ -11,6 +11,7 @@ use crate::config::QueueConfig;
 use crate::connection::{self, CONNECT_TIMEOUT};
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, Keys};
+use crate::overdue::Turn;
 use crate::scripts;
 
 const CONNECTIONS_MAX: usize = 4;
@@ -29,6 +30,9 @@ pub struct FamilyStats {
     pub dead: u64,
     /// Age of the oldest entry that is not done.
     pub oldest_ms: Option<u64>,
+    /// For how long the work that should run next has been past its turn: an entry no worker has seen, from when it
+    /// came; a retry, from when it was due; both not before the end of their family's pause.
+    pub overdue_ms: u64,
 }
 
 impl FamilyStats {
@@ -84,9 +88,15 @@ impl QueueReader {
         let mut all = Vec::with_capacity(Family::ALL.len());
         for &family in Family::ALL {
             let counts = scripts::stats(&mut connection, &FamilyKeys::new(&self.keys, family)).await?;
-            let (undelivered, pending, delayed, dead, oldest_ms) = counts;
+            let (undelivered, pending, delayed, dead, oldest_ms, now_ms, came_ms, of, due_ms, due_of) =
+                counts;
             let oldest_ms = u64::try_from(oldest_ms).ok();
-            all.push(FamilyStats { family, undelivered, pending, delayed, dead, oldest_ms });
+            let mut overdue_ms = 0;
+            for turn in [Turn::of(came_ms, of), Turn::of(due_ms, due_of)].into_iter().flatten() {
+                let late = turn.overdue_ms(&mut connection, &self.keys, family, now_ms).await?;
+                overdue_ms = overdue_ms.max(late);
+            }
+            all.push(FamilyStats { family, undelivered, pending, delayed, dead, oldest_ms, overdue_ms });
         }
         Ok(all)
     }

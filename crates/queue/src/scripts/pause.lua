@@ -8,6 +8,7 @@ if left >= wanted then return left end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', wanted)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+-- Ended ones are kept for a day: what waited for the end of a pause is late only from then on.
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 86400000)
 redis.call('ZADD', KEYS[2], now + wanted, ARGV[3])
 return wanted

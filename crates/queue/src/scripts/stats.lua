@@ -3,7 +3,8 @@
 -- tells when entries were lost between the sets. Only beyond count_max, where reading them all would hold Redis up,
 -- the rest is the difference.
 -- KEYS: events, delayed, dead   ARGV: group, count_max
--- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1}.
+-- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1, now in unix ms, when the oldest
+-- undelivered entry came in unix ms or -1, its project, when the first delayed entry that is due was due or -1, its project}.
 local PAGE = 100
 local pending, delayed, last = 0, 0, '0-0'
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
@@ -17,9 +18,22 @@ for _, flat in ipairs(groups) do
     delayed = redis.call('ZCARD', KEYS[2])
   end
 end
-local undelivered, full = 0, true
+
+local function came(entry) return tonumber(string.match(entry[1], '^%d+')) end
+
+local function project(entry)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'project' then return entry[2][i + 1] end
+  end
+  return false
+end
+
+local undelivered, full, waits_since, waits_project = 0, true, -1, false
 while full and undelivered < tonumber(ARGV[2]) do
   local page = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', PAGE)
+  if undelivered == 0 and page[1] then
+    waits_since, waits_project = came(page[1]), project(page[1])
+  end
   undelivered = undelivered + #page
   full = #page == PAGE
   if full then last = page[PAGE][1] end
@@ -27,11 +41,18 @@ end
 if full then
   undelivered = math.max(undelivered, redis.call('XLEN', KEYS[1]) - pending - delayed)
 end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local oldest = -1
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-if first then
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  oldest = math.max(0, now - tonumber(string.match(first[1], '^%d+')))
+if first then oldest = math.max(0, now - came(first)) end
+
+local due, due_project = -1, false
+if delayed > 0 then
+  local next = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
+  local entry = next[1] and redis.call('XRANGE', KEYS[1], next[1], next[1])[1]
+  if entry then due, due_project = math.floor(tonumber(next[2])), project(entry) end
 end
-return {undelivered, pending, delayed, redis.call('XLEN', KEYS[3]), oldest}
+return {undelivered, pending, delayed, redis.call('XLEN', KEYS[3]), oldest, now, waits_since, waits_project, due,
+  due_project}

@@ -71,3 +71,52 @@ async fn a_reader_can_look_at_a_full_redis_and_says_when_there_is_none() {
     assert!(queue.reader.stats().await.unwrap_err().is_retryable());
     assert!(queue.reader.ping().await.unwrap_err().is_retryable());
 }
+
+/// So long ago that no machine is so slow.
+const HOUR_MS: i64 = 3_600_000;
+
+async fn now_ms(queue: &TestQueue) -> i64 {
+    queue.command::<(i64, i64)>("TIME").await.0 * 1000
+}
+
+#[tokio::test]
+async fn only_what_is_past_its_turn_is_overdue() {
+    let queue = TestQueue::start();
+    let mut consumer = queue.consumer("a", LONG).await;
+    assert_eq!(queue.stats().await.overdue_ms, 0);
+    // An entry of an hour ago, in the order in which a stream wants its ids.
+    let came = now_ms(&queue).await - HOUR_MS;
+    queue.command::<()>(&format!("XADD events {came}-0 v 1 id wh_1 project default")).await;
+    let overdue = queue.stats().await.overdue_ms;
+    assert!((3_600_000..3_700_000).contains(&overdue), "{overdue}");
+    // In a worker's hands, and then waiting on purpose, it is not late, however old it is.
+    let delivery = one(&mut consumer).await;
+    assert_eq!(queue.stats().await.overdue_ms, 0);
+    delivery.retry_after(LONG, Reason::NotFound, "404").await.unwrap();
+    let stats = queue.stats().await;
+    assert!(stats.overdue_ms == 0 && stats.oldest_ms.is_some_and(|ms| ms > 3_000_000), "{stats:?}");
+    // Due since a minute, and nobody came.
+    let due = now_ms(&queue).await - 60_000;
+    queue.command::<()>(&format!("ZADD delayed {due} {came}-0")).await;
+    let overdue = queue.stats().await.overdue_ms;
+    assert!((60_000..1_000_000).contains(&overdue), "{overdue}");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_end_of_a_pause_is_late_only_from_then_on() {
+    let queue = TestQueue::start();
+    let (now, came) = (now_ms(&queue).await, now_ms(&queue).await - HOUR_MS);
+    queue.command::<()>(&format!("XADD events {came}-0 v 1 id wh_1 project default")).await;
+    let (pause, pauses) = (queue.keys.pause("default", FAMILY), queue.keys.pauses());
+    let member = format!("default:{FAMILY}");
+    queue.command::<()>(&format!("ZADD {pauses} {} {member}", now + HOUR_MS)).await;
+    queue.command::<()>(&format!("SET {pause} rate_limited PX {HOUR_MS}")).await;
+    assert_eq!(queue.stats().await.overdue_ms, 0, "it waits on purpose");
+    // Ended by hand: nobody knows when, so all of its time counts.
+    queue.command::<()>(&format!("DEL {pause}")).await;
+    assert!(queue.stats().await.overdue_ms >= 3_600_000);
+    // Ended by itself ten minutes ago.
+    queue.command::<()>(&format!("ZADD {pauses} {} {member}", now - 600_000)).await;
+    let overdue = queue.stats().await.overdue_ms;
+    assert!((600_000..1_500_000).contains(&overdue), "{overdue}");
+}
