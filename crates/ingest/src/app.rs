@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, Server};
-use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use rustls::ServerConfig;
@@ -23,6 +24,10 @@ use crate::settings::Settings;
 /// listen(2)'s backlog: as many as the kernel allows (`net.core.somaxconn`, 4,096 by default). Beyond it the kernel drops a
 /// client's SYN, which is sent again a second later (RFC 6298).
 const ACCEPT_BACKLOG: u32 = 65_535;
+
+/// A complete head that is larger is refused; actix refuses an incomplete one at 128 KiB, and `MAX_CONNECTIONS` bounds how
+/// many of those there are.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The server on its bound address. It runs when awaited, and drains when `stop` is cancelled.
 ///
@@ -72,27 +77,35 @@ pub(crate) fn build(
 /// Every request starts here. Paths below the webhook path are reserved for more projects.
 async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<Receiver>) -> HttpResponse {
     let payload = payload.into_inner();
-    if request.path() != receiver.webhook_path {
-        not_found(&request, payload)
+    let (status, error, warning) = if head_bytes(&request) > HEAD_BYTES_MAX {
+        const ERROR: &str = "Request header fields too large";
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ERROR, "a webhook came with a head over 16 KiB")
+    } else if request.path() != receiver.webhook_path {
+        (StatusCode::NOT_FOUND, "Not found", "a webhook came to another path than WEBHOOK_PATH")
     } else if request.method() != Method::POST {
-        method_not_allowed(payload)
+        (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "a webhook came with another method than POST")
     } else {
-        receive(&receiver, &request, payload).await
+        return receive(&receiver, &request, payload).await;
+    };
+    // Logged when it looks like a webhook: its sender reports the mistake to nobody.
+    if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
+        tracing::warn!(http.path = request.path(), http.status = status.as_u16(), "{warning}");
     }
-}
-
-fn method_not_allowed(unread: Payload) -> HttpResponse {
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", unread);
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    let mut response = refuse(status, error, payload);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
     response
 }
 
-/// Logged when it looks like a webhook: its sender reports the mistake to nobody.
-fn not_found(request: &HttpRequest, unread: Payload) -> HttpResponse {
-    if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
-        tracing::warn!(http.path = ?request.path(), http.status = 404, "a webhook came to another path than WEBHOOK_PATH");
-    }
-    refuse(StatusCode::NOT_FOUND, "Not found", unread)
+/// About as many bytes as the head had.
+fn head_bytes(request: &HttpRequest) -> usize {
+    let uri = request.uri();
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path_and_query = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let header =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    authority + path_and_query + request.headers().iter().map(header).sum::<usize>()
 }
 
 /// An answer to OpenAI, whose connection may be used again.

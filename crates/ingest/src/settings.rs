@@ -28,8 +28,8 @@ pub struct Settings {
     /// Largest body that is taken, in bytes; at most 64MiB
     #[arg(long, env = "MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = body_bytes)]
     pub max_body_bytes: usize,
-    /// Most connections at once; beyond it the oldest idle ones are closed
-    #[arg(long, env = "MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000")]
+    /// Most connections at once; beyond it those that have been idle longest are closed. Each may take 128 KiB of memory
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "COUNT", default_value = "2000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
     /// Most events in one family's queue; beyond it webhooks are answered 503, so that OpenAI sends them again

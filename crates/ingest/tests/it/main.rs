@@ -4,6 +4,7 @@
 mod answers;
 mod connections;
 mod harness;
+mod heads;
 mod kept;
 mod limits;
 mod outage;
