@@ -55,8 +55,8 @@ pub(crate) fn build(
     })
     .workers(workers)
     .max_connections(connections_per_worker)
-    // Unfinished TLS handshakes: actix' default of 256 would let a few idle clients stop the accepting.
-    .max_connection_rate(connections_per_worker)
+    // Unfinished TLS handshakes count as connections. With actix' own limit, 256, a few clients could stop the accepting.
+    .max_connection_rate(usize::MAX)
     .backlog(ACCEPT_BACKLOG)
     .tcp_nodelay(true)
     .tls_handshake_timeout(limits.head)

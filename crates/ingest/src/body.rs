@@ -24,6 +24,8 @@ pub(crate) enum BodyError {
     Overloaded,
     #[error("body did not arrive within {} s", limit.as_secs_f32())]
     TooSlow { limit: Duration },
+    /// The client left, a network on the way failed, or the connection was evicted: it may be a genuine delivery. actix
+    /// tells malformed chunks no differently.
     #[error("body ended early or is malformed")]
     Broken(#[source] PayloadError),
 }

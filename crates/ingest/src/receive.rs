@@ -124,10 +124,12 @@ pub(crate) enum ReceiveError {
 impl ReceiveError {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Body(BodyError::Overloaded) | Self::NotAdmitting(_) | Self::Queue(_) => {
-                Outcome::Unavailable
+            Self::Body(BodyError::Overloaded | BodyError::Broken(_))
+            | Self::NotAdmitting(_)
+            | Self::Queue(_) => Outcome::Unavailable,
+            Self::Body(BodyError::TooLarge { .. } | BodyError::TooSlow { .. }) | Self::Signature(_) => {
+                Outcome::Rejected
             }
-            Self::Body(_) | Self::Signature(_) => Outcome::Rejected,
         }
     }
 
@@ -153,10 +155,10 @@ impl ReceiveError {
             Self::Body(BodyError::TooSlow { .. }) => {
                 refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout", unread)
             }
-            Self::Body(BodyError::Broken(_)) | Self::Signature(_) => {
+            Self::Signature(_) => {
                 refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
             }
-            Self::Body(BodyError::Overloaded) => {
+            Self::Body(BodyError::Overloaded | BodyError::Broken(_)) => {
                 later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
             }
             // Genuine: its connection may be used again.

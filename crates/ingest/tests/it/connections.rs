@@ -1,4 +1,4 @@
-//! More connections than `MAX_CONNECTIONS`: the oldest idle ones go, those at work stay.
+//! More connections than `MAX_CONNECTIONS`: those idle longest are evicted, active ones stay.
 
 use std::process::Command;
 
@@ -67,4 +67,20 @@ async fn a_connection_at_work_is_not_closed_for_others() {
     assert!(working.nothing_comes().await);
     signal("-CONT");
     working.answer().await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_evicted_in_its_body_is_never_called_a_forgery() {
+    let ingest = start_with("1").await;
+    let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
+    let mut evicted = ingest.connect().await;
+    // Its answer says that the connection is counted.
+    deliver(&mut evicted, "batch_0").await;
+    evicted.send(&bytes[..bytes.len() - 1]).await;
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_2")).await.expect(200, RECEIVED);
+    let answer = evicted.answer().await;
+    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(answer.header("retry-after").is_some());
+    evicted.closed().await;
+    assert_eq!(ingest.count_queued().await, 2);
 }

@@ -190,6 +190,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.write_all(bytes).await.is_ok()
     }
 
+    /// Sends nothing more, but still reads.
+    pub(crate) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// The next answer.
     pub(crate) async fn answer(&mut self) -> Answer {
         tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer())

@@ -119,6 +119,19 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() 
 }
 
 #[tokio::test]
+async fn a_body_that_ends_early_is_503() {
+    let ingest = TestIngest::start().await;
+    let webhook = SignedWebhook::new("batch.completed", "batch_1");
+    let bytes = request(&webhook);
+    let mut connection = ingest.connect().await;
+    connection.send(&bytes[..bytes.len() - 1]).await;
+    connection.finish().await;
+    let answer = connection.answer().await;
+    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
 async fn slow_clients_do_not_keep_others_from_being_served() {
     let ingest = TestIngest::start_with(&["--max-connections", "4"], short_limits()).await;
     let mut slow = Vec::new();

@@ -137,6 +137,40 @@ async fn over_tls_too_the_oldest_idle_connection_goes_first() {
 }
 
 #[tokio::test]
+async fn over_tls_too_a_delivery_that_is_evicted_in_its_body_is_never_called_a_forgery() {
+    let certificates = Certificates::new();
+    let ingest = certificates.start_with(&["--max-connections", "1"]).await;
+    let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
+    let mut evicted = certificates.connect(ingest.addr).await;
+    evicted.send(&request(&SignedWebhook::new("batch.completed", "batch_0"))).await;
+    evicted.answer().await.expect(200, RECEIVED);
+    evicted.send(&bytes[..bytes.len() - 1]).await;
+    let mut next = certificates.connect(ingest.addr).await;
+    next.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
+    next.answer().await.expect(200, RECEIVED);
+    let answer = evicted.try_answer().await;
+    assert!(answer.as_ref().is_none_or(|answer| answer.status == 503), "{answer:?}");
+    assert_eq!(ingest.count_queued().await, 2);
+}
+
+#[tokio::test]
+async fn hundreds_of_unfinished_handshakes_keep_no_delivery_out() {
+    let certificates = Certificates::new();
+    let flags = certificates.flags();
+    let limits = Limits { head: Duration::from_secs(3600), ..Limits::default() };
+    let ingest = TestIngest::start_with(&flags.each_ref().map(String::as_str), limits).await;
+    let mut unfinished = Vec::new();
+    for _ in 0..800 {
+        let mut connection = ingest.connect().await;
+        connection.send(&[22, 3, 1, 2]).await;
+        unfinished.push(connection);
+    }
+    let mut connection = certificates.connect(ingest.addr).await;
+    connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
+    connection.answer().await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
 async fn with_tls_nothing_is_taken_in_the_clear() {
     let ingest = Certificates::new().start().await;
     let mut connection = ingest.connect().await;
