@@ -15,6 +15,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use rustls::ServerConfig;
+use service::excerpt;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::ConnectionTracker;
@@ -89,7 +90,8 @@ async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<
     };
     // Logged when it looks like a webhook: its sender reports the mistake to nobody.
     if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
-        tracing::warn!(http.path = request.path(), http.status = status.as_u16(), "{warning}");
+        let path = excerpt(request.path());
+        tracing::warn!(http.path = path.as_ref(), http.status = status.as_u16(), "{warning}");
     }
     let mut response = refuse(status, error, payload);
     if status == StatusCode::METHOD_NOT_ALLOWED {

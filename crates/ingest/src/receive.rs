@@ -155,9 +155,7 @@ impl ReceiveError {
             Self::Body(BodyError::TooSlow { .. }) => {
                 refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout", unread)
             }
-            Self::Signature(_) => {
-                refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread)
-            }
+            Self::Signature(_) => refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread),
             Self::Body(BodyError::Overloaded | BodyError::Broken(_)) => {
                 later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
             }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use queue::Enqueued;
+use service::excerpt;
 use service::metrics::{Counter, Counters, Histogram, LAG_SECONDS, Registry};
 use service::telemetry::chain;
 use webhook::{Event, Family, closed_set};
 
 use crate::receive::ReceiveError;
 
-const LOGGED_CHARS_MAX: usize = 256;
 /// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
 const TYPE_UNKNOWN: &str = "unknown";
 
@@ -116,7 +116,7 @@ impl<'r> RequestLog<'r> {
 
     /// Only a claim until the request is accepted.
     fn webhook_id(&self) -> Option<Cow<'_, str>> {
-        Some(one_line(String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes())))
+        Some(excerpt(String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes())))
     }
 
     fn event(&self) -> Option<&Event<'r>> {
@@ -124,11 +124,11 @@ impl<'r> RequestLog<'r> {
     }
 
     fn event_id(&self) -> Option<Cow<'_, str>> {
-        self.event()?.event_id.as_deref().map(one_line)
+        self.event()?.event_id.as_deref().map(excerpt)
     }
 
     fn event_type(&self) -> Option<Cow<'_, str>> {
-        Some(one_line(self.known.as_ref()?.event_type()))
+        Some(excerpt(self.known.as_ref()?.event_type()))
     }
 
     fn family(&self) -> Option<&'static str> {
@@ -136,7 +136,7 @@ impl<'r> RequestLog<'r> {
     }
 
     fn object_id(&self) -> Option<Cow<'_, str>> {
-        self.event()?.object_id().map(one_line)
+        self.event()?.object_id().map(excerpt)
     }
 
     /// `None` when the event does not say when it happened, or happened in our future.
@@ -149,16 +149,6 @@ impl<'r> RequestLog<'r> {
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-/// Ids and types are the sender's words: no line break of theirs may forge a log line.
-fn one_line<'t>(text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
-    let text = text.into();
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'\'');
-    if text.len() <= LOGGED_CHARS_MAX && text.bytes().all(plain) {
-        return text;
-    }
-    Cow::Owned(text.escape_debug().take(LOGGED_CHARS_MAX).collect())
 }
 
 closed_set! {

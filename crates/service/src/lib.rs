@@ -1,12 +1,16 @@
 //! The shell every long-running program of Landfall shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port and [`shutdown`]. A closed list: what has one owner belongs to that owner, not here. It knows no sibling crate.
+//! port, [`shutdown`], and the [`excerpt`] of strangers' text for logs. A closed list: what has one owner belongs to that
+//! owner, not here. It knows no sibling crate.
 
 pub mod admin;
+mod excerpt;
 mod log_output;
 pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+
+pub use excerpt::excerpt;
 
 /// Chooses ring as the one TLS provider of the process. The first thing in every `main`: with none chosen, the first
 /// `rediss://` or `https://` connection panics (`QUEUE.md` section 2).

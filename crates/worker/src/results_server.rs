@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::Utc;
+use service::excerpt;
 use service::telemetry::chain;
 use store::{Found, Store, StoreError, TheResult};
 
@@ -80,7 +81,11 @@ async fn result(
     let (project, id) = path.into_inner();
     let is_allowed = query.is_some_and(|query| state.links.allows(&project, &id, &query, Utc::now()));
     if !is_allowed {
-        tracing::warn!(object.id = id, outcome = "refused", "a link to a result is wrong or over");
+        tracing::warn!(
+            object.id = excerpt(&id).as_ref(),
+            outcome = "refused",
+            "a link to a result is wrong or over"
+        );
         return refusal(HttpResponse::Forbidden(), "The link is wrong or has expired");
     }
     match answer(&state.store, &project, &id).await {

@@ -146,6 +146,45 @@ async fn a_second_sigterm_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn the_words_of_strangers_are_cut_in_the_log() {
+    const WEBHOOK: [(&str, &str); 2] = [("webhook-signature", "v1,x"), ("webhook-timestamp", "1")];
+    let redis = RedisServer::start();
+    let mut ingest = start(&redis);
+    let (addr, admin) = (address(&mut ingest, "ingest.addr"), address(&mut ingest, "admin.addr"));
+    let ask = async |addr: SocketAddr, request: String| {
+        let mut connection = Connection::open(addr).await;
+        connection.send(request.as_bytes()).await;
+        connection.answer().await.status
+    };
+    let long = |word: &str| format!("{word}{}", "x".repeat(12_000));
+    let stray = |method: &str, path: &str, id: &str| {
+        let [signature, timestamp] = WEBHOOK.map(|(name, value)| format!("{name}: {value}\r\n"));
+        let rest = format!("Host: x\r\n{signature}{timestamp}webhook-id: {id}\r\nContent-Length: 0\r\n\r\n");
+        format!("{method} {path} HTTP/1.1\r\n{rest}")
+    };
+    assert_eq!(ask(addr, stray("POST", &long("/path"), "1")).await, 404);
+    assert_eq!(ask(addr, stray("POST", &long("/longer").repeat(4), "1")).await, 431);
+    assert_eq!(ask(addr, stray("PUT", "/openai/webhook", &long("put"))).await, 405);
+    assert_eq!(ask(addr, stray("POST", "/openai/webhook", &long("post"))).await, 400);
+    assert_eq!(ask(admin, stray("GET", &long("/admin"), "1")).await, 404);
+    let body =
+        format!(r#"{{"id":"{}","type":"{}","data":{{"id":"{}"}}}}"#, long("evt"), long("type"), long("obj"));
+    let signed = SignedWebhook::with_body("wh_1", body.into_bytes());
+    let mut connection = Connection::open(addr).await;
+    connection.send(&request(&signed)).await;
+    connection.answer().await.expect(200, RECEIVED);
+
+    assert!(logged(&mut ingest, "another path")["http.path"].as_str().unwrap().starts_with("/pathxxx"));
+    logged(&mut ingest, "a head over 16 KiB");
+    logged(&mut ingest, "another method");
+    assert!(logged(&mut ingest, "malformed_id")["webhook.id"].as_str().unwrap().starts_with("postxxx"));
+    assert!(logged(&mut ingest, "\"accepted\"")["event.type"].as_str().unwrap().starts_with("typexxx"));
+    assert!(ingest.stop().success());
+    let cut = "x".repeat(257);
+    assert!(ingest.log().iter().all(|line| !line.contains(&cut)), "{:#?}", ingest.log());
+}
+
+#[tokio::test]
 async fn each_webhook_makes_one_line_with_its_outcome() {
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
