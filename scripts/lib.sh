@@ -43,6 +43,9 @@ need_postgres() {
   install_package postgresql "postgres and psql"
 }
 
+# Debian puts it where only root's PATH leads. No service of the system's is needed or started.
+need_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || need_package pgbouncer pgbouncer; }
+
 need_rust() {
   command -v cargo >/dev/null 2>&1 ||
     fail "cargo is missing: install Rust from https://rustup.rs, then run this again"

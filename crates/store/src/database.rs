@@ -116,12 +116,7 @@ impl Database {
     pub(crate) async fn snapshot(&self) -> sqlx::Result<Snapshot> {
         Ok(Snapshot(match self {
             Self::Sqlite(sqlite) => WriteTransaction::Sqlite(sqlite.readers().begin().await?),
-            Self::Postgres(postgres) => {
-                let mut transaction = postgres.begin().await?;
-                let frozen = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-                sqlx::query(frozen).execute(&mut *transaction).await?;
-                WriteTransaction::Postgres(transaction)
-            }
+            Self::Postgres(postgres) => WriteTransaction::Postgres(postgres.begin_snapshot().await?),
         }))
     }
 
@@ -136,8 +131,7 @@ impl Database {
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(postgres) => {
-                let rows = postgres::bind::bound(sql, values).fetch_all(postgres.pool()).await?;
-                rows.into_iter().map(Row::Postgres).collect()
+                postgres.fetch_all(sql, values).await?.into_iter().map(Row::Postgres).collect()
             }
         })
     }
@@ -151,9 +145,7 @@ impl Database {
             Self::Sqlite(sqlite) => {
                 sqlite::bind::bound(sql, values).fetch_optional(sqlite.readers()).await?.map(Row::Sqlite)
             }
-            Self::Postgres(postgres) => {
-                postgres::bind::bound(sql, values).fetch_optional(postgres.pool()).await?.map(Row::Postgres)
-            }
+            Self::Postgres(postgres) => postgres.fetch_optional(sql, values).await?.map(Row::Postgres),
         })
     }
 
@@ -193,9 +185,7 @@ impl Snapshot {
             WriteTransaction::Sqlite(transaction) => {
                 sqlx::query(select).fetch(&mut **transaction).map_ok(Row::Sqlite).boxed()
             }
-            WriteTransaction::Postgres(transaction) => {
-                sqlx::query(select).fetch(&mut **transaction).map_ok(Row::Postgres).boxed()
-            }
+            WriteTransaction::Postgres(transaction) => transaction.rows(select).map_ok(Row::Postgres).boxed(),
         }
     }
 }
@@ -207,9 +197,7 @@ impl WriteTransaction {
             Self::Sqlite(transaction) => {
                 sqlite::bind::bound(sql, values).execute(&mut **transaction).await?.rows_affected()
             }
-            Self::Postgres(transaction) => {
-                postgres::bind::bound(sql, values).execute(&mut **transaction).await?.rows_affected()
-            }
+            Self::Postgres(transaction) => transaction.execute(sql, values).await?,
         })
     }
 
@@ -225,8 +213,7 @@ impl WriteTransaction {
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(transaction) => {
-                let rows = postgres::bind::bound(sql, values).fetch_all(&mut **transaction).await?;
-                rows.into_iter().map(Row::Postgres).collect()
+                transaction.fetch_all(sql, values).await?.into_iter().map(Row::Postgres).collect()
             }
         })
     }
@@ -240,10 +227,7 @@ impl WriteTransaction {
             Self::Sqlite(transaction) => {
                 sqlite::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
             }
-            Self::Postgres(transaction) => postgres::bind::bound(sql, values)
-                .fetch_optional(&mut **transaction)
-                .await?
-                .map(Row::Postgres),
+            Self::Postgres(transaction) => transaction.fetch_optional(sql, values).await?.map(Row::Postgres),
         })
     }
 
@@ -259,8 +243,7 @@ impl WriteTransaction {
             }
             Self::Postgres(transaction) => {
                 let select = AssertSqlSafe(format!("{} FOR UPDATE", select.into_sql_str().as_str()));
-                let row = postgres::bind::bound(select, values).fetch_optional(&mut **transaction).await?;
-                row.map(Row::Postgres)
+                transaction.fetch_optional(select, values).await?.map(Row::Postgres)
             }
         })
     }
@@ -303,7 +286,7 @@ impl WriteTransaction {
             Self::Postgres(transaction) => {
                 let behind = "SELECT setval(pg_get_serial_sequence('events', 'place'), \
                               (SELECT coalesce(max(place), 0) + 1 FROM events), FALSE)";
-                sqlx::query(behind).execute(&mut **transaction).await.map(drop)
+                transaction.execute(behind, &[]).await.map(drop)
             }
         }
     }

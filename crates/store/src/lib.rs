@@ -34,6 +34,7 @@ mod folder_check;
 mod found;
 mod import;
 mod json_text;
+mod migrations;
 mod notification;
 mod postgres;
 mod prune;

@@ -2,20 +2,25 @@
 //! place below which no event appears any more although writers commit in any order.
 
 pub(crate) mod batch_rows;
-pub(crate) mod bind;
+mod bind;
 pub(crate) mod import_locks;
 pub(crate) mod jsonb;
+pub(crate) mod migrate;
 mod server;
 mod settled_place;
+mod transaction;
 
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _, Transaction, query};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, raw_sql};
 
 use crate::error::StoreError;
+use crate::migrations;
+use crate::value::Value;
+
+pub(crate) use transaction::WriteTransaction;
 
 /// Of one process. Transactions are short, so few connections carry much; PostgreSQL's default limit is 100 for all.
 const CONNECTIONS_MAX: u32 = 10;
@@ -25,8 +30,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Any number that is ours alone: who holds it migrates.
-const MIGRATION_LOCK: i64 = 0x6c61_6e64_6661_6c6c;
 /// A worker that vanished keeps its locks no longer than this, and no writer waits longer for a row. What is committed is
 /// on disk: a server that is set to answer earlier is overruled, one that is set to wait for replicas is not.
 const SESSION: &str = "
@@ -38,66 +41,66 @@ const SESSION: &str = "
     SET tcp_user_timeout = '60s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
-pub(crate) type WriteTransaction = Transaction<'static, sqlx::Postgres>;
+/// What `DATABASE_URL` says behind a pooler that gives each transaction another connection of the server.
+const THROUGH_POOLER: (&str, &str) = ("statement-cache-capacity", "0");
 
 /// A database on a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     pool: PgPool,
+    /// Whether a connection is only ours within a transaction.
+    through_pooler: bool,
 }
 
 impl Postgres {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = options(url)?;
+        let (options, through_pooler) = options(url)?;
         let mut connection = connect(&options).await?;
         // Only when it must: a role that may write rows, but make no tables, is enough for a worker.
-        if schema_version(&mut connection).await.map_err(version_unread)? < newest_migration() {
-            migrate(&mut connection).await.map_err(StoreError::Migrate)?;
+        let version = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
+        if version < migrations::newest(&migrate::migrator()) {
+            if !through_pooler {
+                // An index of a large table takes its time.
+                connection.execute("SET statement_timeout = 0").await.map_err(version_unread)?;
+            }
+            migrate::migrate(&mut connection, &options).await.map_err(StoreError::Migrate)?;
         }
         connection.close().await.ok();
-        Ok(Self::pooled(options))
+        Ok(Self::pooled(options, through_pooler))
     }
 
     pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
-        let options = options(url)?;
+        let (options, through_pooler) = options(url)?;
         let mut connection = connect(&options).await?;
-        let (found, needed) =
-            (schema_version(&mut connection).await.map_err(version_unread)?, newest_migration());
+        let found = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
         connection.close().await.ok();
-        match found {
-            0 => Err(StoreError::NoTables(named(&options))),
-            found if found < needed => Err(StoreError::OldSchema { found, needed }),
-            _ => Ok(Self::pooled(options)),
+        match (found, migrations::newest(&migrate::migrator())) {
+            (0, _) => Err(StoreError::NoTables(named(&options))),
+            (found, needed) if found < needed => Err(StoreError::OldSchema { found, needed }),
+            _ => Ok(Self::pooled(options, through_pooler)),
         }
     }
 
-    fn pooled(options: PgConnectOptions) -> Self {
-        let pool = PgPoolOptions::new()
+    fn pooled(options: PgConnectOptions, through_pooler: bool) -> Self {
+        let mut pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(IDLE_TIMEOUT)
-            .after_connect(|connection, _| {
+            .idle_timeout(IDLE_TIMEOUT);
+        if !through_pooler {
+            pool = pool.after_connect(|connection, _| {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
-            })
-            .connect_lazy_with(options);
-        Self { pool }
-    }
-
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
-    pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
-        self.pool.begin().await
+            });
+        }
+        Self { pool: pool.connect_lazy_with(options), through_pooler }
     }
 
     pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
-        schema_version(&mut *self.pool.acquire().await?).await
+        migrate::schema_version(&mut *self.pool.acquire().await?).await
     }
 
     /// Sooner than a call that has work to do, which may wait for the server to come back.
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        let ping = query("SELECT 1 FROM events LIMIT 1").execute(&self.pool);
+        let ping = raw_sql("SELECT 1 FROM events LIMIT 1").execute(&self.pool);
         let answered = tokio::time::timeout(PING_TIMEOUT, ping).await;
         answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
     }
@@ -113,11 +116,9 @@ pub(crate) async fn lock_name(
     project: &str,
     id: &str,
 ) -> sqlx::Result<()> {
-    query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("landfall {project} {id}").replace('\0', "\u{FFFD}"))
-        .execute(&mut **transaction)
-        .await
-        .map(drop)
+    let name = format!("landfall {project} {id}");
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    transaction.execute(lock, &[Value::text(&name)]).await.map(drop)
 }
 
 /// Without the password.
@@ -126,7 +127,8 @@ fn named(options: &PgConnectOptions) -> String {
     format!("{} on {host}", options.get_database().unwrap_or(options.get_username()))
 }
 
-fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+/// How to connect, and whether it leads through a pooler.
+fn options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let refuse = |problem: String| Err(StoreError::Setting { setting: "DATABASE_URL", problem });
     match PgConnectOptions::from_str(url) {
         Ok(options) if options.get_database().is_none() => {
@@ -134,7 +136,16 @@ fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         }
         Ok(options) => {
             let name = options.get_application_name().unwrap_or("landfall").to_owned();
-            Ok(options.application_name(&name).disable_statement_logging())
+            let options = options.application_name(&name).disable_statement_logging();
+            let parsed = url::Url::parse(url).ok();
+            let through_pooler = parsed.is_some_and(|url| {
+                url.query_pairs().any(|(name, value)| (name.as_ref(), value.as_ref()) == THROUGH_POOLER)
+            });
+            if through_pooler {
+                // A parameter that poolers refuse to start with. It is about numbers as text; ours are binary.
+                return Ok((options.extra_float_digits(None), true));
+            }
+            Ok((options, false))
         }
         Err(error) => refuse(format!(
             "is not understood ({}): write postgres://USER:PASSWORD@HOST/DATABASE, special characters as in \
@@ -158,41 +169,6 @@ fn version_unread(source: sqlx::Error) -> StoreError {
     StoreError::database("read the schema's version")(source)
 }
 
-/// 0 for a database without our tables.
-async fn schema_version(connection: &mut PgConnection) -> sqlx::Result<i64> {
-    let ours =
-        query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
-    if !ours.try_get::<bool, _>(0)? {
-        return Ok(0);
-    }
-    let version = query("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
-    version.fetch_one(connection).await?.try_get(0)
-}
-
-fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("migrations/postgres");
-    // A newer version's migrations are no error: schemas only expand, so this version still runs on them.
-    migrator.set_ignore_missing(true);
-    // We hold a lock that ends with the transaction, also through a pooler such as PgBouncer.
-    migrator.set_locking(false);
-    migrator
-}
-
-fn newest_migration() -> i64 {
-    migrator().iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
-/// All migrations in one transaction: the first worker migrates, the others wait for it and find nothing to do.
-async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let mut transaction = connection.begin().await?;
-    query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *transaction).await?;
-    // A table that somebody else holds on to must not stop all who queue behind us.
-    transaction.execute("SET LOCAL lock_timeout = '30s'").await?;
-    let steps: &mut PgConnection = &mut transaction;
-    migrator().run_direct(None, steps, false).await?;
-    Ok(transaction.commit().await?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_database_is_named_without_its_password() {
-        let name = |url| named(&options(url).unwrap());
+        let name = |url| named(&options(url).unwrap().0);
         assert_eq!(name("postgres://me:hunter2@db.example/x"), "x on db.example");
         assert_eq!(name("postgresql://me:hunter2@localhost/x?host=/run/pg"), "x on /run/pg");
     }

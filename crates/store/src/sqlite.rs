@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{self, StoreError};
 use crate::folder;
+use crate::migrations;
 
 /// How long a write waits for another process's: chunks of a batch take far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,6 +31,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
 /// The log is cut back to this size after a long write.
 const WAL_BYTES_MAX: &str = "67108864";
+/// Where migrations were recorded up to version 6.
+const FORMER_TABLE: &str = "_sqlx_migrations";
 /// Several workers that start at once on a new file meet while they switch it to WAL, where SQLite does not wait.
 const OPEN_RETRY_EVERY: Duration = Duration::from_millis(20);
 
@@ -71,7 +74,7 @@ impl Sqlite {
             return Err(StoreError::NoDatabase(options.get_filename().to_owned()));
         }
         let sqlite = Self::connect(options);
-        let needed = migrator().iter().map(|migration| migration.version).max().unwrap_or(0);
+        let needed = migrations::newest(&migrator());
         let found =
             sqlite.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
         if found < needed {
@@ -98,12 +101,16 @@ impl Sqlite {
 
     /// 0 for a file without our tables.
     pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
-        let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
-        if sqlx::query_scalar::<_, i64>(ours).fetch_one(&self.readers).await? == 0 {
+        let mut connection = self.readers.acquire().await?;
+        if has_table(&mut connection, migrations::TABLE).await? {
+            let version = "SELECT coalesce(max(version), 0) FROM landfall_migrations WHERE success";
+            return sqlx::query_scalar(version).fetch_one(&mut *connection).await;
+        }
+        if !has_table(&mut connection, FORMER_TABLE).await? {
             return Ok(0);
         }
-        let version = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-        sqlx::query_scalar(version).fetch_one(&self.readers).await
+        let rows = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success");
+        Ok(migrations::newest_of_ours(&migrator(), &rows.fetch_all(&mut *connection).await?))
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {
@@ -173,19 +180,29 @@ fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     }
 }
 
-fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!("migrations/sqlite");
-    // A newer version's migrations are no error: schemas only expand, so this version still runs on them.
-    migrator.set_ignore_missing(true);
-    migrator
+pub(crate) fn migrator() -> Migrator {
+    migrations::prepared(sqlx::migrate!("migrations/sqlite"))
+}
+
+async fn has_table(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<bool> {
+    let ask = "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1";
+    sqlx::query_scalar(ask).bind(name).fetch_one(connection).await
 }
 
 /// All migrations in one transaction that holds the write lock: the first worker migrates, the others wait for it.
 async fn migrate(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
+    let migrator = migrator();
     let mut connection = options.connect().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let steps: &mut SqliteConnection = &mut transaction;
-    migrator().run_direct(None, steps, false).await?;
+    steps.ensure_migrations_table(migrations::TABLE).await?;
+    if has_table(steps, FORMER_TABLE).await? {
+        for ours in migrator.iter() {
+            let adopt = sqlx::query(migrations::ADOPT).bind(ours.version).bind(&*ours.checksum);
+            adopt.execute(&mut *steps).await?;
+        }
+    }
+    migrator.run_direct(None, steps, false).await?;
     transaction.commit().await?;
     Ok(connection.close().await?)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 pub mod network;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod programs;
 pub mod receiver;

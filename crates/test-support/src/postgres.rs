@@ -18,7 +18,7 @@ use crate::wait;
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 /// Stops the server and removes its folder as soon as the tests are gone, however they ended: then its input ends. After
 /// a SIGKILL parts of the server still write for a moment.
-const REAPER: &str = r#"cat; pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
+const REAPER: &str = r#"cat; pid=$(head -n 1 "$1/$2" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
 while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 for _ in $(seq 100); do rm -rf "$1" && break; sleep 0.1; done"#;
 
@@ -63,11 +63,8 @@ impl PostgresServer {
             .output()
             .expect("openssl is installed (PostgreSQL's package needs it)");
         assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
-        if let Some(user) = other_user() {
-            for file in ["data/server.key", "data/server.crt"] {
-                chown(server.folder.join(file), Some(user.uid), Some(user.gid))
-                    .expect("root may give it away");
-            }
+        for file in ["data/server.key", "data/server.crt"] {
+            give_away(&server.folder.join(file));
         }
         server.resume();
         server
@@ -82,10 +79,8 @@ impl PostgresServer {
     fn made(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("landfall-pg-").tempdir();
         let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
-        let reaper = Reaper::of(&folder);
-        if let Some(user) = other_user() {
-            chown(&folder, Some(user.uid), Some(user.gid)).expect("root may give a folder away");
-        }
+        let reaper = Reaper::of(&folder, "data/postmaster.pid");
+        give_away(&folder);
         let made = program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
             .arg("--pgdata")
@@ -100,7 +95,7 @@ impl PostgresServer {
     /// The server that all tests of this binary share. It may forget everything with the machine, which makes it fast.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<PostgresServer> = OnceLock::new();
-        let hasty = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300"];
+        let hasty = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=600"];
         SHARED.get_or_init(|| Self::start_with(&hasty))
     }
 
@@ -198,13 +193,14 @@ impl Drop for PostgresServer {
 }
 
 /// Outlives the tests, but only by a moment.
-struct Reaper(Child);
+pub(crate) struct Reaper(Child);
 
 impl Reaper {
-    fn of(folder: &Path) -> Self {
+    pub(crate) fn of(folder: &Path, pid_file: &str) -> Self {
         let child = Command::new("bash")
             .args(["-c", REAPER, "reaper"])
             .arg(folder)
+            .arg(pid_file)
             // Whoever ends the tests by their group must not end this one.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -242,9 +238,20 @@ fn other_user() -> Option<User> {
     Some(UNPRIVILEGED.into_iter().find_map(named).expect("there is an unprivileged user"))
 }
 
+/// Lets whoever runs the server use a file or folder.
+pub(crate) fn give_away(path: &Path) {
+    if let Some(user) = other_user() {
+        chown(path, Some(user.uid), Some(user.gid)).expect("root may give it away");
+    }
+}
+
 /// A program of the server, in the newest version that is installed, as somebody who is not root.
 fn program(name: &str) -> Command {
-    let path = installed(name);
+    unprivileged(installed(name))
+}
+
+/// A program that refuses to be run by root.
+pub(crate) fn unprivileged(path: PathBuf) -> Command {
     match other_user() {
         None => Command::new(path),
         Some(user) => {

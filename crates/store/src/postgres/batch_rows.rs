@@ -18,7 +18,7 @@ const SEND_FROM_BYTES: usize = 256 << 10;
 /// How many of the rows no JSON column holds.
 pub(crate) async fn copy(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<i64> {
     let mut quarantined = 0;
-    let mut copy = transaction.copy_in_raw(COPY).await?;
+    let mut copy = transaction.connection().copy_in_raw(COPY).await?;
     let mut rows = Tuples(HEADER.to_vec());
     for row in &chunk.rows {
         let body = row.columns();

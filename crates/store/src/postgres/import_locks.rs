@@ -6,9 +6,10 @@
 //! and only who holds one writes rows. When two do, they are of one import, and the later one waits for the earlier one
 //! outside the database; the earlier one waits for nothing but the batch's row. So there is no circle.
 
-use sqlx::{Row as _, query};
+use sqlx::Row as _;
 
 use super::WriteTransaction;
+use crate::value::Value;
 
 const BOTH: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || '0', 0)) \
                     AND pg_try_advisory_xact_lock(hashtextextended($1 || '1', 0))";
@@ -21,12 +22,15 @@ pub(crate) async fn claim(
     batch_id: &str,
     behind: Option<bool>,
 ) -> sqlx::Result<bool> {
-    let name = format!("landfall import {project} {batch_id} ").replace('\0', "\u{FFFD}");
+    let name = format!("landfall import {project} {batch_id} ");
     match behind {
-        None => query(BOTH).bind(name).fetch_one(&mut **transaction).await?.try_get(0),
+        None => {
+            let row = transaction.fetch_optional(BOTH, &[Value::text(&name)]).await?;
+            row.ok_or(sqlx::Error::RowNotFound)?.try_get(0)
+        }
         Some(second) => {
             let name = format!("{name}{}", u8::from(second));
-            query(ONE).bind(name).execute(&mut **transaction).await.map(|_| true)
+            transaction.execute(ONE, &[Value::text(&name)]).await.map(|_| true)
         }
     }
 }

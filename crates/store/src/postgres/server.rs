@@ -1,7 +1,7 @@
 //! What the server is: whether it can hold what we store, and what an operator should know of it.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{PgConnection, Row as _, query};
+use sqlx::{PgConnection, Row as _, raw_sql};
 
 use super::Postgres;
 use crate::error::StoreError;
@@ -18,7 +18,7 @@ pub(super) async fn check(
     let ask = "SELECT current_setting('server_version_num')::int4 AS number, \
                current_setting('server_version') AS version, current_setting('server_encoding') AS encoding";
     let refused = |source| StoreError::Connect { database: super::named(options), source };
-    let row = query(ask).fetch_one(connection).await.map_err(refused)?;
+    let row = raw_sql(ask).fetch_one(connection).await.map_err(refused)?;
     let setting = |problem: String| StoreError::Setting { setting: "DATABASE_URL", problem };
     if row.try_get::<i32, _>("number").map_err(refused)? < VERSION_MIN {
         let version: String = row.try_get("version").map_err(refused)?;
@@ -36,7 +36,7 @@ pub(super) async fn check(
 
 impl Postgres {
     pub(crate) async fn server(&self) -> sqlx::Result<DatabaseServer> {
-        let row = query(
+        let row = raw_sql(
             "SELECT current_setting('server_version') AS version, \
              coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), FALSE) AS encrypted, \
              coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() <<= '::1/128', TRUE) AS local, \

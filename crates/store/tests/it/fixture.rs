@@ -1,6 +1,7 @@
 //! A store of the test's own on either database, and a look at its tables from outside.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -12,6 +13,7 @@ use sqlx::{
 };
 use store::{S3Config, Store, StoreConfig};
 use tempfile::TempDir;
+use test_support::pgbouncer::PgBouncer;
 use test_support::postgres::PostgresServer;
 
 /// All tables but `events`: what must be equal after a second run.
@@ -30,24 +32,58 @@ pub(crate) const OBJECT_TABLES: [&str; 8] = [
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) config: StoreConfig,
-    _folder: TempDir,
+    /// How the test itself looks at the database.
+    direct_url: String,
+    folder: TempDir,
 }
 
 impl Fixture {
     pub(crate) async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/data/landfall.db", folder.path().display());
-        Self::on(url, folder).await
+        let url = sqlite_url(&folder, "data");
+        Self::on(url.clone(), url, folder).await
     }
 
     pub(crate) async fn on_postgres() -> Self {
-        Self::on(PostgresServer::shared().database(), tempfile::tempdir().unwrap()).await
+        let url = PostgresServer::shared().database();
+        Self::on(url.clone(), url, tempfile::tempdir().unwrap()).await
     }
 
-    async fn on(database_url: String, folder: TempDir) -> Self {
-        let files_url = folder.path().join("files").display().to_string();
-        let config = StoreConfig { database_url: database_url.into(), files_url, s3: S3Config::default() };
-        Self { store: Store::open(&config).await.unwrap(), config, _folder: folder }
+    /// PostgreSQL behind a pooler in transaction mode.
+    pub(crate) async fn through_pgbouncer() -> Self {
+        let direct_url = PostgresServer::shared().database();
+        Self::on(pooled(&direct_url), direct_url, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn on(database_url: String, direct_url: String, folder: TempDir) -> Self {
+        let config = config(database_url, &folder);
+        Self { store: Store::open(&config).await.unwrap(), config, direct_url, folder }
+    }
+
+    /// A database of the same kind that no worker has opened yet.
+    pub(crate) fn another_database(&self) -> StoreConfig {
+        let url = if !self.is_postgres() {
+            sqlite_url(&self.folder, &format!("{}/another", numbered()))
+        } else if self.url() == self.direct_url {
+            PostgresServer::shared().database()
+        } else {
+            pooled(&PostgresServer::shared().database())
+        };
+        config(url, &self.folder)
+    }
+
+    /// The same kind of database with what statements have made in it, opened by a worker after that.
+    pub(crate) async fn with(self, prepare: impl AsyncFnOnce(&str)) -> Self {
+        let (direct_url, through_pooler) = if self.is_postgres() {
+            (PostgresServer::shared().database(), self.url() != self.direct_url)
+        } else {
+            let url = sqlite_url(&self.folder, &format!("{}-prepared", numbered()));
+            std::fs::create_dir_all(self.folder.path().join(url.rsplit('/').nth(1).unwrap())).unwrap();
+            (format!("{url}?mode=rwc"), false)
+        };
+        prepare(&direct_url).await;
+        let database_url = if through_pooler { pooled(&direct_url) } else { direct_url.clone() };
+        Self::on(database_url, direct_url, self.folder).await
     }
 
     /// A second worker.
@@ -105,11 +141,11 @@ impl Fixture {
     pub(crate) async fn select(&self, select: &str) -> Vec<Vec<Option<String>>> {
         let query = AssertSqlSafe(select.to_owned());
         if self.is_postgres() {
-            let mut connection = PgConnection::connect(self.url()).await.unwrap();
+            let mut connection = PgConnection::connect(&self.direct_url).await.unwrap();
             let rows = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
             rows.iter().map(|row| (0..row.len()).map(|index| postgres_text(row, index)).collect()).collect()
         } else {
-            let mut connection = SqliteConnection::connect(self.url()).await.unwrap();
+            let mut connection = SqliteConnection::connect(&self.direct_url).await.unwrap();
             let rows = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
             rows.iter().map(|row| (0..row.len()).map(|index| sqlite_text(row, index)).collect()).collect()
         }
@@ -120,7 +156,7 @@ impl Fixture {
         if !self.is_postgres() {
             return self.select(select).await;
         }
-        let mut connection = PgConnection::connect(self.url()).await.unwrap();
+        let mut connection = PgConnection::connect(&self.direct_url).await.unwrap();
         let query = sqlx::raw_sql(AssertSqlSafe(select.to_owned()));
         let rows = query.fetch_all(&mut connection).await.unwrap();
         let text = |row: &PgRow, index| {
@@ -132,15 +168,45 @@ impl Fixture {
 
     /// Statements from outside.
     pub(crate) async fn execute(&self, statements: &str) {
-        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
-        if self.is_postgres() {
-            let mut connection = PgConnection::connect(self.url()).await.unwrap();
-            statements.execute(&mut connection).await.unwrap();
-        } else {
-            let mut connection = SqliteConnection::connect(self.url()).await.unwrap();
-            statements.execute(&mut connection).await.unwrap();
-        }
+        execute(&self.direct_url, statements).await;
     }
+
+    /// Where the test itself looks.
+    pub(crate) fn direct_url(&self) -> &str {
+        &self.direct_url
+    }
+}
+
+/// Statements to a database of either kind.
+pub(crate) async fn execute(url: &str, statements: &str) {
+    let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    if url.starts_with("postgres") {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        statements.execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        statements.execute(&mut connection).await.unwrap();
+    }
+}
+
+fn numbered() -> usize {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+fn sqlite_url(folder: &TempDir, name: &str) -> String {
+    format!("sqlite://{}/{name}/landfall.db", folder.path().display())
+}
+
+/// The same database through the pooler.
+pub(crate) fn pooled(url: &str) -> String {
+    let (_, database) = url.split('?').next().unwrap().rsplit_once('/').unwrap();
+    PgBouncer::shared().url(database)
+}
+
+fn config(database_url: String, folder: &TempDir) -> StoreConfig {
+    let files_url = folder.path().join("files").display().to_string();
+    StoreConfig { database_url: database_url.into(), files_url, s3: S3Config::default() }
 }
 
 fn sqlite_text(row: &SqliteRow, index: usize) -> Option<String> {

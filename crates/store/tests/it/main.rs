@@ -1,5 +1,5 @@
 //! One conformance suite: what a store promises, whatever the database. Each function takes a fixture of its own, and
-//! `on_both!` runs all of them on either database. What only concerns one of them is in the file of its name.
+//! `on_both!` runs all of them on either database, and on PostgreSQL through a pooler. What only concerns one of them is in the file of its name.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod batches;
@@ -9,6 +9,7 @@ mod fixture;
 mod health;
 mod notifications;
 mod objects;
+mod pgbouncer;
 mod postgres;
 mod prune;
 mod reading;
@@ -36,6 +37,7 @@ macro_rules! on_both {
     ($tests:tt) => {
         conformance!(on_sqlite, $tests);
         conformance!(on_postgres, $tests);
+        conformance!(through_pgbouncer, $tests);
     };
 }
 

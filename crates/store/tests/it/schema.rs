@@ -1,7 +1,6 @@
 //! One schema in two dialects, made once however many workers start, and wide enough for workers of several versions.
 
-use store::{EventFilter, Store, StoreConfig};
-use test_support::postgres::PostgresServer;
+use store::{EventFilter, Store};
 
 use crate::fixture::Fixture;
 use crate::samples::{batch, chunk, completion, event, response, result};
@@ -24,7 +23,7 @@ async fn both_databases_have_the_same_tables_views_and_columns() {
 pub(crate) async fn an_older_version_runs_on_a_newer_schema(fixture: Fixture) {
     fixture
         .execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+            "INSERT INTO landfall_migrations (version, description, success, checksum, execution_time) \
              VALUES (9999, 'of a later version', TRUE, '', 0); \
              ALTER TABLE events ADD COLUMN later TEXT; ALTER TABLE responses ADD COLUMN later TEXT; \
              ALTER TABLE batches ADD COLUMN later TEXT; ALTER TABLE batch_results ADD COLUMN later TEXT;",
@@ -44,15 +43,7 @@ pub(crate) async fn an_older_version_runs_on_a_newer_schema(fixture: Fixture) {
 
 pub(crate) async fn many_workers_starting_at_once_make_one_schema(fixture: Fixture) {
     for round in 0..3 {
-        let folder = tempfile::tempdir().unwrap();
-        let database_url = if fixture.is_postgres() {
-            PostgresServer::shared().database()
-        } else {
-            format!("sqlite://{}/a/b/landfall.db", folder.path().display())
-        };
-        let files_url = folder.path().join("files").display().to_string();
-        let config =
-            StoreConfig { database_url: database_url.into(), files_url, s3: store::S3Config::default() };
+        let config = fixture.another_database();
         let starts = [0; 8].map(|_| {
             let config = config.clone();
             tokio::spawn(async move { Store::open(&config).await })

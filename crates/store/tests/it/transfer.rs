@@ -126,7 +126,13 @@ pub(crate) async fn an_export_has_every_column_of_every_table(fixture: Fixture) 
         tables.push(table);
     }
     let mut known: Vec<&str> = crate::fixture::OBJECT_TABLES.to_vec();
-    known.extend(["events", "notifications", "notification_attempts", "notification_targets"]);
+    known.extend([
+        "events",
+        "event_attempts",
+        "notifications",
+        "notification_attempts",
+        "notification_targets",
+    ]);
     known.sort_unstable();
     tables.sort();
     assert_eq!(tables, known);
