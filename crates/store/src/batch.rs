@@ -206,7 +206,7 @@ pub struct ResultFilter {
     pub custom_id: Option<String>,
     /// Only lines with such a status: one, or a class of them such as 400 to 499.
     pub status: Option<RangeInclusive<u16>>,
-    /// Only lines with an error, a status of 400 or more, or in quarantine.
+    /// Only lines that are no success, as in the view `batch_errors`.
     pub errors_only: bool,
     /// Only what comes after this one: the last row of the page before.
     pub after: Option<(ResultSource, i64)>,

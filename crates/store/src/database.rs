@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::batch::BatchChunk;
+use crate::batch::{BatchChunk, BatchResult};
 use crate::error::StoreError;
 use crate::event::EventPlace;
 use crate::postgres::{self, Postgres};
@@ -271,11 +271,15 @@ impl WriteTransaction {
         }
     }
 
-    /// Adds the rows of a chunk. How many of them no JSON column holds.
-    pub(crate) async fn add_batch_rows(&mut self, chunk: &BatchChunk) -> sqlx::Result<i64> {
+    /// Adds rows of a chunk. How many of them no JSON column holds.
+    pub(crate) async fn add_batch_rows(
+        &mut self,
+        chunk: &BatchChunk,
+        rows: &[BatchResult],
+    ) -> sqlx::Result<i64> {
         match self {
-            Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk).await,
-            Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk).await,
+            Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk, rows).await,
+            Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk, rows).await,
         }
     }
 

@@ -126,6 +126,7 @@ impl StoreError {
             Self::Files { .. }
             | Self::Folder { setting: "FILES_URL", .. }
             | Self::Setting { setting: "FILES_URL", .. } => Reason::FilesUnavailable,
+            Self::Database { source, .. } if is_about_the_value(source) => Reason::ValueRefused,
             Self::Setting { .. }
             | Self::Folder { .. }
             | Self::NoDatabase(_)
@@ -154,7 +155,7 @@ const POSTGRES_ABOUT_THE_VALUE: [&str; 3] = ["22", "23", "54"];
 /// because it is a replica until it takes over.
 const POSTGRES_ABOUT_THE_SERVER: [&str; 7] = ["08", "53", "40", "55", "57", "58", "25"];
 
-fn is_about_the_value(error: &sqlx::Error) -> bool {
+pub(crate) fn is_about_the_value(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
         _ => {

@@ -1,5 +1,6 @@
-//! What a JSON column can hold, by the stricter of the two dialects: PostgreSQL's `jsonb` refuses `\u0000`, lone
-//! surrogates and numbers out of range. Such bytes go to the column beside it, whole; text lifted out of JSON is mended.
+//! What a column can hold, by the stricter of the two dialects. PostgreSQL's `jsonb` refuses `\u0000`, lone surrogates and
+//! numbers out of range; both databases refuse JSON that is nested too deep, SQLite only when a view reads it. Such bytes
+//! go to the column beside it, whole; text lifted out of JSON is mended. A key holds so many bytes, and no more.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,11 +9,21 @@ use base64::Engine as _;
 use serde::de::IgnoredAny;
 use serde::ser::{Serialize as _, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 /// `numeric` holds 131072 digits before the point and 16383 after it; far below that no number is lost to rounding
 /// in the parser of the reader, and far above it none is real.
 const NUMBER_BYTES_MAX: usize = 4096;
 const EXPONENT_MAX: u32 = 4096;
+/// Arrays and objects within each other. SQLite reads 1000, PostgreSQL as many as its stack holds, most programs some
+/// hundred.
+const DEPTH_MAX: usize = 128;
+/// `serde_json` reads one less, and `--json` and notifications are made with it.
+const NESTED_DEPTH_MAX: usize = 127;
+/// PostgreSQL keeps all columns of a primary key in a third of a page, 2704 bytes.
+const KEY_BYTES_MAX: usize = 2000;
+/// What is kept of a longer one, before its hash.
+const KEY_BYTES_KEPT: usize = 1000;
 
 /// A value for a pair of columns: the JSON one, or the bytes beside it. Never both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +44,14 @@ impl<'a> JsonColumns<'a> {
 
 fn storable(raw: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(raw).ok()?;
-    // Deeper than 128 levels counts as no JSON, too.
     serde_json::from_str::<IgnoredAny>(text).ok()?;
-    unstorable(text).is_empty().then_some(text)
+    let found = Findings::of(text);
+    (found.unstorable.is_empty() && found.depth <= DEPTH_MAX).then_some(text)
+}
+
+/// Whether a JSON column takes this as it is.
+pub(crate) fn is_storable(json: &str) -> bool {
+    storable(json.as_bytes()).is_some()
 }
 
 /// Plain text as both dialects hold it: U+0000 becomes U+FFFD.
@@ -43,14 +59,27 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
-/// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place, and what
-/// is no JSON becomes a JSON string.
-pub(crate) fn mended(json: &str) -> Cow<'_, str> {
-    if serde_json::from_str::<IgnoredAny>(json).is_err() {
-        let text = serde_json::to_string(&plain(json)).expect("a string is JSON");
-        return Cow::Owned(text);
+/// An id as a primary key holds it: of one over 2000 bytes, its beginning and a hash of all of it.
+pub(crate) fn key(id: &str) -> Cow<'_, str> {
+    if id.len() <= KEY_BYTES_MAX {
+        return plain(id);
     }
-    let unstorable = unstorable(json);
+    let begin = plain(&id[..id.floor_char_boundary(KEY_BYTES_KEPT)]).into_owned();
+    let hash: String = Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    Cow::Owned(format!("{begin}…sha256:{hash}"))
+}
+
+/// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place, and what
+/// is no JSON, or nested too deep, becomes a JSON string.
+pub(crate) fn mended(json: &str) -> Cow<'_, str> {
+    let as_string = || Cow::Owned(serde_json::to_string(&plain(json)).expect("a string is JSON"));
+    if serde_json::from_str::<IgnoredAny>(json).is_err() {
+        return as_string();
+    }
+    let Findings { unstorable, depth } = Findings::of(json);
+    if depth > DEPTH_MAX {
+        return as_string();
+    }
     if unstorable.is_empty() {
         return Cow::Borrowed(json);
     }
@@ -65,27 +94,42 @@ pub(crate) fn mended(json: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// Where valid JSON holds what `jsonb` does not, and what to write instead.
-fn unstorable(json: &str) -> Vec<(Range<usize>, &'static str)> {
-    let bytes = json.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        at += 1;
-        match bytes[start] {
-            b'"' => at = end_of_string(bytes, at, &mut found),
-            b'-' | b'0'..=b'9' => {
-                let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
-                at = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
-                if is_out_of_range(&json[start..at]) {
-                    found.push((start..at, "null"));
+/// What there is to know about valid JSON.
+struct Findings {
+    /// Where it holds what `jsonb` does not, and what to write instead.
+    unstorable: Vec<(Range<usize>, &'static str)>,
+    /// How many arrays and objects lie within each other.
+    depth: usize,
+}
+
+impl Findings {
+    fn of(json: &str) -> Self {
+        let bytes = json.as_bytes();
+        let mut found = Vec::new();
+        let (mut depth, mut depth_max) = (0_usize, 0);
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at;
+            at += 1;
+            match bytes[start] {
+                b'"' => at = end_of_string(bytes, at, &mut found),
+                b'[' | b'{' => {
+                    depth += 1;
+                    depth_max = depth_max.max(depth);
                 }
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b'-' | b'0'..=b'9' => {
+                    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                    at = start + bytes[start..].iter().take_while(|byte| is_part(byte)).count();
+                    if is_out_of_range(&json[start..at]) {
+                        found.push((start..at, "null"));
+                    }
+                }
+                _ => {}
             }
-            _ => {}
         }
+        Self { unstorable: found, depth: depth_max }
     }
-    found
 }
 
 /// Behind the quote that ends the string whose content begins at `at`. Most of a body is text: it is searched, not read.
@@ -161,8 +205,10 @@ pub(crate) fn nested_optional_bytes<S: Serializer>(
 }
 
 fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    // A lone surrogate or a huge number is well-formed, but a `serde_json::Value` cannot hold it.
-    let json = unstorable(text).is_empty().then(|| serde_json::from_str::<&RawValue>(text));
+    // A lone surrogate, a huge number or a deep nesting is well-formed, but a `serde_json::Value` cannot hold it.
+    let found = Findings::of(text);
+    let is_plain = found.unstorable.is_empty() && found.depth <= NESTED_DEPTH_MAX;
+    let json = is_plain.then(|| serde_json::from_str::<&RawValue>(text));
     match json {
         Some(Ok(json)) => json.serialize(serializer),
         Some(Err(_)) | None => serializer.serialize_str(text),
@@ -215,6 +261,43 @@ mod tests {
                 String::from_utf8_lossy(json)
             );
         }
+    }
+
+    #[test]
+    fn what_is_nested_deeper_than_128_levels_goes_to_the_bytes() {
+        let nested = |depth: usize| format!("{}7{}", r#"{"a":["#.repeat(depth / 2), "]}".repeat(depth / 2));
+        let in_text = format!(r#"["{}"]"#, "[{".repeat(500));
+        assert!(is_text(nested(128).as_bytes()) && is_text(in_text.as_bytes()));
+        for depth in [130, 1500, 100_000] {
+            assert!(!is_text(nested(depth).as_bytes()), "{depth}");
+            let lifted = mended(&nested(depth)).into_owned();
+            assert_eq!(serde_json::from_str::<String>(&lifted).unwrap(), nested(depth));
+        }
+    }
+
+    #[test]
+    fn whatever_is_nested_in_json_can_be_read_as_a_value() {
+        #[derive(serde::Serialize)]
+        struct Row(#[serde(serialize_with = "nested_optional_bytes")] Option<Vec<u8>>);
+        for depth in [1, 126, 127, 128, 129, 5000] {
+            let json = "[".repeat(depth) + &"]".repeat(depth);
+            let value = serde_json::to_value(Row(Some(json.clone().into_bytes()))).unwrap();
+            assert_eq!(value.is_array(), depth <= 127, "{depth}");
+            assert!(value.is_array() || value == json.as_str());
+        }
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_short_and_tells_ids_apart() {
+        let long = |end: &str| format!("{}{end}", "ä".repeat(1500));
+        for id in [long("a"), "x".repeat(2001), format!("\0{}", long("b"))] {
+            let key = key(&id);
+            assert!(key.len() < 1100 && !key.contains('\0'), "{key}");
+        }
+        assert_ne!(key(&long("a")), key(&long("b")));
+        assert_eq!(key(&long("a")), key(&long("a")));
+        assert_eq!(key(&"x".repeat(2000)), "x".repeat(2000));
+        assert_eq!(key("a\0b"), "a\u{FFFD}b");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use serde_json::Value as Json;
 
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
+use crate::json_text;
 use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
@@ -177,7 +178,8 @@ async fn read_table(
                         .iter()
                         .zip(fields)
                         .map(|((name, kind), json)| Field::of(*kind, json, name))
-                        .collect()
+                        .collect::<Result<_, _>>()
+                        .map(|row| storable(&columns, row))
                 } else {
                     Err("has not one value a column".to_owned())
                 };
@@ -228,6 +230,7 @@ async fn insert(
 /// A field of a row that was read.
 enum Field {
     Text(Option<String>),
+    Key(Option<String>),
     Json(Option<String>),
     VerbatimJson(Option<String>),
     Integer(Option<i64>),
@@ -247,6 +250,7 @@ impl Field {
         };
         Ok(match kind {
             Kind::Text => Self::Text(text(json)?),
+            Kind::Key => Self::Key(text(json)?),
             Kind::Json => Self::Json(text(json)?),
             Kind::VerbatimJson => Self::VerbatimJson(text(json)?),
             Kind::Integer if json.is_null() => Self::Integer(None),
@@ -268,22 +272,36 @@ impl Field {
     fn value(&self) -> Value<'_> {
         match self {
             Self::Text(text) => Value::text_if_any(text.as_deref()),
-            Self::Json(text) => Value::Json(text.as_deref().map(Into::into)),
+            Self::Key(text) => Value::key_if_any(text.as_deref()),
+            Self::Json(text) => Value::lifted(text.as_deref()),
             Self::VerbatimJson(text) => Value::VerbatimJson(text.as_deref()),
             Self::Integer(number) => Value::Integer(*number),
             Self::Real(number) => Value::Real(*number),
             Self::Flag(flag) => Value::Flag(*flag),
-            Self::Time(at) => Value::Time(*at),
+            Self::Time(at) => Value::time_if_any(*at),
             Self::Bytes(bytes) => Value::Bytes(bytes.as_deref()),
         }
     }
+}
+
+/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it.
+fn storable(columns: &[(&'static str, Kind)], mut row: Vec<Field>) -> Vec<Field> {
+    let beside = |name: &str| columns.iter().position(|(column, _)| *column == format!("{name}_bytes"));
+    for (index, (name, _)) in columns.iter().enumerate() {
+        let (Field::Json(text) | Field::VerbatimJson(text)) = &mut row[index] else { continue };
+        let Some(bytes) = beside(name) else { continue };
+        if text.as_deref().is_some_and(|text| !json_text::is_storable(text)) {
+            row[bytes] = Field::Bytes(text.take().map(String::into_bytes));
+        }
+    }
+    row
 }
 
 /// A row as a line.
 fn fields(table: &Table, row: &Row) -> sqlx::Result<Vec<Json>> {
     let field = |(name, kind): &(&str, Kind)| {
         Ok(match kind {
-            Kind::Text => row.get::<Option<String>>(name)?.into(),
+            Kind::Text | Kind::Key => row.get::<Option<String>>(name)?.into(),
             Kind::Json | Kind::VerbatimJson => row.json(name)?.into(),
             Kind::Integer => row.get::<Option<i64>>(name)?.into(),
             Kind::Real => row.get::<Option<f64>>(name)?.into(),

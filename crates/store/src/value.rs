@@ -26,6 +26,15 @@ impl<'a> Value<'a> {
         Self::Text(Some(json_text::plain(text)))
     }
 
+    /// An id that is part of a primary key, or is compared with one.
+    pub(crate) fn key(id: &'a str) -> Self {
+        Self::Text(Some(json_text::key(id)))
+    }
+
+    pub(crate) fn key_if_any(id: Option<&'a str>) -> Self {
+        Self::Text(id.map(json_text::key))
+    }
+
     pub(crate) fn text_if_any(text: Option<&'a str>) -> Self {
         Self::Text(text.map(json_text::plain))
     }

@@ -79,6 +79,8 @@ closed_set! {
         IncompleteDownload => "incomplete_download",
         /// The database could not be written.
         DatabaseUnavailable => "database_unavailable",
+        /// The database refused a value of the event or its object for good.
+        ValueRefused => "value_refused",
         /// The raw files could not be written.
         FilesUnavailable => "files_unavailable",
         /// The disk of the raw files is nearly full (`MIN_FREE_BYTES`); downloads wait.
@@ -173,7 +175,9 @@ impl Reason {
             | Self::NewerFormat
             | Self::Crashed
             | Self::GaveUp => ReasonClass::Ours,
-            Self::NotFound | Self::Rejected | Self::UndecodableEntry => ReasonClass::BadData,
+            Self::NotFound | Self::Rejected | Self::UndecodableEntry | Self::ValueRefused => {
+                ReasonClass::BadData
+            }
         }
     }
 }

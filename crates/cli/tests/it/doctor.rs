@@ -197,7 +197,7 @@ async fn a_clock_that_is_off_is_named() {
 async fn an_old_schema_is_named() {
     let set_up = SetUp::right().await;
     let mut database = SqliteConnection::connect(&set_up.settings["DATABASE_URL"]).await.unwrap();
-    database.execute("DELETE FROM _sqlx_migrations WHERE version > 1").await.unwrap();
+    database.execute("DELETE FROM landfall_migrations WHERE version > 1").await.unwrap();
     set_up.is_wrong(
         "database",
         &["its schema is 1, this version needs", "start a worker of this version once"],

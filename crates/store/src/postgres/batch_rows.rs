@@ -3,8 +3,8 @@
 
 use super::WriteTransaction;
 use super::jsonb::JSONB_VERSION;
-use crate::batch::BatchChunk;
-use crate::json_text::{mended, plain};
+use crate::batch::{BatchChunk, BatchResult};
+use crate::json_text::{key, mended, plain};
 
 const COPY: &str = "COPY batch_results (project, batch_id, source, line, custom_id, status_code, request_id, body, \
                     body_bytes, error, input_tokens, output_tokens, quarantined) FROM STDIN (FORMAT binary)";
@@ -16,16 +16,20 @@ const TRAILER: i16 = -1;
 const SEND_FROM_BYTES: usize = 256 << 10;
 
 /// How many of the rows no JSON column holds.
-pub(crate) async fn copy(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<i64> {
+pub(crate) async fn copy(
+    transaction: &mut WriteTransaction,
+    chunk: &BatchChunk,
+    results: &[BatchResult],
+) -> sqlx::Result<i64> {
     let mut quarantined = 0;
     let mut copy = transaction.connection().copy_in_raw(COPY).await?;
     let mut rows = Tuples(HEADER.to_vec());
-    for row in &chunk.rows {
+    for row in results {
         let body = row.columns();
         quarantined += i64::from(row.quarantined || body.bytes.is_some());
         rows.begin();
-        rows.text(Some(&chunk.project))?;
-        rows.text(Some(&plain(&chunk.batch_id)))?;
+        rows.text(Some(&plain(&chunk.project)))?;
+        rows.text(Some(&key(&chunk.batch_id)))?;
         rows.text(Some(chunk.source.as_str()))?;
         rows.integer(Some(row.line));
         rows.text(row.custom_id.as_deref().map(plain).as_deref())?;

@@ -4,15 +4,19 @@ use sqlx::QueryBuilder;
 
 use super::WriteTransaction;
 use crate::batch::{BatchChunk, BatchResult};
-use crate::json_text::{mended, plain};
+use crate::json_text::{key, mended, plain};
 
 /// 13 values each; a statement takes at most 32766.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// How many of the rows no JSON column holds.
-pub(crate) async fn insert(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<i64> {
+pub(crate) async fn insert(
+    transaction: &mut WriteTransaction,
+    chunk: &BatchChunk,
+    results: &[BatchResult],
+) -> sqlx::Result<i64> {
     let mut quarantined = 0;
-    for rows in chunk.rows.chunks(ROWS_PER_STATEMENT) {
+    for rows in results.chunks(ROWS_PER_STATEMENT) {
         quarantined += insert_some(transaction, chunk, rows).await?;
     }
     Ok(quarantined)
@@ -32,8 +36,8 @@ async fn insert_some(
         let body = row.columns();
         quarantined += i64::from(row.quarantined || body.bytes.is_some());
         values
-            .push_bind(&chunk.project)
-            .push_bind(plain(&chunk.batch_id))
+            .push_bind(plain(&chunk.project))
+            .push_bind(key(&chunk.batch_id))
             .push_bind(chunk.source.as_str())
             .push_bind(row.line)
             .push_bind(row.custom_id.as_deref().map(plain))

@@ -10,14 +10,14 @@ use crate::value::Value;
 const PAGE: &str = "
     SELECT * FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line > $4
     AND ($5 IS NULL OR status_code BETWEEN $5 AND $6)
-    AND (NOT $7 OR error IS NOT NULL OR status_code >= 400 OR quarantined)
+    AND (NOT $7 OR error IS NOT NULL OR quarantined OR status_code IS NULL OR status_code NOT BETWEEN 200 AND 299)
     ORDER BY line LIMIT $8";
 
 /// By its index: without the `|| ''` SQLite would go through all of the batch for the few lines of one `custom_id`.
 const PAGE_OF_CUSTOM_ID: &str = "
     SELECT * FROM batch_results WHERE project || '' = $1 AND batch_id || '' = $2 AND source = $3 AND line > $4
     AND ($5 IS NULL OR status_code BETWEEN $5 AND $6)
-    AND (NOT $7 OR error IS NOT NULL OR status_code >= 400 OR quarantined)
+    AND (NOT $7 OR error IS NOT NULL OR quarantined OR status_code IS NULL OR status_code NOT BETWEEN 200 AND 299)
     AND custom_id = $9
     ORDER BY line LIMIT $8";
 
@@ -52,7 +52,7 @@ async fn page_of(
         |end: fn(&RangeInclusive<u16>) -> &u16| filter.status.as_ref().map(|range| i64::from(*end(range)));
     let mut values = vec![
         Value::text(&filter.project),
-        Value::text(&filter.batch_id),
+        Value::key(&filter.batch_id),
         Value::name(source.as_str()),
         after_line.into(),
         status(RangeInclusive::start).into(),

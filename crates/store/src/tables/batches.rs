@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::upsert::upsert;
-use super::{events, imports};
+use super::{batch_rows, events, imports};
 use crate::batch::{
     BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultSource, ResultsState, StoredBatch,
 };
@@ -79,7 +79,7 @@ async fn place(
 ) -> sqlx::Result<Option<BatchProgress>> {
     let select = "SELECT output_file_id, error_file_id, output_next_line, error_next_line, results_complete \
                   FROM batches WHERE project = $1 AND batch_id = $2";
-    let name = [Value::text(&batch.project), Value::text(&batch.batch_id)];
+    let name = [Value::text(&batch.project), Value::key(&batch.batch_id)];
     let found = transaction.lock_row(select, &name).await?;
     let progress = |row: Row| {
         Ok(BatchProgress {
@@ -100,7 +100,7 @@ async fn upsert_batch(transaction: &mut WriteTransaction, batch: &BatchRecord) -
             UPSERT.as_str(),
             &[
                 Value::text(&batch.project),
-                Value::text(&batch.batch_id),
+                Value::key(&batch.batch_id),
                 Value::text_if_any(batch.status.as_deref()),
                 Value::text_if_any(batch.endpoint.as_deref()),
                 Value::text_if_any(batch.model.as_deref()),
@@ -133,7 +133,7 @@ async fn start_file_over(
     batch: &BatchRecord,
     source: ResultSource,
 ) -> sqlx::Result<()> {
-    let values = [Value::text(&batch.project), Value::text(&batch.batch_id), Value::name(source.as_str())];
+    let values = [Value::text(&batch.project), Value::key(&batch.batch_id), Value::name(source.as_str())];
     let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
     transaction.execute(delete, &values).await?;
     transaction
@@ -218,7 +218,7 @@ pub(crate) async fn append(
     }
     // Nobody may be behind.
     let _ = told.claimed.send(());
-    let quarantined = transaction.add_batch_rows(chunk).await?;
+    let quarantined = batch_rows::add(&mut transaction, chunk).await?;
     if let Some(added) = added {
         // When it was dropped, the fence below says where the batch is.
         let _ = added.await;
@@ -234,7 +234,7 @@ pub(crate) async fn append(
 }
 
 fn name(chunk: &BatchChunk) -> [Value<'_>; 2] {
-    [Value::text(&chunk.project), Value::text(&chunk.batch_id)]
+    [Value::text(&chunk.project), Value::key(&chunk.batch_id)]
 }
 
 fn fence(source: ResultSource) -> &'static str {
@@ -277,7 +277,7 @@ async fn move_on(
                 rows.into(),
                 quarantined.into(),
                 Value::text(&chunk.project),
-                Value::text(&chunk.batch_id),
+                Value::key(&chunk.batch_id),
             ],
         )
         .await
@@ -304,7 +304,7 @@ pub(crate) async fn finish(
     };
     let mut transaction = database.begin().await?;
     if let Some(update) = update {
-        transaction.execute(update, &[Value::text(&completion.project), Value::text(batch_id)]).await?;
+        transaction.execute(update, &[Value::text(&completion.project), Value::key(batch_id)]).await?;
     }
     events::complete_in(&mut transaction, completion).await?;
     transaction.commit().await

@@ -48,7 +48,7 @@ pub(crate) async fn save(
             UPSERT.as_str(),
             &[
                 Value::text(&run.project),
-                Value::text(&run.run_id),
+                Value::key(&run.run_id),
                 Value::text_if_any(run.status.as_deref()),
                 Value::text_if_any(run.eval_id.as_deref()),
                 Value::text_if_any(run.name.as_deref()),

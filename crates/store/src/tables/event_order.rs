@@ -78,7 +78,7 @@ pub(crate) async fn named(database: &Database, names: &[(String, String)]) -> sq
             let separator = if values.is_empty() { "" } else { ", " };
             write!(select, "{separator}(${}, ${})", values.len() + 1, values.len() + 2)
                 .expect("a string takes all");
-            values.extend([Value::text(project), Value::text(webhook_id)]);
+            values.extend([Value::text(project), Value::key(webhook_id)]);
         }
         select.push(')');
         for row in database.fetch_all(AssertSqlSafe(select), &values).await? {

@@ -40,7 +40,7 @@ async fn record_in(
         return Ok(EventState::Received);
     }
     let select = "SELECT state FROM events WHERE project = $1 AND webhook_id = $2";
-    let name = [Value::text(&event.project), Value::text(&event.webhook_id)];
+    let name = [Value::text(&event.project), Value::key(&event.webhook_id)];
     let found = transaction.lock_row(select, &name).await?.ok_or(sqlx::Error::RowNotFound)?;
     let state = found.member("state")?;
     match state {
@@ -60,11 +60,11 @@ async fn insert(transaction: &mut WriteTransaction, event: &NewEvent, attempt: u
              ON CONFLICT (project, webhook_id) DO NOTHING",
             &[
                 Value::text(&event.project),
-                Value::text(&event.webhook_id),
-                Value::text_if_any(event.event_id.as_deref()),
+                Value::key(&event.webhook_id),
+                Value::key_if_any(event.event_id.as_deref()),
                 Value::text(&event.event_type),
                 Value::name(event.family.as_str()),
-                Value::text_if_any(event.object_id.as_deref()),
+                Value::key_if_any(event.object_id.as_deref()),
                 Value::time_if_any(event.created_at),
                 Value::time(event.received_at),
                 attempt.into(),
@@ -85,7 +85,7 @@ async fn count_attempt(
     transaction
         .execute(
             "UPDATE events SET attempts = $1 WHERE project = $2 AND webhook_id = $3 AND attempts < $1",
-            &[attempt.into(), Value::text(&event.project), Value::text(&event.webhook_id)],
+            &[attempt.into(), Value::text(&event.project), Value::key(&event.webhook_id)],
         )
         .await
         .map(drop)
@@ -113,7 +113,7 @@ pub(super) async fn complete_in(
                 Value::time(completion.processed_at),
                 Value::text_if_any(completion.reason.map(|reason| reason.as_str())),
                 Value::text(&completion.project),
-                Value::text(&completion.webhook_id),
+                Value::key(&completion.webhook_id),
             ],
         )
         .await?;
@@ -133,7 +133,7 @@ pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result
                 Value::name(failure.reason.as_str()),
                 Value::text(&error),
                 Value::text(&failure.project),
-                Value::text(&failure.webhook_id),
+                Value::key(&failure.webhook_id),
             ],
         )
         .await?;

@@ -22,8 +22,8 @@ pub(crate) async fn save(database: &Database, file: &FileRecord) -> sqlx::Result
             UPSERT,
             &[
                 Value::text(&file.project),
-                Value::text(&file.file_id),
-                Value::text(&file.object_id),
+                Value::key(&file.file_id),
+                Value::key(&file.object_id),
                 Value::text_if_any(file.purpose.as_deref()),
                 Value::text_if_any(file.filename.as_deref()),
                 bytes.into(),

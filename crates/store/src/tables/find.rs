@@ -53,7 +53,7 @@ async fn look_up(
     id: &str,
     found: &mut Vec<Found>,
 ) -> sqlx::Result<()> {
-    for row in database.fetch_all(select, &[Value::text(id)]).await? {
+    for row in database.fetch_all(select, &[Value::key(id)]).await? {
         found.push(read(&row)?);
     }
     Ok(())

@@ -84,7 +84,7 @@ async fn upsert_job(transaction: &mut WriteTransaction, job: &JobRecord) -> sqlx
             UPSERT_JOB.as_str(),
             &[
                 Value::text(&job.project),
-                Value::text(&job.job_id),
+                Value::key(&job.job_id),
                 Value::text_if_any(job.status.as_deref()),
                 Value::text_if_any(job.base_model.as_deref()),
                 Value::text_if_any(job.fine_tuned_model.as_deref()),
@@ -113,8 +113,8 @@ async fn upsert_model(transaction: &mut WriteTransaction, model: &ModelRecord) -
             UPSERT_MODEL,
             &[
                 Value::text(&model.project),
-                Value::text(&model.model_id),
-                Value::text_if_any(model.job_id.as_deref()),
+                Value::key(&model.model_id),
+                Value::key_if_any(model.job_id.as_deref()),
                 Value::text_if_any(model.base_model.as_deref()),
                 Value::text_if_any(model.owned_by.as_deref()),
                 Value::time_if_any(model.created_at),
@@ -137,7 +137,7 @@ async fn upsert_metric(
             UPSERT_METRIC,
             &[
                 Value::text(&job.project),
-                Value::text(&job.job_id),
+                Value::key(&job.job_id),
                 metric.step.into(),
                 metric.train_loss.into(),
                 metric.train_accuracy.into(),
@@ -155,7 +155,7 @@ pub(crate) async fn metrics(
     job_id: &str,
 ) -> sqlx::Result<Vec<MetricRecord>> {
     let select = "SELECT * FROM fine_tuning_metrics WHERE project = $1 AND job_id = $2 ORDER BY step";
-    let rows = database.fetch_all(select, &[Value::text(project), Value::text(job_id)]).await?;
+    let rows = database.fetch_all(select, &[Value::text(project), Value::key(job_id)]).await?;
     let metric = |row: &Row| {
         Ok(MetricRecord {
             step: row.get("step")?,

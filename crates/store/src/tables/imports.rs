@@ -12,7 +12,7 @@ pub(super) async fn mark(transaction: &mut WriteTransaction, batch: &BatchRecord
     let update = "UPDATE batches SET import_began_at = $1, import_began_rows = rows_stored \
                   WHERE project = $2 AND batch_id = $3 AND NOT results_complete \
                   AND (output_file_id IS NOT NULL OR error_file_id IS NOT NULL)";
-    let values = [Value::time(fetched_at), Value::text(&batch.project), Value::text(&batch.batch_id)];
+    let values = [Value::time(fetched_at), Value::text(&batch.project), Value::key(&batch.batch_id)];
     transaction.execute(update, &values).await.map(drop)
 }
 

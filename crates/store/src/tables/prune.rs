@@ -88,7 +88,7 @@ impl Objects {
              ORDER BY project, {id} LIMIT {OBJECTS_PER_PAGE}",
             self.old()
         );
-        let values = [Value::time(retention.before), Value::text(&after.project), Value::text(&after.id)];
+        let values = [Value::time(retention.before), Value::text(&after.project), Value::key(&after.id)];
         let rows = database.fetch_all(AssertSqlSafe(select), &values).await?;
         rows.iter().map(|row| Ok(Candidate { project: row.get("project")?, id: row.get("id")? })).collect()
     }
@@ -103,7 +103,7 @@ impl Objects {
         let Self { table, id, .. } = self;
         let select =
             format!("SELECT project FROM {table} WHERE {} AND project = $2 AND {id} = $3", self.old());
-        let values = [Value::time(retention.before), Value::text(&object.project), Value::text(&object.id)];
+        let values = [Value::time(retention.before), Value::text(&object.project), Value::key(&object.id)];
         Ok(transaction.lock_row(AssertSqlSafe(select), &values).await?.is_some())
     }
 
@@ -112,7 +112,7 @@ impl Objects {
         transaction: &mut WriteTransaction,
         object: &Candidate,
     ) -> sqlx::Result<()> {
-        let values = [Value::text(&object.project), Value::text(&object.id)];
+        let values = [Value::text(&object.project), Value::key(&object.id)];
         for (table, id) in self.parts.iter().copied().chain([(self.table, self.id)]) {
             let delete = format!("DELETE FROM {table} WHERE project = $1 AND {id} = $2");
             transaction.execute(AssertSqlSafe(delete), &values).await?;
@@ -153,7 +153,7 @@ pub(crate) async fn next_file(
     object: &Candidate,
 ) -> sqlx::Result<Option<OldFile>> {
     let select = "SELECT file_id, location, bytes FROM files WHERE project = $1 AND object_id = $2 LIMIT 1";
-    let values = [Value::text(&object.project), Value::text(&object.id)];
+    let values = [Value::text(&object.project), Value::key(&object.id)];
     let Some(row) = transaction.lock_row(select, &values).await? else { return Ok(None) };
     Ok(Some(OldFile {
         file_id: row.get("file_id")?,
@@ -168,7 +168,7 @@ pub(crate) async fn delete_file(
     file_id: &str,
 ) -> sqlx::Result<()> {
     let delete = "DELETE FROM files WHERE project = $1 AND file_id = $2";
-    transaction.execute(delete, &[Value::text(project), Value::text(file_id)]).await.map(drop)
+    transaction.execute(delete, &[Value::text(project), Value::key(file_id)]).await.map(drop)
 }
 
 /// Takes the last lines of a batch that is locked; how many, 0 when there are none left.
@@ -190,7 +190,7 @@ async fn delete_last_lines(
     batch: &Candidate,
     source: ResultSource,
 ) -> sqlx::Result<u64> {
-    let of_batch = [Value::text(&batch.project), Value::text(&batch.id), Value::name(source.as_str())];
+    let of_batch = [Value::text(&batch.project), Value::key(&batch.id), Value::name(source.as_str())];
     let last = "SELECT line FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 \
                 ORDER BY line DESC LIMIT 1";
     let Some(last) = transaction.lock_row(last, &of_batch).await? else { return Ok(0) };

@@ -47,7 +47,7 @@ pub(crate) async fn save(
             UPSERT.as_str(),
             &[
                 Value::text(&response.project),
-                Value::text(&response.response_id),
+                Value::key(&response.response_id),
                 Value::text_if_any(response.status.as_deref()),
                 Value::text_if_any(response.model.as_deref()),
                 Value::text_if_any(response.output_text.as_deref()),

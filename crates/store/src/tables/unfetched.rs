@@ -32,7 +32,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn events_about(database: &Database, object_id: &str) -> sqlx::Result<Vec<EventRecord>> {
     let select = "SELECT * FROM events WHERE object_id = $1 ORDER BY received_at DESC, webhook_id DESC";
-    let rows = database.fetch_all(select, &[Value::text(object_id)]).await?;
+    let rows = database.fetch_all(select, &[Value::key(object_id)]).await?;
     rows.iter().map(events::record).collect()
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn progress(
         Family::Eval => "SELECT fetch_state FROM eval_runs WHERE project = $1 AND run_id = $2",
         Family::Realtime | Family::Agent | Family::Safety | Family::Other => return Ok(None),
     };
-    let row = database.fetch_optional(select, &[Value::text(project), Value::text(object_id)]).await?;
+    let row = database.fetch_optional(select, &[Value::text(project), Value::key(object_id)]).await?;
     let Some(row) = row else {
         return Ok(None);
     };

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// An id in a primary key, or compared with one.
+    Key,
     /// PostgreSQL: `jsonb`.
     Json,
     /// PostgreSQL: `json`, which keeps every byte.
@@ -31,11 +33,11 @@ pub(super) const TABLES: &[Table] = &[
         key: "place",
         columns: &[
             ("project", Kind::Text),
-            ("webhook_id", Kind::Text),
-            ("event_id", Kind::Text),
+            ("webhook_id", Kind::Key),
+            ("event_id", Kind::Key),
             ("type", Kind::Text),
             ("family", Kind::Text),
-            ("object_id", Kind::Text),
+            ("object_id", Kind::Key),
             ("created_at", Kind::Time),
             ("received_at", Kind::Time),
             ("processed_at", Kind::Time),
@@ -49,11 +51,27 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "event_attempts",
+        key: "project, webhook_id, attempt",
+        columns: &[
+            ("project", Kind::Text),
+            ("webhook_id", Kind::Key),
+            ("attempt", Kind::Integer),
+            ("worker", Kind::Text),
+            ("started_at", Kind::Time),
+            ("duration_ms", Kind::Integer),
+            ("outcome", Kind::Text),
+            ("reason", Kind::Text),
+            ("http_status", Kind::Integer),
+            ("request_id", Kind::Text),
+        ],
+    },
+    Table {
         name: "responses",
         key: "project, response_id",
         columns: &[
             ("project", Kind::Text),
-            ("response_id", Kind::Text),
+            ("response_id", Kind::Key),
             ("status", Kind::Text),
             ("model", Kind::Text),
             ("output_text", Kind::Text),
@@ -77,7 +95,7 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, batch_id",
         columns: &[
             ("project", Kind::Text),
-            ("batch_id", Kind::Text),
+            ("batch_id", Kind::Key),
             ("status", Kind::Text),
             ("endpoint", Kind::Text),
             ("model", Kind::Text),
@@ -112,7 +130,7 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, batch_id, source, line",
         columns: &[
             ("project", Kind::Text),
-            ("batch_id", Kind::Text),
+            ("batch_id", Kind::Key),
             ("source", Kind::Text),
             ("line", Kind::Integer),
             ("custom_id", Kind::Text),
@@ -131,7 +149,7 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, job_id",
         columns: &[
             ("project", Kind::Text),
-            ("job_id", Kind::Text),
+            ("job_id", Kind::Key),
             ("status", Kind::Text),
             ("base_model", Kind::Text),
             ("fine_tuned_model", Kind::Text),
@@ -154,8 +172,8 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, model_id",
         columns: &[
             ("project", Kind::Text),
-            ("model_id", Kind::Text),
-            ("job_id", Kind::Text),
+            ("model_id", Kind::Key),
+            ("job_id", Kind::Key),
             ("base_model", Kind::Text),
             ("owned_by", Kind::Text),
             ("created_at", Kind::Time),
@@ -169,7 +187,7 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, job_id, step",
         columns: &[
             ("project", Kind::Text),
-            ("job_id", Kind::Text),
+            ("job_id", Kind::Key),
             ("step", Kind::Integer),
             ("train_loss", Kind::Real),
             ("train_accuracy", Kind::Real),
@@ -182,7 +200,7 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, run_id",
         columns: &[
             ("project", Kind::Text),
-            ("run_id", Kind::Text),
+            ("run_id", Kind::Key),
             ("status", Kind::Text),
             ("eval_id", Kind::Text),
             ("name", Kind::Text),
@@ -207,8 +225,8 @@ pub(super) const TABLES: &[Table] = &[
         key: "project, file_id",
         columns: &[
             ("project", Kind::Text),
-            ("file_id", Kind::Text),
-            ("object_id", Kind::Text),
+            ("file_id", Kind::Key),
+            ("object_id", Kind::Key),
             ("purpose", Kind::Text),
             ("filename", Kind::Text),
             ("bytes", Kind::Integer),
@@ -227,9 +245,9 @@ pub(super) const TABLES: &[Table] = &[
             ("target", Kind::Text),
             ("type", Kind::Text),
             ("urgent", Kind::Flag),
-            ("webhook_id", Kind::Text),
-            ("event_id", Kind::Text),
-            ("object_id", Kind::Text),
+            ("webhook_id", Kind::Key),
+            ("event_id", Kind::Key),
+            ("object_id", Kind::Key),
             ("event_created_at", Kind::Time),
             ("created_at", Kind::Time),
             ("body", Kind::Bytes),

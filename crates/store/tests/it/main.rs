@@ -19,6 +19,8 @@ mod samples;
 mod schema;
 mod sqlite;
 mod transfer;
+mod upgrade;
+mod values;
 
 macro_rules! conformance {
     ($database:ident, [$($module:ident::$test:ident,)+]) => {
@@ -97,9 +99,21 @@ on_both!([
     repair::what_was_not_fetched_is_found_with_its_events,
     repair::the_progress_of_an_object_is_told_without_reading_it,
     repair::a_replay_that_brings_the_object_takes_the_reason_back,
+    reading::lines_without_an_answer_are_among_the_errors,
     schema::an_older_version_runs_on_a_newer_schema,
     schema::many_workers_starting_at_once_make_one_schema,
     transfer::all_rows_move_into_either_database_and_back,
     transfer::an_import_is_all_or_nothing_and_deletes_only_when_told,
     transfer::an_export_has_every_column_of_every_table,
+    upgrade::a_former_schema_is_brought_up_to_date_with_a_former_worker_running,
+    upgrade::a_former_schema_is_told_apart_from_none,
+    upgrade::another_applications_migrations_are_left_alone,
+    upgrade::many_workers_bring_a_former_schema_up_to_date_at_once,
+    values::a_custom_id_of_any_length_is_stored_and_found,
+    values::an_object_id_of_any_length_leaves_all_its_rows,
+    values::json_nested_to_any_depth_is_kept_and_costs_no_other_row,
+    values::deep_rows_of_a_former_version_do_not_break_the_views,
+    values::ids_of_any_length_are_imported,
+    values::a_line_that_the_database_refuses_costs_no_other_line_its_row,
+    values::a_value_that_the_database_refuses_is_final_and_named,
 ]);

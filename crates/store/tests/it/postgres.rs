@@ -6,8 +6,9 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use store::{EventFilter, EventPlace, FileRecord, ResultFilter, Store, StoreConfig, StoreError};
 use test_support::postgres::PostgresServer;
 
-use crate::fixture::Fixture;
+use crate::fixture::{self, Fixture};
 use crate::samples::{batch, chunk, completion, event, file, result};
+use crate::upgrade;
 
 fn config(database_url: String) -> StoreConfig {
     StoreConfig {
@@ -219,4 +220,72 @@ async fn the_servers_certificate_is_checked_as_the_url_asks() {
     let query = format!("sslmode=verify-full&sslrootcert={certificate}");
     assert!(Store::open(&config(format!("{elsewhere}?{query}"))).await.is_err());
     Store::open(&config(format!("{elsewhere}?{}", query.replace("full", "ca")))).await.unwrap();
+}
+
+/// A database of the former version, with rows.
+async fn former_database() -> String {
+    let url = PostgresServer::shared().database();
+    upgrade::start_former_worker(&url).await.unwrap();
+    let rows = "INSERT INTO batch_results (project, batch_id, source, line, custom_id) \
+                SELECT 'default', 'batch_1', 'output', n, 'request-' || n FROM generate_series(1, 1000) AS n";
+    fixture::execute(&url, rows).await;
+    url
+}
+
+async fn indexes(url: &str, wanted: &str) -> Vec<(String, bool)> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let select = "SELECT relname::text, indisvalid FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid \
+                  WHERE relname LIKE $1 ORDER BY 1";
+    sqlx::query_as(select).bind(wanted).fetch_all(&mut connection).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_of_indexes_that_was_interrupted_is_begun_again() {
+    let url = former_database().await;
+    fixture::execute(
+        &url,
+        "CREATE INDEX batch_results_by_custom_id_hash ON batch_results USING hash (custom_id); \
+         UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'batch_results_by_custom_id_hash'::regclass",
+    )
+    .await;
+    Store::open(&config(url.clone())).await.unwrap();
+    let found = indexes(&url, "batch_results_by_custom_id%").await;
+    assert_eq!(found, [("batch_results_by_custom_id_hash".to_owned(), true)]);
+    assert!(indexes(&url, "%").await.iter().all(|(_, is_valid)| *is_valid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_write_while_indexes_are_built() {
+    let url = former_database().await;
+    let write = "INSERT INTO batch_results (project, batch_id, source, line, custom_id) VALUES \
+                 ('default', 'batch_2', 'output', LINE, 'x')";
+    let mut slow = PgConnection::connect(&url).await.unwrap();
+    let mut open = slow.begin().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(write.replace("LINE", "1"))).execute(&mut *open).await.unwrap();
+    let opened = url.clone();
+    let upgrade = tokio::spawn(async move { Store::open(&config(opened)).await });
+    // The build waits for the transaction that was there before it.
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND query LIKE 'CREATE INDEX CONCURRENTLY%batch_results%' AND wait_event_type = 'Lock'";
+    let count = async |select: &'static str| {
+        let mut looking = PgConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar::<_, i64>(select).fetch_one(&mut looking).await.unwrap()
+    };
+    test_support::wait::until("the build to wait", async || (count(waits).await > 0).then_some(())).await;
+    fixture::execute(&url, &write.replace("LINE", "2")).await;
+    assert!(!upgrade.is_finished());
+    open.commit().await.unwrap();
+    upgrade.await.unwrap().unwrap();
+    assert_eq!(count("SELECT count(*) FROM batch_results").await, 1002);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_id_is_looked_up_by_its_index() {
+    let fixture = Fixture::on_postgres().await;
+    let explain = "SET enable_seqscan = off; EXPLAIN SELECT * FROM batch_results WHERE custom_id = 'x'";
+    let plan = fixture.select_text(explain).await;
+    assert!(
+        plan.iter().flatten().flatten().any(|line| line.contains("batch_results_by_custom_id_hash")),
+        "{plan:?}"
+    );
 }

@@ -211,3 +211,31 @@ pub(crate) async fn embeddings_are_counted_not_shown(fixture: Fixture) {
     let shapes = table(&fixture, "SELECT embeddings, dimensions, output_text FROM batch_outputs").await;
     assert_eq!(shapes, [["2", "3", ""], ["1", "", ""], ["", "", ""], ["", "", ""]]);
 }
+
+/// As the worker reads `neither-answer-nor-error.jsonl`.
+pub(crate) async fn lines_without_an_answer_are_among_the_errors(fixture: Fixture) {
+    let lines = include_str!("../fixtures/neither-answer-nor-error.jsonl").lines().zip(1..);
+    let rows: Vec<BatchResult> = lines
+        .map(|(line, number)| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let (answer, error) = (&line["response"], &line["error"]);
+            BatchResult {
+                custom_id: line["custom_id"].as_str().map(str::to_owned),
+                status_code: answer["status_code"].as_i64(),
+                body: answer.get("body").map(|body| body.to_string().into_bytes()),
+                error: (!error.is_null()).then(|| error.to_string()),
+                ..result(number)
+            }
+        })
+        .collect();
+    fixture.store.begin_batch(&batch()).await.unwrap();
+    let redirected = BatchResult { status_code: Some(302), ..result(8) };
+    let rows = rows.into_iter().chain([redirected, result(9)]).collect();
+    fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows)).await.unwrap();
+    let failed = ["2", "3", "4", "5", "6", "7", "8"];
+    let errors = table(&fixture, "SELECT line FROM batch_errors ORDER BY line").await;
+    assert_eq!(errors, failed.map(|line| [line]));
+    let filter = ResultFilter { errors_only: true, ..ResultFilter::of("default", "batch_1", 10) };
+    let errors = fixture.store.batch_results(&filter).await.unwrap();
+    assert_eq!(errors.iter().map(|row| row.line.to_string()).collect::<Vec<_>>(), failed);
+}

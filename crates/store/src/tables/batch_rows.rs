@@ -1,0 +1,79 @@
+//! Rows on their way into `batch_results`: one whose values the database refuses costs no other its place.
+
+use crate::batch::{BatchChunk, BatchResult};
+use crate::database::WriteTransaction;
+use crate::error::is_about_the_value;
+
+/// Of what the database said, a row in quarantine keeps so much.
+const REFUSAL_CHARS_MAX: usize = 500;
+
+/// Adds the rows of a chunk. How many of them no JSON column holds.
+///
+/// Our own columns and indexes take every value there is. An index, a constraint or a trigger that a user has added may
+/// not: then the row is kept in quarantine, with the refusal as its error.
+pub(super) async fn add(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<i64> {
+    let mut quarantined = 0;
+    // What is refused is halved until the row that is to blame stands alone.
+    let mut parts = vec![chunk.rows.as_slice()];
+    while let Some(rows) = parts.pop() {
+        match add_all(transaction, chunk, rows).await {
+            Ok(added) => quarantined += added,
+            Err(error) if is_about_the_value(&error) => match rows {
+                [row] => quarantined += add_refused(transaction, chunk, row, &error).await?,
+                rows => {
+                    let (first, second) = rows.split_at(rows.len() / 2);
+                    parts.extend([second, first]);
+                }
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(quarantined)
+}
+
+/// All of them or none.
+async fn add_all(
+    transaction: &mut WriteTransaction,
+    chunk: &BatchChunk,
+    rows: &[BatchResult],
+) -> sqlx::Result<i64> {
+    transaction.execute("SAVEPOINT rows_of_chunk", &[]).await?;
+    let added = transaction.add_batch_rows(chunk, rows).await;
+    match &added {
+        Ok(_) => {}
+        Err(error) if is_about_the_value(error) => {
+            transaction.execute("ROLLBACK TO SAVEPOINT rows_of_chunk", &[]).await?;
+        }
+        // The whole transaction is lost.
+        Err(_) => return added,
+    }
+    transaction.execute("RELEASE SAVEPOINT rows_of_chunk", &[]).await?;
+    added
+}
+
+async fn add_refused(
+    transaction: &mut WriteTransaction,
+    chunk: &BatchChunk,
+    row: &BatchResult,
+    refusal: &sqlx::Error,
+) -> sqlx::Result<i64> {
+    tracing::warn!(
+        object.id = chunk.batch_id,
+        line = row.line,
+        error = %refusal,
+        "the database refuses a line of a batch; it is in quarantine"
+    );
+    let words: String = refusal.to_string().chars().take(REFUSAL_CHARS_MAX).collect();
+    let bare = BatchResult {
+        line: row.line,
+        custom_id: None,
+        status_code: None,
+        request_id: None,
+        body: row.body.clone(),
+        error: Some(serde_json::json!({"code": "value_refused", "message": words}).to_string()),
+        input_tokens: None,
+        output_tokens: None,
+        quarantined: true,
+    };
+    add_all(transaction, chunk, &[bare]).await
+}
