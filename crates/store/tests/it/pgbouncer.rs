@@ -24,6 +24,23 @@ async fn settings(transaction: &mut PgConnection) -> (i32, [String; 4]) {
     (row.get(0), [1, 2, 3, 4].map(|index| row.get::<String, _>(index)))
 }
 
+/// Eight writers, each with twenty events.
+async fn write_at_once(store: &Store) {
+    let writers = (0..8).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..20 {
+                let webhook_id = format!("wh_{writer}_{number}");
+                store.record_delivery(&event(&webhook_id, "x"), 1).await.unwrap();
+                assert_eq!(store.find(&webhook_id).await.unwrap().len(), 1);
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_applications_behind_the_pooler_keep_their_settings_and_our_commits_are_synchronous() {
     let direct = PostgresServer::shared().database();
@@ -64,21 +81,7 @@ async fn other_applications_behind_the_pooler_keep_their_settings_and_our_commit
          CREATE TRIGGER note BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION note()",
     )
     .await;
-    let writers: Vec<_> = (0..8)
-        .map(|writer| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                for number in 0..20 {
-                    let webhook_id = format!("wh_{writer}_{number}");
-                    store.record_delivery(&event(&webhook_id, "x"), 1).await.unwrap();
-                    assert_eq!(store.find(&webhook_id).await.unwrap().len(), 1);
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    write_at_once(&store).await;
     store.begin_batch(&batch()).await.unwrap();
     store.append_batch_results(&chunk(ResultSource::Output, 1, vec![result(1)])).await.unwrap();
     store.newest_event().await.unwrap();
