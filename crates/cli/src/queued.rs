@@ -1,12 +1,14 @@
 //! Opens the queue, and says in one place what kept it from being read or written.
 
 use queue::{EnqueueError, QueueConfig, QueueError, QueueReader};
-use service::settings::RedisSettings;
+use service::settings::{RedisSettings, refuse};
 
 use crate::exit::Failure;
 
+/// A password that cannot be read is wrong use, and ends the program with what to write.
 pub(crate) fn config(settings: &RedisSettings) -> QueueConfig {
-    QueueConfig { url: settings.redis_url.clone(), key_prefix: settings.redis_key_prefix.clone() }
+    let url = settings.url().unwrap_or_else(|error| refuse(&error));
+    QueueConfig { url, key_prefix: settings.redis_key_prefix.clone() }
 }
 
 /// The queue for looking at it; connects when it is first used.

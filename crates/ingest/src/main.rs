@@ -5,25 +5,28 @@ use std::process::ExitCode;
 use ingest::{RunError, Settings};
 use service::{admin, settings, telemetry};
 
-// The HTTP server has its own threads (`app.rs`); the rest needs only one.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     service::install_crypto_provider();
     let settings: Settings = settings::parse();
     let _log = telemetry::init(&settings.log);
-    let result = if settings.healthcheck {
-        admin::healthcheck(settings.admin_addr).map_err(RunError::from)
-    } else {
-        ingest::run(settings).await
-    };
-    match result {
+    match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(RunError::Setting(error)) => settings::refuse(&error),
         Err(RunError::Tls(error)) => settings::refuse(&error),
         Err(RunError::Redis(error)) => settings::refuse(&error),
-        Err(error) => {
-            tracing::error!(error = telemetry::chain(&error), "ingest ended");
-            ExitCode::FAILURE
-        }
+        Err(error) => settings::fail(&error),
     }
+}
+
+fn run(settings: Settings) -> Result<(), RunError> {
+    if settings.healthcheck {
+        return Ok(admin::healthcheck(settings.admin_addr)?);
+    }
+    // The HTTP server has its own threads (`app.rs`); the rest needs only one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(RunError::Runtime)?;
+    let ended = runtime.block_on(ingest::run(settings));
+    // All that was accepted is answered: a name that is still being resolved is not waited for.
+    runtime.shutdown_background();
+    ended
 }

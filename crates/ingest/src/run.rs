@@ -42,6 +42,8 @@ pub enum RunError {
     Admin(#[from] AdminError),
     #[error("cannot watch for signals")]
     Signals(#[source] std::io::Error),
+    #[error("cannot start a runtime")]
+    Runtime(#[source] std::io::Error),
     #[error("the HTTP server failed")]
     Server(#[source] std::io::Error),
 }
@@ -65,7 +67,12 @@ pub struct Ingest {
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     descriptors::raise_nofile_limit(settings.max_connections);
-    start(&settings, Limits::default(), stop).await?.ended().await
+    // A file that hangs while it is read must not keep a program that has accepted nothing from stopping.
+    let starting = start(&settings, Limits::default(), stop.clone());
+    match stop.run_until_cancelled(starting).await {
+        Some(started) => started?.ended().await,
+        None => Ok(()),
+    }
 }
 
 /// Opens both ports. `stop` begins the drain. Redis need not be there yet; it is checked as soon as it is.
@@ -75,10 +82,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken) -> Result<Ingest, RunError> {
     let mut registry = Registry::of_program("ingest");
     let gate = AdmissionGate::default();
-    let producer = settings.producer()?;
+    let queue = settings.queue().await?;
+    let producer = settings.producer(&queue)?;
     let receiver = Receiver {
         webhook_path: settings.webhook_path.clone(),
-        verifier: settings.verifier()?,
+        verifier: settings.verifier().await?,
         producer: producer.clone(),
         metrics: Metrics::new(&mut registry),
         body_budget: Arc::new(BodyBudget::new(settings.max_body_bytes, limits.large_bodies_bytes)),
@@ -90,7 +98,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         None => None,
     }
     .unzip();
-    let reader = settings.reader()?;
+    let reader = Settings::reader(&queue)?;
     let allow_volatile = settings.redis.allow_volatile_redis;
     match reader.fitness(allow_volatile).await {
         Fitness::Fit => gate.open(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use queue::{Producer, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
+use service::detached;
 use service::settings::{
     LogSettings, RedisSettings, SettingError, ValueError, WebhookSecretSettings, size_bytes,
 };
@@ -59,8 +60,10 @@ pub struct Settings {
 impl Settings {
     /// # Errors
     /// [`SettingError`] when the secret is missing, empty or malformed: without it, nothing may be received.
-    pub(crate) fn verifier(&self) -> Result<Verifier, SettingError> {
-        let secret = self.secret.secret()?;
+    pub(crate) async fn verifier(&self) -> Result<Verifier, SettingError> {
+        let given = self.secret.clone();
+        let secret = detached::run(move || given.secret()).await;
+        let secret = secret.map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))??;
         Verifier::from_setting(secret.expose_secret())
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))
     }
@@ -77,21 +80,25 @@ impl Settings {
         }
     }
 
-    fn queue(&self) -> QueueConfig {
-        QueueConfig { url: self.redis.redis_url.clone(), key_prefix: self.redis.redis_key_prefix.clone() }
+    /// # Errors
+    /// [`SettingError`] when the password of Redis cannot be read.
+    pub(crate) async fn queue(&self) -> Result<QueueConfig, SettingError> {
+        let given = self.redis.clone();
+        let url = detached::run(move || given.url()).await;
+        let url = url.map_err(|error| SettingError::wrong("REDIS_URL", error))??;
+        Ok(QueueConfig { url, key_prefix: self.redis.redis_key_prefix.clone() })
     }
 
     /// # Errors
     /// [`SettingError`] when the address of Redis cannot be understood.
-    pub(crate) fn reader(&self) -> Result<QueueReader, SettingError> {
-        QueueReader::new(&self.queue()).map_err(|error| SettingError::wrong("REDIS_URL", error))
+    pub(crate) fn reader(queue: &QueueConfig) -> Result<QueueReader, SettingError> {
+        QueueReader::new(queue).map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 
     /// # Errors
     /// [`SettingError`] when the address of Redis cannot be understood. Whether it answers is another matter.
-    pub(crate) fn producer(&self) -> Result<Producer, SettingError> {
-        Producer::new(&self.queue(), self.max_stream_length)
-            .map_err(|error| SettingError::wrong("REDIS_URL", error))
+    pub(crate) fn producer(&self, queue: &QueueConfig) -> Result<Producer, SettingError> {
+        Producer::new(queue, self.max_stream_length).map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! TLS without a proxy: the certificate of `INGEST_TLS_CERT` and `INGEST_TLS_KEY`, served from memory and read again when
 //! the files change. New handshakes get the new one; connections that are open stay as they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
+use service::detached;
 use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +73,9 @@ pub(crate) struct Renewal {
     files: TlsFiles,
     served: Arc<Served>,
     seen: Content,
+    /// Another content that one look has seen: a change counts once two looks agree, because files are truncated before
+    /// they are written.
+    candidate: Option<Content>,
 }
 
 impl ResolvesServerCert for Served {
@@ -92,7 +96,7 @@ pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), Tls
         .map_err(TlsError::Unusable)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&served) as Arc<dyn ResolvesServerCert>);
-    Ok((config, Renewal { files, served, seen: content }))
+    Ok((config, Renewal { files, served, seen: content, candidate: None }))
 }
 
 impl Renewal {
@@ -124,6 +128,11 @@ impl Renewal {
     async fn look(&mut self) -> Result<(), TlsError> {
         let content = read(&self.files).await?;
         if content == self.seen {
+            self.candidate = None;
+            return Ok(());
+        }
+        if self.candidate.as_ref() != Some(&content) {
+            self.candidate = Some(content);
             return Ok(());
         }
         let renewed = Arc::new(parse(&self.files, &content)?);
@@ -134,13 +143,16 @@ impl Renewal {
     }
 }
 
+/// Reading may hang.
 async fn read(files: &TlsFiles) -> Result<Content, TlsError> {
-    let cert = tokio::fs::read(&files.cert).await;
-    let cert =
-        cert.map_err(|source| TlsError::Unreadable { name: CERT, path: files.cert.clone(), source })?;
-    let key = tokio::fs::read(&files.key).await;
-    let key = key.map_err(|source| TlsError::Unreadable { name: KEY, path: files.key.clone(), source })?;
-    Ok(Content { cert, key })
+    let TlsFiles { cert, key } = files;
+    Ok(Content { cert: read_one(CERT, cert).await?, key: read_one(KEY, key).await? })
+}
+
+async fn read_one(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let at = path.to_owned();
+    let bytes = detached::run(move || std::fs::read(at)).await.flatten();
+    bytes.map_err(|source| TlsError::Unreadable { name, path: path.to_owned(), source })
 }
 
 fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, TlsError> {

@@ -22,7 +22,7 @@ const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
 /// Why the admin port could not be opened, or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    #[error("ADMIN_ADDR: cannot listen on {addr}")]
+    #[error("ADMIN_ADDR: cannot listen on {addr}{}", hint(source))]
     Bind {
         addr: SocketAddr,
         #[source]
@@ -36,6 +36,16 @@ pub enum AdminError {
     },
     #[error("{addr} does not answer /healthz with 200")]
     Unhealthy { addr: SocketAddr },
+}
+
+/// What to do about an address that cannot be listened on.
+pub fn hint(error: &std::io::Error) -> &'static str {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        " (another program on this machine has it, perhaps another worker: write another address, or port 0, which takes a \
+         free one and logs it)"
+    } else {
+        ""
+    }
 }
 
 /// The running admin port.

@@ -1,8 +1,9 @@
 //! The shell every long-running program of Landfall shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port, [`shutdown`], and the [`excerpt`] of strangers' text for logs. A closed list: what has one owner belongs to that
-//! owner, not here. It knows no sibling crate.
+//! port, [`shutdown`], [`detached`] work, and the [`excerpt`] of strangers' text for logs. A closed list: what has one owner
+//! belongs to that owner, not here. It knows no sibling crate.
 
 pub mod admin;
+pub mod detached;
 mod excerpt;
 mod log_output;
 pub mod metrics;
@@ -17,4 +18,12 @@ pub use excerpt::excerpt;
 pub fn install_crypto_provider() {
     // An error only says that a provider was installed before, which is what we want.
     rustls::crypto::ring::default_provider().install_default().ok();
+}
+
+/// Lets nobody but the user of this process read the files and folders it makes from now on: results are as secret as
+/// what they were made from. What is there already keeps its mode.
+pub fn keep_files_private() {
+    let others = rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO;
+    let before = rustix::process::umask(others);
+    rustix::process::umask(before | others);
 }

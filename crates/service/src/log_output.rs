@@ -53,6 +53,18 @@ pub(crate) fn flush() {
     written.recv_timeout(FLUSH_MAX).ok();
 }
 
+/// Ends the log with a last line on stderr, which is not waited for where the reader stands still.
+pub(crate) fn print(line: String) {
+    flush();
+    let (done, written) = mpsc::channel();
+    std::thread::spawn(move || {
+        // There is nobody to tell that stderr cannot be written.
+        io::stderr().write_all(line.as_bytes()).ok();
+        done.send(()).ok();
+    });
+    written.recv_timeout(FLUSH_MAX).ok();
+}
+
 /// Lines that found the buffer full.
 pub(crate) fn dropped_lines() -> u64 {
     DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)

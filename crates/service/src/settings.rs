@@ -1,5 +1,6 @@
-//! Reads settings: environment first, every one also a flag. The only place that looks at the environment. A variable
-//! that is set but empty counts as not set; nonsense is refused with the setting's name and what to write, exit 2.
+//! Reads settings: environment first, every one also a flag. The only place that looks at the environment. Blanks and
+//! newlines around a variable's value are dropped, and an empty variable counts as not set; nonsense is refused with the
+//! setting's name and what to write, exit 2.
 
 mod bucket;
 mod config_file;
@@ -17,19 +18,22 @@ use clap::error::ErrorKind;
 
 pub use bucket::BucketSettings;
 pub use config_file::{ConfigFileSettings, NamedSecretError, secret_in_file, secret_in_variable};
-pub use openai::{Fetch, OpenAiSettings};
+pub use openai::{ApiKeyError, Fetch, OpenAiSettings, check_api_key};
 pub use redis::RedisSettings;
-pub use refusal::refuse;
+pub use refusal::{fail, refuse};
 pub use results::ResultsSettings;
 pub use secret::{SettingError, WebhookSecretSettings};
 pub use shared::{LogFormat, LogSettings, StoreSettings};
-pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, yes_or_no};
+pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, trimmed, yes_or_no};
 
 /// The settings of this process. Prints help, or says what is wrong and exits with 2.
 pub fn parse<T: clap::Parser>() -> T {
-    match try_parse(std::env::args_os(), |name| std::env::var_os(name)) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let environment = |name: &OsStr| std::env::var_os(name);
+    refusal::Style::choose(&T::command(), &arguments, &environment);
+    match try_parse(arguments, environment) {
         Ok(settings) => settings,
-        Err(error) => error.exit(),
+        Err(error) => refusal::end(&error),
     }
 }
 
@@ -57,7 +61,7 @@ fn with_environment(
     environment: &impl Fn(&OsStr) -> Option<OsString>,
 ) -> clap::Command {
     let command = command.mut_args(|argument| {
-        let value = argument.get_env().and_then(environment);
+        let value = argument.get_env().and_then(environment).map(trimmed_value);
         let argument = argument.env(None);
         match value.filter(|value| !value.is_empty()) {
             Some(value) => argument.required(false).default_value(clap::builder::OsStr::from(value)),
@@ -65,6 +69,11 @@ fn with_environment(
         }
     });
     command.mut_subcommands(|command| with_environment(command, environment))
+}
+
+/// A value that is no UTF-8 stays as it is.
+fn trimmed_value(value: OsString) -> OsString {
+    value.to_str().map(|text| OsString::from(trimmed(text))).unwrap_or(value)
 }
 
 fn is_help(error: &clap::Error) -> bool {

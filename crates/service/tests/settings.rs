@@ -214,3 +214,111 @@ fn help_shows_each_setting_with_its_variable_and_default_but_no_secret() {
     }
     assert!(!help.contains("hunter2"));
 }
+
+#[test]
+fn blanks_and_newlines_around_every_variable_are_dropped() {
+    let environment = [
+        ("REDIS_URL", " redis://redis:6379\n"),
+        ("REDIS_KEY_PREFIX", "landfall-eu\n"),
+        ("REDIS_PASSWORD", "\thunter2\n"),
+        ("ALLOW_VOLATILE_REDIS", "true\r\n"),
+        ("DATABASE_URL", "postgres://landfall@db/landfall\n"),
+        ("DATABASE_PASSWORD", " hunter2\n"),
+        ("FILES_URL", "\u{feff}/srv/files \n"),
+        ("AWS_REGION", "eu-central-1\n"),
+        ("AWS_ACCESS_KEY_ID", " AKIATEST\n"),
+        ("AWS_SECRET_ACCESS_KEY", " hunter2\n"),
+        ("OPENAI_API_KEY", "\u{feff}sk-hunter2\n"),
+        ("OPENAI_ORG_ID", " org-1\n"),
+        ("OPENAI_PROJECT_ID", "proj_1 \n"),
+        ("OPENAI_WEBHOOK_SECRET", "\nwhsec_a, whsec_b\n"),
+        ("FETCH", "on\n"),
+        ("LOG_FORMAT", " json\n"),
+        ("RUST_LOG", "debug\n"),
+        ("MAX_BODY_BYTES", "10\n"),
+        ("WORKER_FAMILIES", "batch\n"),
+    ];
+    let example = example(&[], &environment);
+    assert_eq!(example.redis.url().unwrap().expose_secret(), "redis://:hunter2@redis:6379");
+    assert_eq!(example.redis.redis_key_prefix, "landfall-eu");
+    assert!(example.redis.allow_volatile_redis);
+    let database_url = example.store.database_url().unwrap();
+    assert_eq!(database_url.expose_secret(), "postgres://landfall:hunter2@db/landfall");
+    assert_eq!(example.store.files_url, "/srv/files");
+    let bucket = &example.store.bucket;
+    assert_eq!(
+        (bucket.aws_region.as_deref(), bucket.aws_access_key_id.as_deref()),
+        (Some("eu-central-1"), Some("AKIATEST"))
+    );
+    assert_eq!(bucket.secret_access_key().unwrap().unwrap().expose_secret(), "hunter2");
+    assert_eq!(example.openai.api_key().unwrap().expose_secret(), "sk-hunter2");
+    assert_eq!(example.openai.openai_org_id.as_deref(), Some("org-1"));
+    assert_eq!(example.openai.openai_project_id.as_deref(), Some("proj_1"));
+    assert_eq!(example.secret.secret().unwrap().expose_secret(), "whsec_a, whsec_b");
+    assert_eq!((example.log.log_format, example.log.rust_log.as_str()), (LogFormat::Json, "debug"));
+    assert_eq!((example.max_body_bytes, example.worker_families.as_slice()), (10, &["batch".to_owned()][..]));
+}
+
+#[test]
+fn a_password_of_its_own_is_sent_as_it_is() {
+    let passwords = ["p%41ss", "100%", "%%25%2F", "a/b?c#d@e:f", "pässwörd", "[x]{y}|^`"];
+    for password in passwords {
+        let environment = [("DATABASE_URL", "postgres://me@db/x"), ("DATABASE_PASSWORD", password)];
+        let url = example(&[], &environment).store.database_url().unwrap();
+        let url = url::Url::parse(url.expose_secret()).unwrap();
+        assert_eq!((decoded(&url), url.host_str(), url.path()), (password.to_owned(), Some("db"), "/x"));
+        let environment = [("REDIS_URL", "rediss://me@redis:6380/2"), ("REDIS_PASSWORD", password)];
+        let url = example(&[], &environment).redis.url().unwrap();
+        let url = url::Url::parse(url.expose_secret()).unwrap();
+        assert_eq!((decoded(&url), url.username(), url.port()), (password.to_owned(), "me", Some(6380)));
+        for (name, url) in
+            [("REDIS_URL", "unix:///run/redis.sock"), ("DATABASE_URL", "postgres:///x?host=/run&user=me")]
+        {
+            let both =
+                example(&[], &[(name, url), ("REDIS_PASSWORD", password), ("DATABASE_PASSWORD", password)]);
+            let url = if name == "REDIS_URL" { both.redis.url() } else { both.store.database_url() };
+            let url = url::Url::parse(url.unwrap().expose_secret()).unwrap();
+            let last = url.query_pairs().last().map(|(_, value)| value.into_owned());
+            assert_eq!(last.as_deref(), Some(password), "{url}");
+        }
+    }
+}
+
+/// As redis and sqlx read a password.
+fn decoded(url: &url::Url) -> String {
+    let text = url.password().unwrap();
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = (byte == b'%').then(|| std::str::from_utf8(&after[..2]).unwrap());
+        bytes.push(hex.map_or(byte, |hex| u8::from_str_radix(hex, 16).unwrap()));
+        rest = if hex.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_redis_password_is_not_given_twice_and_not_repeated() {
+    let url = |environment: &[(&str, &str)]| {
+        let url = example(&[], environment).redis.url();
+        url.map(|url| url.expose_secret().to_owned()).map_err(|error| service::telemetry::chain(&error))
+    };
+    assert_eq!(url(&[]).as_deref(), Ok("redis://127.0.0.1:6379"));
+    for given in ["redis://:hunter2@redis", "unix:///run/redis.sock?pass=hunter2"] {
+        let twice = url(&[("REDIS_URL", given), ("REDIS_PASSWORD", "hunter2")]).unwrap_err();
+        assert!(twice.starts_with("REDIS_PASSWORD is wrong: REDIS_URL holds a password"), "{twice}");
+        assert!(!twice.contains("hunter2"), "{twice}");
+    }
+    let missing = url(&[("REDIS_PASSWORD_FILE", "/nowhere/it")]).unwrap_err();
+    assert!(missing.starts_with("REDIS_PASSWORD_FILE: cannot read /nowhere/it"), "{missing}");
+}
+
+#[test]
+fn a_refusal_is_one_line() {
+    for (name, value) in
+        [("MAX_BODY_BYTES", "10 apples"), ("LOG_FORMAT", "xml"), ("REDIS_URL", "redis://:a#b@c")]
+    {
+        let text = refusal(&[], &[(name, value)]);
+        assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    }
+}

@@ -137,6 +137,10 @@ fn options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
         Ok(options) => {
             let name = options.get_application_name().unwrap_or("landfall").to_owned();
             let options = options.application_name(&name).disable_statement_logging();
+            // sqlx resolves an IPv6 address with the brackets of its URL.
+            let host = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let host = host.unwrap_or(options.get_host()).to_owned();
+            let options = options.host(&host);
             let parsed = url::Url::parse(url).ok();
             let through_pooler = parsed.is_some_and(|url| {
                 url.query_pairs().any(|(name, value)| (name.as_ref(), value.as_ref()) == THROUGH_POOLER)

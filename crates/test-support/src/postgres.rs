@@ -46,6 +46,18 @@ impl PostgresServer {
         server
     }
 
+    /// A server that also listens on the IPv6 address of this machine itself.
+    pub fn start_with_ipv6() -> Self {
+        let mut server = Self::made(free_port(), &["-c", "listen_addresses=::1"]);
+        server.resume();
+        server
+    }
+
+    /// The port of a server that listens to TCP.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A server that also listens to TCP, with TLS and a certificate for `localhost`, which is its own authority.
     pub fn start_with_tls() -> Self {
         let port = free_port();

@@ -15,7 +15,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String
     let output = Command::new(programs::path("ingest"))
         .args(arguments)
         .env_clear()
-        .env("INGEST_ADDR", "127.0.0.1:0")
+        .envs([("INGEST_ADDR", "127.0.0.1:0"), ("LOG_FORMAT", "pretty")])
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()

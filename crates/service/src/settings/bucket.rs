@@ -41,12 +41,13 @@ impl BucketSettings {
     /// # Errors
     /// [`SettingError`] when it is given twice, or its file cannot be read or is empty.
     pub fn secret_access_key(&self) -> Result<Option<SecretString>, SettingError> {
-        optional(Given {
+        Given {
             name: "AWS_SECRET_ACCESS_KEY",
             what_to_write: "the secret of the access key",
             value: self.aws_secret_access_key.as_ref(),
             file: self.aws_secret_access_key_file.as_deref(),
-        })
+        }
+        .load_if_set()
     }
 
     /// The session token, if one is set.
@@ -54,20 +55,13 @@ impl BucketSettings {
     /// # Errors
     /// As [`BucketSettings::secret_access_key`].
     pub fn session_token(&self) -> Result<Option<SecretString>, SettingError> {
-        optional(Given {
+        Given {
             name: "AWS_SESSION_TOKEN",
             what_to_write: "the session token",
             value: self.aws_session_token.as_ref(),
             file: self.aws_session_token_file.as_deref(),
-        })
-    }
-}
-
-fn optional(given: Given<'_>) -> Result<Option<SecretString>, SettingError> {
-    match given.load() {
-        Ok(secret) => Ok(Some(secret)),
-        Err(SettingError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error),
+        }
+        .load_if_set()
     }
 }
 

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::secret::read_file;
+use super::values::trimmed;
+
 /// The worker and the command line read these.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConfigFileSettings {
@@ -33,20 +36,19 @@ pub enum NamedSecretError {
 /// [`NamedSecretError::NotSet`]
 pub fn secret_in_variable(name: &str) -> Result<SecretString, NamedSecretError> {
     let value = std::env::var_os(name).and_then(|value| value.into_string().ok());
-    let value = value.filter(|value| !value.trim().is_empty());
+    let value = value.as_deref().map(trimmed).filter(|value| !value.is_empty());
     value.map(SecretString::from).ok_or_else(|| NamedSecretError::NotSet(name.to_owned()))
 }
 
-/// The secret in a file, without the newline editors end it with.
+/// The secret in a file, without what editors put around it.
 ///
 /// # Errors
 /// [`NamedSecretError`] when the file cannot be read or is empty.
 pub fn secret_in_file(path: &Path) -> Result<SecretString, NamedSecretError> {
     let unreadable = |source| NamedSecretError::Unreadable { path: path.to_owned(), source };
-    let text = SecretString::from(std::fs::read_to_string(path).map_err(unreadable)?);
-    let secret = text.expose_secret().trim_end_matches(['\n', '\r']);
-    if secret.trim().is_empty() {
+    let secret = read_file(path).map_err(unreadable)?;
+    if secret.expose_secret().is_empty() {
         return Err(NamedSecretError::Empty(path.to_owned()));
     }
-    Ok(SecretString::from(secret))
+    Ok(secret)
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::secret::{Given, SettingError};
-use super::values::http_url;
+use super::values::{header_id, http_url};
 
 /// The worker and the command line read these.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,10 +21,10 @@ pub struct OpenAiSettings {
     #[arg(default_value = "https://api.openai.com/v1", value_parser = http_url)]
     pub openai_base_url: String,
     /// Sent as OpenAI-Organization when set, org-...
-    #[arg(long, env = "OPENAI_ORG_ID", value_name = "ID")]
+    #[arg(long, env = "OPENAI_ORG_ID", value_name = "ID", value_parser = header_id)]
     pub openai_org_id: Option<String>,
     /// Sent as OpenAI-Project when set, proj_...
-    #[arg(long, env = "OPENAI_PROJECT_ID", value_name = "ID")]
+    #[arg(long, env = "OPENAI_PROJECT_ID", value_name = "ID", value_parser = header_id)]
     pub openai_project_id: Option<String>,
     /// Whether objects are fetched; with off, only what the event itself holds is stored
     #[arg(long, env = "FETCH", value_name = "ON_OR_OFF", value_enum, default_value_t = Fetch::On)]
@@ -38,18 +38,86 @@ pub enum Fetch {
     Off,
 }
 
+/// What people paste instead of an API key, or along with one. Never repeats it.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiKeyError {
+    #[error("it is in quotes: remove them")]
+    Quoted,
+    #[error("it begins with \"Bearer\": write the key alone, sk-...")]
+    Bearer,
+    #[error("it is a webhook's signing secret (whsec_...): write an API key, sk-...")]
+    SigningSecret,
+    #[error("there is a blank or a line break in it: copy the key alone, sk-...")]
+    Blank,
+    #[error("there is a character in it that no API key has: copy the key again, sk-...")]
+    Odd,
+}
+
 impl OpenAiSettings {
     /// The API key. Ask for it only when [`Fetch::On`].
     ///
     /// # Errors
-    /// [`SettingError`] when it is missing, given twice, or its file cannot be read or is empty.
+    /// [`SettingError`] when it is missing, given twice, cannot be an API key, or its file cannot be read or is empty.
     pub fn api_key(&self) -> Result<SecretString, SettingError> {
-        Given {
+        let given = Given {
             name: "OPENAI_API_KEY",
             what_to_write: "an API key of the project that sends the webhooks (sk-...), or FETCH=off",
             value: self.openai_api_key.as_ref(),
             file: self.openai_api_key_file.as_deref(),
+        };
+        let key = given.load()?;
+        let name = if self.openai_api_key_file.is_some() { "OPENAI_API_KEY_FILE" } else { "OPENAI_API_KEY" };
+        check_api_key(key.expose_secret()).map_err(|error| SettingError::wrong(name, error))?;
+        Ok(key)
+    }
+}
+
+/// Whether a text can be an API key at all; it is not asked for at OpenAI.
+///
+/// # Errors
+/// [`ApiKeyError`] says what it is instead.
+pub fn check_api_key(key: &str) -> Result<(), ApiKeyError> {
+    const QUOTES: [char; 8] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
+    if key.starts_with(QUOTES) || key.ends_with(QUOTES) {
+        return Err(ApiKeyError::Quoted);
+    }
+    if key.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("bearer")) {
+        return Err(ApiKeyError::Bearer);
+    }
+    if key.starts_with("whsec_") {
+        return Err(ApiKeyError::SigningSecret);
+    }
+    if key.contains(char::is_whitespace) {
+        return Err(ApiKeyError::Blank);
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ApiKeyError::Odd);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_api_key_is_told_apart() {
+        for key in ["sk-proj-abc_DEF-123", "x", "some.proxy/key=1"] {
+            assert!(check_api_key(key).is_ok(), "{key}");
         }
-        .load()
+        for (key, part) in [
+            ("\"sk-hunter2\"", "quotes"),
+            ("'sk-hunter2'", "quotes"),
+            ("\u{201c}sk-hunter2\u{201d}", "quotes"),
+            ("Bearer sk-hunter2", "Bearer"),
+            ("bearer sk-hunter2", "Bearer"),
+            ("whsec_hunter2", "signing secret"),
+            ("sk-hunter2 sk-hunter2", "blank"),
+            ("sk-hunter2\nsk-hunter2", "line break"),
+            ("sk-\u{200b}hunter2", "no API key has"),
+        ] {
+            let error = check_api_key(key).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("hunter2"), "{key:?}: {error}");
+        }
     }
 }

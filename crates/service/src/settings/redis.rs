@@ -1,8 +1,12 @@
 //! Where the queue is.
 
-use secrecy::SecretString;
+use std::path::PathBuf;
 
-use super::values::{key_prefix, redis_url, yes_or_no};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::secret::{Given, SettingError};
+use super::values::{is_socket, key_prefix, redis_url, userinfo, yes_or_no};
 
 /// Every program reads these.
 #[derive(Debug, Clone, clap::Args)]
@@ -11,6 +15,12 @@ pub struct RedisSettings {
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "redis://127.0.0.1:6379", value_parser = redis_url)]
     pub redis_url: SecretString,
+    /// The password of a REDIS_URL that holds none
+    #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub redis_password: Option<SecretString>,
+    /// A file that holds it, instead of REDIS_PASSWORD
+    #[arg(long, env = "REDIS_PASSWORD_FILE", value_name = "PATH")]
+    pub redis_password_file: Option<PathBuf>,
     /// What every Redis key begins with, in braces; lets several installations share a server
     #[arg(long, env = "REDIS_KEY_PREFIX", value_name = "PREFIX", default_value = "landfall", value_parser = key_prefix)]
     pub redis_key_prefix: String,
@@ -18,4 +28,44 @@ pub struct RedisSettings {
     #[arg(long, env = "ALLOW_VOLATILE_REDIS", value_name = "BOOL", value_parser = yes_or_no)]
     #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_volatile_redis: bool,
+}
+
+/// Why a Redis password is refused.
+#[derive(Debug, thiserror::Error)]
+enum PasswordError {
+    #[error("REDIS_URL holds a password as well: remove one of them")]
+    Twice,
+    #[error("REDIS_URL takes no password: write it as redis://HOST:PORT")]
+    NoUse,
+}
+
+impl RedisSettings {
+    /// `REDIS_URL`, with the password that is set apart from it put in.
+    ///
+    /// # Errors
+    /// [`SettingError`] when the password is given twice, or its file cannot be read or is empty.
+    pub fn url(&self) -> Result<SecretString, SettingError> {
+        const NAME: &str = "REDIS_PASSWORD";
+        let given = Given {
+            name: NAME,
+            what_to_write: "the password of Redis",
+            value: self.redis_password.as_ref(),
+            file: self.redis_password_file.as_deref(),
+        };
+        let Some(password) = given.load_if_set()? else { return Ok(self.redis_url.clone()) };
+        let text = self.redis_url.expose_secret();
+        let wrong = |error: PasswordError| SettingError::wrong(NAME, error);
+        let mut url = Url::parse(text).map_err(|_| wrong(PasswordError::NoUse))?;
+        let has_one = url.password().is_some() || url.query_pairs().any(|(key, _)| key == "pass");
+        if has_one {
+            return Err(wrong(PasswordError::Twice));
+        }
+        if is_socket(text) {
+            url.query_pairs_mut().append_pair("pass", password.expose_secret());
+        } else {
+            let password = userinfo(password.expose_secret());
+            url.set_password(Some(&password)).map_err(|()| wrong(PasswordError::NoUse))?;
+        }
+        Ok(SecretString::from(String::from(url)))
+    }
 }

@@ -1,19 +1,109 @@
-//! How a wrong setting is refused: one message that names the variable, the flag, what is wrong and what to write.
-//! Values that may hold a secret are never repeated.
+//! How a program says that it cannot start: one line that names the variable, the flag, what is wrong and what to write.
+//! Text, or JSON where the log is JSON. Values that may hold a secret are never repeated.
 
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
+use clap::ValueEnum as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
+use super::LogFormat;
 use crate::log_output;
 use crate::telemetry::chain;
 
+/// The exit code for wrong use.
+const WRONG_USE: i32 = 2;
+
+static STYLE: OnceLock<Style> = OnceLock::new();
+
+/// How this process speaks before and beside its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// A command for people: clap's own errors stay as they are.
+    Command,
+    /// A program with a log for people.
+    Text,
+    /// A program with a log for machines.
+    Json,
+}
+
+impl Style {
+    /// Looks for `LOG_FORMAT` alone: other settings may be wrong.
+    pub(super) fn choose(
+        command: &clap::Command,
+        arguments: &[OsString],
+        environment: &impl Fn(&OsStr) -> Option<OsString>,
+    ) {
+        STYLE.set(Self::of(command, arguments, environment)).ok();
+    }
+
+    fn of(
+        command: &clap::Command,
+        arguments: &[OsString],
+        environment: &impl Fn(&OsStr) -> Option<OsString>,
+    ) -> Self {
+        if !command.get_arguments().any(|argument| argument.get_id() == "log_format") {
+            return Self::Command;
+        }
+        let flag = arguments.iter().enumerate().find_map(|(at, argument)| {
+            let argument = argument.to_str()?;
+            let value = argument.strip_prefix("--log-format=");
+            value
+                .map(OsString::from)
+                .or_else(|| arguments.get(at + 1).filter(|_| argument == "--log-format").cloned())
+        });
+        let text = flag.or_else(|| environment(OsStr::new("LOG_FORMAT"))).unwrap_or_default();
+        let format = LogFormat::from_str(text.to_string_lossy().trim(), false);
+        if format.unwrap_or(LogFormat::Auto).is_json() { Self::Json } else { Self::Text }
+    }
+
+    fn line(self, message: &str, error: &str) -> String {
+        let error =
+            error.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+        match self {
+            Self::Command | Self::Text => format!("error: {error}\n"),
+            Self::Json => {
+                let mut timestamp = String::new();
+                SystemTime.format_time(&mut Writer::new(&mut timestamp)).ok();
+                let target = module_path!();
+                let line = serde_json::json!({
+                    "timestamp": timestamp, "level": "ERROR", "message": message, "error": error, "target": target
+                });
+                format!("{line}\n")
+            }
+        }
+    }
+}
+
 /// Prints a refusal with its whole chain of causes on stderr and exits with 2: wrong use.
 pub fn refuse(error: &dyn Error) -> ! {
-    log_output::flush();
-    clap::Error::raw(ErrorKind::ValueValidation, format!("{}\n", chain(error))).exit()
+    say("cannot start", &chain(error));
+    std::process::exit(WRONG_USE)
+}
+
+/// The same for what no setting can help: the code that `main` returns.
+pub fn fail(error: &dyn Error) -> ExitCode {
+    say("ended by an error", &chain(error));
+    ExitCode::FAILURE
+}
+
+/// What clap has to say: help and versions on stdout, errors as the program says all of them.
+pub(super) fn end(error: &clap::Error) -> ! {
+    let style = STYLE.get().copied().unwrap_or(Style::Command);
+    if style == Style::Command || !error.use_stderr() {
+        error.exit();
+    }
+    say("cannot start", strip_label(&error.to_string()));
+    std::process::exit(error.exit_code())
+}
+
+fn say(message: &str, error: &str) {
+    log_output::print(STYLE.get().copied().unwrap_or(Style::Command).line(message, error));
 }
 
 /// Puts clap's error about one setting in our words. Errors about anything else stay as they are.
@@ -31,7 +121,7 @@ pub(super) fn explain(
     };
     match text {
         Some(text) => clap::Error::raw(error.kind(), text),
-        None => clap::Error::raw(error.kind(), strip_label(&error.to_string())),
+        None => clap::Error::raw(error.kind(), strip_label(&error.to_string()).to_owned()),
     }
 }
 
@@ -42,7 +132,7 @@ fn missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
     let argument = find(command, names.first()?)?;
     // What is no setting has no variable to name: clap's own error shows the usage.
     argument.get_env()?;
-    Some(format!("{} is not set\n{}", name(argument), what_to_write(argument)))
+    Some(format!("{} is not set{}\n", name(argument), what_to_write(argument)))
 }
 
 fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
@@ -69,7 +159,7 @@ fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
     if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue) {
         let _ = write!(text, ": write one of {}", valid.join(", "));
     }
-    Some(format!("{text}\n{}", what_to_write(argument)))
+    Some(format!("{text}{}\n", what_to_write(argument)))
 }
 
 /// `MAX_BODY_BYTES (--max-body-bytes)`
@@ -82,19 +172,13 @@ fn name(argument: &clap::Arg) -> String {
     }
 }
 
-/// The setting's own help with its default: it says what to write.
+/// The setting's own help with its default, in brackets: it says what to write.
 fn what_to_write(argument: &clap::Arg) -> String {
-    let mut text = String::new();
-    if let Some(help) = argument.get_help() {
-        let _ = write!(text, "\n  {help}");
-    }
-    if let Some(default) = argument.get_default_values().first()
-        && !argument.is_hide_default_value_set()
-    {
-        let _ = write!(text, " [default: {}]", default.to_string_lossy());
-    }
-    text.push('\n');
-    text
+    let help = argument.get_help().map(ToString::to_string);
+    let default = argument.get_default_values().first().filter(|_| !argument.is_hide_default_value_set());
+    let default = default.map(|default| format!("default {}", default.to_string_lossy()));
+    let notes: Vec<String> = help.into_iter().chain(default).collect();
+    if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) }
 }
 
 /// The verb that the command line names: several verbs have arguments of one name.
@@ -111,6 +195,51 @@ fn find<'c>(verb: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
 }
 
 /// clap adds `error: ` again when it prints.
-fn strip_label(text: &str) -> String {
-    text.strip_prefix("error: ").unwrap_or(text).to_owned()
+fn strip_label(text: &str) -> &str {
+    text.strip_prefix("error: ").unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::settings::LogSettings;
+
+    #[derive(clap::Parser)]
+    struct WithLog {
+        #[command(flatten)]
+        _log: LogSettings,
+    }
+
+    #[derive(clap::Parser)]
+    struct Verb {}
+
+    fn style(arguments: &[&str], log_format: Option<&str>) -> Style {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let environment = |_: &OsStr| log_format.map(OsString::from);
+        Style::of(&WithLog::command(), &arguments, &environment)
+    }
+
+    #[test]
+    fn errors_look_like_the_log_even_when_other_settings_are_wrong() {
+        assert_eq!(style(&["x"], Some("json")), Style::Json);
+        assert_eq!(style(&["x"], Some(" pretty\n")), Style::Text);
+        assert_eq!(style(&["x", "--nonsense", "--log-format", "pretty"], Some("json")), Style::Text);
+        assert_eq!(style(&["x", "--log-format=json"], Some("pretty")), Style::Json);
+        assert_eq!(style(&["x"], Some("xml")), style(&["x"], None));
+        assert_eq!(Style::of(&Verb::command(), &[], &|_| None), Style::Command);
+    }
+
+    #[test]
+    fn an_error_is_one_line_in_every_style() {
+        let error = "unexpected argument '--x' found\n\n  tip: a\n\nUsage: worker [OPTIONS]\n";
+        let text = Style::Text.line("cannot start", error);
+        assert_eq!(text, "error: unexpected argument '--x' found; tip: a; Usage: worker [OPTIONS]\n");
+        let json = Style::Json.line("cannot start", error);
+        assert_eq!(json.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&json["level"], &json["message"]), (&"ERROR".into(), &"cannot start".into()));
+        assert!(json["error"].as_str().unwrap().starts_with("unexpected argument"), "{json}");
+    }
 }

@@ -1,8 +1,15 @@
 //! Secrets: given as `NAME`, or as `NAME_FILE`, the path of a file that holds it. Never both, never printed.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use super::values::trimmed;
+
+/// A file that is larger holds no secret.
+const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Why a setting was refused after the arguments were read.
 #[derive(Debug, thiserror::Error)]
@@ -45,30 +52,45 @@ pub(super) struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// The secret, without the blanks and the newline that come along when it is copied.
     pub(super) fn load(self) -> Result<SecretString, SettingError> {
         let Self { name, what_to_write, .. } = self;
-        let value = self.value.filter(|value| !value.expose_secret().trim().is_empty());
+        let value = self.value.map(|value| trimmed(value.expose_secret())).filter(|value| !value.is_empty());
         match (value, self.file) {
             (Some(_), Some(_)) => Err(SettingError::Both { name }),
-            (Some(value), None) => Ok(value.clone()),
-            (None, Some(path)) => read(name, what_to_write, path),
+            (Some(value), None) => Ok(SecretString::from(value)),
+            (None, Some(path)) => {
+                let unreadable = |source| SettingError::Unreadable { name, path: path.to_owned(), source };
+                let secret = read_file(path).map_err(unreadable)?;
+                if secret.expose_secret().is_empty() {
+                    return Err(SettingError::EmptyFile { name, path: path.to_owned(), what_to_write });
+                }
+                Ok(secret)
+            }
             (None, None) => Err(SettingError::Missing { name, what_to_write }),
+        }
+    }
+
+    /// The same for a secret that need not be set.
+    pub(super) fn load_if_set(self) -> Result<Option<SecretString>, SettingError> {
+        match self.load() {
+            Ok(secret) => Ok(Some(secret)),
+            Err(SettingError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
 
-fn read(name: &'static str, what_to_write: &'static str, path: &Path) -> Result<SecretString, SettingError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingError::Unreadable {
-        name,
-        path: path.to_owned(),
-        source,
-    })?;
-    // Editors and `echo` end a file with a newline that is no part of the secret.
-    let secret = text.trim_end_matches(['\n', '\r']);
-    if secret.trim().is_empty() {
-        return Err(SettingError::EmptyFile { name, path: path.to_owned(), what_to_write });
+/// The text of a secret's file without a byte order mark, blanks and newlines around it.
+pub(super) fn read_file(path: &Path) -> io::Result<SecretString> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    let wrong = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong("it is larger than 64 KiB, which no secret is"));
     }
-    Ok(SecretString::from(secret))
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text: save it as UTF-8"))?;
+    Ok(SecretString::from(trimmed(&text)))
 }
 
 /// What webhooks are verified with.
@@ -113,12 +135,29 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_comes_from_its_file_without_the_last_newline() {
+    fn what_comes_along_with_a_copied_secret_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
-        std::fs::write(&file, "whsec_a whsec_b\r\n").unwrap();
-        let secret = settings(None, Some(&file)).secret().unwrap();
-        assert_eq!(secret.expose_secret(), "whsec_a whsec_b");
+        for around in
+            ["whsec_a whsec_b", "whsec_a whsec_b\r\n", " \twhsec_a whsec_b \n\n", "\u{feff}whsec_a whsec_b"]
+        {
+            std::fs::write(&file, around).unwrap();
+            let secret = settings(None, Some(&file)).secret().unwrap();
+            assert_eq!(secret.expose_secret(), "whsec_a whsec_b", "{around:?}");
+            let secret = settings(Some(around), None).secret().unwrap();
+            assert_eq!(secret.expose_secret(), "whsec_a whsec_b", "{around:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_secret_is_refused_without_reading_all_of_it() {
+        let error = settings(None, Some(Path::new("/dev/zero"))).secret().unwrap_err();
+        assert!(crate::telemetry::chain(&error).contains("larger than 64 KiB"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("utf-16");
+        std::fs::write(&file, b"\xff\xfew\0h\0").unwrap();
+        let error = settings(None, Some(&file)).secret().unwrap_err();
+        assert!(crate::telemetry::chain(&error).contains("save it as UTF-8"), "{error}");
     }
 
     #[test]

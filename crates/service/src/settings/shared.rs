@@ -1,5 +1,6 @@
 //! The groups of settings with little logic of their own: where results are stored, how logs look.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -7,7 +8,7 @@ use url::Url;
 
 use super::bucket::BucketSettings;
 use super::secret::{Given, SettingError};
-use super::values::{database_url, log_filter};
+use super::values::{database_url, log_filter, userinfo};
 
 /// The worker and the command line read these.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,26 +48,25 @@ impl StoreSettings {
     /// [`SettingError`] when the password is given twice, is of no use, or its file cannot be read or is empty.
     pub fn database_url(&self) -> Result<SecretString, SettingError> {
         const NAME: &str = "DATABASE_PASSWORD";
-        if self.database_password.is_none() && self.database_password_file.is_none() {
-            return Ok(self.database_url.clone());
-        }
-        let password = Given {
+        let given = Given {
             name: NAME,
             what_to_write: "the password of the database",
             value: self.database_password.as_ref(),
             file: self.database_password_file.as_deref(),
-        }
-        .load()?;
+        };
+        let Some(password) = given.load_if_set()? else { return Ok(self.database_url.clone()) };
         let wrong = |error: PasswordError| SettingError::wrong(NAME, error);
         let mut url = Url::parse(self.database_url.expose_secret())
             .ok()
             .filter(|url| url.scheme() != "sqlite")
             .ok_or_else(|| wrong(PasswordError::NoUse))?;
-        if url.password().is_some() {
+        if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
             return Err(wrong(PasswordError::Twice));
         }
-        // Refused only for addresses without a host.
-        url.set_password(Some(password.expose_secret())).map_err(|()| wrong(PasswordError::NoUse))?;
+        // Refused for addresses without a host: postgres:///database?host=/run/postgresql
+        if url.set_password(Some(&userinfo(password.expose_secret()))).is_err() {
+            url.query_pairs_mut().append_pair("password", password.expose_secret());
+        }
         Ok(SecretString::from(String::from(url)))
     }
 }
@@ -88,4 +88,15 @@ pub enum LogFormat {
     Auto,
     Json,
     Pretty,
+}
+
+impl LogFormat {
+    /// Whether lines on this process's stderr are JSON.
+    pub fn is_json(self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Pretty => false,
+            Self::Auto => !std::io::stderr().is_terminal(),
+        }
+    }
 }

@@ -23,6 +23,14 @@ pub enum ValueError {
     KeyPrefix,
     #[error("write an address that begins with {schemes}")]
     Url { schemes: &'static str },
+    /// `variable` takes the password as it is.
+    #[error(
+        "the user name or password seems to have a / ? or # in it: write %2F %3F %23 for them, or set the password as it is \
+         in {variable}"
+    )]
+    Unencoded { variable: &'static str },
+    #[error("write it as OpenAI shows it, without quotes and blanks")]
+    HeaderId,
     #[error("write true or false")]
     YesOrNo,
     #[error("write error, warn, info, debug or trace, or per module as in info,queue=debug")]
@@ -34,7 +42,7 @@ pub enum ValueError {
 /// # Errors
 /// [`ValueError::SizeBytes`]
 pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
-    let text = text.trim();
+    let text = trimmed(text);
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
@@ -109,36 +117,93 @@ pub fn yes_or_no(text: &str) -> Result<bool, ValueError> {
     }
 }
 
+/// Without the blanks, newlines and byte order marks that come along when a text is copied or saved.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+/// An id that is sent as a header.
+pub(super) fn header_id(text: &str) -> Result<String, ValueError> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`');
+    let text = trimmed(text);
+    if text.bytes().all(plain) { Ok(text.to_owned()) } else { Err(ValueError::HeaderId) }
+}
+
 pub(super) fn redis_url(text: &str) -> Result<SecretString, ValueError> {
-    with_scheme(
-        text,
-        &["redis", "rediss", "valkey", "valkeys", "redis+unix", "unix"],
-        "redis://, rediss:// (TLS) or unix:// (socket)",
-    )
+    let known = ["redis", "rediss", "valkey", "valkeys", "redis+unix", "unix"];
+    let url = with_scheme(text, &known, "redis://, rediss:// (TLS) or unix:// (socket)")?;
+    if !is_socket(url) && hides_password(url) {
+        return Err(ValueError::Unencoded { variable: "REDIS_PASSWORD" });
+    }
+    Ok(SecretString::from(url))
+}
+
+/// Whether this Redis is reached by a socket of this machine.
+pub(super) fn is_socket(redis_url: &str) -> bool {
+    redis_url.starts_with("unix:") || redis_url.starts_with("redis+unix:")
 }
 
 pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
-    with_scheme(
-        text,
-        &["sqlite", "postgres", "postgresql"],
-        "sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
-    )
+    let known = ["sqlite", "postgres", "postgresql"];
+    let url = with_scheme(text, &known, "sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")?;
+    if url.starts_with("sqlite:") {
+        return Ok(SecretString::from(url));
+    }
+    if hides_password(url) {
+        return Err(ValueError::Unencoded { variable: "DATABASE_PASSWORD" });
+    }
+    Ok(with_host(url))
+}
+
+/// Whether a user name or password ends too early: its `/`, `?` or `#` ends what stands before the host.
+fn hides_password(url: &str) -> bool {
+    let (authority, rest) = authority(url);
+    if rest.contains('#') {
+        return true;
+    }
+    // `host:5432/database?user=me@server` is fine.
+    let before_at = rest.split_once('@').map(|(before, _)| before);
+    !authority.contains('@') && before_at.is_some_and(|before| !before.contains('='))
+}
+
+/// Google Cloud SQL writes `USER:PASSWORD@/DATABASE?host=/DIRECTORY`, which is no URL without a host.
+fn with_host(url: &str) -> SecretString {
+    let (authority, rest) = authority(url);
+    let Some((userinfo, host)) = authority.rsplit_once('@') else { return SecretString::from(url) };
+    if !host.is_empty() && !host.starts_with(':') {
+        return SecretString::from(url);
+    }
+    SecretString::from(format!("{userinfo}@localhost{host}{rest}"))
+}
+
+/// What stands before the path, with the scheme; and the rest.
+fn authority(url: &str) -> (&str, &str) {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    url.split_at(end)
+}
+
+/// A password as `Url::set_password` takes it: it leaves every `%` as it is.
+pub(super) fn userinfo(password: &str) -> String {
+    password.replace('%', "%25")
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
     text.parse::<Targets>().map(|_| text.to_owned()).map_err(|_| ValueError::LogFilter)
 }
 
-fn with_scheme(text: &str, known: &[&str], schemes: &'static str) -> Result<SecretString, ValueError> {
-    let text = text.trim();
+fn with_scheme<'t>(text: &'t str, known: &[&str], schemes: &'static str) -> Result<&'t str, ValueError> {
+    let text = trimmed(text);
     match text.split_once("://") {
-        Some((scheme, rest)) if known.contains(&scheme) && !rest.is_empty() => Ok(SecretString::from(text)),
+        Some((scheme, rest)) if known.contains(&scheme) && !rest.is_empty() => Ok(text),
         _ => Err(ValueError::Url { schemes }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     #[test]
@@ -193,6 +258,58 @@ mod tests {
         }
         assert!(database_url("mysql://x").is_err());
         assert!(database_url("sqlite://data/landfall.db").is_ok());
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_refused_with_what_to_write_and_not_repeated() {
+        for password in
+            ["hunter2/x", "hunter2?x", "hunter2#x", "x/hunter2", "1?hunter2", "1#hunter2", "a@b#hunter2"]
+        {
+            let refusals = [
+                redis_url(&format!("redis://:{password}@redis.internal:6379/0")),
+                redis_url(&format!("rediss://user:{password}@redis.internal")),
+                database_url(&format!("postgres://me:{password}@db.internal:5432/landfall?sslmode=require")),
+            ];
+            for refusal in refusals {
+                let error = refusal.map(|_| ()).unwrap_err().to_string();
+                assert!(error.contains("%2F %3F %23") && error.contains("_PASSWORD"), "{error}");
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+        }
+        for fine in [
+            "redis://:p%2Fw%23@redis:6379/0",
+            "redis://user:p@ss@redis",
+            "rediss://redis?protocol=resp3",
+            "unix:///run/redis@home/redis.sock?pass=p#1",
+        ] {
+            assert!(redis_url(fine).is_ok(), "{fine}");
+        }
+        for fine in ["postgres://db:5432/landfall?user=me@server", "postgres:///x?host=/run&user=me@server"] {
+            assert_eq!(database_url(fine).unwrap().expose_secret(), fine);
+        }
+        assert!(database_url("sqlite:///srv/a#b@c/landfall.db").is_ok());
+    }
+
+    #[test]
+    fn a_database_url_may_name_a_socket_as_google_cloud_does() {
+        for (url, complete) in [
+            (
+                "postgresql://U:P@/DB?host=/cloudsql/project:region:instance",
+                "postgresql://U:P@localhost/DB?host=/cloudsql/project:region:instance",
+            ),
+            ("postgres://u@:5433/db?host=/run", "postgres://u@localhost:5433/db?host=/run"),
+            ("postgres://u:p@[::1]:5432/db", "postgres://u:p@[::1]:5432/db"),
+        ] {
+            assert_eq!(database_url(url).unwrap().expose_secret(), complete);
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_sent_as_a_header_has_no_quotes_and_blanks() {
+        assert_eq!(header_id(" org-Abc_1\n").as_deref(), Ok("org-Abc_1"));
+        for text in ["\"org-1\"", "org 1", "'org-1'", "org-\u{e4}"] {
+            assert_eq!(header_id(text), Err(ValueError::HeaderId), "{text}");
+        }
     }
 
     #[test]
