@@ -63,4 +63,5 @@ mod shutdown;
 mod states;
 mod two_workers;
 mod unknown_events;
+mod watched_files;
 mod worker_crash;

@@ -1,7 +1,14 @@
 //! Nonsense in the settings is refused at start, by name, without printing a secret.
 
-use test_support::programs::Program;
+use std::net::TcpListener;
+use std::process::Command;
+
+use serde_json::Value;
+use test_support::programs::{self, Program};
 use test_support::redis::RedisServer;
+use test_support::signed_webhook::SECRET;
+
+use crate::harness::{API_KEY, Landfall};
 
 fn refusal(program: &str, environment: &[(&str, &str)]) -> String {
     let mut program = Program::start(program, environment);
@@ -50,5 +57,143 @@ fn nonsense_is_refused_with_the_setting_and_what_to_write() {
         environment.push((name, value));
         let said = refusal(program, &environment);
         assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_is_no_api_key_is_refused_by_name_and_not_repeated() {
+    for key in [
+        "\"sk-hunter2\"",
+        "Bearer sk-hunter2",
+        "sk-hunter2 sk-hunter2",
+        "whsec_hunter2",
+        "\u{201c}sk-hunter2\u{201d}",
+    ] {
+        let said = refusal("worker", &[("OPENAI_API_KEY", key)]);
+        assert!(said.contains("OPENAI_API_KEY is wrong") && !said.contains("hunter2"), "{said}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, key).unwrap();
+        let said = refusal("worker", &[("OPENAI_API_KEY_FILE", file.to_str().unwrap())]);
+        assert!(said.contains("OPENAI_API_KEY_FILE is wrong") && !said.contains("hunter2"), "{said}");
+    }
+    for (name, value) in [("OPENAI_ORG_ID", "\"org-1\""), ("OPENAI_PROJECT_ID", "proj 1")] {
+        let said = refusal("worker", &[("OPENAI_API_KEY", "sk-x"), (name, value)]);
+        assert!(said.contains(name) && said.contains("without quotes and blanks"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blanks_newlines_and_byte_order_marks_around_settings_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, format!("\u{feff}{API_KEY}\r\n")).unwrap();
+    let file = format!(" {}\n", file.display());
+    // Empty counts as not set: the key is in the file.
+    let settings = [
+        ("OPENAI_API_KEY", "\n"),
+        ("OPENAI_API_KEY_FILE", file.as_str()),
+        ("OPENAI_ORG_ID", " org-1\n"),
+        ("OPENAI_PROJECT_ID", "proj_1\n"),
+        ("WORKER_FAMILIES", "response\n"),
+        ("LEASE_SECS", " 2\n"),
+    ];
+    let landfall = Landfall::start_with(1, &settings).await;
+    landfall.send("response.completed", "resp_demo_research").await;
+    landfall.settled().await;
+    assert_eq!(landfall.show("resp_demo_research")["status"], "completed");
+    let padded = format!("\n {API_KEY}\t\n");
+    let answer = landfall.landfall_with(
+        &[("OPENAI_API_KEY", &padded), ("OPENAI_BASE_URL", &format!("{}\n", landfall.fake.base_url()))],
+        &["doctor", "--json"],
+    );
+    let findings = String::from_utf8(answer.stdout).unwrap();
+    assert!(findings.contains("it accepts OPENAI_API_KEY"), "{findings}");
+}
+
+/// What a program says that does not start, its exit code, and the log lines among it.
+fn start_error(
+    program: &str,
+    log_format: &str,
+    settings: &[(&str, &str)],
+    arguments: &[&str],
+) -> (i32, Vec<String>) {
+    let output = Command::new(programs::path(program))
+        .args(arguments)
+        .env_clear()
+        .envs([("LOG_FORMAT", log_format), ("RUST_BACKTRACE", "1"), ("RUST_LOG", "off")])
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), said.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn an_error_at_the_start_is_one_line_and_json_where_the_log_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}/landfall.db", folder.path().display());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let right = [
+        ("OPENAI_WEBHOOK_SECRET", SECRET),
+        ("OPENAI_API_KEY", "sk-x"),
+        ("REDIS_URL", url.as_str()),
+        ("DATABASE_URL", database.as_str()),
+        ("FILES_URL", folder.path().to_str().unwrap()),
+        ("INGEST_ADDR", "127.0.0.1:0"),
+        ("ADMIN_ADDR", "127.0.0.1:0"),
+    ];
+    let cases: [(&str, &str, &str, i32, &[&str]); 11] = [
+        (
+            "worker",
+            "ADMIN_ADDR",
+            &taken,
+            1,
+            &["ADMIN_ADDR: cannot listen on", "perhaps another worker", "port 0"],
+        ),
+        ("worker", "FILES_URL", "/proc/nowhere", 1, &["FILES_URL"]),
+        ("worker", "DATABASE_URL", "sqlite:///proc/nowhere/x.db", 1, &["DATABASE_URL"]),
+        ("worker", "OPENAI_API_KEY", "", 2, &["OPENAI_API_KEY is not set", "FETCH=off"]),
+        ("worker", "RETRY_MIN_SECS", "999999", 2, &["RETRY_MIN_SECS"]),
+        (
+            "worker",
+            "LEASE_SECS",
+            "soon",
+            2,
+            &["LEASE_SECS (--lease-secs) cannot be \"soon\"", "write seconds"],
+        ),
+        ("worker", "REDIS_URL", "redis://:hunter2#x@redis", 2, &["REDIS_URL", "%23"]),
+        ("ingest", "ADMIN_ADDR", &taken, 1, &["ADMIN_ADDR: cannot listen on", "port 0"]),
+        ("ingest", "INGEST_ADDR", &taken, 1, &["INGEST_ADDR: cannot listen on"]),
+        ("ingest", "INGEST_TLS_CERT", "/nowhere", 2, &["INGEST_TLS_CERT"]),
+        ("ingest", "OPENAI_WEBHOOK_SECRET", "whsec_x", 2, &["OPENAI_WEBHOOK_SECRET"]),
+    ];
+    let check = |program: &str, settings: &[(&str, &str)], arguments: &[&str], code: i32, parts: &[&str]| {
+        let (exit_code, said) = start_error(program, "pretty", settings, arguments);
+        assert_eq!((exit_code, said.len()), (code, 1), "{parts:?}: {said:#?}");
+        let text = said[0].strip_prefix("error: ").unwrap_or_else(|| panic!("{said:?}"));
+        let (exit_code, said) = start_error(program, "json", settings, arguments);
+        assert_eq!((exit_code, said.len()), (code, 1), "{parts:?}: {said:#?}");
+        let line: Value = serde_json::from_str(&said[0]).unwrap();
+        assert_eq!((&line["level"], &line["error"]), (&"ERROR".into(), &text.into()));
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z') && line["message"].is_string(), "{line}");
+        assert!(
+            parts.iter().all(|part| text.contains(part)) && !text.contains("hunter2"),
+            "{parts:?}: {text}"
+        );
+    };
+    for (program, name, value, code, parts) in cases {
+        let mut settings = right.to_vec();
+        settings.retain(|(known, _)| *known != name);
+        settings.push((name, value));
+        check(program, &settings, &[], code, parts);
+    }
+    for program in ["worker", "ingest"] {
+        check(program, &right, &["--lease-sec=5", "--nonsense"], 2, &["unexpected argument"]);
+        check(program, &[("ADMIN_ADDR", "127.0.0.1:9")], &["--healthcheck"], 1, &["does not answer"]);
     }
 }

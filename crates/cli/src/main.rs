@@ -99,6 +99,7 @@ enum Verb {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     service::install_crypto_provider();
+    service::keep_files_private();
     let landfall: Landfall = service::settings::parse();
     exit::code(run(landfall.verb, &mut std::io::stdout().lock()).await)
 }

@@ -8,15 +8,12 @@ use worker::Settings;
 
 fn main() -> ExitCode {
     service::install_crypto_provider();
+    service::keep_files_private();
     let settings: Settings = settings::parse();
     let _log = telemetry::init(&settings.log);
     match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
-        // Logged, not printed: nobody may be reading, and a print would wait for that for ever.
-        Err(error) => {
-            tracing::error!(error = telemetry::chain(&*error), "worker ended");
-            ExitCode::FAILURE
-        }
+        Err(error) => settings::fail(&*error),
     }
 }
 
@@ -25,8 +22,11 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         return Ok(admin::healthcheck(settings.admin_addr)?);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal().context("no signals")?;
         worker::run(settings, shutdown).await
-    })
+    });
+    // All that was accepted is done or handed back: a name that is still being resolved is not waited for.
+    runtime.shutdown_background();
+    ended
 }

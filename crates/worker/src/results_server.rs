@@ -25,7 +25,7 @@ pub(crate) struct ResultsServer {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("RESULTS_ADDR: cannot listen on {addr}")]
+#[error("RESULTS_ADDR: cannot listen on {addr}{}", service::admin::hint(source))]
 pub(crate) struct CannotListen {
     addr: SocketAddr,
     #[source]

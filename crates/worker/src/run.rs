@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use openai_client::{Client, ClientConfig};
 use queue::{Consumer, ConsumerConfig, NotificationStream, QueueConfig, QueueReader};
-use secrecy::ExposeSecret as _;
-use service::admin;
+use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
 use service::settings::{Fetch, SettingError, StoreSettings, refuse};
 use service::telemetry::chain;
+use service::{admin, detached};
 use store::{S3Config, Store, StoreConfig, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -46,27 +46,26 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     settings.check().unwrap_or_else(|error| refuse(&error));
     let mut registry = Registry::of_program("worker");
     let metrics = Metrics::new(&mut registry);
-    let targets_file = TargetsFile::read(settings.config_file.landfall_config.clone())
-        .unwrap_or_else(|error| refuse(&error));
-    let fetching = fetching(&settings, &metrics)?;
-    let results = results(&settings).unwrap_or_else(|error| refuse(&error));
+    let Some((access, targets_file)) = shutdown.run_until_cancelled(read_files(&settings)).await else {
+        return Ok(());
+    };
+    let Access { api_key, results, store: store_config, queue } =
+        access?.unwrap_or_else(|error| refuse(&error));
+    let fetching = fetching(&settings, api_key, &metrics)?;
     let links = results.as_ref().map(|(_, links)| Arc::clone(links));
-    let store_config = store_config(&settings.store).unwrap_or_else(|error| refuse(&error));
     let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
         return Ok(());
     };
-    let queue = QueueConfig {
-        url: settings.redis.redis_url.clone(),
-        key_prefix: settings.redis.redis_key_prefix.clone(),
-    };
     let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
-    let (ready_store, ready_queue) = (store.clone(), reader.clone());
+    let (ready_store, ready_queue, targets_problem) = (store.clone(), reader.clone(), targets_file.problem());
     let readiness = move || {
         let (store, queue) = (ready_store.clone(), ready_queue.clone());
+        let targets_problem = targets_problem.borrow().clone();
         async move {
             store.ping().await.map_err(|error| chain(&error))?;
-            queue.ping().await.map_err(|error| chain(&error))
+            queue.ping().await.map_err(|error| chain(&error))?;
+            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is told: {problem}")))
         }
     };
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
@@ -108,6 +107,34 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     admin.stop().await;
     tracing::info!("worker stopped; nothing was left behind");
     Ok(())
+}
+
+/// How everything outside is reached, with the secrets that may be in files of their own.
+struct Access {
+    /// `None` when nothing is fetched.
+    api_key: Option<SecretString>,
+    results: Option<(SocketAddr, Arc<ResultsLinks>)>,
+    store: StoreConfig,
+    queue: QueueConfig,
+}
+
+impl Access {
+    fn read(settings: &Settings) -> Result<Self, SettingError> {
+        let api_key = match settings.openai.fetch {
+            Fetch::On => Some(settings.openai.api_key()?),
+            Fetch::Off => None,
+        };
+        let queue =
+            QueueConfig { url: settings.redis.url()?, key_prefix: settings.redis.redis_key_prefix.clone() };
+        Ok(Self { api_key, results: results(settings)?, store: store_config(&settings.store)?, queue })
+    }
+}
+
+/// All files that settings name. Reading one may hang.
+async fn read_files(settings: &Settings) -> (std::io::Result<Result<Access, SettingError>>, TargetsFile) {
+    let own = settings.clone();
+    let access = detached::run(move || Access::read(&own));
+    tokio::join!(access, TargetsFile::open(settings.config_file.landfall_config.clone()))
 }
 
 fn retry_policy(settings: &Settings) -> RetryPolicy {
@@ -187,12 +214,12 @@ fn targets(
     })
 }
 
-fn fetching(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Fetching> {
-    if settings.openai.fetch == Fetch::Off {
-        return Ok(Fetching::Off);
-    }
-    let api_key = settings.openai.api_key().unwrap_or_else(|error| refuse(&error));
-    anyhow::ensure!(!api_key.expose_secret().is_empty(), "OPENAI_API_KEY is empty");
+fn fetching(
+    settings: &Settings,
+    api_key: Option<SecretString>,
+    metrics: &Metrics,
+) -> anyhow::Result<Fetching> {
+    let Some(api_key) = api_key else { return Ok(Fetching::Off) };
     let metrics = metrics.clone();
     let client = Client::new(ClientConfig {
         base_url: settings.openai.openai_base_url.clone(),

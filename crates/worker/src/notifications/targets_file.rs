@@ -1,5 +1,5 @@
-//! Follows `landfall.toml`: read at the start, and again whenever it or a secret it names changes. A broken file keeps
-//! the old one.
+//! Follows `landfall.toml`: read at the start, and again whenever it or a secret it names changes. A file that cannot be
+//! used stops nothing: the last one that could be used stays in force, at the start none.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -7,88 +7,174 @@ use std::time::Duration;
 
 use notifier::{Config, ConfigFile, ConfigFileError, SecretPlace};
 use secrecy::{ExposeSecret as _, SecretString};
-use service::settings;
 use service::telemetry::chain;
+use service::{detached, settings};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// A change counts once two looks in a row see the same: an editor may truncate the file before it writes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A file that takes longer to read hangs. Fetching starts without it.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// The file, and what it said when it was last well.
 pub(crate) struct TargetsFile {
     path: Option<PathBuf>,
-    seen: Option<Seen>,
+    /// The content that was last judged: put in force, or found wrong.
+    judged: Option<Content>,
+    /// Another content that one look has seen.
+    candidate: Option<Content>,
     current: watch::Sender<Arc<Config>>,
+    /// A file was put in force, and is until another one is.
+    is_in_force: bool,
+    /// Why no target is in force although there is a file.
+    problem: watch::Sender<Option<String>>,
 }
 
 /// All that the file and its secrets were made of.
 #[derive(PartialEq, Eq)]
-struct Seen(Vec<Vec<u8>>);
+struct Content(Vec<Vec<u8>>);
+
+/// One reading of the file.
+struct Look {
+    config: Result<Config, ConfigFileError>,
+    content: Content,
+}
 
 impl TargetsFile {
     /// Reads the file of `LANDFALL_CONFIG`; without one there are no targets.
-    pub(crate) fn read(path: Option<PathBuf>) -> Result<Self, ConfigFileError> {
-        let (config, seen) = match &path {
-            Some(path) => {
-                let (config, seen) = load(path);
-                (config?, Some(seen))
-            }
-            None => (Config::default(), None),
+    pub(crate) async fn open(path: Option<PathBuf>) -> Self {
+        let mut file = Self {
+            path,
+            judged: None,
+            candidate: None,
+            current: watch::Sender::default(),
+            is_in_force: false,
+            problem: watch::Sender::default(),
         };
-        Ok(Self { path, seen, current: watch::Sender::new(Arc::new(config)) })
+        let Some(path) = file.path.clone() else { return file };
+        match tokio::time::timeout(LOOK_MAX, detached::run(move || Look::at(&path))).await {
+            Ok(Ok(look)) => file.judge(look),
+            Ok(Err(error)) => file.reject(chain(&error)),
+            Err(_) => file.reject(hangs()),
+        }
+        file
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Config>> {
         self.current.subscribe()
     }
 
+    /// Why the file is not in force, while no file is.
+    pub(crate) fn problem(&self) -> watch::Receiver<Option<String>> {
+        self.problem.subscribe()
+    }
+
     /// Looks at the file now and then, until `shutdown`.
     pub(crate) async fn follow(mut self, shutdown: CancellationToken) {
-        let Some(path) = self.path.take() else { return };
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            let at = path.clone();
-            let Ok((config, seen)) = tokio::task::spawn_blocking(move || load(&at)).await else { continue };
-            if self.seen.as_ref() == Some(&seen) {
-                continue;
-            }
-            self.seen = Some(seen);
-            match config {
-                Ok(config) => {
-                    tracing::info!(targets = config.targets.len(), path = %path.display(), "targets are read anew");
-                    self.current.send_replace(Arc::new(config));
+        let Some(path) = self.path.clone() else { return };
+        let following = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let path = path.clone();
+                let mut looking = std::pin::pin!(detached::run(move || Look::at(&path)));
+                let looked = match tokio::time::timeout(LOOK_MAX, &mut looking).await {
+                    Ok(looked) => looked,
+                    Err(_) => {
+                        tracing::warn!(error = hangs(), "changes of the targets are not seen meanwhile");
+                        looking.await
+                    }
+                };
+                if let Ok(look) = looked {
+                    self.weigh(look);
                 }
-                Err(error) => tracing::error!(
-                    error = chain(&error),
-                    "the file of targets cannot be used: the one before it stays in force"
-                ),
             }
+        };
+        shutdown.run_until_cancelled(following).await;
+    }
+
+    /// Judges a content that two looks in a row have seen.
+    fn weigh(&mut self, look: Look) {
+        if self.judged.as_ref() == Some(&look.content) {
+            self.candidate = None;
+        } else if self.candidate.as_ref() == Some(&look.content) {
+            self.judge(look);
+        } else {
+            self.candidate = Some(look.content);
         }
+    }
+
+    fn judge(&mut self, look: Look) {
+        self.judged = Some(look.content);
+        self.candidate = None;
+        match look.config {
+            Ok(config) => self.put_in_force(config),
+            Err(error) => self.reject(chain(&error)),
+        }
+    }
+
+    fn put_in_force(&mut self, config: Config) {
+        let before = self.current.send_replace(Arc::new(config));
+        let had_problem = self.problem.send_replace(None).is_some();
+        let was_in_force = std::mem::replace(&mut self.is_in_force, true);
+        let config = self.current.borrow();
+        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+        let is_named = |name: &&str| config.targets.iter().any(|target| target.name == *name);
+        let names = before.targets.iter().map(|target| target.name.as_str());
+        let vanished: Vec<&str> = names.filter(|name| !is_named(name)).collect();
+        if !vanished.is_empty() {
+            tracing::warn!(
+                targets = vanished.join(", "),
+                path = %path,
+                "targets vanished from the file: they are told nothing more; what waits for them is kept"
+            );
+        }
+        if was_in_force || had_problem {
+            tracing::info!(targets = config.targets.len(), path = %path, "the file of targets was read again");
+        }
+    }
+
+    fn reject(&self, error: String) {
+        if self.is_in_force {
+            tracing::error!(error, "the file of targets cannot be used: the one before it stays in force");
+            return;
+        }
+        tracing::error!(
+            error,
+            "the file of targets cannot be used: results are fetched and stored, but no target is told of them"
+        );
+        self.problem.send_replace(Some(error));
     }
 }
 
-fn load(path: &Path) -> (Result<Config, ConfigFileError>, Seen) {
-    let file = match ConfigFile::read(path) {
-        Ok(file) => file,
-        Err(error) => {
-            let seen = Seen(vec![chain(&error).into_bytes()]);
-            return (Err(error), seen);
-        }
-    };
-    let parts = Mutex::new(vec![file.text().as_bytes().to_vec()]);
-    let config = file.parse(&|place| {
-        let secret = read_secret(place);
-        let part = match &secret {
-            Ok(secret) => secret.expose_secret().as_bytes().to_vec(),
-            Err(problem) => problem.clone().into_bytes(),
+impl Look {
+    fn at(path: &Path) -> Self {
+        let file = match ConfigFile::read(path) {
+            Ok(file) => file,
+            Err(error) => {
+                let content = Content(vec![chain(&error).into_bytes()]);
+                return Self { config: Err(error), content };
+            }
         };
-        parts.lock().expect("nothing panics while it holds it").push(part);
-        secret
-    });
-    (config, Seen(parts.into_inner().expect("nothing panics while it holds it")))
+        let parts = Mutex::new(vec![file.text().as_bytes().to_vec()]);
+        let config = file.parse(&|place| {
+            let secret = read_secret(place);
+            let part = match &secret {
+                Ok(secret) => secret.expose_secret().as_bytes().to_vec(),
+                Err(problem) => problem.clone().into_bytes(),
+            };
+            parts.lock().expect("nothing panics while it holds it").push(part);
+            secret
+        });
+        Self { config, content: Content(parts.into_inner().expect("nothing panics while it holds it")) }
+    }
+}
+
+fn hangs() -> String {
+    format!(
+        "LANDFALL_CONFIG: reading it, or a secret that it names, takes longer than {} s",
+        LOOK_MAX.as_secs()
+    )
 }
 
 fn read_secret(place: SecretPlace<'_>) -> Result<SecretString, String> {
@@ -103,37 +189,97 @@ fn read_secret(place: SecretPlace<'_>) -> Result<SecretString, String> {
 mod tests {
     use super::*;
 
-    const TARGET: &str = "[[targets]]\nname = \"NAME\"\nkind = \"redis-stream\"\n";
+    const BROKEN: &str = "[[targets]]\nname = 5\n";
 
-    #[tokio::test]
-    async fn the_file_is_read_anew_and_a_broken_one_keeps_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("landfall.toml");
-        std::fs::write(&path, TARGET.replace("NAME", "one")).unwrap();
-        let file = TargetsFile::read(Some(path.clone())).unwrap();
-        let mut current = file.subscribe();
-        assert_eq!(current.borrow_and_update().targets[0].name, "one");
-        let shutdown = CancellationToken::new();
-        let following = tokio::spawn(file.follow(shutdown.clone()));
-
-        std::fs::write(&path, "[[targets]]\nname = 5\n").unwrap();
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, TARGET.replace("NAME", "two")).unwrap();
-        current.changed().await.unwrap();
-        assert_eq!(current.borrow_and_update().targets[0].name, "two");
-        shutdown.cancel();
-        following.await.unwrap();
+    fn target(name: &str) -> String {
+        format!("[[targets]]\nname = \"{name}\"\nkind = \"redis-stream\"\n")
     }
 
-    #[test]
-    fn a_broken_file_is_told_by_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("landfall.toml");
-        let error = |path: &Path| chain(&TargetsFile::read(Some(path.to_owned())).map(drop).unwrap_err());
-        assert!(error(&path).contains("cannot read"));
-        std::fs::write(&path, "[[targets]]\nname = 5\n").unwrap();
-        assert!(error(&path).contains("landfall.toml: line 2: name: invalid type"), "{}", error(&path));
-        assert!(TargetsFile::read(None).unwrap().subscribe().borrow().targets.is_empty());
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        file: TargetsFile,
+        current: watch::Receiver<Arc<Config>>,
+    }
+
+    impl Fixture {
+        async fn open(text: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("landfall.toml");
+            std::fs::write(&path, text).unwrap();
+            let file = TargetsFile::open(Some(path.clone())).await;
+            Self { _folder: folder, path, current: file.subscribe(), file }
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(&self.path, text).unwrap();
+        }
+
+        /// What a second brings.
+        fn look(&mut self) -> Vec<String> {
+            self.file.weigh(Look::at(&self.path));
+            self.names()
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.current.borrow().targets.iter().map(|target| target.name.clone()).collect()
+        }
+
+        fn problem(&self) -> Option<String> {
+            self.file.problem().borrow().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_truncated_for_a_moment_stays_in_force() {
+        let mut fixture = Fixture::open(&target("one")).await;
+        for half_written in ["", BROKEN, &target("one")[..20]] {
+            fixture.write(half_written);
+            assert_eq!(fixture.look(), ["one"], "{half_written:?}");
+            fixture.write(&target("one"));
+            assert_eq!(fixture.look(), ["one"]);
+        }
+        // What one look saw long ago does not count.
+        fixture.write("");
+        assert_eq!(fixture.look(), ["one"]);
+        assert!(!fixture.current.has_changed().unwrap(), "nothing was put in force meanwhile");
+    }
+
+    #[tokio::test]
+    async fn a_change_counts_when_two_looks_agree_and_a_broken_file_keeps_the_one_before() {
+        let mut fixture = Fixture::open(&target("one")).await;
+        fixture.write(&target("two"));
+        assert_eq!(fixture.look(), ["one"]);
+        assert_eq!(fixture.look(), ["two"]);
+        fixture.write(BROKEN);
+        for _ in 0..3 {
+            assert_eq!(fixture.look(), ["two"]);
+        }
+        std::fs::remove_file(&fixture.path).unwrap();
+        for _ in 0..3 {
+            assert_eq!(fixture.look(), ["two"]);
+        }
+        assert_eq!(fixture.problem(), None, "it can do its work");
+        fixture.write("");
+        fixture.look();
+        assert!(fixture.look().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_at_the_start_is_a_problem_until_it_can() {
+        let mut fixture = Fixture::open(BROKEN).await;
+        let problem = fixture.problem().unwrap();
+        assert!(problem.contains("landfall.toml: line 2: name: invalid type"), "{problem}");
+        assert!(fixture.names().is_empty());
+        std::fs::remove_file(&fixture.path).unwrap();
+        fixture.look();
+        fixture.look();
+        assert!(fixture.problem().unwrap().contains("cannot read"), "{:?}", fixture.problem());
+        fixture.write(&target("one"));
+        fixture.look();
+        assert_eq!(fixture.look(), ["one"]);
+        assert_eq!(fixture.problem(), None);
+        assert_eq!(*TargetsFile::open(None).await.problem().borrow(), None, "no file is no problem");
     }
 
     #[test]
@@ -146,10 +292,10 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         std::fs::write(&secret, test_support::signed_webhook::SECRET).unwrap();
-        let (config, before) = load(&path);
-        config.unwrap();
-        assert!(load(&path).1 == before);
+        let before = Look::at(&path);
+        before.config.unwrap();
+        assert!(Look::at(&path).content == before.content);
         std::fs::write(&secret, "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=\n").unwrap();
-        assert!(load(&path).1 != before);
+        assert!(Look::at(&path).content != before.content);
     }
 }
