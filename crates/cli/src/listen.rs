@@ -83,6 +83,7 @@ pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<Answer, Fa
         .map_err(|error| Failure::WrongUse(format!("--secret {}", chain(&error))))?;
     let endpoint = Endpoint::new(EndpointConfig {
         url: args.forward.clone(),
+        url_is_secret: false,
         proof: Proof::Signature(signer),
         headers: Vec::new(),
         timeout: TIMEOUT,

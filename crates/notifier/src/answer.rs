@@ -1,9 +1,11 @@
-//! What a target answered, as far as it is kept: the status and the first bytes.
+//! What a target answered, as far as it is kept: the status and the first bytes, without our credentials.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::redaction::Redaction;
 
 /// So much of an answer is kept; it is for people, who look for an error message.
 pub const ANSWER_BYTES_KEPT: usize = 512;
@@ -21,19 +23,20 @@ pub struct Answer {
 }
 
 /// Reads what is kept of an answer. A body that breaks off tells as much as came.
-pub(crate) async fn read(mut response: reqwest::Response) -> Answer {
+pub(crate) async fn read(mut response: reqwest::Response, redaction: &Redaction) -> Answer {
     let status = response.status().as_u16();
-    let (mut kept, mut read) = (Vec::new(), 0);
-    while read < ANSWER_BYTES_READ_MAX
+    let mut read = Vec::new();
+    while read.len() < ANSWER_BYTES_READ_MAX
         && let Ok(Some(chunk)) = response.chunk().await
     {
-        read += chunk.len();
-        let wanted = ANSWER_BYTES_KEPT - kept.len();
-        kept.extend_from_slice(&chunk[..wanted.min(chunk.len())]);
+        let wanted = ANSWER_BYTES_READ_MAX - read.len();
+        read.extend_from_slice(&chunk[..wanted.min(chunk.len())]);
     }
-    let text = String::from_utf8_lossy(&kept);
-    let head = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    Answer { status, head: head.trim().to_owned() }
+    // Before it is cut: half of a credential would be left at the end.
+    let text = redaction.apply(&read);
+    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let text = text.trim();
+    Answer { status, head: text[..text.floor_char_boundary(ANSWER_BYTES_KEPT)].trim_end().to_owned() }
 }
 
 /// `Retry-After` as seconds or as a date, compared with the sender's own clock where it is known.

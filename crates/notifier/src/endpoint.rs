@@ -14,6 +14,7 @@ use crate::allow_list::AllowList;
 use crate::answer::{self, Answer};
 use crate::error::SendError;
 use crate::guard::{AddressError, Guard, Lookup};
+use crate::redaction::{self, Redaction};
 use crate::signing::Signer;
 
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
@@ -36,6 +37,8 @@ pub enum Proof {
 #[derive(Clone)]
 pub struct EndpointConfig {
     pub url: Url,
+    /// Whoever knows the URL may post to it.
+    pub url_is_secret: bool,
     pub proof: Proof,
     /// Sent with each request.
     pub headers: Vec<(String, String)>,
@@ -63,6 +66,7 @@ pub struct Endpoint {
     url: Url,
     guard: Guard,
     proof: Proof,
+    redaction: Redaction,
 }
 
 impl Endpoint {
@@ -89,7 +93,8 @@ impl Endpoint {
             .dns_resolver(guard.clone())
             .build()
             .map_err(EndpointError::Tls)?;
-        Ok(Self { http, url: config.url, guard, proof: config.proof })
+        let redaction = Redaction::of(credentials(&config));
+        Ok(Self { http, url: config.url, guard, proof: config.proof, redaction })
     }
 
     /// Whether the address guard would let a request through now. Sends nothing.
@@ -129,9 +134,21 @@ impl Endpoint {
         let response = request.body(body).send().await.map_err(SendError::of_request)?;
         let is_success = response.status().is_success();
         let retry_after = answer::retry_after(response.headers(), now);
-        let answer = answer::read(response).await;
+        let answer = answer::read(response, &self.redaction).await;
         if is_success { Ok(answer) } else { Err(SendError::of_answer(answer, retry_after)) }
     }
+}
+
+/// Everything that lets somebody send in our name.
+fn credentials(config: &EndpointConfig) -> Vec<SecretString> {
+    let mut credentials = redaction::of_url(&config.url, config.url_is_secret);
+    credentials.extend(config.headers.iter().flat_map(|(_, value)| redaction::of_header(value)));
+    match &config.proof {
+        Proof::Signature(signer) => credentials.extend(signer.texts().iter().cloned()),
+        Proof::Token { token, .. } => credentials.extend(redaction::of_header(token.expose_secret())),
+        Proof::Url => {}
+    }
+    credentials
 }
 
 /// The headers sent with each request, if all can be sent.

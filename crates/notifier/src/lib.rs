@@ -17,6 +17,7 @@ mod endpoint;
 mod error;
 mod guard;
 mod news;
+mod redaction;
 mod signing;
 
 pub use address::{AddressKind, ForbiddenAddress};

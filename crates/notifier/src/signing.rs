@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use webhook::{SecretError, SigningSecret};
 
 /// Of a secret ed25519 key, by Standard Webhooks.
@@ -28,6 +29,8 @@ enum Key {
 #[derive(Clone)]
 pub struct Signer {
     keys: Vec<Key>,
+    /// As they were configured.
+    texts: Vec<SecretString>,
 }
 
 /// Why a text is no signing key. The messages never repeat it.
@@ -51,12 +54,19 @@ impl Signer {
     /// # Errors
     /// The first [`KeyError`] met; also when there is no key.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, KeyError> {
-        let keys = texts.into_iter().map(Key::parse).collect::<Result<Vec<_>, _>>()?;
+        let texts: Vec<SecretString> = texts.into_iter().map(SecretString::from).collect();
+        let keys = texts.iter().map(|text| Key::parse(text.expose_secret()));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         match keys.len() {
             0 => Err(KeyError::Empty),
             count if count > KEYS_MAX => Err(KeyError::TooMany(count)),
-            _ => Ok(Self { keys }),
+            _ => Ok(Self { keys, texts }),
         }
+    }
+
+    /// The secrets, to strike them out of what may repeat them.
+    pub(crate) fn texts(&self) -> &[SecretString] {
+        &self.texts
     }
 
     /// The header `webhook-signature`. `timestamp_secs` is that of this attempt, in unix seconds.

@@ -163,7 +163,7 @@ impl Refusal {
         let [code, kind, message] = lenient::inner(error, ["code", "type", "message"]);
         // A code is a word; only the key itself could make it a secret.
         let clean = |text: String| {
-            let text = text.replace(api_key, "[API key]");
+            let text = without_keys(&text.replace(api_key, "[API key]"));
             text.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect::<String>()
         };
         self.code = lenient::text(code).or_else(|| lenient::text(kind)).map(clean);
@@ -224,6 +224,24 @@ impl Refusal {
         let message = self.message.iter().map(|message| format!(": {message}"));
         code.chain(message).collect()
     }
+}
+
+/// Messages repeat a key cut or masked (`sk-proj-ab***yz`), also where a proxy changes the status: every word that begins
+/// like a key is struck out.
+fn without_keys(text: &str) -> String {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*' | '.' | '\u{2026}');
+    let mut clean = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c| !is_of_key(c)) {
+        match word.strip_prefix("sk-") {
+            Some(rest) => {
+                let key = rest.trim_end_matches(|c| !is_of_key(c)).trim_end_matches('.');
+                clean.push_str("[API key]");
+                clean.push_str(&rest[key.len()..]);
+            }
+            None => clean.push_str(word),
+        }
+    }
+    clean
 }
 
 fn expected(content_length: Option<u64>) -> String {
@@ -302,6 +320,22 @@ mod tests {
             message.starts_with("[API key]éé") && message.chars().count() == MESSAGE_CHARS_MAX,
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_key_that_a_message_repeats_masked_or_cut_is_struck_out() {
+        for (message, expected) in [
+            (
+                "Incorrect API key provided: sk-proj-ab******yz. See the docs.",
+                "Incorrect API key provided: [API key]. See the docs.",
+            ),
+            ("bad key 'sk-1234...wxyz'", "bad key '[API key]'"),
+            ("sk-key and task-sk-1 ask-me", "[API key] and task-sk-1 ask-me"),
+        ] {
+            let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+            let refusal = refusal(403, "x").with_body(body.as_bytes(), "sk-key");
+            assert_eq!(refusal.message.as_deref(), Some(expected));
+        }
     }
 
     #[test]

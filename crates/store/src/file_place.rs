@@ -12,6 +12,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::bucket_http::Connector;
 use crate::error::StoreError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -147,6 +148,8 @@ fn bucket(place: &str, s3: &S3Config) -> Result<FilePlace, StoreError> {
     if let Some(token) = &s3.session_token {
         builder = builder.with_token(token.expose_secret());
     }
+    let credentials = [&s3.secret_access_key, &s3.session_token].into_iter().flatten().cloned().collect();
+    let builder = builder.with_http_connector(Connector { credentials });
     let client = builder.build().map_err(StoreError::files("reach the bucket of", name))?;
     Ok(FilePlace::Bucket { name: name.to_owned(), files: Arc::new(PrefixStore::new(client, prefix)) })
 }

@@ -22,6 +22,7 @@
 
 mod batch;
 mod batch_appender;
+mod bucket_http;
 mod database;
 mod error;
 mod eval_run;

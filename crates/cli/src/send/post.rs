@@ -11,6 +11,8 @@ use crate::exit::Failure;
 
 /// OpenAI waits "a few seconds".
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// Ingest answers with some bytes; whatever else is at the address may send any number.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Posts signed deliveries to one address.
@@ -52,7 +54,7 @@ impl Courier {
         let timestamp = Utc::now().timestamp().saturating_add(self.timestamp_offset_secs).to_string();
         let signature = self.secret.sign(&event.webhook_id, &timestamp, &event.body);
         let started = Instant::now();
-        let answer = self
+        let mut answer = self
             .http
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -64,8 +66,13 @@ impl Courier {
             .send()
             .await?;
         let status = answer.status().as_u16();
-        // Read to its end, so that the connection can be used again.
-        answer.bytes().await?;
+        // Read to its end, so that the connection can be used again; but not for ever.
+        let mut read = 0;
+        while read < ANSWER_BYTES_MAX
+            && let Some(chunk) = answer.chunk().await?
+        {
+            read += chunk.len();
+        }
         Ok(Answered { status, took: started.elapsed() })
     }
 }

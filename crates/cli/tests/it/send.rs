@@ -166,3 +166,22 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     }
     assert_eq!(ingest.received().len(), 0);
 }
+
+/// Whatever is at the address: this one never ends its answer.
+#[test]
+fn an_answer_without_an_end_is_not_read_for_ever() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/openai/webhook", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 64 << 10];
+        std::io::Read::read(&mut stream, &mut request).unwrap();
+        let write =
+            |stream: &mut std::net::TcpStream, text: &str| std::io::Write::write_all(stream, text.as_bytes());
+        write(&mut stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+        while write(&mut stream, &chunk).is_ok() {}
+    });
+    landfall(&[("OPENAI_WEBHOOK_SECRET", SECRET)], &["send", "--url", &url, "response.completed"])
+        .with_code(0);
+}

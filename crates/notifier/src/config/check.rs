@@ -148,6 +148,7 @@ impl Check<'_> {
         let timeout = self.number("timeout_secs", table.timeout_secs.as_ref(), TIMEOUT_SECS_MAX)?;
         let place = HttpPlace {
             url: self.url(table)?,
+            url_is_secret: table.url.is_none(),
             proof: self.proof(table)?,
             headers: table
                 .headers

@@ -1,5 +1,7 @@
 //! `landfall.toml` on the disk.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError, ReadSecret};
@@ -38,10 +40,12 @@ impl ConfigFile {
     /// [`ConfigFileError::Unreadable`] and [`ConfigFileError::TooLarge`].
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
         let unreadable = |source| ConfigFileError::Unreadable { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
+        let mut text = String::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
             return Err(ConfigFileError::TooLarge(path.to_owned()));
         }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
         Ok(Self { path: path.to_owned(), text })
     }
 

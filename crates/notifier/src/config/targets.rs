@@ -38,6 +38,8 @@ pub enum Destination {
 #[derive(Clone)]
 pub struct HttpPlace {
     pub url: Url,
+    /// It is in a variable or a file of its own.
+    pub url_is_secret: bool,
     pub proof: Proof,
     pub headers: Vec<(String, String)>,
     pub timeout: Duration,
@@ -78,6 +80,7 @@ impl HttpPlace {
     pub fn endpoint(&self, allow: &AllowList, lookup: Lookup) -> Result<Endpoint, EndpointError> {
         Endpoint::new(EndpointConfig {
             url: self.url.clone(),
+            url_is_secret: self.url_is_secret,
             proof: self.proof.clone(),
             headers: self.headers.clone(),
             timeout: self.timeout,

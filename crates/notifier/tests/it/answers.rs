@@ -116,6 +116,51 @@ async fn of_an_answer_the_first_bytes_are_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_that_repeats_our_credentials_is_kept_without_them() {
+    const TOKEN: &str = "Bearer eyJhbGciOi-hunter2-hunter2-hunter2";
+    let server = Receiver::start(|request| Reply::Answer {
+        status: "401 Unauthorized",
+        headers: String::new(),
+        // A receiver knows the signing secret, too.
+        body: format!("{} knows {SECRET}", request.head),
+    })
+    .await;
+    let url = format!("{}/T000/hunter2-in-the-path?key=hunter2-in-the-query", server.url());
+    let headers = vec![("x-api-key".to_owned(), "hunter2-in-a-header".to_owned())];
+    let by_token = Proof::Token { header: "authorization".to_owned(), token: TOKEN.into() };
+    let by_signature = Proof::Signature(Signer::new([SECRET]).unwrap());
+    for proof in [by_token, by_signature, Proof::Url] {
+        let signs = matches!(proof, Proof::Signature(_));
+        let config = EndpointConfig { proof, headers: headers.clone(), url_is_secret: true, ..config(&url) };
+        let error = send(&Endpoint::new(exempt(config)).unwrap()).await.unwrap_err();
+        let answer = error.answer().unwrap();
+        let head = &answer.head;
+        assert!(head.starts_with("POST /") && head.contains("[redacted]"), "{head}");
+        assert!(head.len() <= notifier::ANSWER_BYTES_KEPT, "{head}");
+        assert!(!head.contains("in-the-path") && !head.contains("in-the-query"), "{head}");
+        assert!(!head.contains("in-a-header") && !head.contains("eyJhbGci"), "{head}");
+        assert!(!signs || !head.contains(&SECRET[6..14]), "{head}");
+        assert!(!format!("{error:?} {}", told(&error)).contains("hunter2-in"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn half_of_a_credential_is_not_left_where_an_answer_is_cut() {
+    let server = Receiver::start(|_| Reply::Answer {
+        status: "401 Unauthorized",
+        headers: String::new(),
+        body: format!("{}eyJhbGciOi-hunter2-hunter2", "x".repeat(notifier::ANSWER_BYTES_KEPT - 7)),
+    })
+    .await;
+    let proof =
+        Proof::Token { header: "authorization".to_owned(), token: "eyJhbGciOi-hunter2-hunter2".into() };
+    let endpoint = Endpoint::new(exempt(EndpointConfig { proof, ..config(&server.url()) })).unwrap();
+    let error = send(&endpoint).await.unwrap_err();
+    let head = &error.answer().unwrap().head;
+    assert!(head.ends_with("xx[redact") && !head.contains("ey"), "{head}");
+}
+
+#[tokio::test]
 async fn a_target_that_stalls_or_dribbles_is_left_in_time() {
     let short = Duration::from_millis(300);
     let stalling = Receiver::start(|_| Reply::Stall).await;

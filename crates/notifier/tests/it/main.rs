@@ -19,6 +19,7 @@ pub(crate) fn config(url: &str) -> EndpointConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
     EndpointConfig {
         url: url.parse().unwrap(),
+        url_is_secret: false,
         proof: Proof::Signature(Signer::new([SECRET]).unwrap()),
         headers: Vec::new(),
         timeout: Duration::from_secs(20),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod batches;
+mod bucket_answers;
 mod events;
 mod files;
 mod fixture;
