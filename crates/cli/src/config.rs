@@ -20,7 +20,8 @@ Examples:
 The secrets that the file names must be there, as for the worker; none is shown.
 Nothing is connected to: that does `landfall targets test NAME`.
 
-Exit code: 0 the file can be used, 1 it cannot, 2 LANDFALL_CONFIG is not set.";
+Exit code: 0 the file can be used (there may be warnings), 1 it cannot, 2
+LANDFALL_CONFIG is not set.";
 
 /// Check landfall.toml, the file that says who is told of results
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(crate) struct ConfigVerb {
 enum Action {
     /// Say whether the file can be used, or in which line it is wrong and what to write
     Check {
-        /// One JSON object: ok, problem, targets
+        /// One JSON object: ok, problem, targets, warnings
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -47,16 +48,21 @@ struct Verdict<'a> {
     ok: bool,
     problem: Option<String>,
     targets: Vec<&'a str>,
+    warnings: &'a [String],
 }
 
 /// Checks the file.
 pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Failure> {
     let Action::Check { json, config } = &args.action;
     let read = load(config)?;
+    let warnings = read.as_ref().map(Config::warnings).unwrap_or_default();
     if *json {
         let targets = read.iter().flat_map(|config| &config.targets).map(|target| target.name.as_str());
         let problem = read.as_ref().err().map(|error| exit::chain(error));
-        json::write_line(out, &Verdict { ok: read.is_ok(), problem, targets: targets.collect() })?;
+        json::write_line(
+            out,
+            &Verdict { ok: read.is_ok(), problem, targets: targets.collect(), warnings: &warnings },
+        )?;
         return Ok(if read.is_ok() { Answer::Yes } else { Answer::No });
     }
     match &read {
@@ -68,6 +74,9 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
             eprintln!("landfall: {}", printable::sentence(&exit::chain(error)));
             return Ok(Answer::No);
         }
+    }
+    for warning in &warnings {
+        eprintln!("landfall: warning: {}", printable::sentence(warning));
     }
     Ok(Answer::Yes)
 }

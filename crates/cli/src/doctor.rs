@@ -93,9 +93,11 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
 }
 
 /// Without a file nobody is to be told, and there is nothing to check.
-fn targets(settings: &ConfigFileSettings) -> Option<Finding> {
-    let path = settings.landfall_config.as_ref()?;
-    Some(match config::read(path) {
+fn targets(settings: &ConfigFileSettings) -> Vec<Finding> {
+    let Some(path) = settings.landfall_config.as_ref() else { return Vec::new() };
+    let read = config::read(path);
+    let warnings = read.as_ref().map(notifier::Config::warnings).unwrap_or_default();
+    let finding = match read {
         Ok(config) if config.targets.is_empty() => Finding::warning(
             Check::Targets,
             "LANDFALL_CONFIG names no target: nobody is told of results",
@@ -108,5 +110,10 @@ fn targets(settings: &ConfigFileSettings) -> Option<Finding> {
         Err(error) => {
             Finding::wrong(Check::Targets, &chain(&error), "correct it; then landfall config check")
         }
-    })
+    };
+    let warning = |text: &String| {
+        let (what, cure) = text.rsplit_once(": ").unwrap_or((text, "see landfall config check"));
+        Finding::warning(Check::Targets, what, cure)
+    };
+    std::iter::once(finding).chain(warnings.iter().map(warning)).collect()
 }

@@ -47,6 +47,10 @@ impl AllowList {
         self
     }
 
+    pub(crate) fn has_networks(&self) -> bool {
+        !self.networks.is_empty()
+    }
+
     pub(crate) fn holds_address(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }

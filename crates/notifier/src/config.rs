@@ -9,6 +9,7 @@ mod filter;
 mod problem;
 mod table;
 mod targets;
+mod warnings;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -94,5 +95,10 @@ impl Config {
             return Err((name, "targets.name".to_owned(), Problem::Value(wrong.to_owned())));
         }
         Ok(Self { targets, allow, full_max_bytes })
+    }
+
+    /// What can be used, but is probably not meant so, with what to write.
+    pub fn warnings(&self) -> Vec<String> {
+        self.targets.iter().flat_map(|target| warnings::of(target, &self.allow)).collect()
     }
 }

@@ -251,6 +251,47 @@ fn the_file_of_targets_is_checked() {
     assert!(ended.stderr.contains("LANDFALL_CONFIG is not set"), "{ended:#?}");
 }
 
+#[test]
+fn what_is_probably_not_meant_so_is_warned_of() {
+    let warned = |url: &str, more: &str, allow: &str| {
+        let config = Config::new(&format!(
+            "[notifications]\nallow = [{allow}]\n[[targets]]\nname = \"app\"\nurl = \"{url}\"\n{more}\n"
+        ));
+        let ended = config.run(None, &["config", "check"]).with_code(0);
+        let verdict = config.run(None, &["config", "check", "--json"]).with_code(0).json();
+        let warnings = verdict["warnings"].as_array().unwrap().clone();
+        assert_eq!(ended.stderr.lines().count(), warnings.len(), "{ended:#?}");
+        warnings.first().map_or_else(String::new, |warning| warning.as_str().unwrap().to_owned())
+    };
+    const SIGNED: &str = "secret_env = \"APP_SECRET\"";
+    for (url, part) in [
+        ("https://hooks.slack.com/services/T0/B0/x", "write kind = \"slack\""),
+        ("https://discord.com/api/webhooks/1/x", "write kind = \"discord\""),
+        (
+            "http://localhost:3000/hook",
+            "(loopback), to which nothing is sent: write allow = [\"localhost:3000\"]",
+        ),
+        ("http://127.0.0.1:3000/hook", "write allow = [\"127.0.0.1:3000\"]"),
+        ("http://[::1]/hook", "write allow = [\"[::1]:80\"]"),
+        ("https://10.1.2.3/hook", "write allow = [\"10.1.2.3:443\"]"),
+        ("http://app:3000/hook", "write allow = [\"app:3000\"]"),
+        ("http://app.internal/hook", "write allow = [\"app.internal:80\"]"),
+    ] {
+        let warning = warned(url, SIGNED, "");
+        assert!(warning.starts_with("target app: ") && warning.contains(part), "{url}: {warning}");
+    }
+    for (url, allow) in [
+        ("https://app.example.com/hook", ""),
+        ("https://hooks.slack.com/triggers/T0/x", ""),
+        ("http://localhost:3000/hook", "\"localhost:3000\""),
+        ("http://localhost:3000/hook", "\"127.0.0.0/8\""),
+        ("http://10.1.2.3/hook", "\"10.0.0.0/8\""),
+        ("http://app:3000/hook", "\"10.0.0.0/8\""),
+    ] {
+        assert_eq!(warned(url, SIGNED, allow), "", "{url}");
+    }
+}
+
 on_both_databases!(
     notifications_are_listed_shown_and_sent_again,
     a_target_is_paused_and_resumed,
