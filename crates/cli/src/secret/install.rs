@@ -1,14 +1,15 @@
 //! `landfall secret install`: the first thing that docker-compose.yml runs. A secret's file belongs to whoever wrote it, and
 //! should be readable by nobody else; containers run as other users. So each user gets a copy of what it needs, and of
-//! nothing more. What is missing is said here, once, before anything starts that would need it.
+//! nothing more. What is missing is said here, once, before anything starts that would need it. The copies are a mirror:
+//! a secret that is removed from the folder is removed from them.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use service::settings::Fetch;
+use service::settings::{self, Fetch, NamedSecretError};
 use webhook::{SigningSecret, Verifier};
 
 use super::random_key;
@@ -18,6 +19,9 @@ use crate::exit::{Answer, Failure};
 const SECRET_MODE: u32 = 0o400;
 /// It lies among the secrets, and explains them.
 const NO_SECRET: &str = "README.md";
+/// How editors, packages and people call a copy of what they change.
+const COPIES: [&str; 12] =
+    ["bak", "backup", "copy", "new", "old", "orig", "rej", "save", "swp", "tmp", "dpkg-old", "rpmsave"];
 
 /// Give each user of docker-compose.yml a copy of its secrets, which nobody else can read
 #[derive(Debug, clap::Args)]
@@ -47,9 +51,10 @@ enum Secret {
     Webhook,
     ApiKey,
     DatabasePassword,
+    RedisPassword,
 }
 
-const ALL: [Secret; 3] = [Secret::Webhook, Secret::ApiKey, Secret::DatabasePassword];
+const ALL: [Secret; 4] = [Secret::Webhook, Secret::ApiKey, Secret::DatabasePassword, Secret::RedisPassword];
 
 impl Secret {
     const fn file_name(self) -> &'static str {
@@ -57,6 +62,7 @@ impl Secret {
             Self::Webhook => "openai_webhook_secret",
             Self::ApiKey => "openai_api_key",
             Self::DatabasePassword => "database_password",
+            Self::RedisPassword => "redis_password",
         }
     }
 
@@ -64,7 +70,7 @@ impl Secret {
         match self {
             Self::Webhook => "the signing secret that OpenAI showed when the webhook was made (whsec_...)",
             Self::ApiKey => "an API key of the project that sends the webhooks (sk-...)",
-            Self::DatabasePassword => "a long random password",
+            Self::DatabasePassword | Self::RedisPassword => "a long random password",
         }
     }
 
@@ -74,11 +80,25 @@ impl Secret {
             Self::Webhook => &[User::Ingest],
             Self::ApiKey => &[User::Worker],
             Self::DatabasePassword => &[User::Worker, User::Database],
+            Self::RedisPassword => &[User::Ingest, User::Worker],
         }
+    }
+
+    /// A Redis of docker-compose.yml has no password.
+    const fn is_needed(self, fetch: Fetch) -> bool {
+        match self {
+            Self::Webhook | Self::DatabasePassword => true,
+            Self::ApiKey => matches!(fetch, Fetch::On),
+            Self::RedisPassword => false,
+        }
+    }
+
+    const fn is_optional(self) -> bool {
+        matches!(self, Self::RedisPassword)
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum User {
     Ingest,
     Worker,
@@ -86,6 +106,8 @@ enum User {
 }
 
 impl User {
+    const ALL: [Self; 3] = [Self::Ingest, Self::Worker, Self::Database];
+
     const fn folder(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -97,32 +119,34 @@ impl User {
 
 /// Copies or makes the secrets.
 pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
-    let wanted = ALL.into_iter().filter(|secret| *secret != Secret::ApiKey || args.fetch == Fetch::On);
+    if args.generate {
+        for secret in ALL.into_iter().filter(|secret| secret.is_needed(args.fetch) && !args.has(*secret)) {
+            args.give(secret, &made_up(secret)?)?;
+        }
+        return Ok(Answer::Yes);
+    }
+    let is_there = |secret: Secret| args.from.join(secret.file_name()).exists();
+    let wanted = ALL
+        .into_iter()
+        .filter(|secret| secret.is_needed(args.fetch) || secret.is_optional() && is_there(*secret));
     let mut faults = Vec::new();
     let mut ready = Vec::new();
     for secret in wanted {
-        if args.generate {
-            ready.push((secret, None));
-            continue;
-        }
         match read(&args.from, secret) {
-            Ok(text) => ready.push((secret, Some(text))),
+            Ok(text) => ready.push((secret, text)),
             Err(fault) => faults.push(fault),
         }
     }
     if !faults.is_empty() {
         return Err(Failure::WrongUse(faults.join("; ")));
     }
-    if !args.generate {
-        args.give_workers_the_rest()?;
+    let mut given = Vec::new();
+    for (secret, text) in &ready {
+        args.give(*secret, text)?;
+        given.extend(secret.users().iter().map(|user| args.file(*secret, *user)));
     }
-    for (secret, text) in ready {
-        match text {
-            Some(text) => args.give(secret, &text)?,
-            None if args.has(secret) => {}
-            None => args.give(secret, &made_up(secret)?)?,
-        }
-    }
+    given.extend(args.give_workers_the_rest()?);
+    args.remove_all_but(&given)?;
     Ok(Answer::Yes)
 }
 
@@ -150,20 +174,46 @@ impl Install {
         Ok(())
     }
 
-    /// What else lies in the folder is for workers, such as the key of a bucket.
-    fn give_workers_the_rest(&self) -> Result<(), Failure> {
+    /// What else lies in the folder is for workers, such as the key of a bucket. Gives the copies.
+    fn give_workers_the_rest(&self) -> Result<Vec<PathBuf>, Failure> {
         let cannot_read = |source| Failure::Unreadable { path: self.from.clone(), source };
+        let mut given = Vec::new();
         for entry in fs::read_dir(&self.from).map_err(cannot_read)? {
             let name = entry.map_err(cannot_read)?.file_name();
             let path = self.from.join(&name);
-            let hidden = name.to_string_lossy().starts_with('.');
             let known = ALL.iter().any(|secret| name == secret.file_name());
-            if hidden || known || name == NO_SECRET || !path.is_file() {
+            let hidden = name.to_string_lossy().starts_with('.');
+            if known || hidden || name == NO_SECRET || !path.is_file() {
+                continue;
+            }
+            if is_copy(&name.to_string_lossy()) {
+                eprintln!("landfall: {} looks like a copy: workers do not get it", shown(&path));
                 continue;
             }
             let file = self.to.join(User::Worker.folder()).join(&name);
             let text = fs::read_to_string(&path).map_err(|source| Failure::Unreadable { path, source })?;
-            self.put(&file, &SecretString::from(text.trim()), User::Worker)?;
+            self.put(&file, &SecretString::from(settings::trimmed(&text)), User::Worker)?;
+            given.push(file);
+        }
+        Ok(given)
+    }
+
+    /// What was given before, and is a secret no more.
+    fn remove_all_but(&self, given: &[PathBuf]) -> Result<(), Failure> {
+        for folder in User::ALL.map(|user| self.to.join(user.folder())) {
+            let failed = |source| Failure::unreachable(format!("cannot tidy {}", folder.display()), source);
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(failed)?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                // A volume may have a folder of its file system's own.
+                let is_folder = entry.file_type().map_err(failed)?.is_dir();
+                if !is_folder && !given.contains(&entry.path()) {
+                    fs::remove_file(entry.path()).map_err(failed)?;
+                }
+            }
         }
         Ok(())
     }
@@ -174,34 +224,48 @@ impl Install {
     }
 }
 
+/// A container sees the folder at the top; its user sees it beside docker-compose.yml.
+fn shown(path: &Path) -> String {
+    path.strip_prefix("/").unwrap_or(path).display().to_string()
+}
+
+fn is_copy(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    name.starts_with('#') || name.ends_with('~') || extension.is_some_and(|it| COPIES.contains(&it.as_str()))
+}
+
 /// What the file holds, if it can be right; else what is wrong, and what to write. The secret is never repeated.
 fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
     let file = folder.join(secret.file_name());
-    // A container sees the folder at the top; its user sees it beside docker-compose.yml.
-    let shown = file.strip_prefix("/").unwrap_or(&file).display().to_string();
+    let shown = shown(&file);
     let what = secret.what_it_is();
-    let text = match fs::read_to_string(&file) {
+    let secret_text = match settings::secret_in_file(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(NamedSecretError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Err(format!("{shown} is missing: run scripts/setup, or write {what} into it"));
         }
-        Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+        Err(NamedSecretError::Unreadable { source, .. }) => {
+            return Err(format!("{shown} cannot be read: {source}"));
+        }
+        Err(NamedSecretError::Empty(_) | NamedSecretError::NotSet(_)) => {
+            return Err(format!("{shown} is empty: write {what} into it"));
+        }
     };
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(format!("{shown} is empty: write {what} into it"));
-    }
+    let text = secret_text.expose_secret();
     match secret {
         Secret::Webhook => {
             Verifier::from_setting(text).map_err(|error| format!("{shown} {error}"))?;
         }
-        Secret::ApiKey | Secret::DatabasePassword => {
+        Secret::ApiKey => {
+            settings::check_api_key(text).map_err(|error| format!("{shown} is wrong: {error}"))?
+        }
+        Secret::DatabasePassword | Secret::RedisPassword => {
             if !text.chars().all(|c| c.is_ascii_graphic()) {
                 return Err(format!("{shown} has a blank or a special character in it: write {what}"));
             }
         }
     }
-    Ok(SecretString::from(text))
+    Ok(secret_text)
 }
 
 fn made_up(secret: Secret) -> Result<SecretString, Failure> {
@@ -209,12 +273,12 @@ fn made_up(secret: Secret) -> Result<SecretString, Failure> {
     Ok(SecretString::from(match secret {
         Secret::Webhook => random,
         Secret::ApiKey => random.replacen("whsec_", "sk-demo-", 1),
-        Secret::DatabasePassword => random.replacen("whsec_", "", 1),
+        Secret::DatabasePassword | Secret::RedisPassword => random.replacen("whsec_", "", 1),
     }))
 }
 
 /// In one step, so that nobody reads half of it.
-fn write(file: &Path, text: &SecretString, owner: u32) -> std::io::Result<()> {
+fn write(file: &Path, text: &SecretString, owner: u32) -> io::Result<()> {
     let new = file.with_extension("new");
     if new.exists() {
         fs::remove_file(&new)?;

@@ -97,13 +97,58 @@ fn what_else_lies_there_is_for_workers() {
 }
 
 #[test]
+fn a_secret_that_is_removed_is_removed_from_the_copies_and_copies_of_secrets_are_not_given() {
+    let folders = Folders::filled();
+    folders.put("aws_secret_access_key", "hunter3");
+    folders.put("app.example.com", "hunter4");
+    folders.put("redis_password", "\u{feff}hunter5\r\n");
+    folders.install(&[], &[]).with_code(0);
+    for (file, text) in
+        [("aws_secret_access_key", "hunter3"), ("app.example.com", "hunter4"), ("redis_password", "hunter5")]
+    {
+        assert_eq!(folders.got(&format!("worker/{file}")), text);
+    }
+    assert_eq!(folders.got("ingest/redis_password"), "hunter5");
+
+    for copy in ["openai_api_key.bak", "openai_api_key~", "aws_secret_access_key.OLD", "#app#", ".app.swp"] {
+        folders.put(copy, "hunter6");
+    }
+    for gone in ["aws_secret_access_key", "redis_password"] {
+        fs::remove_file(folders.path().join("secrets").join(gone)).unwrap();
+    }
+    // What an install that was interrupted left, and a secret that one before this version gave.
+    for left in ["worker/openai_api_key.new", "worker/openai_api_key.bak", "database/aws_secret_access_key"] {
+        fs::write(folders.path().join("to").join(left), "hunter7").unwrap();
+    }
+    fs::create_dir(folders.path().join("to/worker/lost+found")).unwrap();
+    let ended = folders.install(&[], &[]).with_code(0);
+    assert!(ended.stderr.contains("secrets/openai_api_key.bak looks like a copy"), "{ended:?}");
+    let names = |folder: &str| {
+        let entries = fs::read_dir(folders.path().join("to").join(folder)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names("worker"), ["app.example.com", "database_password", "lost+found", "openai_api_key"]);
+    assert_eq!(
+        (names("ingest"), names("database")),
+        (vec!["openai_webhook_secret".to_owned()], vec!["database_password".to_owned()])
+    );
+    folders.install(&[("FETCH", "off")], &[]).with_code(0);
+    assert_eq!(names("worker"), ["app.example.com", "database_password", "lost+found"], "nothing is fetched");
+}
+
+#[test]
 fn wrong_secrets_are_all_named_and_not_repeated() {
     let folders = Folders::filled();
     folders.put("openai_webhook_secret", "whsec_hunter2!");
     folders.put("openai_api_key", "sk-hunter2 sk-hunter2");
     folders.put("database_password", " \n");
     let ended = folders.install(&[], &[]).with_code(2);
-    for name in ["openai_webhook_secret ", "openai_api_key has a blank", "database_password is empty"] {
+    for name in
+        ["openai_webhook_secret ", "openai_api_key is wrong: there is a blank", "database_password is empty"]
+    {
         assert!(ended.stderr.contains(name), "{name}: {ended:?}");
     }
     assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
