@@ -1,8 +1,8 @@
 //! `landfall export`: all results of one batch, to stdout or to a file that is there only when it is whole.
 
-use std::fs::Permissions;
+use std::fs::{self, Metadata};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use service::settings::StoreSettings;
@@ -22,7 +22,8 @@ Examples:
 All of the batch's lines, those of the output file first, in the order of the
 files. In CSV the column output_text has the answer's words; output_text and
 body are empty where there are none. A file is written under a temporary name
-beside its own, and gets its name when it is whole.
+beside its own, and gets its name when it is whole. A new file is readable by
+you alone; one that is replaced keeps its mode.
 
 Exit code: 0 done, 1 no such batch, or it has no results, or not all of them are
 stored (what there is was written; stderr says why), 2 wrong use, 3 the database
@@ -105,15 +106,19 @@ async fn write_file(
     path: &Path,
 ) -> Result<u64, Failure> {
     let failed = |source: io::Error| Failure::unreachable(format!("cannot write {}", path.display()), source);
-    let folder = match path.parent() {
+    let Replaced { path: replaced, before } = Replaced::at(path)?;
+    let folder = match replaced.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    // As for any new file: what the umask leaves of it.
-    let permissions = Permissions::from_mode(0o666);
-    let file =
-        tempfile::Builder::new().prefix(".landfall-export-").permissions(permissions).tempfile_in(folder);
+    // Readable by its user alone, unless it replaces a file that is not.
+    let file = tempfile::Builder::new().prefix(".landfall-export-").tempfile_in(folder);
     let mut file: NamedTempFile = file.map_err(failed)?;
+    if let Some(before) = before {
+        // Only root may give a file away.
+        fchown(file.as_file(), Some(before.uid()), Some(before.gid())).ok();
+        file.as_file().set_permissions(before.permissions()).map_err(failed)?;
+    }
     let mut out = BufWriter::new(file.as_file_mut());
     let written = write_all(store, batch, format, &mut out).await;
     let rows = written.map_err(|failure| match failure {
@@ -123,6 +128,34 @@ async fn write_file(
     out.flush().map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.persist(&replaced).map_err(|error| failed(error.error))?;
     Ok(rows)
+}
+
+/// The file that gets the export's name.
+struct Replaced {
+    path: PathBuf,
+    /// What is there now.
+    before: Option<Metadata>,
+}
+
+impl Replaced {
+    /// A link leads to the file that is replaced. A device or a pipe is never replaced.
+    fn at(path: &Path) -> Result<Self, Failure> {
+        let refused = |what: &str| Failure::WrongUse(format!("--output: {} is {what}", path.display()));
+        match fs::metadata(path) {
+            Ok(before) if before.is_file() => {
+                let path = fs::canonicalize(path)
+                    .map_err(|source| Failure::Unreadable { path: path.to_owned(), source })?;
+                Ok(Self { path, before: Some(before) })
+            }
+            Ok(before) if before.is_dir() => Err(refused("a folder: name a file in it")),
+            Ok(_) => Err(refused("no regular file: leave --output out, and redirect stdout to it")),
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|before| before.is_symlink()) => {
+                Err(refused("a link that leads nowhere: remove it, or name another file"))
+            }
+            // What is wrong with the folder is said when the file is made.
+            Err(_) => Ok(Self { path: path.to_owned(), before: None }),
+        }
+    }
 }

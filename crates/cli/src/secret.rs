@@ -3,7 +3,10 @@
 
 mod install;
 
+use std::fs::{File, Permissions};
 use std::io::Write;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use rustls::crypto::CryptoProvider;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -49,6 +52,7 @@ enum Action {
 pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure> {
     match &args.action {
         Action::New => {
+            keep_private();
             writeln!(out, "{}", new()?.expose_secret())?;
         }
         Action::Check { secret } => {
@@ -62,6 +66,16 @@ pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure>
         Action::Install(args) => return install::run(args),
     }
     Ok(Answer::Yes)
+}
+
+/// `landfall secret new >FILE`: the shell has just made the file, as its umask says, and often for all to read.
+fn keep_private() {
+    let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned().map(File::from) else { return };
+    let is_new = stdout.metadata().is_ok_and(|stdout| stdout.is_file() && stdout.len() == 0);
+    if is_new {
+        // A file system without modes is no reason to make no secret.
+        stdout.set_permissions(Permissions::from_mode(0o600)).ok();
+    }
 }
 
 /// A new signing secret.

@@ -21,6 +21,7 @@ macro_rules! on_both_databases {
 
 mod api_double;
 mod command;
+mod connect;
 mod dead;
 mod deleting;
 mod described;
@@ -31,6 +32,7 @@ mod forged_lines;
 mod ingest_double;
 mod look;
 mod move_rows;
+mod private_files;
 mod repair;
 mod results;
 mod running;
