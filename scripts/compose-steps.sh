@@ -427,7 +427,7 @@ down_and_up_keep_everything() {
 a_backup_comes_back() {
   all_up
   compose exec -T postgres pg_dump -U landfall -Fc landfall >"$folder/landfall.dump"
-  compose run --rm --no-deps -T -v "${COMPOSE_PROJECT_NAME}_files:/files:ro" --entrypoint tar postgres -C /files -c . >"$folder/files.tar" 2>/dev/null
+  compose run --rm --no-deps -T --user 65532:65532 -v "${COMPOSE_PROJECT_NAME}_files:/files:ro" --entrypoint tar postgres -C /files -c . >"$folder/files.tar" 2>/dev/null
   compose exec -T redis redis-cli --rdb - >"$folder/queue.rdb" 2>/dev/null
   tar -tf "$folder/files.tar" | has default || fail "the raw files are not in the backup: $(tar -tf "$folder/files.tar")"
   [ "$(head -c 5 "$folder/queue.rdb")" = REDIS ] || fail "the queue's snapshot is none"
