@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use queue::{EnqueueError, Enqueued, Entry, Producer};
+use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer};
 use service::settings::RedisSettings;
 use store::EventRecord;
 use webhook::Family;
@@ -28,7 +28,8 @@ pub(crate) struct Again {
 impl Again {
     /// Connects when it is first used.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, Failure> {
-        let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX).map_err(queued::failure)?;
+        let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)
+            .map_err(queued::failure)?;
         Ok(Self { producer, run: random_id(), told_of_full_queue: false })
     }
 

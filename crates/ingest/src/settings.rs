@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use queue::{Producer, QueueConfig, QueueReader};
 use secrecy::ExposeSecret as _;
@@ -37,6 +38,11 @@ pub struct Settings {
     #[arg(long, env = "MAX_STREAM_LENGTH", value_name = "COUNT", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_stream_length: u64,
+    /// For how long a webhook-id that comes again is a duplicate, in seconds; the same for all ingests. OpenAI sends an
+    /// event again for 259200
+    #[arg(long, env = "DEDUPE_WINDOW_SECS", value_name = "SECS", default_value = "288000")]
+    #[arg(value_parser = clap::value_parser!(u64).range(2..=31_536_000))]
+    pub dedupe_window_secs: u64,
     /// Certificate to speak TLS with, without a proxy: a PEM file, the server's certificate first, then the chain
     #[arg(long, env = "INGEST_TLS_CERT", value_name = "PATH")]
     pub ingest_tls_cert: Option<PathBuf>,
@@ -98,7 +104,9 @@ impl Settings {
     /// # Errors
     /// [`SettingError`] when the address of Redis cannot be understood. Whether it answers is another matter.
     pub(crate) fn producer(&self, queue: &QueueConfig) -> Result<Producer, SettingError> {
-        Producer::new(queue, self.max_stream_length).map_err(|error| SettingError::wrong("REDIS_URL", error))
+        let dedupe_window = Duration::from_secs(self.dedupe_window_secs);
+        Producer::new(queue, self.max_stream_length, dedupe_window)
+            .map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 }
 

@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::RedisError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{SharedConnection, closed, is_dropped};
+use crate::enqueue::{self, Answer, EnqueueLimits, EventArgs, Reply};
 use crate::error::EnqueueError;
-use crate::producer::Enqueued;
-use crate::scripts::{self, EventArgs};
 
 /// Redis does nothing else while it takes a batch in: about ten microseconds an event.
 const BATCH_EVENTS_MAX: usize = 128;
@@ -22,9 +20,6 @@ const BATCH_BYTES_MAX: usize = 256 * 1024;
 const MAX_IN_FLIGHT_BATCHES: usize = 4;
 /// No event waits longer for a permit: a Redis that does not answer shall not cost two time-outs.
 const PERMIT_WAIT_MAX: Duration = Duration::from_millis(50);
-
-/// What becomes of one event.
-pub(crate) type Answer = Result<Enqueued, EnqueueError>;
 
 /// The sending end; the batcher stops when the last clone is dropped.
 #[derive(Clone)]
@@ -45,11 +40,11 @@ impl Batcher {
     /// Needs a Tokio runtime. `event_permits` bounds the events that wait for Redis, with those of other batchers.
     pub(crate) fn start(
         connection: SharedConnection,
-        stream_length_max: u64,
+        limits: EnqueueLimits,
         event_permits: Arc<Semaphore>,
     ) -> Self {
         let (events, received) = mpsc::unbounded_channel();
-        tokio::spawn(collect(received, connection, stream_length_max));
+        tokio::spawn(collect(received, connection, Arc::new(limits)));
         Self { events, event_permits }
     }
 
@@ -68,7 +63,7 @@ impl Batcher {
 async fn collect(
     mut events: mpsc::UnboundedReceiver<Waiter>,
     connection: SharedConnection,
-    stream_length_max: u64,
+    limits: Arc<EnqueueLimits>,
 ) {
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT_BATCHES));
     while let Some(first) = events.recv().await {
@@ -84,45 +79,28 @@ async fn collect(
             bytes += next.event.bytes();
             batch.push(next);
         }
-        let connection = connection.clone();
+        let (connection, limits) = (connection.clone(), limits.clone());
         tokio::spawn(async move {
-            send(&connection, stream_length_max, batch).await;
+            send(&connection, &limits, batch).await;
             drop(permit);
         });
     }
 }
 
-async fn send(connection: &SharedConnection, stream_length_max: u64, batch: Vec<Waiter>) {
-    let script = scripts::enqueue(stream_length_max, batch.iter().map(|waiter| &waiter.event));
-    let mut replies = connection.invoke::<Vec<(String, String)>>(&script).await;
+async fn send(connection: &SharedConnection, limits: &EnqueueLimits, batch: Vec<Waiter>) {
+    let script = enqueue::enqueue(limits, batch.iter().map(|waiter| &waiter.event));
+    let mut replies = connection.invoke::<Vec<Reply>>(&script).await;
     if replies.as_ref().is_err_and(is_dropped) {
         // Perhaps long ago, and noticed only now. Should Redis have taken the events in, they are duplicates.
         replies = connection.invoke(&script).await;
     }
     let answers: Vec<Answer> = match replies {
-        Ok(replies) if replies.len() == batch.len() => replies.into_iter().map(read).collect(),
-        Ok(_) => batch.iter().map(|_| Err(unexpected("not one answer an event").into())).collect(),
+        Ok(replies) if replies.len() == batch.len() => replies.into_iter().map(enqueue::read).collect(),
+        Ok(_) => batch.iter().map(|_| Err(enqueue::unexpected())).collect(),
         Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
     };
     for (waiter, answer) in batch.into_iter().zip(answers) {
         // A request that was cancelled does not listen.
         waiter.reply.send(answer).ok();
     }
-}
-
-fn read((outcome, detail): (String, String)) -> Answer {
-    match outcome.as_str() {
-        "added" => Ok(Enqueued::Added { entry_id: detail }),
-        "duplicate" => Ok(Enqueued::Duplicate),
-        // `CODE the words`
-        "refused" => {
-            let (code, words) = detail.split_once(' ').unwrap_or((&detail, ""));
-            Err(redis::make_extension_error(code.to_owned(), Some(words.to_owned())).into())
-        }
-        _ => Err(unexpected("not an answer to an enqueue").into()),
-    }
-}
-
-fn unexpected(what: &'static str) -> RedisError {
-    RedisError::from((redis::ErrorKind::UnexpectedReturnType, what))
 }

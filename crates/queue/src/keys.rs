@@ -37,9 +37,19 @@ impl Keys {
         format!("{{{}}}:dead:{family}", self.prefix)
     }
 
-    /// String with a time to live: this `webhook-id` was taken in.
-    pub fn seen(&self, project: &str, webhook_id: &str) -> String {
-        format!("{{{}}}:seen:{project}:{webhook_id}", self.prefix)
+    /// Sorted set: the generations of dedupe records; the score is when each expires, in unix seconds.
+    pub fn seen(&self) -> String {
+        format!("{{{}}}:seen", self.prefix)
+    }
+
+    /// Set of integers with a time to live: dedupe records. `enqueue.lua` makes the same name.
+    pub fn seen_set(&self, generation: &str, shard: u16) -> String {
+        format!("{{{}}}:seen:{generation}:{shard}", self.prefix)
+    }
+
+    /// Stream: what a check whether Redis takes events adds, and removes at once.
+    pub fn check(&self) -> String {
+        format!("{{{}}}:check", self.prefix)
     }
 
     /// String with a time to live: workers leave this project's family alone (429). Its value says why.
@@ -128,7 +138,9 @@ mod tests {
         assert_eq!(keys.delayed(Family::Batch), "{landfall}:delayed:batch");
         assert_eq!(keys.attempts(Family::Batch), "{landfall}:attempts:batch");
         assert_eq!(keys.dead(Family::Batch), "{landfall}:dead:batch");
-        assert_eq!(keys.seen("default", "wh_1"), "{landfall}:seen:default:wh_1");
+        assert_eq!(keys.check(), "{landfall}:check");
+        assert_eq!(keys.seen(), "{landfall}:seen");
+        assert_eq!(keys.seen_set("12250", 7), "{landfall}:seen:12250:7");
         assert_eq!(keys.pause("default", Family::Batch), "{landfall}:pause:default:batch");
         assert_eq!(keys.pauses(), "{landfall}:pauses");
         assert_eq!(keys.records(), "{landfall}:records");

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Guarantees, each with the test that proves it (`tests/it`):
-//! * An event is enqueued once per `webhook-id` within seven days (`enqueue.rs`); when `enqueue` returns `Ok`, Redis
+//! * An event is enqueued once per `webhook-id` within the dedupe window (`dedupe.rs`); when `enqueue` returns `Ok`, Redis
 //!   has it, and a Redis that is killed and comes back still has it (`outage.rs`).
 //! * An entry is in exactly one place: `XLEN = undelivered + pending + delayed` after every step (`model.rs`).
 //! * An acknowledged event is delivered at least once: a dead worker's deliveries are taken over when their leases run
@@ -22,7 +22,7 @@
 //! * What is damaged by hand is mended: entries stranded by `XACK` or `XGROUP DELCONSUMER` are due again within half a
 //!   minute, and counted (`repair.rs`). A dead letter comes back as a new entry, in one step (`redrive.rs`).
 //! * Crashes are counted apart from failed attempts, and those of an entry that ran alone apart from both (`alone.rs`).
-//! * Nothing is trimmed, and nothing left behind but the `seen` marks (`settle.rs`).
+//! * Nothing is trimmed, and nothing left behind but the dedupe records (`settle.rs`).
 //!
 //! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
 //! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
@@ -35,12 +35,15 @@ mod config;
 mod connection;
 mod consumer;
 mod dead_letters;
+mod dedupe;
 mod delivery;
+mod enqueue;
 mod entry;
 mod error;
 mod instances;
 mod keys;
 mod leases;
+mod memory;
 mod notifications;
 mod overdue;
 mod pauses;
@@ -58,15 +61,18 @@ pub use cause::Cause;
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetter;
+pub use dedupe::DEDUPE_WINDOW;
 pub use delivery::{Delivery, Settled};
+pub use enqueue::Enqueued;
 pub use entry::{ENTRY_VERSION, Entry, EntryError, EntryRef};
 pub use error::{EnqueueError, QueueError};
 pub use instances::{Instance, InstanceInfo, KnownTargets};
 pub use keys::{GROUP, Keys};
+pub use memory::{MemoryLevel, MemoryReport, MemoryUse};
 pub use notifications::{NotificationStream, StreamedNotification};
 pub use pauses::Pause;
 pub use presence::{Presence, Seen};
-pub use producer::{Enqueued, Producer};
+pub use producer::Producer;
 pub use repair::{Repair, RepairKind};
 pub use server_check::{ServerFinding, ServerReport, Severity};
 pub use start_check::{Fitness, NotYet, UnfitServer};

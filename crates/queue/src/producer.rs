@@ -1,5 +1,5 @@
-//! The one place that enqueues: `ingest` takes events in, each `webhook-id` once, and answers only after Redis has
-//! them; an operator enqueues stored events again.
+//! The one place that enqueues: events that `ingest` received, each `webhook-id` once, and answered only after Redis has
+//! them; and stored events that an operator enqueues again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +11,16 @@ use webhook::Family;
 use crate::batcher::Batcher;
 use crate::config::QueueConfig;
 use crate::connection::{self, SharedConnection};
+use crate::dedupe::{DedupeRecord, generation_secs};
+use crate::enqueue::{self, EnqueueLimits, Enqueued, EventArgs, Reply};
 use crate::entry::EntryRef;
 use crate::error::{EnqueueError, QueueError};
 use crate::keys::{FamilyKeys, Keys};
-use crate::scripts::{self, EventArgs, SEEN_FOR};
+use crate::scripts;
 
 /// Events that may wait for Redis at the same time; the next one is refused at once, so that OpenAI's retries and not
 /// our memory hold what a slow Redis cannot take.
 const MAX_WAITING_EVENTS: usize = 4096;
-/// Within one command of an operator, a call is repeated after seconds if at all.
-const REPLAYED_FOR: Duration = Duration::from_secs(600);
-
-/// What became of an event that was taken in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Enqueued {
-    Added {
-        entry_id: String,
-    },
-    /// This `webhook-id` was taken in within the last seven days; with [`Producer::enqueue_again`], by the same run.
-    Duplicate,
-}
 
 /// Writes events into the streams. Clones share their connection.
 #[derive(Clone)]
@@ -43,7 +33,7 @@ pub struct Producer {
 struct Shared {
     client: Client,
     keys: Keys,
-    stream_length_max: u64,
+    limits: EnqueueLimits,
     event_permits: Arc<Semaphore>,
 }
 
@@ -52,13 +42,17 @@ impl Producer {
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn new(config: &QueueConfig, stream_length_max: u64) -> Result<Self, QueueError> {
-        Ok(Self::of(Arc::new(Shared {
-            client: connection::client(config)?,
-            keys: Keys::new(&config.key_prefix),
-            stream_length_max,
-            event_permits: Arc::new(Semaphore::new(MAX_WAITING_EVENTS)),
-        })))
+    pub fn new(
+        config: &QueueConfig,
+        stream_length_max: u64,
+        dedupe_window: Duration,
+    ) -> Result<Self, QueueError> {
+        let keys = Keys::new(&config.key_prefix);
+        let generation_secs = generation_secs(dedupe_window);
+        let limits = EnqueueLimits { stream_length_max, seen_key: keys.seen(), generation_secs };
+        let client = connection::client(config)?;
+        let event_permits = Arc::new(Semaphore::new(MAX_WAITING_EVENTS));
+        Ok(Self::of(Arc::new(Shared { client, keys, limits, event_permits })))
     }
 
     /// The same with a connection and a batcher of its own, for a thread that has its own Tokio runtime: what waits for
@@ -71,7 +65,7 @@ impl Producer {
     fn of(shared: Arc<Shared>) -> Self {
         let connection = SharedConnection::new(shared.client.clone());
         let permits = Arc::clone(&shared.event_permits);
-        let batcher = Batcher::start(connection.clone(), shared.stream_length_max, permits);
+        let batcher = Batcher::start(connection.clone(), shared.limits.clone(), permits);
         Self { shared, connection, batcher }
     }
 
@@ -85,12 +79,13 @@ impl Producer {
         entry: impl Into<EntryRef<'e>>,
     ) -> Result<Enqueued, EnqueueError> {
         let entry = entry.into();
-        let key = self.shared.keys.seen(entry.project, entry.webhook_id);
-        self.add(family, entry, key, SEEN_FOR).await
+        let events_key = self.shared.keys.events(family);
+        let record = DedupeRecord::new(entry.project, entry.webhook_id);
+        self.batcher.enqueue(EventArgs { events_key, record, fields: entry.fields() }).await
     }
 
-    /// Takes in a stored event that was taken in before. `run` names the operator's command: a call that is repeated
-    /// in it, because an answer was lost, adds nothing; another command adds the event again.
+    /// Enqueues a stored event once more. `run` names the operator's command: a call that is repeated in it, because an
+    /// answer was lost, adds nothing; another command adds the event again.
     ///
     /// # Errors
     /// As [`Producer::enqueue`].
@@ -100,21 +95,31 @@ impl Producer {
         entry: impl Into<EntryRef<'e>>,
         run: &str,
     ) -> Result<Enqueued, EnqueueError> {
-        let entry = entry.into();
-        let key = self.shared.keys.replayed(entry.project, run, entry.webhook_id);
-        self.add(family, entry, key, REPLAYED_FOR).await
+        let (entry, keys) = (entry.into(), &self.shared.keys);
+        let replayed_key = keys.replayed(entry.project, run, entry.webhook_id);
+        let (length_max, fields) = (self.shared.limits.stream_length_max, entry.fields());
+        let script = enqueue::enqueue_again(length_max, &keys.events(family), &replayed_key, &fields);
+        enqueue::read(self.connection.invoke(&script).await?)
     }
 
-    async fn add(
-        &self,
-        family: Family,
-        entry: EntryRef<'_>,
-        dedupe_key: String,
-        ttl: Duration,
-    ) -> Result<Enqueued, EnqueueError> {
-        let events_key = self.shared.keys.events(family);
-        let event = EventArgs { events_key, dedupe_key, ttl_secs: ttl.as_secs(), fields: entry.fields() };
-        self.batcher.enqueue(event).await
+    /// Whether Redis would take an event: runs the real script on a key of its own, and removes what it added.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    pub async fn check(&self) -> Result<(), EnqueueError> {
+        let check_key = self.shared.keys.check();
+        let seen_key = format!("{check_key}:seen");
+        // The record expires within three seconds.
+        let limits = EnqueueLimits { seen_key, generation_secs: 1, ..self.shared.limits.clone() };
+        let record = DedupeRecord::new("check", &fastrand::u64(..).to_string());
+        let fields = vec![b"check".to_vec(), b"1".to_vec()];
+        let event = EventArgs { events_key: check_key.clone(), record, fields };
+        let script = enqueue::enqueue(&limits, [&event].into_iter());
+        let replies: Vec<Reply> = self.connection.invoke(&script).await?;
+        replies.into_iter().try_for_each(|reply| enqueue::read(reply).map(drop))?;
+        // An entry that stays does no harm.
+        let _: Result<(), _> = self.connection.query(redis::cmd("UNLINK").arg(check_key)).await;
+        Ok(())
     }
 
     /// Whether Redis answers.

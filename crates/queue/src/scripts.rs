@@ -19,7 +19,6 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "enqueue.lua");
 script!(ENSURE_GROUP, "ensure_group.lua");
 script!(DUE, "due.lua");
 script!(RECLAIM, "reclaim.lua");
@@ -38,8 +37,6 @@ script!(REMOVE_DEAD_CONSUMERS, "remove_dead_consumers.lua");
 script!(REDRIVE, "redrive.lua");
 script!(DISCARD, "discard.lua");
 
-/// OpenAI sends an event again for 72 hours; a week leaves room for its delays and ours.
-pub(crate) const SEEN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// No retry is further away than this: a delay beyond it is a mistake in the arithmetic of somebody's clock.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Entries a parting consumer gives back in one step; it was never given more at once.
@@ -59,36 +56,6 @@ pub(crate) struct Seat {
     pub(crate) family: Family,
     pub(crate) name: String,
     pub(crate) lease: Duration,
-}
-
-/// One event's part in a call of the enqueue script.
-pub(crate) struct EventArgs {
-    pub(crate) events_key: String,
-    pub(crate) dedupe_key: String,
-    pub(crate) ttl_secs: u64,
-    /// As [`crate::entry::EntryRef::fields`] has them.
-    pub(crate) fields: Vec<Vec<u8>>,
-}
-
-impl EventArgs {
-    /// About how much is sent for it.
-    pub(crate) fn bytes(&self) -> usize {
-        self.dedupe_key.len() + self.fields.iter().map(Vec::len).sum::<usize>()
-    }
-}
-
-/// The call that enqueues these events. It answers for each of them: outcome, and entry id or error.
-pub(crate) fn enqueue<'e>(
-    stream_length_max: u64,
-    events: impl Iterator<Item = &'e EventArgs>,
-) -> ScriptInvocation<'static> {
-    let mut script = ENQUEUE.prepare_invoke();
-    script.arg(stream_length_max);
-    for event in events {
-        script.key(&event.events_key).key(&event.dedupe_key);
-        script.arg(event.ttl_secs).arg(event.fields.len()).arg(&event.fields);
-    }
-    script
 }
 
 /// An entry as a script hands it over: its id, failed attempts, crashes, crashes alone, first and last error, fields.

@@ -59,7 +59,7 @@ pub enum ServerFinding {
     EvictsEvents {
         policy: String,
     },
-    /// Only marks with a time to live are thrown away.
+    /// Only keys with a time to live (dedupe records) are thrown away.
     EvictsMarks {
         policy: String,
     },
@@ -318,7 +318,7 @@ fn judge(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
         findings.push(ServerFinding::NoMemoryLimit);
     }
     match info.get("maxmemory_policy") {
-        // Of our keys only the marks against duplicates have a time to live.
+        // Of our keys only dedupe records have a time to live.
         Some(policy) if policy.starts_with("volatile-") => {
             findings.push(ServerFinding::EvictsMarks { policy: policy.to_owned() });
         }

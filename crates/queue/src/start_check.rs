@@ -1,5 +1,5 @@
 //! What must be so before a program takes or works off events: a Redis that would lose them is refused, one that is not
-//! there yet is waited for. And how full it is, while it runs.
+//! there yet is waited for.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::cause::Cause;
 use crate::error::{QueueError, chain};
-use crate::server_check::{self, Info, ServerFinding, Severity};
+use crate::server_check::{ServerFinding, Severity};
 use crate::stats::QueueReader;
 
 /// Two clocks that differ by more make ages and retries wrong.
@@ -116,36 +116,5 @@ impl QueueReader {
             }
             tokio::time::sleep(WAIT).await;
         }
-    }
-
-    /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
-    pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
-        let mut connection = self.connection().await?;
-        let mut command = redis::cmd("INFO");
-        let text: Option<String> =
-            server_check::ask_if_allowed(&mut connection, command.arg("memory")).await?;
-        Ok(text.as_deref().and_then(used_share))
-    }
-}
-
-fn used_share(info: &str) -> Option<f64> {
-    let info = Info::parse(info);
-    let number = |name| info.get(name)?.parse::<f64>().ok();
-    let limit = number("maxmemory").filter(|bytes| *bytes > 0.0)?;
-    Some(number("used_memory")? / limit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_a_share_of_the_limit_if_there_is_one() {
-        assert_eq!(used_share("used_memory:75\r\nmaxmemory:100\r\n"), Some(0.75));
-        assert_eq!(used_share("used_memory:75\r\nmaxmemory:0\r\n"), None);
-        assert_eq!(used_share("# Memory\r\n"), None);
     }
 }

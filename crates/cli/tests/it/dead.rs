@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{Consumer, ConsumerConfig, Entry, Producer, QueueConfig, QueueReader};
+use queue::{Consumer, ConsumerConfig, DEDUPE_WINDOW, Entry, Producer, QueueConfig, QueueReader};
 use test_support::redis::RedisServer;
 use webhook::{Family, Reason};
 
@@ -36,7 +36,7 @@ pub(crate) async fn consumer(redis: &RedisServer, family: Family) -> Consumer {
 }
 
 pub(crate) async fn die(redis: &RedisServer, family: Family, entry: &Entry, reason: Reason) {
-    Producer::new(&config(redis), 1000).unwrap().enqueue(family, entry).await.unwrap();
+    Producer::new(&config(redis), 1000, DEDUPE_WINDOW).unwrap().enqueue(family, entry).await.unwrap();
     let mut consumer = consumer(redis, family).await;
     let first = consumer.receive_now(1).await.unwrap().pop().unwrap();
     first.retry_after(Duration::ZERO, Reason::OpenaiUnavailable, "status 502").await.unwrap();
@@ -149,7 +149,7 @@ async fn nothing_is_chosen_by_accident() {
 #[tokio::test]
 async fn a_pause_shows_in_the_status() {
     let redis = RedisServer::start();
-    Producer::new(&config(&redis), 1000)
+    Producer::new(&config(&redis), 1000, DEDUPE_WINDOW)
         .unwrap()
         .enqueue(Family::Batch, &entry("wh_1", "batch.completed"))
         .await

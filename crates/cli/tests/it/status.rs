@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue::{Consumer, ConsumerConfig, Entry, Producer, QueueConfig};
+use queue::{Consumer, ConsumerConfig, DEDUPE_WINDOW, Entry, Producer, QueueConfig};
 use test_support::redis::{RedisServer, free_port};
 use webhook::{Family, Reason};
 
@@ -28,7 +28,7 @@ fn config(redis: &RedisServer) -> QueueConfig {
 
 /// Of five batch events: two undelivered, one pending, one delayed, one dead. Of responses one undelivered.
 async fn fill(redis: &RedisServer) -> Consumer {
-    let producer = Producer::new(&config(redis), 1000).unwrap();
+    let producer = Producer::new(&config(redis), 1000, DEDUPE_WINDOW).unwrap();
     producer.create_groups().await.unwrap();
     for number in 0..5 {
         let entry = entry(&format!("wh_{number}"), "batch.completed");

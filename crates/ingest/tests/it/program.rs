@@ -78,6 +78,7 @@ fn nonsense_is_refused_by_the_name_of_the_setting() {
         ("MAX_BODY_BYTES", "1 GiB"),
         ("MAX_CONNECTIONS", "0"),
         ("MAX_STREAM_LENGTH", "-1"),
+        ("DEDUPE_WINDOW_SECS", "1"),
         ("ADMIN_ADDR", "9100"),
         ("REDIS_URL", "http://127.0.0.1"),
         ("LOG_FORMAT", "xml"),

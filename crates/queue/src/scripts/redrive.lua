@@ -1,6 +1,6 @@
 #!lua
--- Brings a dead letter back as a new entry: its own fields, received now, without attempts. It passes by the mark against
--- duplicates. What was done is recorded in the same step.
+-- Brings a dead letter back as a new entry: its own fields, received now, without attempts. It passes by the dedupe
+-- records. What was done is recorded in the same step.
 -- KEYS: dead, events, records   ARGV: dead id, family, records_max
 -- Returns the new entry's id, or nil when there is no such letter.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]

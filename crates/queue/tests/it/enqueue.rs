@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use queue::{EnqueueError, Enqueued, Producer, QueueConfig};
+use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Producer, QueueConfig};
 use test_support::network::Network;
 use test_support::redis::RedisServer;
 use webhook::Family;
@@ -20,18 +20,6 @@ async fn a_thousand_concurrent_duplicates_are_enqueued_once() {
         let added = answers.into_iter().filter(|answer| matches!(answer, Ok(Enqueued::Added { .. }))).count();
         assert_eq!((added, queue.command::<u64>("XLEN events").await), (1, round + 1));
     }
-}
-
-#[tokio::test]
-async fn the_mark_of_a_webhook_id_lasts_a_week_and_is_per_project() {
-    let queue = TestQueue::start();
-    queue.add("wh_1").await;
-    let ttl: u64 = queue.command("TTL {landfall}:seen:default:wh_1").await;
-    assert!((604_700..=604_800).contains(&ttl), "{ttl}");
-
-    let mut other = entry("wh_1");
-    other.project = "second".to_owned();
-    assert!(matches!(queue.producer.enqueue(FAMILY, &other).await, Ok(Enqueued::Added { .. })));
 }
 
 #[tokio::test]
@@ -73,7 +61,7 @@ async fn events_enqueued_together_get_each_into_its_own_stream_and_its_own_answe
 #[tokio::test]
 async fn a_full_stream_refuses_new_events_but_knows_the_old_ones() {
     let queue = TestQueue::start();
-    let producer = Producer::new(&queue.config, 2).unwrap();
+    let producer = Producer::new(&queue.config, 2, DEDUPE_WINDOW).unwrap();
     producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap();
     producer.enqueue(FAMILY, &entry("wh_2")).await.unwrap();
     let refused = producer.enqueue(FAMILY, &entry("wh_3")).await;
@@ -89,7 +77,7 @@ async fn a_full_stream_refuses_new_events_but_knows_the_old_ones() {
 #[tokio::test]
 async fn a_stream_that_fills_up_within_a_batch_refuses_the_rest_of_it() {
     let queue = TestQueue::start();
-    let producer = Producer::new(&queue.config, 3).unwrap();
+    let producer = Producer::new(&queue.config, 3, DEDUPE_WINDOW).unwrap();
     producer.enqueue(FAMILY, &entry("wh_0")).await.unwrap();
     let events = ["wh_1", "wh_0", "wh_2", "wh_3", "wh_0"].map(entry);
     let answers = join_all(events.iter().map(|event| producer.enqueue(FAMILY, event))).await;
@@ -145,25 +133,33 @@ async fn a_read_only_redis_is_told_apart_and_a_new_primary_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn a_mark_is_not_left_without_its_entry() {
+async fn a_check_runs_the_real_script_and_leaves_nothing_but_a_record_for_seconds() {
     let queue = TestQueue::start();
-    // A stream that has used up its ids.
-    queue.command::<String>("XADD events 18446744073709551615-18446744073709551615 v 1").await;
-    let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await;
-    assert!(matches!(refused, Err(EnqueueError::Refused(_))), "{refused:?}");
-    queue.command::<()>("DEL events").await;
-    queue.add("wh_1").await;
+    queue.producer.check().await.unwrap();
+    queue.producer.check().await.unwrap();
+    let mut keys: Vec<String> = queue.command("KEYS *").await;
+    keys.retain(|key| !key.starts_with("{landfall}:check:seen"));
+    assert_eq!(keys, [""; 0]);
+    let gone = async || queue.command::<Vec<String>>("KEYS *").await.is_empty().then_some(());
+    test_support::wait::until("the check's records to expire", gone).await;
 }
 
 #[tokio::test]
-async fn a_mark_that_is_none_refuses_its_event_and_no_other() {
+async fn a_check_meets_what_an_event_would_meet() {
     let queue = TestQueue::start();
-    queue.command::<()>("LPUSH {landfall}:seen:default:wh_2 1").await;
-    let events = ["wh_1", "wh_2", "wh_3"].map(entry);
-    let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
-    assert!(matches!(answers[1], Err(EnqueueError::Refused(_))), "{answers:?}");
-    let added = answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::Added { .. })));
-    assert_eq!((added.count(), queue.command::<u64>("XLEN events").await), (2, 2));
+    for (user, label) in [("+@all -xadd", "refused"), ("+@all -evalsha", "refused"), ("+@all", "")] {
+        queue.command::<()>(&format!("ACL SETUSER default resetkeys ~* reset on nopass ~* {user}")).await;
+        let checked = queue.producer.check().await;
+        let enqueued = queue.producer.enqueue(FAMILY, &entry("wh_1")).await.map(drop);
+        assert_eq!(checked.as_ref().map_or_else(EnqueueError::label, |()| ""), label, "{user}: {checked:?}");
+        assert_eq!(
+            enqueued.as_ref().map_or_else(EnqueueError::label, |()| ""),
+            label,
+            "{user}: {enqueued:?}"
+        );
+    }
+    queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(queue.producer.check().await.unwrap_err().label(), "read_only");
 }
 
 #[tokio::test]
@@ -183,7 +179,7 @@ async fn a_producer_starts_before_redis_and_uses_it_when_it_comes() {
 async fn a_url_that_is_none_is_refused_without_showing_it() {
     let mut config = TestQueue::start().config;
     config.url = "http://user:secret@redis".to_owned().into();
-    let error = Producer::new(&config, 1).err().unwrap();
+    let error = Producer::new(&config, 1, DEDUPE_WINDOW).err().unwrap();
     assert!(!error.is_retryable() && !format!("{error:?}").contains("secret"), "{error:?}");
 }
 
@@ -197,7 +193,7 @@ async fn the_user_and_the_database_of_the_url_are_used() {
     let _: String = queue.command("ACL SETUSER landfall on >s3cret ~* +@all").await;
     let url = format!("redis+unix://{}?db=3&user=landfall&pass=s3cret", socket.display());
     let config = QueueConfig { url: url.into(), ..queue.config.clone() };
-    let by_socket = Producer::new(&config, 1000).unwrap();
+    let by_socket = Producer::new(&config, 1000, DEDUPE_WINDOW).unwrap();
     queue.add("wh_1").await;
     for (producer, id) in [(&by_socket, "wh_2"), (&queue.producer, "wh_3")] {
         let _: String = queue.command("SCRIPT FLUSH").await;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use queue::{
-    Consumer, ConsumerConfig, Delivery, Enqueued, Entry, FamilyStats, Keys, Producer, QueueConfig,
-    QueueReader,
+    Consumer, ConsumerConfig, DEDUPE_WINDOW, Delivery, Enqueued, Entry, FamilyStats, Keys, Producer,
+    QueueConfig, QueueReader,
 };
 use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
@@ -31,6 +31,11 @@ impl TestQueue {
         Self::on(RedisServer::start())
     }
 
+    /// Where much is enqueued and nothing has to survive.
+    pub(crate) fn start_without_disk() -> Self {
+        Self::on(RedisServer::start_with(&[]))
+    }
+
     pub(crate) fn on(server: RedisServer) -> Self {
         let url = server.url();
         Self::at(server, url)
@@ -40,7 +45,7 @@ impl TestQueue {
     pub(crate) fn at(server: RedisServer, url: String) -> Self {
         let config = QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() };
         Self {
-            producer: Producer::new(&config, 1_000_000).unwrap(),
+            producer: Producer::new(&config, 1_000_000, DEDUPE_WINDOW).unwrap(),
             reader: QueueReader::new(&config).unwrap(),
             keys: Keys::new(&config.key_prefix),
             config,

@@ -4,6 +4,8 @@
 mod alone;
 mod causes;
 mod dead_letters;
+mod dedupe;
+mod dedupe_memory;
 mod enqueue;
 mod golden;
 mod harness;

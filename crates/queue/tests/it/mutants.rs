@@ -23,7 +23,7 @@ macro_rules! script {
     };
 }
 
-const MUTANTS: [Mutant; 16] = [
+const MUTANTS: [Mutant; 17] = [
     Mutant {
         name: "retry without ZADD",
         script: script!("put_back"),
@@ -39,7 +39,13 @@ const MUTANTS: [Mutant; 16] = [
     Mutant {
         name: "enqueue that does not look for duplicates",
         script: script!("enqueue"),
-        from: "if redis.call('GET', dedupe_key) then return {'duplicate', ''} end",
+        from: "if redis.call('SISMEMBER', record_set(back), record) == 1 then return {'duplicate', ''} end",
+        to: "",
+    },
+    Mutant {
+        name: "enqueue without a record",
+        script: script!("enqueue"),
+        from: "redis.call('SADD', record_set(0), record)",
         to: "",
     },
     Mutant {

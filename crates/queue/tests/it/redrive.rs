@@ -42,7 +42,7 @@ async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
 
     assert_eq!(queue.reader.redrive(FAMILY, &dead_id).await.unwrap(), None, "once");
     nothing(&mut consumer).await;
-    // The mark against OpenAI's own repetitions stays.
+    // The dedupe record, against OpenAI's own repetitions, stays.
     assert_eq!(queue.producer.enqueue(FAMILY, &first).await.unwrap(), Enqueued::Duplicate);
     let records = records(&queue).await;
     assert_eq!(records.len(), 1);

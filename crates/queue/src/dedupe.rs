@@ -1,0 +1,143 @@
+//! Dedupe records: which events were enqueued within the dedupe window.
+//!
+//! A record is a number of 63 bits in a set of integers, `{…}:seen:<generation>:<shard>`, which Redis keeps as 8 bytes a
+//! record while a set has at most 512 (its default `set-max-intset-entries`; more take about 70 bytes each). A generation
+//! covers half of the window, so that the records of the present one and of the two before it cover at least all of it;
+//! its sets expire when no lookup needs them any more. `{…}:seen` lists the generations by the time they expire.
+//!
+//! An event is wrongly taken for a duplicate when another record of its shard has the same 63 bits. With N records that is
+//! N / 2048 / 2^63 an event: 3 * 10^-16 with the five million records that a million events a day leave.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::QueueError;
+use crate::stats::QueueReader;
+
+/// OpenAI sends an event again for 72 hours; eight more leave room for its delays and ours.
+pub const DEDUPE_WINDOW: Duration = Duration::from_secs(80 * 3600);
+/// Sets of one generation.
+pub(crate) const SHARDS: u16 = 2048;
+/// Keys looked at in one step of a scan.
+const SCAN_COUNT: usize = 1000;
+
+/// How long a generation lasts: `enqueue.lua` looks at the present one and at two before it.
+pub(crate) fn generation_secs(window: Duration) -> u64 {
+    window.as_secs().div_ceil(2).max(1)
+}
+
+/// The record of one event. Shard and member are different bits of the hash.
+pub(crate) struct DedupeRecord {
+    pub(crate) shard: u16,
+    /// Sent as text: numbers in Lua have 53 bits.
+    pub(crate) member: u64,
+}
+
+impl DedupeRecord {
+    pub(crate) fn new(project: &str, webhook_id: &str) -> Self {
+        let mut hash = Sha256::new();
+        // With its length, so that no other pair gives the same bytes.
+        hash.update((project.len() as u64).to_be_bytes());
+        hash.update(project);
+        hash.update(webhook_id);
+        let [a, b, c, d, e, f, g, h, i, j, ..]: [u8; 32] = hash.finalize().into();
+        Self {
+            shard: u16::from_be_bytes([i, j]) % SHARDS,
+            member: u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1,
+        }
+    }
+}
+
+impl QueueReader {
+    /// Drops the oldest generation of dedupe records that has any; duplicates of its events may be enqueued from then on.
+    /// The newest generation is dropped only when `newest_too`. Says whether there was one.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn drop_oldest_dedupe_records(&self, newest_too: bool) -> Result<bool, QueueError> {
+        let failed = |source| QueueError::Redis { operation: "drop dedupe records", source };
+        let mut connection = self.connection().await?;
+        let mut generations = self.dedupe_generations().await?;
+        if !newest_too {
+            generations.pop();
+        }
+        for generation in generations {
+            let sets: Vec<_> = (0..SHARDS).map(|shard| self.keys.seen_set(&generation, shard)).collect();
+            let mut drop = redis::pipe();
+            drop.atomic().unlink(sets).zrem(self.keys.seen(), &generation);
+            let (dropped, _): (u64, u64) = drop.query_async(&mut connection).await.map_err(failed)?;
+            if dropped > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Drops what earlier versions recorded: a string of 160 bytes for each `webhook-id`, for seven days. Says how many.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn drop_legacy_dedupe_keys(&self) -> Result<u64, QueueError> {
+        let failed = |source| QueueError::Redis { operation: "drop dedupe keys of earlier versions", source };
+        let mut connection = self.connection().await?;
+        let prefix = format!("{}:", self.keys.seen());
+        let (mut cursor, mut dropped) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
+            let scanned = scan.arg("TYPE").arg("string").query_async(&mut connection).await;
+            let (next, mut keys): (u64, Vec<String>) = scanned.map_err(failed)?;
+            // MATCH takes a `*` in the prefix for a pattern.
+            keys.retain(|key| key.starts_with(&prefix));
+            if !keys.is_empty() {
+                let unlinked = redis::cmd("UNLINK").arg(keys).query_async::<u64>(&mut connection).await;
+                dropped += unlinked.map_err(failed)?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(dropped);
+            }
+        }
+    }
+
+    /// The generations of dedupe records, the oldest first.
+    pub(crate) async fn dedupe_generations(&self) -> Result<Vec<String>, QueueError> {
+        let mut connection = self.connection().await?;
+        let mut list = redis::cmd("ZRANGE");
+        let generations = list.arg(self.keys.seen()).arg(0).arg(-1).query_async(&mut connection).await;
+        generations.map_err(|source| QueueError::Redis { operation: "list dedupe generations", source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn records_are_positive_numbers_that_differ_and_fill_all_shards() {
+        let mut members = HashSet::new();
+        let mut shards = HashSet::new();
+        for n in 0..50_000 {
+            let record = DedupeRecord::new("default", &format!("wh_{n}"));
+            assert!(i64::try_from(record.member).is_ok() && record.shard < SHARDS);
+            members.insert(record.member);
+            shards.insert(record.shard);
+        }
+        assert_eq!((members.len(), shards.len()), (50_000, usize::from(SHARDS)));
+    }
+
+    #[test]
+    fn the_border_between_project_and_webhook_id_matters() {
+        assert_ne!(DedupeRecord::new("ab", "c").member, DedupeRecord::new("a", "bc").member);
+    }
+
+    #[test]
+    fn three_generations_cover_the_window_at_any_time() {
+        for (window, generation) in [(288_000, 144_000), (80, 40), (7, 4), (1, 1)] {
+            assert_eq!(generation_secs(Duration::from_secs(window)), generation);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! How full Redis is, and what fills it.
+
+use redis::Pipeline;
+use webhook::{Family, closed_set};
+
+use crate::dedupe::SHARDS;
+use crate::error::QueueError;
+use crate::keys::FamilyKeys;
+use crate::server_check::{self, Info};
+use crate::stats::QueueReader;
+
+/// Sets looked at in each generation: hashes spread the records evenly.
+const SAMPLED_SHARDS: u16 = 64;
+
+/// Shares of `maxmemory` from which Redis counts as filling up, and from which `ingest` refuses events.
+const SHARE_HIGH: f64 = 0.70;
+const SHARE_NEARLY_FULL: f64 = 0.85;
+
+/// How full Redis is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryLevel {
+    Normal,
+    /// Dedupe records are dropped, so that no event has to be refused.
+    High,
+    /// Events are refused. The rest of the memory is for leases, retries and dead letters of those that are queued.
+    NearlyFull,
+}
+
+impl MemoryLevel {
+    /// Of a share of `maxmemory`.
+    pub fn of(used_share: f64) -> Self {
+        match used_share {
+            SHARE_NEARLY_FULL.. => Self::NearlyFull,
+            SHARE_HIGH.. => Self::High,
+            _ => Self::Normal,
+        }
+    }
+}
+
+closed_set! {
+    /// What Redis' memory is used for: the label `use` of `landfall_redis_memory_bytes`.
+    pub enum MemoryUse {
+        /// Events that are not done, their attempts and delays.
+        Backlog => "backlog",
+        DeadLetters => "dead_letters",
+        Dedupe => "dedupe",
+        /// Redis itself, notification streams, and what is not Landfall's.
+        Other => "other",
+    }
+}
+
+/// What fills Redis. Streams and dedupe records are estimated from samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryReport {
+    pub used_bytes: u64,
+    /// `maxmemory`, if there is one.
+    pub limit_bytes: Option<u64>,
+    pub backlog_bytes: u64,
+    pub dead_letter_bytes: u64,
+    pub dedupe_bytes: u64,
+    pub dedupe_records: u64,
+}
+
+impl MemoryReport {
+    pub fn bytes(&self, memory_use: MemoryUse) -> u64 {
+        match memory_use {
+            MemoryUse::Backlog => self.backlog_bytes,
+            MemoryUse::DeadLetters => self.dead_letter_bytes,
+            MemoryUse::Dedupe => self.dedupe_bytes,
+            MemoryUse::Other => {
+                let known = self.backlog_bytes + self.dead_letter_bytes + self.dedupe_bytes;
+                self.used_bytes.saturating_sub(known)
+            }
+        }
+    }
+
+    /// What takes most.
+    pub fn largest(&self) -> MemoryUse {
+        let all = MemoryUse::ALL.iter().copied();
+        all.max_by_key(|&memory_use| self.bytes(memory_use)).expect("there are uses")
+    }
+
+    /// The share of `maxmemory` that is used; `None` without a limit.
+    pub fn used_share(&self) -> Option<f64> {
+        Some(self.used_bytes as f64 / self.limit_bytes? as f64)
+    }
+}
+
+impl QueueReader {
+    /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
+        Ok(self.memory_info().await?.and_then(|memory| memory.used_share()))
+    }
+
+    /// What fills Redis; `None` where it refuses to say.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn memory_report(&self) -> Result<Option<MemoryReport>, QueueError> {
+        let Some(mut memory) = self.memory_info().await? else {
+            return Ok(None);
+        };
+        let mut usage = redis::pipe();
+        for &family in Family::ALL {
+            let FamilyKeys { events, delayed, attempts, dead } = FamilyKeys::new(&self.keys, family);
+            for key in [events, delayed, attempts, dead] {
+                usage.cmd("MEMORY").arg("USAGE").arg(key);
+            }
+        }
+        for generation in self.dedupe_generations().await? {
+            for shard in 0..SAMPLED_SHARDS {
+                let set = self.keys.seen_set(&generation, shard);
+                usage.cmd("MEMORY").arg("USAGE").arg(&set).scard(set);
+            }
+        }
+        let Some(answers) = self.ask_all(&usage).await? else {
+            return Ok(None);
+        };
+        let (families, sets) = answers.split_at(4 * Family::ALL.len());
+        for &[events, delayed, attempts, dead] in families.as_chunks::<4>().0 {
+            memory.backlog_bytes += events + delayed + attempts;
+            memory.dead_letter_bytes += dead;
+        }
+        for &[bytes, records] in sets.as_chunks::<2>().0 {
+            memory.dedupe_bytes += bytes * u64::from(SHARDS / SAMPLED_SHARDS);
+            memory.dedupe_records += records * u64::from(SHARDS / SAMPLED_SHARDS);
+        }
+        Ok(Some(memory))
+    }
+
+    async fn memory_info(&self) -> Result<Option<MemoryReport>, QueueError> {
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("INFO");
+        let text: Option<String> =
+            server_check::ask_if_allowed(&mut connection, command.arg("memory")).await?;
+        Ok(text.as_deref().and_then(parse_info))
+    }
+
+    /// What a key that is missing answers counts as 0.
+    async fn ask_all(&self, commands: &Pipeline) -> Result<Option<Vec<u64>>, QueueError> {
+        let answers = commands.query_async::<Vec<Option<u64>>>(&mut self.connection().await?).await;
+        match answers {
+            Ok(answers) => Ok(Some(answers.into_iter().map(Option::unwrap_or_default).collect())),
+            Err(source) if source.is_io_error() => {
+                Err(QueueError::Redis { operation: "ask what fills Redis", source })
+            }
+            Err(_refused) => Ok(None),
+        }
+    }
+}
+
+fn parse_info(info: &str) -> Option<MemoryReport> {
+    let info = Info::parse(info);
+    let number = |name| info.get(name)?.parse::<u64>().ok();
+    Some(MemoryReport {
+        used_bytes: number("used_memory")?,
+        limit_bytes: number("maxmemory").filter(|&bytes| bytes > 0),
+        backlog_bytes: 0,
+        dead_letter_bytes: 0,
+        dedupe_bytes: 0,
+        dedupe_records: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_a_share_of_the_limit_if_there_is_one() {
+        let share = |info| parse_info(info).and_then(|memory| memory.used_share());
+        assert_eq!(share("used_memory:75\r\nmaxmemory:100\r\n"), Some(0.75));
+        assert_eq!(share("used_memory:75\r\nmaxmemory:0\r\n"), None);
+        assert_eq!(share("# Memory\r\n"), None);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_the_rest() {
+        let info = "used_memory:100\r\nmaxmemory:200\r\n";
+        let memory = MemoryReport {
+            backlog_bytes: 20,
+            dead_letter_bytes: 10,
+            dedupe_bytes: 30,
+            ..parse_info(info).unwrap()
+        };
+        assert_eq!((memory.bytes(MemoryUse::Other), memory.largest()), (40, MemoryUse::Other));
+        let estimated_too_high = MemoryReport { dedupe_bytes: 90, ..memory };
+        assert_eq!(
+            (estimated_too_high.bytes(MemoryUse::Other), estimated_too_high.largest()),
+            (0, MemoryUse::Dedupe)
+        );
+    }
+}
