@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Share of `maxmemory`. The rest is for leases, retries and dead letters of events that are already queued.
-const MEMORY_SHARE_MAX: f64 = 0.85;
+use queue::MemoryLevel;
 
 const UNCHECKED: u8 = 0;
 const OPEN: u8 = 1;
@@ -40,7 +39,7 @@ impl AdmissionGate {
 
     /// Closes the gate when this share of `maxmemory` is too much, and opens it when it is not.
     pub(crate) fn set_memory_share(&self, share: f64) {
-        let now = if share >= MEMORY_SHARE_MAX { NEARLY_FULL } else { OPEN };
+        let now = if MemoryLevel::of(share) == MemoryLevel::NearlyFull { NEARLY_FULL } else { OPEN };
         if self.0.swap(now, Ordering::Relaxed) == now {
             return;
         }
@@ -48,7 +47,7 @@ impl AdmissionGate {
         if now == NEARLY_FULL {
             tracing::error!(
                 used_percent,
-                "Redis is nearly full: webhooks are answered 503 until workers have freed memory"
+                "Redis is nearly full: webhooks are answered 503 until memory is free again"
             );
         } else {
             tracing::info!(used_percent, "Redis has memory again: webhooks are accepted");

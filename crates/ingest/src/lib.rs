@@ -18,6 +18,7 @@ mod connections;
 mod descriptors;
 mod limits;
 mod receive;
+mod redis_memory;
 mod redis_watch;
 mod request_log;
 mod run;

@@ -8,6 +8,7 @@ use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionGate;
+use crate::redis_memory::RedisMemory;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -18,6 +19,7 @@ pub(crate) struct RedisWatch {
     pub(crate) reader: QueueReader,
     pub(crate) producer: Producer,
     pub(crate) allow_volatile: bool,
+    pub(crate) memory: RedisMemory,
 }
 
 impl RedisWatch {
@@ -25,7 +27,7 @@ impl RedisWatch {
     ///
     /// # Errors
     /// [`UnfitServer`] then.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), UnfitServer> {
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), UnfitServer> {
         let ended = stop.run_until_cancelled(self.watch()).await.unwrap_or(Ok(()));
         if ended.is_err() {
             stop.cancel();
@@ -33,17 +35,16 @@ impl RedisWatch {
         ended
     }
 
-    async fn watch(&self) -> Result<(), UnfitServer> {
+    async fn watch(&mut self) -> Result<(), UnfitServer> {
         if self.gate.admit().is_err() {
             self.reader.until_fit(self.allow_volatile).await?;
             self.gate.open();
         }
         self.create_consumer_groups().await;
         loop {
-            match self.reader.memory_used().await {
-                Ok(share) => self.gate.set_memory_share(share.unwrap_or(0.0)),
-                // While Redis refuses events they are answered 503 anyway.
-                Err(error) => tracing::debug!(error = chain(&error), "could not ask Redis for its memory"),
+            // While Redis refuses events they are answered 503 anyway.
+            if let Err(error) = self.memory.look().await {
+                tracing::debug!(error = chain(&error), "could not look at Redis' memory");
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

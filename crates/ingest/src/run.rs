@@ -18,6 +18,7 @@ use crate::body::BodyBudget;
 use crate::descriptors;
 use crate::limits::Limits;
 use crate::receive::Receiver;
+use crate::redis_memory::RedisMemory;
 use crate::redis_watch::RedisWatch;
 use crate::request_log::Metrics;
 use crate::settings::Settings;
@@ -99,6 +100,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     }
     .unzip();
     let reader = Settings::reader(&queue)?;
+    let memory = RedisMemory::new(reader.clone(), gate.clone(), &mut registry);
     let allow_volatile = settings.redis.allow_volatile_redis;
     match reader.fitness(allow_volatile).await {
         Fitness::Fit => gate.open(),
@@ -114,7 +116,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     if let Some(renewal) = renewal {
         tokio::spawn(renewal.watch(stop.clone()));
     }
-    let watch = RedisWatch { gate, reader, producer, allow_volatile };
+    let watch = RedisWatch { gate, reader, producer, allow_volatile, memory };
     let watch = tokio::spawn(watch.run(stop.clone()));
     let server = tokio::spawn(serve(server, stop));
     tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, tls = encrypted, "receiving webhooks");

@@ -120,6 +120,21 @@ async fn no_redis_is_named() {
 }
 
 #[tokio::test]
+async fn what_fills_a_full_redis_is_named() {
+    // An empty Redis takes more.
+    let set_up =
+        SetUp::with_redis(&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "500kb"]).await;
+    set_up.is_wrong(
+        "redis",
+        &[
+            "% of maxmemory is used: backlog 0.0 MiB, dead letters 0.0 MiB, dedupe records 0.0 MiB, other ",
+            "webhooks are refused",
+            "raise maxmemory",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_volatile_redis_is_named_and_can_be_accepted() {
     let set_up = SetUp::with_redis(&["--maxmemory", "100mb"]).await;
     set_up.is_wrong(

@@ -91,18 +91,65 @@ async fn a_redis_that_comes_later_is_checked_before_it_gets_an_event() {
     assert!(redis_says(&ingest.redis, "EXISTS {landfall}:events:batch").starts_with(":0"));
 }
 
-#[tokio::test]
-async fn a_nearly_full_redis_gets_nothing_more_until_it_has_room() {
-    let ingest = TestIngest::start().await;
-    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
+/// Redis uses so much of its `maxmemory`; it would still take events.
+fn fill(ingest: &TestIngest, percent: u64) {
     // So much that what connections come and go with does not matter.
     assert!(redis_says(&ingest.redis, "SETRANGE padding 50000000 x").starts_with(":"));
     let info = redis_says(&ingest.redis, "INFO memory");
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let used: u64 = used.trim().parse().unwrap();
-    // Redis itself would still take it.
-    let limit = used * 100 / 90;
+    let limit = used * 100 / percent;
     assert!(redis_says(&ingest.redis, &format!("CONFIG SET maxmemory {limit}")).starts_with("+OK"));
+}
+
+#[tokio::test]
+async fn dedupe_records_are_dropped_before_a_webhook_is_refused() {
+    let ingest = TestIngest::start().await;
+    let webhook = SignedWebhook::new("batch.completed", "batch_1");
+    ingest.post(&webhook).await.expect(200, RECEIVED);
+    // A generation that is older than the one of this webhook.
+    redis_says(&ingest.redis, "SADD {landfall}:seen:1:5 42");
+    redis_says(&ingest.redis, "ZADD {landfall}:seen 1000 1");
+    let entries = || redis_says(&ingest.redis, "XLEN {landfall}:events:batch");
+    let old_records_gone =
+        async || redis_says(&ingest.redis, "EXISTS {landfall}:seen:1:5").starts_with(":0").then_some(());
+
+    fill(&ingest, 75);
+    wait::until("the oldest records to be dropped", old_records_gone).await;
+    ingest.post(&webhook).await.expect(200, RECEIVED);
+    assert!(entries().starts_with(":1"), "the newest records are still there");
+    let metrics = ingest.admin("/metrics").await.body;
+    let other =
+        metrics.lines().find_map(|line| line.strip_prefix("landfall_redis_memory_bytes{use=\"other\"} "));
+    assert!(other.unwrap().parse::<f64>().unwrap() > 50e6, "{metrics}");
+    for sample in ["landfall_redis_memory_bytes{use=\"dedupe\"} ", "landfall_dedupe_records"] {
+        assert!(metrics.lines().any(|line| line.starts_with(sample)), "{sample}: {metrics}");
+    }
+
+    fill(&ingest, 82);
+    let enqueued_again = async || {
+        ingest.post(&webhook).await.expect(200, RECEIVED);
+        entries().starts_with(":2").then_some(())
+    };
+    wait::until("a duplicate to be let in rather than an event refused", enqueued_again).await;
+}
+
+#[tokio::test]
+async fn dedupe_keys_of_an_earlier_version_are_dropped_at_start() {
+    let redis = RedisServer::start();
+    redis_says(&redis, "SET {landfall}:seen:default:wh_1 1 EX 600000");
+    let ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
+    let dropped = async || {
+        redis_says(&ingest.redis, "EXISTS {landfall}:seen:default:wh_1").starts_with(":0").then_some(())
+    };
+    wait::until("the key to be dropped", dropped).await;
+}
+
+#[tokio::test]
+async fn a_nearly_full_redis_gets_nothing_more_until_it_has_room() {
+    let ingest = TestIngest::start().await;
+    ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
+    fill(&ingest, 90);
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let refused = async || {
         let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_n")).await;
