@@ -12,7 +12,7 @@ use crate::scripts;
 
 /// Audits are so far apart at most, so that what is found is mended within half a minute.
 const EVERY_MAX: Duration = Duration::from_secs(30);
-/// Steps of one audit; it goes on there the next time. 30,000 entries, some tenths of a second.
+/// Steps of one audit; it goes on there the next time. 30,000 entries, or about 300 MiB of them.
 const STEPS_MAX: usize = 300;
 /// A living worker shows itself several times within half its lease.
 const SILENT_MIN: Duration = Duration::from_secs(5);

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use redis::RedisError;
 
 use crate::audit::Schedule;
 use crate::config::ConsumerConfig;
 use crate::connection::{self, SharedConnection};
-use crate::delivery::Delivery;
-use crate::entry::RawEntry;
+use crate::delivery::{Delivery, Taken};
+use crate::entry::{ENTRIES_PER_READ, RawEntry};
 use crate::error::{QueueError, chain};
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
-use crate::scripts::{self, Seat, Taken};
+use crate::scripts::{self, Seat};
 
 /// Longest wait for something new. What others hand back or abandon is seen after it.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -38,8 +39,8 @@ pub struct Consumer {
 /// New entries as `XREADGROUP` answers: by stream.
 type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
 
-/// What `HMGET` keeps of an entry: failed attempts, crashes, crashes alone, first and last error.
-type Kept = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
+/// What `HMGET` keeps of an entry.
+type History = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Consumer {
     /// Connects, and creates the group where it is missing.
@@ -132,9 +133,9 @@ impl Consumer {
     async fn take(&mut self, free: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let mut deliveries = Vec::new();
         if self.unseen {
-            let taken = scripts::recover(&self.seat, free, &self.leases.ids()).await?;
-            self.unseen = taken.len() == free;
-            self.hold(taken, &mut deliveries);
+            let ids = scripts::recover(&self.seat, free, &self.leases.ids()).await?;
+            self.read_claimed(&ids, &mut deliveries).await?;
+            self.unseen = ids.len() == free;
         }
         let more_unseen = std::mem::replace(&mut self.unseen, true);
         if deliveries.len() < free {
@@ -155,32 +156,48 @@ impl Consumer {
         wait: Duration,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), QueueError> {
-        let (next_due, taken) = scripts::due(&self.seat, free - deliveries.len()).await?;
-        self.hold(taken, deliveries);
+        let (next_due, ids) = scripts::due(&self.seat, free - deliveries.len()).await?;
+        self.read_claimed(&ids, deliveries).await?;
         if deliveries.len() < free {
             let held = self.leases.ids();
             let count = free - deliveries.len();
-            let (cursor, taken) = scripts::reclaim(&self.seat, &self.reclaim_cursor, count, &held).await?;
+            let (cursor, ids) = scripts::reclaim(&self.seat, &self.reclaim_cursor, count, &held).await?;
             self.reclaim_cursor = cursor;
-            self.hold(taken, deliveries);
+            self.read_claimed(&ids, deliveries).await?;
         }
-        if deliveries.len() < free {
-            let wait = if deliveries.is_empty() {
-                next_due.map_or(wait, |due| wait.min(due))
-            } else {
-                Duration::ZERO
-            };
-            let taken = self.read_new(free - deliveries.len(), wait).await?;
-            self.hold(taken, deliveries);
+        let mut wait = next_due.map_or(wait, |due| wait.min(due));
+        while deliveries.len() < free {
+            let count = ENTRIES_PER_READ.min(free - deliveries.len());
+            if !deliveries.is_empty() {
+                wait = Duration::ZERO;
+            }
+            let entries = self.read_new(count, wait).await?;
+            let found = entries.len();
+            self.hold(entries, deliveries).await?;
+            if found < count {
+                break;
+            }
         }
         Ok(())
     }
 
-    fn hold(&self, taken: Vec<Taken>, deliveries: &mut Vec<Delivery>) {
-        deliveries.extend(taken.into_iter().map(|taken| Delivery::new(&self.seat, &self.leases, taken)));
+    /// Reads entries that a script has claimed. One that was deleted by hand since then is none.
+    async fn read_claimed(&self, ids: &[String], deliveries: &mut Vec<Delivery>) -> Result<(), QueueError> {
+        for ids in ids.chunks(ENTRIES_PER_READ) {
+            let reads = ids.iter().map(async |id| {
+                let mut read = redis::cmd("XRANGE");
+                read.arg(&self.seat.keys.events).arg(id).arg(id);
+                self.seat.connection.query::<Vec<RawEntry>>(&read).await
+            });
+            let entries = try_join_all(reads).await;
+            let entries =
+                entries.map_err(|source| QueueError::Redis { operation: "read claimed entries", source })?;
+            self.hold(entries.into_iter().flatten().collect(), deliveries).await?;
+        }
+        Ok(())
     }
 
-    async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<Taken>, QueueError> {
+    async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<RawEntry>, QueueError> {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.seat.name).arg("COUNT").arg(count);
         // BLOCK 0 would be for ever.
@@ -191,14 +208,13 @@ impl Consumer {
         let read = self.reading.query_blocking(&command, wait + BLOCK_MARGIN).await;
         let streams: NewEntries =
             read.map_err(|source| QueueError::Redis { operation: "read new entries", source })?;
-        let entries: Vec<_> = streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
-        self.with_history(entries).await
+        Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
     }
 
-    /// New entries have a history when the group was recreated.
-    async fn with_history(&self, entries: Vec<RawEntry>) -> Result<Vec<Taken>, QueueError> {
+    /// Begins to hold entries that are this consumer's. New ones have a history too when the group was recreated.
+    async fn hold(&self, entries: Vec<RawEntry>, deliveries: &mut Vec<Delivery>) -> Result<(), QueueError> {
         if entries.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut command = redis::cmd("HMGET");
         command.arg(&self.seat.keys.attempts);
@@ -208,13 +224,14 @@ impl Consumer {
                 command.arg(format!("{id}#{part}"));
             }
         }
-        let values: Result<Vec<Kept>, RedisError> = self.seat.connection.query(&command).await;
-        let history = values.map_err(|source| QueueError::Redis { operation: "read attempts", source })?;
-        let taken = entries.into_iter().zip(history);
-        Ok(taken
-            .map(|((id, fields), (failed, crashes, alone, first, last))| {
-                (id, failed, crashes, alone, first, last, fields)
-            })
-            .collect())
+        let histories: Result<Vec<History>, RedisError> = self.seat.connection.query(&command).await;
+        let histories =
+            histories.map_err(|source| QueueError::Redis { operation: "read attempts", source })?;
+        for ((entry_id, fields), history) in entries.into_iter().zip(histories) {
+            let (failed, crashes, crashes_alone, first_error, last_error) = history;
+            let taken = Taken { entry_id, fields, failed, crashes, crashes_alone, first_error, last_error };
+            deliveries.push(Delivery::new(&self.seat, &self.leases, taken));
+        }
+        Ok(())
     }
 }

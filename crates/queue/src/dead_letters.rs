@@ -3,7 +3,7 @@
 use redis::RedisError;
 use webhook::{Family, Reason, ReasonClass};
 
-use crate::entry::{Entry, EntryError, Fields, RawEntry};
+use crate::entry::{ENTRIES_PER_READ, Entry, EntryError, Fields, RawEntry};
 use crate::error::QueueError;
 use crate::stats::QueueReader;
 
@@ -64,21 +64,62 @@ impl DeadLetter {
     }
 }
 
+/// The order in which dead letters are read.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
 impl QueueReader {
     /// A family's dead letters, the newest first.
     ///
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn dead_letters(&self, family: Family, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
+        self.read_letters(family, Order::NewestFirst, None, limit).await
+    }
+
+    /// A family's dead letters from the oldest on, beginning after the letter `after`.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn dead_letters_after(
+        &self,
+        family: Family,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        self.read_letters(family, Order::OldestFirst, after, limit).await
+    }
+
+    async fn read_letters(
+        &self,
+        family: Family,
+        order: Order,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        let (command, start, end) = match order {
+            Order::NewestFirst => ("XREVRANGE", "+", "-"),
+            Order::OldestFirst => ("XRANGE", "-", "+"),
+        };
         let mut connection = self.connection().await?;
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(self.keys.dead(family)).arg("+").arg("-").arg("COUNT").arg(limit);
-        let letters: Result<Vec<RawEntry>, RedisError> = command.query_async(&mut connection).await;
-        let letters =
-            letters.map_err(|source| QueueError::Redis { operation: "read dead letters", source })?;
-        Ok(letters.into_iter().map(|(id, flat)| DeadLetter::decode(id, &flat)).collect())
+        let mut from = after.map_or_else(|| start.to_owned(), |id| format!("({id}"));
+        let mut letters = Vec::new();
+        while letters.len() < limit {
+            let count = ENTRIES_PER_READ.min(limit - letters.len());
+            let mut read = redis::cmd(command);
+            read.arg(self.keys.dead(family)).arg(&from).arg(end).arg("COUNT").arg(count);
+            let page: Result<Vec<RawEntry>, RedisError> = read.query_async(&mut connection).await;
+            let page = page.map_err(|source| QueueError::Redis { operation: "read dead letters", source })?;
+            let found = page.len();
+            letters.extend(page.into_iter().map(|(id, flat)| DeadLetter::decode(id, &flat)));
+            match letters.last() {
+                Some(last) if found == count => from = format!("({}", last.id),
+                _ => break,
+            }
+        }
+        Ok(letters)
     }
 }

@@ -127,6 +127,9 @@ impl fmt::Debug for Entry {
     }
 }
 
+/// Entries asked for in one reply: with bodies of 1 MiB, Redis does nothing else for some 10 ms.
+pub(crate) const ENTRIES_PER_READ: usize = 32;
+
 /// A stream entry as Redis gives it: its id, and its names and values in one flat list.
 pub(crate) type RawEntry = (String, Vec<Vec<u8>>);
 

@@ -43,8 +43,10 @@ const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 const GIVE_BACK_MAX: usize = 1000;
 /// Undelivered entries that are counted one by one.
 const COUNT_MAX: usize = 1000;
-/// Entries audited in one step: each is read whole inside Redis.
+/// Entries audited in one step.
 const AUDIT_PAGE: usize = 100;
+/// About how many bytes of entries one step reads: Redis does nothing else meanwhile.
+const STEP_BYTES_MAX: usize = 1 << 20;
 /// Records kept of what operators did to dead letters; about the newest.
 const RECORDS_MAX: usize = 100_000;
 
@@ -57,10 +59,6 @@ pub(crate) struct Seat {
     pub(crate) name: String,
     pub(crate) lease: Duration,
 }
-
-/// An entry as a script hands it over: its id, failed attempts, crashes, crashes alone, first and last error, fields.
-pub(crate) type Taken =
-    (String, Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Vec<u8>>);
 
 /// Creates the group where it is missing; says what was.
 pub(crate) async fn ensure_group(
@@ -76,33 +74,32 @@ pub(crate) async fn ensure_group(
     })
 }
 
-/// Takes what is due, and says how long until the next one is.
-pub(crate) async fn due(seat: &Seat, count: usize) -> Result<(Option<Duration>, Vec<Taken>), QueueError> {
+/// Claims what is due; says how long until the next one is, and the ids.
+pub(crate) async fn due(seat: &Seat, count: usize) -> Result<(Option<Duration>, Vec<String>), QueueError> {
     let mut script = DUE.prepare_invoke();
     script.key(&seat.keys.events).key(&seat.keys.delayed).key(&seat.keys.attempts);
     script.arg(GROUP).arg(&seat.name).arg(count);
-    let (next_ms, taken): (i64, Vec<Taken>) = invoke(&seat.connection, "take due entries", &script).await?;
-    Ok((u64::try_from(next_ms).ok().map(Duration::from_millis), taken))
+    let (next_ms, ids): (i64, Vec<String>) = invoke(&seat.connection, "take due entries", &script).await?;
+    Ok((u64::try_from(next_ms).ok().map(Duration::from_millis), ids))
 }
 
-/// Takes over entries whose lease ran out, from `cursor` on; returns the next cursor.
+/// Claims entries whose lease ran out, from `cursor` on; returns the next cursor and the ids.
 pub(crate) async fn reclaim(
     seat: &Seat,
     cursor: &str,
     count: usize,
     held: &[String],
-) -> Result<(String, Vec<Taken>), QueueError> {
+) -> Result<(String, Vec<String>), QueueError> {
     let mut script = RECLAIM.prepare_invoke();
     script.key(&seat.keys.events).key(&seat.keys.attempts);
     script.arg(GROUP).arg(&seat.name).arg(millis(seat.lease)).arg(cursor).arg(count).arg(held);
     invoke(&seat.connection, "take over abandoned entries", &script).await
 }
 
-/// Takes again what was given to this consumer in a reply that was lost.
-pub(crate) async fn recover(seat: &Seat, count: usize, held: &[String]) -> Result<Vec<Taken>, QueueError> {
+/// Claims again what was given to this consumer in a reply that was lost.
+pub(crate) async fn recover(seat: &Seat, count: usize, held: &[String]) -> Result<Vec<String>, QueueError> {
     let mut script = RECOVER.prepare_invoke();
-    script.key(&seat.keys.events).key(&seat.keys.attempts);
-    script.arg(GROUP).arg(&seat.name).arg(count).arg(held);
+    script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(count).arg(held);
     invoke(&seat.connection, "take undelivered entries again", &script).await
 }
 
@@ -168,7 +165,8 @@ pub(crate) async fn remove_consumer(seat: &Seat, held: &[String]) -> Result<bool
 /// Makes delivered entries due that are neither pending nor delayed. Returns where to go on, and how many they were.
 pub(crate) async fn audit(seat: &Seat, from: &str) -> Result<(Option<String>, u64), QueueError> {
     let mut script = AUDIT.prepare_invoke();
-    script.key(&seat.keys.events).key(&seat.keys.delayed).arg(GROUP).arg(from).arg(AUDIT_PAGE);
+    script.key(&seat.keys.events).key(&seat.keys.delayed).arg(GROUP).arg(from);
+    script.arg(AUDIT_PAGE).arg(STEP_BYTES_MAX);
     let (go_on, stranded): (String, u64) =
         invoke(&seat.connection, "look for stranded entries", &script).await?;
     Ok(((!go_on.is_empty()).then_some(go_on), stranded))
@@ -230,7 +228,8 @@ pub(crate) async fn stats(
     keys: &FamilyKeys,
 ) -> Result<Counts, QueueError> {
     let mut script = STATS.prepare_invoke();
-    script.key(&keys.events).key(&keys.delayed).key(&keys.dead).arg(GROUP).arg(COUNT_MAX);
+    script.key(&keys.events).key(&keys.delayed).key(&keys.dead).arg(GROUP);
+    script.arg(COUNT_MAX).arg(STEP_BYTES_MAX);
     let counts = script.invoke_async(connection).await;
     counts.map_err(|source| QueueError::Redis { operation: "count entries", source })
 }

@@ -21,7 +21,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FamilyStats {
     pub family: Family,
-    /// Entries no worker has seen yet. Counted one by one up to a thousand; beyond it, the rest of the stream.
+    /// Entries no worker has seen yet. Counted one by one up to a thousand or 1 MiB; beyond it, the rest of the stream.
     pub undelivered: u64,
     /// In a worker's hands.
     pub pending: u64,

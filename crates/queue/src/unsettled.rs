@@ -8,7 +8,7 @@ use crate::scripts;
 use crate::stats::QueueReader;
 
 /// Entries asked for in one step: each is read whole inside Redis.
-const IDS_PER_STEP: usize = 200;
+const IDS_PER_STEP: usize = 16;
 
 /// An entry that is waiting, running or delayed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 -- Brings a dead letter back as a new entry: its own fields, received now, without attempts. It passes by the dedupe
 -- records. What was done is recorded in the same step.
 -- KEYS: dead, events, records   ARGV: dead id, family, records_max
+-- A script can write about 4,000 fields at once: of a letter with more, written by hand, the first are kept.
 -- Returns the new entry's id, or nil when there is no such letter.
+local FIELDS_MAX = 3900
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not letter then return nil end
 local time = redis.call('TIME')
@@ -11,7 +13,7 @@ local fields, by_name = {}, {}
 for i = 1, #letter[2], 2 do
   local name, value = letter[2][i], letter[2][i + 1]
   by_name[name] = value
-  if string.sub(name, 1, 1) ~= '_' then
+  if string.sub(name, 1, 1) ~= '_' and #fields < 2 * FIELDS_MAX then
     if name == 'received_ms' then value = now end
     fields[#fields + 1] = name
     fields[#fields + 1] = value

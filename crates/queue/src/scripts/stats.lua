@@ -1,11 +1,11 @@
 #!lua flags=no-writes
 -- Counts one family in one moment. Undelivered entries are counted, page by page, and not derived: so that the sum
--- tells when entries were lost between the sets. Only beyond count_max, where reading them all would hold Redis up,
--- the rest is the difference.
--- KEYS: events, delayed, dead   ARGV: group, count_max
+-- tells when entries were lost between the sets. Only beyond count_max entries or bytes_max of them, where reading them all
+-- would hold Redis up, the rest is the difference.
+-- KEYS: events, delayed, dead   ARGV: group, count_max, bytes_max
 -- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1, now in unix ms, when the oldest
 -- undelivered entry came in unix ms or -1, its project, when the first delayed entry that is due was due or -1, its project}.
-local PAGE = 100
+local PAGE = 5
 local pending, delayed, last = 0, 0, '0-0'
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
 if groups.err then groups = {} end -- no such stream
@@ -28,17 +28,20 @@ local function project(entry)
   return false
 end
 
-local undelivered, full, waits_since, waits_project = 0, true, -1, false
-while full and undelivered < tonumber(ARGV[2]) do
+local undelivered, bytes, more, waits_since, waits_project = 0, 0, true, -1, false
+while more and undelivered < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
   local page = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', PAGE)
   if undelivered == 0 and page[1] then
     waits_since, waits_project = came(page[1]), project(page[1])
   end
+  for _, entry in ipairs(page) do
+    last = entry[1]
+    for _, word in ipairs(entry[2]) do bytes = bytes + #word end
+  end
   undelivered = undelivered + #page
-  full = #page == PAGE
-  if full then last = page[PAGE][1] end
+  more = #page == PAGE
 end
-if full then
+if more then
   undelivered = math.max(undelivered, redis.call('XLEN', KEYS[1]) - pending - delayed)
 end
 

@@ -72,7 +72,8 @@ impl TestQueue {
     /// A connection that knows nothing of the crate under test.
     pub(crate) async fn raw(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.server.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(wait::DEADLINE));
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
     }
 
     /// Runs one command, its words separated by blanks; `events`, `delayed`, `attempts` and `dead` stand for keys.

@@ -15,6 +15,7 @@ mod model;
 mod mutants;
 mod network;
 mod notifications;
+mod odd_entries;
 mod outage;
 mod pauses;
 mod recovery;

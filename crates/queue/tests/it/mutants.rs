@@ -54,7 +54,12 @@ const MUTANTS: [Mutant; 17] = [
         from: "redis.call('XADD', KEYS[4], '*', unpack(letter))",
         to: "",
     },
-    Mutant { name: "due without FORCE", script: script!("due"), from: "0, id, 'FORCE')", to: "0, id)" },
+    Mutant {
+        name: "due without FORCE",
+        script: script!("due"),
+        from: "0, id, 'FORCE', 'JUSTID')",
+        to: "0, id, 'JUSTID')",
+    },
     Mutant {
         name: "removing a consumer ignores what is pending",
         script: script!("remove_consumer"),
