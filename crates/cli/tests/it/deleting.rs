@@ -1,6 +1,6 @@
 //! What deletes asks first: `prune` and `dead discard`, at a terminal and without one.
 
-use queue::{Producer, QueueReader};
+use queue::{DEDUPE_WINDOW, Producer, QueueReader};
 use store::Found;
 use test_support::redis::RedisServer;
 use webhook::{Family, Reason};
@@ -121,7 +121,7 @@ async fn a_dead_letter_that_is_not_clear_keeps_all_others_from_being_settled() {
     let redis = three_dead().await;
     // The same webhook died in another family: enqueued again, since each is enqueued only once.
     let again = entry("wh_1", "response.failed");
-    let queue = Producer::new(&config(&redis), 10).unwrap();
+    let queue = Producer::new(&config(&redis), 10, DEDUPE_WINDOW).unwrap();
     queue.enqueue_again(Family::Response, &again, "run").await.unwrap();
     let delivery = consumer(&redis, Family::Response).await.receive_now(1).await.unwrap().pop().unwrap();
     delivery.dead_letter(Reason::GaveUp, "again").await.unwrap();

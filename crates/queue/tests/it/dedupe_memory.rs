@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use queue::{Enqueued, MemoryLevel, MemoryUse, Producer};
+use queue::{Enqueued, MemoryLevel, MemoryReport, MemoryUse, Producer};
 use redis::aio::MultiplexedConnection;
 use test_support::redis::RedisServer;
 
@@ -38,6 +38,7 @@ struct Run {
     used_share_max: f64,
     dropped_generations: u32,
     seconds: f64,
+    memory: Option<MemoryReport>,
 }
 
 /// So many events through a Redis of so much memory, with a window of 80 seconds, and memory looked after as `ingest` does.
@@ -61,10 +62,7 @@ async fn pour(events: usize, maxmemory: &str) -> Run {
         }
     }
     run.seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{events} events, maxmemory {maxmemory}: {run:?}; {:?}",
-        queue.reader.memory_report().await.unwrap()
-    );
+    run.memory = queue.reader.memory_report().await.unwrap();
     run
 }
 
@@ -72,6 +70,7 @@ async fn pour(events: usize, maxmemory: &str) -> Run {
 #[tokio::test]
 async fn two_hundred_thousand_events_fit_through_a_small_redis() {
     let run = pour(200_000, "16mb").await;
+    println!("{run:?}");
     assert!(MemoryLevel::of(run.used_share_max) < MemoryLevel::NearlyFull, "{run:?}");
 }
 
@@ -79,6 +78,7 @@ async fn two_hundred_thousand_events_fit_through_a_small_redis() {
 #[ignore = "takes minutes: cargo test -p queue --test it five_million -- --ignored --nocapture"]
 async fn five_million_events_fit_through_a_redis_of_half_a_gigabyte() {
     let run = pour(5_000_000, "512mb").await;
+    println!("{run:?}");
     assert!(MemoryLevel::of(run.used_share_max) < MemoryLevel::NearlyFull, "{run:?}");
 }
 
