@@ -58,12 +58,8 @@ pub(crate) async fn of_object(
 /// The same bytes are somewhere else now.
 pub(crate) async fn relocate(database: &Database, file: &FileRecord, to: &str) -> sqlx::Result<()> {
     let update = "UPDATE files SET location = $1 WHERE project = $2 AND file_id = $3 AND location = $4";
-    let values = [
-        Value::text(to),
-        Value::text(&file.project),
-        Value::key(&file.file_id),
-        Value::text(&file.location),
-    ];
+    let values =
+        [Value::text(to), Value::text(&file.project), Value::key(&file.file_id), Value::text(&file.location)];
     let mut transaction = database.begin().await?;
     transaction.execute(update, &values).await?;
     transaction.commit().await
