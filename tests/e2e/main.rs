@@ -23,7 +23,6 @@ macro_rules! on_both_databases {
 }
 
 mod api_keys;
-mod body_memory;
 mod burst;
 mod caps;
 mod cut_downloads;
@@ -38,7 +37,6 @@ mod forgeries;
 mod harness;
 mod import_progress;
 mod imported;
-mod late_files;
 mod log_reader;
 mod memory;
 mod network;
@@ -48,17 +46,15 @@ mod object_storage;
 mod odd_answers;
 mod odd_batches;
 mod odd_evals;
-mod odd_files;
 mod odd_fine_tunes;
 mod odd_responses;
-mod odd_states;
 mod poison;
 mod postgres_outage;
 mod raw_redis;
+mod redis_access;
 mod redis_full;
 mod redis_outage;
 mod repair;
-mod reread;
 mod rolling_ingest;
 mod rolling_restarts;
 mod secrets;

@@ -1,6 +1,7 @@
 //! Nonsense in the settings is refused at start, by name, without printing a secret.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -195,5 +196,26 @@ fn an_error_at_the_start_is_one_line_and_json_where_the_log_is_json() {
     for program in ["worker", "ingest"] {
         check(program, &right, &["--lease-sec=5", "--nonsense"], 2, &["unexpected argument"]);
         check(program, &[("ADMIN_ADDR", "127.0.0.1:9")], &["--healthcheck"], 1, &["does not answer"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_stores_is_readable_by_its_user_alone() {
+    let landfall = Landfall::start().await;
+    landfall.send("batch.completed", "batch_demo_completed").await;
+    landfall.settled().await;
+    let (mut files, mut folders) = (Vec::new(), vec![landfall.folder().join("files")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+        files.push(folder);
+    }
+    assert!(files.iter().filter(|path| path.is_file()).count() >= 1, "{files:?}");
+    files.extend(["landfall.db", "landfall.db-wal"].map(|name| landfall.folder().join(name)));
+    for path in files {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
 }

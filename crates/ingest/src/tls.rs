@@ -173,3 +173,40 @@ fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, TlsError> 
         Err(error) => Err(TlsError::Unusable(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_certificate_that_is_truncated_for_a_moment_stays_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        let pair = KeyPair::generate().unwrap();
+        let issue = || {
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.self_signed(&pair).unwrap().pem()
+        };
+        let chain = issue() + &issue();
+        std::fs::write(&cert, &chain).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        let (_, mut renewal) = load(TlsFiles { cert: cert.clone(), key }).await.unwrap();
+        let served = |renewal: &Renewal| renewal.served.0.read().unwrap().cert.len();
+        // The key fits the first certificate, but without the second no client finds its way to the root.
+        std::fs::write(&cert, &chain[..chain.len() / 2]).unwrap();
+        renewal.look().await.unwrap();
+        std::fs::write(&cert, &chain).unwrap();
+        renewal.look().await.unwrap();
+        std::fs::write(&cert, "").unwrap();
+        renewal.look().await.unwrap();
+        assert_eq!(served(&renewal), 2);
+
+        std::fs::write(&cert, issue()).unwrap();
+        renewal.look().await.unwrap();
+        assert_eq!(served(&renewal), 2);
+        renewal.look().await.unwrap();
+        assert_eq!(served(&renewal), 1, "two looks agree");
+    }
+}

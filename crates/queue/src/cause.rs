@@ -19,6 +19,8 @@ pub enum Cause {
     TlsOnPlainPort,
     PlainOnTlsPort,
     UnknownAuthority,
+    /// The certificates that are to be trusted cannot be read.
+    AuthoritiesUnreadable,
     WrongCertificateName,
     BadCertificate,
     PasswordMissing,
@@ -65,14 +67,21 @@ impl Cause {
             }
             Self::PlainOnTlsPort => "this port wants TLS: write rediss:// instead of redis://",
             Self::UnknownAuthority => {
-                "nothing here trusts the certificate of Redis: name the file of its authority in SSL_CERT_FILE"
+                "nothing here trusts the certificate of Redis: name the file of its authority in SSL_CERT_FILE, and the \
+                 folder of the system's in SSL_CERT_DIR (/etc/ssl/certs)"
+            }
+            Self::AuthoritiesUnreadable => {
+                "correct SSL_CERT_FILE and SSL_CERT_DIR: PEM files of authorities that this user may read"
             }
             Self::WrongCertificateName => "let REDIS_URL name Redis as its certificate does",
             Self::BadCertificate => "renew or replace the certificate of Redis",
             Self::PasswordMissing => {
-                "write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
+                "set REDIS_PASSWORD, or write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
             }
-            Self::PasswordWrong => "correct user and password in REDIS_URL: redis://USER:PASSWORD@HOST:PORT",
+            Self::PasswordWrong => {
+                "correct REDIS_PASSWORD, or user and password in REDIS_URL: redis://USER:PASSWORD@HOST:PORT, with / ? # @ % \
+                 written %2F %3F %23 %40 %25"
+            }
             Self::NotPermitted => {
                 "let the user in REDIS_URL run scripts and commands on our keys: \
                  ACL SETUSER NAME '~{landfall}:*' +@all -@dangerous +info"
@@ -103,6 +112,10 @@ impl Cause {
     }
 }
 
+/// How rustls-native-certs begins.
+const AUTHORITIES_UNREADABLE: [&str; 4] =
+    ["failed to read PEM", "failed to open file", "opening directory", "reading directory entries"];
+
 fn of_redis(error: &RedisError) -> Cause {
     // redis-rs turns TLS's and the resolver's errors into text.
     let text = error.to_string();
@@ -110,6 +123,9 @@ fn of_redis(error: &RedisError) -> Cause {
         ErrorKind::AuthenticationFailed => Cause::PasswordWrong,
         ErrorKind::InvalidClientConfig => Cause::InvalidUrl,
         ErrorKind::Io if text.contains("invalid peer certificate") => of_certificate(&text),
+        ErrorKind::Io if AUTHORITIES_UNREADABLE.iter().any(|words| text.contains(words)) => {
+            Cause::AuthoritiesUnreadable
+        }
         ErrorKind::Io if text.contains("lookup address") => Cause::UnknownHost,
         ErrorKind::Io if error.is_timeout() => Cause::Silent,
         ErrorKind::Io if error.is_connection_refusal() => Cause::NobodyThere,
