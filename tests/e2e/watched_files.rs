@@ -53,7 +53,7 @@ async fn a_broken_file_of_targets_at_the_start_stops_nothing_and_is_said_everywh
     landfall.send("response.completed", "resp_demo_research").await;
     landfall.settled().await;
     assert_eq!(landfall.show("resp_demo_research")["status"], "completed");
-    let line = landfall.workers[0].wait_for_log("no target is told");
+    let line = landfall.workers[0].wait_for_log("no target is notified");
     assert!(line.contains("ERROR") && line.contains("line 2: name"), "{line}");
     let (status, body) = readiness(&mut landfall.workers[0]).await;
     assert!(status == 503 && body["reason"].as_str().unwrap().contains("line 2: name"), "{body}");

@@ -64,8 +64,7 @@ impl Again {
             received_ms: made.created_at.timestamp_millis(),
             body: made.body(),
             traceparent: None,
-            // Nothing was received, but a person asks for it: what is stored of the object is looked at again.
-            replay_of: Some(made.webhook_id.clone()),
+            replay_of: None,
         };
         self.enqueue(family, &entry).await
     }

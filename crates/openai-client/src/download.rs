@@ -11,7 +11,7 @@ use crate::byte_range::{ContentRange, content_range, resumable_under};
 use crate::client::{Client, segment};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
-use crate::exchange::{BodyError, Exchange};
+use crate::exchange::Exchange;
 
 const CONTENT_TYPE: &str = "application/binary";
 /// So often one download is taken up again, whatever it brings: a file cut every 100 MB may have 10 GB.
@@ -23,7 +23,7 @@ const RESUME_DELAY: Duration = Duration::from_millis(500);
 
 /// The content of a file. An error ends it: the download begins anew or not at all.
 pub struct Download {
-    /// Bytes of the whole file, when an answer announces them, and not those of an archive of it.
+    /// Bytes of the whole file, when an answer announces them.
     pub content_length: Option<u64>,
     /// Of the answer that is being read.
     pub request_id: Option<String>,
@@ -59,8 +59,7 @@ impl Client {
             client: self.clone(),
             path,
             received_bytes: 0,
-            // Ranges count the bytes of the archive, and its next one may be another archive of the same bytes.
-            resumable_under: resumable_under(exchange.headers()).filter(|_| !exchange.is_compressed()),
+            resumable_under: resumable_under(exchange.headers()),
             resumes: 0,
             fruitless_resumes: 0,
             exchange,
@@ -93,7 +92,7 @@ impl Download {
                     continue;
                 }
                 Ok(None) => None,
-                Err(error) => Some(error),
+                Err(error) => Some(error.into()),
             };
             if let Err(error) = self.resume(cut_by).await {
                 self.ended = Some(End::Broken);
@@ -108,7 +107,7 @@ impl Download {
     }
 
     /// Asks for the rest. Afterwards the exchange is one that brings it, or all is there already.
-    async fn resume(&mut self, mut cut_by: Option<BodyError>) -> Result<(), ApiError> {
+    async fn resume(&mut self, mut cut_by: Option<BoxedError>) -> Result<(), ApiError> {
         let Some(etag) = self.resumable_under.clone() else {
             return Err(self.incomplete(cut_by));
         };
@@ -147,7 +146,7 @@ impl Download {
         &mut self,
         exchange: Exchange,
         etag: &HeaderValue,
-        cut_by: Option<BodyError>,
+        cut_by: Option<BoxedError>,
     ) -> Result<(), ApiError> {
         let same_file = exchange.headers().get(ETAG).is_none_or(|found| found == etag);
         match (exchange.status(), content_range(exchange.headers())) {
@@ -158,7 +157,6 @@ impl Download {
                     (None, now) => now.is_some(),
                 };
                 let sound = same_file
-                    && !exchange.is_compressed()
                     && same_total
                     && first == self.received_bytes
                     && exchange.content_length().is_none_or(|length| length == last - first + 1);
@@ -183,7 +181,7 @@ impl Download {
         Err(self.incomplete(cut_by))
     }
 
-    fn incomplete(&self, source: Option<BodyError>) -> ApiError {
+    fn incomplete(&self, source: Option<BoxedError>) -> ApiError {
         ApiError::IncompleteDownload {
             received_bytes: self.received_bytes,
             content_length: self.content_length,
@@ -192,3 +190,5 @@ impl Download {
         }
     }
 }
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;

@@ -10,7 +10,7 @@ use std::io;
 /// When the kernel has no thread left, or `work` panicked.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    // Nobody waits for the result any more when it cannot be sent.
+    // The caller was dropped when it cannot be sent.
     let thread = move || drop(sender.send(work()));
     std::thread::Builder::new().name("detached".to_owned()).spawn(thread)?;
     receiver.await.map_err(io::Error::other)

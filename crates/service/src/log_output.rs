@@ -58,7 +58,7 @@ pub(crate) fn print(line: String) {
     flush();
     let (done, written) = mpsc::channel();
     std::thread::spawn(move || {
-        // There is nobody to tell that stderr cannot be written.
+        // A failure to write to stderr cannot be reported anywhere.
         io::stderr().write_all(line.as_bytes()).ok();
         done.send(()).ok();
     });

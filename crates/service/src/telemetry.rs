@@ -16,7 +16,12 @@ use crate::settings::{LogFormat, LogSettings};
 
 /// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
 /// A `RUST_LOG` that names one of them wins.
-const QUIET: [(&str, &str); 2] = [("actix_http", "off"), ("actix_server", "warn")];
+const QUIET: [(&str, &str); 3] = [
+    ("actix_http", "off"),
+    ("actix_server", "warn"),
+    // It logs the values of parameters of DATABASE_URL that it does not know, such as of `?passwd=`.
+    ("sqlx_postgres::options", "off"),
+];
 
 /// Starts logging, panics included. Called once, right after the settings are read. Keep what it returns until the end of
 /// `main`.

@@ -72,18 +72,10 @@ impl BatchAppender {
     /// # Errors
     /// Those of [`BatchAppender::append`].
     pub async fn finish(mut self) -> Result<usize, StoreError> {
-        self.drain().await
-    }
-
-    /// The same, with more rows to come.
-    ///
-    /// # Errors
-    /// Those of [`BatchAppender::append`].
-    pub async fn drain(&mut self) -> Result<usize, StoreError> {
         while !self.lanes.is_empty() {
             self.settle().await?;
         }
-        Ok(std::mem::take(&mut self.stored))
+        Ok(self.stored)
     }
 
     /// What is still to be stored of these rows.

@@ -6,7 +6,6 @@ mod health;
 mod notifications;
 mod objects;
 mod prune;
-mod raw_files;
 
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -1,6 +1,5 @@
 //! What is read from and written to each group of tables. The SQL is that of both dialects.
 
-pub(crate) mod batch_replace;
 pub(crate) mod batch_results;
 mod batch_rows;
 pub(crate) mod batches;

@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use webhook::{Family, FetchState};
 
-/// An object whose `fetch_state` is not `fetched`; or a batch whose rows are not one a request, whose files may have been
-/// read too early.
+/// An object whose `fetch_state` is not `fetched`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfetchedObject {
     pub project: String,

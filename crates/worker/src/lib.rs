@@ -17,7 +17,6 @@ mod delivery_log;
 mod family_loop;
 mod handlers;
 mod isolation;
-mod memory_limit;
 mod metrics;
 mod notifications;
 mod process;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use openai_client::{BodyMemory, Client, ClientConfig};
+use openai_client::{Client, ClientConfig};
 use queue::{Consumer, ConsumerConfig, NotificationStream, QueueConfig, QueueReader};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
@@ -65,7 +65,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         async move {
             store.ping().await.map_err(|error| chain(&error))?;
             queue.ping().await.map_err(|error| chain(&error))?;
-            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is told: {problem}")))
+            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is notified: {problem}")))
         }
     };
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
@@ -97,7 +97,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         let concurrency = settings.worker_concurrency.of(family);
         tasks.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
     }
-    announce(&name, &settings);
+    announce(&name, &settings.worker_families.0);
     while let Some(ended) = tasks.join_next().await {
         ended.context("a loop of the worker ended by a bug")?;
     }
@@ -174,14 +174,9 @@ fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
     })
 }
 
-fn announce(name: &str, settings: &Settings) {
-    let families: Vec<&str> = settings.worker_families.0.iter().map(|family| family.as_str()).collect();
-    tracing::info!(
-        worker.name = name,
-        families = families.join(","),
-        body_memory_bytes = settings.body_memory(),
-        "worker started"
-    );
+fn announce(name: &str, families: &[Family]) {
+    let families: Vec<&str> = families.iter().map(|family| family.as_str()).collect();
+    tracing::info!(worker.name = name, families = families.join(","), "worker started");
 }
 
 /// A database server that is down or starting is waited for, as Redis is.
@@ -234,7 +229,6 @@ fn fetching(
         connect_timeout: OPENAI_CONNECT_TIMEOUT,
         idle_timeout: OPENAI_IDLE_TIMEOUT,
         observer: Some(Arc::new(move |observed| metrics.openai_request(observed))),
-        body_memory: BodyMemory::of(settings.body_memory()),
     })
     .context("could not prepare the OpenAI client")?;
     Ok(Fetching::With(HashMap::from([(DEFAULT_PROJECT.to_owned(), client)])))

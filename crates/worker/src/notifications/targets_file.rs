@@ -126,7 +126,7 @@ impl TargetsFile {
             tracing::warn!(
                 targets = vanished.join(", "),
                 path = %path,
-                "targets vanished from the file: they are told nothing more; what waits for them is kept"
+                "targets vanished from the file: they get no new notifications; those that wait for them are kept"
             );
         }
         if was_in_force || had_problem {
@@ -141,7 +141,7 @@ impl TargetsFile {
         }
         tracing::error!(
             error,
-            "the file of targets cannot be used: results are fetched and stored, but no target is told of them"
+            "the file of targets cannot be used: results are fetched and stored, but no target is notified"
         );
         self.problem.send_replace(Some(error));
     }
