@@ -23,6 +23,7 @@ macro_rules! on_both_databases {
 }
 
 mod api_keys;
+mod body_memory;
 mod burst;
 mod caps;
 mod cut_downloads;
@@ -37,6 +38,7 @@ mod forgeries;
 mod harness;
 mod import_progress;
 mod imported;
+mod late_files;
 mod log_reader;
 mod memory;
 mod network;
@@ -46,8 +48,10 @@ mod object_storage;
 mod odd_answers;
 mod odd_batches;
 mod odd_evals;
+mod odd_files;
 mod odd_fine_tunes;
 mod odd_responses;
+mod odd_states;
 mod poison;
 mod postgres_outage;
 mod raw_redis;
@@ -55,6 +59,7 @@ mod redis_access;
 mod redis_full;
 mod redis_outage;
 mod repair;
+mod reread;
 mod rolling_ingest;
 mod rolling_restarts;
 mod secrets;

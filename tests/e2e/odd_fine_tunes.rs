@@ -71,3 +71,23 @@ async fn a_result_file_that_is_not_readable_yet_is_asked_for_again() {
     landfall.settled().await;
     assert_eq!(metrics(&landfall).await, [(1, Some(0.5), None)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_one_of_many_result_files_is_kept_and_read() {
+    let landfall = Landfall::start().await;
+    let names: Vec<String> = (0..250).map(|n| format!("file-{n:03}")).collect();
+    for (step, name) in names.iter().enumerate() {
+        landfall.fake.add_file(name, &json!({}), format!("step,train_loss\n{step},0.5\n"));
+    }
+    let mut job = job(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    job["fine_tuned_model"] = json!(null);
+    landfall.fake.add_object(&job).unwrap();
+    let id = landfall.send("fine_tuning.job.succeeded", "ftjob-odd").await;
+    landfall.settled().await;
+    assert_eq!(landfall.event(&id).await.unwrap().attempts, 1);
+    let steps: Vec<i64> = metrics(&landfall).await.iter().map(|metric| metric.0).collect();
+    assert_eq!(steps, (0..250).collect::<Vec<_>>());
+    let last = std::fs::read_to_string(landfall.file("ftjob-odd", "file-249")).unwrap();
+    assert_eq!(last, "step,train_loss\n249,0.5\n");
+    assert_eq!(landfall.show("ftjob-odd")["result_files"].as_array().map(Vec::len), Some(250));
+}

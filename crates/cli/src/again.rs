@@ -64,7 +64,8 @@ impl Again {
             received_ms: made.created_at.timestamp_millis(),
             body: made.body(),
             traceparent: None,
-            replay_of: None,
+            // Nothing was received, but a person asks for it: what is stored of the object is looked at again.
+            replay_of: Some(made.webhook_id.clone()),
         };
         self.enqueue(family, &entry).await
     }

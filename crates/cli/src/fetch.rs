@@ -26,14 +26,16 @@ const FEW: usize = 100;
 const EXAMPLES: &str = "\
 Examples:
   landfall fetch resp_685bd1         fetch one object, again if need be
-  landfall fetch --missing           all that is known but not fetched
+  landfall fetch --missing           all that is known but not fetched, or only in part
   landfall fetch --missing --since 7d
   landfall fetch batch_685bd1 --no-wait
 
 The events that brought an object are enqueued again. Of an object that no event
 was ever received about, Landfall makes a thin event itself; its webhook-id
 begins with fetch_. A running worker does the fetching, with its own API key.
-An object that OpenAI no longer has stays as it is.
+An object that OpenAI no longer has stays as it is. The files of a batch are read
+again when its rows are not one a request, or hold lines that are no results; a
+worse file never replaces a better one.
 
 Exit code: 0 all are fetched (with --no-wait: enqueued), 1 not all, 2 wrong use,
 3 Redis or the database was not reached.";
@@ -45,7 +47,8 @@ pub(crate) struct Fetch {
     /// resp_…, batch_…, ftjob-…, evalrun_…
     #[arg(value_name = "ID", required_unless_present = "missing")]
     ids: Vec<String>,
-    /// All objects whose fetch_state is not fetched
+    /// All objects whose fetch_state is not fetched, and batches whose results_state is mismatch, unless their files were
+    /// read again since
     #[arg(long, conflicts_with = "ids")]
     missing: bool,
     /// Only those received since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC

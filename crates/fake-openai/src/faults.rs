@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 /// One way for OpenAI, or the network before it, to have a bad day. In JSON: `"cut_body"`, `{"status":500}`,
@@ -45,6 +46,28 @@ pub enum FaultKind {
     InvalidJson,
     /// The right JSON with one more field of so many bytes.
     HugeJson { bytes: u64 },
+    /// The right JSON with these fields instead of its own: a status that nobody knows, a file id that is not there yet
+    /// (null), the id of another object.
+    Fields(Map<String, Value>),
+    /// 200 with this body: a proxy's page, an error object, a file that is not whole yet.
+    Body(String),
+    /// The right body, compressed although `identity` was asked for.
+    Encoded(ContentCoding),
+    /// 307 to this address.
+    Redirect { to: String },
+}
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentCoding {
+    Gzip,
+    /// As RFC 9110 has it, within zlib's frame.
+    Deflate,
+    /// As some servers understand the same name.
+    RawDeflate,
+    /// Named, but not done: clients need not know it.
+    Brotli,
 }
 
 impl FaultKind {
@@ -67,6 +90,10 @@ impl FaultKind {
             Self::SlowDrip { .. } => "slow_drip",
             Self::InvalidJson => "invalid_json",
             Self::HugeJson { .. } => "huge_json",
+            Self::Fields(_) => "fields",
+            Self::Body(_) => "body",
+            Self::Encoded(_) => "encoded",
+            Self::Redirect { .. } => "redirect",
         }
     }
 }
@@ -78,6 +105,9 @@ pub struct Fault {
     /// Only requests whose path and query contain this text; empty for all.
     #[serde(default)]
     pub path_contains: String,
+    /// Only requests whose path, without the query, ends with this text: a file's object, but not its content.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path_ends: String,
     pub kind: FaultKind,
     /// So many requests, then no more; none for no end. `404 then found` is a status 404 with `times`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +120,13 @@ pub struct Fault {
 impl Fault {
     /// Every request whose path contains the text.
     pub fn always(kind: FaultKind, path_contains: &str) -> Self {
-        Self { path_contains: path_contains.to_owned(), kind, times: None, rate: None }
+        let path_ends = String::new();
+        Self { path_contains: path_contains.to_owned(), path_ends, kind, times: None, rate: None }
+    }
+
+    /// Every request whose path ends with the text.
+    pub fn at_end(kind: FaultKind, path_ends: &str) -> Self {
+        Self { path_ends: path_ends.to_owned(), ..Self::always(kind, "") }
     }
 
     /// The next so many of them.
@@ -105,7 +141,9 @@ impl Fault {
 
     /// Whether the fault meets this request; uses up one of its times if so.
     fn meets(&mut self, path_and_query: &str) -> bool {
+        let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
         if !path_and_query.contains(&self.path_contains)
+            || !path.ends_with(&self.path_ends)
             || self.times == Some(0)
             || self.rate.is_some_and(|rate| fastrand::f64() >= rate)
         {
@@ -211,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_at_the_end_of_a_path_leaves_what_is_below_it_alone() {
+        let faults = Faults::default();
+        faults.inject(Fault::at_end(FaultKind::Status(500), "/files/file-1"));
+        assert!(faults.plan("/v1/files/file-1/content").fault.is_none());
+        assert!(faults.plan("/v1/files/file-1?a=b").fault.is_some());
+    }
+
+    #[test]
     fn a_rate_is_a_share_of_the_requests() {
         let faults = Faults::default();
         faults.inject(Fault::at_rate(FaultKind::CutBody, "", 0.3));
@@ -241,7 +287,12 @@ mod tests {
         let kind = FaultKind::RateLimited { retry_after_secs: Some(1) };
         assert_eq!(fault, Fault::times(kind, "/responses/", 2));
         assert_eq!(serde_json::to_string(&fault).unwrap(), text);
-        for text in [r#"{"kind":"cut_body"}"#, r#"{"kind":{"status":500},"rate":0.1}"#] {
+        for text in [
+            r#"{"kind":"cut_body"}"#,
+            r#"{"kind":{"status":500},"rate":0.1}"#,
+            r#"{"kind":{"fields":{"output_file_id":null}},"path_ends":"/batch_1"}"#,
+            r#"{"kind":{"encoded":"raw_deflate"}}"#,
+        ] {
             serde_json::from_str::<Fault>(text).unwrap();
         }
         serde_json::from_str::<Fault>(r#"{"kind":"cut_body","tmies":1}"#).unwrap_err();

@@ -24,7 +24,7 @@ mod state;
 
 pub use catalogue::{Kind, PutError, demo_object_id};
 pub use event::{OutgoingEvent, Payload};
-pub use faults::{Fault, FaultKind};
+pub use faults::{ContentCoding, Fault, FaultKind};
 pub use generated_lines::LINE_BYTES_DEFAULT;
 pub use request_log::RecordedRequest;
 pub use sender::{Attempt, AttemptOutcome, Pattern, Report, SendError, Sender, SenderConfig};

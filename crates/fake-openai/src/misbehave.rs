@@ -1,5 +1,7 @@
 //! How each fault looks on the wire.
 
+mod replaced;
+
 use std::time::{Duration, SystemTime};
 
 use actix_web::HttpResponse;
@@ -56,6 +58,13 @@ pub(crate) async fn misbehave(
         FaultKind::SlowDrip { bytes, every_ms } => dripping(answer(), bytes.max(1), every_ms),
         FaultKind::InvalidJson => broken_off(answer()).await,
         FaultKind::HugeJson { bytes } => padded(answer(), bytes).await,
+        FaultKind::Fields(fields) => replaced::with_fields(answer(), &fields).await,
+        FaultKind::Body(body) => HttpResponse::Ok().content_type("application/octet-stream").body(body),
+        FaultKind::Encoded(coding) => replaced::encoded(answer(), coding).await,
+        FaultKind::Redirect { to } => {
+            let moved = HttpResponse::TemporaryRedirect().finish();
+            with_header(moved, "location", &to)
+        }
     }
 }
 

@@ -26,16 +26,22 @@ pub enum LineError {
     NotUtf8(#[source] std::str::Utf8Error),
     #[error("line is no JSON object")]
     NotJson(#[source] serde_json::Error),
+    /// An error of the API or of a proxy in the place of the file, for one.
+    #[error("line has neither a custom_id nor a response")]
+    NoResult,
 }
 
 impl<'a> BatchLine<'a> {
     /// # Errors
-    /// [`LineError`] when the line is no JSON object. What it lacks is `None`.
+    /// [`LineError`] when the line is no JSON object, or one that has nothing of a result. What else it lacks is `None`.
     pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let json = std::str::from_utf8(line).map_err(LineError::NotUtf8)?;
         let [custom_id, response, error] =
             fields(json, ["custom_id", "response", "error"]).map_err(LineError::NotJson)?;
+        if custom_id.is_none() && response.is_none() {
+            return Err(LineError::NoResult);
+        }
         let [status_code, request_id, body] = inner(response, ["status_code", "request_id", "body"]);
         let [answer_error, usage] = inner(body, ["error", "usage"]);
         // Responses and batches count input and output; chat completions and embeddings prompt and completion.
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn odd_lines_are_read_as_far_as_they_go() {
-        for line in ["{}", r#"{"custom_id":7}"#, r#"{"response":[]}"#, r#"{"response":{"body":null}}"#] {
+        for line in [r#"{"custom_id":7}"#, r#"{"response":[]}"#, r#"{"response":{"body":null}}"#] {
             let line = parse(line);
             assert!(line.custom_id.is_none() && line.body.is_none() && line.error.is_none());
         }
@@ -133,6 +139,21 @@ mod tests {
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
         assert!(matches!(BatchLine::parse(b"{\"a\":\"\xff\"}"), Err(LineError::NotUtf8(_))));
-        assert!(BatchLine::parse(b"\xef\xbb\xbf{}\r").is_ok());
+        assert!(BatchLine::parse(b"\xef\xbb\xbf{\"custom_id\":\"a\"}\r").is_ok());
+    }
+
+    #[test]
+    fn an_object_that_is_no_result_is_an_error() {
+        for line in [
+            "{}",
+            r#"{"error":{"message":"Not now.","code":"server_error"}}"#,
+            r#"{"custom_id":null,"response":null,"error":null}"#,
+            r#"{"id":"batch_req_1"}"#,
+        ] {
+            assert!(matches!(BatchLine::parse(line.as_bytes()), Err(LineError::NoResult)), "{line}");
+        }
+        for line in [r#"{"custom_id":""}"#, r#"{"response":{}}"#] {
+            assert!(BatchLine::parse(line.as_bytes()).is_ok(), "{line}");
+        }
     }
 }

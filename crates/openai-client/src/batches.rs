@@ -6,6 +6,7 @@ use crate::client::{Client, Fetched, Get, segment};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{error_text, fields, inner, integer, object_text, text, text_of, time};
+use crate::phase::Phase;
 
 /// Room for a validation error for each of many lines.
 const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -47,7 +48,7 @@ impl Client {
             path: format!("/batches/{}", segment(id)?),
             bytes_max: BATCH_BYTES_MAX,
         };
-        self.get(get, Batch::parse).await
+        self.get_object(get, id, Batch::parse, |batch| batch.id.as_deref()).await
     }
 }
 
@@ -86,9 +87,26 @@ impl Batch {
         })
     }
 
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        match self.status.as_deref() {
+            Some("completed" | "failed" | "expired" | "cancelled" | "canceled") => Phase::Ended,
+            Some("validating" | "in_progress" | "finalizing" | "cancelling") => Phase::Running,
+            _ => Phase::Unknown,
+        }
+    }
+
     /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
-        matches!(self.status.as_deref(), Some("completed" | "failed" | "expired" | "cancelled" | "canceled"))
+        self.phase() == Phase::Ended
+    }
+
+    /// Whether its counts speak of lines in a file that it does not name: OpenAI may say that a batch has ended some
+    /// seconds before it says where the results are. A batch that was refused as a whole has failures and no file.
+    pub fn has_unnamed_file(&self) -> bool {
+        let any = |count: Option<i64>| count.is_some_and(|count| count > 0);
+        (any(self.requests_completed) && self.output_file_id.is_none())
+            || (any(self.requests_failed) && self.error_file_id.is_none() && self.errors.is_none())
     }
 }
 
@@ -156,12 +174,29 @@ mod tests {
 
     #[test]
     fn only_an_end_is_terminal() {
-        for status in ["validating", "in_progress", "finalizing", "cancelling", "paused"] {
-            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
+        for status in ["validating", "in_progress", "finalizing", "cancelling"] {
+            assert_eq!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase(), Phase::Running, "{status}");
+        }
+        for unknown in ["{}", r#"{"status":7}"#, r#"{"status":"completed_with_errors"}"#] {
+            assert_eq!(parse(unknown).phase(), Phase::Unknown, "{unknown}");
         }
         for status in ["completed", "failed", "expired", "cancelled"] {
             assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_file_that_the_counts_promise_has_a_name_or_is_to_come() {
+        let unnamed = |json: &str| parse(json).has_unnamed_file();
+        assert!(unnamed(r#"{"request_counts":{"total":2,"completed":1,"failed":1},"error_file_id":"f"}"#));
+        assert!(unnamed(r#"{"request_counts":{"total":2,"completed":1,"failed":1},"output_file_id":"f"}"#));
+        assert!(!unnamed(
+            r#"{"request_counts":{"completed":1,"failed":1},"output_file_id":"f","error_file_id":"g"}"#
+        ));
+        assert!(!unnamed(r#"{"request_counts":{"total":2,"completed":0,"failed":0}}"#));
+        assert!(!unnamed(r#"{"request_counts":null}"#));
+        let refused = r#"{"status":"failed","errors":{"data":[{"code":"x"}]},"request_counts":{"failed":2}}"#;
+        assert!(!unnamed(refused), "it never ran");
     }
 
     #[test]

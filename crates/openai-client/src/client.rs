@@ -11,8 +11,9 @@ use reqwest::redirect;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
+use crate::body_memory::{BodyMemory, BodyRoom};
 use crate::endpoint::{Endpoint, Observation, Observer};
-use crate::error::{ApiError, ClientError};
+use crate::error::{ApiError, ClientError, shown};
 use crate::exchange::Exchange;
 
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
@@ -20,7 +21,9 @@ const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 /// and then would hold it open for ever.
 const JSON_IDLE_TIMEOUTS_MAX: u32 = 10;
 const REDIRECTS_MAX: usize = 5;
-const ID_BYTES_MAX: usize = 512;
+/// Proxies make long ones. Escaped it is three times as long, and a URL has at most 64 KiB.
+const ID_BYTES_MAX: usize = 16 << 10;
+const FOUND_ID_CHARS_MAX: usize = 100;
 
 /// How to reach OpenAI as one project.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct ClientConfig {
     pub idle_timeout: Duration,
     /// Told about every request.
     pub observer: Option<Observer>,
+    /// What bodies may take, of this client and of all that share it.
+    pub body_memory: BodyMemory,
 }
 
 /// Reads from OpenAI. Cheap to clone; clones share their connections.
@@ -51,15 +56,18 @@ struct Shared {
     api_key: SecretString,
     idle_timeout: Duration,
     observer: Option<Observer>,
+    body_memory: BodyMemory,
 }
 
 /// An object as OpenAI holds it now.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Fetched<T> {
     pub object: T,
     /// The answer's body, byte for byte.
     pub raw: Bytes,
     pub request_id: Option<String>,
+    /// What the body takes of [`ClientConfig::body_memory`]: to be kept as long as the body, or what is read out of it.
+    pub room: BodyRoom,
 }
 
 /// A JSON object to ask for.
@@ -97,8 +105,14 @@ impl Client {
             api_key: config.api_key,
             idle_timeout: config.idle_timeout,
             observer: config.observer,
+            body_memory: config.body_memory,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Room for a body that is read piece by piece, out of [`ClientConfig::body_memory`].
+    pub fn body_room(&self) -> BodyRoom {
+        self.shared.body_memory.room()
     }
 
     /// Reads a JSON object.
@@ -109,6 +123,25 @@ impl Client {
     ) -> Result<Fetched<T>, ApiError> {
         let exchange = self.begin(get.endpoint, &get.path, "application/json").await?;
         self.read_json(exchange, get.bytes_max, parse).await
+    }
+
+    /// Reads the object of an id, and refuses an answer that says that it is another one. One that does not say what it is
+    /// passes.
+    pub(crate) async fn get_object<T>(
+        &self,
+        get: Get,
+        asked: &str,
+        parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+        id: impl FnOnce(&T) -> Option<&str>,
+    ) -> Result<Fetched<T>, ApiError> {
+        let endpoint = get.endpoint;
+        let fetched = self.get(get, parse).await?;
+        let found = match id(&fetched.object) {
+            Some(found) if found != asked => found,
+            _ => return Ok(fetched),
+        };
+        let found = shown(found, self.shared.api_key.expose_secret(), FOUND_ID_CHARS_MAX);
+        Err(ApiError::OtherObject { endpoint, request_id: fetched.request_id, found })
     }
 
     /// Sends a GET, and waits for the head of its answer.
@@ -163,9 +196,11 @@ impl Client {
         parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Fetched<T>, ApiError> {
         let (endpoint, request_id) = (exchange.endpoint(), exchange.request_id.clone());
-        let raw = exchange.body(bytes_max, self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX).await?;
+        let mut room = self.shared.body_memory.room();
+        let timeout = self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX;
+        let raw = exchange.body(bytes_max, timeout, &mut room).await?;
         match parse(&raw) {
-            Ok(object) => Ok(Fetched { object, raw, request_id }),
+            Ok(object) => Ok(Fetched { object, raw, request_id, room }),
             Err(source) => Err(ApiError::NotJson { endpoint, request_id, source }),
         }
     }
@@ -268,6 +303,7 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
             observer: None,
+            body_memory: BodyMemory::default(),
         }
     }
 
@@ -275,7 +311,7 @@ mod tests {
     fn an_id_cannot_leave_its_place_in_the_path() {
         assert_eq!(segment("ft:gpt-4.1:acme::B1_~").unwrap(), "ft:gpt-4.1:acme::B1_~");
         assert_eq!(segment("a/../b?c#d%2f\n é").unwrap(), "a%2F..%2Fb%3Fc%23d%252f%0A%20%C3%A9");
-        for id in ["", ".", "..", &"x".repeat(513)] {
+        for id in ["", ".", "..", &"x".repeat(ID_BYTES_MAX + 1)] {
             assert!(matches!(segment(id), Err(ApiError::UnusableId)), "{id}");
         }
     }

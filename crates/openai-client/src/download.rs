@@ -11,7 +11,7 @@ use crate::byte_range::{ContentRange, content_range, resumable_under};
 use crate::client::{Client, segment};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
-use crate::exchange::Exchange;
+use crate::exchange::{BodyError, Exchange};
 
 const CONTENT_TYPE: &str = "application/binary";
 /// So often one download is taken up again, whatever it brings: a file cut every 100 MB may have 10 GB.
@@ -23,7 +23,7 @@ const RESUME_DELAY: Duration = Duration::from_millis(500);
 
 /// The content of a file. An error ends it: the download begins anew or not at all.
 pub struct Download {
-    /// Bytes of the whole file, when an answer announces them.
+    /// Bytes of the whole file, when an answer announces them, and not those of an archive of it.
     pub content_length: Option<u64>,
     /// Of the answer that is being read.
     pub request_id: Option<String>,
@@ -59,7 +59,8 @@ impl Client {
             client: self.clone(),
             path,
             received_bytes: 0,
-            resumable_under: resumable_under(exchange.headers()),
+            // Ranges count the bytes of the archive, and its next one may be another archive of the same bytes.
+            resumable_under: resumable_under(exchange.headers()).filter(|_| !exchange.is_compressed()),
             resumes: 0,
             fruitless_resumes: 0,
             exchange,
@@ -92,7 +93,7 @@ impl Download {
                     continue;
                 }
                 Ok(None) => None,
-                Err(error) => Some(error.into()),
+                Err(error) => Some(error),
             };
             if let Err(error) = self.resume(cut_by).await {
                 self.ended = Some(End::Broken);
@@ -107,7 +108,7 @@ impl Download {
     }
 
     /// Asks for the rest. Afterwards the exchange is one that brings it, or all is there already.
-    async fn resume(&mut self, mut cut_by: Option<BoxedError>) -> Result<(), ApiError> {
+    async fn resume(&mut self, mut cut_by: Option<BodyError>) -> Result<(), ApiError> {
         let Some(etag) = self.resumable_under.clone() else {
             return Err(self.incomplete(cut_by));
         };
@@ -146,7 +147,7 @@ impl Download {
         &mut self,
         exchange: Exchange,
         etag: &HeaderValue,
-        cut_by: Option<BoxedError>,
+        cut_by: Option<BodyError>,
     ) -> Result<(), ApiError> {
         let same_file = exchange.headers().get(ETAG).is_none_or(|found| found == etag);
         match (exchange.status(), content_range(exchange.headers())) {
@@ -157,6 +158,7 @@ impl Download {
                     (None, now) => now.is_some(),
                 };
                 let sound = same_file
+                    && !exchange.is_compressed()
                     && same_total
                     && first == self.received_bytes
                     && exchange.content_length().is_none_or(|length| length == last - first + 1);
@@ -181,7 +183,7 @@ impl Download {
         Err(self.incomplete(cut_by))
     }
 
-    fn incomplete(&self, source: Option<BoxedError>) -> ApiError {
+    fn incomplete(&self, source: Option<BodyError>) -> ApiError {
         ApiError::IncompleteDownload {
             received_bytes: self.received_bytes,
             content_length: self.content_length,
@@ -190,5 +192,3 @@ impl Download {
         }
     }
 }
-
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;

@@ -48,9 +48,17 @@ pub enum ApiError {
     },
     #[error("answer for {endpoint} is larger than {bytes_max} bytes")]
     TooLarge { endpoint: Endpoint, request_id: Option<String>, bytes_max: usize },
-    /// We ask for `identity`, so that what we store is what was meant.
-    #[error("answer for {endpoint} is compressed, although that was not asked for")]
-    Compressed { endpoint: Endpoint, request_id: Option<String> },
+    /// In a way that is neither gzip nor deflate. We ask for `identity`.
+    #[error("answer for {endpoint} is encoded as {coding}, although that was not asked for")]
+    Compressed { endpoint: Endpoint, request_id: Option<String>, coding: String },
+    /// A cache or a proxy that answers with what somebody else asked for.
+    #[error("answer for {endpoint} is another object, {found:?}")]
+    OtherObject {
+        endpoint: Endpoint,
+        request_id: Option<String>,
+        /// Its id, shortened.
+        found: String,
+    },
     #[error("download ended after {received_bytes} bytes{}", expected(*content_length))]
     IncompleteDownload {
         received_bytes: u64,
@@ -59,7 +67,7 @@ pub enum ApiError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// No object can have this id: it is empty, a dot or two, or absurdly long.
+    /// No object can have this id: it is empty, a dot or two, or longer than a URL may be.
     #[error("id cannot be part of a URL")]
     UnusableId,
 }
@@ -75,6 +83,8 @@ pub struct Refusal {
     /// OpenAI's `error.message`, shortened; never of a 401, which repeats parts of the key.
     pub message: Option<String>,
     pub request_id: Option<String>,
+    /// Where a redirect led that was not followed: host and port.
+    pub redirect_host: Option<String>,
     pub(crate) hint: RetryHint,
 }
 
@@ -110,7 +120,10 @@ impl ApiError {
         match self {
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Refused(refusal) => refusal.kind(),
-            Self::NotJson { .. } | Self::TooLarge { .. } | Self::Compressed { .. } => ErrorKind::BadAnswer,
+            Self::NotJson { .. }
+            | Self::TooLarge { .. }
+            | Self::Compressed { .. }
+            | Self::OtherObject { .. } => ErrorKind::BadAnswer,
             Self::IncompleteDownload { .. } => ErrorKind::IncompleteDownload,
             Self::UnusableId => ErrorKind::NotFound,
         }
@@ -122,9 +135,18 @@ impl ApiError {
             Self::Unavailable { .. }
             | Self::NotJson { .. }
             | Self::Compressed { .. }
+            | Self::OtherObject { .. }
             | Self::IncompleteDownload { .. } => Advice::Retry { after: None },
             Self::TooLarge { .. } => Advice::Final,
             Self::UnusableId => Advice::NotFound,
+        }
+    }
+
+    /// Where a redirect led that was not followed.
+    pub fn redirect_host(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.redirect_host.as_deref(),
+            _ => None,
         }
     }
 
@@ -136,6 +158,7 @@ impl ApiError {
             | Self::NotJson { .. }
             | Self::TooLarge { .. }
             | Self::Compressed { .. }
+            | Self::OtherObject { .. }
             | Self::IncompleteDownload { .. }
             | Self::UnusableId => None,
         }
@@ -149,6 +172,7 @@ impl ApiError {
             | Self::NotJson { request_id, .. }
             | Self::TooLarge { request_id, .. }
             | Self::Compressed { request_id, .. }
+            | Self::OtherObject { request_id, .. }
             | Self::IncompleteDownload { request_id, .. } => request_id.as_deref(),
             Self::UnusableId => None,
         }
@@ -162,10 +186,7 @@ impl Refusal {
         let [error] = lenient::fields(&text, ["error"]).unwrap_or_default();
         let [code, kind, message] = lenient::inner(error, ["code", "type", "message"]);
         // A code is a word; only the key itself could make it a secret.
-        let clean = |text: String| {
-            let text = without_keys(&text.replace(api_key, "[API key]"));
-            text.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect::<String>()
-        };
+        let clean = |text: String| shown(&text, api_key, MESSAGE_CHARS_MAX);
         self.code = lenient::text(code).or_else(|| lenient::text(kind)).map(clean);
         self.message = lenient::text(message).filter(|_| self.status != 401).map(clean);
         self
@@ -222,8 +243,17 @@ impl Refusal {
     fn details(&self) -> String {
         let code = self.code.iter().map(|code| format!(" ({code})"));
         let message = self.message.iter().map(|message| format!(": {message}"));
-        code.chain(message).collect()
+        let redirect = self.redirect_host.iter().map(|host| {
+            format!(": a redirect to {host}, which is not followed: the API key is for the host of OPENAI_BASE_URL")
+        });
+        code.chain(message).chain(redirect).collect()
     }
+}
+
+/// So many characters of an answer's text, on one line and without the key.
+pub(crate) fn shown(text: &str, api_key: &str, chars_max: usize) -> String {
+    let text = without_keys(&text.replace(api_key, "[API key]"));
+    text.chars().filter(|c| !c.is_control()).take(chars_max).collect()
 }
 
 /// Messages repeat a key cut or masked (`sk-proj-ab***yz`), also where a proxy changes the status: every word that begins
@@ -254,9 +284,17 @@ mod tests {
 
     fn refusal(status: u16, code: &str) -> Refusal {
         let endpoint = Endpoint::Responses;
-        let (message, request_id, hint) = (None, None, RetryHint::default());
-        Refusal { endpoint, status, code: None, message, request_id, hint }
-            .with_body(format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#).as_bytes(), "sk-key")
+        let hint = RetryHint::default();
+        let refusal = Refusal {
+            endpoint,
+            status,
+            code: None,
+            message: None,
+            request_id: None,
+            redirect_host: None,
+            hint,
+        };
+        refusal.with_body(format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#).as_bytes(), "sk-key")
     }
 
     fn hinted(status: u16, should_retry: Option<bool>, after_secs: Option<u64>) -> Advice {

@@ -8,6 +8,7 @@ use crate::client::{Client, Fetched, Get, segment};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
 use crate::lenient::{each_element, error_text, fields, inner, integer, text, text_of, time};
+use crate::phase::Phase;
 
 /// The evals searched, those changed last first: one page.
 const EVALS_MAX: usize = 50;
@@ -56,7 +57,7 @@ impl Client {
                 path: format!("/evals/{eval}/runs/{run}"),
                 bytes_max: RUN_BYTES_MAX,
             };
-            return present(self.get(get, EvalRun::parse).await);
+            return present(self.get_object(get, run_id, EvalRun::parse, |run| run.id.as_deref()).await);
         }
         Ok(None)
     }
@@ -129,10 +130,18 @@ impl EvalRun {
         })
     }
 
+    /// How far it is. The event is called `succeeded`, the status `completed`.
+    pub fn phase(&self) -> Phase {
+        match self.status.as_deref() {
+            Some("completed" | "failed" | "canceled" | "cancelled") => Phase::Ended,
+            Some("queued" | "in_progress") => Phase::Running,
+            _ => Phase::Unknown,
+        }
+    }
+
     /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
-        // The event is called `succeeded`, the status `completed`.
-        matches!(self.status.as_deref(), Some("completed" | "failed" | "canceled" | "cancelled"))
+        self.phase() == Phase::Ended
     }
 }
 

@@ -1,12 +1,15 @@
-//! One request and its answer's body, counted for the observer and read under a cap and a time limit.
+//! One request and its answer's body: decoded, counted for the observer, and read under a cap and a time limit.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap};
+use reqwest::Url;
+use reqwest::header::{DATE, HeaderMap, LOCATION};
 
+use crate::body_memory::BodyRoom;
+use crate::content_coding::ContentCoding;
 use crate::endpoint::{Endpoint, Observation};
 use crate::error::{ApiError, Refusal};
 use crate::retry_hint::{RetryHint, http_date};
@@ -14,12 +17,17 @@ use crate::retry_hint::{RetryHint, http_date};
 /// An error's body is a few hundred bytes; of a longer one nothing is used.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 const REQUEST_ID_CHARS_MAX: usize = 128;
+const HOST_CHARS_MAX: usize = 255;
 /// So much memory is set aside because an answer announces it; more only as the bytes come.
 const ANNOUNCED_BYTES_MAX: usize = 1 << 20;
+
+/// Why a body could not be read.
+pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
 
 /// An answer whose head has arrived.
 pub(crate) struct Exchange {
     response: reqwest::Response,
+    coding: ContentCoding,
     observation: Observation,
     pub(crate) request_id: Option<String>,
 }
@@ -35,7 +43,8 @@ impl Exchange {
         let response = sent.map_err(|error| unavailable(endpoint, None, Box::new(error.without_url())))?;
         observation.observed.status = Some(response.status().as_u16());
         let request_id = request_id(response.headers());
-        Ok(Self { response, observation, request_id })
+        let coding = ContentCoding::of(response.headers());
+        Ok(Self { response, coding, observation, request_id })
     }
 
     /// The answer if it is a 200 that can be used; anything else is an error.
@@ -57,12 +66,13 @@ impl Exchange {
         if !statuses.contains(&self.status()) {
             return Err(self.refusal(error_timeout, api_key).await);
         }
-        let encoding = self.response.headers().get(CONTENT_ENCODING);
-        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            let endpoint = self.observation.observed.endpoint;
-            return Err(ApiError::Compressed { endpoint, request_id: self.request_id });
+        match self.coding {
+            ContentCoding::Identity | ContentCoding::Compressed(_) => Ok(self),
+            ContentCoding::Unknown(coding) => {
+                let endpoint = self.observation.observed.endpoint;
+                Err(ApiError::Compressed { endpoint, request_id: self.request_id, coding })
+            }
         }
-        Ok(self)
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -82,43 +92,77 @@ impl Exchange {
         self.observation.observed.endpoint
     }
 
+    /// Of the plain body: what is announced of a compressed one is another length.
     pub(crate) fn content_length(&self) -> Option<u64> {
-        self.response.content_length()
+        if self.is_compressed() { None } else { self.response.content_length() }
     }
 
-    /// The next piece of the body; waits at most the client's idle timeout.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, reqwest::Error> {
-        let chunk = self.response.chunk().await.map_err(reqwest::Error::without_url)?;
-        self.observation.observed.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        Ok(chunk)
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.coding, ContentCoding::Compressed(_))
     }
 
-    /// The whole body, of at most `bytes_max` bytes, within `timeout`.
-    pub(crate) async fn body(mut self, bytes_max: usize, timeout: Duration) -> Result<Bytes, ApiError> {
-        let endpoint = self.observation.observed.endpoint;
-        let read = tokio::time::timeout(timeout, self.read(bytes_max)).await;
-        let request_id = self.request_id;
-        match read {
-            Ok(Ok(Some(body))) => Ok(body),
-            Ok(Ok(None)) => Err(ApiError::TooLarge { endpoint, request_id, bytes_max }),
-            Ok(Err(error)) => Err(unavailable(endpoint, request_id, Box::new(error))),
-            Err(elapsed) => Err(unavailable(endpoint, request_id, Box::new(elapsed))),
+    /// The next piece of the plain body; waits at most the client's idle timeout for each chunk of the network.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            if let ContentCoding::Compressed(decoder) = &mut self.coding
+                && let Some(plain) = decoder.next()?
+            {
+                return Ok(Some(plain));
+            }
+            let chunk = self.response.chunk().await.map_err(reqwest::Error::without_url)?;
+            self.observation.observed.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            match (&mut self.coding, chunk) {
+                (ContentCoding::Compressed(decoder), Some(chunk)) => decoder.push(chunk),
+                (ContentCoding::Compressed(decoder), None) => return Ok(decoder.finish()?),
+                (ContentCoding::Identity | ContentCoding::Unknown(_), chunk) => return Ok(chunk),
+            }
         }
     }
 
-    /// `None` when it is larger.
-    async fn read(&mut self, bytes_max: usize) -> Result<Option<Bytes>, reqwest::Error> {
-        let announced = self.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    /// The whole body, of at most `bytes_max` bytes, each of them within `timeout`; `room` grows with it.
+    pub(crate) async fn body(
+        mut self,
+        bytes_max: usize,
+        timeout: Duration,
+        room: &mut BodyRoom,
+    ) -> Result<Bytes, ApiError> {
+        let endpoint = self.observation.observed.endpoint;
+        let read = self.read(bytes_max, timeout, room).await;
+        let request_id = self.request_id;
+        match read {
+            Ok(Some(body)) => Ok(body),
+            Ok(None) => Err(ApiError::TooLarge { endpoint, request_id, bytes_max }),
+            Err(error) => Err(unavailable(endpoint, request_id, error)),
+        }
+    }
+
+    /// `None` when it is larger. The wait for room is not the sender's, and is not counted.
+    async fn read(
+        &mut self,
+        bytes_max: usize,
+        timeout: Duration,
+        room: &mut BodyRoom,
+    ) -> Result<Option<Bytes>, BodyError> {
+        let announced = self.response.content_length().unwrap_or(0);
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > bytes_max {
             return Ok(None);
         }
+        room.cover(announced, bytes_max).await;
         let mut body = BytesMut::with_capacity(announced.min(ANNOUNCED_BYTES_MAX));
-        while let Some(chunk) = self.chunk().await? {
-            if body.len() + chunk.len() > bytes_max {
+        let mut left = timeout;
+        loop {
+            let began = Instant::now();
+            let Some(chunk) = tokio::time::timeout(left, self.chunk()).await?? else { break };
+            left = left.saturating_sub(began.elapsed());
+            let received = usize::try_from(self.observation.observed.bytes).unwrap_or(usize::MAX);
+            if (body.len() + chunk.len()).max(received) > bytes_max {
                 return Ok(None);
             }
+            room.cover(body.len() + chunk.len(), bytes_max).await;
             body.extend_from_slice(&chunk);
         }
+        room.settle(body.len());
         Ok(Some(body.freeze()))
     }
 
@@ -129,13 +173,29 @@ impl Exchange {
             code: None,
             message: None,
             request_id: self.request_id.clone(),
+            redirect_host: self.redirect_host(),
             hint: RetryHint::read(self.response.headers(), Utc::now()),
         };
         // The status says enough when the body does not come.
-        let body = tokio::time::timeout(timeout, self.read(ERROR_BYTES_MAX)).await;
-        let body = body.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        let body = self.read(ERROR_BYTES_MAX, timeout, &mut BodyRoom::default()).await;
+        let body = body.ok().flatten().unwrap_or_default();
         ApiError::Refused(Box::new(refusal.with_body(&body, api_key)))
     }
+
+    /// Where a redirect that was not followed leads to: host and port alone, for a URL may hold a signature.
+    fn redirect_host(&self) -> Option<String> {
+        if !self.response.status().is_redirection() {
+            return None;
+        }
+        let location = self.response.headers().get(LOCATION)?;
+        let url = self.response.url().join(&String::from_utf8_lossy(location.as_bytes())).ok()?;
+        Some(authority(&url)?.chars().take(HOST_CHARS_MAX).collect())
+    }
+}
+
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 fn unavailable(

@@ -34,7 +34,7 @@ impl Client {
             path: format!("/files/{}", segment(id)?),
             bytes_max: FILE_BYTES_MAX,
         };
-        self.get(get, FileObject::parse).await
+        self.get_object(get, id, FileObject::parse, |file| file.id.as_deref()).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Fine-tuning jobs: the object. Their result files are read by `result_file.rs`.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
@@ -7,10 +9,9 @@ use crate::client::{Client, Fetched, Get, segment};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{each_element, error_text, fields, inner, integer, object_text, text, text_of, time};
+use crate::phase::Phase;
 
 const JOB_BYTES_MAX: usize = 1 << 20;
-/// A job has one result file today; of an absurd list the beginning is enough.
-const RESULT_FILES_MAX: usize = 100;
 
 /// The making of a model out of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct FineTuningJob {
     pub error: Option<String>,
     /// JSON text.
     pub hyperparameters: Option<String>,
-    /// File ids.
+    /// File ids, each once. One today; however many there are, the size of the object is their limit.
     pub result_files: Vec<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -41,7 +42,7 @@ impl Client {
             path: format!("/fine_tuning/jobs/{}", segment(id)?),
             bytes_max: JOB_BYTES_MAX,
         };
-        self.get(get, FineTuningJob::parse).await
+        self.get_object(get, id, FineTuningJob::parse, |job| job.id.as_deref()).await
     }
 }
 
@@ -56,12 +57,8 @@ impl FineTuningJob {
             fields(&json, ["id", "status", "model", "fine_tuned_model", "trained_tokens", "error"])?;
         let [top_level, method, result_files, created_at, finished_at] =
             fields(&json, ["hyperparameters", "method", "result_files", "created_at", "finished_at"])?;
-        let mut files = Vec::new();
-        each_element(result_files, |id| {
-            if files.len() < RESULT_FILES_MAX {
-                files.extend(text(Some(id)));
-            }
-        });
+        let (mut files, mut seen) = (Vec::new(), HashSet::new());
+        each_element(result_files, |id| files.extend(text(Some(id)).filter(|id| seen.insert(id.clone()))));
         Ok(Self {
             id: text(id),
             status: text(status),
@@ -76,9 +73,18 @@ impl FineTuningJob {
         })
     }
 
-    /// Whether it has come to its end, good or bad. A paused job has not.
+    /// How far it is. A paused job has not ended.
+    pub fn phase(&self) -> Phase {
+        match self.status.as_deref() {
+            Some("succeeded" | "failed" | "cancelled" | "canceled") => Phase::Ended,
+            Some("validating_files" | "queued" | "running" | "paused") => Phase::Running,
+            _ => Phase::Unknown,
+        }
+    }
+
+    /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
-        matches!(self.status.as_deref(), Some("succeeded" | "failed" | "cancelled" | "canceled"))
+        self.phase() == Phase::Ended
     }
 }
 
@@ -144,7 +150,13 @@ mod tests {
         );
         assert_eq!((job.trained_tokens, job.fine_tuned_model), (None, None));
         assert!(job.result_files.is_empty());
-        let many = format!(r#"{{"result_files":[{}]}}"#, vec!["\"f\""; 200].join(","));
-        assert_eq!(parse(&many).result_files.len(), RESULT_FILES_MAX);
+    }
+
+    #[test]
+    fn every_result_file_is_named_and_none_twice() {
+        let names: Vec<String> = (0..5000).map(|n| format!("\"file-{n}\"")).collect();
+        let many = format!(r#"{{"result_files":[{0},{0}]}}"#, names.join(","));
+        let files = parse(&many).result_files;
+        assert_eq!((files.len(), files[4999].as_str()), (5000, "file-4999"));
     }
 }

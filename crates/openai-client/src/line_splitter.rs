@@ -79,6 +79,11 @@ impl LineSplitter {
         self.end_line(Bytes::new()).map(Some)
     }
 
+    /// Bytes of the line whose end has not come yet.
+    pub fn partial_bytes(&self) -> usize {
+        self.partial.len()
+    }
+
     /// The number of the line that was taken last, from 1; too long ones are counted.
     pub fn line_number(&self) -> i64 {
         self.lines

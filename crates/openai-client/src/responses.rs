@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::lenient::{
     any_text, each_element, error_text, fields, inner, integer, object_text, text, text_of, time,
 };
+use crate::phase::Phase;
 
 /// Generated images lie inline in a response, as base64: room for some ten of them.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -101,7 +102,7 @@ impl Client {
             path: format!("/responses/{}?{INCLUDE}", segment(id)?),
             bytes_max: RESPONSE_BYTES_MAX,
         };
-        self.get(get, Response::parse).await
+        self.get_object(get, id, Response::parse, |response| response.id.as_deref()).await
     }
 }
 
@@ -141,12 +142,18 @@ impl Response {
         })
     }
 
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        match self.status.as_deref() {
+            Some("completed" | "failed" | "cancelled" | "canceled" | "incomplete") => Phase::Ended,
+            Some("queued" | "in_progress") => Phase::Running,
+            _ => Phase::Unknown,
+        }
+    }
+
     /// Whether it has come to its end, good or bad.
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self.status.as_deref(),
-            Some("completed" | "failed" | "cancelled" | "canceled" | "incomplete")
-        )
+        self.phase() == Phase::Ended
     }
 }
 

@@ -102,6 +102,8 @@ pub struct StoredBatch {
     pub results_complete: bool,
     /// Rows against `request_counts`.
     pub results_state: ResultsState,
+    /// When its files were last read again and found to be what is stored.
+    pub results_confirmed_at: Option<DateTime<Utc>>,
 }
 
 /// Where to take up a batch's files: those of the state that won, which may not be the one that was given.
@@ -112,6 +114,11 @@ pub struct BatchProgress {
     pub output_next_line: i64,
     pub error_next_line: i64,
     pub results_complete: bool,
+    /// Whether all that there is is stored, and is not one row a request.
+    pub is_mismatch: bool,
+    pub rows_quarantined: i64,
+    /// Since when the object is as it is now, as far as it was asked for.
+    pub fetched_at: Option<DateTime<Utc>>,
 }
 
 /// Consecutive lines of one file, written in one transaction.
@@ -175,6 +182,8 @@ pub enum BatchEnd {
     Complete,
     /// A file has expired: what there was of it is stored, and the batch says `expired`.
     Expired,
+    /// Its files were read again, and hold no more than what is stored.
+    Confirmed,
     /// The batch itself was not fetched, so its files were not either.
     NotFetched,
 }

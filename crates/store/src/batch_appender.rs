@@ -72,10 +72,18 @@ impl BatchAppender {
     /// # Errors
     /// Those of [`BatchAppender::append`].
     pub async fn finish(mut self) -> Result<usize, StoreError> {
+        self.drain().await
+    }
+
+    /// The same, with more rows to come.
+    ///
+    /// # Errors
+    /// Those of [`BatchAppender::append`].
+    pub async fn drain(&mut self) -> Result<usize, StoreError> {
         while !self.lanes.is_empty() {
             self.settle().await?;
         }
-        Ok(self.stored)
+        Ok(std::mem::take(&mut self.stored))
     }
 
     /// What is still to be stored of these rows.

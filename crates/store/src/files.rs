@@ -114,7 +114,15 @@ impl Files {
         object_id: &str,
         file_id: &str,
     ) -> Result<FileWriter, StoreError> {
-        let location = [project, object_id, file_id].map(safe_name).join("/");
+        self.create_at(&Self::location(project, object_id, file_id)).await
+    }
+
+    /// The same at a location that is known, to replace what lies elsewhere: see [`Files::beside`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub async fn create_at(&self, location: &str) -> Result<FileWriter, StoreError> {
+        let location = location.to_owned();
         let failed = StoreError::files("create", &location);
         let begin = async {
             let backend = self.place.backend()?;
@@ -136,6 +144,26 @@ impl Files {
         let found = begin.await.map_err(StoreError::files(READ, location))?;
         let location: Arc<str> = location.into();
         Ok(found.into_stream().map(move |piece| piece.map_err(StoreError::files(READ, &location))).boxed())
+    }
+}
+
+/// Where files lie.
+impl Files {
+    /// Where a file lies, unless it was replaced and could not be moved there.
+    pub fn location(project: &str, object_id: &str, file_id: &str) -> String {
+        [project, object_id, file_id].map(safe_name).join("/")
+    }
+
+    /// A location of its own for another content of a file, as long as the old one is needed.
+    pub fn beside(project: &str, object_id: &str, file_id: &str) -> String {
+        // No id is written with two of these, and nobody else draws the same number.
+        format!("{}=={:016x}", Self::location(project, object_id, file_id), fastrand::u64(..))
+    }
+
+    /// Another name for the same bytes, in place of what had it.
+    pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let copy = async { self.place.backend()?.copy(&Path::parse(from)?, &Path::parse(to)?).await };
+        copy.await.map_err(StoreError::files("copy", from))
     }
 }
 
@@ -276,6 +304,17 @@ mod tests {
         for id in ["file-AbC123", "batch_68a", "ft:gpt-4.1-mini:acme::x1", "ftjob-abc", "default"] {
             assert_eq!(safe_name(id), id);
         }
+    }
+
+    #[test]
+    fn another_content_of_a_file_lies_beside_it_under_a_name_that_no_id_has() {
+        let home = Files::location("default", "batch_1", "file-1");
+        let other = Files::beside("default", "batch_1", "file-1");
+        assert_eq!(home, "default/batch_1/file-1");
+        assert!(other.starts_with("default/batch_1/file-1=="), "{other}");
+        assert_ne!(other, Files::beside("default", "batch_1", "file-1"));
+        assert!(Path::parse(&other).is_ok_and(|path| path.as_ref() == other));
+        assert!(!safe_name("file-1==0").contains("=="));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //!   fetch wins (test:`an_older_fetch_arriving_later_changes_nothing`).
 //! * Two workers on one batch, or one that died in the middle, end in each line once
 //!   (test:`two_workers_racing_on_a_batch_store_each_line_once`).
+//! * A file that is read again takes the place of the old one whole, rows and bytes, or not at all
+//!   (test:`another_content_takes_the_place_of_the_old_one_in_one_step`).
 //! * A notification is written in the transaction that stores what it tells of, once
 //!   (test:`what_is_stored_and_what_is_told_are_one`).
 //!
@@ -28,6 +30,7 @@ mod error;
 mod eval_run;
 mod event;
 mod file_place;
+mod file_replacement;
 mod files;
 mod fine_tuning;
 mod folder;
@@ -61,6 +64,7 @@ pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
 pub use file_place::S3Config;
+pub use file_replacement::{FileReplacement, NewContent, Replaced};
 pub use files::{FileRecord, FileStream, FileWriter, Files, FilesCheck, StoredFile};
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;

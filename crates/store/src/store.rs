@@ -6,6 +6,7 @@ mod health;
 mod notifications;
 mod objects;
 mod prune;
+mod raw_files;
 
 use secrecy::{ExposeSecret as _, SecretString};
 

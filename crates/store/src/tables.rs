@@ -1,5 +1,6 @@
 //! What is read from and written to each group of tables. The SQL is that of both dialects.
 
+pub(crate) mod batch_replace;
 pub(crate) mod batch_results;
 mod batch_rows;
 pub(crate) mod batches;

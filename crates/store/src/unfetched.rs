@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use webhook::{Family, FetchState};
 
-/// An object whose `fetch_state` is not `fetched`.
+/// An object whose `fetch_state` is not `fetched`; or a batch whose rows are not one a request, whose files may have been
+/// read too early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfetchedObject {
     pub project: String,

@@ -96,9 +96,16 @@ impl LogLine {
                 )
             };
         }
+        let is_redirect = failed.is_some_and(|failed| matches!(failed.http_status, Some(300..=399)));
         let needs_a_person = failed.is_some_and(|failed| failed.remedy == Remedy::RetrySlowly);
         match outcome {
             DeliveryOutcome::Dead => line!(error, "event given up"),
+            DeliveryOutcome::Retry if needs_a_person && is_redirect => {
+                line!(
+                    error,
+                    "OpenAI's API redirects us to where the API key must not go; check OPENAI_BASE_URL"
+                )
+            }
             DeliveryOutcome::Retry if needs_a_person => {
                 line!(error, "OpenAI refuses us: the API key, its rights or its quota; check it")
             }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod batch_file;
+mod batch_lines;
 mod download;
 mod eval_run;
 mod fetch;
@@ -9,7 +10,9 @@ mod fine_tuning;
 mod kept;
 mod pace;
 mod raw_object;
+mod reread;
 mod response;
+mod unknown_status;
 
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use store::StoreError;
 use webhook::{Family, FetchState, Reason};
 
 use crate::context::Context;
+use crate::handlers::unknown_status::Sight;
 use crate::work::Work;
 
 /// A status is a word; of whatever else stands there an error repeats no more than this.
@@ -54,6 +58,14 @@ pub(crate) enum HandlerError {
     },
     #[error("the {what} is still {status}, although the event says it has ended")]
     NotTerminal { what: &'static str, status: String },
+    /// Perhaps an end that is new, perhaps not.
+    #[error("the {what} {sight}")]
+    UnknownStatus { what: &'static str, sight: Sight },
+    #[error("the batch is {status}, but does not name yet all files that its counts speak of")]
+    FileNotNamed { status: String },
+    /// What is stored stays as it is.
+    #[error("of the file {file_id}, read again, {readable} lines are results, but {stored} are stored")]
+    FewerLines { file_id: String, readable: i64, stored: i64 },
     #[error("the file {file_id} has {received_bytes} bytes, but OpenAI announced {announced_bytes}")]
     WrongLength { file_id: String, received_bytes: u64, announced_bytes: u64 },
     #[error("answer of OpenAI could not be read")]
@@ -72,6 +84,8 @@ pub(crate) enum HandlerError {
 pub(crate) enum Remedy {
     /// Try again by the retry policy.
     Retry,
+    /// The same, for as long as the handler says: it knows an end of its own.
+    Recheck,
     /// Try again then: the other side said when.
     RetryAfter(Duration),
     /// Only a person can help; try again at the longest interval.
@@ -83,16 +97,18 @@ pub(crate) enum Remedy {
 }
 
 impl HandlerError {
-    fn not_terminal(what: &'static str, status: Option<String>) -> Self {
-        let status = status.unwrap_or_else(|| "without a status".to_owned());
-        Self::NotTerminal { what, status: status.chars().take(STATUS_CHARS_MAX).collect() }
+    fn not_terminal(what: &'static str, status: Option<&str>) -> Self {
+        Self::NotTerminal { what, status: shown_status(status) }
     }
 
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Api { source, .. } => api_reason(source.kind()),
             Self::NotFoundYet { .. } => Reason::NotFound,
-            Self::NotTerminal { .. } => Reason::NotTerminal,
+            Self::NotTerminal { .. } | Self::UnknownStatus { .. } | Self::FileNotNamed { .. } => {
+                Reason::NotTerminal
+            }
+            Self::FewerLines { .. } => Reason::IncompleteDownload,
             Self::WrongLength { .. } => Reason::IncompleteDownload,
             Self::BadAnswer(_) => Reason::BadAnswer,
             Self::Store(error) => error.reason(),
@@ -110,7 +126,11 @@ impl HandlerError {
                 Advice::Final => Remedy::GiveUp,
             },
             Self::NotFoundYet { retry_after, .. } => Remedy::RetryAfter(*retry_after),
-            Self::NotTerminal { .. } | Self::WrongLength { .. } | Self::BadAnswer(_) => Remedy::Retry,
+            Self::NotTerminal { .. }
+            | Self::FewerLines { .. }
+            | Self::WrongLength { .. }
+            | Self::BadAnswer(_) => Remedy::Retry,
+            Self::UnknownStatus { .. } | Self::FileNotNamed { .. } => Remedy::Recheck,
             Self::Store(error) if error.is_retryable() => Remedy::Retry,
             Self::Store(_) => Remedy::GiveUp,
             Self::NoKey(_) => Remedy::RetrySlowly,
@@ -125,6 +145,9 @@ impl HandlerError {
                 (source.status(), source.request_id())
             }
             Self::NotTerminal { .. }
+            | Self::UnknownStatus { .. }
+            | Self::FileNotNamed { .. }
+            | Self::FewerLines { .. }
             | Self::WrongLength { .. }
             | Self::BadAnswer(_)
             | Self::Store(_)
@@ -132,6 +155,10 @@ impl HandlerError {
             | Self::DiskLow { .. } => (None, None),
         }
     }
+}
+
+fn shown_status(status: Option<&str>) -> String {
+    status.unwrap_or("without a status").chars().take(STATUS_CHARS_MAX).collect()
 }
 
 fn api_reason(kind: ErrorKind) -> Reason {

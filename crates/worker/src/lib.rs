@@ -17,6 +17,7 @@ mod delivery_log;
 mod family_loop;
 mod handlers;
 mod isolation;
+mod memory_limit;
 mod metrics;
 mod notifications;
 mod process;

@@ -27,11 +27,11 @@ const CRASHES_BESIDE_OTHERS_MAX: u32 = 2;
 const CRASHES_ALONE_MAX: u32 = 3;
 /// How long an entry of a newer format waits for a newer worker before it is looked at again.
 const NEWER_FORMAT_DELAY: Duration = Duration::from_secs(15);
-/// Everything but batches is a few requests; a handler that takes longer is stuck.
+/// A response or an eval run is a few requests; a handler that takes longer is stuck.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(600);
-/// A batch's files have no upper size; their downloads have an idle time-out of their own.
-const BATCH_DEADLINE: Duration = Duration::from_secs(6 * 3600);
-/// A batch for which no byte comes and no row is stored for so long is stuck. Longer than the idle time-out of a
+/// Files have no upper size, and a fine-tuning job may have many; their downloads have an idle time-out of their own.
+const DOWNLOADS_DEADLINE: Duration = Duration::from_secs(6 * 3600);
+/// A batch or job for which no byte comes and no row is stored for so long is stuck. Longer than the idle time-out of a
 /// download, which tells more.
 const STANDSTILL_MAX: Duration = Duration::from_secs(300);
 /// Work met by a pause comes back up to so much later than its end, so that not all of it comes at once.
@@ -221,9 +221,10 @@ async fn run(
     hand_back: &CancellationToken,
 ) -> Verdict {
     let Ok(entry) = &delivery.content else { return Verdict::HandBack };
-    let work = Work::new(entry, delivery.attempt);
-    let limits = if work.family() == Family::Batch {
-        Limits { total: BATCH_DEADLINE, standstill: STANDSTILL_MAX }
+    let mut work = Work::new(entry, delivery.attempt);
+    work.last_error = delivery.last_error.as_deref();
+    let limits = if matches!(work.family(), Family::Batch | Family::FineTuning) {
+        Limits { total: DOWNLOADS_DEADLINE, standstill: STANDSTILL_MAX }
     } else {
         // A few requests, each with a time-out of its own: they need not tell of their progress.
         Limits { total: HANDLER_DEADLINE, standstill: HANDLER_DEADLINE }
@@ -282,7 +283,7 @@ fn told_of_death(context: &Context, work: &Work<'_>, failed: &Failed) -> Vec<New
 /// Decides between another attempt and the dead letters, and writes it to the event's row. The row comes first: an
 /// event is not given up while the database cannot say so.
 async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -> Verdict {
-    let may_end = !matches!(failed.remedy, Remedy::GiveUp | Remedy::Wait(_));
+    let may_end = !matches!(failed.remedy, Remedy::GiveUp | Remedy::Wait(_) | Remedy::Recheck);
     if may_end && context.retry.is_over(work.received_at(), Utc::now()) {
         failed.error =
             format!("given up after {:?}; last error: {}", context.retry.give_up_after, failed.error);
@@ -300,7 +301,7 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
         notifications,
     };
     let delay = match failed.remedy {
-        Remedy::Retry => context.retry.delay(work.attempt),
+        Remedy::Retry | Remedy::Recheck => context.retry.delay(work.attempt),
         Remedy::RetryAfter(delay) | Remedy::Wait(delay) => delay,
         Remedy::RetrySlowly => context.retry.max,
         Remedy::GiveUp => match context.store.fail_event(&failure).await {
@@ -323,7 +324,7 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
     }
     match failed.remedy {
         Remedy::Wait(_) => Verdict::Snooze { delay, reason: failed.reason },
-        Remedy::Retry | Remedy::RetryAfter(_) | Remedy::RetrySlowly | Remedy::GiveUp => {
+        Remedy::Retry | Remedy::Recheck | Remedy::RetryAfter(_) | Remedy::RetrySlowly | Remedy::GiveUp => {
             Verdict::Retry { delay, failed }
         }
     }

@@ -36,6 +36,12 @@ impl RetryPolicy {
         age(received_at, now) > self.give_up_after
     }
 
+    /// Whether what may still change by itself, and does not, was waited for long enough: so long, and not longer than
+    /// events are tried at all.
+    pub(crate) fn is_settled(&self, since: DateTime<Utc>, long: Duration, now: DateTime<Utc>) -> bool {
+        age(since, now) >= long.min(self.give_up_after)
+    }
+
     /// The wait before a 404 is asked again; `None` when the object will not come any more.
     pub(crate) fn not_found_delay(
         &self,
@@ -94,6 +100,15 @@ mod tests {
             "a late first look is not the last"
         );
         assert!(policy().not_found_delay(1, received, at(-600)).is_some(), "a clock that is behind");
+    }
+
+    #[test]
+    fn what_does_not_change_is_waited_for_as_long_as_it_is_worth() {
+        let since = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
+        let (long, at) = (Duration::from_secs(720), |secs| since + TimeDelta::seconds(secs));
+        assert!(!policy().is_settled(since, long, at(719)) && policy().is_settled(since, long, at(720)));
+        let short = RetryPolicy { give_up_after: Duration::from_secs(60), ..policy() };
+        assert!(!short.is_settled(since, long, at(59)) && short.is_settled(since, long, at(60)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use openai_client::{Client, ClientConfig};
+use openai_client::{BodyMemory, Client, ClientConfig};
 use queue::{Consumer, ConsumerConfig, NotificationStream, QueueConfig, QueueReader};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
@@ -97,7 +97,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         let concurrency = settings.worker_concurrency.of(family);
         tasks.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
     }
-    announce(&name, &settings.worker_families.0);
+    announce(&name, &settings);
     while let Some(ended) = tasks.join_next().await {
         ended.context("a loop of the worker ended by a bug")?;
     }
@@ -174,9 +174,14 @@ fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
     })
 }
 
-fn announce(name: &str, families: &[Family]) {
-    let families: Vec<&str> = families.iter().map(|family| family.as_str()).collect();
-    tracing::info!(worker.name = name, families = families.join(","), "worker started");
+fn announce(name: &str, settings: &Settings) {
+    let families: Vec<&str> = settings.worker_families.0.iter().map(|family| family.as_str()).collect();
+    tracing::info!(
+        worker.name = name,
+        families = families.join(","),
+        body_memory_bytes = settings.body_memory(),
+        "worker started"
+    );
 }
 
 /// A database server that is down or starting is waited for, as Redis is.
@@ -229,6 +234,7 @@ fn fetching(
         connect_timeout: OPENAI_CONNECT_TIMEOUT,
         idle_timeout: OPENAI_IDLE_TIMEOUT,
         observer: Some(Arc::new(move |observed| metrics.openai_request(observed))),
+        body_memory: BodyMemory::of(settings.body_memory()),
     })
     .context("could not prepare the OpenAI client")?;
     Ok(Fetching::With(HashMap::from([(DEFAULT_PROJECT.to_owned(), client)])))

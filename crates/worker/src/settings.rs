@@ -11,6 +11,7 @@ use service::settings::{
 };
 use webhook::Family;
 
+use crate::memory_limit;
 use crate::notifications::Schedule;
 
 /// Takes verified webhooks from Redis, fetches what the OpenAI jobs produced, stores it. Start as many as you like.
@@ -62,6 +63,10 @@ pub struct Settings {
     /// Bytes that stay free on the disk of FILES_URL: below it downloads wait
     #[arg(long, env = "MIN_FREE_BYTES", default_value = "1GiB", value_name = "BYTES", value_parser = size_bytes)]
     pub min_free_bytes: u64,
+    /// Bytes of memory for answers of OpenAI, with what is read out of them: large ones wait for room. [default: a third of
+    /// the container's memory limit; 256MiB without one]
+    #[arg(long, env = "BODY_MEMORY_BYTES", value_name = "BYTES", value_parser = size_bytes)]
+    pub body_memory_bytes: Option<u64>,
     #[command(flatten)]
     pub log: LogSettings,
 }
@@ -82,6 +87,10 @@ const CONCURRENCY_MAX: usize = 1024;
 /// Below it a heartbeat every quarter of it is more traffic than work.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 
+/// Without a limit of the container's.
+const BODY_MEMORY_DEFAULT: u64 = 256 << 20;
+const BODY_MEMORY_MIN: u64 = 1 << 20;
+
 /// Why a setting's text is refused. Says what to write.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongSetting {
@@ -93,6 +102,8 @@ pub enum WrongSetting {
     ConcurrencyFamily(#[source] webhook::states::UnknownName),
     #[error("write at least 1 second; 60 is a good lease")]
     LeaseTooShort,
+    #[error("write at least 1MiB; one answer may be 64 MiB, and takes all of it")]
+    BodyMemoryTooSmall,
     #[error("write no more than RETRY_MAX_SECS, which is {max:?}")]
     RetryMinAboveMax { max: Duration },
 }
@@ -166,7 +177,16 @@ impl Settings {
             let error = WrongSetting::RetryMinAboveMax { max: self.retry_max_secs };
             return Err(SettingError::wrong("RETRY_MIN_SECS", error));
         }
+        if self.body_memory_bytes.is_some_and(|bytes| bytes < BODY_MEMORY_MIN) {
+            return Err(SettingError::wrong("BODY_MEMORY_BYTES", WrongSetting::BodyMemoryTooSmall));
+        }
         Ok(())
+    }
+
+    /// Given, or by what the container may have.
+    pub(crate) fn body_memory(&self) -> u64 {
+        let default = || memory_limit::of_this_process().map_or(BODY_MEMORY_DEFAULT, |limit| limit / 3);
+        self.body_memory_bytes.unwrap_or_else(default)
     }
 }
 
@@ -200,5 +220,7 @@ mod tests {
         assert!(error.to_string().contains("RETRY_MIN_SECS"), "{error}");
         let error = parse(&["--lease-secs", "0.5"]).check().unwrap_err();
         assert!(error.to_string().contains("LEASE_SECS"), "{error}");
+        let error = parse(&["--body-memory-bytes", "100KiB"]).check().unwrap_err();
+        assert!(error.to_string().contains("BODY_MEMORY_BYTES"), "{error}");
     }
 }

@@ -1,10 +1,14 @@
 //! Ends a handler that is stuck: its heartbeat would keep its lease for ever. One that still moves may take long.
 
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+
+/// Shorter than any standstill.
+const WAITING_STEP: Duration = Duration::from_secs(30);
 
 /// What one attempt tells of itself while it runs.
 #[derive(Debug, Default)]
@@ -18,6 +22,17 @@ impl Progress {
     /// Something has moved: bytes came, or rows were stored.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits for something of ours, such as room in memory: that is no standstill.
+    pub(crate) async fn waiting<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        loop {
+            if let Ok(done) = tokio::time::timeout(WAITING_STEP, &mut wait).await {
+                return done;
+            }
+            self.step();
+        }
     }
 
     /// So many more rows were stored.

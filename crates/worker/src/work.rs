@@ -17,6 +17,8 @@ pub(crate) struct Work<'a> {
     object_id: Option<Cow<'a, str>>,
     /// From 1.
     pub(crate) attempt: u32,
+    /// Of the attempt before, whichever worker made it.
+    pub(crate) last_error: Option<&'a str>,
     pub(crate) progress: Progress,
 }
 
@@ -24,7 +26,12 @@ impl<'a> Work<'a> {
     pub(crate) fn new(entry: &'a Entry, attempt: u32) -> Self {
         let event = Event::parse(&entry.body).ok();
         let object_id = event.as_ref().and_then(Event::object_id);
-        Self { entry, event, object_id, attempt, progress: Progress::default() }
+        Self { entry, event, object_id, attempt, last_error: None, progress: Progress::default() }
+    }
+
+    /// Whether a person asked for it: what is stored is then looked at again.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.entry.replay_of.is_some()
     }
 
     pub(crate) fn family(&self) -> Family {

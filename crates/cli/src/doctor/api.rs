@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use openai_client::{ApiError, Client, ClientConfig, ClientError, ErrorKind};
+use openai_client::{ApiError, BodyMemory, Client, ClientConfig, ClientError, ErrorKind};
 use service::settings::{Fetch, OpenAiSettings};
 
 use super::findings::{self, Check, Finding};
@@ -43,6 +43,7 @@ pub(super) async fn check(settings: &OpenAiSettings) -> Checked {
         connect_timeout: CONNECT_WITHIN,
         idle_timeout: ANSWER_WITHIN,
         observer: None,
+        body_memory: BodyMemory::default(),
     });
     let client = match client {
         Ok(client) => client,
@@ -91,7 +92,8 @@ fn refused(error: &ApiError) -> Finding {
         }
         // A redirect that is not followed.
         ErrorKind::Rejected if error.status().is_some_and(|status| status < 400) => {
-            wrong("OPENAI_BASE_URL leads to another address", CURE_BASE_URL)
+            let to = error.redirect_host().map_or_else(String::new, |host| format!(", {host}"));
+            wrong(&format!("OPENAI_BASE_URL leads to another address{to}"), CURE_BASE_URL)
         }
         ErrorKind::Rejected => wrong(&chain(error), CURE_BASE_URL),
         ErrorKind::RateLimited => Finding::warning(

@@ -68,6 +68,9 @@ async fn results(store: &Store, batch: &StoredBatch) -> Result<String, Failure> 
     }
     text.push_str(&match Shortfall::of(store, batch).await? {
         None => ", complete".to_owned(),
+        Some(Shortfall::Mismatch) if batch.results_confirmed_at.is_some() => {
+            ", all there is, read again since: not one a request".to_owned()
+        }
         Some(Shortfall::Mismatch) => ", all there is: not one a request".to_owned(),
         Some(Shortfall::Incomplete(why)) => format!(", not complete: {why}"),
     });

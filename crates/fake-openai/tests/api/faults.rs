@@ -1,8 +1,10 @@
 //! Each fault, as a client meets it.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use fake_openai::{Fault, FaultKind};
+use fake_openai::{ContentCoding, Fault, FaultKind};
+use serde_json::json;
 
 use crate::client::{Client, parse, read_until};
 
@@ -239,4 +241,48 @@ async fn requests_in_flight_end_when_the_fake_stops() {
     // The port may be another test's fake by now; that one does not have the file.
     let again = client.http.get(&url).send().await;
     assert!(again.as_ref().map_or(true, |answer| answer.status() == 404), "{again:?}");
+}
+
+#[tokio::test]
+async fn fields_of_an_object_may_be_others() {
+    let fields = json!({"output_file_id": null, "status": "completed_with_errors"});
+    let serde_json::Value::Object(fields) = fields else { panic!("an object") };
+    let (client, met) = once(FaultKind::Fields(fields), PATH).await;
+    let right = client.json(PATH).await;
+    let mut expected = right.clone();
+    (expected["output_file_id"], expected["status"]) = (json!(null), json!("completed_with_errors"));
+    assert!(right["output_file_id"].is_string());
+    assert_eq!((met.status, met.json()), (200, expected));
+}
+
+#[tokio::test]
+async fn the_body_may_be_another_or_be_somewhere_else() {
+    let (_, page) = once(FaultKind::Body("<html>One moment</html>".to_owned()), CONTENT).await;
+    assert_eq!((page.status, page.body.as_slice()), (200, &b"<html>One moment</html>"[..]));
+    let to = "https://elsewhere.example/x".to_owned();
+    let (_, moved) = once(FaultKind::Redirect { to: to.clone() }, CONTENT).await;
+    assert_eq!((moved.status, moved.header("location")), (307, Some(to.as_str())));
+}
+
+#[tokio::test]
+async fn a_body_may_be_compressed_although_nobody_asked_for_it() {
+    for (coding, name) in [
+        (ContentCoding::Gzip, "gzip"),
+        (ContentCoding::Deflate, "deflate"),
+        (ContentCoding::RawDeflate, "deflate"),
+        (ContentCoding::Brotli, "br"),
+    ] {
+        let (client, met) = once(FaultKind::Encoded(coding), CONTENT).await;
+        assert_eq!((met.header("content-encoding"), met.content_length()), (Some(name), met.body.len()));
+        let (body, mut plain) = (met.body.as_slice(), Vec::new());
+        match coding {
+            ContentCoding::Gzip => flate2::read::GzDecoder::new(body).read_to_end(&mut plain).unwrap(),
+            ContentCoding::Deflate => flate2::read::ZlibDecoder::new(body).read_to_end(&mut plain).unwrap(),
+            ContentCoding::RawDeflate => {
+                flate2::read::DeflateDecoder::new(body).read_to_end(&mut plain).unwrap()
+            }
+            ContentCoding::Brotli => plain.write(body).unwrap(),
+        };
+        assert_eq!(plain, client.fake.file_bytes("file-DemoTicketsOutput").unwrap());
+    }
 }

@@ -51,7 +51,7 @@ async fn a_request_says_who_asks_and_for_what() {
 
 #[tokio::test]
 async fn every_object_has_its_path() {
-    let server = Server::answering(json(r#"{"id":"x"}"#)).await;
+    let server = Server::answering(json("{}")).await;
     let client = client(&server);
     client.batch("batch_1").await.unwrap();
     client.file("file-1").await.unwrap();
@@ -71,7 +71,7 @@ async fn every_object_has_its_path() {
 #[tokio::test]
 async fn an_unusable_id_is_never_asked_for() {
     let server = Server::answering(json("{}")).await;
-    for id in ["", "..", &"x".repeat(10_000)] {
+    for id in ["", "..", &"x".repeat(20_000)] {
         let error = client(&server).batch(id).await.unwrap_err();
         assert_eq!((error.kind(), error.advice()), (ErrorKind::NotFound, Advice::NotFound));
     }
@@ -133,9 +133,9 @@ async fn waits_that_openai_asks_for_are_passed_on() {
 async fn codes_in_the_body_count() {
     let error =
         |code: &str| format!(r#"{{"error":{{"message":"m","type":"t","param":null,"code":"{code}"}}}}"#);
-    let policy = refused(answer("403 Forbidden", "", &error("misalignment_policy_violation"))).await;
+    let policy = refused(answer("403 Forbidden", "", error("misalignment_policy_violation"))).await;
     assert_eq!((policy.kind(), policy.advice()), (ErrorKind::PolicyViolation, Advice::Final));
-    let quota = refused(answer("429 Too Many Requests", "", &error("insufficient_quota"))).await;
+    let quota = refused(answer("429 Too Many Requests", "", error("insufficient_quota"))).await;
     assert_eq!((quota.kind(), quota.advice()), (ErrorKind::RateLimited, Advice::RetrySlowly));
     let text = told(&quota);
     assert!(
@@ -177,11 +177,33 @@ async fn invalid_json_is_a_bad_answer() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_a_bad_one() {
-    let error = refused(answer("200 OK", "content-encoding: gzip\r\n", "{}")).await;
-    assert!(matches!(error, ApiError::Compressed { .. }) && error.kind() == ErrorKind::BadAnswer);
-    let server = Server::answering(answer("200 OK", "content-encoding: Identity\r\n", "{}")).await;
-    client(&server).model("m").await.unwrap();
+async fn an_answer_that_is_another_object_is_a_bad_one() {
+    let server = Server::answering(json(r#"{"id":"x_other","status":"completed"}"#)).await;
+    let client = client(&server);
+    let errors = [
+        client.response("x_1").await.unwrap_err(),
+        client.batch("x_1").await.unwrap_err(),
+        client.fine_tuning_job("x_1").await.unwrap_err(),
+        client.file("x_1").await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(&error, ApiError::OtherObject { found, .. } if found == "x_other"), "{error:?}");
+        assert_eq!((error.kind(), error.advice()), (ErrorKind::BadAnswer, RETRY));
+        assert!(told(&error).contains("is another object, \"x_other\""), "{}", told(&error));
+    }
+    let key = Server::answering(json(&format!(r#"{{"id":"{KEY}"}}"#))).await;
+    told(&crate::client(&key).batch("x_1").await.unwrap_err());
+    let without = Server::answering(json(r#"{"status":"completed"}"#)).await;
+    assert!(crate::client(&without).batch("x_1").await.is_ok(), "what does not say what it is may be right");
+}
+
+#[tokio::test]
+async fn a_long_id_is_asked_for_as_it_is() {
+    let server = Server::answering(json("{}")).await;
+    let id = format!("file-{}", "a/+=".repeat(2_000));
+    client(&server).file(&id).await.unwrap();
+    let asked = format!("GET /v1/files/file-{} HTTP/1.1", "a%2F%2B%3D".repeat(2_000));
+    assert!(server.heads()[0].starts_with(&asked));
 }
 
 #[tokio::test]

@@ -119,13 +119,6 @@ async fn a_slow_download_may_take_far_longer_than_the_idle_timeout() {
 }
 
 #[tokio::test]
-async fn compressed_content_is_refused_rather_than_stored() {
-    let server = Server::answering(answer("200 OK", "content-encoding: gzip\r\n", "x")).await;
-    let error = client(&server).file_content("f").await.map(|_| ()).unwrap_err();
-    assert!(matches!(error, ApiError::Compressed { .. }));
-}
-
-#[tokio::test]
 async fn an_expired_file_is_not_found() {
     for status in ["404 Not Found", "410 Gone"] {
         let server = Server::answering(answer(status, "", "{}")).await;

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod compressed;
 mod downloads;
 mod eval_search;
 mod redirects;
@@ -12,7 +13,7 @@ mod server;
 use std::error::Error;
 use std::time::Duration;
 
-use openai_client::{Client, ClientConfig};
+use openai_client::{BodyMemory, Client, ClientConfig};
 
 /// In no error, ever.
 const KEY: &str = "sk-proj-Wq7-very-secret";
@@ -27,6 +28,7 @@ fn config(base_url: String) -> ClientConfig {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(30),
         observer: None,
+        body_memory: BodyMemory::default(),
     }
 }
 

@@ -26,15 +26,21 @@ async fn a_redirect_within_the_host_is_followed_with_the_key() {
 #[tokio::test]
 async fn another_host_is_never_asked() {
     let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
-    let location = format!("{}/models/m", elsewhere.base_url());
+    let location = format!("{}/models/m?sig=abc", elsewhere.base_url());
     let server = Server::answering(redirect(&location)).await;
     let error = client(&server).model("m").await.unwrap_err();
-    told(&error);
     assert_eq!(
         (error.kind(), error.advice(), error.status()),
         (ErrorKind::Rejected, Advice::RetrySlowly, Some(307))
     );
-    assert!(client(&server).file_content("f").await.is_err());
+    let content = client(&server).file_content("f").await.map(|_| ()).unwrap_err();
+    for error in [error, content] {
+        let host = elsewhere.addr().to_string();
+        assert_eq!(error.redirect_host(), Some(host.as_str()));
+        let text = told(&error);
+        assert!(text.contains(&format!("a redirect to {host}, which is not followed")), "{text}");
+        assert!(!text.contains("sig="), "a URL may be signed: {text}");
+    }
     assert!(elsewhere.heads().is_empty());
 }
 

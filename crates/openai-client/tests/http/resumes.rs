@@ -107,7 +107,7 @@ async fn what_is_not_the_rest_of_the_same_file_is_not_taken() {
     let whole = content(100);
     let with_range = |range: &str, more: &str, length: usize| {
         let headers = format!("accept-ranges: bytes\r\n{more}content-range: {range}\r\n");
-        answer("206 Partial Content", &headers, &"x".repeat(length))
+        answer("206 Partial Content", &headers, "x".repeat(length))
     };
     let cases = [
         ("another file, sent whole", beginning(&whole, STRONG, 100)),
@@ -115,7 +115,7 @@ async fn what_is_not_the_rest_of_the_same_file_is_not_taken() {
         ("another total", with_range("bytes 30-99/101", "", 70)),
         ("another length", with_range("bytes 30-99/100", "", 69)),
         ("another etag", with_range("bytes 30-99/100", "etag: \"v2\"\r\n", 70)),
-        ("no range", answer("206 Partial Content", STRONG, &"x".repeat(70))),
+        ("no range", answer("206 Partial Content", STRONG, "x".repeat(70))),
         ("nothing more, but of another total", with_range("bytes */100", "", 0)),
         ("an end elsewhere", answer("416 Range Not Satisfiable", "content-range: bytes */31\r\n", "")),
     ];

@@ -44,6 +44,10 @@ impl Server {
         Self::start(move |_| vec![Step::Send(answer.clone())]).await
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
@@ -61,8 +65,10 @@ impl Drop for Server {
 }
 
 /// An answer with a `Content-Length` and whatever other headers are given.
-pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 pub(crate) fn json(body: &str) -> Vec<u8> {

@@ -15,7 +15,7 @@ use crate::unfetched::{FetchProgress, UnfetchedObject};
 
 /// Objects that were not fetched.
 impl Store {
-    /// Objects that are known but were not read from the API, those received last first.
+    /// Objects that are known but were not read from the API, or not to their end, those received last first.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -77,8 +77,9 @@ async fn place(
     transaction: &mut WriteTransaction,
     batch: &BatchRecord,
 ) -> sqlx::Result<Option<BatchProgress>> {
-    let select = "SELECT output_file_id, error_file_id, output_next_line, error_next_line, results_complete \
-                  FROM batches WHERE project = $1 AND batch_id = $2";
+    let select = "SELECT output_file_id, error_file_id, output_next_line, error_next_line, results_complete, \
+                  coalesce(results_complete AND errors IS NULL AND requests_total <> rows_stored, FALSE) \
+                  AS is_mismatch, rows_quarantined, fetched_at FROM batches WHERE project = $1 AND batch_id = $2";
     let name = [Value::text(&batch.project), Value::key(&batch.batch_id)];
     let found = transaction.lock_row(select, &name).await?;
     let progress = |row: Row| {
@@ -88,6 +89,9 @@ async fn place(
             output_next_line: row.get("output_next_line")?,
             error_next_line: row.get("error_next_line")?,
             results_complete: row.get("results_complete")?,
+            is_mismatch: row.get("is_mismatch")?,
+            rows_quarantined: row.get("rows_quarantined")?,
+            fetched_at: row.time("fetched_at")?,
         })
     };
     found.map(progress).transpose()
@@ -136,19 +140,26 @@ async fn start_file_over(
     let values = [Value::text(&batch.project), Value::key(&batch.batch_id), Value::name(source.as_str())];
     let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
     transaction.execute(delete, &values).await?;
-    transaction
-        .execute(
-            "UPDATE batches SET results_complete = FALSE, \
-             output_next_line = CASE $3 WHEN 'output' THEN 1 ELSE output_next_line END, \
-             error_next_line = CASE $3 WHEN 'error' THEN 1 ELSE error_next_line END, \
-             rows_stored = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2), \
-             rows_quarantined = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2 \
-                 AND (quarantined OR body_bytes IS NOT NULL)) \
-             WHERE project = $1 AND batch_id = $2",
-            &values,
-        )
-        .await
-        .map(drop)
+    let update = "UPDATE batches SET results_complete = FALSE, \
+                  output_next_line = CASE $3 WHEN 'output' THEN 1 ELSE output_next_line END, \
+                  error_next_line = CASE $3 WHEN 'error' THEN 1 ELSE error_next_line END \
+                  WHERE project = $1 AND batch_id = $2";
+    transaction.execute(update, &values).await?;
+    count_rows(transaction, &batch.project, &batch.batch_id).await
+}
+
+/// After rows were taken away: those that are left, of which nobody knows yet whether they are all there is.
+pub(super) async fn count_rows(
+    transaction: &mut WriteTransaction,
+    project: &str,
+    batch_id: &str,
+) -> sqlx::Result<()> {
+    let update = "UPDATE batches SET results_confirmed_at = NULL, \
+                  rows_stored = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2), \
+                  rows_quarantined = (SELECT count(*) FROM batch_results WHERE project = $1 AND batch_id = $2 \
+                      AND (quarantined OR body_bytes IS NOT NULL)) \
+                  WHERE project = $1 AND batch_id = $2";
+    transaction.execute(update, &[Value::text(project), Value::key(batch_id)]).await.map(drop)
 }
 
 /// What a chunk knows of the one ahead of it, which is being written at the same time.
@@ -300,11 +311,21 @@ pub(crate) async fn finish(
             "UPDATE batches SET fetch_state = 'expired', import_began_at = NULL, import_began_rows = NULL \
              WHERE project = $1 AND batch_id = $2 AND NOT results_complete",
         ),
+        BatchEnd::Confirmed => Some(
+            "UPDATE batches SET results_complete = TRUE, results_confirmed_at = $3, import_began_at = NULL, \
+             import_began_rows = NULL, \
+             fetch_state = CASE fetch_state WHEN 'expired' THEN 'fetched' ELSE fetch_state END \
+             WHERE project = $1 AND batch_id = $2",
+        ),
         BatchEnd::NotFetched => None,
     };
     let mut transaction = database.begin().await?;
     if let Some(update) = update {
-        transaction.execute(update, &[Value::text(&completion.project), Value::key(batch_id)]).await?;
+        let mut values = vec![Value::text(&completion.project), Value::key(batch_id)];
+        if end == BatchEnd::Confirmed {
+            values.push(Value::time(completion.processed_at));
+        }
+        transaction.execute(update, &values).await?;
     }
     events::complete_in(&mut transaction, completion).await?;
     transaction.commit().await
@@ -337,6 +358,7 @@ pub(super) fn record(row: &Row) -> sqlx::Result<StoredBatch> {
     let (rows_stored, results_complete) = (row.get("rows_stored")?, row.get("results_complete")?);
     Ok(StoredBatch {
         results_state: ResultsState::of(&batch, rows_stored, results_complete),
+        results_confirmed_at: row.time("results_confirmed_at")?,
         batch,
         rows_stored,
         rows_quarantined: row.get("rows_quarantined")?,

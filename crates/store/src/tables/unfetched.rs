@@ -1,4 +1,5 @@
-//! Looks for what was not fetched: through the view of that name, and per object.
+//! Looks for what was not fetched: through the view of that name, per object, and among batches whose rows are not one a
+//! request, unless their files were read again since.
 
 use chrono::{DateTime, Utc};
 use webhook::Family;
@@ -14,7 +15,11 @@ pub(crate) async fn list(
     since: Option<DateTime<Utc>>,
     limit: u32,
 ) -> sqlx::Result<Vec<UnfetchedObject>> {
-    let select = "SELECT * FROM unfetched_objects WHERE $1 IS NULL OR received_at >= $1 \
+    let select = "SELECT family, project, object_id, fetch_state, received_at FROM unfetched_objects \
+                  WHERE $1 IS NULL OR received_at >= $1 \
+                  UNION ALL SELECT 'batch', project, batch_id, fetch_state, received_at FROM batches \
+                  WHERE ($1 IS NULL OR received_at >= $1) AND fetch_state = 'fetched' AND results_complete \
+                  AND errors IS NULL AND requests_total <> rows_stored AND results_confirmed_at IS NULL \
                   ORDER BY received_at DESC, object_id LIMIT $2";
     let rows = database.fetch_all(select, &[Value::time_if_any(since), limit.into()]).await?;
     rows.iter()

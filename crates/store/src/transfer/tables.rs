@@ -123,6 +123,7 @@ pub(super) const TABLES: &[Table] = &[
             ("raw_bytes", Kind::Bytes),
             ("import_began_at", Kind::Time),
             ("import_began_rows", Kind::Integer),
+            ("results_confirmed_at", Kind::Time),
         ],
     },
     Table {

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use store::{BucketFault, Files, FilesCheck, S3Config, Store, StoreConfig, StoreError};
+use store::{
+    BucketFault, FileRecord, Files, FilesCheck, S3Config, Store, StoreConfig, StoreError, StoredFile,
+};
 use tempfile::TempDir;
 use test_support::s3::{BUCKET, S3Server};
 use test_support::wait;
 use webhook::Reason;
+
+use crate::samples::file;
 
 /// What every place promises.
 macro_rules! places {
@@ -31,6 +35,7 @@ macro_rules! places {
             a_lost_place_is_retryable_and_a_missing_file_is_not,
             a_place_that_can_be_written_is_found_so_and_stays_as_it_was,
             a_removed_file_is_gone_and_may_be_removed_again,
+            another_content_comes_home_and_the_old_one_goes,
         ]);)+
     };
 }
@@ -246,4 +251,29 @@ async fn a_bucket_out_of_reach_is_retryable_and_its_secrets_are_never_shown() {
     let unreachable = Store::check_files(&place.config).await.unwrap_err();
     assert_eq!(unreachable.bucket_fault(), Some(BucketFault::Unreachable));
     assert!(unreachable.is_retryable());
+}
+
+async fn another_content_comes_home_and_the_old_one_goes(place: Place) {
+    let files = place.files();
+    let write = async |content: &'static str, location: &str| {
+        let mut writer = files.create_at(location).await.unwrap();
+        writer.write(content.into()).await.unwrap();
+        let StoredFile { bytes, sha256, location } = writer.finish().await.unwrap();
+        let record = FileRecord { bytes, sha256, location, ..file() };
+        place.store.save_file(&record).await.unwrap();
+        record
+    };
+    let record = file();
+    let beside = || Files::beside(&record.project, &record.object_id, &record.file_id);
+    let home = Files::location(&record.project, &record.object_id, &record.file_id);
+    // The first one lies where an earlier replacement that ended half way has left it.
+    for old in [home.clone(), beside()] {
+        write("old", &old).await;
+        let new = write("new", &beside()).await;
+        place.store.bring_home(&new, Some(&old)).await.unwrap();
+        assert_eq!(place.names(), [home.as_str()]);
+        assert_eq!(content(files, &home).await, b"new");
+        let row = place.store.file_of("default", &record.object_id, &record.file_id).await.unwrap().unwrap();
+        assert_eq!((row.location, row.sha256), (home.clone(), new.sha256));
+    }
 }

@@ -16,6 +16,7 @@ mod prune;
 mod reading;
 mod readme;
 mod repair;
+mod replace;
 mod samples;
 mod schema;
 mod sqlite;
@@ -101,6 +102,10 @@ on_both!([
     repair::the_progress_of_an_object_is_told_without_reading_it,
     repair::a_replay_that_brings_the_object_takes_the_reason_back,
     reading::lines_without_an_answer_are_among_the_errors,
+    replace::another_content_takes_the_place_of_the_old_one_in_one_step,
+    replace::what_is_not_committed_or_not_better_changes_nothing,
+    replace::an_import_under_way_is_waited_for_and_goes_on_behind,
+    replace::batches_whose_rows_are_not_one_a_request_are_missing_until_they_are_confirmed,
     schema::an_older_version_runs_on_a_newer_schema,
     schema::many_workers_starting_at_once_make_one_schema,
     transfer::all_rows_move_into_either_database_and_back,

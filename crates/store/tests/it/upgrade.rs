@@ -189,7 +189,8 @@ pub(crate) async fn another_applications_migrations_are_left_alone(fixture: Fixt
 
 pub(crate) async fn many_workers_bring_a_former_schema_up_to_date_at_once(fixture: Fixture) {
     let fixture = fixture.with(async |url| start_former_worker(url).await.unwrap()).await;
-    let former = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts;";
+    let former = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
+                  ALTER TABLE batches DROP COLUMN results_confirmed_at;";
     fixture.execute(former).await;
     let starts = [0; 6].map(|_| {
         let config = fixture.config.clone();

@@ -1,15 +1,24 @@
 //! `batch.*`: the batch, then its output file **and** its error file, for every one of the four events: expired and
 //! cancelled batches have paid partial results, and a completed one may have no output file at all.
 
+use std::time::Duration;
+
+use chrono::Utc;
 use openai_client::{Batch, Client, ErrorKind};
-use store::{BatchEnd, BatchRecord, ResultSource, TheResult};
+use store::{BatchEnd, BatchProgress, BatchRecord, ResultSource, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::handlers::batch_file::{self, BatchFile};
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, kept, raw_object};
+use crate::handlers::reread::{self, Reread};
+use crate::handlers::{HandlerError, Outcome, kept, raw_object, shown_status};
 use crate::work::Work;
+
+/// OpenAI may say that a batch has ended before it names its files: so long they are asked for.
+const UNNAMED_FOR: Duration = Duration::from_secs(12 * 60);
+/// A file that is worse than what is stored may have had a bad moment.
+const REREADS_MAX: u32 = 5;
 
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
     let Some(id) = work.object_id() else {
@@ -17,18 +26,25 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     };
     let call = |client: Client| async move { client.batch(id).await };
     let mut found = fetch::object(context, work, "batch", call, Batch::parse).await?;
-    if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        return Err(HandlerError::not_terminal("batch", found.object.status));
-    }
+    let status = (found.object.phase(), found.object.status.as_deref());
+    let terminal = found.ended(context, work, "batch", status)?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
-    let record = record(work, id, found);
+    let room = std::mem::take(&mut found.room);
+    let has_unnamed_file = found.object.has_unnamed_file();
+    let mut record = record(work, id, found, terminal);
+    let progress = context.store.begin_batch(&record).await?;
+    // It is stored, and its files need room of their own.
+    record.raw = None;
+    drop(room);
     let (end, reason) = match fetch::client(context, work)? {
-        Some(client) if state == FetchState::Fetched => import_files(context, work, &client, &record).await?,
-        _ => {
-            context.store.begin_batch(&record).await?;
-            (BatchEnd::NotFetched, reason)
+        Some(client) if state == FetchState::Fetched => {
+            if has_unnamed_file && !progress.results_complete {
+                wait_for_names(context, work, &progress, record.status.as_deref())?;
+            }
+            files(context, work, &client, (&record, &progress)).await?
         }
+        _ => (BatchEnd::NotFetched, reason),
     };
     let kind = NotificationType::BatchStored;
     let result = if context.outbox.wants_result(kind) {
@@ -41,19 +57,40 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     Ok(Outcome::Stored(if end == BatchEnd::Expired { FetchState::Expired } else { state }))
 }
 
-/// Brings both files home, each from the line where the last attempt stopped.
-async fn import_files(
+/// An error as long as the names of the batch's files may still come; after that it has the rows it has.
+fn wait_for_names(
+    context: &Context,
+    work: &Work<'_>,
+    progress: &BatchProgress,
+    status: Option<&str>,
+) -> Result<(), HandlerError> {
+    let now = Utc::now();
+    // Kept from attempt to attempt, as long as the object does not change.
+    let since = progress.fetched_at.unwrap_or(now);
+    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.retry.is_over(work.received_at(), now) {
+        tracing::warn!(
+            object.id = work.object_id(),
+            "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
+        );
+        return Ok(());
+    }
+    Err(HandlerError::FileNotNamed { status: shown_status(status) })
+}
+
+/// Brings both files home, each from the line where the last attempt stopped; or reads them again when a person asks for
+/// it, and what is stored is not as it should be.
+async fn files(
     context: &Context,
     work: &Work<'_>,
     client: &Client,
-    batch: &BatchRecord,
+    (batch, progress): (&BatchRecord, &BatchProgress),
 ) -> Result<(BatchEnd, Option<Reason>), HandlerError> {
-    let progress = context.store.begin_batch(batch).await?;
-    if progress.results_complete {
+    let is_in_doubt = progress.is_mismatch || progress.rows_quarantined > 0 || !progress.results_complete;
+    let rereads = work.is_forced() && is_in_doubt;
+    if progress.results_complete && !rereads {
         return Ok((BatchEnd::Complete, None));
     }
-    let mut end = (BatchEnd::Complete, None);
-    let mut lines = 0;
+    let (mut lines, mut is_same, mut is_gone) = (Some(0), true, false);
     // Those of the newest state of the batch, should this one be older.
     let files = [
         (ResultSource::Output, &progress.output_file_id, progress.output_next_line),
@@ -68,21 +105,72 @@ async fn import_files(
             file_id,
             progress: &work.progress,
         };
-        match batch_file::import(context, client, file, next_line).await {
-            Ok(found) => lines += found,
+        let brought = match rereads {
+            false => batch_file::import(context, client, file, next_line).await.map(Brought::Lines),
+            true => again(context, client, work, file, (next_line, progress.results_complete)).await,
+        };
+        match brought {
+            Ok(Brought::Lines(found)) => {
+                (lines, is_same) = (lines.map(|lines| lines + found), false);
+            }
+            Ok(Brought::Same) => lines = None,
+            Ok(Brought::Other) => (lines, is_same) = (None, false),
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 // Output files live 30 days, or as little as one hour (`output_expires_after`).
                 fetch::unfetched_for_good(context, work, "result file", source)?;
-                end = (BatchEnd::Expired, Some(Reason::NotFound));
+                is_gone = true;
             }
             Err(error) => return Err(error),
         }
     }
+    if let Some(lines) = lines.filter(|_| !is_gone) {
+        warn_of_mismatch(batch, lines);
+    }
+    Ok(match (is_gone, progress.results_complete) {
+        // It will not come again: there is no more to be had than what is stored.
+        (true, true) => (BatchEnd::Confirmed, Some(Reason::NotFound)),
+        (true, false) => (BatchEnd::Expired, Some(Reason::NotFound)),
+        (false, true) if is_same => (BatchEnd::Confirmed, None),
+        (false, _) => (BatchEnd::Complete, None),
+    })
+}
+
+/// What became of one file.
+enum Brought {
+    /// It was imported; so many lines.
+    Lines(i64),
+    /// It was read again, and is what is stored.
+    Same,
+    /// It was read again, and is another one; or is worse, and was left alone.
+    Other,
+}
+
+/// A file of which nothing is stored yet is imported as usual.
+async fn again(
+    context: &Context,
+    client: &Client,
+    work: &Work<'_>,
+    file: BatchFile<'_>,
+    (next_line, is_complete): (i64, bool),
+) -> Result<Brought, HandlerError> {
+    let old = context.store.file_of(file.project, file.batch_id, file.file_id).await?;
+    if old.is_none() && next_line == 1 {
+        return batch_file::import(context, client, file, next_line).await.map(Brought::Lines);
+    }
+    match reread::file(context, client, file, old.as_ref(), is_complete).await {
+        Ok(Reread::Same) => Ok(Brought::Same),
+        Ok(Reread::Replaced) => Ok(Brought::Other),
+        Err(error @ HandlerError::FewerLines { .. }) if is_complete && work.attempt >= REREADS_MAX => {
+            tracing::warn!(object.id = file.batch_id, "{error}; what is stored stays as it is");
+            Ok(Brought::Other)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn warn_of_mismatch(batch: &BatchRecord, lines: i64) {
     // A batch that was refused as a whole has requests and no files.
-    if end.0 == BatchEnd::Complete
-        && batch.errors.is_none()
-        && batch.requests_total.is_some_and(|n| n != lines)
-    {
+    if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != lines) {
         tracing::warn!(
             object.id = batch.batch_id,
             requests = batch.requests_total,
@@ -90,15 +178,14 @@ async fn import_files(
             "the batch's files do not have one line a request"
         );
     }
-    Ok(end)
 }
 
-fn record(work: &Work<'_>, id: &str, found: Found<Batch>) -> BatchRecord {
+fn record(work: &Work<'_>, id: &str, found: Found<Batch>, terminal: bool) -> BatchRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     BatchRecord {
         project: work.entry.project.clone(),
         batch_id: id.to_owned(),
-        terminal: object.is_terminal(),
+        terminal,
         status: object.status,
         endpoint: object.endpoint,
         model: object.model,

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use openai_client::{ApiError, Client, FileObject};
-use store::{FileRecord, FileWriter};
+use openai_client::{BodyRoom, Client, ErrorKind, FileObject};
+use service::telemetry::chain;
+use store::{FileRecord, FileWriter, Files};
 
 use crate::context::Context;
 use crate::handlers::HandlerError;
@@ -18,23 +19,32 @@ const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 /// Others write to the disk as well, and not every file says how long it is: looked at again after so many bytes.
 const SPACE_CHECK_BYTES: u64 = 64 << 20;
 
+/// The content of a small file.
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    /// Held as long as the bytes.
+    room: BodyRoom,
+}
+
 /// Keeps a file, and gives its content if it is small.
 pub(super) async fn keep_small(
     context: &Context,
     work: &Work<'_>,
     client: &Client,
     file_id: &str,
-) -> Result<Option<Vec<u8>>, HandlerError> {
+) -> Result<Option<Content>, HandlerError> {
     let object_id = work.object_id().unwrap_or_default();
     let place = Place { project: &work.entry.project, object_id, file_id, progress: &work.progress };
     let mut download = Download::begin(context, client, place).await?;
-    let mut content = Some(Vec::new());
+    let mut content = Some(Content { bytes: Vec::new(), room: client.body_room() });
     loop {
         match download.next(context).await {
             Ok(Some(bytes)) => {
-                content = content.filter(|content| content.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
+                content = content.filter(|content| content.bytes.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
                 if let Some(content) = &mut content {
-                    content.extend_from_slice(&bytes);
+                    let length = content.bytes.len() + bytes.len();
+                    work.progress.waiting(content.room.cover(length, SMALL_FILE_BYTES_MAX)).await;
+                    content.bytes.extend_from_slice(&bytes);
                 }
             }
             Ok(None) => break,
@@ -57,7 +67,9 @@ pub(super) struct Place<'a> {
 /// A file on its way into the file store. Nothing of it is seen there before [`Download::keep`].
 pub(super) struct Download<'a> {
     place: Place<'a>,
-    meta: FileObject,
+    client: &'a Client,
+    /// What OpenAI says about the file: a check, and no condition. `None` when it could not be read.
+    meta: Option<FileObject>,
     content: openai_client::Download,
     writer: FileWriter,
     received_bytes: u64,
@@ -67,19 +79,32 @@ pub(super) struct Download<'a> {
 impl<'a> Download<'a> {
     pub(super) async fn begin(
         context: &Context,
-        client: &Client,
+        client: &'a Client,
         place: Place<'a>,
     ) -> Result<Self, HandlerError> {
-        let api = |source: ApiError| HandlerError::Api { what: "file", source };
-        let meta = client.file(place.file_id).await.map_err(api)?.object;
-        place.progress.file_expires(meta.expires_at);
-        check_space(context, meta.bytes.and_then(|bytes| u64::try_from(bytes).ok())).await?;
-        let content = client.file_content(place.file_id).await.map_err(api)?;
-        let writer = context.store.files().create(place.project, place.object_id, place.file_id).await?;
-        Ok(Self { place, meta, content, writer, received_bytes: 0, pace: Pace::new(Instant::now()) })
+        let location = Files::location(place.project, place.object_id, place.file_id);
+        Self::begin_at(context, client, place, &location).await
     }
 
-    /// The next bytes, which are written already. `None` only when the file is as long as OpenAI announced.
+    /// The same, written to another location than the file's own.
+    pub(super) async fn begin_at(
+        context: &Context,
+        client: &'a Client,
+        place: Place<'a>,
+        location: &str,
+    ) -> Result<Self, HandlerError> {
+        let meta = file_object(client, place).await?;
+        check_space(context, None).await?;
+        let content = client.file_content(place.file_id).await;
+        let content = content.map_err(|source| HandlerError::Api { what: "file content", source })?;
+        let announced = content.content_length.or_else(|| announced_bytes(meta.as_ref()));
+        check_space(context, announced).await?;
+        let writer = context.store.files().create_at(location).await?;
+        let pace = Pace::new(Instant::now());
+        Ok(Self { place, client, meta, content, writer, received_bytes: 0, pace })
+    }
+
+    /// The next bytes, which are written already. `None` only when the file is at least as long as OpenAI announced.
     pub(super) async fn next(&mut self, context: &Context) -> Result<Option<Bytes>, HandlerError> {
         let resumes = self.content.resumes();
         let next = self.content.next_chunk().await;
@@ -93,7 +118,7 @@ impl<'a> Download<'a> {
             );
         }
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
-            return self.check_length().map(|()| None);
+            return self.check_end().await.map(|()| None);
         };
         self.place.progress.step();
         let checked = self.received_bytes / SPACE_CHECK_BYTES;
@@ -108,7 +133,7 @@ impl<'a> Download<'a> {
 
     /// How far it is, if it is time to say so.
     fn tell(&mut self) {
-        let total_bytes = self.announced_bytes().or(self.content.content_length);
+        let total_bytes = self.content.content_length.or_else(|| announced_bytes(self.meta.as_ref()));
         let Some(speed) = self.pace.due(Instant::now(), self.received_bytes, total_bytes) else { return };
         tracing::info!(
             object.id = self.place.object_id,
@@ -122,41 +147,54 @@ impl<'a> Download<'a> {
         );
     }
 
-    /// How long the file is by its own object.
-    fn announced_bytes(&self) -> Option<u64> {
-        self.meta.bytes.and_then(|bytes| u64::try_from(bytes).ok())
-    }
-
-    /// The one check left when the answer had no Content-Length.
-    fn check_length(&self) -> Result<(), HandlerError> {
-        match self.announced_bytes() {
-            Some(announced_bytes) if announced_bytes != self.received_bytes => {
-                Err(HandlerError::WrongLength {
-                    file_id: self.place.file_id.to_owned(),
-                    received_bytes: self.received_bytes,
-                    announced_bytes,
-                })
-            }
-            _ => Ok(()),
+    /// A file that is shorter than its object says was cut, whatever its `Content-Length` was. One that is longer is
+    /// whole by all that its answer says: then it is the object that is wrong.
+    async fn check_end(&mut self) -> Result<(), HandlerError> {
+        if self.meta.is_none() {
+            // It may have had a bad moment only.
+            self.meta = self.client.file(self.place.file_id).await.ok().map(|fetched| fetched.object);
         }
+        let Some(announced_bytes) = announced_bytes(self.meta.as_ref()) else { return Ok(()) };
+        let received_bytes = self.received_bytes;
+        if announced_bytes > received_bytes {
+            let file_id = self.place.file_id.to_owned();
+            return Err(HandlerError::WrongLength { file_id, received_bytes, announced_bytes });
+        }
+        if announced_bytes < received_bytes {
+            tracing::warn!(
+                object.id = self.place.object_id,
+                file.id = self.place.file_id,
+                bytes = received_bytes,
+                bytes_announced = announced_bytes,
+                "a file is longer than its object says; it is kept whole"
+            );
+        }
+        Ok(())
     }
 
     /// Gives the file its name, and its row.
     pub(super) async fn keep(self, context: &Context) -> Result<(), HandlerError> {
+        let record = self.finish().await?;
+        Ok(context.store.save_file(&record).await?)
+    }
+
+    /// Gives the file its name; its row is left to the caller.
+    pub(super) async fn finish(self) -> Result<FileRecord, HandlerError> {
         let stored = self.writer.finish().await?;
-        let record = FileRecord {
+        let meta = self.meta;
+        let of_meta = |text: fn(&FileObject) -> &Option<String>| meta.as_ref().and_then(|m| text(m).clone());
+        Ok(FileRecord {
             project: self.place.project.to_owned(),
             file_id: self.place.file_id.to_owned(),
             object_id: self.place.object_id.to_owned(),
-            purpose: self.meta.purpose,
-            filename: self.meta.filename,
+            purpose: of_meta(|meta| &meta.purpose),
+            filename: of_meta(|meta| &meta.filename),
             bytes: stored.bytes,
             sha256: stored.sha256,
             location: stored.location,
-            created_at: self.meta.created_at,
-            expires_at: self.meta.expires_at,
-        };
-        Ok(context.store.save_file(&record).await?)
+            created_at: meta.as_ref().and_then(|meta| meta.created_at),
+            expires_at: meta.as_ref().and_then(|meta| meta.expires_at),
+        })
     }
 
     /// Leaves nothing behind, and hands the error on.
@@ -164,6 +202,34 @@ impl<'a> Download<'a> {
         self.writer.abort().await;
         error
     }
+}
+
+/// The file's object. That it is missing, wrong or out of order is no reason not to ask for the content; only a key that
+/// is refused, and a rate that is reached, are the same for both.
+async fn file_object(client: &Client, place: Place<'_>) -> Result<Option<FileObject>, HandlerError> {
+    match client.file(place.file_id).await {
+        Ok(fetched) => {
+            place.progress.file_expires(fetched.object.expires_at);
+            Ok(Some(fetched.object))
+        }
+        Err(source) if matches!(source.kind(), ErrorKind::Unauthorized | ErrorKind::RateLimited) => {
+            Err(HandlerError::Api { what: "file", source })
+        }
+        Err(source) => {
+            tracing::warn!(
+                object.id = place.object_id,
+                file.id = place.file_id,
+                error = chain(&source),
+                "the file's object could not be read; its content is asked for all the same"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// How long the file is by its own object.
+fn announced_bytes(meta: Option<&FileObject>) -> Option<u64> {
+    meta?.bytes.and_then(|bytes| u64::try_from(bytes).ok())
 }
 
 /// A file that is begun in a folder must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.

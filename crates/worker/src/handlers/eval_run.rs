@@ -19,12 +19,13 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         return kept::handle(context, work).await;
     };
     let mut found = find(context, work, id).await?;
-    if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        return Err(HandlerError::not_terminal("eval run", found.object.status));
-    }
+    let status = (found.object.phase(), found.object.status.as_deref());
+    let terminal = found.ended(context, work, "eval run", status)?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
-    let record = record(work, id, found);
+    // Not before it is stored: it may be large.
+    let _room = std::mem::take(&mut found.room);
+    let record = record(work, id, found, terminal);
     let kind = NotificationType::EvalStored;
     let completion = context.outbox.completion(work, kind, reason, || TheResult::of_row(&record));
     context.store.save_eval_run(&record, &completion).await?;
@@ -52,12 +53,12 @@ async fn find(context: &Context, work: &Work<'_>, id: &str) -> Result<Found<Eval
     Found::embedded(work, EvalRun::parse, state, reason)
 }
 
-fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>) -> EvalRunRecord {
+fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>, terminal: bool) -> EvalRunRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     EvalRunRecord {
         project: work.entry.project.clone(),
         run_id: id.to_owned(),
-        terminal: object.is_terminal(),
+        terminal,
         status: object.status,
         eval_id: object.eval_id,
         total: object.total,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use openai_client::{Advice, ApiError, Client, ErrorKind, Fetched};
+use openai_client::{Advice, ApiError, BodyRoom, Client, ErrorKind, Fetched};
 use webhook::{FetchState, Reason};
 
 use crate::context::{Context, Fetching};
@@ -18,6 +18,8 @@ pub(super) struct Found<T> {
     pub(super) fetched_at: Option<DateTime<Utc>>,
     /// Why it was not fetched, for the event's row.
     pub(super) reason: Option<Reason>,
+    /// What the object takes of the memory for bodies: to be kept as long as the object.
+    pub(super) room: BodyRoom,
 }
 
 /// Fetches an object, or falls back on the event's own `data`.
@@ -51,8 +53,9 @@ where
 
 impl<T> Found<T> {
     pub(super) fn fetched(fetched: Fetched<T>, asked_at: DateTime<Utc>) -> Self {
-        let Fetched { object, raw, .. } = fetched;
-        Self { object, raw: Some(raw), state: FetchState::Fetched, fetched_at: Some(asked_at), reason: None }
+        let Fetched { object, raw, room, .. } = fetched;
+        let (state, fetched_at) = (FetchState::Fetched, Some(asked_at));
+        Self { object, raw: Some(raw), state, fetched_at, reason: None, room }
     }
 
     /// What the event itself holds.
@@ -66,7 +69,7 @@ impl<T> Found<T> {
         let object =
             parse(embedded.unwrap_or(b"{}")).map_err(|error| HandlerError::BadAnswer(error.into()))?;
         let raw = embedded.map(Bytes::copy_from_slice);
-        Ok(Self { object, raw, state, fetched_at: None, reason })
+        Ok(Self { object, raw, state, fetched_at: None, reason, room: BodyRoom::default() })
     }
 }
 

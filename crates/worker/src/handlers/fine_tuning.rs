@@ -1,5 +1,7 @@
 //! `fine_tuning.job.*`: the job, the model it made, and the loss curve out of its result files.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{Client, ErrorKind, FineTuningJob, result_file};
@@ -11,16 +13,20 @@ use crate::handlers::fetch::{self, Found};
 use crate::handlers::{HandlerError, Outcome, download, kept, raw_object};
 use crate::work::Work;
 
+/// A row a step, over all files of a job: what is beyond it is in the files alone.
+const STEPS_MAX: usize = 1_000_000;
+
 pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
     let Some(id) = work.object_id() else {
         return kept::handle(context, work).await;
     };
     let call = |client: Client| async move { client.fine_tuning_job(id).await };
     let mut found = fetch::object(context, work, "fine-tuning job", call, FineTuningJob::parse).await?;
-    if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        return Err(HandlerError::not_terminal("fine-tuning job", found.object.status));
-    }
+    let status = (found.object.phase(), found.object.status.as_deref());
+    let terminal = found.ended(context, work, "fine-tuning job", status)?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
+    // A job is small, and its files need room of their own.
+    drop(std::mem::take(&mut found.room));
     let (state, reason) = (found.state, found.reason);
     let (model, metrics) = match fetch::client(context, work)? {
         Some(client) if state == FetchState::Fetched => (
@@ -29,7 +35,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
         ),
         _ => (None, Vec::new()),
     };
-    let record = FineTuningRecord { job: job(work, id, found), model, metrics };
+    let record = FineTuningRecord { job: job(work, id, found, terminal), model, metrics };
     let kind = NotificationType::FineTuningStored;
     let completion = context.outbox.completion(work, kind, reason, || TheResult::of_fine_tuning(&record));
     context.store.save_fine_tuning(&record, &completion).await?;
@@ -65,25 +71,18 @@ async fn model(
     }))
 }
 
-/// Keeps every result file byte for byte, and reads the steps out of those that are a table of metrics.
+/// Keeps every result file byte for byte, and reads the steps out of those that are a table of metrics. Of a step that is
+/// in several of them the last values count.
 async fn metrics(
     context: &Context,
     work: &Work<'_>,
     client: &Client,
     job: &FineTuningJob,
 ) -> Result<Vec<MetricRecord>, HandlerError> {
-    let mut steps = Vec::new();
+    let mut steps = BTreeMap::new();
     for file_id in &job.result_files {
         let content = match download::keep_small(context, work, client, file_id).await {
-            Ok(Some(content)) => content,
-            Ok(None) => {
-                tracing::warn!(
-                    object.id = work.object_id(),
-                    file.id = file_id,
-                    "the result file is too large for a table of metrics; it is kept as a file"
-                );
-                continue;
-            }
+            Ok(content) => content,
             // Its owner may have deleted it; then the job is stored without its curve.
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 fetch::unfetched_for_good(context, work, "result file", source)?;
@@ -91,32 +90,50 @@ async fn metrics(
             }
             Err(error) => return Err(error),
         };
-        match result_file::parse(&content) {
-            Ok(metrics) => steps.extend(metrics),
-            Err(error) => tracing::warn!(
+        let problem = match content {
+            None => Some("too large for a table of metrics".to_owned()),
+            Some(content) => read_steps(&content.bytes, &mut steps).err(),
+        };
+        if let Some(problem) = problem {
+            tracing::warn!(
                 object.id = work.object_id(),
                 file.id = file_id,
-                error = %error,
-                "the result file is no table of metrics; it is kept as a file"
-            ),
+                "the result file is {problem}; it is kept as a file"
+            );
         }
     }
-    let record = |metric: result_file::Metric| MetricRecord {
-        step: metric.step,
-        train_loss: metric.train_loss,
-        train_accuracy: metric.train_accuracy,
-        valid_loss: metric.valid_loss,
-        valid_accuracy: metric.valid_accuracy,
-    };
-    Ok(steps.into_iter().map(record).collect())
+    Ok(steps.into_values().collect())
 }
 
-fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>) -> JobRecord {
+fn read_steps(content: &[u8], steps: &mut BTreeMap<i64, MetricRecord>) -> Result<(), String> {
+    let metrics = result_file::parse(content).map_err(|error| format!("no table of metrics ({error})"))?;
+    for metric in metrics {
+        if steps.len() >= STEPS_MAX && !steps.contains_key(&metric.step) {
+            return Err(format!(
+                "left out from step {} on: a job has at most {STEPS_MAX} steps",
+                metric.step
+            ));
+        }
+        let before = steps.get(&metric.step).copied();
+        let known = |value: fn(&MetricRecord) -> Option<f64>| before.as_ref().and_then(value);
+        let record = MetricRecord {
+            step: metric.step,
+            train_loss: metric.train_loss.or(known(|before| before.train_loss)),
+            train_accuracy: metric.train_accuracy.or(known(|before| before.train_accuracy)),
+            valid_loss: metric.valid_loss.or(known(|before| before.valid_loss)),
+            valid_accuracy: metric.valid_accuracy.or(known(|before| before.valid_accuracy)),
+        };
+        steps.insert(record.step, record);
+    }
+    Ok(())
+}
+
+fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>, terminal: bool) -> JobRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     JobRecord {
         project: work.entry.project.clone(),
         job_id: id.to_owned(),
-        terminal: object.is_terminal(),
+        terminal,
         status: object.status,
         base_model: object.base_model,
         fine_tuned_model: object.fine_tuned_model,

@@ -2,7 +2,7 @@
 
 use openai_client::{Client, Response};
 use store::{ResponseRecord, TheResult};
-use webhook::{FetchState, NotificationType};
+use webhook::NotificationType;
 
 use crate::context::Context;
 use crate::handlers::fetch::{self, Found};
@@ -15,21 +15,26 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     };
     let call = |client: Client| async move { client.response(id).await };
     let mut found = fetch::object(context, work, "response", call, Response::parse).await?;
-    if found.state == FetchState::Fetched && !found.object.is_terminal() {
-        return Err(HandlerError::not_terminal("response", found.object.status));
-    }
+    let status = (found.object.phase(), found.object.status.as_deref());
+    let terminal = found.ended(context, work, "response", status)?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
-    let record = record(work, id, found)?;
+    // Not before it is stored: it may be large.
+    let _room = std::mem::take(&mut found.room);
+    let record = record(work, id, found, terminal)?;
     let kind = NotificationType::ResponseStored;
     let completion = context.outbox.completion(work, kind, reason, || TheResult::of_row(&record));
     context.store.save_response(&record, &completion).await?;
     Ok(Outcome::Stored(state))
 }
 
-fn record(work: &Work<'_>, id: &str, found: Found<Response>) -> Result<ResponseRecord, HandlerError> {
+fn record(
+    work: &Work<'_>,
+    id: &str,
+    found: Found<Response>,
+    terminal: bool,
+) -> Result<ResponseRecord, HandlerError> {
     let Found { object, raw, state, fetched_at, .. } = found;
-    let terminal = object.is_terminal();
     let citations =
         serde_json::to_string(&object.citations).map_err(|e| HandlerError::BadAnswer(e.into()))?;
     Ok(ResponseRecord {

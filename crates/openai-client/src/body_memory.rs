@@ -1,0 +1,204 @@
+//! One budget of memory for the bodies of answers, shared by all that read them: a body waits for room instead of growing
+//! the process.
+//!
+//! Nobody waits for room while it holds some, so nobody waits in a circle. A body that nobody announced takes more as it
+//! grows; when there is none at once, it goes beyond the budget, one body at a time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+/// Small bodies are not counted, and never wait behind large ones: there are as many as deliveries at once.
+const FREE_BYTES: usize = 256 << 10;
+/// A body takes its own size several times: as bytes, as what is read out of it, and on its way into the database.
+const COPIES: usize = 5;
+const UNIT_BYTES: usize = 64 << 10;
+
+/// The budget. Cheap to clone; clones share it. The default has no limit.
+#[derive(Clone, Default)]
+pub struct BodyMemory {
+    shared: Option<Arc<Shared>>,
+}
+
+struct Shared {
+    units: Arc<Semaphore>,
+    total: u32,
+    /// Whose body has outgrown the budget.
+    beyond: Arc<Mutex<()>>,
+}
+
+/// What one body takes of the budget, until it is dropped. Hold one at a time.
+#[derive(Default)]
+pub struct BodyRoom {
+    memory: Option<Arc<Shared>>,
+    permit: Option<OwnedSemaphorePermit>,
+    beyond: Option<OwnedMutexGuard<()>>,
+}
+
+impl BodyMemory {
+    /// Of so many bytes, all copies of bodies counted.
+    pub fn of(bytes: u64) -> Self {
+        let total = u32::try_from(bytes / UNIT_BYTES as u64).unwrap_or(u32::MAX).max(1);
+        let total = total.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
+        let shared =
+            Shared { units: Arc::new(Semaphore::new(total as usize)), total, beyond: Arc::default() };
+        Self { shared: Some(Arc::new(shared)) }
+    }
+
+    /// For one body; empty yet.
+    pub fn room(&self) -> BodyRoom {
+        BodyRoom { memory: self.shared.clone(), permit: None, beyond: None }
+    }
+}
+
+impl BodyRoom {
+    /// Waits until there is room for a body of `bytes`, which may come to be `bytes_max`. One that needs more than the
+    /// whole budget takes all of it.
+    pub async fn cover(&mut self, bytes: usize, bytes_max: usize) {
+        let Some(memory) = &self.memory else { return };
+        if bytes <= FREE_BYTES || self.beyond.is_some() {
+            return;
+        }
+        let needed = memory.units_of(bytes);
+        let Some(permit) = &mut self.permit else {
+            self.permit = memory.take(needed).await;
+            return;
+        };
+        let held = permit.num_permits();
+        if needed as usize <= held {
+            return;
+        }
+        // Doubled, so that a body that grows asks seldom.
+        let wanted = memory.units_of(bytes.saturating_mul(2).min(bytes_max)) as usize - held;
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        match Arc::clone(&memory.units).try_acquire_many_owned(wanted) {
+            Ok(more) => permit.merge(more),
+            Err(_) => self.beyond = Some(Arc::clone(&memory.beyond).lock_owned().await),
+        }
+    }
+
+    /// Whether it holds anything that others may wait for.
+    pub fn is_taken(&self) -> bool {
+        self.permit.is_some()
+    }
+
+    /// Gives everything back; it can be used again.
+    pub fn empty(&mut self) {
+        (self.permit, self.beyond) = (None, None);
+    }
+
+    /// The body has its whole size: what was taken beyond it is given back.
+    pub(crate) fn settle(&mut self, bytes: usize) {
+        let (Some(memory), Some(permit)) = (&self.memory, &mut self.permit) else { return };
+        let spare = permit.num_permits().saturating_sub(memory.units_of(bytes) as usize);
+        drop(permit.split(spare));
+    }
+}
+
+impl Shared {
+    /// At most all.
+    fn units_of(&self, bytes: usize) -> u32 {
+        let units = bytes.saturating_mul(COPIES).div_ceil(UNIT_BYTES);
+        u32::try_from(units).unwrap_or(u32::MAX).min(self.total)
+    }
+
+    /// In the order of asking, so that nobody is passed over.
+    async fn take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.units).acquire_many_owned(units).await.ok()
+    }
+}
+
+impl fmt::Debug for BodyMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyMemory").field("units", &self.shared.as_ref().map(|shared| shared.total)).finish()
+    }
+}
+
+impl fmt::Debug for BodyRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        f.debug_struct("BodyRoom").field("units", &units).field("beyond", &self.beyond.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn budget(bytes: usize) -> BodyMemory {
+        BodyMemory::of((bytes * COPIES) as u64)
+    }
+
+    async fn covered(memory: &BodyMemory, bytes: usize) -> BodyRoom {
+        let mut room = memory.room();
+        room.cover(bytes, 64 * MIB).await;
+        room
+    }
+
+    fn free(memory: &BodyMemory) -> usize {
+        memory.shared.as_ref().unwrap().units.available_permits() * UNIT_BYTES / COPIES
+    }
+
+    #[tokio::test]
+    async fn a_body_waits_until_there_is_room_and_a_small_one_never_does() {
+        let memory = budget(10 * MIB);
+        let first = covered(&memory, 8 * MIB).await;
+        let mut waiting = pin!(covered(&memory, 4 * MIB));
+        let poll = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_pending(), "there is no room for it");
+        drop(covered(&memory, FREE_BYTES).await);
+        drop(first);
+        drop(waiting.await);
+        assert_eq!(free(&memory), 10 * MIB);
+    }
+
+    #[tokio::test]
+    async fn a_body_larger_than_the_budget_gets_all_of_it() {
+        let memory = budget(MIB);
+        let room = covered(&memory, 50 * MIB).await;
+        assert_eq!(free(&memory), 0);
+        drop(room);
+        assert_eq!(free(&memory), MIB);
+    }
+
+    #[tokio::test]
+    async fn bodies_that_grow_together_beyond_the_budget_end_all_the_same() {
+        let memory = budget(8 * MIB);
+        let grow = |memory: BodyMemory| async move {
+            let mut room = memory.room();
+            for bytes in (0..=20).map(|n| n * MIB) {
+                room.cover(bytes, 64 * MIB).await;
+                tokio::task::yield_now().await;
+            }
+            room.settle(20 * MIB);
+        };
+        let all: Vec<_> = (0..16).map(|_| tokio::spawn(grow(memory.clone()))).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+        assert_eq!(free(&memory), 8 * MIB);
+    }
+
+    #[tokio::test]
+    async fn what_a_body_does_not_need_in_the_end_is_given_back() {
+        let memory = budget(64 * MIB);
+        let mut room = memory.room();
+        room.cover(MIB, 64 * MIB).await;
+        room.cover(5 * MIB, 64 * MIB).await;
+        assert_eq!(free(&memory), 54 * MIB);
+        room.settle(6 * MIB);
+        assert_eq!(free(&memory), 58 * MIB);
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_nobody_waits() {
+        drop(covered(&BodyMemory::default(), usize::MAX).await);
+    }
+}

@@ -1,0 +1,105 @@
+//! Another content for a file of a batch: in one transaction its rows are deleted, the new ones added, and the file's row
+//! changed. Only one at a time writes rows of a batch: it waits for imports, and they for it.
+
+use super::{batch_rows, batches, files};
+use crate::batch::{BatchChunk, BatchResult, ResultSource};
+use crate::database::{Database, WriteTransaction};
+use crate::file_replacement::NewContent;
+use crate::files::FileRecord;
+use crate::value::Value;
+
+/// What came of the attempt to begin.
+pub(crate) enum Begun {
+    Ready(Replacing),
+    /// Rows of the batch are being written elsewhere.
+    Busy,
+    /// The batch names another file by now, or is gone.
+    Superseded,
+    /// More lines of the content that is stored can be read than of the new one.
+    Fewer {
+        stored: i64,
+    },
+}
+
+/// The old rows are deleted, for this transaction.
+pub(crate) struct Replacing {
+    transaction: WriteTransaction,
+    /// Rows come and go.
+    chunk: BatchChunk,
+    next_line: i64,
+}
+
+pub(crate) async fn begin(database: &Database, content: &NewContent) -> sqlx::Result<Begun> {
+    let NewContent { project, batch_id, source, file_id, readable_lines } = content;
+    let mut transaction = database.begin().await?;
+    if !transaction.claim_import(project, batch_id, None).await? {
+        transaction.rollback().await?;
+        return Ok(Begun::Busy);
+    }
+    let name = match source {
+        ResultSource::Output => {
+            "SELECT output_file_id AS file_id FROM batches WHERE project = $1 AND batch_id = $2"
+        }
+        ResultSource::Error => {
+            "SELECT error_file_id AS file_id FROM batches WHERE project = $1 AND batch_id = $2"
+        }
+    };
+    let batch = [Value::text(project), Value::key(batch_id)];
+    let named: Option<String> = match transaction.lock_row(name, &batch).await? {
+        Some(row) => row.get("file_id")?,
+        None => None,
+    };
+    if named.as_ref() != Some(file_id) {
+        return Ok(Begun::Superseded);
+    }
+    let [project_value, batch_value] = batch;
+    let file = [project_value, batch_value, Value::name(source.as_str())];
+    let count = "SELECT count(*) AS lines FROM batch_results \
+                 WHERE project = $1 AND batch_id = $2 AND source = $3 AND NOT quarantined";
+    let counted = transaction.fetch_optional(count, &file).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let stored = counted.get("lines")?;
+    if *readable_lines < stored {
+        return Ok(Begun::Fewer { stored });
+    }
+    let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
+    transaction.execute(delete, &file).await?;
+    let chunk = BatchChunk {
+        project: project.clone(),
+        batch_id: batch_id.clone(),
+        source: *source,
+        first_line: 1,
+        rows: Vec::new(),
+    };
+    Ok(Begun::Ready(Replacing { transaction, chunk, next_line: 1 }))
+}
+
+impl Replacing {
+    pub(crate) async fn add(&mut self, rows: Vec<BatchResult>) -> sqlx::Result<()> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        self.chunk.first_line = self.next_line;
+        self.next_line = last.line + 1;
+        self.chunk.rows = rows;
+        batch_rows::add(&mut self.transaction, &self.chunk).await.map(drop)
+    }
+
+    pub(crate) async fn commit(mut self, file: &FileRecord) -> sqlx::Result<()> {
+        let BatchChunk { project, batch_id, source, .. } = &self.chunk;
+        let update = match source {
+            ResultSource::Output => {
+                "UPDATE batches SET output_next_line = $1 WHERE project = $2 AND batch_id = $3"
+            }
+            ResultSource::Error => {
+                "UPDATE batches SET error_next_line = $1 WHERE project = $2 AND batch_id = $3"
+            }
+        };
+        let values = [self.next_line.into(), Value::text(project), Value::key(batch_id)];
+        self.transaction.execute(update, &values).await?;
+        batches::count_rows(&mut self.transaction, project, batch_id).await?;
+        files::save_in(&mut self.transaction, file).await?;
+        self.transaction.commit().await
+    }
+
+    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
+        self.transaction.rollback().await
+    }
+}

@@ -1,0 +1,202 @@
+//! The bytes of a batch's file as rows, and one line of log about those that are no results.
+
+use bytes::Bytes;
+use openai_client::{BatchLine, LINE_BYTES_MAX, LineSplitter, LineTooLong};
+use store::BatchResult;
+
+use crate::handlers::batch_file::BatchFile;
+
+/// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
+/// and for other writers.
+const CHUNK_ROWS_MAX: usize = 1000;
+const CHUNK_BYTES_MAX: usize = 2 << 20;
+/// Of lines in quarantine the log has the first ones; their rows have all.
+const EXAMPLES_MAX: usize = 5;
+
+/// Push bytes, then take rows until there is none.
+pub(super) struct BatchLines {
+    splitter: LineSplitter,
+    /// Lines before it are counted, but not read.
+    first_line: i64,
+    /// The last line taken, from 1.
+    line: i64,
+    /// Lines that are not blank.
+    pub(super) with_text: i64,
+    /// Of those that were read, the ones that are results.
+    pub(super) readable: i64,
+    quarantined: u64,
+    examples: Vec<String>,
+}
+
+impl BatchLines {
+    pub(super) fn from(first_line: i64) -> Self {
+        Self {
+            splitter: LineSplitter::new(),
+            first_line,
+            line: 0,
+            with_text: 0,
+            readable: 0,
+            quarantined: 0,
+            examples: Vec::new(),
+        }
+    }
+
+    /// How many bytes of one line are held once these are pushed, at most.
+    pub(super) fn held_with(&self, bytes: &Bytes) -> usize {
+        (self.splitter.partial_bytes() + bytes.len()).min(LINE_BYTES_MAX)
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.splitter.push(bytes);
+    }
+
+    /// The next row; `None` when more bytes are needed.
+    pub(super) fn next_row(&mut self) -> Option<BatchResult> {
+        while let Some(line) = self.splitter.next_line().transpose() {
+            if let Some(row) = self.row(line) {
+                return Some(row);
+            }
+        }
+        None
+    }
+
+    /// The next row once all bytes were pushed; `None` after the last one.
+    pub(super) fn rest_row(&mut self) -> Option<BatchResult> {
+        while let Some(line) = self.splitter.finish().transpose() {
+            if let Some(row) = self.row(line) {
+                return Some(row);
+            }
+        }
+        None
+    }
+
+    fn row(&mut self, line: Result<Bytes, LineTooLong>) -> Option<BatchResult> {
+        self.line += 1;
+        let blank = |line: &Bytes| line.iter().all(u8::is_ascii_whitespace);
+        if line.as_ref().is_ok_and(blank) {
+            return None;
+        }
+        self.with_text += 1;
+        if self.line < self.first_line {
+            return None;
+        }
+        let line = match line {
+            Ok(line) => line,
+            // Its bytes are in the raw file; no row holds so many.
+            Err(too_long) => return Some(self.quarantined(None, &too_long)),
+        };
+        Some(match BatchLine::parse(&line) {
+            Ok(parsed) => {
+                self.readable += 1;
+                BatchResult {
+                    line: self.line,
+                    custom_id: parsed.custom_id,
+                    status_code: parsed.status_code,
+                    request_id: parsed.request_id,
+                    body: parsed.body.map(|body| body.get().as_bytes().to_vec()),
+                    error: parsed.error.map(|error| error.get().to_owned()),
+                    input_tokens: parsed.input_tokens,
+                    output_tokens: parsed.output_tokens,
+                    quarantined: false,
+                }
+            }
+            Err(error) => self.quarantined(Some(line.to_vec()), &error),
+        })
+    }
+
+    /// A line that cannot be read is kept whole, and counted: never skipped.
+    fn quarantined(&mut self, body: Option<Vec<u8>>, why: &dyn std::error::Error) -> BatchResult {
+        self.quarantined += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(format!("line {}: {why}", self.line));
+        }
+        BatchResult {
+            line: self.line,
+            custom_id: None,
+            status_code: None,
+            request_id: None,
+            body,
+            error: None,
+            input_tokens: None,
+            output_tokens: None,
+            quarantined: true,
+        }
+    }
+
+    /// One line of log about a file, however many of its lines are no results.
+    pub(super) fn log_quarantine(&self, file: BatchFile<'_>) {
+        if self.quarantined > 0 {
+            tracing::warn!(
+                object.id = file.batch_id,
+                file.id = file.file_id,
+                lines = self.quarantined,
+                examples = self.examples.join("; "),
+                "lines of a batch's file are in quarantine"
+            );
+        }
+    }
+}
+
+/// Rows for one transaction.
+#[derive(Default)]
+pub(super) struct RowChunk {
+    rows: Vec<BatchResult>,
+    bytes: usize,
+}
+
+impl RowChunk {
+    /// Whether it is full.
+    pub(super) fn push(&mut self, row: BatchResult) -> bool {
+        self.bytes += row.body.as_ref().map_or(0, Vec::len) + row.error.as_ref().map_or(0, String::len);
+        self.rows.push(row);
+        self.rows.len() >= CHUNK_ROWS_MAX || self.bytes >= CHUNK_BYTES_MAX
+    }
+
+    pub(super) fn take(&mut self) -> Vec<BatchResult> {
+        self.bytes = 0;
+        std::mem::take(&mut self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_rows_by_their_number_and_what_is_no_result_is_counted() {
+        let mut lines = BatchLines::from(3);
+        lines.push("{\"custom_id\":\"a\"}\n\n{\"custom_id\":\"c\"}\n<html>\n{\"error\":{}}\n{\"resp".into());
+        let mut rows: Vec<BatchResult> = std::iter::from_fn(|| lines.next_row()).collect();
+        lines.push("onse\":{}}".into());
+        rows.extend(std::iter::from_fn(|| lines.next_row().or_else(|| lines.rest_row())));
+        let seen: Vec<(i64, bool)> = rows.iter().map(|row| (row.line, row.quarantined)).collect();
+        assert_eq!(seen, [(3, false), (4, true), (5, true), (6, false)]);
+        assert_eq!((lines.with_text, lines.readable, lines.quarantined), (5, 2, 2));
+        assert!(
+            lines.examples[0].starts_with("line 4: ") && lines.examples.len() == 2,
+            "{:?}",
+            lines.examples
+        );
+    }
+
+    #[test]
+    fn many_lines_in_quarantine_are_few_examples() {
+        let mut lines = BatchLines::from(1);
+        lines.push("garbage\n".repeat(100_000).into());
+        assert_eq!(std::iter::from_fn(|| lines.next_row()).count(), 100_000);
+        assert_eq!((lines.quarantined, lines.examples.len()), (100_000, EXAMPLES_MAX));
+    }
+
+    #[test]
+    fn a_chunk_is_full_by_rows_or_by_bytes() {
+        let row = |bytes: usize| {
+            let mut lines = BatchLines::from(1);
+            lines.push(format!("{{\"response\":{{\"body\":\"{}\"}}}}\n", "x".repeat(bytes)).into());
+            lines.next_row().unwrap()
+        };
+        let mut chunk = RowChunk::default();
+        assert_eq!((1..).find(|_| chunk.push(row(1))), Some(CHUNK_ROWS_MAX));
+        assert_eq!(chunk.take().len(), CHUNK_ROWS_MAX);
+        assert!(!chunk.push(row(CHUNK_BYTES_MAX / 2)) && chunk.push(row(CHUNK_BYTES_MAX / 2)));
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads the files of a batch again, when a person asks for a batch whose rows are not what they should be: the API may
+//! have given half a file, or a page that was none. The new file is downloaded whole and looked at first; only then does it
+//! take the place of the old one, in one step. Whatever fails leaves rows and file as they were.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use openai_client::{BodyRoom, Client, LINE_BYTES_MAX};
+use service::telemetry::chain;
+use store::{FileRecord, Files, NewContent, Replaced, StoreError};
+
+use crate::context::Context;
+use crate::handlers::HandlerError;
+use crate::handlers::batch_file::BatchFile;
+use crate::handlers::batch_lines::{BatchLines, RowChunk};
+use crate::handlers::download::Download;
+
+/// What reading it again came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reread {
+    /// It is byte for byte what is stored.
+    Same,
+    Replaced,
+}
+
+/// Reads one of a batch's files again. `old` is the file as it is kept; `is_complete` says that all its lines are stored.
+pub(super) async fn file(
+    context: &Context,
+    client: &Client,
+    file: BatchFile<'_>,
+    old: Option<&FileRecord>,
+    is_complete: bool,
+) -> Result<Reread, HandlerError> {
+    let (new, readable_lines) = download(context, client, file).await?;
+    if is_complete && old.is_some_and(|old| old.sha256 == new.sha256) {
+        remove(context, &new).await;
+        return Ok(Reread::Same);
+    }
+    let content = NewContent {
+        project: file.project.to_owned(),
+        batch_id: file.batch_id.to_owned(),
+        source: file.source,
+        file_id: file.file_id.to_owned(),
+        readable_lines,
+    };
+    let replaced = replace(context, client, file, content, &new).await;
+    let problem = match replaced {
+        Ok(Replaced::Done) => {
+            let old = old.map(|old| old.location.as_str());
+            if let Err(error) = context.store.bring_home(&new, old).await {
+                let error = chain(&error);
+                tracing::warn!(
+                    file.id = file.file_id,
+                    error,
+                    "a file that was replaced could not be tidied up"
+                );
+            }
+            tracing::info!(
+                object.id = file.batch_id,
+                file.id = file.file_id,
+                bytes = new.bytes,
+                lines = readable_lines,
+                "a file was read again, and has taken the place of the old one"
+            );
+            return Ok(Reread::Replaced);
+        }
+        Ok(Replaced::Fewer { stored }) => {
+            let file_id = file.file_id.to_owned();
+            HandlerError::FewerLines { file_id, readable: readable_lines, stored }
+        }
+        Ok(Replaced::Superseded | Replaced::GivenUp) => {
+            let batch_id = file.batch_id.to_owned();
+            StoreError::OutOfStep { batch_id, next_line: None, first_line: 1 }.into()
+        }
+        Err(error) => error,
+    };
+    remove(context, &new).await;
+    Err(problem)
+}
+
+/// Brings the file home beside the old one; how many of its lines are results.
+async fn download(
+    context: &Context,
+    client: &Client,
+    file: BatchFile<'_>,
+) -> Result<(FileRecord, i64), HandlerError> {
+    let location = Files::beside(file.project, file.batch_id, file.file_id);
+    let mut download = Download::begin_at(context, client, file.place(), &location).await?;
+    let (mut lines, mut room) = (BatchLines::from(1), client.body_room());
+    loop {
+        match download.next(context).await {
+            Ok(Some(bytes)) => {
+                push(&mut lines, &mut room, bytes, file).await;
+                while lines.next_row().is_some() {
+                    room.empty();
+                }
+            }
+            Ok(None) => break,
+            Err(error) => return Err(download.discard(error).await),
+        }
+    }
+    while lines.rest_row().is_some() {}
+    lines.log_quarantine(file);
+    Ok((download.finish().await?, lines.readable))
+}
+
+/// Reads the new file from where it lies, and writes its rows in one transaction.
+async fn replace(
+    context: &Context,
+    client: &Client,
+    file: BatchFile<'_>,
+    content: NewContent,
+    new: &FileRecord,
+) -> Result<Replaced, HandlerError> {
+    let mut replacement = context.store.replace_file(content);
+    let mut pieces = context.store.files().open(&new.location).await?;
+    let (mut lines, mut chunk, mut room) = (BatchLines::from(1), RowChunk::default(), client.body_room());
+    let mut wanted = true;
+    while wanted && let Some(bytes) = pieces.try_next().await? {
+        push(&mut lines, &mut room, bytes, file).await;
+        while let Some(row) = lines.next_row() {
+            if chunk.push(row) {
+                wanted &= file.progress.waiting(replacement.add(chunk.take())).await;
+                room.empty();
+            }
+        }
+    }
+    while let Some(row) = lines.rest_row() {
+        chunk.push(row);
+    }
+    if wanted {
+        file.progress.waiting(replacement.add(chunk.take())).await;
+    }
+    Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
+}
+
+async fn push(lines: &mut BatchLines, room: &mut BodyRoom, bytes: Bytes, file: BatchFile<'_>) {
+    file.progress.waiting(room.cover(lines.held_with(&bytes), LINE_BYTES_MAX)).await;
+    lines.push(bytes);
+}
+
+/// A new file that does not take the place of the old one.
+async fn remove(context: &Context, new: &FileRecord) {
+    if let Err(error) = context.store.files().remove(&new.location).await {
+        tracing::warn!(file = new.location, error = chain(&error), "a file could not be removed");
+    }
+}

@@ -1,0 +1,111 @@
+//! A status that is not known may be an end that OpenAI has added, or a step on the way. It is asked for again for a while;
+//! when it stays as it is, the object is stored with it: paid results are worth more than a name for them.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use openai_client::Phase;
+use webhook::FetchState;
+
+use crate::context::Context;
+use crate::handlers::fetch::Found;
+use crate::handlers::{HandlerError, shown_status};
+use crate::work::Work;
+
+/// Whichever comes first.
+const ANSWERS_MIN: u32 = 10;
+const UNCHANGED_FOR: Duration = Duration::from_secs(3600);
+
+/// How often, and since when, the same status was seen. Attempts are made by any worker, at any time: what the one before
+/// has seen is read out of its error, which lies beside the entry in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sight {
+    status: String,
+    answers: u32,
+    since: DateTime<Utc>,
+}
+
+impl<T> Found<T> {
+    /// Whether the object has come to its end; an error when it is to be asked for again.
+    pub(super) fn ended(
+        &self,
+        context: &Context,
+        work: &Work<'_>,
+        what: &'static str,
+        (phase, status): (Phase, Option<&str>),
+    ) -> Result<bool, HandlerError> {
+        match phase {
+            _ if self.state != FetchState::Fetched => return Ok(phase == Phase::Ended),
+            Phase::Ended => return Ok(true),
+            Phase::Running => return Err(HandlerError::not_terminal(what, status)),
+            Phase::Unknown => {}
+        }
+        let now = Utc::now();
+        let sight = Sight::after(work.last_error, status, now);
+        let settled = sight.answers >= ANSWERS_MIN
+            || context.retry.is_settled(sight.since, UNCHANGED_FOR, now)
+            || context.retry.is_over(work.received_at(), now);
+        if !settled {
+            return Err(HandlerError::UnknownStatus { what, sight });
+        }
+        tracing::warn!(
+            object.id = work.object_id(),
+            status = sight.status,
+            answers = sight.answers,
+            "the status is not known and does not change; the object is stored as it is"
+        );
+        Ok(true)
+    }
+}
+
+impl Sight {
+    fn after(last_error: Option<&str>, status: Option<&str>, now: DateTime<Utc>) -> Self {
+        let mut sight = Self { status: shown_status(status), answers: 1, since: now };
+        if let Some((answers, since)) = last_error.and_then(|error| sight.read(error)) {
+            (sight.answers, sight.since) = (answers.saturating_add(1), since);
+        }
+        sight
+    }
+
+    fn head(&self) -> String {
+        format!("has the unknown status {:?}: answer ", self.status)
+    }
+
+    /// What an error says of the same status.
+    fn read(&self, error: &str) -> Option<(u32, DateTime<Utc>)> {
+        let (answers, since) = error.split_once(&self.head())?.1.split_once(" since ")?;
+        let since = since.split_whitespace().next()?;
+        Some((answers.parse().ok()?, DateTime::parse_from_rfc3339(since).ok()?.to_utc()))
+    }
+}
+
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        write!(f, "{}{} since {since}", self.head(), self.answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_status_is_counted_from_error_to_error_and_another_begins_anew() {
+        let now = DateTime::from_timestamp(1_795_464_147, 0).unwrap();
+        let later = now + UNCHANGED_FOR;
+        let odd = "a \"b\": answer 99 since 1970-01-01T00:00:00Z";
+        for status in [Some("completed_with_errors"), Some(odd), None] {
+            let first = Sight::after(None, status, now);
+            assert_eq!((first.answers, first.since), (1, now));
+            let error = format!("not_terminal: the batch {first}");
+            let second = Sight::after(Some(&error), status, later);
+            assert_eq!((second.answers, second.since), (2, now), "{error}");
+            let other = Sight::after(Some(&error), Some("another"), later);
+            assert_eq!((other.answers, other.since), (1, later));
+        }
+        let unrelated = Sight::after(Some("openai_unavailable: no answer"), None, now);
+        assert_eq!(unrelated.answers, 1);
+    }
+}
