@@ -1,6 +1,7 @@
 //! A key of another project, and one that is revoked in the middle: loud, and mended by the key alone.
 
 use serde_json::json;
+use test_support::wait;
 use webhook::{EventState, FetchState, Reason};
 
 use crate::harness::{API_KEY, FOREIGN_API_KEY, Landfall};
@@ -64,4 +65,33 @@ async fn a_key_revoked_in_the_middle_makes_events_wait_until_it_is_accepted_agai
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["fetch_state"], &batch["results_complete"]), (&json!("fetched"), &json!(true)));
     assert_eq!(landfall.status()["total"]["dead"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_key_is_mended_one_command_has_all_tried_at_once() {
+    let landfall = Landfall::start_with(1, &[("RETRY_MAX_SECS", "1800")]).await;
+    landfall.fake.set_api_key(Some("sk-the-next-key"));
+    let mut waiting = Vec::new();
+    for (event_type, object_id) in [
+        ("response.completed", "resp_demo_research"),
+        ("batch.completed", "batch_demo_completed"),
+        ("fine_tuning.job.succeeded", "ftjob_demo_succeeded"),
+    ] {
+        waiting.push(landfall.send(event_type, object_id).await);
+    }
+    wait::until("all to wait for half an hour", async || {
+        (landfall.status()["total"]["delayed"] == 3).then_some(())
+    })
+    .await;
+    assert!(landfall.workers[0].log().iter().any(|line| line.contains("then run landfall retry")));
+    landfall.fake.set_api_key(Some(API_KEY));
+
+    let output = landfall.landfall(&["retry", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3, "{output:?}");
+    landfall.settled().await;
+    for id in &waiting {
+        let event = landfall.event(id).await.unwrap();
+        assert_eq!((event.state, event.attempts), (EventState::Stored, 2));
+    }
 }

@@ -1,13 +1,15 @@
 //! Puts events into the queue for an operator: stored ones once more, for `replay` and `fetch`, and for `fetch` such as
-//! OpenAI would have sent. The worker does the rest, as with any other event.
+//! OpenAI would have sent. The worker does the rest, as with any other event. An event that waits for its retry is not
+//! added a second time: its wait ends.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer};
+use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueError, QueueReader};
 use service::settings::RedisSettings;
 use store::EventRecord;
-use webhook::Family;
+use webhook::{EventState, Family};
 
 use crate::exit::Failure;
 use crate::queued;
@@ -15,14 +17,44 @@ use crate::queued;
 /// An operator's events leave most of the room in a family's queue to what comes in.
 const QUEUE_LENGTH_MAX: u64 = 100_000;
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
+/// Waiting entries read at a time, bodies and all.
+const READ_AT_ONCE: usize = 100;
 /// Tries of one event whose answer was lost; the queue takes only the first.
 const TRIES_MAX: u32 = 3;
 
 /// One run of a command.
 pub(crate) struct Again {
     producer: Producer,
+    reader: QueueReader,
     run: String,
+    /// What waited for its retry when the run first asked.
+    waiting: HashMap<Family, Waiting>,
     told_of_full_queue: bool,
+}
+
+/// Waiting entries by project and `webhook-id`.
+type Waiting = HashMap<(String, String), Vec<WaitingEntry>>;
+
+struct WaitingEntry {
+    entry_id: String,
+    is_replay: bool,
+}
+
+/// How an event came to be tried again.
+pub(crate) enum Requeued {
+    /// As a new entry; its id, unless the answer that had it was lost.
+    Added(Option<String>),
+    /// Its entry waited, and is due now.
+    MadeDue(String),
+}
+
+impl Requeued {
+    pub(crate) fn into_entry_id(self) -> Option<String> {
+        match self {
+            Self::Added(entry_id) => entry_id,
+            Self::MadeDue(entry_id) => Some(entry_id),
+        }
+    }
 }
 
 impl Again {
@@ -30,11 +62,15 @@ impl Again {
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, Failure> {
         let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)
             .map_err(queued::failure)?;
-        Ok(Self { producer, run: random_id(), told_of_full_queue: false })
+        let reader = queued::reader(settings)?;
+        Ok(Self { producer, reader, run: random_id(), waiting: HashMap::new(), told_of_full_queue: false })
     }
 
-    /// Enqueues a stored event; its entry id, unless the answer that had it was lost.
-    pub(crate) async fn enqueue_stored(&mut self, event: &EventRecord) -> Result<Option<String>, Failure> {
+    /// Makes workers try a stored event again: ends its wait, or enqueues it.
+    pub(crate) async fn requeue(&mut self, event: &EventRecord) -> Result<Requeued, Failure> {
+        if let Some(entry_id) = self.make_due(event).await? {
+            return Ok(Requeued::MadeDue(entry_id));
+        }
         let entry = Entry {
             webhook_id: event.webhook_id.clone(),
             project: event.project.clone(),
@@ -47,7 +83,26 @@ impl Again {
             traceparent: None,
             replay_of: Some(event.webhook_id.clone()),
         };
-        self.enqueue(event.family, &entry).await
+        Ok(Requeued::Added(self.enqueue(event.family, &entry).await?))
+    }
+
+    /// Ends the waits of all entries of an event; the one that will do what a new entry would.
+    async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, Failure> {
+        if !self.waiting.contains_key(&event.family) {
+            let waiting = waiting(&self.reader, event.family).await.map_err(queued::failure)?;
+            self.waiting.insert(event.family, waiting);
+        }
+        let name = (event.project.clone(), event.webhook_id.clone());
+        let Some(entries) = self.waiting.get_mut(&event.family).and_then(|waiting| waiting.remove(&name))
+        else {
+            return Ok(None);
+        };
+        let ids: Vec<String> = entries.iter().map(|entry| entry.entry_id.clone()).collect();
+        let due = self.reader.make_due(event.family, &ids).await.map_err(queued::failure)?;
+        // The first delivery of an event that is stored meanwhile only ends; it fetches nothing.
+        let tries = |entry: &WaitingEntry| entry.is_replay || event.state != EventState::Stored;
+        let tried = entries.into_iter().find(|entry| tries(entry) && due.contains(&entry.entry_id));
+        Ok(tried.map(|entry| entry.entry_id))
     }
 
     /// Enqueues an event that OpenAI did not send, or whose delivery never came.
@@ -89,6 +144,20 @@ impl Again {
             }
         }
     }
+}
+
+async fn waiting(reader: &QueueReader, family: Family) -> Result<Waiting, QueueError> {
+    let ids: Vec<String> = reader.delayed(family).await?.into_iter().map(|entry| entry.entry_id).collect();
+    let mut waiting = Waiting::new();
+    // Bodies do not stay in memory.
+    for ids in ids.chunks(READ_AT_ONCE) {
+        for (entry_id, entry) in reader.entries(family, ids).await? {
+            let is_replay = entry.replay_of.is_some();
+            let name = (entry.project, entry.webhook_id);
+            waiting.entry(name).or_default().push(WaitingEntry { entry_id, is_replay });
+        }
+    }
+    Ok(waiting)
 }
 
 /// A thin event of our own about one object.

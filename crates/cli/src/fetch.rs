@@ -30,7 +30,8 @@ Examples:
   landfall fetch --missing --since 7d
   landfall fetch batch_685bd1 --no-wait
 
-The events that brought an object are enqueued again. Of an object that no event
+The events that brought an object are enqueued again, or, while they wait for a
+retry, tried at once. Of an object that no event
 was ever received about, Landfall makes a thin event itself; its webhook-id
 begins with fetch_. A running worker does the fetching, with its own API key.
 An object that OpenAI no longer has stays as it is. The files of a batch are read
@@ -138,7 +139,7 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Fai
 
 async fn enqueue(again: &mut Again, store: &Store, target: Target) -> Result<Queued, Failure> {
     let (webhook_id, entry_id) = match target.cause(store).await? {
-        Cause::Stored(event) => (event.webhook_id.clone(), again.enqueue_stored(&event).await?),
+        Cause::Stored(event) => (event.webhook_id.clone(), again.requeue(&event).await?.into_entry_id()),
         Cause::Made(made) => (made.webhook_id.clone(), again.enqueue_made(target.family, &made).await?),
     };
     Ok(Queued { target, webhook_id, entry_id })

@@ -28,6 +28,7 @@ mod queued;
 mod replay;
 mod result_lines;
 mod results;
+mod retry;
 mod screen;
 mod secret;
 mod send;
@@ -54,6 +55,7 @@ Start here:
   landfall tail                the same as it happens
   landfall show resp_685bd1    all that is known about one id
   landfall fetch --missing     fetch what was not fetched
+  landfall retry               try again at once, once the API key is mended
   landfall dead list           what was given up, and why; redrive, discard
   landfall targets list        who is told of results, and what waits for them
   landfall doctor              is everything set up right?
@@ -80,6 +82,7 @@ enum Verb {
     Export(export::Export),
     Fetch(fetch::Fetch),
     Replay(replay::Replay),
+    Retry(retry::Retry),
     Dead(dead::Dead),
     Prune(prune::Prune),
     Config(config::ConfigVerb),
@@ -114,6 +117,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Export(args) => export::run(&args, out).await,
         Verb::Fetch(args) => fetch::run(&args, out).await,
         Verb::Replay(args) => replay::run(&args, out).await,
+        Verb::Retry(args) => retry::run(&args, out).await,
         Verb::Dead(args) => dead::run(&args, out).await,
         Verb::Prune(args) => prune::run(&args, out).await,
         Verb::Config(args) => config::run(&args, out),

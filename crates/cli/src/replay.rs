@@ -8,7 +8,7 @@ use service::settings::{RedisSettings, StoreSettings};
 use store::{EventFilter, EventPlace, EventRecord, Found, Store};
 use webhook::{EventState, Family};
 
-use crate::again::Again;
+use crate::again::{Again, Requeued};
 use crate::exit::{Answer, Failure};
 use crate::{events, json, moment, printable, progress, screen, stored};
 
@@ -26,7 +26,8 @@ Examples:
 
 Objects are fetched again and stored again; what is stored already is only ever
 replaced by something better. The time for which a failing event is tried begins
-anew. A dead letter stays where it is, also when its event is stored by a
+anew. An event that waits for a retry is not added a second time: it is tried at
+once, with the attempts that it has. A dead letter stays where it is, also when its event is stored by a
 replay; to have it go, run it again by `landfall dead redrive`. To repair
 objects rather than events: `landfall fetch`.
 
@@ -55,7 +56,7 @@ pub(crate) struct Replay {
     /// Replay more than 100 events
     #[arg(long)]
     yes: bool,
-    /// One JSON object an event: webhook_id, type, family, state, object_id, enqueued
+    /// One JSON object an event: webhook_id, type, family, state, object_id, enqueued, made_due
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -72,13 +73,16 @@ struct Line<'a> {
     family: Family,
     state: EventState,
     object_id: Option<&'a str>,
+    /// Whether it has a new entry.
     enqueued: bool,
+    /// Whether it waited for a retry, and is tried at once instead.
+    made_due: bool,
 }
 
 /// Enqueues the events asked for.
 pub(crate) async fn run(args: &Replay, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
-    let mut run = Run { args, again: Again::new(&args.redis)?, out, lines: true, done: 0 };
+    let mut run = Run { args, again: Again::new(&args.redis)?, out, lines: true, done: 0, made_due: 0 };
     let answer = if args.webhook_ids.is_empty() {
         run.chosen(&store).await?;
         Answer::Yes
@@ -97,6 +101,8 @@ struct Run<'a> {
     /// Whether people get a line for each event.
     lines: bool,
     done: u64,
+    /// Of those, how many waited for a retry.
+    made_due: u64,
 }
 
 impl Run<'_> {
@@ -158,10 +164,9 @@ impl Run<'_> {
     }
 
     async fn replay(&mut self, event: &EventRecord) -> Result<(), Failure> {
-        if !self.args.dry_run {
-            self.again.enqueue_stored(event).await?;
-        }
+        let made_due = !self.args.dry_run && matches!(self.again.requeue(event).await?, Requeued::MadeDue(_));
         self.done += 1;
+        self.made_due += u64::from(made_due);
         if self.args.json {
             let line = Line {
                 webhook_id: &event.webhook_id,
@@ -169,7 +174,8 @@ impl Run<'_> {
                 family: event.family,
                 state: event.state,
                 object_id: event.object_id.as_deref(),
-                enqueued: !self.args.dry_run,
+                enqueued: !self.args.dry_run && !made_due,
+                made_due,
             };
             json::write_line(self.out, &line)?;
         } else if self.lines {
@@ -191,7 +197,11 @@ impl Run<'_> {
         if self.args.dry_run {
             writeln!(self.out, "{count} would be enqueued again")?;
         } else if self.done > 0 {
-            writeln!(self.out, "{count} enqueued again; see what becomes of them: landfall tail")?;
+            let waited = match self.made_due {
+                0 => String::new(),
+                waited => format!(" ({} waited for a retry and is tried at once)", screen::count(waited)),
+            };
+            writeln!(self.out, "{count} enqueued again{waited}; see what becomes of them: landfall tail")?;
         } else if self.args.webhook_ids.is_empty() {
             eprintln!("landfall: there are no such events");
         }

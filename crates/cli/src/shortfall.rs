@@ -70,7 +70,7 @@ fn unfinished(events: &[EventRecord], batch_id: &str) -> String {
     if in_state(EventState::Received).is_some() {
         "a worker has begun with it; see `landfall status`".to_owned()
     } else if let Some(event) = in_state(EventState::Retrying) {
-        format!("its next try is due later{}", why(event))
+        format!("its next try is due later{}; `landfall retry --all` tries at once", why(event))
     } else if let Some(event) = in_state(EventState::Dead) {
         format!("its event was given up{}; `landfall dead list` has it", why(event))
     } else {

@@ -20,7 +20,8 @@
 //!   out (`leases.rs`), a reply lost on the way is read again (`recovery.rs`), an emptied or deleted group is recreated
 //!   at 0 (`recovery.rs`).
 //! * What is damaged by hand is mended: entries stranded by `XACK` or `XGROUP DELCONSUMER` are due again within half a
-//!   minute, and counted (`repair.rs`). A dead letter comes back as a new entry, in one step (`redrive.rs`).
+//!   minute, and counted (`repair.rs`). A dead letter comes back as a new entry, in one step (`redrive.rs`). A wait for a
+//!   retry can be ended by hand (`delayed.rs`).
 //! * Crashes are counted apart from failed attempts, and those of an entry that ran alone apart from both (`alone.rs`).
 //! * Nothing is trimmed, and nothing left behind but the dedupe records (`settle.rs`).
 //!
@@ -36,6 +37,7 @@ mod connection;
 mod consumer;
 mod dead_letters;
 mod dedupe;
+mod delayed;
 mod delivery;
 mod enqueue;
 mod entry;
@@ -62,6 +64,7 @@ pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetter;
 pub use dedupe::DEDUPE_WINDOW;
+pub use delayed::Delayed;
 pub use delivery::{Delivery, Settled};
 pub use enqueue::Enqueued;
 pub use entry::{ENTRY_VERSION, Entry, EntryError, EntryRef};

@@ -30,6 +30,7 @@ script!(DEAD_LETTER, "dead_letter.lua");
 script!(REMOVE_CONSUMER, "remove_consumer.lua");
 script!(STATS, "stats.lua");
 script!(UNSETTLED, "unsettled.lua");
+script!(MAKE_DUE, "make_due.lua");
 script!(BEGIN_ALONE, "begin_alone.lua");
 script!(PAUSE, "pause.lua");
 script!(AUDIT, "audit.lua");
@@ -247,6 +248,17 @@ pub(crate) async fn unsettled(
     script.key(&keys.events).key(&keys.attempts).arg(ids);
     let waiting = script.invoke_async(connection).await;
     waiting.map_err(|source| QueueError::Redis { operation: "look for entries", source })
+}
+
+/// Ends the wait of entries; the ids of those that still waited.
+pub(crate) async fn make_due(
+    connection: &mut deadpool_redis::Connection,
+    keys: &FamilyKeys,
+    ids: &[String],
+) -> Result<Vec<String>, QueueError> {
+    let mut script = MAKE_DUE.prepare_invoke();
+    let due = script.key(&keys.delayed).arg(ids).invoke_async(connection).await;
+    due.map_err(|source| QueueError::Redis { operation: "make entries due", source })
 }
 
 async fn invoke<T: FromRedisValue>(

@@ -45,7 +45,8 @@ impl KeyAlarm {
             tracing::error!(
                 fetches = RECENT,
                 "every recent fetch was 401 or 404: is OPENAI_API_KEY of the project that sends these webhooks, \
-                 and is OPENAI_BASE_URL right?"
+                 and is OPENAI_BASE_URL right? Once it is mended, landfall retry and landfall fetch --missing bring \
+                 the results"
             );
         }
         true

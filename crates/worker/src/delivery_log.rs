@@ -107,7 +107,7 @@ impl LogLine {
                 )
             }
             DeliveryOutcome::Retry if needs_a_person => {
-                line!(error, "OpenAI refuses us: the API key, its rights or its quota; check it")
+                line!(error, "OpenAI refuses us: mend the key, its rights or quota; then run landfall retry")
             }
             DeliveryOutcome::Snoozed if reason == Some(Reason::DiskLow) => {
                 line!(warn, "downloads wait: the disk of FILES_URL is nearly full");

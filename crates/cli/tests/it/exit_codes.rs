@@ -7,7 +7,7 @@ use test_support::signed_webhook::SECRET;
 use crate::command::landfall;
 
 /// Verbs that need Redis, the database, an ingest or a target, with arguments that make sense.
-const REACHING: [&str; 23] = [
+const REACHING: [&str; 24] = [
     "status",
     "events",
     "tail",
@@ -16,6 +16,7 @@ const REACHING: [&str; 23] = [
     "export batch_1",
     "fetch resp_1",
     "replay wh_1",
+    "retry",
     "dead list",
     "dead show wh_1",
     "dead redrive --all",

@@ -35,6 +35,7 @@ mod move_rows;
 mod private_files;
 mod repair;
 mod results;
+mod retry;
 mod running;
 mod secret_install;
 mod send;

@@ -254,7 +254,7 @@ async fn a_redis_that_is_gone_is_exit_3() {
     repair.redis.kill();
     for arguments in [&["replay", "wh_batch"][..], &["fetch", "resp_1"]] {
         let ended = repair.landfall(arguments).with_code(3);
-        assert!(ended.stderr.contains("cannot write to the queue at REDIS_URL"), "{ended:#?}");
+        assert!(ended.stderr.contains("the queue at REDIS_URL"), "{ended:#?}");
     }
 }
 

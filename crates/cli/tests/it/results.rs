@@ -155,7 +155,7 @@ async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: 
         filled.add_event(webhook_id, "batch.completed", Some(batch_id), 5).await;
         says(batch_id, "a worker has begun with it");
         fail(webhook_id, EventState::Retrying, Reason::Unauthorized).await;
-        says(batch_id, "its next try is due later (unauthorized: so it was)");
+        says(batch_id, "its next try is due later (unauthorized: so it was); `landfall retry --all`");
         fail(webhook_id, EventState::Dead, Reason::GaveUp).await;
         says(batch_id, "its event was given up (gave_up: so it was); `landfall dead list`");
     }

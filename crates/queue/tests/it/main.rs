@@ -6,6 +6,7 @@ mod causes;
 mod dead_letters;
 mod dedupe;
 mod dedupe_memory;
+mod delayed;
 mod enqueue;
 mod golden;
 mod harness;

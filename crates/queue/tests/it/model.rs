@@ -50,7 +50,8 @@ impl Walk {
             80..85 => self.settle_late().await?,
             85 => self.audit().await?,
             86 => self.ack_by_hand().await?,
-            87..89 => self.redrive_or_discard().await?,
+            87 => self.redrive_or_discard().await?,
+            88 => self.end_waits().await,
             89..92 => self.queue.command::<()>("SCRIPT FLUSH").await,
             92 => self.queue.command::<()>("XGROUP DESTROY events workers").await,
             93..95 => self.lose_a_reply().await,
@@ -102,6 +103,14 @@ impl Walk {
         }
         self.hands.extend(deliveries);
         Ok(())
+    }
+
+    /// As `landfall retry --all` does.
+    async fn end_waits(&self) {
+        let Ok(waiting) = self.queue.reader.delayed(FAMILY).await else { return };
+        let ids: Vec<String> = waiting.into_iter().map(|entry| entry.entry_id).collect();
+        // Redis may be dead; then nothing was changed, or the answer is lost.
+        let _ = self.queue.reader.make_due(FAMILY, &ids).await;
     }
 
     async fn settle(&mut self) -> Result<(), Violation> {

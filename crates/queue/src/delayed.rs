@@ -1,0 +1,133 @@
+//! Entries that wait for their retry, and what an operator does to them: end their wait.
+
+use std::collections::HashMap;
+
+use redis::RedisError;
+use webhook::{Family, Reason};
+
+use crate::entry::{ENTRIES_PER_READ, Entry, RawEntry};
+use crate::error::QueueError;
+use crate::keys::FamilyKeys;
+use crate::scripts;
+use crate::stats::QueueReader;
+
+/// Entries asked about, or made due, in one step.
+const STEP: usize = 500;
+
+/// An entry whose time has not come yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delayed {
+    pub entry_id: String,
+    /// When it is due, in unix milliseconds of Redis's clock.
+    pub due_ms: i64,
+    pub failed_attempts: u32,
+    /// Why its last attempt failed. `None` when it was put back before any failed, or for a reason that only a newer
+    /// version knows.
+    pub reason: Option<Reason>,
+}
+
+impl QueueReader {
+    /// A family's entries that wait for their time to come, the next one first.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
+        let failed = |source: RedisError| QueueError::Redis { operation: "read delayed entries", source };
+        let keys = FamilyKeys::new(&self.keys, family);
+        let mut connection = self.connection().await?;
+        let (secs, micros): (i64, i64) =
+            redis::cmd("TIME").query_async(&mut connection).await.map_err(failed)?;
+        let now_ms = secs * 1000 + micros / 1000;
+        // A scan may give one twice.
+        let (mut due, mut cursor) = (HashMap::new(), 0_u64);
+        loop {
+            let mut scan = redis::cmd("ZSCAN");
+            scan.arg(&keys.delayed).arg(cursor).arg("COUNT").arg(STEP);
+            let (next, page): (u64, Vec<(String, f64)>) =
+                scan.query_async(&mut connection).await.map_err(failed)?;
+            due.extend(page.into_iter().map(|(id, due_ms)| (id, due_ms as i64)));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let waiting: Vec<(String, i64)> = due.into_iter().filter(|(_, due_ms)| *due_ms > now_ms).collect();
+        let mut delayed = Vec::with_capacity(waiting.len());
+        for step in waiting.chunks(STEP) {
+            let mut history = redis::cmd("HMGET");
+            history.arg(&keys.attempts);
+            for (id, _) in step {
+                history.arg(id).arg(format!("{id}#last_error"));
+            }
+            let history: Vec<(Option<u32>, Option<Vec<u8>>)> =
+                history.query_async(&mut connection).await.map_err(failed)?;
+            delayed.extend(step.iter().zip(history).map(|((id, due_ms), (attempts, error))| Delayed {
+                entry_id: id.clone(),
+                due_ms: *due_ms,
+                failed_attempts: attempts.unwrap_or(0),
+                reason: error.and_then(|error| reason(&error)),
+            }));
+        }
+        delayed.sort_by_key(|entry| entry.due_ms);
+        Ok(delayed)
+    }
+
+    /// Ends the wait of entries: a worker tries them within seconds, unless their family is paused. Attempts stay as
+    /// they are. Those that still waited.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn make_due(&self, family: Family, entry_ids: &[String]) -> Result<Vec<String>, QueueError> {
+        let keys = FamilyKeys::new(&self.keys, family);
+        let mut connection = self.connection().await?;
+        let mut due = Vec::new();
+        for ids in entry_ids.chunks(STEP) {
+            due.extend(scripts::make_due(&mut connection, &keys, ids).await?);
+        }
+        Ok(due)
+    }
+
+    /// What entries hold that are in the queue, whole. Those that cannot be decoded are left out.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn entries(
+        &self,
+        family: Family,
+        entry_ids: &[String],
+    ) -> Result<Vec<(String, Entry)>, QueueError> {
+        let failed = |source: RedisError| QueueError::Redis { operation: "read entries", source };
+        let events = self.keys.events(family);
+        let mut connection = self.connection().await?;
+        let mut entries = Vec::new();
+        for ids in entry_ids.chunks(ENTRIES_PER_READ) {
+            let mut pipe = redis::pipe();
+            for id in ids {
+                pipe.cmd("XRANGE").arg(&events).arg(id).arg(id);
+            }
+            let found: Vec<Vec<RawEntry>> = pipe.query_async(&mut connection).await.map_err(failed)?;
+            let decoded = |(id, fields): RawEntry| Some((id, Entry::decode(&fields).ok()?));
+            entries.extend(found.into_iter().flatten().filter_map(decoded));
+        }
+        Ok(entries)
+    }
+}
+
+/// The reason that a failed attempt's error begins with.
+fn reason(error: &[u8]) -> Option<Reason> {
+    let name = error.split(|byte| *byte == b':').next()?;
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_begins_with_its_reason() {
+        assert_eq!(reason(b"unauthorized: could not read: 401"), Some(Reason::Unauthorized));
+        for error in [&b""[..], b"tomorrow's reason: x", b"\xff: x"] {
+            assert_eq!(reason(error), None);
+        }
+    }
+}
