@@ -18,7 +18,7 @@ use crate::app::{answer, refuse};
 use crate::body::{self, BodyBudget, BodyError};
 use crate::connections::ConnectionHandle;
 use crate::limits::Limits;
-use crate::request_log::{Metrics, Outcome, RequestLog};
+use crate::request_log::{Metrics, RequestLog};
 
 /// The project of webhooks whose path names none.
 const PROJECT: &str = "default";
@@ -122,17 +122,6 @@ pub(crate) enum ReceiveError {
 }
 
 impl ReceiveError {
-    pub(crate) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Body(BodyError::Overloaded | BodyError::Broken(_))
-            | Self::NotAdmitting(_)
-            | Self::Queue(_) => Outcome::Unavailable,
-            Self::Body(BodyError::TooLarge { .. } | BodyError::TooSlow { .. }) | Self::Signature(_) => {
-                Outcome::Rejected
-            }
-        }
-    }
-
     /// The reason for metrics and logs, from a closed set. Never shown to the caller.
     pub(crate) fn reason(&self) -> &'static str {
         match self {

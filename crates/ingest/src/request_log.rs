@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use queue::Enqueued;
 use service::excerpt;
-use service::metrics::{Counter, Counters, Histogram, LAG_SECONDS, Registry};
+use service::metrics::{Counters, Histogram, LAG_SECONDS, Registry};
 use service::telemetry::chain;
 use webhook::{Event, Family, closed_set};
 
@@ -36,10 +36,6 @@ impl<'r> Known<'r> {
     pub(crate) fn family(&self) -> Family {
         self.0.as_ref().map_or(Family::Other, |event| event.kind.family())
     }
-
-    fn event(&self) -> Option<&Event<'r>> {
-        self.0.as_ref()
-    }
 }
 
 impl<'r> RequestLog<'r> {
@@ -61,21 +57,28 @@ impl<'r> RequestLog<'r> {
         result: &Result<Enqueued, ReceiveError>,
     ) {
         let took = self.started.elapsed();
+        let outcome = match result {
+            Ok(Enqueued::Added { .. }) => Outcome::Accepted,
+            Ok(Enqueued::Duplicate) => Outcome::Duplicate,
+            Err(_) if status == StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
+            Err(_) => Outcome::Rejected,
+        };
+        metrics.requests.with([outcome.as_str()]).inc();
         match result {
-            Ok(Enqueued::Added { entry_id }) => {
-                metrics.acked(Outcome::Accepted, took);
-                if let Some(lag) = self.lag() {
-                    metrics.acked_lag(lag);
+            Ok(enqueued) => {
+                metrics.ack_seconds.observe(took.as_secs_f64());
+                let entry_id = match enqueued {
+                    Enqueued::Added { entry_id } => Some(entry_id),
+                    Enqueued::Duplicate => None,
+                };
+                if let (Some(_), Some(lag)) = (entry_id, self.lag()) {
+                    metrics.acked_lag_seconds.observe(lag.as_secs_f64());
                 }
-                self.log_acked(Outcome::Accepted, Some(entry_id), took);
-            }
-            Ok(Enqueued::Duplicate) => {
-                metrics.acked(Outcome::Duplicate, took);
-                self.log_acked(Outcome::Duplicate, None, took);
+                self.log_acked(outcome, entry_id, took);
             }
             Err(error) => {
-                metrics.refused(error.outcome(), error.reason());
-                self.log_refused(status, error, took);
+                metrics.refusals.with([error.reason()]).inc();
+                self.log_refused(outcome, status, error, took);
             }
         }
     }
@@ -96,8 +99,7 @@ impl<'r> RequestLog<'r> {
         );
     }
 
-    fn log_refused(&self, status: StatusCode, error: &ReceiveError, took: Duration) {
-        let outcome = error.outcome();
+    fn log_refused(&self, outcome: Outcome, status: StatusCode, error: &ReceiveError, took: Duration) {
         tracing::warn!(
             webhook.id = self.webhook_id().as_deref(),
             event.id = self.event_id().as_deref(),
@@ -120,7 +122,7 @@ impl<'r> RequestLog<'r> {
     }
 
     fn event(&self) -> Option<&Event<'r>> {
-        self.known.as_ref()?.event()
+        self.known.as_ref()?.0.as_ref()
     }
 
     fn event_id(&self) -> Option<Cow<'_, str>> {
@@ -160,7 +162,7 @@ closed_set! {
         Duplicate => "duplicate",
         /// Not a webhook of ours.
         Rejected => "rejected",
-        /// Genuine, but the queue could not take it; OpenAI sends it again.
+        /// Genuine as far as known, but it could not be enqueued; OpenAI sends it again.
         Unavailable => "unavailable",
     }
 }
@@ -171,12 +173,10 @@ const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.
 /// Ingest's metrics, shared by all its threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    accepted: Counter,
-    duplicate: Counter,
-    rejected: Counter,
-    unavailable: Counter,
+    requests: Counters<1>,
     refusals: Counters<1>,
     ack_seconds: Histogram,
+    /// By OpenAI's own clock, which only counts whole seconds.
     acked_lag_seconds: Histogram,
 }
 
@@ -187,56 +187,25 @@ impl Metrics {
             "Requests to the webhook path by outcome",
             ["outcome"],
         );
-        Self {
-            accepted: requests.with([Outcome::Accepted.as_str()]),
-            duplicate: requests.with([Outcome::Duplicate.as_str()]),
-            rejected: requests.with([Outcome::Rejected.as_str()]),
-            unavailable: requests.with([Outcome::Unavailable.as_str()]),
-            refusals: registry.counters(
-                "landfall_ingest_refusals_total",
-                "Requests that were rejected, or that the queue could not take, by reason",
-                ["reason"],
-            ),
-            ack_seconds: registry.histogram(
-                "landfall_ingest_ack_seconds",
-                "Time from the end of a request's head to its 200",
-                ACK_BUCKETS,
-            ),
-            acked_lag_seconds: registry
-                .histograms(
-                    "landfall_event_lag_seconds",
-                    "From OpenAI's created_at to the stage",
-                    ["stage"],
-                    LAG_SECONDS,
-                )
-                .with(["acked"]),
+        for outcome in Outcome::ALL {
+            requests.with([outcome.as_str()]);
         }
-    }
-
-    /// A request that was answered 200.
-    pub(crate) fn acked(&self, outcome: Outcome, took: Duration) {
-        self.count(outcome);
-        self.ack_seconds.observe(took.as_secs_f64());
-    }
-
-    /// How old a new event is by OpenAI's own clock, which only counts whole seconds.
-    pub(crate) fn acked_lag(&self, lag: Duration) {
-        self.acked_lag_seconds.observe(lag.as_secs_f64());
-    }
-
-    /// A request that was not. `reason` is from a closed set.
-    pub(crate) fn refused(&self, outcome: Outcome, reason: &'static str) {
-        self.count(outcome);
-        self.refusals.with([reason]).inc();
-    }
-
-    fn count(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Accepted => &self.accepted,
-            Outcome::Duplicate => &self.duplicate,
-            Outcome::Rejected => &self.rejected,
-            Outcome::Unavailable => &self.unavailable,
-        }
-        .inc();
+        let refusals = registry.counters(
+            "landfall_ingest_refusals_total",
+            "Requests that were rejected, or that could not be enqueued, by reason",
+            ["reason"],
+        );
+        let ack_seconds = registry.histogram(
+            "landfall_ingest_ack_seconds",
+            "Time from the end of a request's head to its 200",
+            ACK_BUCKETS,
+        );
+        let lag_seconds = registry.histograms(
+            "landfall_event_lag_seconds",
+            "From OpenAI's created_at to the stage",
+            ["stage"],
+            LAG_SECONDS,
+        );
+        Self { requests, refusals, ack_seconds, acked_lag_seconds: lag_seconds.with(["acked"]) }
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, ServerConfig};
 use service::detached;
 use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
-    #[error("INGEST_TLS_CERT and INGEST_TLS_KEY do not fit together")]
+    #[error("the private key of INGEST_TLS_KEY does not match the certificate of INGEST_TLS_CERT")]
     Unusable(#[source] rustls::Error),
 }
 
@@ -100,29 +100,19 @@ pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), Tls
 }
 
 impl Renewal {
-    /// Looks at the files until `stop`. What cannot be served is said once, and the old certificate is kept: half of a pair
-    /// may have been written when we look.
+    /// Reads the files again and again until `stop`. A failure is logged once and the old certificate stays: a pair may be
+    /// half written when we look.
     pub(crate) async fn watch(mut self, stop: CancellationToken) {
-        let mut complaint = String::new();
-        let watching = async {
-            loop {
-                tokio::time::sleep(LOOK_EVERY).await;
-                match self.look().await {
-                    Ok(()) => complaint.clear(),
-                    Err(error) => {
-                        let text = chain(&error);
-                        if text != complaint {
-                            tracing::error!(
-                                error = text,
-                                "the new certificate cannot be used: the old one is served"
-                            );
-                        }
-                        complaint = text;
-                    }
-                }
+        let mut logged = None;
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let failure = self.look().await.err().map(|error| chain(&error));
+            if let Some(error) = &failure
+                && failure != logged
+            {
+                tracing::error!(error, "the new certificate cannot be used: the old one is served");
             }
-        };
-        stop.run_until_cancelled(watching).await;
+            logged = failure;
+        }
     }
 
     async fn look(&mut self) -> Result<(), TlsError> {
@@ -165,13 +155,7 @@ fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, TlsError> 
         pem::Error::NoItemsFound => TlsError::NoKey { path: files.key.clone() },
         source => TlsError::Damaged { name: KEY, path: files.key.clone(), source },
     })?;
-    let key = ring::sign::any_supported_type(&key).map_err(TlsError::Unusable)?;
-    let certified = CertifiedKey::new(certs, key);
-    match certified.keys_match() {
-        // Unknown: this kind of key cannot be compared. rustls itself takes it.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-        Err(error) => Err(TlsError::Unusable(error)),
-    }
+    CertifiedKey::from_der(certs, key, &ring::default_provider()).map_err(TlsError::Unusable)
 }
 
 #[cfg(test)]

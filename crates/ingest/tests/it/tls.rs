@@ -264,7 +264,7 @@ async fn files_that_cannot_be_served_are_refused_at_start_by_name() {
         (Some(&damaged), Some(&key), "INGEST_TLS_CERT: "),
         (Some(&certificate), Some(&text), "holds no private key"),
         (Some(&certificate), Some(&certificate), "holds no private key"),
-        (Some(&certificate), Some(&foreign), "do not fit together"),
+        (Some(&certificate), Some(&foreign), "does not match the certificate"),
     ] {
         let mut flags = vec!["--openai-webhook-secret", test_support::signed_webhook::SECRET];
         flags.extend(certificate.iter().flat_map(|path| ["--ingest-tls-cert", path]));
