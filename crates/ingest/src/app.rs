@@ -31,9 +31,6 @@ const ACCEPT_BACKLOG: u32 = 65_535;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The server on its bound address. It runs when awaited, and drains when `stop` is cancelled.
-///
-/// # Errors
-/// When the address is taken or not ours.
 pub(crate) fn build(
     settings: &Settings,
     receiver: Receiver,

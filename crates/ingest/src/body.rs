@@ -65,9 +65,6 @@ impl BodyBudget {
 
 /// Reads the raw bytes of the body. An announced length over the limit is refused before anything is read; a chunked body
 /// announces none and is refused at the first byte too many.
-///
-/// # Errors
-/// [`BodyError`] names the limit that was passed.
 pub(crate) async fn read<'b>(
     request: &HttpRequest,
     payload: &mut Payload,

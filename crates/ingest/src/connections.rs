@@ -10,11 +10,14 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// While all connections are active, one more in this many is accepted; further clients wait in the backlog.
 const ACTIVE_EXTRA: usize = 8;
 /// The connection's own, and the tracker's to close it with.
-pub(crate) const DESCRIPTORS_PER_CONNECTION: usize = 2;
+const DESCRIPTORS_PER_CONNECTION: usize = 2;
+/// Descriptors for everything but connections: ports, Redis, logs, certificates.
+const OTHER_DESCRIPTORS: usize = 64;
 
 /// All connections of the server. With TLS a connection counts from the end of its handshake.
 pub(crate) struct ConnectionTracker {
@@ -113,5 +116,23 @@ impl Drop for ActiveConnection<'_> {
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         self.tracker.lock().idle.remove(&self.idle_key.get());
+    }
+}
+
+/// Raises the soft limit to the hard limit: shells and systemd set a low soft limit for programs that use `select`. Warns
+/// when even that is too low for `MAX_CONNECTIONS`.
+pub(crate) fn raise_nofile_limit(max_connections: u32) {
+    let limit = getrlimit(Resource::Nofile);
+    // If this fails the old limit holds, and is checked below.
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
+    let open_max = ConnectionTracker::open_max(max_connections as usize);
+    let needed = (DESCRIPTORS_PER_CONNECTION * open_max + OTHER_DESCRIPTORS) as u64;
+    match getrlimit(Resource::Nofile).current {
+        Some(allowed) if allowed < needed => tracing::warn!(
+            descriptors.allowed = allowed,
+            descriptors.needed = needed,
+            "too few file descriptors for MAX_CONNECTIONS: raise the limit (ulimit -Hn, LimitNOFILE=), or lower MAX_CONNECTIONS"
+        ),
+        _ => {}
     }
 }

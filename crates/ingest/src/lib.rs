@@ -9,16 +9,15 @@
 //! * A client that is slow to send its head or its body, or to close, is cut off (`tests/it/slow_clients.rs`), and an answer
 //!   other than 200 or 503 closes the connection: only genuine senders may keep one.
 //! * With `INGEST_TLS_CERT` nothing unencrypted is accepted (`tests/it/tls.rs`).
+//! * It is ready only while events can be enqueued (`tests/it/readiness.rs`).
 //! * A stop finishes what was accepted (`tests/it/shutdown.rs`).
 
 mod admission;
 mod app;
 mod body;
 mod connections;
-mod descriptors;
 mod limits;
 mod receive;
-mod redis_memory;
 mod redis_watch;
 mod request_log;
 mod run;

@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use queue::{EnqueueError, Enqueued, EntryRef, Producer};
+use service::telemetry::chain;
 use webhook::{Event, SignatureError, Verifier};
 
 use crate::admission::{AdmissionGate, NotAdmitting};
@@ -82,11 +83,11 @@ async fn accept<'b>(
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     let verified = receiver.verifier.verify(headers, body, now.as_secs().cast_signed())?;
 
-    let known = log.verified(Event::parse(body).ok());
+    log.verified(Event::parse(body).ok());
     let entry = EntryRef {
         webhook_id: verified.webhook_id,
         project: PROJECT,
-        event_type: known.event_type(),
+        event_type: log.event_type(),
         timestamp_secs: verified.timestamp_secs,
         received_ms: now.as_millis().try_into().unwrap_or(i64::MAX),
         traceparent: traceparent(request),
@@ -94,7 +95,13 @@ async fn accept<'b>(
         body,
     };
     receiver.gate.admit()?;
-    Ok(receiver.producer.enqueue(known.family(), entry).await?)
+    let enqueued = receiver.producer.enqueue(log.family(), entry).await;
+    if let Err(error) = &enqueued
+        && error.concerns_all_events()
+    {
+        receiver.gate.tried(Err(chain(error)));
+    }
+    Ok(enqueued?)
 }
 
 /// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). It is not signed, so only the

@@ -1,18 +1,22 @@
 //! Watches Redis in the background, so that ingest starts, and answers 503, while Redis is down: checks it when it comes,
-//! creates the consumer groups, then looks at its memory again and again.
+//! then tries the queue while events cannot be enqueued, and looks at Redis' memory: the gate is closed while that is
+//! short, and old dedupe records are dropped before it comes to that.
 
 use std::time::Duration;
 
-use queue::{Producer, QueueReader, UnfitServer};
+use queue::{MemoryLevel, MemoryReport, MemoryUse, Producer, QueueError, QueueReader, UnfitServer};
+use service::metrics::{Gauges, Registry};
 use service::telemetry::chain;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionGate;
-use crate::redis_memory::RedisMemory;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const RETRY_PAUSE_MIN: Duration = Duration::from_millis(250);
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Dedupe records are dropped while memory is short, one generation at a look: letting a duplicate in costs little,
+/// refusing events costs more. From this share of `maxmemory` on the newest generation goes too.
+const DROP_NEWEST_SHARE: f64 = 0.80;
+const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) struct RedisWatch {
     pub(crate) gate: AdmissionGate,
@@ -24,9 +28,6 @@ pub(crate) struct RedisWatch {
 
 impl RedisWatch {
     /// Runs until `stop`. Cancels it when Redis came and would lose events, which ends the program.
-    ///
-    /// # Errors
-    /// [`UnfitServer`] then.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), UnfitServer> {
         let ended = stop.run_until_cancelled(self.watch()).await.unwrap_or(Ok(()));
         if ended.is_err() {
@@ -40,8 +41,10 @@ impl RedisWatch {
             self.reader.until_fit(self.allow_volatile).await?;
             self.gate.open();
         }
-        self.create_consumer_groups().await;
         loop {
+            if self.gate.ready().is_err() {
+                self.check_queue().await;
+            }
             // While Redis refuses events they are answered 503 anyway.
             if let Err(error) = self.memory.look().await {
                 tracing::debug!(error = chain(&error), "could not look at Redis' memory");
@@ -50,22 +53,106 @@ impl RedisWatch {
         }
     }
 
-    /// Tries until it has worked, so that a worker that starts later finds every event.
-    async fn create_consumer_groups(&self) {
-        let mut pause = RETRY_PAUSE_MIN;
-        let mut logged = false;
-        while let Err(error) = self.producer.create_groups().await {
-            // Once is enough: every webhook that is answered 503 is logged too.
-            if !logged {
-                tracing::warn!(
-                    error = chain(&error),
-                    "queue is not ready: webhooks are answered 503 until Redis is back"
-                );
-                logged = true;
-            }
-            tokio::time::sleep(pause).await;
-            pause = RETRY_PAUSE_MAX.min(pause * 2);
-        }
-        tracing::info!("queue is ready");
+    /// Creates the consumer groups, so that a worker that starts later finds every event, and runs the enqueue script on a
+    /// key of its own.
+    async fn check_queue(&self) {
+        let checked = match self.producer.create_groups().await {
+            Ok(()) => self.producer.check().await.map_err(|error| chain(&error)),
+            Err(error) => Err(chain(&error)),
+        };
+        self.gate.tried(checked);
     }
+}
+
+pub(crate) struct RedisMemory {
+    reader: QueueReader,
+    gate: AdmissionGate,
+    bytes: Gauges<1>,
+    dedupe_records: Gauges<0>,
+    /// It is logged what fills Redis whenever this gets worse.
+    level: MemoryLevel,
+    report_due: Instant,
+    legacy_keys_dropped: bool,
+}
+
+impl RedisMemory {
+    pub(crate) fn new(reader: QueueReader, gate: AdmissionGate, registry: &mut Registry) -> Self {
+        let bytes = registry.gauges(
+            "landfall_redis_memory_bytes",
+            "Memory that Redis uses, by what it holds; estimated from samples",
+            ["use"],
+        );
+        let dedupe_records = registry.gauges(
+            "landfall_dedupe_records",
+            "Events that a repeated webhook-id is compared with; estimated from a sample",
+            [],
+        );
+        let (level, report_due) = (MemoryLevel::Normal, Instant::now());
+        Self { reader, gate, bytes, dedupe_records, level, report_due, legacy_keys_dropped: false }
+    }
+
+    /// One look. The metrics have no value while Redis does not answer.
+    pub(crate) async fn look(&mut self) -> Result<(), QueueError> {
+        let looked = self.try_look().await;
+        if looked.is_err() {
+            self.bytes.clear();
+            self.dedupe_records.clear();
+            self.report_due = Instant::now();
+        }
+        looked
+    }
+
+    async fn try_look(&mut self) -> Result<(), QueueError> {
+        if !self.legacy_keys_dropped {
+            let keys = self.reader.drop_legacy_dedupe_keys().await?;
+            self.legacy_keys_dropped = true;
+            if keys > 0 {
+                tracing::info!(keys, "dropped dedupe keys that an earlier version wrote");
+            }
+        }
+        let share = self.reader.memory_used().await?.unwrap_or(0.0);
+        self.gate.set_memory_share(share);
+        let before = std::mem::replace(&mut self.level, MemoryLevel::of(share));
+        let worse = self.level > before;
+        if worse || Instant::now() >= self.report_due {
+            self.report(worse).await?;
+        }
+        if self.level > MemoryLevel::Normal
+            && self.reader.drop_oldest_dedupe_records(share >= DROP_NEWEST_SHARE).await?
+        {
+            tracing::warn!(
+                used_percent = (share * 100.0).round(),
+                "dropped the oldest dedupe records to free memory in Redis: events that OpenAI sends again may be \
+                 processed twice"
+            );
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, log: bool) -> Result<(), QueueError> {
+        self.report_due = Instant::now() + REPORT_EVERY;
+        let Some(memory) = self.reader.memory_report().await? else {
+            return Ok(());
+        };
+        for &memory_use in MemoryUse::ALL {
+            self.bytes.with([memory_use.as_str()]).set(memory.bytes(memory_use) as f64);
+        }
+        self.dedupe_records.with([]).set(memory.dedupe_records as f64);
+        if log {
+            log_what_fills_redis(&memory);
+        }
+        Ok(())
+    }
+}
+
+fn log_what_fills_redis(memory: &MemoryReport) {
+    tracing::warn!(
+        used_percent = memory.used_share().map(|share| (share * 100.0).round()),
+        largest = memory.largest().as_str(),
+        backlog_bytes = memory.bytes(MemoryUse::Backlog),
+        dead_letter_bytes = memory.bytes(MemoryUse::DeadLetters),
+        dedupe_bytes = memory.bytes(MemoryUse::Dedupe),
+        other_bytes = memory.bytes(MemoryUse::Other),
+        "Redis is filling up"
+    );
 }

@@ -22,31 +22,27 @@ pub(crate) struct RequestLog<'r> {
     started: Instant,
     project: &'static str,
     headers: &'r HeaderMap,
-    known: Option<Known<'r>>,
-}
-
-/// The event of a verified body; `None` when the body is no event.
-pub(crate) struct Known<'r>(Option<Event<'r>>);
-
-impl<'r> Known<'r> {
-    pub(crate) fn event_type(&self) -> &str {
-        self.0.as_ref().map_or(TYPE_UNKNOWN, |event| event.kind.as_str())
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        self.0.as_ref().map_or(Family::Other, |event| event.kind.family())
-    }
+    verified: bool,
+    event: Option<Event<'r>>,
 }
 
 impl<'r> RequestLog<'r> {
     /// Starts the clock.
     pub(crate) fn new(project: &'static str, headers: &'r HeaderMap) -> Self {
-        Self { started: Instant::now(), project, headers, known: None }
+        Self { started: Instant::now(), project, headers, verified: false, event: None }
     }
 
     /// The request is genuine; `None`: its body is no event.
-    pub(crate) fn verified(&mut self, event: Option<Event<'r>>) -> &Known<'r> {
-        self.known.insert(Known(event))
+    pub(crate) fn verified(&mut self, event: Option<Event<'r>>) {
+        (self.verified, self.event) = (true, event);
+    }
+
+    pub(crate) fn event_type(&self) -> &str {
+        self.event.as_ref().map_or(TYPE_UNKNOWN, |event| event.kind.as_str())
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.event.as_ref().map_or(Family::Other, |event| event.kind.family())
     }
 
     /// Counts the request and writes its line.
@@ -67,14 +63,10 @@ impl<'r> RequestLog<'r> {
         match result {
             Ok(enqueued) => {
                 metrics.ack_seconds.observe(took.as_secs_f64());
-                let entry_id = match enqueued {
-                    Enqueued::Added { entry_id } => Some(entry_id),
-                    Enqueued::Duplicate => None,
-                };
-                if let (Some(_), Some(lag)) = (entry_id, self.lag()) {
+                if let (Enqueued::Added { .. }, Some(lag)) = (enqueued, self.lag()) {
                     metrics.acked_lag_seconds.observe(lag.as_secs_f64());
                 }
-                self.log_acked(outcome, entry_id, took);
+                self.log_acked(outcome, enqueued, took);
             }
             Err(error) => {
                 metrics.refusals.with([error.reason()]).inc();
@@ -83,12 +75,16 @@ impl<'r> RequestLog<'r> {
         }
     }
 
-    fn log_acked(&self, outcome: Outcome, entry_id: Option<&String>, took: Duration) {
+    fn log_acked(&self, outcome: Outcome, enqueued: &Enqueued, took: Duration) {
+        let entry_id = match enqueued {
+            Enqueued::Added { entry_id } => Some(entry_id),
+            Enqueued::Duplicate => None,
+        };
         tracing::info!(
             webhook.id = self.webhook_id().as_deref(),
             event.id = self.event_id().as_deref(),
-            event.type = self.event_type().as_deref(),
-            event.family = self.family(),
+            event.type = self.verified.then(|| excerpt(self.event_type())).as_deref(),
+            event.family = self.verified.then(|| self.family().as_str()),
             object.id = self.object_id().as_deref(),
             project = self.project,
             queue.entry_id = entry_id,
@@ -103,8 +99,8 @@ impl<'r> RequestLog<'r> {
         tracing::warn!(
             webhook.id = self.webhook_id().as_deref(),
             event.id = self.event_id().as_deref(),
-            event.type = self.event_type().as_deref(),
-            event.family = self.family(),
+            event.type = self.verified.then(|| excerpt(self.event_type())).as_deref(),
+            event.family = self.verified.then(|| self.family().as_str()),
             object.id = self.object_id().as_deref(),
             project = self.project,
             outcome = outcome.as_str(),
@@ -121,29 +117,17 @@ impl<'r> RequestLog<'r> {
         Some(excerpt(String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes())))
     }
 
-    fn event(&self) -> Option<&Event<'r>> {
-        self.known.as_ref()?.0.as_ref()
-    }
-
     fn event_id(&self) -> Option<Cow<'_, str>> {
-        self.event()?.event_id.as_deref().map(excerpt)
-    }
-
-    fn event_type(&self) -> Option<Cow<'_, str>> {
-        Some(excerpt(self.known.as_ref()?.event_type()))
-    }
-
-    fn family(&self) -> Option<&'static str> {
-        Some(self.known.as_ref()?.family().as_str())
+        self.event.as_ref()?.event_id.as_deref().map(excerpt)
     }
 
     fn object_id(&self) -> Option<Cow<'_, str>> {
-        self.event()?.object_id().map(excerpt)
+        self.event.as_ref()?.object_id().map(excerpt)
     }
 
     /// `None` when the event does not say when it happened, or happened in our future.
     fn lag(&self) -> Option<Duration> {
-        let created_at_secs = self.event()?.created_at_secs?.try_into().ok()?;
+        let created_at_secs = self.event.as_ref()?.created_at_secs?.try_into().ok()?;
         let created_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(created_at_secs))?;
         SystemTime::now().duration_since(created_at).ok()
     }

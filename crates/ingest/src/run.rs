@@ -15,11 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::AdmissionGate;
 use crate::app;
 use crate::body::BodyBudget;
-use crate::descriptors;
+use crate::connections::raise_nofile_limit;
 use crate::limits::Limits;
 use crate::receive::Receiver;
-use crate::redis_memory::RedisMemory;
-use crate::redis_watch::RedisWatch;
+use crate::redis_watch::{RedisMemory, RedisWatch};
 use crate::request_log::Metrics;
 use crate::settings::Settings;
 use crate::tls::{self, TlsError};
@@ -67,7 +66,7 @@ pub struct Ingest {
 /// [`RunError`] names the setting when one is wrong.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
-    descriptors::raise_nofile_limit(settings.max_connections);
+    raise_nofile_limit(settings.max_connections);
     // A file that hangs while it is read must not keep a program that has accepted nothing from stopping.
     let starting = start(&settings, Limits::default(), stop.clone());
     match stop.run_until_cancelled(starting).await {
@@ -141,7 +140,7 @@ async fn serve(server: Server, stop: CancellationToken) -> std::io::Result<()> {
     if stop.is_cancelled() { Ok(()) } else { Err(std::io::Error::other("it exited unexpectedly")) }
 }
 
-/// Ready while Redis accepts events and no stop was requested.
+/// What `/readyz` says.
 fn readiness(
     producer: Producer,
     gate: AdmissionGate,
@@ -153,8 +152,9 @@ fn readiness(
             if stop.is_cancelled() {
                 return Err("stopping".to_owned());
             }
+            // Without webhooks nothing else would notice that Redis is away.
             producer.ping().await.map_err(|error| chain(&error))?;
-            gate.admit().map_err(|error| error.to_string())
+            gate.ready()
         })
     }
 }

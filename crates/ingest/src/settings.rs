@@ -64,8 +64,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// # Errors
-    /// [`SettingError`] when the secret is missing, empty or malformed: without it, nothing may be received.
     pub(crate) async fn verifier(&self) -> Result<Verifier, SettingError> {
         let given = self.secret.clone();
         let secret = detached::run(move || given.secret()).await;
@@ -75,9 +73,6 @@ impl Settings {
     }
 
     /// Where the certificate is, when TLS is wanted.
-    ///
-    /// # Errors
-    /// [`TlsError::Half`] when one of the two settings is missing.
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, TlsError> {
         match (&self.ingest_tls_cert, &self.ingest_tls_key) {
             (None, None) => Ok(None),
@@ -86,8 +81,6 @@ impl Settings {
         }
     }
 
-    /// # Errors
-    /// [`SettingError`] when the password of Redis cannot be read.
     pub(crate) async fn queue(&self) -> Result<QueueConfig, SettingError> {
         let given = self.redis.clone();
         let url = detached::run(move || given.url()).await;
@@ -95,14 +88,10 @@ impl Settings {
         Ok(QueueConfig { url, key_prefix: self.redis.redis_key_prefix.clone() })
     }
 
-    /// # Errors
-    /// [`SettingError`] when the address of Redis cannot be understood.
     pub(crate) fn reader(queue: &QueueConfig) -> Result<QueueReader, SettingError> {
         QueueReader::new(queue).map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 
-    /// # Errors
-    /// [`SettingError`] when the address of Redis cannot be understood. Whether it answers is another matter.
     pub(crate) fn producer(&self, queue: &QueueConfig) -> Result<Producer, SettingError> {
         let dedupe_window = Duration::from_secs(self.dedupe_window_secs);
         Producer::new(queue, self.max_stream_length, dedupe_window)

@@ -85,9 +85,6 @@ impl ResolvesServerCert for Served {
 }
 
 /// What actix needs to speak TLS (1.2 and 1.3, ring), and what keeps it up to date.
-///
-/// # Errors
-/// [`TlsError`] when the files cannot be served as they are.
 pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), TlsError> {
     let content = read(&files).await?;
     let served = Arc::new(Served(RwLock::new(Arc::new(parse(&files, &content)?))));

@@ -107,6 +107,19 @@ impl EnqueueError {
     pub const LABELS: [&'static str; 8] =
         ["full", "out_of_memory", "read_only", "loading", "timeout", "overloaded", "unavailable", "refused"];
 
+    /// Whether every other event would be refused too. A full stream is that of one family, and an overload passes.
+    pub fn concerns_all_events(&self) -> bool {
+        match self {
+            Self::Full | Self::Overloaded => false,
+            Self::OutOfMemory(_)
+            | Self::ReadOnly(_)
+            | Self::Loading(_)
+            | Self::Timeout(_)
+            | Self::Unavailable(_)
+            | Self::Refused(_) => true,
+        }
+    }
+
     /// The name of the case, for metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ mod kept;
 mod limits;
 mod outage;
 mod program;
+mod readiness;
 mod shutdown;
 mod slow_clients;
 mod tls;

@@ -38,7 +38,7 @@ async fn while_redis_is_away_webhooks_are_503_and_taken_once_it_is_back() {
 
     ingest.redis.resume();
     until_received(&ingest, &webhook).await;
-    assert_eq!(ingest.admin("/readyz").await.status, 200);
+    wait::until("readiness", async || (ingest.admin("/readyz").await.status == 200).then_some(())).await;
     assert_eq!(ingest.count_queued().await, 2);
     let metrics = ingest.admin("/metrics").await.body;
     assert!(!metrics.contains("landfall_ingest_requests_total{outcome=\"unavailable\"} 0\n"), "{metrics}");
@@ -91,7 +91,7 @@ async fn a_redis_that_is_full_or_read_only_is_503() {
 }
 
 /// The raw answer to one command.
-fn redis_says(port: u16, command: &str) -> String {
+pub(crate) fn redis_says(port: u16, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     // QUIT makes the server close the connection after the answers.
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
@@ -100,7 +100,7 @@ fn redis_says(port: u16, command: &str) -> String {
     answer
 }
 
-fn signal(name: &str, pid: u32) {
+pub(crate) fn signal(name: &str, pid: u32) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success());
 }

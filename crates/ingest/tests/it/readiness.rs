@@ -1,0 +1,137 @@
+//! `/readyz` follows what becomes of events, and recovers by itself: no webhook has to come for it.
+
+use ingest::Limits;
+use test_support::redis::RedisServer;
+use test_support::signed_webhook::SignedWebhook;
+use test_support::wait;
+
+use crate::harness::{RECEIVED, TestIngest};
+use crate::outage::{redis_says, signal};
+
+const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
+
+async fn until_ready(ingest: &TestIngest) {
+    wait::until("readiness", async || (ingest.admin("/readyz").await.status == 200).then_some(())).await;
+}
+
+/// Waits until it is not ready, and gives the reason.
+async fn until_not_ready(ingest: &TestIngest) -> String {
+    wait::until("the end of readiness", async || {
+        let answer = ingest.admin("/readyz").await;
+        (answer.status == 503).then_some(answer.body)
+    })
+    .await
+}
+
+fn tell(ingest: &TestIngest, commands: &[&str]) {
+    for command in commands {
+        let answer = redis_says(ingest.redis.port(), command);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+    }
+}
+
+fn batch(number: u32) -> SignedWebhook {
+    SignedWebhook::new("batch.completed", &format!("batch_{number}"))
+}
+
+/// Grows by two to eight with each check that ingest makes.
+fn count_checks(ingest: &TestIngest) -> u64 {
+    let stats = redis_says(ingest.redis.port(), "INFO commandstats");
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xgroup|create:calls="));
+    calls.map_or(0, |rest| rest.split_once(',').unwrap().0.parse().unwrap())
+}
+
+#[tokio::test]
+async fn what_keeps_every_event_out_ends_readiness_until_it_is_mended() {
+    let ingest = TestIngest::start().await;
+    until_ready(&ingest).await;
+    let mut number = 0;
+    for (breaks, mends, reason) in [
+        ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +@all", "permission"),
+        ("ACL SETUSER default -xadd", "ACL SETUSER default +@all", "Redis refuses to write"),
+        ("ACL SETUSER default resetkeys ~other", "ACL SETUSER default ~*", "permission"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "read-only"),
+        ("CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0", "Redis"),
+        (
+            "CONFIG SET min-replicas-to-write 1",
+            "CONFIG SET min-replicas-to-write 0",
+            "Redis refuses to write",
+        ),
+    ] {
+        tell(&ingest, &[breaks]);
+        number += 1;
+        ingest.post(&batch(number)).await.expect(503, UNAVAILABLE);
+        let said = until_not_ready(&ingest).await;
+        assert!(said.contains(reason), "{breaks}: {said}");
+        tell(&ingest, &[mends]);
+        until_ready(&ingest).await;
+        ingest.post(&batch(number)).await.expect(200, RECEIVED);
+    }
+}
+
+#[tokio::test]
+async fn without_permission_it_is_not_ready_from_the_start() {
+    let redis = RedisServer::start();
+    assert!(redis_says(redis.port(), "ACL SETUSER default -xadd").starts_with("+OK"));
+    let ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
+    // Twice: a check must not have made it ready in between.
+    for _ in 0..2 {
+        let before = count_checks(&ingest);
+        wait::until("the next check", async || (count_checks(&ingest) > before + 8).then_some(())).await;
+        let said = until_not_ready(&ingest).await;
+        assert!(said.contains("Redis refuses to write"), "{said}");
+    }
+    tell(&ingest, &["ACL SETUSER default +@all"]);
+    until_ready(&ingest).await;
+}
+
+#[tokio::test]
+async fn a_key_of_the_wrong_type_ends_readiness_until_it_is_gone() {
+    let ingest = TestIngest::start().await;
+    until_ready(&ingest).await;
+    tell(&ingest, &["DEL {landfall}:events:batch", "SET {landfall}:events:batch 1"]);
+    ingest.post(&batch(1)).await.expect(503, UNAVAILABLE);
+    let before = count_checks(&ingest);
+    wait::until("two checks more", async || (count_checks(&ingest) > before + 4).then_some(())).await;
+    let said = ingest.admin("/readyz").await;
+    assert!(said.status == 503 && said.body.contains("WRONGTYPE"), "{said:?}");
+    // The other families go on.
+    ingest.post(&SignedWebhook::new("response.completed", "resp_1")).await.expect(200, RECEIVED);
+    tell(&ingest, &["DEL {landfall}:events:batch"]);
+    until_ready(&ingest).await;
+    ingest.post(&batch(1)).await.expect(200, RECEIVED);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_ends_readiness_until_it_goes_on() {
+    let ingest = TestIngest::start().await;
+    until_ready(&ingest).await;
+    signal("STOP", ingest.redis.pid());
+    ingest.post(&batch(1)).await.expect(503, UNAVAILABLE);
+    until_not_ready(&ingest).await;
+    signal("CONT", ingest.redis.pid());
+    until_ready(&ingest).await;
+}
+
+#[tokio::test]
+async fn a_full_stream_of_one_family_does_not_end_readiness() {
+    let ingest = TestIngest::start_with(&["--max-stream-length", "1"], Limits::default()).await;
+    until_ready(&ingest).await;
+    ingest.post(&batch(1)).await.expect(200, RECEIVED);
+    ingest.post(&batch(2)).await.expect(503, UNAVAILABLE);
+    assert_eq!(ingest.admin("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn checks_leave_no_event_behind() {
+    let redis = RedisServer::start();
+    assert!(redis_says(redis.port(), "ACL SETUSER default -xadd").starts_with("+OK"));
+    let ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
+    wait::until("a check", async || (count_checks(&ingest) > 0).then_some(())).await;
+    tell(&ingest, &["ACL SETUSER default +@all"]);
+    until_ready(&ingest).await;
+    assert_eq!(ingest.count_queued().await, 0);
+    let gone =
+        async || redis_says(ingest.redis.port(), "EXISTS {landfall}:check").starts_with(":0").then_some(());
+    wait::until("the check's own stream to be gone", gone).await;
+}
