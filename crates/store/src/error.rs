@@ -7,6 +7,8 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 use webhook::Reason;
 
+use crate::obstacle::Obstacle;
+
 /// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,6 +42,8 @@ pub enum StoreError {
         "the database has schema {found}, this program needs {needed}: start a worker of this version once"
     )]
     OldSchema { found: i64, needed: i64 },
+    #[error("the database {database} cannot take Landfall's tables: {obstacle}")]
+    Obstructed { database: String, obstacle: Obstacle },
     #[error("could not bring the database's schema up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("could not {doing} in the database")]
@@ -102,7 +106,11 @@ impl StoreError {
     /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::NoDatabase(_) | Self::NoTables(_) | Self::OldSchema { .. } => false,
+            Self::Setting { .. }
+            | Self::NoDatabase(_)
+            | Self::NoTables(_)
+            | Self::OldSchema { .. }
+            | Self::Obstructed { .. } => false,
             Self::Connect { source, .. } => is_about_the_server(source),
             Self::Folder { .. } | Self::Migrate(_) | Self::OutOfStep { .. } => true,
             Self::Database { source, .. } => !is_about_the_value(source),
@@ -133,6 +141,7 @@ impl StoreError {
             | Self::NoTables(_)
             | Self::Connect { .. }
             | Self::OldSchema { .. }
+            | Self::Obstructed { .. }
             | Self::Migrate(_)
             | Self::Database { .. }
             | Self::OutOfStep { .. } => Reason::DatabaseUnavailable,

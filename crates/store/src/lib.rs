@@ -40,6 +40,7 @@ mod import;
 mod json_text;
 mod migrations;
 mod notification;
+mod obstacle;
 mod postgres;
 mod prune;
 mod response;
@@ -74,11 +75,12 @@ pub use notification::{
     AttemptEnd, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt, NotificationFilter,
     NotificationRecord,
 };
+pub use obstacle::Obstacle;
 pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};
-pub use target_health::{BreakerPolicy, TargetHealth, TargetState};
+pub use target_health::{BreakerPolicy, TargetCondition, TargetHealth, TargetState};
 pub use told::TheResult;
 pub use transfer::TransferError;
 pub use unfetched::{FetchProgress, UnfetchedObject};

@@ -6,6 +6,7 @@ mod bind;
 pub(crate) mod import_locks;
 pub(crate) mod jsonb;
 pub(crate) mod migrate;
+mod obstacles;
 mod server;
 mod settled_place;
 mod transaction;
@@ -58,6 +59,9 @@ impl Postgres {
         let mut connection = connect(&options).await?;
         // Only when it must: a role that may write rows, but make no tables, is enough for a worker.
         let version = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
+        if version == 0 {
+            obstructed(&mut connection, &options).await?;
+        }
         if version < migrations::newest(&migrate::migrator()) {
             if !through_pooler {
                 // An index of a large table takes its time.
@@ -73,6 +77,9 @@ impl Postgres {
         let (options, through_pooler) = options(url)?;
         let mut connection = connect(&options).await?;
         let found = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
+        if found == 0 {
+            obstructed(&mut connection, &options).await?;
+        }
         connection.close().await.ok();
         match (found, migrations::newest(&migrate::migrator())) {
             (0, _) => Err(StoreError::NoTables(named(&options))),
@@ -119,6 +126,16 @@ pub(crate) async fn lock_name(
     let name = format!("landfall {project} {id}");
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     transaction.execute(lock, &[Value::text(&name)]).await.map(drop)
+}
+
+/// Fails when tables could not be made.
+async fn obstructed(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<(), StoreError> {
+    let Some(obstacle) = obstacles::find(connection).await.map_err(version_unread)? else { return Ok(()) };
+    // Another worker may have made them meanwhile.
+    match migrate::schema_version(connection).await.map_err(version_unread)? {
+        0 => Err(StoreError::Obstructed { database: named(options), obstacle }),
+        _ => Ok(()),
+    }
 }
 
 /// Without the password.

@@ -19,6 +19,8 @@ use tokio::sync::Mutex;
 use crate::error::{self, StoreError};
 use crate::folder;
 use crate::migrations;
+use crate::obstacle::Obstacle;
+use crate::transfer;
 
 /// How long a write waits for another process's: chunks of a batch take far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,10 +75,21 @@ impl Sqlite {
         if !options.get_filename().exists() {
             return Err(StoreError::NoDatabase(options.get_filename().to_owned()));
         }
+        let path = options.get_filename().to_owned();
         let sqlite = Self::connect(options);
         let needed = migrations::newest(&migrator());
         let found =
             sqlite.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
+        if found == 0 {
+            let taken = sqlite.names_taken().await.map_err(StoreError::database("look at the tables of"))?;
+            if !taken.is_empty() {
+                let database = path.display().to_string();
+                return Err(StoreError::Obstructed {
+                    database,
+                    obstacle: Obstacle::NamesTaken { tables: taken },
+                });
+            }
+        }
         if found < needed {
             return Err(StoreError::OldSchema { found, needed });
         }
@@ -97,6 +110,14 @@ impl Sqlite {
             turn: Arc::default(),
             readers: pool(READERS_MAX).connect_lazy_with(read_only),
         }
+    }
+
+    /// Tables that a file without our tables has under their names.
+    async fn names_taken(&self) -> sqlx::Result<Vec<String>> {
+        let names = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
+        let names: Vec<String> = names.fetch_all(&self.readers).await?;
+        let is_ours = |name: &String| transfer::table_names().any(|ours| ours == name);
+        Ok(names.into_iter().filter(is_ours).collect())
     }
 
     /// 0 for a file without our tables.

@@ -19,6 +19,17 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// The same, with whether an active target takes what it is sent.
+    pub enum TargetCondition {
+        Active => "active",
+        /// The last attempt failed.
+        Failing => "failing",
+        Paused => "paused",
+        Disabled => "disabled",
+    }
+}
+
 /// When a target that fails is left alone, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerPolicy {
@@ -69,6 +80,15 @@ impl TargetHealth {
             waits_until: None,
             busy_until: None,
             updated_at: None,
+        }
+    }
+
+    pub fn condition(&self) -> TargetCondition {
+        match self.state {
+            TargetState::Active if self.failures_in_row > 0 => TargetCondition::Failing,
+            TargetState::Active => TargetCondition::Active,
+            TargetState::Paused => TargetCondition::Paused,
+            TargetState::Disabled => TargetCondition::Disabled,
         }
     }
 

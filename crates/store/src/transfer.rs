@@ -37,6 +37,11 @@ const VERSION: u32 = 1;
 const ROWS_MAX: usize = 100;
 const BYTES_MAX: usize = 1 << 20;
 
+/// The names of all tables.
+pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name)
+}
+
 /// Why rows were not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {

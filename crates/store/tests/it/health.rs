@@ -80,3 +80,37 @@ async fn a_database_that_is_read_only_forbidden_or_away_is_told_apart() {
     let error = tokio::time::timeout(test_support::wait::DEADLINE, store.check_write(1)).await.unwrap();
     assert_eq!(error.unwrap_err().write_fault(), WriteFault::Unreachable);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_tables_from_being_made_is_said_before_any_is() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let name = url.split(['/', '?']).nth(3).unwrap().to_owned();
+    let mut config = Fixture::on_sqlite().await.config;
+    let refused = async |config: &store::StoreConfig| {
+        let looking = Store::open_existing(config).await.unwrap_err();
+        let making = Store::open(config).await.unwrap_err();
+        assert_eq!(looking.to_string(), making.to_string());
+        assert!(!making.is_retryable());
+        let store::StoreError::Obstructed { obstacle, .. } = making else { panic!("{making:?}") };
+        obstacle
+    };
+
+    server.sql(&name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE guest LOGIN");
+    config.database_url = url.replace("postgres@", "guest@").into();
+    let obstacle = refused(&config).await;
+    assert_eq!(obstacle.to_string(), "the role guest may not make tables in the schema public");
+    assert_eq!(obstacle.hint(), "as its owner: GRANT CREATE ON SCHEMA public TO guest");
+    server.sql(&name, "GRANT CREATE ON SCHEMA public TO guest");
+    let schema = Store::open(&config).await.unwrap().schema_version().await.unwrap();
+    assert!(schema > 0);
+
+    let url = server.database();
+    let name = url.split(['/', '?']).nth(3).unwrap().to_owned();
+    server.sql(&name, "CREATE TABLE events (mine int); CREATE TABLE files (mine int)");
+    config.database_url = url.into();
+    let obstacle = refused(&config).await;
+    assert!(obstacle.to_string().ends_with("not Landfall's: events, files"), "{obstacle}");
+    assert!(obstacle.hint().contains("a database of its own"), "{}", obstacle.hint());
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "2");
+}
