@@ -17,6 +17,7 @@ mod app;
 mod body;
 mod connections;
 mod limits;
+mod presence;
 mod receive;
 mod redis_watch;
 mod request_log;

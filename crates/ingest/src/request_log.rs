@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
-use queue::Enqueued;
+use queue::{EnqueueError, Enqueued};
 use service::excerpt;
 use service::metrics::{Counters, Histogram, LAG_SECONDS, Registry};
 use service::telemetry::chain;
@@ -154,6 +154,9 @@ closed_set! {
 /// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
 const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
+/// Reasons beside those of the queue that are worth an alarm.
+const ALARMING: [&str; 3] = ["stale_timestamp_genuine", "redis_nearly_full", "redis_unchecked"];
+
 /// Ingest's metrics, shared by all its threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -179,6 +182,10 @@ impl Metrics {
             "Requests that were rejected, or that could not be enqueued, by reason",
             ["reason"],
         );
+        // What alarms look at is there from the start.
+        for reason in EnqueueError::LABELS.into_iter().chain(ALARMING) {
+            refusals.with([reason]);
+        }
         let ack_seconds = registry.histogram(
             "landfall_ingest_ack_seconds",
             "Time from the end of a request's head to its 200",

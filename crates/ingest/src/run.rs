@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use queue::{Fitness, Producer, UnfitServer};
 use service::admin::{self, Admin, AdminError};
-use service::metrics::Registry;
+use service::metrics::{RedisMetrics, Registry};
 use service::settings::SettingError;
 use service::shutdown;
 use service::telemetry::chain;
@@ -17,6 +17,7 @@ use crate::app;
 use crate::body::BodyBudget;
 use crate::connections::raise_nofile_limit;
 use crate::limits::Limits;
+use crate::presence::Report;
 use crate::receive::Receiver;
 use crate::redis_watch::{RedisMemory, RedisWatch};
 use crate::request_log::Metrics;
@@ -57,6 +58,7 @@ pub struct Ingest {
     pub admin_addr: SocketAddr,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     watch: tokio::task::JoinHandle<Result<(), UnfitServer>>,
+    report: Report,
     admin: Admin,
 }
 
@@ -93,6 +95,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         limits,
         gate: gate.clone(),
     };
+    let redis = RedisMetrics::new(&mut registry);
     let (tls, renewal) = match settings.tls()? {
         Some(files) => Some(tls::load(files).await?),
         None => None,
@@ -115,11 +118,12 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     if let Some(renewal) = renewal {
         tokio::spawn(renewal.watch(stop.clone()));
     }
+    let report = Report::start(reader.clone(), redis);
     let watch = RedisWatch { gate, reader, producer, allow_volatile, memory };
     let watch = tokio::spawn(watch.run(stop.clone()));
     let server = tokio::spawn(serve(server, stop));
     tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, tls = encrypted, "receiving webhooks");
-    Ok(Ingest { addr, admin_addr: admin.addr, server, watch, admin })
+    Ok(Ingest { addr, admin_addr: admin.addr, server, watch, report, admin })
 }
 
 impl Ingest {
@@ -129,6 +133,7 @@ impl Ingest {
     /// [`RunError::Server`] when the server failed, [`RunError::Redis`] when Redis came and would lose events.
     pub async fn ended(self) -> Result<(), RunError> {
         let result = self.server.await.map_err(std::io::Error::other).flatten();
+        self.report.end().await;
         self.admin.stop().await;
         self.watch.await.map_err(|error| RunError::Server(error.into()))??;
         result.map_err(RunError::Server)

@@ -3,7 +3,7 @@
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
 
 use crate::connection::CONNECT_TIMEOUT;
-use crate::error::QueueError;
+use crate::error::{EnqueueError, QueueError};
 use crate::stats::QueueReader;
 
 /// What is wrong between a program and its Redis.
@@ -51,6 +51,20 @@ impl Cause {
         match error {
             QueueError::InvalidUrl(_) => Self::InvalidUrl,
             QueueError::Redis { source, .. } => of_redis(source),
+        }
+    }
+
+    /// The same of an event that was not taken.
+    pub fn of_enqueue(error: &EnqueueError) -> Self {
+        match error {
+            EnqueueError::OutOfMemory(source)
+            | EnqueueError::ReadOnly(source)
+            | EnqueueError::Loading(source)
+            | EnqueueError::Timeout(source)
+            | EnqueueError::Unavailable(source)
+            | EnqueueError::Refused(source) => of_redis(source),
+            EnqueueError::Overloaded => Self::Silent,
+            EnqueueError::Full => Self::Other,
         }
     }
 
@@ -158,6 +172,9 @@ fn of_certificate(text: &str) -> Cause {
 /// By the error's first word, and what follows it.
 fn of_answer(code: &str, detail: &str) -> Cause {
     match code {
+        "NOPERM" => Cause::NotPermitted,
+        // What a script is not allowed is told in words.
+        "ERR" if detail.contains("The user executing the script can't") => Cause::NotPermitted,
         "NOAUTH" | "DENIED" => Cause::PasswordMissing,
         "WRONGPASS" => Cause::PasswordWrong,
         "WRONGTYPE" => Cause::WrongType,

@@ -7,6 +7,7 @@ use redis::RedisError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueueError;
+use crate::scripts;
 use crate::stats::QueueReader;
 
 /// Between two reports of a program.
@@ -39,7 +40,7 @@ pub struct KnownTargets {
 }
 
 /// The whole value of a field.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Record {
     #[serde(flatten)]
     info: InstanceInfo,
@@ -85,15 +86,10 @@ impl QueueReader {
     }
 
     /// Reports a program that has run for `up`. The times are by the clock of Redis.
-    pub(crate) async fn beat(&self, id: &str, info: InstanceInfo, up: Duration) -> Result<(), QueueError> {
+    pub(crate) async fn beat(&self, id: &str, info: &InstanceInfo, up: Duration) -> Result<(), QueueError> {
+        let info = serde_json::to_string(info).expect("it is plain JSON");
         let mut connection = self.connection().await?;
-        let time: Result<(i64, i64), _> = redis::cmd("TIME").query_async(&mut connection).await;
-        let heartbeat = unix_ms(time.map_err(failed("ask Redis for the time"))?);
-        let since = heartbeat - i64::try_from(up.as_millis()).unwrap_or(0);
-        let value = serde_json::to_string(&Record { info, since, heartbeat }).expect("it is plain JSON");
-        let mut set = redis::cmd("HSET");
-        set.arg(self.keys.instances()).arg(id).arg(value);
-        set.query_async(&mut connection).await.map_err(failed("report this program"))
+        scripts::beat_instance(&mut connection, &self.keys.instances(), id, &info, up).await
     }
 
     /// Takes a program's report back: it stopped, or was gone for a day.
@@ -141,19 +137,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_the_documented_json_and_fields_of_newer_versions_are_ignored() {
+    fn a_report_is_read_as_documented_and_fields_of_newer_versions_are_ignored() {
         let info = InstanceInfo {
             program: "worker".to_owned(),
             version: "0.1.0".to_owned(),
             host: "box".to_owned(),
             targets: Some(KnownTargets { names: vec!["app".to_owned()], sha256: "ab".to_owned() }),
         };
-        let json = serde_json::to_string(&Record { info: info.clone(), since: 1, heartbeat: 2 }).unwrap();
         let documented = r#"{"program":"worker","version":"0.1.0","host":"box","targets":["app"],"targets_sha256":"ab","since":1,"heartbeat":2}"#;
-        assert_eq!(json, documented);
-        let newer = documented.replace("\"since\"", "\"colour\":[1],\"since\"");
-        assert_eq!(serde_json::from_str::<Record>(&newer).unwrap().info, info);
+        let read = |text: &str| serde_json::from_str::<Record>(text).unwrap();
+        assert_eq!((read(documented).info, read(documented).since), (info.clone(), 1));
+        assert!(documented.starts_with(serde_json::to_string(&info).unwrap().trim_end_matches('}')));
+        assert_eq!(read(&documented.replace("\"since\"", "\"colour\":[1],\"since\"")).info, info);
         let ingest = r#"{"program":"ingest","version":"0.1.0","host":"box","since":1,"heartbeat":2}"#;
-        assert_eq!(serde_json::from_str::<Record>(ingest).unwrap().info.targets, None);
+        assert_eq!(read(ingest).info.targets, None);
     }
 }

@@ -1,6 +1,7 @@
 //! A program's place beside its Redis: it reports itself, and looks whether Redis still keeps what it is given. A fault
 //! that appears while the program runs is logged, not acted upon: a stopped program would lose more.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::host_name;
 use crate::error::{QueueError, chain};
 use crate::instances::{BEAT_EVERY, Instance, InstanceInfo, KnownTargets};
-use crate::server_check::{ServerFinding, Severity};
+use crate::server_check::ServerFinding;
 use crate::stats::QueueReader;
 
 /// Reports of dead programs are looked for this often.
@@ -17,12 +18,39 @@ const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// A stopping program does not wait longer for Redis.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
 
+/// Programs that an installation has: none of one of them is worth a 0.
+const PROGRAMS: [&str; 2] = ["ingest", "worker"];
+
 /// What one look finds.
 #[derive(Debug)]
 pub struct Seen {
     pub findings: Vec<ServerFinding>,
     /// This program among them.
     pub instances: Vec<Instance>,
+    /// Of this program.
+    version: &'static str,
+}
+
+impl Seen {
+    /// All faults there may be, and whether each is there.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let is_there = |label: &str| self.findings.iter().any(|finding| finding.label() == label);
+        ServerFinding::LABELS.into_iter().map(move |label| (label, is_there(label)))
+    }
+
+    /// How many of each program and version are alive.
+    pub fn alive(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        let mut counts = BTreeMap::new();
+        for instance in self.instances.iter().filter(|instance| instance.is_alive()) {
+            *counts.entry((instance.info.program.as_str(), instance.info.version.as_str())).or_insert(0) += 1;
+        }
+        for program in PROGRAMS {
+            if !counts.keys().any(|(known, _)| *known == program) {
+                counts.insert((program, self.version), 0);
+            }
+        }
+        counts.into_iter().map(|((program, version), count)| (program, version, count))
+    }
 }
 
 /// Reports one program and watches its Redis.
@@ -31,7 +59,6 @@ pub struct Presence {
     id: String,
     program: &'static str,
     version: &'static str,
-    allow_volatile: bool,
     started: Instant,
     /// `None` before the first look.
     known: Option<Vec<ServerFinding>>,
@@ -39,16 +66,9 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// `id` is unique to the process and its start: see [`crate::consumer_name`]. `allow_volatile` is
-    /// `ALLOW_VOLATILE_REDIS`.
-    pub fn new(
-        reader: QueueReader,
-        id: String,
-        (program, version): (&'static str, &'static str),
-        allow_volatile: bool,
-    ) -> Self {
-        let started = Instant::now();
-        Self { reader, id, program, version, allow_volatile, started, known: None, forgot_at: None }
+    /// `id` is unique to the process and its start: see [`crate::consumer_name`].
+    pub fn new(reader: QueueReader, id: String, program: &'static str, version: &'static str) -> Self {
+        Self { reader, id, program, version, started: Instant::now(), known: None, forgot_at: None }
     }
 
     /// Reports and looks every ten seconds until `stop`, then takes the report back. `targets` says which targets are
@@ -78,8 +98,8 @@ impl Presence {
             host: host_name(),
             targets,
         };
-        // A Redis without room takes no report, but is worth a look.
-        let reported = self.reader.beat(&self.id, info, self.started.elapsed()).await;
+        // A Redis that takes no report is worth a look all the same.
+        let reported = self.reader.beat(&self.id, &info, self.started.elapsed()).await;
         let report = self.reader.check_server().await?;
         self.tell_changes(&report.name, &report.findings);
         reported?;
@@ -87,18 +107,14 @@ impl Presence {
             self.reader.forget_old_instances().await?;
             self.forgot_at = Some(Instant::now());
         }
-        Ok(Seen { findings: report.findings, instances: self.reader.instances().await? })
+        let instances = self.reader.instances().await?;
+        Ok(Seen { findings: report.findings, instances, version: self.version })
     }
 
-    /// What was there at the start has been logged then.
     fn tell_changes(&mut self, redis: &str, findings: &[ServerFinding]) {
-        let known = self.known.replace(findings.to_vec());
-        let is_wrong = |finding: &ServerFinding| finding.severity(self.allow_volatile) == Severity::Wrong;
-        let is_new = |finding: &&ServerFinding| match &known {
-            Some(known) => !known.contains(finding),
-            None => is_wrong(finding),
-        };
-        for finding in findings.iter().filter(is_new) {
+        // What was there at the start was judged and logged then.
+        let Some(known) = self.known.replace(findings.to_vec()) else { return };
+        for finding in findings.iter().filter(|finding| !known.contains(finding)) {
             tracing::warn!(
                 redis,
                 redis.addr = self.reader.address(),
@@ -107,7 +123,7 @@ impl Presence {
                 "Redis has changed while this program runs: {finding}"
             );
         }
-        for finding in known.iter().flatten().filter(|finding| !findings.contains(finding)) {
+        for finding in known.iter().filter(|finding| !findings.contains(finding)) {
             tracing::info!(
                 redis,
                 redis.addr = self.reader.address(),

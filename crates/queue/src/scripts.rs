@@ -29,6 +29,7 @@ script!(PUT_BACK, "put_back.lua");
 script!(DEAD_LETTER, "dead_letter.lua");
 script!(REMOVE_CONSUMER, "remove_consumer.lua");
 script!(STATS, "stats.lua");
+script!(BEAT_INSTANCE, "beat_instance.lua");
 script!(UNSETTLED, "unsettled.lua");
 script!(MAKE_DUE, "make_due.lua");
 script!(BEGIN_ALONE, "begin_alone.lua");
@@ -222,6 +223,20 @@ pub(crate) async fn discard(
 
 /// Undelivered, pending, delayed, dead, and the age of the oldest entry in milliseconds or -1.
 pub(crate) type Counts = (u64, u64, u64, u64, i64, i64, i64, Option<String>, i64, Option<String>);
+
+/// Reports a program that has run for so long.
+pub(crate) async fn beat_instance(
+    connection: &mut deadpool_redis::Connection,
+    instances_key: &str,
+    id: &str,
+    info: &str,
+    up: Duration,
+) -> Result<(), QueueError> {
+    let mut script = BEAT_INSTANCE.prepare_invoke();
+    script.key(instances_key).arg(id).arg(info).arg(up.as_millis() as u64);
+    let done = script.invoke_async(connection).await;
+    done.map_err(|source| QueueError::Redis { operation: "report this program", source })
+}
 
 /// Counts one family.
 pub(crate) async fn stats(

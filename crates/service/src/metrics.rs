@@ -2,6 +2,7 @@
 //! and would print it twice. Labels are fixed when a metric is made; their values come from closed sets.
 
 mod process;
+mod redis;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +19,8 @@ use prometheus_client::metrics::info::Info;
 
 /// What `/metrics` is called in HTTP: OpenMetrics text, which Prometheus has read since 2.5.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub use redis::RedisMetrics;
 
 /// Buckets of `landfall_event_lag_seconds`, the same in every program, so that stages can be compared and summed: from a
 /// delivery at once to the last retry, 72 hours later. OpenAI's `created_at` is in whole seconds.
@@ -99,6 +102,13 @@ impl Registry {
     pub fn counter_kept_elsewhere(&mut self, name: &'static str, help: &'static str, read: fn() -> u64) {
         let kept = KeptElsewhere { name: counter_name(name), help, read };
         self.inner.register_collector(Box::new(kept));
+    }
+
+    /// A gauge without labels.
+    pub fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.inner.register(name, help, gauge.clone());
+        gauge
     }
 
     /// Gauges with labels.

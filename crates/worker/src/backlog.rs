@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use notifier::Config;
 use queue::{FamilyStats, QueueError, QueueReader, Repair, RepairKind};
 use service::telemetry::chain;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
@@ -53,14 +53,16 @@ impl Backlog {
     /// Runs until `shutdown`.
     pub(crate) async fn publish(mut self, shutdown: CancellationToken) {
         loop {
-            // The loops log an outage; meanwhile the gauges keep their last value.
+            // The loops log an outage.
             if let Err(error) = self.publish_once().await {
                 tracing::debug!(error = chain(&error), "could not read the backlog");
+                self.metrics.queue.clear();
+                self.metrics.redis.lost();
+                self.dead.clear();
             }
-            if let Ok(pending) = self.store.pending_notifications().await {
-                let config = Arc::clone(&self.targets.borrow());
-                let names = config.targets.iter().map(|target| target.name.as_str());
-                self.metrics.notifications_pending(names, &pending);
+            if let Err(error) = self.publish_outbox().await {
+                tracing::debug!(error = chain(&error), "could not read the outbox");
+                self.metrics.outbox_lost();
             }
             if let Ok(Some(bytes)) = self.store.files().free_bytes().await {
                 self.metrics.files_free(bytes);
@@ -79,14 +81,24 @@ impl Backlog {
             self.vanished(&before);
         }
         for family in &stats {
-            self.metrics.queue(family);
+            self.metrics.queue.family(family);
             if self.dead.insert(family.family, family.dead) != Some(family.dead) {
                 let letters = self.reader.dead_letters(family.family, DEAD_LETTERS_MAX).await?;
-                self.metrics.dead_letters(family.family, &letters);
+                self.metrics.queue.dead_letters(family.family, &letters);
             }
         }
         self.seen = Some(Seen { mark, at: Utc::now(), stats });
-        self.metrics.pauses(&self.reader.pauses().await?);
+        self.metrics.queue.pauses(&self.reader.pauses().await?);
+        Ok(())
+    }
+
+    async fn publish_outbox(&self) -> Result<(), StoreError> {
+        let pending = self.store.pending_notifications().await?;
+        let health = self.store.target_health().await?;
+        let config = Arc::clone(&self.targets.borrow());
+        let names = || config.targets.iter().map(|target| target.name.as_str());
+        self.metrics.notifications_pending(names(), &pending);
+        self.metrics.target_states(names(), &health);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::alarm::KeyAlarm;
 use crate::isolation::Isolation;
 use crate::metrics::Metrics;
 use crate::notifications::Outbox;
+use crate::readiness::Readiness;
 use crate::retry::RetryPolicy;
 
 /// Shared by all loops of one worker.
@@ -17,6 +18,7 @@ pub(crate) struct Context {
     pub(crate) fetching: Fetching,
     pub(crate) retry: RetryPolicy,
     pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
     pub(crate) alarm: KeyAlarm,
     pub(crate) isolation: Isolation,
     pub(crate) outbox: Outbox,

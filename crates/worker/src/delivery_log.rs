@@ -5,11 +5,12 @@ use std::time::Duration;
 use chrono::Utc;
 use queue::{Delivery, QueueError, Settled};
 use service::telemetry::chain;
+use store::WriteFault;
 use webhook::{Family, FetchState, Reason};
 
 use crate::context::Context;
 use crate::handlers::Remedy;
-use crate::verdict::{DeliveryOutcome, Verdict};
+use crate::verdict::{DeliveryOutcome, Failed, Verdict};
 use crate::work::Work;
 
 /// What the log says of a delivery, taken before it is settled away.
@@ -66,9 +67,7 @@ impl LogLine {
             Err(source) => error = Some(format!("could not settle: {}", chain(&source))),
         }
         context.metrics.delivery(self.family, outcome, reason, took);
-        if matches!(outcome, DeliveryOutcome::Stored | DeliveryOutcome::Kept) {
-            context.metrics.stored_lag(self.created_ms.map(|ms| Utc::now().timestamp_millis() - ms));
-        }
+        tell_storing(context, outcome, failed, self.created_ms);
         let retry_in_secs = match verdict {
             Verdict::Retry { delay, .. } | Verdict::Snooze { delay, .. } => Some(delay.as_secs_f64()),
             Verdict::Ack(..) | Verdict::Dead { .. } | Verdict::HandBack | Verdict::LeaseLost => None,
@@ -119,5 +118,20 @@ impl LogLine {
             | DeliveryOutcome::Snoozed
             | DeliveryOutcome::HandedBack => line!(info, "delivery settled"),
         }
+    }
+}
+
+/// What a delivery tells of the database, and how late an event is that is stored.
+fn tell_storing(
+    context: &Context,
+    outcome: DeliveryOutcome,
+    failed: Option<&Failed>,
+    created_ms: Option<i64>,
+) {
+    if let Some(failed) = failed.filter(|failed| failed.reason == Reason::DatabaseUnavailable) {
+        context.readiness.write_failed(&failed.error, failed.write_fault.unwrap_or(WriteFault::Other));
+    } else if matches!(outcome, DeliveryOutcome::Stored | DeliveryOutcome::Kept) {
+        context.readiness.wrote();
+        context.metrics.stored_lag(created_ms.map(|ms| Utc::now().timestamp_millis() - ms));
     }
 }

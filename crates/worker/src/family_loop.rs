@@ -2,9 +2,10 @@
 //! the end. Families share nothing, so a long batch download never delays a response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use queue::Consumer;
+use queue::{Cause, Consumer};
 use service::telemetry::chain;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,10 @@ use crate::process::process;
 
 /// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
+/// For Redis to take back what is handed back: without Redis a stopping worker must not be killed before it has said what
+/// it leaves behind.
+const HAND_BACK_MAX: Duration = Duration::from_millis(1500);
+const REMOVE_MAX: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
 /// A pause that somebody ends by hand is noticed so soon.
 const PAUSE_LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -29,8 +34,9 @@ pub(crate) struct FamilyLoop {
 }
 
 impl FamilyLoop {
-    /// Runs until `shutdown`, then finishes or hands back what it holds.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+    /// Runs until `shutdown`, then finishes or hands back what it holds. How many deliveries it could do neither with.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> usize {
+        let left_behind = Arc::new(AtomicUsize::new(0));
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let (tasks, hand_back) = (TaskTracker::new(), CancellationToken::new());
         let (mut outage_delay, mut told_of_pause) = (Duration::ZERO, false);
@@ -47,6 +53,7 @@ impl FamilyLoop {
                 beside = self.context.isolation.beside() => Arc::new(beside),
             };
             if let Some(left) = self.paused_for().await {
+                self.context.readiness.claimed(self.family, None);
                 drop(beside);
                 self.wait_out_pause(left, &mut told_of_pause, &shutdown).await;
                 continue;
@@ -61,22 +68,28 @@ impl FamilyLoop {
             let deliveries = match received {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
+                    self.context.readiness.claimed(self.family, Some(chain(&error)));
                     outage_delay = self.wait_out(&error, outage_delay, &shutdown).await;
                     continue;
                 }
             };
+            self.context.readiness.claimed(self.family, None);
             outage_delay = Duration::ZERO;
             for delivery in deliveries {
                 let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
                 let (context, family, beside, hand_back) =
                     (Arc::clone(&self.context), self.family, Arc::clone(&beside), hand_back.clone());
+                let (left_behind, shutdown) = (Arc::clone(&left_behind), shutdown.clone());
                 tasks.spawn(async move {
-                    process(&context, family, delivery, beside, &hand_back).await;
+                    let is_settled = process(&context, family, delivery, beside, &hand_back).await;
+                    if !is_settled && shutdown.is_cancelled() {
+                        left_behind.fetch_add(1, Ordering::Relaxed);
+                    }
                     drop(slot);
                 });
             }
         }
-        self.drain(tasks, hand_back).await;
+        self.drain(tasks, hand_back).await + left_behind.load(Ordering::Relaxed)
     }
 
     /// How long every project of this worker leaves the family alone.
@@ -111,6 +124,7 @@ impl FamilyLoop {
             tracing::error!(
                 event.family = self.family.as_str(),
                 error = chain(error),
+                hint = Cause::of(error).hint(),
                 "cannot read the queue; trying again"
             );
         }
@@ -122,7 +136,8 @@ impl FamilyLoop {
         next
     }
 
-    async fn drain(self, tasks: TaskTracker, hand_back: CancellationToken) {
+    /// How many deliveries still waited for Redis in the end.
+    async fn drain(self, tasks: TaskTracker, hand_back: CancellationToken) -> usize {
         tasks.close();
         if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
             tracing::info!(
@@ -131,8 +146,9 @@ impl FamilyLoop {
                 "handing back what still runs"
             );
             hand_back.cancel();
-            tasks.wait().await;
+            tokio::time::timeout(HAND_BACK_MAX, tasks.wait()).await.ok();
         }
-        self.consumer.remove().await;
+        tokio::time::timeout(REMOVE_MAX, self.consumer.remove()).await.ok();
+        tasks.len()
     }
 }

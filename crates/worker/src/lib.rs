@@ -21,6 +21,8 @@ mod memory_limit;
 mod metrics;
 mod notifications;
 mod process;
+mod queue_metrics;
+mod readiness;
 mod results_link;
 mod results_server;
 mod retry;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use openai_client::Observed;
-use queue::{DeadLetter, FamilyStats, Pause, Repair, RepairKind};
-use service::metrics::{Counter, Counters, Gauges, Histograms, LAG_SECONDS, Registry};
+use queue::{Repair, RepairKind};
+use service::metrics::{Counter, Counters, Gauge, Gauges, Histograms, LAG_SECONDS, RedisMetrics, Registry};
+use store::{TargetCondition, TargetHealth};
 use webhook::{Family, Reason};
 
 use crate::notifications::NotificationOutcome;
+use crate::queue_metrics::QueueMetrics;
 use crate::verdict::DeliveryOutcome;
 
 const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
@@ -16,33 +18,35 @@ const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 18
 #[derive(Clone)]
 pub(crate) struct Metrics {
     deliveries: Counters<3>,
-    dead_letters: Gauges<2>,
     handle_seconds: Histograms<1>,
     event_lag_seconds: Histograms<1>,
     openai_requests: Counters<2>,
     openai_bytes: Counter,
     key_suspect: Gauges<0>,
     repairs: Counters<1>,
-    pause_seconds: Gauges<1>,
     files_free_bytes: Gauges<0>,
     notifications: Counters<2>,
     notifications_pending: Gauges<1>,
-    backlog: Gauges<2>,
-    oldest_seconds: Gauges<1>,
+    database_up: Gauge,
+    target_state: Gauges<2>,
+    pub(crate) queue: QueueMetrics,
+    pub(crate) redis: RedisMetrics,
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::registered(registry);
+        // What alarms look at is there from the start.
+        metrics.key_suspect(false);
+        metrics
+    }
+
+    fn registered(registry: &mut Registry) -> Self {
         Self {
             deliveries: registry.counters(
                 "landfall_deliveries_total",
                 "Deliveries by how they ended",
                 ["family", "outcome", "reason"],
-            ),
-            dead_letters: registry.gauges(
-                "landfall_dead_letters",
-                "Entries in the dead letters; of a long list, the newest",
-                ["family", "reason"],
             ),
             handle_seconds: registry.histograms(
                 "landfall_handle_seconds",
@@ -68,11 +72,6 @@ impl Metrics {
                 [],
             ),
             repairs: repairs(registry),
-            pause_seconds: registry.gauges(
-                "landfall_pause_seconds",
-                "How long the family is still paused after a 429; 0 when it is not",
-                ["family"],
-            ),
             files_free_bytes: registry.gauges(
                 "landfall_files_free_bytes",
                 "What may still be written to the disk of FILES_URL",
@@ -84,12 +83,17 @@ impl Metrics {
                 "Notifications still to be delivered, by target",
                 ["target"],
             ),
-            backlog: registry.gauges("landfall_queue_backlog", "Entries in the queue", ["family", "state"]),
-            oldest_seconds: registry.gauges(
-                "landfall_queue_oldest_seconds",
-                "Age of the oldest entry",
-                ["family"],
+            database_up: registry.gauge(
+                "landfall_database_up",
+                "1 while the database takes what is written, 0 while it does not",
             ),
+            target_state: registry.gauges(
+                "landfall_target_state",
+                "1 for the state that a target is in: active, failing, paused, disabled",
+                ["target", "state"],
+            ),
+            queue: QueueMetrics::new(registry),
+            redis: RedisMetrics::new(registry),
         }
     }
 
@@ -133,6 +137,9 @@ impl Metrics {
         self.notifications_pending.clear();
         for target in targets {
             self.notifications_pending.with([target]).set(0.0);
+            for outcome in NotificationOutcome::ALL {
+                self.notifications.with([target, outcome.as_str()]);
+            }
         }
         for (target, count) in pending {
             self.notifications_pending.with([target]).set(*count as f64);
@@ -148,42 +155,35 @@ impl Metrics {
         self.key_suspect.with([]).set(f64::from(u8::from(suspect)));
     }
 
-    pub(crate) fn dead_letters(&self, family: Family, letters: &[DeadLetter]) {
-        for reason in Reason::ALL {
-            let count = letters.iter().filter(|letter| letter.reason == Some(*reason)).count();
-            self.dead_letters.with([family.as_str(), reason.as_str()]).set(count as f64);
-        }
-    }
-
     pub(crate) fn repaired(&self, repair: Repair) {
         self.repairs.with([repair.kind.as_str()]).inc_by(repair.count);
-    }
-
-    /// Of several projects, the longest pause.
-    pub(crate) fn pauses(&self, pauses: &[Pause]) {
-        for family in Family::ALL {
-            let of_family = pauses.iter().filter(|pause| pause.family == *family);
-            let longest = of_family.map(|pause| pause.left).max().unwrap_or_default();
-            self.pause_seconds.with([family.as_str()]).set(longest.as_secs_f64());
-        }
     }
 
     pub(crate) fn files_free(&self, bytes: u64) {
         self.files_free_bytes.with([]).set(bytes as f64);
     }
 
-    pub(crate) fn queue(&self, stats: &FamilyStats) {
-        let family = stats.family.as_str();
-        let states = [
-            ("undelivered", stats.undelivered),
-            ("pending", stats.pending),
-            ("delayed", stats.delayed),
-            ("dead", stats.dead),
-        ];
-        for (state, entries) in states {
-            self.backlog.with([family, state]).set(entries as f64);
+    pub(crate) fn database_up(&self, is_up: bool) {
+        self.database_up.set(f64::from(u8::from(is_up)));
+    }
+
+    /// The database does not answer.
+    pub(crate) fn outbox_lost(&self) {
+        self.notifications_pending.clear();
+        self.target_state.clear();
+    }
+
+    /// Of targets that the file names, and of those that only the database knows.
+    pub(crate) fn target_states<'t>(&self, targets: impl Iterator<Item = &'t str>, health: &[TargetHealth]) {
+        self.target_state.clear();
+        let unknown: Vec<TargetHealth> = targets.map(TargetHealth::new).collect();
+        for known in unknown.iter().chain(health) {
+            let now = known.condition();
+            for condition in TargetCondition::ALL {
+                let is_now = f64::from(u8::from(*condition == now));
+                self.target_state.with([&known.target, condition.as_str()]).set(is_now);
+            }
         }
-        self.oldest_seconds.with([family]).set(stats.oldest_ms.unwrap_or(0) as f64 / 1000.0);
     }
 }
 

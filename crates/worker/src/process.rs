@@ -43,14 +43,15 @@ enum Place {
     Alone { _turn: Alone },
 }
 
-/// Runs one delivery to its end. `hand_back` fires when a stopping worker can wait no longer.
+/// Runs one delivery to its end. `hand_back` fires when a stopping worker can wait no longer. False when Redis could not
+/// be told how it ended.
 pub(crate) async fn process(
     context: &Context,
     family: Family,
     delivery: Delivery,
     beside: Arc<Beside>,
     hand_back: &CancellationToken,
-) {
+) -> bool {
     let started = Instant::now();
     let line = LogLine::new(family, &delivery);
     let (verdict, place) = match decide_unrun(context, &delivery).await {
@@ -75,7 +76,9 @@ pub(crate) async fn process(
     };
     // Not before it is settled: should a suspect take this worker down, this delivery has no part in it.
     drop(place);
+    let is_settled = settled.is_ok();
     line.write(context, &verdict, settled, started.elapsed());
+    is_settled
 }
 
 /// What is decided without running anything.

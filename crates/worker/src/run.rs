@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use openai_client::{BodyMemory, Client, ClientConfig};
-use queue::{Consumer, ConsumerConfig, NotificationStream, QueueConfig, QueueReader};
+use queue::{
+    Cause, Consumer, ConsumerConfig, KnownTargets, NotificationStream, Presence, QueueConfig, QueueError,
+    QueueReader, Seen,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
 use service::settings::{Fetch, SettingError, StoreSettings, refuse};
 use service::telemetry::chain;
 use service::{admin, detached};
 use store::{S3Config, Store, StoreConfig, StoreError};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use webhook::Family;
@@ -25,6 +30,7 @@ use crate::family_loop::FamilyLoop;
 use crate::isolation::Isolation;
 use crate::metrics::Metrics;
 use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
+use crate::readiness::Readiness;
 use crate::results_link::ResultsLinks;
 use crate::results_server::ResultsServer;
 use crate::retry::RetryPolicy;
@@ -58,55 +64,116 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         return Ok(());
     };
     let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
-    let (ready_store, ready_queue, targets_problem) = (store.clone(), reader.clone(), targets_file.problem());
-    let readiness = move || {
-        let (store, queue) = (ready_store.clone(), ready_queue.clone());
-        let targets_problem = targets_problem.borrow().clone();
-        async move {
-            store.ping().await.map_err(|error| chain(&error))?;
-            queue.ping().await.map_err(|error| chain(&error))?;
-            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is notified: {problem}")))
-        }
-    };
-    let admin = admin::serve(settings.admin_addr, registry, readiness)?;
-    let results =
-        results.map(|(addr, links)| ResultsServer::start(addr, store.clone(), links)).transpose()?;
     let context = Arc::new(Context {
         store: store.clone(),
         fetching,
         retry: retry_policy(&settings),
-        metrics: metrics.clone(),
+        readiness: Readiness::new(&settings.worker_families.0, metrics.clone()),
+        metrics,
         alarm: KeyAlarm::default(),
         isolation: Isolation::default(),
         outbox: Outbox::new(targets_file.subscribe(), links),
         min_free_bytes: settings.min_free_bytes,
     });
+    let readiness = readiness(Arc::clone(&context), reader.clone(), targets_file.problem());
+    let admin = admin::serve(settings.admin_addr, registry, readiness)?;
+    let results = results.map(|(addr, links)| ResultsServer::start(addr, store, links)).transpose()?;
     let fit = reader.until_fit(settings.redis.allow_volatile_redis);
     if let Some(Err(unfit)) = shutdown.run_until_cancelled(fit).await {
         refuse(&unfit);
     }
-    let mut tasks = JoinSet::new();
     let name = queue::consumer_name();
+    let gone = CancellationToken::new();
+    let presence = tokio::spawn(presence(&context, reader.clone(), &name, gone.clone()));
+    let mut loops = JoinSet::new();
+    loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
+    start_loops(&mut loops, &context, reader, &shutdown);
     let schedule = settings.notification_schedule.clone().unwrap_or_default();
-    tasks.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()));
-    tasks.spawn(targets_file.follow(shutdown.clone()));
-    tasks.spawn(Backlog::new(reader, store, metrics, context.outbox.config()).publish(shutdown.clone()));
+    loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
     for &family in &settings.worker_families.0 {
         let config =
             ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
         let concurrency = settings.worker_concurrency.of(family);
-        tasks.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
+        loops.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
     }
     announce(&name, &settings);
-    while let Some(ended) = tasks.join_next().await {
-        ended.context("a loop of the worker ended by a bug")?;
+    let mut left_behind = 0;
+    while let Some(ended) = loops.join_next().await {
+        left_behind += ended.context("a loop of the worker ended by a bug")?;
     }
     if let Some(results) = results {
         results.stop().await;
     }
+    gone.cancel();
+    presence.await.context("the loop that reports this worker ended by a bug")?;
     admin.stop().await;
-    tracing::info!("worker stopped; nothing was left behind");
+    tell_end(left_behind);
     Ok(())
+}
+
+/// What looks at queue and database beside the work. Each loop ends with how many deliveries it left behind.
+fn start_loops(
+    loops: &mut JoinSet<usize>,
+    context: &Arc<Context>,
+    reader: QueueReader,
+    shutdown: &CancellationToken,
+) {
+    let store = context.store.clone();
+    let backlog = Backlog::new(reader, store.clone(), context.metrics.clone(), context.outbox.config());
+    loops.spawn(backlog.publish(shutdown.clone()).map(|()| 0));
+    let (probing, until) = (Arc::clone(context), shutdown.clone());
+    loops.spawn(async move { probing.readiness.probe(store, until).map(|()| 0).await });
+}
+
+fn tell_end(left_behind: usize) {
+    if left_behind == 0 {
+        tracing::info!("worker stopped; nothing was left behind");
+    } else {
+        tracing::warn!(
+            deliveries = left_behind,
+            hint = "nothing is lost: other workers take them over when their leases run out (LEASE_SECS)",
+            "worker stopped; {left_behind} deliveries could not be handed back, Redis did not answer"
+        );
+    }
+}
+
+/// Ready while events can be claimed and stored, and targets are told.
+fn readiness(
+    context: Arc<Context>,
+    queue: QueueReader,
+    targets_problem: watch::Receiver<Option<String>>,
+) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync {
+    move || {
+        let (context, queue) = (Arc::clone(&context), queue.clone());
+        let targets_problem = targets_problem.borrow().clone();
+        async move {
+            context.readiness.check()?;
+            context.store.ping().await.map_err(|error| chain(&error))?;
+            queue.ping().await.map_err(|error| chain(&error))?;
+            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is notified: {problem}")))
+        }
+        .boxed()
+    }
+}
+
+/// Reports this worker until `gone`, and publishes what it sees of Redis and of other programs.
+fn presence(
+    context: &Context,
+    reader: QueueReader,
+    name: &str,
+    gone: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (config, metrics) = (context.outbox.config(), context.metrics.redis.clone());
+    let targets = move || {
+        let config = config.borrow();
+        let names = config.targets.iter().map(|target| target.name.clone()).collect();
+        Some(KnownTargets { names, sha256: config.digest() })
+    };
+    let publish = move |seen: Result<Seen, QueueError>| match seen {
+        Ok(seen) => metrics.reached(seen.faults(), seen.alive()),
+        Err(_) => metrics.lost(),
+    };
+    Presence::new(reader, name.to_owned(), "worker", env!("CARGO_PKG_VERSION")).run(gone, targets, publish)
 }
 
 /// How everything outside is reached, with the secrets that may be in files of their own.
@@ -186,13 +253,14 @@ fn announce(name: &str, settings: &Settings) {
 
 /// A database server that is down or starting is waited for, as Redis is.
 async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
-    let mut logged = false;
+    let mut told = None;
     loop {
         match Store::open(config).await {
             Err(error) if error.is_unreachable() => {
-                if !logged {
-                    logged = true;
-                    tracing::error!(error = chain(&error), "waiting for the database");
+                let (text, hint) = (chain(&error), error.write_fault().hint());
+                if told.as_ref() != Some(&text) {
+                    tracing::error!(error = text, hint, "waiting for the database");
+                    told = Some(text);
                 }
                 tokio::time::sleep(START_RETRY_DELAY).await;
             }
@@ -246,22 +314,25 @@ async fn run_family(
     config: ConsumerConfig,
     concurrency: usize,
     shutdown: CancellationToken,
-) {
+) -> usize {
     let family: Family = config.family;
-    let mut logged = false;
+    let mut told = None;
     let consumer = loop {
         match Consumer::connect(config.clone()).await {
             Ok(consumer) => break consumer,
-            Err(error) if !logged => {
-                logged = true;
-                tracing::error!(event.family = family.as_str(), error = chain(&error), "waiting for Redis");
+            Err(error) => {
+                let (text, hint) = (chain(&error), Cause::of(&error).hint());
+                context.readiness.claimed(family, Some(text.clone()));
+                if told.as_ref() != Some(&text) {
+                    tracing::error!(event.family = family.as_str(), error = text, hint, "waiting for Redis");
+                    told = Some(text);
+                }
             }
-            Err(_) => {}
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return 0,
             () = tokio::time::sleep(START_RETRY_DELAY) => {}
         }
     };
-    FamilyLoop { context, family, consumer, concurrency }.run(shutdown).await;
+    FamilyLoop { context, family, consumer, concurrency }.run(shutdown).await
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use service::telemetry::chain;
+use store::WriteFault;
 use webhook::{FetchState, Reason, closed_set};
 
 use crate::handlers::{HandlerError, Remedy};
@@ -44,6 +45,8 @@ pub(crate) struct Failed {
     pub(crate) remedy: Remedy,
     pub(crate) http_status: Option<u16>,
     pub(crate) request_id: Option<String>,
+    /// What keeps the database from being written, when that was it.
+    pub(crate) write_fault: Option<WriteFault>,
     /// When OpenAI deletes the file it was about, in unix milliseconds.
     pub(crate) file_expires_ms: Option<i64>,
 }
@@ -57,6 +60,7 @@ impl Failed {
             remedy: Remedy::GiveUp,
             http_status: None,
             request_id: None,
+            write_fault: None,
             file_expires_ms: None,
         }
     }
@@ -73,6 +77,10 @@ impl Failed {
             remedy: error.remedy(),
             http_status,
             request_id: request_id.map(str::to_owned),
+            write_fault: match error {
+                HandlerError::Store(error) => Some(error.write_fault()),
+                _ => None,
+            },
             file_expires_ms: None,
         }
     }
