@@ -1,11 +1,15 @@
-//! `landfall doctor`: is everything set up right? Each check is a file; all run at once, and change nothing.
+//! `landfall doctor`: is everything set up right, and does it work? Each check is a file. What programs do is tried, and
+//! taken back.
 
 mod api;
 mod clock;
 mod database;
 mod findings;
 mod folders;
+mod outcomes;
+mod programs;
 mod redis;
+mod targets;
 
 use std::io::Write;
 
@@ -15,8 +19,8 @@ use service::settings::{
 };
 use webhook::Verifier;
 
-use crate::exit::{Answer, Failure, chain};
-use crate::{config, json, screen};
+use crate::exit::{Answer, Failure};
+use crate::{json, screen};
 use findings::{Check, Finding};
 
 const EXAMPLES: &str = "\
@@ -25,13 +29,15 @@ Examples:
   landfall doctor --json | jq -r 'select(.state != \"ok\") | .cure'
   docker compose run --rm landfall doctor
 
-Run it where ingest and the workers run, with their settings. A setting that
-cannot be read at all is refused at once, with what to write, as everywhere.
+Run it where ingest and the workers run, with their settings. It tries what
+they do: enqueues a check entry and removes it, writes a row and takes it back,
+asks OpenAI, looks targets up. What each finding means: docs/health.md.
+A setting that cannot be read at all is refused at once, with what to write.
 
 Exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 a
 setting cannot be read.";
 
-/// Check the whole set-up: settings, Redis, database, files, clock, API key, targets
+/// Check the whole set-up: settings, Redis, programs, database, files, API key, clock, targets
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
@@ -59,12 +65,17 @@ pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Fa
         api::check(&args.openai),
     );
     let mut all = vec![Finding::ok(Check::Settings, "all can be read"), secret(&args.secret)];
+    let (instances, store) = (redis.instances.as_deref(), database.store.as_ref());
     all.extend(redis.findings);
-    all.extend(database);
+    all.extend(instances.map(programs::judge).into_iter().flatten());
+    all.extend(database.findings);
     all.extend(files);
     all.extend(api.findings);
+    if let Some(store) = store {
+        all.extend(outcomes::check(store).await);
+    }
     all.extend(clock::judge(redis.clock_ahead_secs, api.clock_ahead_secs));
-    all.extend(targets(&args.config));
+    all.extend(targets::check(&args.config, instances, store).await);
     if args.json {
         for finding in &all {
             json::write_line(out, finding)?;
@@ -90,30 +101,4 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
             Finding::wrong(Check::Secret, &format!("{name} {what}"), cure)
         }
     }
-}
-
-/// Without a file nobody is to be told, and there is nothing to check.
-fn targets(settings: &ConfigFileSettings) -> Vec<Finding> {
-    let Some(path) = settings.landfall_config.as_ref() else { return Vec::new() };
-    let read = config::read(path);
-    let warnings = read.as_ref().map(notifier::Config::warnings).unwrap_or_default();
-    let finding = match read {
-        Ok(config) if config.targets.is_empty() => Finding::warning(
-            Check::Targets,
-            "LANDFALL_CONFIG names no target: nobody is told of results",
-            "write [[targets]] into it, or leave LANDFALL_CONFIG out",
-        ),
-        Ok(config) => {
-            let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-            Finding::ok(Check::Targets, &format!("told of results: {}", names.join(", ")))
-        }
-        Err(error) => {
-            Finding::wrong(Check::Targets, &chain(&error), "correct it; then landfall config check")
-        }
-    };
-    let warning = |text: &String| {
-        let (what, cure) = text.rsplit_once(": ").unwrap_or((text, "see landfall config check"));
-        Finding::warning(Check::Targets, what, cure)
-    };
-    std::iter::once(finding).chain(warnings.iter().map(warning)).collect()
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use chrono::Utc;
-use queue::{FamilyStats, Pause};
+use queue::{FamilyStats, Instance, Pause};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use store::Import;
@@ -24,8 +24,9 @@ Examples:
 
 UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
 retry; together they are the backlog. DEAD was given up: see `landfall dead
-list`. OLDEST is the age of the oldest entry of the backlog. A family is paused
-when OpenAI asked to wait (429). A batch that is being imported is shown with
+list`. OLDEST is the age of the oldest entry of the backlog, OVERDUE for how long
+the next one has been past its turn. A family is paused when OpenAI asked to
+wait (429). A program is silent that did not report for 30 seconds. A batch that is being imported is shown with
 its rows, its speed since the attempt began, and the time that is left.
 
 Exit code: 0 done, 3 Redis or the database could not be reached.";
@@ -34,7 +35,7 @@ Exit code: 0 done, 3 Redis or the database could not be reached.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// One JSON object: total, families, pauses, events, imports
+    /// One JSON object: total, families, pauses, instances, events, imports
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -50,6 +51,8 @@ struct Report {
     families: Vec<InQueue>,
     /// Families that all workers leave alone after a 429.
     pauses: Vec<Paused>,
+    /// Programs that reported within a day, those that are alive first.
+    instances: Vec<Running>,
     /// `null` while there is no database.
     events: Option<Vec<InStore>>,
     /// Batches whose files are being stored; `null` while there is no database.
@@ -65,6 +68,7 @@ struct Total {
     delayed: u64,
     dead: u64,
     oldest_ms: Option<u64>,
+    overdue_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,7 @@ struct InQueue {
     delayed: u64,
     dead: u64,
     oldest_ms: Option<u64>,
+    overdue_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -83,6 +88,20 @@ struct Paused {
     family: Family,
     reason: String,
     left_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Running {
+    id: String,
+    program: String,
+    version: String,
+    host: String,
+    alive: bool,
+    up_secs: u64,
+    /// Since its last report; a program that is alive reports every ten seconds.
+    silent_secs: u64,
+    /// `null` for a program that sends to none.
+    targets: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -116,15 +135,18 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
     let total = total(&families);
     let pauses: Vec<Paused> =
         reader.pauses().await.map_err(queued::failure)?.into_iter().map(paused).collect();
+    let instances: Vec<Running> =
+        reader.instances().await.map_err(queued::failure)?.into_iter().map(running).collect();
     let stored = in_database(&args.store).await;
     if args.json {
         let (events, imports) = stored?.map(|stored| (stored.events, stored.imports)).unzip();
-        let report = Report { total, families, pauses, events, imports };
+        let report = Report { total, families, pauses, instances, events, imports };
         json::write_line(out, &report)?;
         return Ok(Answer::Yes);
     }
     write!(out, "{}", queue_table(&families, &total, screen::width()))?;
     write!(out, "{}", pause_lines(&pauses, screen::width()))?;
+    write!(out, "\n{}", instance_table(&instances, screen::width()))?;
     // The queue is worth showing even when the database is out of reach.
     match stored? {
         Some(stored) => {
@@ -168,12 +190,26 @@ fn in_queue(stats: FamilyStats) -> InQueue {
         delayed: stats.delayed,
         dead: stats.dead,
         oldest_ms: stats.oldest_ms,
+        overdue_ms: stats.overdue_ms,
     }
 }
 
 fn paused(pause: Pause) -> Paused {
     let left_ms = u64::try_from(pause.left.as_millis()).unwrap_or(u64::MAX);
     Paused { project: pause.project, family: pause.family, reason: pause.reason, left_ms }
+}
+
+fn running(instance: Instance) -> Running {
+    Running {
+        alive: instance.is_alive(),
+        up_secs: instance.up.as_secs(),
+        silent_secs: instance.silent.as_secs(),
+        id: instance.id,
+        program: instance.info.program,
+        version: instance.info.version,
+        host: instance.info.host,
+        targets: instance.info.targets.map(|targets| targets.names),
+    }
 }
 
 /// A line for each pause; nothing when there is none.
@@ -198,6 +234,7 @@ fn total(families: &[InQueue]) -> Total {
         delayed,
         dead: sum(|family| family.dead),
         oldest_ms: families.iter().filter_map(|family| family.oldest_ms).max(),
+        overdue_ms: families.iter().map(|family| family.overdue_ms).max().unwrap_or(0),
     }
 }
 
@@ -209,23 +246,25 @@ fn queue_table(families: &[InQueue], total: &Total, width: u16) -> String {
         Column::Count("DELAYED"),
         Column::Count("DEAD"),
         Column::Count("OLDEST"),
+        Column::Count("OVERDUE"),
     ];
-    let row = |name: &str, counts: [u64; 4], oldest_ms: Option<u64>| {
-        let oldest = oldest_ms.map(|ms| moment::span((ms / 1000).cast_signed()));
+    let row = |name: &str, counts: [u64; 4], (oldest_ms, overdue_ms): (Option<u64>, u64)| {
+        let span = |ms: u64| moment::span((ms / 1000).cast_signed());
         let mut row = vec![name.to_owned()];
         row.extend(counts.map(screen::count));
-        row.push(oldest.unwrap_or_else(|| "-".to_owned()));
+        row.push(oldest_ms.map_or_else(|| "-".to_owned(), span));
+        row.push(if overdue_ms < 1000 { "-".to_owned() } else { span(overdue_ms) });
         row
     };
     let mut rows: Vec<Vec<String>> = families
         .iter()
         .map(|family| {
             let counts = [family.undelivered, family.pending, family.delayed, family.dead];
-            row(family.family.as_str(), counts, family.oldest_ms)
+            row(family.family.as_str(), counts, (family.oldest_ms, family.overdue_ms))
         })
         .collect();
     let counts = [total.undelivered, total.pending, total.delayed, total.dead];
-    rows.push(row("total", counts, total.oldest_ms));
+    rows.push(row("total", counts, (total.oldest_ms, total.overdue_ms)));
     screen::table(&columns, rows, width)
 }
 
@@ -254,6 +293,39 @@ fn store_table(events: &[InStore], width: u16) -> String {
         families.map(|family| row(family.as_str(), &|event| event.family == *family)).collect();
     rows.push(row("total", &|_| true));
     screen::table(&columns, rows, width)
+}
+
+/// One row for each program; a line when there is none, which is worth a look.
+fn instance_table(instances: &[Running], width: u16) -> String {
+    if instances.is_empty() {
+        return "No program has reported within a day: see landfall doctor\n".to_owned();
+    }
+    let columns = [
+        Column::Text("PROGRAM"),
+        Column::Text("STATE"),
+        Column::Text("VERSION"),
+        Column::Count("UP"),
+        Column::Count("SEEN"),
+        Column::Text("TARGETS"),
+        Column::Text("ID"),
+    ];
+    let row = |instance: &Running| {
+        let targets = match instance.targets.as_deref() {
+            None => "-".to_owned(),
+            Some([]) => "none".to_owned(),
+            Some(names) => names.join(", "),
+        };
+        vec![
+            instance.program.clone(),
+            if instance.alive { "alive" } else { "silent" }.to_owned(),
+            instance.version.clone(),
+            moment::span(instance.up_secs.cast_signed()),
+            format!("{} ago", moment::span(instance.silent_secs.cast_signed())),
+            targets,
+            instance.id.clone(),
+        ]
+    };
+    screen::table(&columns, instances.iter().map(row).collect(), width)
 }
 
 /// One row for each batch that is being imported.

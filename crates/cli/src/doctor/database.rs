@@ -1,7 +1,7 @@
 //! The database: whether it is there, has our tables, takes what is written, and keeps it.
 
 use service::settings::StoreSettings;
-use store::{DatabaseServer, Store, StoreError};
+use store::{DatabaseServer, Store, StoreError, WriteFault};
 
 use super::findings::{Check, Finding};
 use super::folders;
@@ -11,24 +11,47 @@ use crate::stored;
 /// A worker has up to ten.
 const CONNECTIONS_FEW: i64 = 10;
 
-pub(super) async fn check(settings: &StoreSettings) -> Vec<Finding> {
-    let mut findings = match stored::open_existing(settings).await {
+/// As long as the body of an event is at most, so that a disk on which it does not fit is found.
+const WRITE_BYTES: usize = 1 << 20;
+
+pub(super) struct Checked {
+    pub(super) findings: Vec<Finding>,
+    /// `None` when it cannot be read.
+    pub(super) store: Option<Store>,
+}
+
+pub(super) async fn check(settings: &StoreSettings) -> Checked {
+    let (mut findings, store) = match stored::open_existing(settings).await {
         Ok(store) => match look(&store).await {
-            Ok(findings) => findings,
-            Err(error) => vec![unreadable(&error)],
+            Ok(findings) => (findings, Some(store)),
+            Err(error) => (vec![unreadable(&error)], None),
         },
-        Err(error) => vec![unreadable(&error)],
+        Err(error) => (vec![unreadable(&error)], None),
     };
-    // Without a folder to write to, the best database is of no use.
-    findings.extend(folders::database(settings).await.into_iter().filter(|finding| !finding.is_ok()));
-    findings
+    // Without a folder to write to, the best database is of no use. A write that failed has said why.
+    if !findings.iter().any(Finding::is_wrong) {
+        findings.extend(folders::database(settings).await.into_iter().filter(|finding| !finding.is_ok()));
+    }
+    Checked { findings, store }
 }
 
 async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     store.ping().await?;
+    if let Err(error) = store.check_write(WRITE_BYTES).await {
+        let fault = error.write_fault();
+        let what = format!("it cannot be written: {}", chain(&error));
+        let mut findings = vec![Finding::wrong(Check::Database, &what, fault.hint())];
+        if fault == WriteFault::Other {
+            findings.extend(store.server().await?.iter().flat_map(faults));
+        }
+        return Ok(findings);
+    }
     let schema = store.schema_version().await?;
     let Some(server) = store.server().await? else {
-        return Ok(vec![Finding::ok(Check::Database, &format!("it can be read, schema {schema}"))]);
+        return Ok(vec![Finding::ok(
+            Check::Database,
+            &format!("it can be read and written, schema {schema}"),
+        )]);
     };
     let mut findings = faults(&server);
     if !findings.iter().any(Finding::is_wrong) {
@@ -92,6 +115,9 @@ fn unreadable(error: &StoreError) -> Finding {
             &format!("its schema is {found}, this version needs {needed}"),
             "start a worker of this version once, which brings it up to date",
         ),
+        StoreError::Obstructed { obstacle, .. } => {
+            Finding::wrong(Check::Database, &error.to_string(), &obstacle.hint())
+        }
         StoreError::Setting { .. } => {
             Finding::wrong(Check::Database, &error.to_string(), "correct DATABASE_URL")
         }

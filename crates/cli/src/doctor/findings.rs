@@ -13,9 +13,11 @@ closed_set! {
         Settings => "settings",
         Secret => "secret",
         Redis => "redis",
+        Programs => "programs",
         Database => "database",
         Files => "files",
         Api => "api",
+        Fetches => "fetches",
         Clock => "clock",
         Targets => "targets",
     }

@@ -1,21 +1,33 @@
 //! Redis: whether it can be reached, and whether it is fit to hold what is acknowledged (judged by the queue).
 
-use queue::{Cause, MemoryLevel, MemoryReport, MemoryUse, QueueError, Severity};
+use std::time::Duration;
+
+use queue::{
+    Cause, EnqueueError, Instance, MemoryLevel, MemoryReport, MemoryUse, Producer, QueueConfig, QueueError,
+    QueueReader, Severity,
+};
 use service::settings::RedisSettings;
 
 use super::findings::{Check, Finding};
-use crate::exit::root_cause;
+use crate::exit::{chain, root_cause};
 use crate::queued;
+
+/// Of the check's own stream and records, which are removed again.
+const CHECK_STREAM_LENGTH_MAX: u64 = 1000;
+const CHECK_DEDUPE_WINDOW: Duration = Duration::from_secs(2);
 
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// By how much Redis's clock is ahead of ours.
     pub(super) clock_ahead_secs: Option<i64>,
+    /// The programs that reported within a day; `None` when they cannot be read.
+    pub(super) instances: Option<Vec<Instance>>,
 }
 
 pub(super) async fn check(settings: &RedisSettings) -> Checked {
-    let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None };
-    let reader = match queue::QueueReader::new(&queued::config(settings)) {
+    let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None, instances: None };
+    let config = queued::config(settings);
+    let reader = match QueueReader::new(&config) {
         Ok(reader) => reader,
         Err(error) => return unusable(unreachable(&error, Cause::InvalidUrl)),
     };
@@ -31,11 +43,45 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
             Severity::Wrong => Finding::wrong(Check::Redis, &what, cure),
         });
     }
-    let words = if findings.is_empty() { " and forgets nothing" } else { "" };
-    findings.insert(0, Finding::ok(Check::Redis, &format!("{} answers{words}", report.name)));
     let memory = reader.memory_report().await.ok().flatten();
     findings.extend(memory.and_then(|memory| judge_memory(&memory)));
-    Checked { findings, clock_ahead_secs: report.clock_ahead_ms.map(|ms| ms / 1000) }
+    let mut instances = None;
+    // A server that is no place for events is not tried further: that would only say the same again.
+    if !findings.iter().any(Finding::is_wrong) {
+        findings.extend(try_enqueue(&config).await);
+        match read_all(&reader).await {
+            Ok(read) => instances = Some(read),
+            Err(error) => findings.push(unreachable(&error, Cause::of(&error))),
+        }
+    }
+    if !findings.iter().any(Finding::is_wrong) {
+        let words = if findings.is_empty() { ", forgets nothing" } else { "" };
+        findings.insert(0, Finding::ok(Check::Redis, &format!("{} takes events{words}", report.name)));
+    }
+    let clock_ahead_secs = report.clock_ahead_ms.map(|ms| ms / 1000);
+    Checked { findings, clock_ahead_secs, instances }
+}
+
+/// What ingest does for each event, on a key of its own.
+async fn try_enqueue(config: &QueueConfig) -> Option<Finding> {
+    let tried = match Producer::new(config, CHECK_STREAM_LENGTH_MAX, CHECK_DEDUPE_WINDOW) {
+        Ok(producer) => producer.check().await,
+        Err(error) => return Some(unreachable(&error, Cause::InvalidUrl)),
+    };
+    let error = tried.err()?;
+    let (what, cause) = (format!("it takes no event: {}", chain(&error)), Cause::of_enqueue(&error));
+    Some(match error {
+        // It is full of work: doctor's own limit plays no part.
+        EnqueueError::Full => return None,
+        _ => Finding::wrong(Check::Redis, &what, cause.hint()),
+    })
+}
+
+/// What workers and metrics read: a key of another kind, or one that an access list forbids, is met here.
+async fn read_all(reader: &QueueReader) -> Result<Vec<Instance>, QueueError> {
+    reader.stats().await?;
+    reader.pauses().await?;
+    reader.instances().await
 }
 
 /// What fills a Redis that is filling up.

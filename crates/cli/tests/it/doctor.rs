@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use notifier::Config;
+use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use store::{Store, StoreConfig};
@@ -15,13 +17,15 @@ use test_support::signed_webhook::SECRET;
 use crate::api_double::{ApiDouble, LIST};
 use crate::command::{Ended, landfall};
 use crate::filled::Filled;
+use crate::programs::Programs;
 
 const API_KEY: &str = "sk-proj-Wq7-very-secret";
 const DURABLE: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"];
 
-/// All that is needed, all of it right.
+/// All that is needed, all of it right: ingest and a worker have reported themselves.
 struct SetUp {
     settings: BTreeMap<&'static str, String>,
+    programs: Programs,
     _redis: RedisServer,
     _filled: Filled,
     folder: TempDir,
@@ -41,7 +45,8 @@ impl SetUp {
             ("OPENAI_WEBHOOK_SECRET", SECRET.to_owned()),
         ]);
         settings.extend(filled.settings());
-        Self { settings, _redis: redis, _filled: filled, folder: tempfile::tempdir().unwrap() }
+        let programs = Programs::start(&redis.url()).await;
+        Self { settings, programs, _redis: redis, _filled: filled, folder: tempfile::tempdir().unwrap() }
     }
 
     fn but(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -90,12 +95,12 @@ fn states(ended: &Ended) -> Vec<(String, String)> {
 async fn a_right_set_up_is_ok_in_every_line() {
     let set_up = SetUp::right().await;
     let ended = set_up.doctor(&["--json"]).with_code(0);
-    let checks = ["settings", "secret", "redis", "database", "files", "api", "clock"];
+    let checks = ["settings", "secret", "redis", "programs", "database", "files", "api", "clock"];
     let expected: Vec<_> = checks.iter().map(|check| ((*check).to_owned(), "ok".to_owned())).collect();
     assert_eq!(states(&ended), expected, "{ended:#?}");
     let text = set_up.doctor(&[]).with_code(0);
     text.fits_80_columns();
-    assert_eq!(text.stdout.lines().count(), 9, "a line each below the head:\n{}", text.stdout);
+    assert_eq!(text.stdout.lines().count(), 10, "a line each below the head:\n{}", text.stdout);
 }
 
 #[tokio::test]
@@ -331,12 +336,14 @@ async fn the_file_of_targets_is_checked() {
     let set_up = set_up.but("LANDFALL_CONFIG", path.clone());
     set_up.is_wrong("targets", &[&path, "landfall config check"]);
 
-    let target =
-        "[[targets]]\nname = \"app\"\nurl = \"https://example.com/hook\"\nsecret_env = \"APP_SECRET\"\n";
+    let target = "[[targets]]\nname = \"app\"\nurl = \"https://1.1.1.1/hook\"\nsecret_env = \"APP_SECRET\"\n";
     std::fs::write(&path, target).unwrap();
     set_up.is_wrong("targets", &["APP_SECRET"]);
 
     let set_up = set_up.but("APP_SECRET", SECRET);
+    set_up.is_wrong("targets", &["the workers do not know app", "start the workers with LANDFALL_CONFIG"]);
+    let config = Config::parse(target, &|_| Ok(SecretString::from(SECRET))).unwrap();
+    set_up.programs.worker_knows(&config).await;
     let ended = set_up.doctor(&["--json"]).with_code(0);
     let told = states(&ended).into_iter().filter(|(check, _)| check == "targets").collect::<Vec<_>>();
     assert_eq!(told, [("targets".to_owned(), "ok".to_owned())], "{ended:#?}");
@@ -344,4 +351,41 @@ async fn the_file_of_targets_is_checked() {
 
     std::fs::write(&path, format!("{target}colour = \"red\"\n")).unwrap();
     set_up.is_wrong("targets", &["colour", "landfall config check"]);
+}
+
+#[tokio::test]
+async fn what_the_programs_do_not_agree_about_is_named() {
+    let set_up = SetUp::right().await;
+    let config = Config::parse("[[targets]]\nname = \"app\"\nkind = \"redis-stream\"\n", &|_| {
+        Ok(SecretString::from(SECRET))
+    })
+    .unwrap();
+    set_up.programs.add("worker", "0.0.9", Some(&config)).await;
+    let ended = set_up.doctor(&["--json"]).with_code(1);
+    one_is_wrong(&ended, "targets", &["the workers do not agree", "knows app", "the same landfall.toml"]);
+    assert!(ended.stdout.contains("several versions run: 0.0.9, "), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn a_redis_of_another_kind_is_named_with_what_to_use_instead() {
+    let cluster = [&DURABLE[..], &["--cluster-enabled", "yes"]].concat();
+    let redis = RedisServer::start_with(&cluster);
+    let ended = SetUp::right().await.but("REDIS_URL", redis.url()).doctor(&["--json"]).with_code(1);
+    assert!(ended.stdout.contains("it is a node of a Redis Cluster"), "{ended:#?}");
+    assert!(ended.stdout.contains("use one Redis or Valkey (cluster mode disabled)"), "{ended:#?}");
+    assert!(ended.stdout.contains("it takes no event"), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn what_keeps_tables_from_being_made_is_named() {
+    let server = PostgresServer::start();
+    let url = server.database();
+    let set_up = SetUp::right().await.but("DATABASE_URL", url.clone());
+    let name = url.split(['/', '?']).nth(3).unwrap();
+    server.sql(name, "CREATE TABLE events (mine int)");
+    set_up.is_wrong("database", &["not Landfall's: events", "a database of its own"]);
+    server.sql(name, "DROP TABLE events");
+    server.sql(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE guest LOGIN");
+    let set_up = set_up.but("DATABASE_URL", url.replace("postgres@", "guest@"));
+    set_up.is_wrong("database", &["may not make tables", "GRANT CREATE ON SCHEMA public TO guest"]);
 }

@@ -33,6 +33,7 @@ mod ingest_double;
 mod look;
 mod move_rows;
 mod private_files;
+mod programs;
 mod repair;
 mod results;
 mod retry;

@@ -8,6 +8,7 @@ use webhook::{Family, Reason};
 
 use crate::command::{Ended, landfall};
 use crate::filled::Filled;
+use crate::programs::Programs;
 
 fn entry(webhook_id: &str, event_type: &str) -> Entry {
     Entry {
@@ -100,7 +101,7 @@ async fn people_get_two_tables_of_80_columns() {
         words.skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(row("batch ")[..4], ["2", "1", "1", "1"]);
-    assert_eq!(row("agent "), ["0", "0", "0", "0", "-"]);
+    assert_eq!(row("agent "), ["0", "0", "0", "0", "-", "-"]);
     assert_eq!(ended.stderr, "");
     let events = ended.stdout.split("EVENTS IN THE DATABASE").nth(1).unwrap();
     let response = events.lines().find(|line| line.starts_with("response")).unwrap();
@@ -134,4 +135,23 @@ fn an_address_that_is_none_is_wrong_use() {
         let ended = status(url, None, &[]).with_code(2);
         assert!(ended.stderr.contains("REDIS_URL") && !ended.stderr.contains("hunter2"), "{ended:#?}");
     }
+}
+
+#[tokio::test]
+async fn each_program_has_a_row() {
+    let redis = RedisServer::start();
+    let text = status(&redis.url(), None, &[]).with_code(0).stdout;
+    assert!(text.contains("No program has reported"), "{text}");
+    let _programs = Programs::start(&redis.url()).await;
+    let ended = status(&redis.url(), None, &[]).with_code(0);
+    ended.fits_80_columns();
+    for program in ["ingest", "worker"] {
+        let row = ended.stdout.lines().find(|line| line.starts_with(program)).unwrap();
+        assert!(row.contains("alive") && row.contains(env!("CARGO_PKG_VERSION")), "{row}");
+    }
+    let json = status(&redis.url(), None, &["--json"]).with_code(0).json();
+    let instances = json["instances"].as_array().unwrap();
+    assert!(instances.len() == 2 && instances.iter().all(|instance| instance["alive"] == true), "{json}");
+    let worker = instances.iter().find(|instance| instance["program"] == "worker").unwrap();
+    assert_eq!(worker["targets"], serde_json::json!([]));
 }

@@ -1,0 +1,82 @@
+//! The programs: whether ingest and workers are alive, by what they report in Redis.
+
+use std::collections::BTreeSet;
+
+use queue::Instance;
+
+use super::findings::{Check, Finding};
+use crate::moment;
+
+pub(super) fn judge(instances: &[Instance]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let missing = [
+        ("ingest", "no ingest runs: webhooks are not received", "start it: docker compose up -d ingest"),
+        ("worker", "no worker runs: events wait in Redis", "start one: docker compose up -d worker"),
+    ];
+    for (program, what, cure) in missing {
+        if count(instances, program) == 0 {
+            findings.push(Finding::wrong(
+                Check::Programs,
+                &format!("{what}{}", seen(instances, program)),
+                cure,
+            ));
+        }
+    }
+    let alive = instances.iter().filter(|instance| instance.is_alive());
+    let versions: BTreeSet<&str> = alive.map(|instance| instance.info.version.as_str()).collect();
+    if versions.len() > 1 {
+        let versions: Vec<&str> = versions.into_iter().collect();
+        let what = format!("programs of several versions run: {}", versions.join(", "));
+        findings.push(Finding::warning(Check::Programs, &what, "bring all of them to the newest version"));
+    }
+    if findings.is_empty() {
+        let (ingests, workers) = (count(instances, "ingest"), count(instances, "worker"));
+        findings.push(Finding::ok(Check::Programs, &format!("alive: {ingests} ingest, {workers} worker")));
+    }
+    findings
+}
+
+fn count(instances: &[Instance], program: &str) -> usize {
+    instances.iter().filter(|instance| instance.is_alive() && instance.info.program == program).count()
+}
+
+/// When the last one was seen, if within a day.
+fn seen(instances: &[Instance], program: &str) -> String {
+    let last = instances.iter().find(|instance| instance.info.program == program);
+    last.map_or_else(String::new, |instance| {
+        let ago = moment::span(instance.silent.as_secs().cast_signed());
+        format!(" (the last one, on {}, was seen {ago} ago)", instance.info.host)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use queue::InstanceInfo;
+
+    use super::*;
+
+    fn instance(program: &str, version: &str, silent_secs: u64) -> Instance {
+        let info = InstanceInfo {
+            program: program.to_owned(),
+            version: version.to_owned(),
+            host: "box".to_owned(),
+            targets: None,
+        };
+        let (up, silent) = (Duration::from_secs(3600), Duration::from_secs(silent_secs));
+        Instance { id: format!("box-{program}"), info, up, silent }
+    }
+
+    #[test]
+    fn each_program_must_be_alive_and_all_should_be_of_one_version() {
+        let states = |instances: &[Instance]| -> Vec<bool> {
+            judge(instances).iter().map(Finding::is_wrong).collect()
+        };
+        let (ingest, worker) = (instance("ingest", "1", 1), instance("worker", "1", 2));
+        assert!(judge(&[ingest.clone(), worker.clone()]).iter().all(Finding::is_ok));
+        assert_eq!(states(&[]), [true, true]);
+        assert_eq!(states(&[ingest.clone(), instance("worker", "1", 90)]), [true]);
+        assert_eq!(states(&[ingest, worker, instance("worker", "2", 2)]), [false]);
+    }
+}

@@ -1,0 +1,197 @@
+//! The targets: whether the file can be used, whether the workers know what it says, and whether each target takes what
+//! it is sent, or ever could.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use notifier::{AddressError, Config, Target, system_lookup};
+use queue::{Instance, KnownTargets};
+use service::settings::ConfigFileSettings;
+use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
+use webhook::NotificationState;
+
+use super::findings::{Check, Finding};
+use crate::exit::chain;
+use crate::{config, screen, stored};
+
+/// Among so many of the newest, the last error of a target is looked for.
+const RECENT: u32 = 50;
+
+/// Without a file, without workers that know targets and without notifications there is nothing to say. `instances` and
+/// `store` are missing when Redis or the database does not answer.
+pub(super) async fn check(
+    settings: &ConfigFileSettings,
+    instances: Option<&[Instance]>,
+    store: Option<&Store>,
+) -> Vec<Finding> {
+    let config = match settings.landfall_config.as_ref().map(|path| config::read(path)) {
+        None => None,
+        Some(Ok(config)) => Some(config),
+        Some(Err(error)) => {
+            let cure = "correct it; then landfall config check";
+            return vec![Finding::wrong(Check::Targets, &chain(&error), cure)];
+        }
+    };
+    let mut findings = Vec::new();
+    if let Some(config) = &config {
+        findings.extend(of_file(config));
+        findings.extend(unreachable(config).await);
+    }
+    if let Some(instances) = instances {
+        findings.extend(of_workers(config.as_ref(), instances));
+    }
+    if let Some(store) = store {
+        findings.extend(of_database(config.as_ref(), store).await);
+    }
+    if let Some(config) = config.filter(|config| !config.targets.is_empty() && findings.is_empty()) {
+        findings
+            .push(Finding::ok(Check::Targets, &format!("told of results: {}", names(&config).join(", "))));
+    }
+    findings
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.targets.iter().map(|target| target.name.as_str()).collect()
+}
+
+fn warning(what: &str, cure: &str) -> Finding {
+    Finding::warning(Check::Targets, what, cure)
+}
+
+fn wrong(what: &str, cure: &str) -> Finding {
+    Finding::wrong(Check::Targets, what, cure)
+}
+
+fn of_file(config: &Config) -> Vec<Finding> {
+    if config.targets.is_empty() {
+        return vec![warning(
+            "LANDFALL_CONFIG names no target: nobody is told of results",
+            "write [[targets]] into it, or leave LANDFALL_CONFIG out",
+        )];
+    }
+    let finding = |text: &String| {
+        let (what, cure) = text.rsplit_once(": ").unwrap_or((text, "see landfall config check"));
+        warning(what, cure)
+    };
+    config.warnings().iter().map(finding).collect()
+}
+
+/// What the address guard would not let through, by what names resolve to here and now.
+async fn unreachable(config: &Config) -> Vec<Finding> {
+    let looks = config.targets.iter().map(|target| address(config, target));
+    futures_util::future::join_all(looks).await.into_iter().flatten().collect()
+}
+
+async fn address(config: &Config, target: &Target) -> Option<Finding> {
+    let place = target.destination.http()?;
+    let endpoint = match place.endpoint(&config.allow, system_lookup()) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            return Some(wrong(&format!("target {}: {}", target.name, chain(&error)), "correct it"));
+        }
+    };
+    let error = endpoint.check_address().await.err()?;
+    let what = format!("target {}: {} can never be reached: {}", target.name, place.shown(), chain(&error));
+    Some(match error {
+        AddressError::Forbidden(_) => {
+            let url = &place.url;
+            let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
+            wrong(&what, &format!("write allow = [\"{host}:{port}\"] under [notifications], or another url"))
+        }
+        AddressError::Lookup { .. } => {
+            let what = format!("target {}: {}", target.name, chain(&error));
+            warning(&what, "correct the name in its url, if it cannot be looked up by the workers either")
+        }
+    })
+}
+
+fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
+    let workers: Vec<(&Instance, &KnownTargets)> = instances
+        .iter()
+        .filter(|instance| instance.is_alive())
+        .filter_map(|instance| Some((instance, instance.info.targets.as_ref()?)))
+        .collect();
+    let digests: BTreeSet<&str> = workers.iter().map(|(_, targets)| targets.sha256.as_str()).collect();
+    if digests.len() > 1 {
+        let known = |(worker, targets): &(&Instance, &KnownTargets)| {
+            let names = if targets.names.is_empty() { "none".to_owned() } else { targets.names.join(", ") };
+            format!("{} knows {names}", worker.id)
+        };
+        let known: Vec<String> = workers.iter().map(known).collect();
+        return vec![wrong(
+            &format!("the workers do not agree about the targets: {}", known.join("; ")),
+            "give all workers the same landfall.toml (LANDFALL_CONFIG)",
+        )];
+    }
+    let (Some(config), Some((_, known))) = (config, workers.first()) else { return Vec::new() };
+    let unknown: Vec<&str> =
+        names(config).into_iter().filter(|name| !known.names.iter().any(|known| known == name)).collect();
+    if !unknown.is_empty() {
+        let what = format!("the workers do not know {}: they send nothing there", unknown.join(", "));
+        return vec![wrong(&what, "start the workers with LANDFALL_CONFIG, the path of this file")];
+    }
+    if known.sha256 != config.digest() {
+        let what = "the workers use another version of landfall.toml than this one";
+        return vec![warning(what, "copy the file to where the workers read it")];
+    }
+    Vec::new()
+}
+
+async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
+    let looked = async {
+        let pending = store.pending_notifications().await?;
+        let filter = NotificationFilter {
+            state: Some(NotificationState::Pending),
+            limit: RECENT,
+            ..NotificationFilter::default()
+        };
+        Ok((store.target_health().await?, pending, store.list_notifications(&filter).await?))
+    };
+    let (health, pending, recent) = match looked.await {
+        Ok(looked) => looked,
+        Err(error) => {
+            return vec![wrong(&stored::failure(error).to_string(), "see the finding about the database")];
+        }
+    };
+    let waiting: BTreeMap<&str, u64> =
+        pending.iter().map(|(target, count)| (target.as_str(), *count)).collect();
+    let mut findings = Vec::new();
+    for target in &health {
+        let waits = waiting.get(target.target.as_str()).copied().unwrap_or(0);
+        let failed = recent.iter().filter(|failed| failed.notification.target == target.target);
+        let error = failed.filter_map(|failed| failed.last_error.as_deref()).next();
+        findings.extend(of_health(target, waits, error));
+    }
+    if let Some(config) = config {
+        for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(target)) {
+            let what = format!(
+                "{} notifications wait for {target}, which the file does not name",
+                screen::count(*waits)
+            );
+            findings.push(warning(&what, "name the target again, and they are sent"));
+        }
+    }
+    findings
+}
+
+fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<Finding> {
+    let name = &health.target;
+    let waiting = format!("{} notifications wait", screen::count(waits));
+    match health.condition() {
+        TargetCondition::Active => None,
+        TargetCondition::Disabled => Some(wrong(
+            &format!("target {name} answered 410 Gone and is sent nothing more; {waiting}"),
+            &format!("when it is back: landfall targets resume {name}"),
+        )),
+        TargetCondition::Paused => Some(warning(
+            &format!("target {name} was paused by a person; {waiting}"),
+            &format!("landfall targets resume {name}"),
+        )),
+        TargetCondition::Failing => {
+            let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+            let failures = health.failures_in_row;
+            let what = format!("target {name} failed {failures} times in a row, {waiting}{error}");
+            let cure = format!("mend it, then landfall targets test {name}");
+            Some(if waits > 0 { wrong(&what, &cure) } else { warning(&what, &cure) })
+        }
+    }
+}

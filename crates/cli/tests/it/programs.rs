@@ -1,0 +1,43 @@
+//! Programs as they report themselves in Redis, by the same code.
+
+use notifier::Config;
+use queue::{KnownTargets, Presence, QueueConfig, QueueReader};
+use test_support::wait;
+use tokio_util::sync::CancellationToken;
+
+/// An ingest and a worker without targets, alive.
+pub(crate) struct Programs {
+    reader: QueueReader,
+}
+
+impl Programs {
+    pub(crate) async fn start(redis_url: &str) -> Self {
+        let config = QueueConfig { url: redis_url.into(), key_prefix: "landfall".to_owned() };
+        let programs = Self { reader: QueueReader::new(&config).unwrap() };
+        programs.add("ingest", env!("CARGO_PKG_VERSION"), None).await;
+        programs.add("worker", env!("CARGO_PKG_VERSION"), Some(&Config::default())).await;
+        programs
+    }
+
+    /// One more, which reports itself until the test ends.
+    pub(crate) async fn add(&self, program: &'static str, version: &'static str, config: Option<&Config>) {
+        let id = format!("box-{program}-{version}");
+        let targets = config.map(|config| KnownTargets {
+            names: config.targets.iter().map(|target| target.name.clone()).collect(),
+            sha256: config.digest(),
+        });
+        let presence = Presence::new(self.reader.clone(), id.clone(), program, version);
+        let known = targets.clone();
+        tokio::spawn(presence.run(CancellationToken::new(), move || known.clone(), |_| {}));
+        let reported = async || {
+            let instances = self.reader.instances().await.unwrap();
+            instances.iter().any(|found| found.id == id && found.info.targets == targets).then_some(())
+        };
+        wait::until("the program to report itself", reported).await;
+    }
+
+    /// As after a change of its file.
+    pub(crate) async fn worker_knows(&self, config: &Config) {
+        self.add("worker", env!("CARGO_PKG_VERSION"), Some(config)).await;
+    }
+}
