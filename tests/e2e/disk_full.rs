@@ -16,12 +16,12 @@ const LINES: usize = 20_000;
 const DISK_BYTES: u64 = 96 << 20;
 
 /// A file system in memory, which ends with the test.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={DISK_BYTES}");
         let mount =
@@ -41,12 +41,12 @@ impl SmallDisk {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Takes all room that is left; gone when the file is removed.
-    fn fill(&self) -> std::path::PathBuf {
+    pub(crate) fn fill(&self) -> std::path::PathBuf {
         let path = self.path().join("ballast");
         let mut file = std::fs::File::create(&path).unwrap();
         for bytes in [1 << 16, 1 << 10, 1] {

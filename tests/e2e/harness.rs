@@ -237,6 +237,34 @@ impl Landfall {
         answer.text().await.unwrap()
     }
 
+    /// `/readyz` of one of the programs: status and body, when it answers.
+    pub(crate) async fn readyz(&self, program: &Program) -> Option<(u16, String)> {
+        let line = program.log().into_iter().find(|line| line.contains("\"admin.addr\""))?;
+        let url = format!("http://{}/readyz", log_field(&line, "admin.addr"));
+        let answer = self.http.get(url).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// Waits for a line of a program's metrics that begins and ends like this.
+    pub(crate) async fn metric_of(&self, program: &Program, begins: &str, ends: &str) {
+        let shown = async || {
+            let metrics = self.metrics(program).await;
+            metrics.lines().any(|line| line.starts_with(begins) && line.ends_with(ends)).then_some(())
+        };
+        wait::until(&format!("{begins}…{ends}"), shown).await;
+    }
+
+    /// Runs a command of Redis, its words separated by blanks, as an operator would.
+    pub(crate) async fn redis_command(&self, words: &str) {
+        let client = redis::Client::open(self.redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut command = redis::Cmd::new();
+        for word in words.split(' ') {
+            command.arg(word);
+        }
+        command.query_async::<()>(&mut connection).await.unwrap();
+    }
+
     /// Waits for a line of the first worker's metrics.
     pub(crate) async fn metric(&self, line: &str) {
         let has_line = |metrics: String| metrics.lines().any(|found| found == line).then_some(());

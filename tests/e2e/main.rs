@@ -36,6 +36,8 @@ mod every_family;
 mod fetch_off;
 mod forgeries;
 mod harness;
+mod health;
+mod health_targets;
 mod import_progress;
 mod imported;
 mod late_files;

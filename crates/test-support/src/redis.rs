@@ -38,6 +38,11 @@ impl RedisServer {
         server
     }
 
+    /// Other arguments from the next start on, as after a restart with another configuration.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
+    }
+
     /// Whether this make of server can be started here.
     pub fn is_installed(program: &str) -> bool {
         let mut version = Command::new(program);
