@@ -170,9 +170,12 @@ pub(crate) struct MadeEvent {
 }
 
 impl MadeEvent {
+    /// What its `webhook-id` begins with; OpenAI's begin with `wh_`.
+    pub(crate) const ID_PREFIX: &'static str = "fetch_";
+
     pub(crate) fn about(object_id: &str, event_type: &'static str, project: &str) -> Self {
         Self {
-            webhook_id: format!("fetch_{}", random_id()),
+            webhook_id: format!("{}{}", Self::ID_PREFIX, random_id()),
             project: project.to_owned(),
             event_type,
             object_id: object_id.to_owned(),

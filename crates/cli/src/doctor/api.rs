@@ -78,11 +78,12 @@ fn refused(error: &ApiError) -> Finding {
     match error.kind() {
         ErrorKind::Unauthorized => wrong(
             "OPENAI_API_KEY is refused (401)",
-            "make a key in the project of the webhook: https://platform.openai.com/api-keys",
+            "make a key in the project of the webhook: https://platform.openai.com/api-keys; then run landfall \
+             retry, so that what waits is tried at once",
         ),
         ErrorKind::Forbidden | ErrorKind::PolicyViolation => wrong(
             &format!("OPENAI_API_KEY may not read batches: {}", chain(error)),
-            "let the key read responses, batches, files, fine-tuning jobs, models and evals",
+            "let the key read responses, batches, files, fine-tuning jobs, models and evals; then run landfall retry",
         ),
         ErrorKind::NotFound => {
             wrong("at OPENAI_BASE_URL there is a server, but not OpenAI's API (404)", CURE_BASE_URL)

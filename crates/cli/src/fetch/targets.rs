@@ -1,8 +1,8 @@
 //! Which objects are fetched, and which event about each makes a worker do it.
 
 use chrono::{DateTime, Utc};
-use store::{EventRecord, Store};
-use webhook::Family;
+use store::{EventRecord, Store, UnfetchedObject};
+use webhook::{Family, FetchState};
 
 use crate::again::MadeEvent;
 use crate::exit::{Answer, Failure};
@@ -47,12 +47,28 @@ pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Resu
     if objects.len() == MISSING_MAX as usize {
         eprintln!("landfall: only the newest {MISSING_MAX} objects are fetched; there may be more");
     }
-    let target = |object: store::UnfetchedObject| Target {
-        project: object.project,
-        object_id: object.object_id,
-        family: object.family,
-    };
-    Ok(objects.into_iter().map(target).collect())
+    let (mut targets, mut unknown) = (Vec::with_capacity(objects.len()), 0_usize);
+    for object in objects {
+        if object.fetch_state == FetchState::NotFound && is_unknown(store, &object).await? {
+            unknown += 1;
+            continue;
+        }
+        let UnfetchedObject { project, object_id, family, .. } = object;
+        targets.push(Target { project, object_id, family });
+    }
+    if unknown > 0 {
+        eprintln!(
+            "landfall: left out {unknown} that OpenAI does not know, and no webhook was about: mistyped ids?"
+        );
+    }
+    Ok(targets)
+}
+
+/// An id that only an operator asked for is missing nowhere when OpenAI does not know it.
+async fn is_unknown(store: &Store, object: &UnfetchedObject) -> Result<bool, Failure> {
+    let events = store.events_about(&object.object_id).await.map_err(stored::failure)?;
+    let is_made = |event: &EventRecord| event.webhook_id.starts_with(MadeEvent::ID_PREFIX);
+    Ok(!events.is_empty() && events.iter().all(is_made))
 }
 
 /// What the ids name; `No` when one of them names nothing that can be fetched.

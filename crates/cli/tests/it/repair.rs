@@ -154,7 +154,8 @@ async fn a_known_object_is_asked_for_by_its_event_and_an_unknown_one_by_a_made_o
     let known = repair.entries(Family::Eval).await.remove(0);
     assert_eq!((known.webhook_id.as_str(), known.replay_of.as_deref()), ("wh_run", Some("wh_run")));
     let made = repair.entries(Family::Response).await.remove(0);
-    assert!(made.webhook_id.starts_with("fetch_") && made.replay_of.is_none(), "{made:?}");
+    assert!(made.webhook_id.starts_with("fetch_"), "{made:?}");
+    assert_eq!(made.replay_of.as_ref(), Some(&made.webhook_id), "what is stored is looked at again");
     let event = Event::parse(&made.body).unwrap();
     assert_eq!(
         (event.kind.as_str(), event.object_id().as_deref()),
@@ -235,6 +236,35 @@ async fn what_is_missing_is_fetched_and_waited_for() {
 
     let ended = fetch(&["fetch", "--missing"]).await.unwrap().with_code(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "landfall: nothing is missing\n"));
+}
+
+/// An eval run that OpenAI did not know when this webhook was handled.
+async fn add_not_found(filled: &Filled, webhook_id: &str, run_id: &str) {
+    let Some(store::Found::EvalRun(mut run)) = filled.store.find("evalrun_1").await.unwrap().pop() else {
+        panic!("it is there");
+    };
+    let mut done = filled.add_event(webhook_id, "eval.run.succeeded", Some(run_id), 5).await;
+    done.reason = Some(Reason::NotFound);
+    run.run_id = run_id.to_owned();
+    filled.store.save_eval_run(&run, &done).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mistyped_id_that_was_fetched_is_missing_nowhere() {
+    let repair = Repair::start().await;
+    let missing = || {
+        let ended = repair.landfall(&["fetch", "--missing", "--no-wait", "--json"]).with_code(0);
+        let lines = ended.json_lines();
+        let ids: Vec<_> = lines.iter().map(|line| line["object_id"].as_str().unwrap().to_owned()).collect();
+        (ids, ended.stderr)
+    };
+    add_not_found(&repair.filled, "fetch_0a1b2c", "evalrun_typo").await;
+    let (ids, said) = missing();
+    assert_eq!(ids, ["evalrun_1"], "a webhook was about this one");
+    assert!(said.contains("left out 1"), "{said}");
+    // A webhook about it says that there is such an object.
+    add_not_found(&repair.filled, "wh_late", "evalrun_typo").await;
+    assert_eq!(missing().0.len(), 2);
 }
 
 #[tokio::test]
