@@ -89,7 +89,7 @@ async fn answers_that_come_compressed_are_read(database: Database) {
 
 async fn long_names_of_files_are_asked_for(database: Database) {
     let landfall = Landfall::start_on(database).await;
-    for (number, length) in [(1, 600), (2, 2000)] {
+    for (number, length) in [(1, 600), (2, 2000), (3, 5000)] {
         let unlike = (0..length).map(|n: usize| char::from(b'a' + (n * n % 26) as u8));
         let file_id = format!("file-{}", unlike.collect::<String>());
         let batch = add_batch(&landfall, number, &file_id, &json!({}));

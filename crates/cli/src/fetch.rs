@@ -12,13 +12,15 @@ use chrono::{DateTime, Utc};
 use queue::Unsettled;
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
-use store::Store;
+use store::{Found, ResultsState, Store};
 use webhook::{Family, FetchState};
 
 use crate::again::Again;
 use crate::exit::{Answer, Failure};
 use crate::{events, json, moment, queued, screen, stored};
 use targets::{Cause, Target};
+
+const MISMATCH: &str = "all that OpenAI has is stored, but it is not one row a request";
 
 /// Of more objects than this, people only see those that are still not fetched.
 const FEW: usize = 100;
@@ -203,11 +205,13 @@ impl Report<'_> {
         }
         let state = match (unsettled, fetch_state) {
             (Some(_), _) => "waiting",
+            _ if fetched && is_mismatch(store, &object.target).await? => "mismatch",
             (None, Some(state)) => state.as_str(),
             (None, None) => "given up",
         };
         let head = format!("{state:<9}");
         writeln!(self.out, "{}", screen::line_with_id(&head, object_id, screen::width()))?;
+        let error = if state == "mismatch" { Some(MISMATCH.to_owned()) } else { error };
         if let Some(error) = error.filter(|error| error != state) {
             writeln!(self.out, "{}", screen::indented_sentence(&error, screen::width()))?;
         }
@@ -240,6 +244,20 @@ impl Report<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether it is a batch that has all rows that OpenAI has, and not one a request.
+async fn is_mismatch(store: &Store, target: &Target) -> Result<bool, Failure> {
+    if target.family != Family::Batch {
+        return Ok(false);
+    }
+    let found = store.find(&target.object_id).await.map_err(stored::failure)?;
+    Ok(found.iter().any(|found| match found {
+        Found::Batch(row) => {
+            row.batch.project == target.project && row.results_state == ResultsState::Mismatch
+        }
+        _ => false,
+    }))
 }
 
 /// What the event's row says about why less than the whole object is stored.

@@ -5,6 +5,7 @@ use webhook::Family;
 use super::Store;
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
+use crate::files::Files;
 use crate::prune::{Pruned, Retention};
 use crate::tables::prune::{self, Candidate, Objects};
 
@@ -101,6 +102,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         while let Some(file) = prune::next_file(transaction, object).await.map_err(failed)? {
             self.files.remove(&file.location).await?;
+            // A worker that died while it replaced the file has left the old one where the new one belongs.
+            let home = Files::location(&object.project, &object.id, &file.file_id);
+            if file.location != home {
+                self.files.remove(&home).await?;
+            }
             prune::delete_file(transaction, &object.project, &file.file_id).await.map_err(failed)?;
             pruned.files += 1;
             pruned.file_bytes += file.bytes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use openai_client::{Batch, Client, ErrorKind};
+use service::excerpt;
 use store::{BatchEnd, BatchProgress, BatchRecord, ResultSource, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
@@ -69,7 +70,7 @@ fn wait_for_names(
     let since = progress.fetched_at.unwrap_or(now);
     if context.retry.is_settled(since, UNNAMED_FOR, now) || context.retry.is_over(work.received_at(), now) {
         tracing::warn!(
-            object.id = work.object_id(),
+            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
             "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
         );
         return Ok(());
@@ -161,7 +162,10 @@ async fn again(
         Ok(Reread::Same) => Ok(Brought::Same),
         Ok(Reread::Replaced) => Ok(Brought::Other),
         Err(error @ HandlerError::FewerLines { .. }) if is_complete && work.attempt >= REREADS_MAX => {
-            tracing::warn!(object.id = file.batch_id, "{error}; what is stored stays as it is");
+            tracing::warn!(
+                object.id = excerpt(file.batch_id).as_ref(),
+                "{error}; what is stored stays as it is"
+            );
             Ok(Brought::Other)
         }
         Err(error) => Err(error),
@@ -172,7 +176,7 @@ fn warn_of_mismatch(batch: &BatchRecord, lines: i64) {
     // A batch that was refused as a whole has requests and no files.
     if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != lines) {
         tracing::warn!(
-            object.id = batch.batch_id,
+            object.id = excerpt(&batch.batch_id).as_ref(),
             requests = batch.requests_total,
             lines,
             "the batch's files do not have one line a request"

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use openai_client::{BatchLine, LINE_BYTES_MAX, LineSplitter, LineTooLong};
+use service::excerpt;
 use store::BatchResult;
 
 use crate::handlers::batch_file::BatchFile;
@@ -127,8 +128,8 @@ impl BatchLines {
     pub(super) fn log_quarantine(&self, file: BatchFile<'_>) {
         if self.quarantined > 0 {
             tracing::warn!(
-                object.id = file.batch_id,
-                file.id = file.file_id,
+                object.id = excerpt(file.batch_id).as_ref(),
+                file.id = excerpt(file.file_id).as_ref(),
                 lines = self.quarantined,
                 examples = self.examples.join("; "),
                 "lines of a batch's file are in quarantine"

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use openai_client::{BodyRoom, Client, ErrorKind, FileObject};
+use service::excerpt;
 use service::telemetry::chain;
 use store::{FileRecord, FileWriter, Files};
 
@@ -110,8 +111,8 @@ impl<'a> Download<'a> {
         let next = self.content.next_chunk().await;
         if self.content.resumes() > resumes {
             tracing::warn!(
-                object.id = self.place.object_id,
-                file.id = self.place.file_id,
+                object.id = excerpt(self.place.object_id).as_ref(),
+                file.id = excerpt(self.place.file_id).as_ref(),
                 bytes = self.received_bytes,
                 resumes = self.content.resumes(),
                 "a download was cut; the rest was asked for"
@@ -136,8 +137,8 @@ impl<'a> Download<'a> {
         let total_bytes = self.content.content_length.or_else(|| announced_bytes(self.meta.as_ref()));
         let Some(speed) = self.pace.due(Instant::now(), self.received_bytes, total_bytes) else { return };
         tracing::info!(
-            object.id = self.place.object_id,
-            file.id = self.place.file_id,
+            object.id = excerpt(self.place.object_id).as_ref(),
+            file.id = excerpt(self.place.file_id).as_ref(),
             bytes = self.received_bytes,
             bytes_total = total_bytes,
             rows = self.place.progress.rows(),
@@ -162,8 +163,8 @@ impl<'a> Download<'a> {
         }
         if announced_bytes < received_bytes {
             tracing::warn!(
-                object.id = self.place.object_id,
-                file.id = self.place.file_id,
+                object.id = excerpt(self.place.object_id).as_ref(),
+                file.id = excerpt(self.place.file_id).as_ref(),
                 bytes = received_bytes,
                 bytes_announced = announced_bytes,
                 "a file is longer than its object says; it is kept whole"
@@ -217,8 +218,8 @@ async fn file_object(client: &Client, place: Place<'_>) -> Result<Option<FileObj
         }
         Err(source) => {
             tracing::warn!(
-                object.id = place.object_id,
-                file.id = place.file_id,
+                object.id = excerpt(place.object_id).as_ref(),
+                file.id = excerpt(place.file_id).as_ref(),
                 error = chain(&source),
                 "the file's object could not be read; its content is asked for all the same"
             );

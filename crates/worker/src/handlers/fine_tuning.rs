@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{Client, ErrorKind, FineTuningJob, result_file};
+use service::excerpt;
 use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, TheResult};
 use webhook::{FetchState, NotificationType};
 
@@ -59,6 +60,14 @@ async fn model(
             return Ok(None);
         }
     };
+    if let Some(found) = fetched.object.id.as_deref().filter(|found| found != model_id) {
+        tracing::warn!(
+            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+            found = excerpt(found).as_ref(),
+            "the answer for the job's model is another model; the job is stored without it"
+        );
+        return Ok(None);
+    }
     Ok(Some(ModelRecord {
         project: work.entry.project.clone(),
         model_id: model_id.clone(),
@@ -96,8 +105,8 @@ async fn metrics(
         };
         if let Some(problem) = problem {
             tracing::warn!(
-                object.id = work.object_id(),
-                file.id = file_id,
+                object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+                file.id = excerpt(file_id).as_ref(),
                 "the result file is {problem}; it is kept as a file"
             );
         }

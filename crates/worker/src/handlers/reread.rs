@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use openai_client::{BodyRoom, Client, LINE_BYTES_MAX};
+use service::excerpt;
 use service::telemetry::chain;
 use store::{FileRecord, Files, NewContent, Replaced, StoreError};
 
@@ -49,14 +50,14 @@ pub(super) async fn file(
             if let Err(error) = context.store.bring_home(&new, old).await {
                 let error = chain(&error);
                 tracing::warn!(
-                    file.id = file.file_id,
+                    file.id = excerpt(file.file_id).as_ref(),
                     error,
                     "a file that was replaced could not be tidied up"
                 );
             }
             tracing::info!(
-                object.id = file.batch_id,
-                file.id = file.file_id,
+                object.id = excerpt(file.batch_id).as_ref(),
+                file.id = excerpt(file.file_id).as_ref(),
                 bytes = new.bytes,
                 lines = readable_lines,
                 "a file was read again, and has taken the place of the old one"

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use openai_client::Phase;
+use service::excerpt;
 use webhook::FetchState;
 
 use crate::context::Context;
@@ -50,7 +51,7 @@ impl<T> Found<T> {
             return Err(HandlerError::UnknownStatus { what, sight });
         }
         tracing::warn!(
-            object.id = work.object_id(),
+            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
             status = sight.status,
             answers = sight.answers,
             "the status is not known and does not change; the object is stored as it is"
