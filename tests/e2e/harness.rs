@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use chrono::{DateTime, Utc};
 use fake_openai::{FakeConfig, FakeOpenAi};
 use serde_json::Value;
 use store::{EventFilter, EventRecord, Found, ResultFilter, ResultRow, S3Config, Store, StoreConfig};
@@ -13,6 +14,7 @@ use test_support::programs::{self, Program};
 use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
 use test_support::wait;
+use webhook::{EventState, Family, Reason};
 
 /// The key the look-alike accepts, and the workers have.
 pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
@@ -27,6 +29,36 @@ pub(crate) enum Database {
     Postgres,
     /// A server of the test's own, by its URL.
     At(String),
+}
+
+/// A row of `events` that the workers of the test have written.
+#[derive(Debug, Clone)]
+pub(crate) struct EventRow {
+    pub(crate) event_id: Option<String>,
+    pub(crate) family: Family,
+    pub(crate) object_id: Option<String>,
+    pub(crate) processed_at: Option<DateTime<Utc>>,
+    pub(crate) attempts: u32,
+    pub(crate) state: EventState,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl EventRow {
+    fn of(record: EventRecord) -> Self {
+        Self {
+            state: record.state.known().unwrap(),
+            reason: record.reason.map(|reason| reason.known().unwrap()),
+            family: record.family.known().unwrap(),
+            event_id: record.event_id,
+            object_id: record.object_id,
+            processed_at: record.processed_at,
+            attempts: record.attempts,
+            last_error: record.last_error,
+            body: record.body,
+        }
+    }
 }
 
 /// One installation.
@@ -316,22 +348,22 @@ impl Landfall {
     }
 
     /// The event's row, if a worker has seen it.
-    pub(crate) async fn event(&self, webhook_id: &str) -> Option<EventRecord> {
+    pub(crate) async fn event(&self, webhook_id: &str) -> Option<EventRow> {
         let events = self
             .store()
             .await
             .list_events(&EventFilter { limit: 1000, ..EventFilter::default() })
             .await
             .unwrap();
-        events.into_iter().find(|event| event.webhook_id == webhook_id)
+        events.into_iter().find(|event| event.webhook_id == webhook_id).map(EventRow::of)
     }
 
     /// Waits until the event's row says so.
     pub(crate) async fn event_when(
         &self,
         webhook_id: &str,
-        condition: impl Fn(&EventRecord) -> bool,
-    ) -> EventRecord {
+        condition: impl Fn(&EventRow) -> bool,
+    ) -> EventRow {
         wait::until("the event's row", async || self.event(webhook_id).await.filter(&condition)).await
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueError, QueueReader};
 use service::settings::RedisSettings;
 use store::EventRecord;
-use webhook::{EventState, Family};
+use webhook::{EventKind, EventState, Family};
 
 use crate::exit::Failure;
 use crate::queued;
@@ -83,22 +83,22 @@ impl Again {
             traceparent: None,
             replay_of: Some(event.webhook_id.clone()),
         };
-        Ok(Requeued::Added(self.enqueue(event.family, &entry).await?))
+        Ok(Requeued::Added(self.enqueue(family(event), &entry).await?))
     }
 
     /// Ends the waits of all entries of an event; the one that will do what a new entry would.
     async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, Failure> {
-        if !self.waiting.contains_key(&event.family) {
-            let waiting = waiting(&self.reader, event.family).await.map_err(queued::failure)?;
-            self.waiting.insert(event.family, waiting);
+        let family = family(event);
+        if !self.waiting.contains_key(&family) {
+            let waiting = waiting(&self.reader, family).await.map_err(queued::failure)?;
+            self.waiting.insert(family, waiting);
         }
         let name = (event.project.clone(), event.webhook_id.clone());
-        let Some(entries) = self.waiting.get_mut(&event.family).and_then(|waiting| waiting.remove(&name))
-        else {
+        let Some(entries) = self.waiting.get_mut(&family).and_then(|waiting| waiting.remove(&name)) else {
             return Ok(None);
         };
         let ids: Vec<String> = entries.iter().map(|entry| entry.entry_id.clone()).collect();
-        let due = self.reader.make_due(event.family, &ids).await.map_err(queued::failure)?;
+        let due = self.reader.make_due(family, &ids).await.map_err(queued::failure)?;
         // The first delivery of an event that is stored meanwhile only ends; it fetches nothing.
         let tries = |entry: &WaitingEntry| entry.is_replay || event.state != EventState::Stored;
         let tried = entries.into_iter().find(|entry| tries(entry) && due.contains(&entry.entry_id));
@@ -158,6 +158,11 @@ async fn waiting(reader: &QueueReader, family: Family) -> Result<Waiting, QueueE
         }
     }
     Ok(waiting)
+}
+
+/// A family that only another version knows is here that of the event's type.
+fn family(event: &EventRecord) -> Family {
+    event.family.known().unwrap_or_else(|| EventKind::from_name(&event.event_type).family())
 }
 
 /// A thin event of our own about one object.

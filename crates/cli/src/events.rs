@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{EventFilter, EventRecord};
-use webhook::{EventState, Family, Reason};
+use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column, Text};
@@ -55,14 +55,14 @@ pub(crate) struct Line<'a> {
     webhook_id: &'a str,
     event_id: Option<&'a str>,
     r#type: &'a str,
-    family: Family,
+    family: &'a MaybeKnown<Family>,
     object_id: Option<&'a str>,
     created_at: Option<DateTime<Utc>>,
     received_at: DateTime<Utc>,
     processed_at: Option<DateTime<Utc>>,
     attempts: u32,
-    state: EventState,
-    reason: Option<Reason>,
+    state: &'a MaybeKnown<EventState>,
+    reason: Option<&'a MaybeKnown<Reason>>,
     last_error: Option<&'a str>,
 }
 
@@ -99,14 +99,14 @@ impl<'a> Line<'a> {
             webhook_id: &event.webhook_id,
             event_id: event.event_id.as_deref(),
             r#type: &event.event_type,
-            family: event.family,
+            family: &event.family,
             object_id: event.object_id.as_deref(),
             created_at: event.created_at,
             received_at: event.received_at,
             processed_at: event.processed_at,
             attempts: event.attempts,
-            state: event.state,
-            reason: event.reason,
+            state: &event.state,
+            reason: event.reason.as_ref(),
             last_error: event.last_error.as_deref(),
         }
     }
@@ -143,7 +143,7 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
         }
         last.push(id(event).into());
         // Why it is not simply stored.
-        last.extend(event.reason.map(|reason| {
+        last.extend(event.reason.as_ref().map(|reason| {
             let why = why(reason, event.last_error.as_deref());
             Text::sentence(&screen::shortened(&why, last_chars))
         }));
@@ -154,7 +154,7 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
 }
 
 /// Why an event is not simply stored, on one line.
-pub(crate) fn why(reason: Reason, last_error: Option<&str>) -> String {
+pub(crate) fn why(reason: &MaybeKnown<Reason>, last_error: Option<&str>) -> String {
     match last_error {
         Some(error) => format!("{reason}: {}", printable::sentence(error)),
         None => reason.to_string(),

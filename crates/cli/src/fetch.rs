@@ -13,7 +13,7 @@ use queue::Unsettled;
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use store::{Found, ResultsState, Store};
-use webhook::{Family, FetchState};
+use webhook::{Family, FetchState, MaybeKnown};
 
 use crate::again::Again;
 use crate::exit::{Answer, Failure};
@@ -90,7 +90,7 @@ struct Line<'a> {
     /// Whether a worker has come to an end with it.
     settled: bool,
     /// `null` when nothing of it is stored.
-    fetch_state: Option<FetchState>,
+    fetch_state: Option<MaybeKnown<FetchState>>,
     last_error: Option<String>,
 }
 
@@ -189,7 +189,8 @@ impl Report<'_> {
         let Target { project, object_id, family } = &object.target;
         let progress = store.fetch_progress(project, *family, object_id).await.map_err(stored::failure)?;
         let fetch_state = progress.map(|progress| progress.fetch_state);
-        let fetched = fetch_state == Some(FetchState::Fetched) && unsettled.is_none();
+        let is_fetched = fetch_state.as_ref().is_some_and(|state| *state == FetchState::Fetched);
+        let fetched = is_fetched && unsettled.is_none();
         self.total += 1;
         self.fetched += usize::from(fetched);
         let error = match unsettled {
@@ -203,7 +204,7 @@ impl Report<'_> {
         if !self.few && fetched {
             return Ok(());
         }
-        let state = match (unsettled, fetch_state) {
+        let state = match (unsettled, &fetch_state) {
             (Some(_), _) => "waiting",
             _ if fetched && is_mismatch(store, &object.target).await? => "mismatch",
             (None, Some(state)) => state.as_str(),
@@ -222,7 +223,7 @@ impl Report<'_> {
         &mut self,
         object: &Queued,
         settled: bool,
-        fetch_state: Option<FetchState>,
+        fetch_state: Option<MaybeKnown<FetchState>>,
         last_error: Option<String>,
     ) -> Result<(), Failure> {
         let line = Line {
@@ -271,7 +272,7 @@ async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, F
         .map(|event| (event.webhook_id.clone(), event))
         .collect();
     let event = events.get(&object.webhook_id);
-    Ok(event.and_then(|event| Some(events::why(event.reason?, event.last_error.as_deref()))))
+    Ok(event.and_then(|event| Some(events::why(event.reason.as_ref()?, event.last_error.as_deref()))))
 }
 
 fn objects(count: usize) -> String {

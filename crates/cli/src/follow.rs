@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use store::{EventFilter, EventPlace, EventRecord, Store};
-use webhook::{EventState, Family, Reason};
+use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::exit::Failure;
 use crate::stored;
@@ -23,9 +23,9 @@ pub(crate) type Name = (String, String);
 /// What a follower was given of an event, and is given again when it is another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    state: EventState,
+    state: MaybeKnown<EventState>,
     attempts: u32,
-    reason: Option<Reason>,
+    reason: Option<MaybeKnown<Reason>>,
 }
 
 /// What is new since the last look.
@@ -114,5 +114,5 @@ pub(crate) fn name(event: &EventRecord) -> Name {
 }
 
 pub(crate) fn seen_of(event: &EventRecord) -> Seen {
-    Seen { state: event.state, attempts: event.attempts, reason: event.reason }
+    Seen { state: event.state.clone(), attempts: event.attempts, reason: event.reason.clone() }
 }

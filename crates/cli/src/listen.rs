@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{EventRecord, Store, TheResult};
-use webhook::{EventState, Family, NotificationType};
+use webhook::{EventState, Family, MaybeKnown, NotificationType, Reason};
 
 use crate::exit::{Answer, Failure, chain};
 use crate::follow::{Follower, LOOK_EVERY};
@@ -127,9 +127,8 @@ impl Forwarding<'_> {
     async fn step(&self, follower: &mut Follower, out: &mut dyn Write) -> Result<bool, Failure> {
         let news = follower.look().await?;
         for event in &news.events {
-            match event.state {
-                EventState::Stored | EventState::Dead => self.forward(event, out).await?,
-                EventState::Received | EventState::Retrying => {}
+            if event.state == EventState::Stored || event.state == EventState::Dead {
+                self.forward(event, out).await?;
             }
         }
         Ok(news.has_more)
@@ -177,7 +176,7 @@ fn news(event: &EventRecord, kind: NotificationType, result: TheResult) -> News 
         object_id: event.object_id.clone(),
         result: result.value,
         result_is_whole: result.is_whole,
-        reason: event.reason.map(webhook::Reason::as_str),
+        reason: event.reason.as_ref().and_then(MaybeKnown::known).map(Reason::as_str),
         error: event.last_error.clone().filter(|_| kind == NotificationType::EventDead),
         link: None,
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use store::{EventFilter, EventPlace, EventRecord, Found, Store};
-use webhook::{EventState, Family};
+use webhook::{EventState, Family, MaybeKnown};
 
 use crate::again::{Again, Requeued};
 use crate::exit::{Answer, Failure};
@@ -70,8 +70,8 @@ pub(crate) struct Replay {
 struct Line<'a> {
     webhook_id: &'a str,
     r#type: &'a str,
-    family: Family,
-    state: EventState,
+    family: &'a MaybeKnown<Family>,
+    state: &'a MaybeKnown<EventState>,
     object_id: Option<&'a str>,
     /// Whether it has a new entry.
     enqueued: bool,
@@ -171,8 +171,8 @@ impl Run<'_> {
             let line = Line {
                 webhook_id: &event.webhook_id,
                 r#type: &event.event_type,
-                family: event.family,
-                state: event.state,
+                family: &event.family,
+                state: &event.state,
                 object_id: event.object_id.as_deref(),
                 enqueued: !self.args.dry_run && !made_due,
                 made_due,

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use store::{EventRecord, ResultsState, Store, StoredBatch};
-use webhook::{EventState, Family, FetchState, Reason};
+use webhook::{EventState, Family, FetchState, MaybeKnown, Reason};
 
 use crate::exit::Failure;
 use crate::{events, printable, screen, stored};
@@ -28,7 +28,7 @@ impl Shortfall {
                 incomplete(unfinished(&events, &batch.batch_id))
             }
             ResultsState::Expired => incomplete("a file was gone before it was read".to_owned()),
-            ResultsState::Unfetched => incomplete(unfetched(batch.fetch_state).to_owned()),
+            ResultsState::Unfetched => incomplete(unfetched(&batch.fetch_state).to_owned()),
             ResultsState::Complete | ResultsState::Mismatch if stored.rows_stored == 0 => {
                 incomplete(no_results(batch.status.as_deref(), batch.errors.as_deref()))
             }
@@ -45,7 +45,7 @@ pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, 
     let id = printable::one_line(batch_id);
     Ok(match about.first() {
         None => format!("no batch is stored under {id}"),
-        Some(event) if event.reason == Some(Reason::NotFound) && event.state == EventState::Stored => {
+        Some(event) if event.reason == Some(Reason::NotFound.into()) && event.state == EventState::Stored => {
             format!("OpenAI does not know {id}")
         }
         Some(_) => format!("{id} is not stored: {}", unfinished(&about, batch_id)),
@@ -61,7 +61,7 @@ async fn events_about(store: &Store, project: &str, batch_id: &str) -> Result<Ve
 /// Of several events the one with the best prospects counts: each of them brings the whole batch.
 fn unfinished(events: &[EventRecord], batch_id: &str) -> String {
     let in_state = |state: EventState| events.iter().find(|event| event.state == state);
-    let why = |event: &EventRecord| match event.reason {
+    let why = |event: &EventRecord| match &event.reason {
         Some(reason) => {
             format!(" ({})", screen::shortened(&events::why(reason, event.last_error.as_deref()), 200))
         }
@@ -78,13 +78,14 @@ fn unfinished(events: &[EventRecord], batch_id: &str) -> String {
     }
 }
 
-fn unfetched(state: FetchState) -> &'static str {
+fn unfetched(state: &MaybeKnown<FetchState>) -> &str {
     match state {
-        FetchState::NotFound => "OpenAI does not know it (not_found)",
-        FetchState::Forbidden => "OpenAI refuses it (forbidden)",
-        FetchState::Off => "it was not fetched (FETCH=off)",
+        MaybeKnown::Known(FetchState::NotFound) => "OpenAI does not know it (not_found)",
+        MaybeKnown::Known(FetchState::Forbidden) => "OpenAI refuses it (forbidden)",
+        MaybeKnown::Known(FetchState::Off) => "it was not fetched (FETCH=off)",
         // Not of a batch that was not fetched.
-        FetchState::Fetched | FetchState::Expired => "it was not fetched",
+        MaybeKnown::Known(FetchState::Fetched | FetchState::Expired) => "it was not fetched",
+        MaybeKnown::Unknown(name) => name,
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use service::settings::StoreSettings;
 use store::{FileRecord, Found, Store};
-use webhook::FetchState;
+use webhook::{FetchState, MaybeKnown};
 
 pub(crate) use batch::result_table;
 
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
 
 async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Failure> {
     Ok(match found {
-        Found::Event(event) => event::text(event, layout),
+        Found::Event(event) => event::text(store, event, layout).await?,
         Found::Response(response) => response::text(response, layout),
         Found::Batch(batch) => batch::text(store, batch, layout).await?,
         Found::FineTuningJob(job) => fine_tuning::job_text(store, job, layout).await?,
@@ -168,13 +168,14 @@ impl Layout {
     }
 
     /// Where the record comes from.
-    fn origin(self, fetch_state: FetchState, fetched_at: Option<DateTime<Utc>>) -> String {
+    fn origin(self, fetch_state: &MaybeKnown<FetchState>, fetched_at: Option<DateTime<Utc>>) -> String {
         let words = match fetch_state {
-            FetchState::Fetched => "from the API",
-            FetchState::Off => "not fetched (FETCH=off): what the event held",
-            FetchState::NotFound => "not found by the API: what the event held",
-            FetchState::Expired => "from the API, but its content has expired",
-            FetchState::Forbidden => "refused by the API: what the event held",
+            MaybeKnown::Known(FetchState::Fetched) => "from the API",
+            MaybeKnown::Known(FetchState::Off) => "not fetched (FETCH=off): what the event held",
+            MaybeKnown::Known(FetchState::NotFound) => "not found by the API: what the event held",
+            MaybeKnown::Known(FetchState::Expired) => "from the API, but its content has expired",
+            MaybeKnown::Known(FetchState::Forbidden) => "refused by the API: what the event held",
+            MaybeKnown::Unknown(name) => name,
         };
         match fetched_at {
             Some(_) => format!("{words}, {}", self.time(fetched_at)),

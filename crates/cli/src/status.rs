@@ -1,5 +1,6 @@
 //! `landfall status`: how much work lies where, per family; from Redis, and from the database when there is one.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use chrono::Utc;
@@ -7,7 +8,7 @@ use queue::{FamilyStats, Instance, Pause};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
 use store::Import;
-use webhook::{EventState, Family};
+use webhook::{EventState, Family, MaybeKnown};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
@@ -106,8 +107,8 @@ struct Running {
 
 #[derive(Serialize)]
 struct InStore {
-    family: Family,
-    state: EventState,
+    family: MaybeKnown<Family>,
+    state: MaybeKnown<EventState>,
     count: i64,
 }
 
@@ -270,6 +271,8 @@ fn queue_table(families: &[InQueue], total: &Total, width: u16) -> String {
 
 /// One row for each family that has events.
 fn store_table(events: &[InStore], width: u16) -> String {
+    let is_other = |event: &&InStore| event.state.known().is_none();
+    let has_others = events.iter().any(|event| is_other(&event));
     let mut columns = vec![Column::Text("EVENTS IN THE DATABASE")];
     columns.extend(EventState::ALL.iter().map(|state| {
         Column::Count(match state {
@@ -279,18 +282,29 @@ fn store_table(events: &[InStore], width: u16) -> String {
             EventState::Dead => "DEAD",
         })
     }));
+    if has_others {
+        // States of another version; --json has their names.
+        columns.push(Column::Count("OTHER"));
+    }
     let row = |name: &str, of: &dyn Fn(&InStore) -> bool| {
         let mut row = vec![name.to_owned()];
         row.extend(EventState::ALL.iter().map(|state| {
             let of_state = events.iter().filter(|event| event.state == *state && of(event));
             screen::count(of_state.map(|event| event.count).sum::<i64>())
         }));
+        if has_others {
+            let others = events.iter().filter(is_other).filter(|event| of(event));
+            row.push(screen::count(others.map(|event| event.count).sum::<i64>()));
+        }
         row
     };
-    let seen = |family: &&Family| events.iter().any(|event| event.family == **family);
-    let families = Family::ALL.iter().filter(seen);
+    let known = Family::ALL.iter().map(|family| MaybeKnown::from(*family));
+    let unknown: BTreeSet<_> =
+        events.iter().map(|event| &event.family).filter(|family| family.known().is_none()).collect();
+    let families = known.chain(unknown.into_iter().cloned());
+    let families = families.filter(|family| events.iter().any(|event| event.family == *family));
     let mut rows: Vec<Vec<String>> =
-        families.map(|family| row(family.as_str(), &|event| event.family == *family)).collect();
+        families.map(|family| row(family.as_str(), &|event| event.family == family)).collect();
     rows.push(row("total", &|_| true));
     screen::table(&columns, rows, width)
 }

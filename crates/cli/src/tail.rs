@@ -105,7 +105,7 @@ fn text(event: &EventRecord, at: DateTime<Utc>, now: DateTime<Utc>, width: u16) 
     // Most types are no longer, so that ids stand below each other.
     let head = format!("{at:<8}  {:<8}  {:<25}", event.state, event.event_type);
     let mut text = screen::line_with_id(&head, events::id(event), width);
-    if let Some(reason) = event.reason {
+    if let Some(reason) = &event.reason {
         let mut why = events::why(reason, event.last_error.as_deref());
         if event.state == EventState::Retrying {
             why = format!("attempt {}: {why}", event.attempts);
@@ -128,14 +128,14 @@ mod tests {
             webhook_id: "wh_1".to_owned(),
             event_id: None,
             event_type: "response.completed".to_owned(),
-            family: Family::Response,
+            family: Family::Response.into(),
             object_id: Some(id.to_owned()),
             created_at: None,
             received_at: at,
             processed_at: None,
             attempts: 3,
-            state,
-            reason,
+            state: state.into(),
+            reason: reason.map(Into::into),
             last_error: reason.map(|_| "could not\nread \u{1b}[31mit ".repeat(20)),
             body: Vec::new(),
         }

@@ -9,6 +9,7 @@ use chrono::Utc;
 use serde::Serialize;
 use service::settings::{ConfigFileSettings, StoreSettings};
 use store::TargetState;
+use webhook::MaybeKnown;
 
 use crate::exit::{Answer, Failure};
 use crate::{config, json, printable, stored};
@@ -63,7 +64,7 @@ pub(crate) struct Change {
 #[derive(Serialize)]
 struct Changed<'a> {
     target: &'a str,
-    before: TargetState,
+    before: MaybeKnown<TargetState>,
     state: TargetState,
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use webhook::{FetchState, closed_set};
+use webhook::{FetchState, MaybeKnown, closed_set};
 
 use crate::json_text::{self, JsonColumns};
 
@@ -35,10 +35,12 @@ closed_set! {
 impl ResultsState {
     /// As the view says it in SQL.
     pub(crate) fn of(batch: &BatchRecord, rows_stored: i64, results_complete: bool) -> Self {
-        match (results_complete, batch.fetch_state) {
-            (false, FetchState::Fetched) => Self::Importing,
-            (false, FetchState::Expired) => Self::Expired,
-            (false, FetchState::Off | FetchState::NotFound | FetchState::Forbidden) => Self::Unfetched,
+        match (results_complete, batch.fetch_state.known()) {
+            (false, Some(FetchState::Fetched)) => Self::Importing,
+            (false, Some(FetchState::Expired)) => Self::Expired,
+            (false, Some(FetchState::Off | FetchState::NotFound | FetchState::Forbidden) | None) => {
+                Self::Unfetched
+            }
             // A batch that was refused as a whole has requests and no files.
             (true, _) if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != rows_stored) => {
                 Self::Mismatch
@@ -76,7 +78,7 @@ pub struct BatchRecord {
     pub completed_at: Option<DateTime<Utc>>,
     /// When ingest took the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
-    pub fetch_state: FetchState,
+    pub fetch_state: MaybeKnown<FetchState>,
     /// Set exactly when the object was read from the API.
     pub fetched_at: Option<DateTime<Utc>>,
     /// Whether the object has reached its end.

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use webhook::{EventState, Family, Reason};
+use webhook::{EventState, Family, MaybeKnown, Reason};
 
+use crate::event_attempt::Attempt;
 use crate::json_text;
 use crate::notification::NewNotification;
 
@@ -38,6 +39,8 @@ pub struct Completion {
     pub processed_at: DateTime<Utc>,
     /// Why less than the whole object is stored, if so.
     pub reason: Option<Reason>,
+    /// The attempt that did it; kept unless it was the first.
+    pub attempt: Option<Attempt>,
     /// Who is to be told of it.
     pub notifications: Vec<NewNotification>,
 }
@@ -54,11 +57,13 @@ pub struct Failure {
     pub reason: Reason,
     /// The error with its causes. Cut to a bounded length.
     pub error: String,
+    /// `None` when the event was put back without having been tried.
+    pub attempt: Option<Attempt>,
     /// Who is to be told of it.
     pub notifications: Vec<NewNotification>,
 }
 
-/// A row of `events`.
+/// A row of `events`. Another version may have written it.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventRecord {
     pub project: String,
@@ -66,14 +71,14 @@ pub struct EventRecord {
     pub event_id: Option<String>,
     #[serde(rename = "type")]
     pub event_type: String,
-    pub family: Family,
+    pub family: MaybeKnown<Family>,
     pub object_id: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub received_at: DateTime<Utc>,
     pub processed_at: Option<DateTime<Utc>>,
     pub attempts: u32,
-    pub state: EventState,
-    pub reason: Option<Reason>,
+    pub state: MaybeKnown<EventState>,
+    pub reason: Option<MaybeKnown<Reason>>,
     pub last_error: Option<String>,
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use webhook::{NotificationState, NotificationType};
+use webhook::{MaybeKnown, NotificationState, NotificationType};
 
 use crate::json_text;
 use crate::target_health::BreakerPolicy;
@@ -17,7 +17,7 @@ pub struct NewNotification {
     pub id: String,
     pub target: String,
     #[serde(rename = "type")]
-    pub kind: NotificationType,
+    pub kind: MaybeKnown<NotificationType>,
     /// Ahead of the others.
     pub urgent: bool,
     pub webhook_id: Option<String>,
@@ -36,7 +36,7 @@ pub struct NewNotification {
 pub struct NotificationRecord {
     #[serde(flatten)]
     pub notification: NewNotification,
-    pub state: NotificationState,
+    pub state: MaybeKnown<NotificationState>,
     /// Attempts so far.
     pub attempts: u32,
     /// Of them, those before its schedule last began.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use webhook::FetchState;
+use webhook::{FetchState, MaybeKnown};
 
 use crate::json_text;
 
@@ -32,7 +32,7 @@ pub struct ResponseRecord {
     pub completed_at: Option<DateTime<Utc>>,
     /// When ingest took the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
-    pub fetch_state: FetchState,
+    pub fetch_state: MaybeKnown<FetchState>,
     /// Set exactly when the object was read from the API.
     pub fetched_at: Option<DateTime<Utc>>,
     /// Whether the object has reached its end.

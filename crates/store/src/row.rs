@@ -7,6 +7,7 @@ use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Decode, Row as _, Type, ValueRef as _};
 use webhook::states::UnknownName;
+use webhook::{ClosedSet, MaybeKnown};
 
 use crate::postgres::jsonb::JsonText;
 
@@ -65,7 +66,12 @@ impl Row {
         text.map(parse).transpose()
     }
 
-    /// A member of a closed set.
+    /// A member of a closed set, or what another version wrote instead.
+    pub(crate) fn maybe_known<T: ClosedSet>(&self, column: &str) -> sqlx::Result<MaybeKnown<T>> {
+        required(column, self.parsed(column)?)
+    }
+
+    /// A member of a closed set that only we write and choose by.
     pub(crate) fn member<T: FromStr<Err = UnknownName>>(&self, column: &str) -> sqlx::Result<T> {
         required(column, self.parsed(column)?)
     }

@@ -5,6 +5,7 @@ pub(crate) mod batch_results;
 mod batch_rows;
 pub(crate) mod batches;
 pub(crate) mod eval_runs;
+pub(crate) mod event_attempts;
 pub(crate) mod event_order;
 pub(crate) mod events;
 pub(crate) mod files;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use webhook::closed_set;
+use webhook::{MaybeKnown, closed_set};
 
 use crate::notification::LeaseRequest;
 
@@ -44,7 +44,7 @@ pub struct BreakerPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TargetHealth {
     pub target: String,
-    pub state: TargetState,
+    pub state: MaybeKnown<TargetState>,
     /// Attempts that failed since the last success.
     pub failures_in_row: u32,
     /// Nothing is sent before; then one attempt tells whether the target is back.
@@ -75,7 +75,7 @@ impl TargetHealth {
     pub fn new(target: &str) -> Self {
         Self {
             target: target.to_owned(),
-            state: TargetState::Active,
+            state: TargetState::Active.into(),
             failures_in_row: 0,
             waits_until: None,
             busy_until: None,
@@ -84,19 +84,21 @@ impl TargetHealth {
     }
 
     pub fn condition(&self) -> TargetCondition {
-        match self.state {
-            TargetState::Active if self.failures_in_row > 0 => TargetCondition::Failing,
-            TargetState::Active => TargetCondition::Active,
-            TargetState::Paused => TargetCondition::Paused,
-            TargetState::Disabled => TargetCondition::Disabled,
+        match self.state.known() {
+            Some(TargetState::Active) if self.failures_in_row > 0 => TargetCondition::Failing,
+            Some(TargetState::Active) => TargetCondition::Active,
+            // A state of another version: this one sends nothing, as while it is paused.
+            Some(TargetState::Paused) | None => TargetCondition::Paused,
+            Some(TargetState::Disabled) => TargetCondition::Disabled,
         }
     }
 
     /// How many of those asked for may be sent now.
     pub(crate) fn allowance(&self, request: &LeaseRequest, now: DateTime<Utc>) -> Allowance {
-        match self.state {
-            TargetState::Paused | TargetState::Disabled => return Allowance::Stopped,
-            TargetState::Active => {}
+        match self.state.known() {
+            // What another version has made of it is not for us to undo.
+            Some(TargetState::Paused | TargetState::Disabled) | None => return Allowance::Stopped,
+            Some(TargetState::Active) => {}
         }
         if let Some(until) = self.waits_until.filter(|until| *until > now) {
             return Allowance::NotBefore(until);
@@ -149,7 +151,7 @@ impl TargetHealth {
         let wanted = wait.max(retry_after).map(|wait| later(at, wait));
         self.waits_until = if is_trial { wanted } else { wanted.max(waits) };
         if is_gone && self.state == TargetState::Active {
-            self.state = TargetState::Disabled;
+            self.state = TargetState::Disabled.into();
         }
         self.updated_at = Some(at);
         self
@@ -288,7 +290,7 @@ mod tests {
         let failure = TargetFailure { is_trial: false, is_gone: true, retry_after: None, at: at(0) };
         let gone = TargetHealth::new("app").after_failure(failure, BREAKER);
         assert_eq!(allowance(&gone, 10.0, 1_000_000_000), Allowance::Stopped);
-        let paused = TargetHealth { state: TargetState::Paused, ..TargetHealth::new("app") };
+        let paused = TargetHealth { state: TargetState::Paused.into(), ..TargetHealth::new("app") };
         assert_eq!(paused.after_failure(failure, BREAKER).state, TargetState::Paused);
     }
 }

@@ -153,11 +153,11 @@ impl TheResult {
         if event.state == EventState::Dead {
             return Ok((NotificationType::EventDead, Self::of_body(&event.body)));
         }
-        let object_id = match event.family {
-            Family::Response | Family::Batch | Family::FineTuning | Family::Eval => {
+        let object_id = match event.family.known() {
+            Some(Family::Response | Family::Batch | Family::FineTuning | Family::Eval) => {
                 event.object_id.as_deref()
             }
-            Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
+            Some(Family::Realtime | Family::Agent | Family::Safety | Family::Other) | None => None,
         };
         let found = match object_id {
             Some(id) => store.find(id).await?,

@@ -11,6 +11,12 @@ macro_rules! closed_set {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         $visibility enum $name { $( $(#[$variant_meta])* $variant, )+ }
 
+        impl $crate::ClosedSet for $name {
+            fn as_str(self) -> &'static str {
+                Self::as_str(self)
+            }
+        }
+
         impl $name {
             /// Every member, in the order of definition.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];

@@ -9,12 +9,14 @@
 mod closed_set;
 mod event;
 mod event_kind;
+mod maybe_known;
 mod secret;
 mod signature;
 pub mod states;
 
 pub use event::{Event, ParseError};
 pub use event_kind::{EventKind, Family};
+pub use maybe_known::{ClosedSet, MaybeKnown};
 pub use secret::{SecretError, SigningSecret};
 pub use signature::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, SignatureError, TOLERANCE_SECS, Verified, Verifier,

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use chrono::Utc;
 use openai_client::Client;
+use service::telemetry::chain;
 use store::Store;
 
 use crate::alarm::KeyAlarm;
@@ -11,9 +13,12 @@ use crate::metrics::Metrics;
 use crate::notifications::Outbox;
 use crate::readiness::Readiness;
 use crate::retry::RetryPolicy;
+use crate::work::Work;
 
 /// Shared by all loops of one worker.
 pub(crate) struct Context {
+    /// Its consumer name.
+    pub(crate) worker: String,
     pub(crate) store: Store,
     pub(crate) fetching: Fetching,
     pub(crate) retry: RetryPolicy,
@@ -24,6 +29,30 @@ pub(crate) struct Context {
     pub(crate) outbox: Outbox,
     /// `MIN_FREE_BYTES`
     pub(crate) min_free_bytes: u64,
+}
+
+impl Context {
+    /// Whether an event was tried for as long as the settings allow, counted from its first attempt: how long it waited for
+    /// a worker says nothing about OpenAI. So the first attempt is never the last one.
+    pub(crate) async fn was_tried_long_enough(&self, work: &Work<'_>) -> bool {
+        let (received_at, now) = (work.received_at(), Utc::now());
+        // No attempt began before that, and most failures need not ask the database.
+        if !self.retry.is_over(received_at, now) {
+            return false;
+        }
+        let webhook_id = work.entry.webhook_id.as_str();
+        match self.store.first_attempt_at(&work.entry.project, webhook_id, received_at).await {
+            Ok(first) => first.is_some_and(|first| self.retry.is_over(first, now)),
+            Err(error) => {
+                tracing::warn!(
+                    webhook.id = webhook_id,
+                    error = chain(&error),
+                    "could not read when an event was first tried"
+                );
+                false
+            }
+        }
+    }
 }
 
 /// Whether objects are fetched, and with which project's key.

@@ -27,9 +27,9 @@ pub(crate) struct LogLine {
 }
 
 impl LogLine {
-    pub(crate) fn new(family: Family, delivery: &Delivery) -> Self {
+    pub(crate) fn new(context: &Context, family: Family, delivery: &Delivery) -> Self {
         let entry = delivery.content.as_ref().ok();
-        let work = entry.map(|entry| Work::new(entry, delivery.attempt));
+        let work = entry.map(|entry| Work::new(entry, delivery.attempt, &context.worker));
         Self {
             family,
             entry_id: delivery.entry_id.clone(),

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use futures_util::FutureExt as _;
 use queue::{Delivery, EntryError, Settled};
 use service::telemetry::chain;
@@ -53,7 +52,7 @@ pub(crate) async fn process(
     hand_back: &CancellationToken,
 ) -> bool {
     let started = Instant::now();
-    let line = LogLine::new(family, &delivery);
+    let line = LogLine::new(context, family, &delivery);
     let (verdict, place) = match decide_unrun(context, &delivery).await {
         Some(verdict) => (verdict, Some(Place::Beside(beside))),
         None => match take_place(context, &delivery, beside, hand_back).await {
@@ -93,7 +92,7 @@ async fn decide_unrun(context: &Context, delivery: &Delivery) -> Option<Verdict>
             return Some(undecodable(context, delivery, failed).await);
         }
     };
-    let work = Work::new(entry, delivery.attempt);
+    let work = Work::new(entry, delivery.attempt, &context.worker);
     if delivery.crashes_alone >= CRASHES_ALONE_MAX {
         // A worker that dies at once has not even written the event's row.
         if let Err(error) = context.store.record_delivery(&work.new_event(), work.attempt).await {
@@ -142,6 +141,7 @@ async fn met_by_pause(context: &Context, delivery: &Delivery, work: &Work<'_>) -
         state: EventState::Retrying,
         reason: Reason::RateLimited,
         error: format!("OpenAI asked to wait; paused for {left:?}"),
+        attempt: None,
         notifications: Vec::new(),
     };
     let recorded = async {
@@ -149,7 +149,7 @@ async fn met_by_pause(context: &Context, delivery: &Delivery, work: &Work<'_>) -
         context.store.fail_event(&failure).await.map(|()| before)
     };
     match recorded.await {
-        Ok(EventState::Stored) if work.entry.replay_of.is_none() => {
+        Ok(before) if before == EventState::Stored && work.entry.replay_of.is_none() => {
             return Some(Verdict::Ack(DeliveryOutcome::AlreadyStored, None));
         }
         Ok(_) => {}
@@ -224,7 +224,7 @@ async fn run(
     hand_back: &CancellationToken,
 ) -> Verdict {
     let Ok(entry) = &delivery.content else { return Verdict::HandBack };
-    let mut work = Work::new(entry, delivery.attempt);
+    let mut work = Work::new(entry, delivery.attempt, &context.worker);
     work.last_error = delivery.last_error.as_deref();
     let limits = if matches!(work.family(), Family::Batch | Family::FineTuning) {
         Limits { total: DOWNLOADS_DEADLINE, standstill: STANDSTILL_MAX }
@@ -287,7 +287,7 @@ fn told_of_death(context: &Context, work: &Work<'_>, failed: &Failed) -> Vec<New
 /// event is not given up while the database cannot say so.
 async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -> Verdict {
     let may_end = !matches!(failed.remedy, Remedy::GiveUp | Remedy::Wait(_) | Remedy::Recheck);
-    if may_end && context.retry.is_over(work.received_at(), Utc::now()) {
+    if may_end && context.was_tried_long_enough(work).await {
         failed.error =
             format!("given up after {:?}; last error: {}", context.retry.give_up_after, failed.error);
         (failed.reason, failed.remedy) = (Reason::GaveUp, Remedy::GiveUp);
@@ -301,6 +301,15 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
         state: if failed.remedy == Remedy::GiveUp { EventState::Dead } else { EventState::Retrying },
         reason: failed.reason,
         error: failed.error.clone(),
+        attempt: match failed.remedy {
+            // Nothing was tried.
+            Remedy::Wait(_) => None,
+            Remedy::Retry
+            | Remedy::Recheck
+            | Remedy::RetryAfter(_)
+            | Remedy::RetrySlowly
+            | Remedy::GiveUp => Some(work.attempt_so_far(failed.http_status, failed.request_id.clone())),
+        },
         notifications,
     };
     let delay = match failed.remedy {
@@ -310,6 +319,15 @@ async fn after_failure(context: &Context, work: &Work<'_>, mut failed: Failed) -
         Remedy::GiveUp => match context.store.fail_event(&failure).await {
             Ok(()) => {
                 context.outbox.wake();
+                return Verdict::Dead { failed };
+            }
+            // The dead letter says what the row cannot.
+            Err(error) if !error.is_retryable() => {
+                tracing::error!(
+                    webhook.id = failure.webhook_id,
+                    error = chain(&error),
+                    "could not record that an event is given up"
+                );
                 return Verdict::Dead { failed };
             }
             Err(error) => {

@@ -31,9 +31,9 @@ impl RetryPolicy {
         min + ceiling.saturating_sub(min).mul_f64(fastrand::f64())
     }
 
-    /// Whether an event that was received then is no longer worth another attempt.
-    pub(crate) fn is_over(&self, received_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        age(received_at, now) > self.give_up_after
+    /// Whether an event that was first tried then is no longer worth another attempt.
+    pub(crate) fn is_over(&self, first_attempt_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        age(first_attempt_at, now) > self.give_up_after
     }
 
     /// Whether what may still change by itself, and does not, was waited for long enough: so long, and not longer than
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn an_event_is_given_up_after_72_hours() {
-        let received = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
-        assert!(!policy().is_over(received, received + TimeDelta::hours(72)));
-        assert!(policy().is_over(received, received + TimeDelta::hours(72) + TimeDelta::seconds(1)));
+        let first = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
+        assert!(!policy().is_over(first, first + TimeDelta::hours(72)));
+        assert!(policy().is_over(first, first + TimeDelta::hours(72) + TimeDelta::seconds(1)));
     }
 }

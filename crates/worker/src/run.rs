@@ -64,7 +64,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         return Ok(());
     };
     let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
+    let name = queue::consumer_name();
     let context = Arc::new(Context {
+        worker: name.clone(),
         store: store.clone(),
         fetching,
         retry: retry_policy(&settings),
@@ -82,7 +84,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     if let Some(Err(unfit)) = shutdown.run_until_cancelled(fit).await {
         refuse(&unfit);
     }
-    let name = queue::consumer_name();
     let gone = CancellationToken::new();
     let presence = tokio::spawn(presence(&context, reader.clone(), &name, gone.clone()));
     let mut loops = JoinSet::new();

@@ -54,7 +54,7 @@ pub struct Settings {
     /// Seconds between retries at most; also the wait after OpenAI refuses the API key
     #[arg(long, env = "RETRY_MAX_SECS", default_value = "1800", value_name = "SECONDS", value_parser = seconds)]
     pub retry_max_secs: Duration,
-    /// Seconds after which a failing event goes to the dead letters
+    /// Seconds from an event's first attempt after which it goes to the dead letters
     #[arg(long, env = "RETRY_FOR_SECS", default_value = "259200", value_name = "SECONDS", value_parser = seconds)]
     pub retry_for_secs: Duration,
     /// Seconds for which an object that OpenAI does not know (404) may still appear

@@ -1,10 +1,11 @@
 //! One event as the handlers see it: the queue entry, and what its body says.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use queue::Entry;
-use store::{Completion, NewEvent};
+use store::{Attempt, Completion, NewEvent};
 use webhook::{Event, Family, Reason};
 
 use crate::watchdog::Progress;
@@ -19,14 +20,28 @@ pub(crate) struct Work<'a> {
     pub(crate) attempt: u32,
     /// Of the attempt before, whichever worker made it.
     pub(crate) last_error: Option<&'a str>,
+    /// This worker's consumer name.
+    worker: &'a str,
+    started_at: DateTime<Utc>,
+    started: Instant,
     pub(crate) progress: Progress,
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(entry: &'a Entry, attempt: u32) -> Self {
+    pub(crate) fn new(entry: &'a Entry, attempt: u32, worker: &'a str) -> Self {
         let event = Event::parse(&entry.body).ok();
         let object_id = event.as_ref().and_then(Event::object_id);
-        Self { entry, event, object_id, attempt, last_error: None, progress: Progress::default() }
+        Self {
+            entry,
+            event,
+            object_id,
+            attempt,
+            last_error: None,
+            worker,
+            started_at: Utc::now(),
+            started: Instant::now(),
+            progress: Progress::default(),
+        }
     }
 
     /// Whether a person asked for it: what is stored is then looked at again.
@@ -75,6 +90,18 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// This attempt, with the answer of OpenAI at which it ended, if any.
+    pub(crate) fn attempt_so_far(&self, http_status: Option<u16>, request_id: Option<String>) -> Attempt {
+        Attempt {
+            worker: self.worker.to_owned(),
+            received_at: self.received_at(),
+            started_at: self.started_at,
+            duration: self.started.elapsed(),
+            http_status,
+            request_id,
+        }
+    }
+
     /// What turns the event's row to `stored`, in the transaction that stores its effect. Tells nobody.
     pub(crate) fn completion(&self, reason: Option<Reason>) -> Completion {
         Completion {
@@ -83,6 +110,7 @@ impl<'a> Work<'a> {
             attempts: self.attempt,
             processed_at: Utc::now(),
             reason,
+            attempt: Some(self.attempt_so_far(None, None)),
             notifications: Vec::new(),
         }
     }

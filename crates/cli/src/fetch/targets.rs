@@ -54,7 +54,10 @@ pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Resu
             continue;
         }
         let UnfetchedObject { project, object_id, family, .. } = object;
-        targets.push(Target { project, object_id, family });
+        // What only another version can fetch is left to it.
+        if let Some(family) = family.known() {
+            targets.push(Target { project, object_id, family });
+        }
     }
     if unknown > 0 {
         eprintln!(
@@ -78,8 +81,10 @@ pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>,
         let events = store.events_about(id).await.map_err(stored::failure)?;
         let mut found: Vec<(String, Family)> = events
             .iter()
-            .filter(|event| event_type(event.family).is_some())
-            .map(|event| (event.project.clone(), event.family))
+            .filter_map(|event| {
+                let family = event.family.known().filter(|family| event_type(*family).is_some())?;
+                Some((event.project.clone(), family))
+            })
             .collect();
         if let (true, Some(family)) = (found.is_empty(), family_of(id)) {
             found.push((PROJECT.to_owned(), family));

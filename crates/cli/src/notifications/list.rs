@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{NotificationFilter, NotificationRecord};
-use webhook::{NotificationState, NotificationType};
+use webhook::{MaybeKnown, NotificationState, NotificationType};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column, Text};
@@ -43,8 +43,8 @@ pub(super) struct Line<'a> {
     project: &'a str,
     id: &'a str,
     target: &'a str,
-    r#type: NotificationType,
-    state: NotificationState,
+    r#type: &'a MaybeKnown<NotificationType>,
+    state: &'a MaybeKnown<NotificationState>,
     event_id: Option<&'a str>,
     webhook_id: Option<&'a str>,
     object_id: Option<&'a str>,
@@ -63,8 +63,8 @@ impl<'a> Line<'a> {
             project: &notification.project,
             id: &notification.id,
             target: &notification.target,
-            r#type: notification.kind,
-            state: record.state,
+            r#type: &notification.kind,
+            state: &record.state,
             event_id: notification.event_id.as_deref(),
             webhook_id: notification.webhook_id.as_deref(),
             object_id: notification.object_id.as_deref(),

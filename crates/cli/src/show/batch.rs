@@ -29,7 +29,7 @@ pub(super) async fn text(
         ("error file", or_empty(batch.error_file_id.as_deref())),
         ("completed", layout.time(batch.completed_at)),
         ("received", layout.time(Some(batch.received_at))),
-        ("fetched", layout.origin(batch.fetch_state, batch.fetched_at)),
+        ("fetched", layout.origin(&batch.fetch_state, batch.fetched_at)),
     ];
     let mut text = layout.section("batch", &batch.batch_id, &fields);
     let filter = ResultFilter::of(&batch.project, &batch.batch_id, ROWS_SHOWN);

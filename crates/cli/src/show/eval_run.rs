@@ -16,7 +16,7 @@ pub(super) fn text(run: &EvalRunRecord, layout: Layout) -> String {
         ("report", or_empty(run.report_url.as_deref())),
         ("created", layout.time(run.created_at)),
         ("received", layout.time(Some(run.received_at))),
-        ("fetched", layout.origin(run.fetch_state, run.fetched_at)),
+        ("fetched", layout.origin(&run.fetch_state, run.fetched_at)),
     ];
     layout.section("eval run", &run.run_id, &fields)
 }

@@ -1,28 +1,37 @@
 //! An event: what came in, how often it was tried, what became of it.
 
 use serde_json::Value;
-use store::EventRecord;
+use store::{AttemptRecord, EventRecord, Store};
+use webhook::MaybeKnown;
 
 use super::{Layout, or_empty};
-use crate::{printable, screen};
+use crate::exit::Failure;
+use crate::{moment, printable, screen, stored};
 
 /// A body longer than this is cut; `--raw` has all of it.
 const BODY_LINES_MAX: usize = 20;
 
-pub(super) fn text(event: &EventRecord, layout: Layout) -> String {
+pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> Result<String, Failure> {
     let fields = [
         ("type", format!("{} (family {})", event.event_type, event.family)),
         ("event", or_empty(event.event_id.as_deref())),
         ("object", or_empty(event.object_id.as_deref())),
         ("state", event.state.to_string()),
         ("attempts", event.attempts.to_string()),
-        ("reason", event.reason.map(|reason| reason.to_string()).unwrap_or_default()),
+        ("reason", or_empty(event.reason.as_ref().map(MaybeKnown::as_str))),
         ("last error", printable::sentence(event.last_error.as_deref().unwrap_or_default())),
         ("created", layout.time(event.created_at)),
         ("received", layout.time(Some(event.received_at))),
         ("processed", layout.time(event.processed_at)),
     ];
     let mut text = layout.section("event, webhook", &event.webhook_id, &fields);
+    let attempts = store.event_attempts(&event.project, &event.webhook_id).await;
+    let attempts = attempts.map_err(stored::failure)?;
+    if !attempts.is_empty() {
+        // The first 10 and the last 50.
+        text.push_str("\nattempts\n");
+        text.extend(attempts.iter().map(attempt_lines));
+    }
     let body = body_text(&event.body);
     text.push_str("\nbody\n");
     for line in body.lines().take(BODY_LINES_MAX) {
@@ -33,7 +42,24 @@ pub(super) fn text(event: &EventRecord, layout: Layout) -> String {
     if body.lines().count() > BODY_LINES_MAX {
         text.push_str("  … all of it: --raw\n");
     }
-    text
+    Ok(text)
+}
+
+/// Two lines an attempt: how it ended, then who made it and OpenAI's id of the request.
+fn attempt_lines(attempt: &AttemptRecord) -> String {
+    let reason = attempt.reason.as_ref().map(MaybeKnown::to_string);
+    let status = attempt.http_status.map(|status| status.to_string());
+    let why = [reason, status].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let head = format!(
+        "  {:>3}  {} UTC  {:>9} ms  {:<6}  {why}",
+        attempt.attempt,
+        moment::utc(attempt.started_at),
+        screen::count(attempt.duration_ms),
+        attempt.outcome,
+    );
+    let request = attempt.request_id.as_ref().map(|id| format!(", request {}", printable::one_line(id)));
+    let worker = printable::one_line(&attempt.worker);
+    format!("{}\n       worker {worker}{}\n", head.trim_end(), request.unwrap_or_default())
 }
 
 fn body_text(body: &[u8]) -> String {

@@ -24,7 +24,7 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         ("created", layout.time(job.created_at)),
         ("finished", layout.time(job.finished_at)),
         ("received", layout.time(Some(job.received_at))),
-        ("fetched", layout.origin(job.fetch_state, job.fetched_at)),
+        ("fetched", layout.origin(&job.fetch_state, job.fetched_at)),
     ];
     let mut text = layout.section("fine-tuning job", &job.job_id, &fields);
     let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await.map_err(stored::failure)?;

@@ -28,7 +28,7 @@ pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
         ("usage", usage_text(response.usage.as_deref())),
         ("completed", layout.time(response.completed_at)),
         ("received", layout.time(Some(response.received_at))),
-        ("fetched", layout.origin(response.fetch_state, response.fetched_at)),
+        ("fetched", layout.origin(&response.fetch_state, response.fetched_at)),
     ];
     let mut text = layout.section("response", &response.response_id, &fields);
     if let Some(output) = response.output_text.as_deref().filter(|output| !output.is_empty()) {

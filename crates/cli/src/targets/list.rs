@@ -8,7 +8,7 @@ use notifier::Config;
 use serde::Serialize;
 use service::settings::{ConfigFileSettings, StoreSettings};
 use store::{Store, TargetHealth, TargetState};
-use webhook::NotificationState;
+use webhook::{MaybeKnown, NotificationState};
 
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
@@ -34,7 +34,7 @@ struct Line {
     kind: Option<&'static str>,
     #[serde(rename = "where")]
     place: Option<String>,
-    state: TargetState,
+    state: MaybeKnown<TargetState>,
     failures_in_row: u32,
     waits_until: Option<DateTime<Utc>>,
     pending: u64,
@@ -90,10 +90,11 @@ async fn lines(config: &Config, store: &Store) -> Result<Vec<Line>, Failure> {
     }
     for (target, state, count) in store.count_notifications().await.map_err(stored::failure)? {
         if let Some(line) = lines.get_mut(&target) {
-            match state {
-                NotificationState::Pending => line.pending = count,
-                NotificationState::Delivered => line.delivered = count,
-                NotificationState::GivenUp => line.given_up = count,
+            match state.known() {
+                Some(NotificationState::Pending) => line.pending = count,
+                Some(NotificationState::Delivered) => line.delivered = count,
+                Some(NotificationState::GivenUp) => line.given_up = count,
+                None => {}
             }
         }
     }
@@ -106,7 +107,7 @@ impl Line {
             target,
             kind: None,
             place: None,
-            state: TargetState::Active,
+            state: TargetState::Active.into(),
             failures_in_row: 0,
             waits_until: None,
             pending: 0,
@@ -117,11 +118,13 @@ impl Line {
 
     /// One that fails is said to, although its state is `active`.
     fn state(&self, now: DateTime<Utc>) -> String {
-        match (self.state, self.failures_in_row, self.waits_until.filter(|until| *until > now)) {
-            (TargetState::Active, 0, None) => self.state.to_string(),
-            (TargetState::Active, _, Some(until)) => format!("waits {}", moment::age(now, until)),
-            (TargetState::Active, failures, None) => format!("failed {failures}x"),
-            (TargetState::Paused | TargetState::Disabled, ..) => self.state.to_string(),
+        if self.state != TargetState::Active {
+            return self.state.to_string();
+        }
+        match (self.failures_in_row, self.waits_until.filter(|until| *until > now)) {
+            (0, None) => self.state.to_string(),
+            (_, Some(until)) => format!("waits {}", moment::age(now, until)),
+            (failures, None) => format!("failed {failures}x"),
         }
     }
 }

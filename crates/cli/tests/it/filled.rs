@@ -99,6 +99,7 @@ impl Filled {
             processed_at: self.now,
             reason: None,
             notifications: Vec::new(),
+            attempt: None,
         }
     }
 
@@ -112,6 +113,7 @@ impl Filled {
             state: EventState::Dead,
             reason: Reason::GaveUp,
             notifications: Vec::new(),
+            attempt: None,
             error: error.to_owned(),
         };
         self.store.fail_event(&failure).await.unwrap();
@@ -135,7 +137,7 @@ impl Filled {
             created_at: Some(self.now),
             completed_at: Some(self.now),
             received_at: self.now,
-            fetch_state: FetchState::Fetched,
+            fetch_state: FetchState::Fetched.into(),
             fetched_at: Some(self.now),
             terminal: true,
             raw: Some(RESPONSE_RAW.as_bytes().to_vec()),
@@ -163,7 +165,7 @@ impl Filled {
             created_at: Some(self.now),
             completed_at: Some(self.now),
             received_at: self.now,
-            fetch_state: FetchState::Fetched,
+            fetch_state: FetchState::Fetched.into(),
             fetched_at: Some(self.now),
             terminal: true,
             raw: None,
@@ -208,7 +210,7 @@ impl Filled {
             created_at: Some(self.now),
             finished_at: Some(self.now),
             received_at: self.now,
-            fetch_state: FetchState::Fetched,
+            fetch_state: FetchState::Fetched.into(),
             fetched_at: Some(self.now),
             terminal: true,
             raw: None,
@@ -251,7 +253,7 @@ impl Filled {
             error: None,
             created_at: None,
             received_at: self.now,
-            fetch_state: FetchState::NotFound,
+            fetch_state: FetchState::NotFound.into(),
             fetched_at: None,
             terminal: false,
             raw: None,

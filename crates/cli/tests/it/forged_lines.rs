@@ -63,6 +63,7 @@ async fn add_odd_rows(filled: &Filled, number: usize, odd: char) {
         state: EventState::Retrying,
         reason: Reason::Rejected,
         error: forging("the error"),
+        attempt: None,
         notifications: Vec::new(),
     };
     filled.store.fail_event(&failure).await.unwrap();
@@ -70,7 +71,7 @@ async fn add_odd_rows(filled: &Filled, number: usize, odd: char) {
         project: "default".to_owned(),
         id: forging("ntf_odd"),
         target: forging("app"),
-        kind: NotificationType::ResponseStored,
+        kind: NotificationType::ResponseStored.into(),
         urgent: false,
         webhook_id: None,
         event_id: None,

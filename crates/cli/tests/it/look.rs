@@ -1,6 +1,7 @@
 //! `landfall events` and `show` on a database that the store has filled.
 
 use serde_json::Value;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use crate::command::{Ended, landfall};
 use crate::filled::{Filled, RESPONSE_ID, RESPONSE_RAW};
@@ -164,4 +165,40 @@ fn wrong_choices_are_refused_with_the_right_ones() {
         let ended = landfall(&[], arguments).with_code(2);
         assert!(ended.stderr.contains(words), "{ended:#?}");
     }
+}
+
+/// As a later version may write them.
+#[tokio::test]
+async fn states_and_reasons_of_another_version_are_shown_as_they_are() {
+    let filled = Filled::empty().await;
+    filled.add_dead_event("wh_dead", "no luck").await;
+    let url = filled.settings().into_iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    database.execute("UPDATE events SET family = 'video', state = 'asleep', reason = 'moon'").await.unwrap();
+    let line = look(&filled, &["events", "--json"]).with_code(0).json();
+    assert_eq!(
+        (&line["family"], &line["state"], &line["reason"]),
+        (&"video".into(), &"asleep".into(), &"moon".into())
+    );
+    has(&look(&filled, &["events"]).with_code(0), &["asleep", "moon: no luck"]);
+    has(&look(&filled, &["show", "wh_dead"]).with_code(0), &["(family video)", "asleep", "moon"]);
+    has(
+        &look(&filled, &["replay", "wh_dead", "--dry-run"]).with_code(0),
+        &["asleep", "1 event would be enqueued again"],
+    );
+    has(&look(&filled, &["replay", "--since", "7d", "--dry-run"]).with_code(0), &["asleep"]);
+}
+
+#[tokio::test]
+async fn the_attempts_at_an_event_are_shown_with_it() {
+    let filled = Filled::empty().await;
+    filled.add_dead_event("wh_dead", "no luck").await;
+    let url = filled.settings().into_iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let insert = "INSERT INTO event_attempts VALUES ('default', 'wh_dead', 7, 'host-1', \
+                  '2026-11-23T20:02:27.000000Z', 1500, 'dead', 'gave_up', 500, 'req_7')";
+    database.execute(insert).await.unwrap();
+    let shown = look(&filled, &["show", "wh_dead"]).with_code(0);
+    has(&shown, &["attempts", "2026-11-23 20:02:27", "1,500", "gave_up", "500", "req_7", "host-1"]);
+    shown.fits_80_columns();
 }

@@ -199,7 +199,7 @@ async fn work_off(repair: &Repair, fetch_state: FetchState) {
         error: None,
         created_at: None,
         received_at: now,
-        fetch_state,
+        fetch_state: fetch_state.into(),
         fetched_at: fetched.then_some(now),
         terminal: fetched,
         raw: None,
@@ -211,6 +211,7 @@ async fn work_off(repair: &Repair, fetch_state: FetchState) {
         processed_at: now,
         reason: (!fetched).then_some(Reason::NotFound),
         notifications: Vec::new(),
+        attempt: None,
     };
     repair.filled.store.save_eval_run(&run, &completion).await.unwrap();
     delivery.ack().await.unwrap();

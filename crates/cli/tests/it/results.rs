@@ -138,6 +138,7 @@ async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: 
             state,
             reason,
             error: "so it\nwas".to_owned(),
+            attempt: None,
             notifications: Vec::new(),
         };
         filled.store.fail_event(&failure).await.unwrap();
@@ -163,7 +164,7 @@ async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: 
     assert!(shown.contains("given up") && !shown.contains("more to come"), "{shown}");
     says("batch_4", "no batch is stored under batch_4");
     without_results(&filled, "batch_5", |batch| {
-        (batch.fetch_state, batch.fetched_at) = (FetchState::NotFound, None);
+        (batch.fetch_state, batch.fetched_at) = (FetchState::NotFound.into(), None);
     })
     .await;
     says("batch_5", "OpenAI does not know it");

@@ -128,6 +128,7 @@ async fn failed_once(redis: &RedisServer, filled: &Filled) {
         state: EventState::Retrying,
         reason: Reason::Unauthorized,
         error: "status 401".to_owned(),
+        attempt: None,
         notifications: Vec::new(),
     };
     filled.store.fail_event(&failure).await.unwrap();

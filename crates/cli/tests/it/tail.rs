@@ -17,6 +17,7 @@ async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u
         state,
         reason: Reason::RateLimited,
         notifications: Vec::new(),
+        attempt: None,
         error: format!("429: slow down {}", "please ".repeat(30)),
     };
     filled.store.fail_event(&failure).await.unwrap();

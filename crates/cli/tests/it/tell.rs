@@ -57,7 +57,7 @@ fn notification(id: &str, target: &str, kind: NotificationType) -> NewNotificati
         project: "default".to_owned(),
         id: id.to_owned(),
         target: target.to_owned(),
-        kind,
+        kind: kind.into(),
         urgent: false,
         webhook_id: Some("wh_1".to_owned()),
         event_id: Some("evt_1".to_owned()),

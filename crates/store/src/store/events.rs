@@ -1,10 +1,12 @@
 //! [`Store`]: events.
 
-use webhook::{EventState, Family};
+use chrono::{DateTime, Utc};
+use webhook::{EventState, Family, MaybeKnown};
 
 use super::Store;
 use crate::error::StoreError;
 use crate::event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
+use crate::event_attempt::AttemptRecord;
 use crate::found::Found;
 use crate::tables;
 
@@ -14,7 +16,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written; so with all calls below that write.
-    pub async fn record_delivery(&self, event: &NewEvent, attempt: u32) -> Result<EventState, StoreError> {
+    pub async fn record_delivery(
+        &self,
+        event: &NewEvent,
+        attempt: u32,
+    ) -> Result<MaybeKnown<EventState>, StoreError> {
         let done = tables::events::record_delivery(&self.database, event, attempt).await;
         done.map_err(StoreError::database("record a delivery"))
     }
@@ -46,6 +52,33 @@ impl Store {
         done.map_err(StoreError::database("note a failed attempt"))
     }
 
+    /// When the first known attempt at an event began since then, `None` when there was none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn first_attempt_at(
+        &self,
+        project: &str,
+        webhook_id: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let first = tables::event_attempts::first_at(&self.database, project, webhook_id, since).await;
+        first.map_err(StoreError::database("read an event's attempts"))
+    }
+
+    /// The attempts at an event: the first 10 and the last 50. None of an event that was stored by its first attempt.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn event_attempts(
+        &self,
+        project: &str,
+        webhook_id: &str,
+    ) -> Result<Vec<AttemptRecord>, StoreError> {
+        let attempts = tables::event_attempts::list(&self.database, project, webhook_id).await;
+        attempts.map_err(StoreError::database("read an event's attempts"))
+    }
+
     /// Events, the newest first.
     ///
     /// # Errors
@@ -58,7 +91,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn count_events(&self) -> Result<Vec<(Family, EventState, i64)>, StoreError> {
+    pub async fn count_events(
+        &self,
+    ) -> Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>, StoreError> {
         tables::events::count(&self.database).await.map_err(StoreError::database("count events"))
     }
 

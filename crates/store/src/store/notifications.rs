@@ -1,7 +1,7 @@
 //! [`Store`]: notifications, from the outbox to their end.
 
 use chrono::{DateTime, Utc};
-use webhook::NotificationState;
+use webhook::{MaybeKnown, NotificationState};
 
 use super::Store;
 use crate::error::StoreError;
@@ -106,7 +106,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn count_notifications(&self) -> Result<Vec<(String, NotificationState, u64)>, StoreError> {
+    pub async fn count_notifications(
+        &self,
+    ) -> Result<Vec<(String, MaybeKnown<NotificationState>, u64)>, StoreError> {
         let count = notifications::count(&self.database).await;
         count.map_err(StoreError::database("count notifications"))
     }

@@ -1,10 +1,12 @@
 //! The table `events`. [`complete_in`] is the one place where an event's effect and its row become one.
 
-use webhook::{EventState, Family};
+use webhook::{EventState, Family, MaybeKnown};
 
+use super::event_attempts::{self, Ended};
 use super::notifications;
 use crate::database::{Database, WriteTransaction};
 use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+use crate::event_attempt::AttemptOutcome;
 use crate::json_text::JsonColumns;
 use crate::row::{self, Row};
 use crate::value::Value;
@@ -16,7 +18,7 @@ pub(crate) async fn record_delivery(
     database: &Database,
     event: &NewEvent,
     attempt: u32,
-) -> sqlx::Result<EventState> {
+) -> sqlx::Result<MaybeKnown<EventState>> {
     let mut transaction = database.begin().await?;
     let state = record_in(&mut transaction, event, attempt).await?;
     transaction.commit().await?;
@@ -35,17 +37,16 @@ async fn record_in(
     transaction: &mut WriteTransaction,
     event: &NewEvent,
     attempt: u32,
-) -> sqlx::Result<EventState> {
+) -> sqlx::Result<MaybeKnown<EventState>> {
     if insert(transaction, event, attempt).await? {
-        return Ok(EventState::Received);
+        return Ok(EventState::Received.into());
     }
     let select = "SELECT state FROM events WHERE project = $1 AND webhook_id = $2";
     let name = [Value::text(&event.project), Value::key(&event.webhook_id)];
     let found = transaction.lock_row(select, &name).await?.ok_or(sqlx::Error::RowNotFound)?;
-    let state = found.member("state")?;
-    match state {
-        EventState::Received | EventState::Retrying => count_attempt(transaction, event, attempt).await?,
-        EventState::Stored | EventState::Dead => {}
+    let state = found.maybe_known("state")?;
+    if state != EventState::Stored && state != EventState::Dead {
+        count_attempt(transaction, event, attempt).await?;
     }
     Ok(state)
 }
@@ -102,7 +103,7 @@ pub(super) async fn complete_in(
     transaction: &mut WriteTransaction,
     completion: &Completion,
 ) -> sqlx::Result<()> {
-    transaction
+    let changed = transaction
         .execute(
             // A replay that brings the whole object takes back why it was not there; nothing else changes a stored row.
             "UPDATE events SET state = 'stored', attempts = CASE WHEN attempts < $1 THEN $1 ELSE attempts END, \
@@ -117,13 +118,23 @@ pub(super) async fn complete_in(
             ],
         )
         .await?;
+    if let Some(attempt) = completion.attempt.as_ref().filter(|_| changed > 0 && completion.attempts > 1) {
+        let ended = Ended {
+            project: &completion.project,
+            webhook_id: &completion.webhook_id,
+            attempts: completion.attempts,
+            outcome: AttemptOutcome::Stored,
+            reason: completion.reason,
+        };
+        event_attempts::add_in(transaction, &ended, attempt).await?;
+    }
     notifications::add_in(transaction, &completion.notifications).await
 }
 
 pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result<()> {
     let error: String = failure.error.chars().take(ERROR_CHARS_MAX).collect();
     let mut transaction = database.begin().await?;
-    transaction
+    let changed = transaction
         .execute(
             "UPDATE events SET state = $1, attempts = CASE WHEN attempts < $2 THEN $2 ELSE attempts END, \
              reason = $3, last_error = $4 WHERE project = $5 AND webhook_id = $6 AND state <> 'stored'",
@@ -137,6 +148,17 @@ pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result
             ],
         )
         .await?;
+    if let Some(attempt) = failure.attempt.as_ref().filter(|_| changed > 0) {
+        let is_dead = failure.state == EventState::Dead;
+        let ended = Ended {
+            project: &failure.project,
+            webhook_id: &failure.webhook_id,
+            attempts: failure.attempts,
+            outcome: if is_dead { AttemptOutcome::Dead } else { AttemptOutcome::Retry },
+            reason: Some(failure.reason),
+        };
+        event_attempts::add_in(&mut transaction, &ended, attempt).await?;
+    }
     notifications::add_in(&mut transaction, &failure.notifications).await?;
     transaction.commit().await
 }
@@ -159,11 +181,15 @@ pub(crate) async fn list(database: &Database, filter: &EventFilter) -> sqlx::Res
     rows.iter().map(record).collect()
 }
 
-pub(crate) async fn count(database: &Database) -> sqlx::Result<Vec<(Family, EventState, i64)>> {
+pub(crate) async fn count(
+    database: &Database,
+) -> sqlx::Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>> {
     let count =
         "SELECT family, state, count(*) AS events FROM events GROUP BY family, state ORDER BY family, state";
     let rows = database.fetch_all(count, &[]).await?;
-    rows.iter().map(|row| Ok((row.member("family")?, row.member("state")?, row.get("events")?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.maybe_known("family")?, row.maybe_known("state")?, row.get("events")?)))
+        .collect()
 }
 
 pub(super) fn record(row: &Row) -> sqlx::Result<EventRecord> {
@@ -172,13 +198,13 @@ pub(super) fn record(row: &Row) -> sqlx::Result<EventRecord> {
         webhook_id: row.get("webhook_id")?,
         event_id: row.get("event_id")?,
         event_type: row.get("type")?,
-        family: row.member("family")?,
+        family: row.maybe_known("family")?,
         object_id: row.get("object_id")?,
         created_at: row.time("created_at")?,
         received_at: row.required_time("received_at")?,
         processed_at: row.time("processed_at")?,
         attempts: row.count("attempts")?,
-        state: row.member("state")?,
+        state: row.maybe_known("state")?,
         reason: row.parsed("reason")?,
         last_error: row.get("last_error")?,
         body: row.json_or_bytes(row::BODY)?.unwrap_or_default(),

@@ -25,7 +25,7 @@ pub(super) async fn write_in(transaction: &mut WriteTransaction, health: &Target
              busy_until = excluded.busy_until, updated_at = excluded.updated_at",
             &[
                 Value::text(&health.target),
-                Value::name(health.state.as_str()),
+                Value::text(health.state.as_str()),
                 health.failures_in_row.into(),
                 Value::time_if_any(health.waits_until),
                 Value::time_if_any(health.busy_until),
@@ -46,7 +46,8 @@ pub(crate) async fn set_state(
     let mut transaction = database.begin().await?;
     let before = lock_in(&mut transaction, target).await?;
     let busy_until = before.busy_until;
-    let after = TargetHealth { state, busy_until, updated_at: Some(now), ..TargetHealth::new(target) };
+    let after =
+        TargetHealth { state: state.into(), busy_until, updated_at: Some(now), ..TargetHealth::new(target) };
     write_in(&mut transaction, &after).await?;
     transaction.commit().await?;
     Ok(before)
@@ -60,7 +61,7 @@ pub(crate) async fn list(database: &Database) -> sqlx::Result<Vec<TargetHealth>>
 fn record(row: &Row) -> sqlx::Result<TargetHealth> {
     Ok(TargetHealth {
         target: row.get("target")?,
-        state: row.member("state")?,
+        state: row.maybe_known("state")?,
         failures_in_row: row.count("failures_in_row")?,
         waits_until: row.time("waits_until")?,
         busy_until: row.time("busy_until")?,

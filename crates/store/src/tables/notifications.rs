@@ -2,7 +2,7 @@
 //! (`notification_leases.rs`).
 
 use chrono::{DateTime, Utc};
-use webhook::NotificationState;
+use webhook::{MaybeKnown, NotificationState};
 
 use crate::database::{Database, WriteTransaction};
 use crate::notification::{NewNotification, NotificationAttempt, NotificationFilter, NotificationRecord};
@@ -25,7 +25,7 @@ pub(super) async fn add_in(
                     Value::text(&new.project),
                     Value::text(&new.id),
                     Value::text(&new.target),
-                    Value::name(new.kind.as_str()),
+                    Value::text(new.kind.as_str()),
                     new.urgent.into(),
                     Value::key_if_any(new.webhook_id.as_deref()),
                     Value::key_if_any(new.event_id.as_deref()),
@@ -116,12 +116,14 @@ pub(crate) async fn attempts(
 }
 
 /// How many there are of each target and state.
-pub(crate) async fn count(database: &Database) -> sqlx::Result<Vec<(String, NotificationState, u64)>> {
+pub(crate) async fn count(
+    database: &Database,
+) -> sqlx::Result<Vec<(String, MaybeKnown<NotificationState>, u64)>> {
     let count = "SELECT target, state, count(*) AS notifications FROM notifications \
                  GROUP BY target, state ORDER BY target, state";
     let rows = database.fetch_all(count, &[]).await?;
     rows.iter()
-        .map(|row| Ok((row.get("target")?, row.member("state")?, row.count("notifications")?)))
+        .map(|row| Ok((row.get("target")?, row.maybe_known("state")?, row.count("notifications")?)))
         .collect()
 }
 
@@ -138,7 +140,7 @@ pub(super) fn record(row: &Row) -> sqlx::Result<NotificationRecord> {
             project: row.get("project")?,
             id: row.get("id")?,
             target: row.get("target")?,
-            kind: row.member("type")?,
+            kind: row.maybe_known("type")?,
             urgent: row.get("urgent")?,
             webhook_id: row.get("webhook_id")?,
             event_id: row.get("event_id")?,
@@ -147,7 +149,7 @@ pub(super) fn record(row: &Row) -> sqlx::Result<NotificationRecord> {
             created_at: row.required_time("created_at")?,
             body: row.get("body")?,
         },
-        state: row.member("state")?,
+        state: row.maybe_known("state")?,
         attempts: row.count("attempts")?,
         attempts_before: row.count("attempts_before")?,
         next_attempt_at: row.time("next_attempt_at")?,

@@ -27,8 +27,8 @@ pub(crate) async fn list(
             Ok(UnfetchedObject {
                 project: row.get("project")?,
                 object_id: row.get("object_id")?,
-                family: row.member("family")?,
-                fetch_state: row.member("fetch_state")?,
+                family: row.maybe_known("family")?,
+                fetch_state: row.maybe_known("fetch_state")?,
                 received_at: row.required_time("received_at")?,
             })
         })
@@ -64,5 +64,5 @@ pub(crate) async fn progress(
         Family::Batch => Some((row.get("rows_stored")?, row.get("requests_total")?)),
         _ => None,
     };
-    Ok(Some(FetchProgress { fetch_state: row.member("fetch_state")?, rows }))
+    Ok(Some(FetchProgress { fetch_state: row.maybe_known("fetch_state")?, rows }))
 }

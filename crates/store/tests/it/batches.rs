@@ -250,7 +250,7 @@ pub(crate) async fn complete_stays_complete(fixture: Fixture) {
         fixture.store.finish_batch("batch_1", end, &completion("wh_2")).await.unwrap();
     }
     let embedded = BatchRecord {
-        fetch_state: FetchState::NotFound,
+        fetch_state: FetchState::NotFound.into(),
         fetched_at: None,
         output_file_id: None,
         raw: None,
@@ -267,7 +267,7 @@ pub(crate) async fn an_expired_file_marks_the_batch_and_a_second_run_changes_not
     };
     run(at(1)).await;
     let row = the_batch(&fixture).await;
-    assert_eq!((row.batch.fetch_state, row.results_complete), (FetchState::Expired, false));
+    assert_eq!((row.batch.fetch_state, row.results_complete), (FetchState::Expired.into(), false));
     let before = fixture.dump_objects().await;
     run(at(2)).await;
     assert_eq!(fixture.dump_objects().await, before);
@@ -302,7 +302,7 @@ pub(crate) async fn rows_are_held_against_the_requests(fixture: Fixture) {
         assert_eq!(of_view, [[Some(of_record.to_string())]], "record and view agree");
         of_record
     };
-    let off = BatchRecord { fetch_state: FetchState::Off, fetched_at: None, raw: None, ..batch() };
+    let off = BatchRecord { fetch_state: FetchState::Off.into(), fetched_at: None, raw: None, ..batch() };
     store.begin_batch(&off).await.unwrap();
     assert_eq!(state().await, ResultsState::Unfetched);
     let fetched = |total, secs: i64| BatchRecord {

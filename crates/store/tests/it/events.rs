@@ -1,6 +1,9 @@
 //! Rows of `events`: from the first delivery to the last word.
 
-use store::{EventFilter, EventRecord, Failure};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use store::{Attempt, AttemptOutcome, Completion, EventFilter, EventRecord, Failure};
 use webhook::{EventState, Reason};
 
 use crate::fixture::Fixture;
@@ -18,6 +21,7 @@ fn failure(state: EventState, attempts: u32) -> Failure {
         state,
         reason: Reason::RateLimited,
         notifications: Vec::new(),
+        attempt: None,
         error: "429: slow down".to_owned(),
     }
 }
@@ -28,7 +32,10 @@ pub(crate) async fn the_first_delivery_inserts_and_later_ones_count_attempts(fix
     fixture.store.fail_event(&failure(EventState::Retrying, 1)).await.unwrap();
     assert_eq!(fixture.store.record_delivery(&new, 2).await.unwrap(), EventState::Retrying);
     let row = the_event(&fixture).await;
-    assert_eq!((row.state, row.attempts, row.reason), (EventState::Retrying, 2, Some(Reason::RateLimited)));
+    assert_eq!(
+        (row.state, row.attempts, row.reason),
+        (EventState::Retrying.into(), 2, Some(Reason::RateLimited.into()))
+    );
     assert_eq!((row.last_error.as_deref(), row.processed_at), (Some("429: slow down"), None));
     assert_eq!((row.created_at, row.received_at, row.body), (new.created_at, new.received_at, new.body));
 }
@@ -52,7 +59,7 @@ pub(crate) async fn an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_
     let new = event("wh_1", "asess_1");
     fixture.store.keep_event(&new, &completion("wh_1")).await.unwrap();
     let row = the_event(&fixture).await;
-    assert_eq!((row.state, row.attempts, row.body), (EventState::Stored, 1, new.body.clone()));
+    assert_eq!((row.state, row.attempts, row.body), (EventState::Stored.into(), 1, new.body.clone()));
     assert!(row.processed_at.is_some());
     let before = fixture.dump("events").await;
     fixture.store.keep_event(&new, &completion("wh_1")).await.unwrap();
@@ -80,7 +87,7 @@ pub(crate) async fn a_dead_event_can_still_be_stored(fixture: Fixture) {
     assert_eq!(fixture.store.record_delivery(&new, 1).await.unwrap(), EventState::Dead);
     fixture.store.complete_event(&completion("wh_1")).await.unwrap();
     let row = the_event(&fixture).await;
-    assert_eq!((row.state, row.attempts), (EventState::Stored, 4));
+    assert_eq!((row.state, row.attempts), (EventState::Stored.into(), 4));
     assert_eq!((row.reason, row.last_error, row.processed_at), (None, None, Some(at(10))));
 }
 
@@ -108,4 +115,72 @@ pub(crate) async fn a_long_error_is_cut(fixture: Fixture) {
     long.error = "ä".repeat(100_000);
     fixture.store.fail_event(&long).await.unwrap();
     assert_eq!(the_event(&fixture).await.last_error.unwrap().chars().count(), 2000);
+}
+
+fn attempt(received_secs: i64, started_secs: i64) -> Attempt {
+    Attempt {
+        worker: "host-1".to_owned(),
+        received_at: at(received_secs),
+        started_at: at(started_secs),
+        duration: Duration::from_millis(1500),
+        http_status: Some(429),
+        request_id: Some("req_\0".to_owned()),
+    }
+}
+
+pub(crate) async fn attempts_are_kept_unless_the_first_one_stores_the_event(fixture: Fixture) {
+    let store = &fixture.store;
+    let (first, third) = (attempt(0, 1), attempt(0, 30));
+    store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
+    let failed = Failure { attempt: Some(first.clone()), ..failure(EventState::Retrying, 1) };
+    store.fail_event(&failed).await.unwrap();
+    // Put back without having been tried: no attempt. The second one could not be recorded.
+    store.fail_event(&failure(EventState::Retrying, 1)).await.unwrap();
+    let done = Completion { attempts: 3, attempt: Some(third.clone()), ..completion("wh_1") };
+    store.complete_event(&done).await.unwrap();
+    let found = store.event_attempts("default", "wh_1").await.unwrap();
+    assert_eq!(found.iter().map(|found| found.attempt).collect::<Vec<_>>(), [1, 3]);
+    let [found, last] = &found[..] else { panic!() };
+    assert_eq!((found.started_at, found.duration_ms, found.worker.as_str()), (at(1), 1500, "host-1"));
+    assert_eq!((found.http_status, found.request_id.as_deref()), (Some(429), Some("req_\u{FFFD}")));
+    assert!(found.outcome == AttemptOutcome::Retry && last.outcome == AttemptOutcome::Stored);
+    assert_eq!(
+        fixture.select("SELECT reason FROM event_attempts ORDER BY attempt").await[0][0].as_deref(),
+        Some("rate_limited")
+    );
+
+    // Whatever comes after the end changes nothing, and an event that is stored at once has none.
+    store.fail_event(&failed).await.unwrap();
+    store.complete_event(&done).await.unwrap();
+    store.record_delivery(&event("wh_2", "resp_1"), 1).await.unwrap();
+    store.complete_event(&Completion { attempt: Some(first), ..completion("wh_2") }).await.unwrap();
+    assert_eq!(fixture.dump("event_attempts").await.len(), 2);
+}
+
+pub(crate) async fn of_many_attempts_the_first_10_and_the_last_50_are_kept(fixture: Fixture) {
+    let store = &fixture.store;
+    store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
+    let fail = async |number: u32, received_secs: i64| {
+        let attempt = attempt(received_secs, received_secs + i64::from(number));
+        let failed = Failure { attempt: Some(attempt), ..failure(EventState::Retrying, number) };
+        store.fail_event(&failed).await.unwrap();
+    };
+    for number in 1..=100 {
+        fail(number, 0).await;
+    }
+    let numbers = async || {
+        let found = store.event_attempts("default", "wh_1").await.unwrap();
+        found.into_iter().map(|found| found.attempt).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers().await, (1..=10).chain(51..=100).collect::<Vec<_>>());
+    let first = async |since: i64| store.first_attempt_at("default", "wh_1", at(since)).await.unwrap();
+    assert_eq!((first(0).await, first(101).await), (Some(at(1)), None));
+
+    // Replayed: the queue counts from 1 again, and the first attempt since then stays, too.
+    for number in 1..=80 {
+        fail(number, 1000).await;
+    }
+    assert_eq!(numbers().await, (1..=10).chain([101]).chain(131..=180).collect::<Vec<_>>());
+    assert_eq!((first(0).await, first(1000).await), (Some(at(1)), Some(at(1001))));
+    assert_eq!(first(1000).await.unwrap() - at(1000), TimeDelta::seconds(1));
 }

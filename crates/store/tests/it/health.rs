@@ -47,6 +47,7 @@ pub(crate) async fn the_newest_objects_are_told_with_why_they_are_not_there(fixt
         reason,
         error: "401".to_owned(),
         notifications: Vec::new(),
+        attempt: None,
     };
     store.record_delivery(&event("wh_6", "resp_6"), 1).await.unwrap();
     store.fail_event(&failure("wh_5", Reason::Unauthorized)).await.unwrap();

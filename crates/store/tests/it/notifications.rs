@@ -21,7 +21,7 @@ pub(crate) fn new(id: &str, target: &str) -> NewNotification {
         project: "default".to_owned(),
         id: id.to_owned(),
         target: target.to_owned(),
-        kind: NotificationType::ResponseStored,
+        kind: NotificationType::ResponseStored.into(),
         urgent: false,
         webhook_id: Some("wh_1".to_owned()),
         event_id: Some("evt_1".to_owned()),
@@ -113,7 +113,7 @@ pub(crate) async fn what_was_told_is_not_told_again(fixture: Fixture) {
         .await
         .unwrap();
     let record = only(&fixture.store).await;
-    assert_eq!((record.state, record.delivered_at), (NotificationState::Delivered, Some(at(1))));
+    assert_eq!((record.state, record.delivered_at), (NotificationState::Delivered.into(), Some(at(1))));
     assert_eq!(record.notification.body, new("", "").body);
     assert!(lease(&fixture.store, "a", at(1_000_000)).await.is_empty());
 }
@@ -127,7 +127,11 @@ pub(crate) async fn a_dead_event_is_told_with_its_row(fixture: Fixture) {
         state: EventState::Dead,
         reason: Reason::GaveUp,
         error: "no".to_owned(),
-        notifications: vec![NewNotification { kind: NotificationType::EventDead, ..new("ntf_1", "app") }],
+        attempt: None,
+        notifications: vec![NewNotification {
+            kind: NotificationType::EventDead.into(),
+            ..new("ntf_1", "app")
+        }],
     };
     fixture.store.fail_event(&failure).await.unwrap();
     assert_eq!(only(&fixture.store).await.notification.kind, NotificationType::EventDead);
@@ -179,7 +183,7 @@ pub(crate) async fn attempts_are_logged_and_scheduled(fixture: Fixture) {
     let record = only(&fixture.store).await;
     assert_eq!(
         (record.state, record.attempts, record.next_attempt_at),
-        (NotificationState::GivenUp, 3, None)
+        (NotificationState::GivenUp.into(), 3, None)
     );
     assert_eq!((record.last_status, record.last_error.is_some()), (Some(500), true));
     let log = fixture.store.notification_attempts("default", "ntf_1").await.unwrap();
@@ -188,7 +192,10 @@ pub(crate) async fn attempts_are_logged_and_scheduled(fixture: Fixture) {
 
     fixture.store.set_target_state("app", TargetState::Active, at(399)).await.unwrap();
     let again = fixture.store.retry_notification("ntf_1", at(400)).await.unwrap().unwrap();
-    assert_eq!((again.state, again.attempts, again.attempts_before), (NotificationState::Pending, 3, 3));
+    assert_eq!(
+        (again.state, again.attempts, again.attempts_before),
+        (NotificationState::Pending.into(), 3, 3)
+    );
     let taken = lease(&fixture.store, "a", at(400)).await;
     fixture.store.settle_notification(&end(&taken[0], "a", NextStep::Delivered, at(400))).await.unwrap();
     assert_eq!(fixture.store.notification_attempts("default", "ntf_1").await.unwrap().len(), 4);

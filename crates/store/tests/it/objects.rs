@@ -83,14 +83,15 @@ pub(crate) async fn what_an_event_held_never_replaces_what_was_fetched(fixture: 
     fixture.store.save_response(&response(r#"{"whole":true}"#), &completion("wh_1")).await.unwrap();
     let before = fixture.dump_objects().await;
     let mut embedded = response(r#"{"embedded":true}"#);
-    (embedded.fetch_state, embedded.fetched_at, embedded.received_at) = (FetchState::NotFound, None, at(99));
+    (embedded.fetch_state, embedded.fetched_at, embedded.received_at) =
+        (FetchState::NotFound.into(), None, at(99));
     fixture.store.save_response(&embedded, &completion("wh_2")).await.unwrap();
     assert_eq!(fixture.dump_objects().await, before);
 }
 
 pub(crate) async fn a_non_terminal_object_never_replaces_a_terminal_one(fixture: Fixture) {
     let mut terminal = response(r#"{"status":"completed"}"#);
-    (terminal.fetch_state, terminal.fetched_at) = (FetchState::Off, None);
+    (terminal.fetch_state, terminal.fetched_at) = (FetchState::Off.into(), None);
     fixture.store.save_response(&terminal, &completion("wh_1")).await.unwrap();
     let before = fixture.dump_objects().await;
     let mut running = response(r#"{"status":"in_progress"}"#);
@@ -118,7 +119,11 @@ pub(crate) async fn any_order_of_states_ends_in_the_same_row(fixture: Fixture) {
                 terminal,
                 fetched_at,
                 status: status.map(str::to_owned),
-                fetch_state: if fetched_at.is_some() { FetchState::Fetched } else { FetchState::Off },
+                fetch_state: if fetched_at.is_some() {
+                    FetchState::Fetched.into()
+                } else {
+                    FetchState::Off.into()
+                },
                 ..response(&format!(r#"{{"state":{index}}}"#))
             };
             fixture.store.save_response(&record, &completion("wh_1")).await.unwrap();
@@ -143,7 +148,7 @@ pub(crate) async fn the_event_is_completed_even_when_the_object_is_older(fixture
     fixture.store.record_delivery(&event("wh_2", "resp_1"), 1).await.unwrap();
     fixture.store.save_response(&response("{}"), &completion("wh_2")).await.unwrap();
     let counts = fixture.store.count_events().await.unwrap();
-    assert_eq!(counts, [(webhook::Family::Response, EventState::Stored, 1)]);
+    assert_eq!(counts, [(webhook::Family::Response.into(), EventState::Stored.into(), 1)]);
 }
 
 pub(crate) async fn u0000_is_kept_in_raw_and_mended_in_text(fixture: Fixture) {

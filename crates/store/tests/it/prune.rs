@@ -103,6 +103,9 @@ pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fix
     add_event(store, Family::Response, "wh_unsettled", "resp_waited_for", 1).await;
     let again = add_event(store, Family::Response, "wh_again", "resp_seen_again", 100).await;
     store.complete_event(&again).await.unwrap();
+    let attempts = "INSERT INTO event_attempts (project, webhook_id, attempt, worker, started_at, duration_ms, outcome) \
+                    SELECT project, webhook_id, 1, 'host-1', received_at, 1, 'retry' FROM events";
+    fixture.execute(attempts).await;
     let old_file = store.find("resp_old.json").await.unwrap().pop();
     let Some(Found::File(old_file)) = old_file else { panic!("{old_file:?}") };
 
@@ -118,6 +121,8 @@ pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fix
     assert!(store.files().open(&old_file.location).await.is_err(), "the file is there still");
     let events = ids(fixture.select("SELECT webhook_id FROM events ORDER BY 1").await);
     assert_eq!(events, ["wh_again", "wh_resp_new", "wh_unsettled"]);
+    let attempts = ids(fixture.select("SELECT webhook_id FROM event_attempts ORDER BY 1").await);
+    assert_eq!(attempts, events);
 }
 
 /// Begins to prune, and is gone after so many steps, as when the process is killed.

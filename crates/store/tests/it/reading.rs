@@ -1,6 +1,9 @@
 //! What people read: lists, ids, JSON, views.
 
-use store::{BatchEnd, BatchResult, EventFilter, Failure, Found, ResponseRecord, ResultFilter, ResultSource};
+use store::{
+    BatchEnd, BatchResult, EventFilter, Failure, Found, NotificationFilter, ResponseRecord, ResultFilter,
+    ResultSource, ResultsState,
+};
 use webhook::{EventState, Family, FetchState, Reason};
 
 use crate::fixture::Fixture;
@@ -41,10 +44,10 @@ pub(crate) async fn events_are_counted_by_family_and_state(fixture: Fixture) {
     assert_eq!(
         counts,
         [
-            (Family::Batch, EventState::Received, 1),
-            (Family::Other, EventState::Received, 1),
-            (Family::Response, EventState::Received, 1),
-            (Family::Response, EventState::Stored, 1),
+            (Family::Batch.into(), EventState::Received.into(), 1),
+            (Family::Other.into(), EventState::Received.into(), 1),
+            (Family::Response.into(), EventState::Received.into(), 1),
+            (Family::Response.into(), EventState::Stored.into(), 1),
         ]
     );
 }
@@ -114,7 +117,7 @@ pub(crate) async fn views_show_results_and_what_is_missing(fixture: Fixture) {
     let failed = ResponseRecord {
         response_id: "resp_2".to_owned(),
         status: Some("failed".to_owned()),
-        fetch_state: FetchState::NotFound,
+        fetch_state: FetchState::NotFound.into(),
         ..response("{}")
     };
     store.save_response(&failed, &completion("wh_1")).await.unwrap();
@@ -136,6 +139,7 @@ pub(crate) async fn views_show_results_and_what_is_missing(fixture: Fixture) {
         state: EventState::Dead,
         reason: Reason::GaveUp,
         notifications: Vec::new(),
+        attempt: None,
         error: "in vain".to_owned(),
     };
     store.fail_event(&failure).await.unwrap();
@@ -238,4 +242,51 @@ pub(crate) async fn lines_without_an_answer_are_among_the_errors(fixture: Fixtur
     let filter = ResultFilter { errors_only: true, ..ResultFilter::of("default", "batch_1", 10) };
     let errors = fixture.store.batch_results(&filter).await.unwrap();
     assert_eq!(errors.iter().map(|row| row.line.to_string()).collect::<Vec<_>>(), failed);
+}
+
+/// As a later version may write them.
+pub(crate) async fn names_of_another_version_are_read_as_they_are(fixture: Fixture) {
+    let store = &fixture.store;
+    store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
+    store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
+    store.begin_batch(&batch()).await.unwrap();
+    store.add_notifications(&[crate::notifications::new("ntf_1", "app")]).await.unwrap();
+    let time = if fixture.is_postgres() { "now()" } else { "'2026-11-24T01:02:03.000004Z'" };
+    fixture
+        .execute(&format!(
+            "UPDATE events SET family = 'video', state = 'asleep', reason = 'moon'; \
+             UPDATE responses SET fetch_state = 'half'; UPDATE batches SET fetch_state = 'half'; \
+             UPDATE notifications SET type = 'video.stored', state = 'muted'; \
+             INSERT INTO notification_targets (target, state, updated_at) VALUES ('app', 'muted', {time}); \
+             INSERT INTO event_attempts (project, webhook_id, attempt, worker, started_at, duration_ms, outcome, reason) \
+             VALUES ('default', 'wh_1', 1, 'host-1', {time}, 1, 'put_off', 'moon')"
+        ))
+        .await;
+    let events = store.list_events(&EventFilter::default()).await.unwrap();
+    let names = |event: &store::EventRecord| {
+        let reason = event.reason.as_ref().map(|reason| reason.as_str().to_owned());
+        (event.family.to_string(), event.state.to_string(), reason)
+    };
+    assert_eq!(names(&events[0]), ("video".to_owned(), "asleep".to_owned(), Some("moon".to_owned())));
+    let json = serde_json::to_value(&events[0]).unwrap();
+    assert_eq!(
+        (&json["state"], &json["reason"], &json["family"]),
+        (&"asleep".into(), &"moon".into(), &"video".into())
+    );
+    assert_eq!(store.count_events().await.unwrap()[0].1.as_str(), "asleep");
+    assert_eq!(store.events_about("resp_1").await.unwrap().len(), 1);
+    assert_eq!(store.event_attempts("default", "wh_1").await.unwrap()[0].outcome.as_str(), "put_off");
+    let unfetched = store.unfetched_objects(None, 10).await.unwrap();
+    assert!(unfetched.len() == 2 && unfetched.iter().all(|object| object.fetch_state.as_str() == "half"));
+    let [Found::Batch(found)] = &store.find("batch_1").await.unwrap()[..] else { panic!() };
+    assert_eq!(found.results_state, ResultsState::Unfetched);
+    let told = &store.list_notifications(&NotificationFilter::default()).await.unwrap()[0];
+    assert_eq!((told.state.as_str(), told.notification.kind.as_str()), ("muted", "video.stored"));
+    assert_eq!(store.count_notifications().await.unwrap()[0].1.as_str(), "muted");
+    assert_eq!(store.target_health().await.unwrap()[0].state.as_str(), "muted");
+
+    // A worker takes it for an event that is not stored, and stores it.
+    assert_eq!(store.record_delivery(&event("wh_1", "resp_1"), 2).await.unwrap().as_str(), "asleep");
+    store.complete_event(&completion("wh_1")).await.unwrap();
+    assert_eq!(store.list_events(&EventFilter::default()).await.unwrap()[0].state, EventState::Stored);
 }

@@ -59,6 +59,7 @@ pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(
         state: EventState::Dead,
         reason: Reason::Rejected,
         notifications: Vec::new(),
+        attempt: None,
         error: "400".to_owned(),
     };
     store.fail_event(&failure).await.unwrap();
@@ -97,15 +98,19 @@ pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixtu
         store.record_delivery(&new, 1).await.unwrap();
     }
     let missing = ResponseRecord {
-        fetch_state: FetchState::NotFound,
+        fetch_state: FetchState::NotFound.into(),
         fetched_at: None,
         status: None,
         terminal: false,
         ..response("{}")
     };
     store.save_response(&missing, &completion("wh_1")).await.unwrap();
-    let run =
-        EvalRunRecord { fetch_state: FetchState::Off, fetched_at: None, received_at: at(9), ..eval_run() };
+    let run = EvalRunRecord {
+        fetch_state: FetchState::Off.into(),
+        fetched_at: None,
+        received_at: at(9),
+        ..eval_run()
+    };
     store.save_eval_run(&run, &completion("wh_2")).await.unwrap();
     let list = async |since, limit| {
         let objects = store.unfetched_objects(since, limit).await.unwrap();
@@ -114,8 +119,8 @@ pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixtu
             .map(|object| (object.family, object.object_id, object.fetch_state))
             .collect::<Vec<_>>()
     };
-    let response_1 = (Family::Response, "resp_1".to_owned(), FetchState::NotFound);
-    let run_1 = (Family::Eval, "evalrun_1".to_owned(), FetchState::Off);
+    let response_1 = (Family::Response.into(), "resp_1".to_owned(), FetchState::NotFound.into());
+    let run_1 = (Family::Eval.into(), "evalrun_1".to_owned(), FetchState::Off.into());
     assert_eq!(list(None, 10).await, [run_1.clone(), response_1]);
     assert_eq!(list(Some(at(5)), 10).await, vec![run_1.clone()]);
     assert_eq!(list(None, 1).await, [run_1]);
@@ -131,7 +136,7 @@ pub(crate) async fn the_progress_of_an_object_is_told_without_reading_it(fixture
     let progress = async |family, id: &str| store.fetch_progress("default", family, id).await.unwrap();
     assert_eq!(progress(Family::Response, "resp_1").await, None);
     store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
-    let fetched = FetchProgress { fetch_state: FetchState::Fetched, rows: None };
+    let fetched = FetchProgress { fetch_state: FetchState::Fetched.into(), rows: None };
     assert_eq!(progress(Family::Response, "resp_1").await, Some(fetched));
     assert_eq!(progress(Family::Safety, "resp_1").await, None);
 
@@ -140,7 +145,7 @@ pub(crate) async fn the_progress_of_an_object_is_told_without_reading_it(fixture
     let rows = Some((7, Some(5000)));
     assert_eq!(progress(Family::Batch, "batch_1").await.unwrap().rows, rows);
     store.finish_batch("batch_1", BatchEnd::Expired, &completion("wh_1")).await.unwrap();
-    let expired = FetchProgress { fetch_state: FetchState::Expired, rows };
+    let expired = FetchProgress { fetch_state: FetchState::Expired.into(), rows };
     assert_eq!(progress(Family::Batch, "batch_1").await, Some(expired));
 }
 
@@ -159,7 +164,7 @@ pub(crate) async fn a_replay_that_brings_the_object_takes_the_reason_back(fixtur
     repaired.processed_at = at(200);
     store.complete_event(&repaired).await.unwrap();
     let row = store.events_about("resp_1").await.unwrap().remove(0);
-    assert_eq!((row.state, row.reason, row.processed_at), (EventState::Stored, None, Some(at(200))));
+    assert_eq!((row.state, row.reason, row.processed_at), (EventState::Stored.into(), None, Some(at(200))));
     store.complete_event(&not_found).await.unwrap();
     let row = store.events_about("resp_1").await.unwrap().remove(0);
     assert_eq!((row.reason, row.processed_at), (None, Some(at(200))), "an older failure does not spoil it");

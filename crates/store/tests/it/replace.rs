@@ -173,7 +173,7 @@ pub(crate) async fn batches_whose_rows_are_not_one_a_request_are_missing_until_t
     };
     let row = the_batch(store).await;
     assert_eq!((row.results_state, row.results_confirmed_at), (ResultsState::Mismatch, None));
-    assert_eq!(missing().await, [("batch_1".to_owned(), FetchState::Fetched)]);
+    assert_eq!(missing().await, [("batch_1".to_owned(), FetchState::Fetched.into())]);
     assert_eq!(store.unfetched_objects(Some(at(1)), 10).await.unwrap(), [], "received before");
 
     store.finish_batch("batch_1", BatchEnd::Confirmed, &completion("wh_1")).await.unwrap();

@@ -38,6 +38,7 @@ pub(crate) fn completion(webhook_id: &str) -> Completion {
         processed_at: at(10),
         reason: None,
         notifications: Vec::new(),
+        attempt: None,
     }
 }
 
@@ -56,7 +57,7 @@ pub(crate) fn response(raw: &str) -> ResponseRecord {
         created_at: Some(at(-60)),
         completed_at: Some(at(-6)),
         received_at: at(0),
-        fetch_state: FetchState::Fetched,
+        fetch_state: FetchState::Fetched.into(),
         fetched_at: Some(at(1)),
         terminal: true,
         raw: Some(raw.as_bytes().to_vec()),
@@ -79,7 +80,7 @@ pub(crate) fn eval_run() -> EvalRunRecord {
         error: None,
         created_at: Some(at(-60)),
         received_at: at(0),
-        fetch_state: FetchState::Fetched,
+        fetch_state: FetchState::Fetched.into(),
         fetched_at: Some(at(1)),
         terminal: true,
         raw: Some(br#"{"id":"evalrun_1"}"#.to_vec()),
@@ -108,7 +109,7 @@ pub(crate) fn fine_tuning() -> FineTuningRecord {
             created_at: Some(at(-60)),
             finished_at: Some(at(-6)),
             received_at: at(0),
-            fetch_state: FetchState::Fetched,
+            fetch_state: FetchState::Fetched.into(),
             fetched_at: Some(at(1)),
             terminal: true,
             raw: Some(br#"{"id":"ftjob_1"}"#.to_vec()),
@@ -146,7 +147,7 @@ pub(crate) fn batch() -> BatchRecord {
         created_at: Some(at(-60)),
         completed_at: Some(at(-6)),
         received_at: at(0),
-        fetch_state: FetchState::Fetched,
+        fetch_state: FetchState::Fetched.into(),
         fetched_at: Some(at(1)),
         terminal: true,
         raw: Some(br#"{"id":"batch_1","status":"completed"}"#.to_vec()),

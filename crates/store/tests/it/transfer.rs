@@ -42,6 +42,12 @@ async fn fill(fixture: &Fixture) {
              INSERT INTO notification_targets (target, state, updated_at) VALUES ('crm', 'active', {time});"
         ))
         .await;
+    fixture
+        .execute(&format!(
+            "INSERT INTO event_attempts (project, webhook_id, attempt, worker, started_at, duration_ms, outcome) \
+             SELECT project, webhook_id, 1, 'host-1', {time}, 5, 'retry' FROM events"
+        ))
+        .await;
     let mut odd = event("wh_odd", "x");
     odd.body = b"\xfe\x00".to_vec();
     fixture.store.record_delivery(&odd, 1).await.unwrap();
@@ -68,7 +74,9 @@ pub(crate) async fn all_rows_move_into_either_database_and_back(fixture: Fixture
             assert!(!rows.is_empty(), "{table} was not tried");
             assert_eq!(by_meaning(rows), by_meaning(here[table].clone()), "{table}");
         }
-        for table in ["events", "notifications", "notification_attempts", "notification_targets"] {
+        for table in
+            ["events", "event_attempts", "notifications", "notification_attempts", "notification_targets"]
+        {
             assert_eq!(back.dump(table).await, fixture.dump(table).await, "{table}");
         }
         // Life goes on behind them.

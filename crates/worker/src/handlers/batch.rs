@@ -28,7 +28,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     let call = |client: Client| async move { client.batch(id).await };
     let mut found = fetch::object(context, work, "batch", call, Batch::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "batch", status)?;
+    let terminal = found.ended(context, work, "batch", status).await?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     let room = std::mem::take(&mut found.room);
@@ -41,7 +41,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     let (end, reason) = match fetch::client(context, work)? {
         Some(client) if state == FetchState::Fetched => {
             if has_unnamed_file && !progress.results_complete {
-                wait_for_names(context, work, &progress, record.status.as_deref())?;
+                wait_for_names(context, work, &progress, record.status.as_deref()).await?;
             }
             files(context, work, &client, (&record, &progress)).await?
         }
@@ -59,7 +59,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
 }
 
 /// An error as long as the names of the batch's files may still come; after that it has the rows it has.
-fn wait_for_names(
+async fn wait_for_names(
     context: &Context,
     work: &Work<'_>,
     progress: &BatchProgress,
@@ -68,7 +68,7 @@ fn wait_for_names(
     let now = Utc::now();
     // Kept from attempt to attempt, as long as the object does not change.
     let since = progress.fetched_at.unwrap_or(now);
-    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.retry.is_over(work.received_at(), now) {
+    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.was_tried_long_enough(work).await {
         tracing::warn!(
             object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
             "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
@@ -205,7 +205,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<Batch>, terminal: bool) -> Bat
         created_at: object.created_at,
         completed_at: object.completed_at,
         received_at: work.received_at(),
-        fetch_state: state,
+        fetch_state: state.into(),
         fetched_at,
         raw: raw.map(Vec::from),
     }

@@ -20,7 +20,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     };
     let mut found = find(context, work, id).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "eval run", status)?;
+    let terminal = found.ended(context, work, "eval run", status).await?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     // Not before it is stored: it may be large.
@@ -71,7 +71,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>, terminal: bool) -> E
         name: object.name,
         created_at: object.created_at,
         received_at: work.received_at(),
-        fetch_state: state,
+        fetch_state: state.into(),
         fetched_at,
         raw: raw.map(Vec::from),
     }

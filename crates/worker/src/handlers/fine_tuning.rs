@@ -24,7 +24,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     let call = |client: Client| async move { client.fine_tuning_job(id).await };
     let mut found = fetch::object(context, work, "fine-tuning job", call, FineTuningJob::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "fine-tuning job", status)?;
+    let terminal = found.ended(context, work, "fine-tuning job", status).await?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     // A job is small, and its files need room of their own.
     drop(std::mem::take(&mut found.room));
@@ -153,7 +153,7 @@ fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>, terminal: bool) -
         created_at: object.created_at,
         finished_at: object.finished_at,
         received_at: work.received_at(),
-        fetch_state: state,
+        fetch_state: state.into(),
         fetched_at,
         raw: raw.map(|raw: Bytes| raw.into()),
     }

@@ -16,7 +16,7 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     let call = |client: Client| async move { client.response(id).await };
     let mut found = fetch::object(context, work, "response", call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "response", status)?;
+    let terminal = found.ended(context, work, "response", status).await?;
     found.raw = raw_object::keep(context, work, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     // Not before it is stored: it may be large.
@@ -52,7 +52,7 @@ fn record(
         // Only the newest objects carry it; the event is sent when the response ends.
         completed_at: object.completed_at.or_else(|| terminal.then(|| work.created_at()).flatten()),
         received_at: work.received_at(),
-        fetch_state: state,
+        fetch_state: state.into(),
         fetched_at,
         terminal,
         raw: raw.map(Vec::from),

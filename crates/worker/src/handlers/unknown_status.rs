@@ -29,7 +29,7 @@ pub(crate) struct Sight {
 
 impl<T> Found<T> {
     /// Whether the object has come to its end; an error when it is to be asked for again.
-    pub(super) fn ended(
+    pub(super) async fn ended(
         &self,
         context: &Context,
         work: &Work<'_>,
@@ -46,7 +46,7 @@ impl<T> Found<T> {
         let sight = Sight::after(work.last_error, status, now);
         let settled = sight.answers >= ANSWERS_MIN
             || context.retry.is_settled(sight.since, UNCHANGED_FOR, now)
-            || context.retry.is_over(work.received_at(), now);
+            || context.was_tried_long_enough(work).await;
         if !settled {
             return Err(HandlerError::UnknownStatus { what, sight });
         }

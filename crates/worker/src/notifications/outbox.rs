@@ -146,7 +146,7 @@ impl Outbox {
                 project: news.project.clone(),
                 id: news.id(&target.name),
                 target: target.name.clone(),
-                kind: news.kind,
+                kind: news.kind.into(),
                 urgent: news.kind == NotificationType::EventReceived,
                 webhook_id: news.webhook_id.clone(),
                 event_id: news.event_id.clone(),

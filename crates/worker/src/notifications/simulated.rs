@@ -84,7 +84,7 @@ impl Bench {
             project: "default".to_owned(),
             id: format!("ntf_{target}_{n:04}"),
             target: target.to_owned(),
-            kind: NotificationType::ResponseStored,
+            kind: NotificationType::ResponseStored.into(),
             urgent,
             webhook_id: None,
             event_id: None,
@@ -197,8 +197,8 @@ async fn the_whole_schedule_is_walked_and_then_it_is_given_up() {
     }
     let record = &bench.all("app").await[0];
     assert_eq!(
-        (record.state, record.attempts, record.last_status),
-        (NotificationState::GivenUp, 10, Some(500))
+        (record.state.clone(), record.attempts, record.last_status),
+        (NotificationState::GivenUp.into(), 10, Some(500))
     );
     let log = bench.store.notification_attempts("default", &record.notification.id).await.unwrap();
     let mut before = start;
