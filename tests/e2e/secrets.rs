@@ -90,6 +90,7 @@ fn redis_texts(url: &str) -> (Vec<u8>, Vec<u8>) {
             "stream" => "XRANGE",
             "hash" => "HGETALL",
             "zset" => "ZRANGE",
+            "set" => "SMEMBERS",
             _ => "GET",
         });
         command.arg(&key);
