@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::QueueError;
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
 
 impl QueueReader {
     /// The mark, which is set when there is none. It never changes while Redis keeps what it was given: another one than
@@ -12,18 +12,16 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn born(&self) -> Result<String, QueueError> {
-        let failed = |source| QueueError::Redis { operation: "read the queue's mark", source };
-        let mut connection = self.connection().await?;
+        const OPERATION: &str = "read the queue's mark";
         let key = self.keys.born();
-        let read: Result<Option<String>, _> = redis::cmd("GET").arg(&key).query_async(&mut connection).await;
-        if let Some(mark) = read.map_err(failed)? {
+        if let Some(mark) = self.query(OPERATION, redis::cmd("GET").arg(&key)).await? {
             return Ok(mark);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mark = format!("{}-{:08x}", now.as_millis(), fastrand::u32(..));
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(&mark).arg("NX").arg("GET");
-        let older: Option<String> = set.query_async(&mut connection).await.map_err(failed)?;
+        let older: Option<String> = self.query(OPERATION, &set).await?;
         Ok(older.unwrap_or(mark))
     }
 }

@@ -4,7 +4,7 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError
 
 use crate::connection::CONNECT_TIMEOUT;
 use crate::error::{EnqueueError, QueueError};
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
 
 /// What is wrong between a program and its Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

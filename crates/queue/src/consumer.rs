@@ -9,7 +9,7 @@ use redis::RedisError;
 use crate::audit::Schedule;
 use crate::config::ConsumerConfig;
 use crate::connection::{self, SharedConnection};
-use crate::delivery::{Delivery, Taken};
+use crate::delivery::{Delivery, History};
 use crate::entry::{ENTRIES_PER_READ, RawEntry};
 use crate::error::{QueueError, chain};
 use crate::keys::{FamilyKeys, GROUP, Keys};
@@ -38,9 +38,6 @@ pub struct Consumer {
 
 /// New entries as `XREADGROUP` answers: by stream.
 type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
-
-/// What `HMGET` keeps of an entry.
-type History = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Consumer {
     /// Connects, and creates the group where it is missing.
@@ -190,8 +187,7 @@ impl Consumer {
                 self.seat.connection.query::<Vec<RawEntry>>(&read).await
             });
             let entries = try_join_all(reads).await;
-            let entries =
-                entries.map_err(|source| QueueError::Redis { operation: "read claimed entries", source })?;
+            let entries = entries.map_err(QueueError::while_doing("read claimed entries"))?;
             self.hold(entries.into_iter().flatten().collect(), deliveries).await?;
         }
         Ok(())
@@ -206,8 +202,7 @@ impl Consumer {
         }
         command.arg("STREAMS").arg(&self.seat.keys.events).arg(">");
         let read = self.reading.query_blocking(&command, wait + BLOCK_MARGIN).await;
-        let streams: NewEntries =
-            read.map_err(|source| QueueError::Redis { operation: "read new entries", source })?;
+        let streams: NewEntries = read.map_err(QueueError::while_doing("read new entries"))?;
         Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
     }
 
@@ -225,12 +220,9 @@ impl Consumer {
             }
         }
         let histories: Result<Vec<History>, RedisError> = self.seat.connection.query(&command).await;
-        let histories =
-            histories.map_err(|source| QueueError::Redis { operation: "read attempts", source })?;
-        for ((entry_id, fields), history) in entries.into_iter().zip(histories) {
-            let (failed, crashes, crashes_alone, first_error, last_error) = history;
-            let taken = Taken { entry_id, fields, failed, crashes, crashes_alone, first_error, last_error };
-            deliveries.push(Delivery::new(&self.seat, &self.leases, taken));
+        let histories = histories.map_err(QueueError::while_doing("read attempts"))?;
+        for (entry, history) in entries.into_iter().zip(histories) {
+            deliveries.push(Delivery::new(&self.seat, &self.leases, entry, history));
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
 //! Reading what was given up, with the reasons.
 
-use redis::RedisError;
 use webhook::{Family, Reason, ReasonClass};
 
 use crate::entry::{ENTRIES_PER_READ, Entry, EntryError, Fields, RawEntry};
 use crate::error::QueueError;
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
 
 /// An event that was given up. Its fields in Redis are the entry's own, and behind them those that begin with `_`.
 #[derive(Debug, Clone)]
@@ -104,15 +103,13 @@ impl QueueReader {
             Order::NewestFirst => ("XREVRANGE", "+", "-"),
             Order::OldestFirst => ("XRANGE", "-", "+"),
         };
-        let mut connection = self.connection().await?;
         let mut from = after.map_or_else(|| start.to_owned(), |id| format!("({id}"));
         let mut letters = Vec::new();
         while letters.len() < limit {
             let count = ENTRIES_PER_READ.min(limit - letters.len());
             let mut read = redis::cmd(command);
             read.arg(self.keys.dead(family)).arg(&from).arg(end).arg("COUNT").arg(count);
-            let page: Result<Vec<RawEntry>, RedisError> = read.query_async(&mut connection).await;
-            let page = page.map_err(|source| QueueError::Redis { operation: "read dead letters", source })?;
+            let page: Vec<RawEntry> = self.query("read dead letters", &read).await?;
             let found = page.len();
             letters.extend(page.into_iter().map(|(id, flat)| DeadLetter::decode(id, &flat)));
             match letters.last() {

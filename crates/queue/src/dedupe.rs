@@ -13,7 +13,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::QueueError;
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
 
 /// OpenAI sends an event again for 72 hours; eight more leave room for its delays and ours.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(80 * 3600);
@@ -56,8 +56,6 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn drop_oldest_dedupe_records(&self, newest_too: bool) -> Result<bool, QueueError> {
-        let failed = |source| QueueError::Redis { operation: "drop dedupe records", source };
-        let mut connection = self.connection().await?;
         let mut generations = self.dedupe_generations().await?;
         if !newest_too {
             generations.pop();
@@ -66,7 +64,7 @@ impl QueueReader {
             let sets: Vec<_> = (0..SHARDS).map(|shard| self.keys.seen_set(&generation, shard)).collect();
             let mut drop = redis::pipe();
             drop.atomic().unlink(sets).zrem(self.keys.seen(), &generation);
-            let (dropped, _): (u64, u64) = drop.query_async(&mut connection).await.map_err(failed)?;
+            let (dropped, _): (u64, u64) = self.query_all("drop dedupe records", &drop).await?;
             if dropped > 0 {
                 return Ok(true);
             }
@@ -79,20 +77,18 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn drop_legacy_dedupe_keys(&self) -> Result<u64, QueueError> {
-        let failed = |source| QueueError::Redis { operation: "drop dedupe keys of earlier versions", source };
-        let mut connection = self.connection().await?;
+        const OPERATION: &str = "drop dedupe keys of earlier versions";
         let prefix = format!("{}:", self.keys.seen());
         let (mut cursor, mut dropped) = (0_u64, 0);
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
-            let scanned = scan.arg("TYPE").arg("string").query_async(&mut connection).await;
-            let (next, mut keys): (u64, Vec<String>) = scanned.map_err(failed)?;
+            scan.arg("TYPE").arg("string");
+            let (next, mut keys): (u64, Vec<String>) = self.query(OPERATION, &scan).await?;
             // MATCH takes a `*` in the prefix for a pattern.
             keys.retain(|key| key.starts_with(&prefix));
             if !keys.is_empty() {
-                let unlinked = redis::cmd("UNLINK").arg(keys).query_async::<u64>(&mut connection).await;
-                dropped += unlinked.map_err(failed)?;
+                dropped += self.query::<u64>(OPERATION, redis::cmd("UNLINK").arg(keys)).await?;
             }
             cursor = next;
             if cursor == 0 {
@@ -103,10 +99,8 @@ impl QueueReader {
 
     /// The generations of dedupe records, the oldest first.
     pub(crate) async fn dedupe_generations(&self) -> Result<Vec<String>, QueueError> {
-        let mut connection = self.connection().await?;
         let mut list = redis::cmd("ZRANGE");
-        let generations = list.arg(self.keys.seen()).arg(0).arg(-1).query_async(&mut connection).await;
-        generations.map_err(|source| QueueError::Redis { operation: "list dedupe generations", source })
+        self.query("list dedupe generations", list.arg(self.keys.seen()).arg(0).arg(-1)).await
     }
 }
 

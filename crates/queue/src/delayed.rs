@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use redis::RedisError;
 use webhook::{Family, Reason};
 
 use crate::entry::{ENTRIES_PER_READ, Entry, RawEntry};
 use crate::error::QueueError;
 use crate::keys::FamilyKeys;
+use crate::reader::QueueReader;
 use crate::scripts;
-use crate::stats::QueueReader;
 
 /// Entries asked about, or made due, in one step.
 const STEP: usize = 500;
@@ -32,19 +31,16 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
-        let failed = |source: RedisError| QueueError::Redis { operation: "read delayed entries", source };
+        const OPERATION: &str = "read delayed entries";
         let keys = FamilyKeys::new(&self.keys, family);
-        let mut connection = self.connection().await?;
-        let (secs, micros): (i64, i64) =
-            redis::cmd("TIME").query_async(&mut connection).await.map_err(failed)?;
+        let (secs, micros): (i64, i64) = self.query(OPERATION, &redis::cmd("TIME")).await?;
         let now_ms = secs * 1000 + micros / 1000;
         // A scan may give one twice.
         let (mut due, mut cursor) = (HashMap::new(), 0_u64);
         loop {
             let mut scan = redis::cmd("ZSCAN");
             scan.arg(&keys.delayed).arg(cursor).arg("COUNT").arg(STEP);
-            let (next, page): (u64, Vec<(String, f64)>) =
-                scan.query_async(&mut connection).await.map_err(failed)?;
+            let (next, page): (u64, Vec<(String, f64)>) = self.query(OPERATION, &scan).await?;
             due.extend(page.into_iter().map(|(id, due_ms)| (id, due_ms as i64)));
             cursor = next;
             if cursor == 0 {
@@ -59,8 +55,7 @@ impl QueueReader {
             for (id, _) in step {
                 history.arg(id).arg(format!("{id}#last_error"));
             }
-            let history: Vec<(Option<u32>, Option<Vec<u8>>)> =
-                history.query_async(&mut connection).await.map_err(failed)?;
+            let history: Vec<(Option<u32>, Option<Vec<u8>>)> = self.query(OPERATION, &history).await?;
             delayed.extend(step.iter().zip(history).map(|((id, due_ms), (attempts, error))| Delayed {
                 entry_id: id.clone(),
                 due_ms: *due_ms,
@@ -78,11 +73,11 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn make_due(&self, family: Family, entry_ids: &[String]) -> Result<Vec<String>, QueueError> {
-        let keys = FamilyKeys::new(&self.keys, family);
-        let mut connection = self.connection().await?;
         let mut due = Vec::new();
         for ids in entry_ids.chunks(STEP) {
-            due.extend(scripts::make_due(&mut connection, &keys, ids).await?);
+            let mut script = scripts::MAKE_DUE.prepare_invoke();
+            script.key(self.keys.delayed(family)).arg(ids);
+            due.extend(self.invoke::<Vec<String>>("make entries due", &script).await?);
         }
         Ok(due)
     }
@@ -96,16 +91,14 @@ impl QueueReader {
         family: Family,
         entry_ids: &[String],
     ) -> Result<Vec<(String, Entry)>, QueueError> {
-        let failed = |source: RedisError| QueueError::Redis { operation: "read entries", source };
         let events = self.keys.events(family);
-        let mut connection = self.connection().await?;
         let mut entries = Vec::new();
         for ids in entry_ids.chunks(ENTRIES_PER_READ) {
             let mut pipe = redis::pipe();
             for id in ids {
                 pipe.cmd("XRANGE").arg(&events).arg(id).arg(id);
             }
-            let found: Vec<Vec<RawEntry>> = pipe.query_async(&mut connection).await.map_err(failed)?;
+            let found: Vec<Vec<RawEntry>> = self.query_all("read entries", &pipe).await?;
             let decoded = |(id, fields): RawEntry| Some((id, Entry::decode(&fields).ok()?));
             entries.extend(found.into_iter().flatten().filter_map(decoded));
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use webhook::Reason;
 
-use crate::entry::{Entry, EntryError};
+use crate::entry::{Entry, EntryError, RawEntry};
 use crate::error::QueueError;
 use crate::leases::{LeaseGuard, Leases};
 use crate::scripts::{self, Seat};
@@ -37,16 +37,8 @@ pub struct Delivery {
     lease: LeaseGuard,
 }
 
-/// An entry that Redis gave to this consumer, with what is known of earlier attempts.
-pub(crate) struct Taken {
-    pub(crate) entry_id: String,
-    pub(crate) fields: Vec<Vec<u8>>,
-    pub(crate) failed: Option<u32>,
-    pub(crate) crashes: Option<u32>,
-    pub(crate) crashes_alone: Option<u32>,
-    pub(crate) first_error: Option<Vec<u8>>,
-    pub(crate) last_error: Option<Vec<u8>>,
-}
+/// What is kept of an entry's earlier attempts: failed ones, crashes, crashes alone, first and last error.
+pub(crate) type History = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// How settling ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +50,22 @@ pub enum Settled {
 }
 
 impl Delivery {
-    pub(crate) fn new(seat: &Arc<Seat>, leases: &Arc<Leases>, taken: Taken) -> Self {
+    pub(crate) fn new(
+        seat: &Arc<Seat>,
+        leases: &Arc<Leases>,
+        (entry_id, fields): RawEntry,
+        (failed, crashes, crashes_alone, first_error, last_error): History,
+    ) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self {
-            content: Entry::decode(&taken.fields),
-            attempt: taken.failed.unwrap_or(0).saturating_add(1),
-            crashes: taken.crashes.unwrap_or(0),
-            crashes_alone: taken.crashes_alone.unwrap_or(0),
-            lease: leases.hold(&taken.entry_id),
-            entry_id: taken.entry_id,
-            first_error: taken.first_error.map(text),
-            last_error: taken.last_error.map(text),
+            content: Entry::decode(&fields),
+            attempt: failed.unwrap_or(0).saturating_add(1),
+            crashes: crashes.unwrap_or(0),
+            crashes_alone: crashes_alone.unwrap_or(0),
+            lease: leases.hold(&entry_id),
+            entry_id,
+            first_error: first_error.map(text),
+            last_error: last_error.map(text),
             seat: Arc::clone(seat),
         }
     }

@@ -27,6 +27,11 @@ impl QueueError {
         }
     }
 
+    /// For `map_err`.
+    pub(crate) fn while_doing(operation: &'static str) -> impl FnOnce(RedisError) -> Self {
+        move |source| Self::Redis { operation, source }
+    }
+
     /// The pool gave no connection.
     pub(crate) fn from_pool(error: PoolError, address: &str) -> Self {
         let source = match error {

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use redis::RedisError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueueError;
+use crate::reader::QueueReader;
 use crate::scripts;
-use crate::stats::QueueReader;
 
 /// Between two reports of a program.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
@@ -88,16 +87,16 @@ impl QueueReader {
     /// Reports a program that has run for `up`. The times are by the clock of Redis.
     pub(crate) async fn beat(&self, id: &str, info: &InstanceInfo, up: Duration) -> Result<(), QueueError> {
         let info = serde_json::to_string(info).expect("it is plain JSON");
-        let mut connection = self.connection().await?;
-        scripts::beat_instance(&mut connection, &self.keys.instances(), id, &info, up).await
+        let mut script = scripts::BEAT_INSTANCE.prepare_invoke();
+        script.key(self.keys.instances()).arg(id).arg(info).arg(up.as_millis() as u64);
+        self.invoke("report this program", &script).await
     }
 
     /// Takes a program's report back: it stopped, or was gone for a day.
     pub(crate) async fn forget_instance(&self, id: &str) -> Result<(), QueueError> {
-        let mut connection = self.connection().await?;
         let mut delete = redis::cmd("HDEL");
         delete.arg(self.keys.instances()).arg(id);
-        delete.query_async(&mut connection).await.map_err(failed("take this program's report back"))
+        self.query("take this program's report back", &delete).await
     }
 
     /// Takes back the reports of programs that were killed, a day later.
@@ -115,17 +114,11 @@ impl QueueReader {
 
     /// The time in unix milliseconds by the clock of Redis, and each program's id and value.
     async fn instance_fields(&self) -> Result<(i64, Vec<(String, String)>), QueueError> {
-        let mut connection = self.connection().await?;
         let mut ask = redis::pipe();
         ask.cmd("TIME").hgetall(self.keys.instances());
-        let answer = ask.query_async(&mut connection).await;
-        let (time, fields) = answer.map_err(failed("read the instances"))?;
+        let (time, fields) = self.query_all("read the instances", &ask).await?;
         Ok((unix_ms(time), fields))
     }
-}
-
-fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> QueueError {
-    move |source| QueueError::Redis { operation, source }
 }
 
 fn unix_ms((secs, micros): (i64, i64)) -> i64 {

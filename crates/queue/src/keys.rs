@@ -108,25 +108,6 @@ impl FamilyKeys {
     }
 }
 
-/// The keys of one pause.
-#[derive(Debug)]
-pub(crate) struct PauseKeys {
-    pub(crate) pause: String,
-    pub(crate) pauses: String,
-    /// Its name among the pauses.
-    pub(crate) member: String,
-}
-
-impl PauseKeys {
-    pub(crate) fn new(keys: &Keys, project: &str, family: Family) -> Self {
-        Self {
-            pause: keys.pause(project, family),
-            pauses: keys.pauses(),
-            member: format!("{project}:{family}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,8 @@ use webhook::{Family, closed_set};
 use crate::dedupe::SHARDS;
 use crate::error::QueueError;
 use crate::keys::FamilyKeys;
-use crate::server_check::{self, Info};
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
+use crate::server_check::Info;
 
 /// Sets looked at in each generation: hashes spread the records evenly.
 const SAMPLED_SHARDS: u16 = 64;
@@ -132,21 +132,15 @@ impl QueueReader {
     }
 
     async fn memory_info(&self) -> Result<Option<MemoryReport>, QueueError> {
-        let mut connection = self.connection().await?;
-        let mut command = redis::cmd("INFO");
-        let text: Option<String> =
-            server_check::ask_if_allowed(&mut connection, command.arg("memory")).await?;
+        let text: Option<String> = self.query_if_allowed(redis::cmd("INFO").arg("memory")).await?;
         Ok(text.as_deref().and_then(parse_info))
     }
 
     /// What a key that is missing answers counts as 0.
     async fn ask_all(&self, commands: &Pipeline) -> Result<Option<Vec<u64>>, QueueError> {
-        let answers = commands.query_async::<Vec<Option<u64>>>(&mut self.connection().await?).await;
-        match answers {
+        match self.query_all::<Vec<Option<u64>>>("ask what fills Redis", commands).await {
             Ok(answers) => Ok(Some(answers.into_iter().map(Option::unwrap_or_default).collect())),
-            Err(source) if source.is_io_error() => {
-                Err(QueueError::Redis { operation: "ask what fills Redis", source })
-            }
+            Err(error) if error.is_retryable() => Err(error),
             Err(_refused) => Ok(None),
         }
     }

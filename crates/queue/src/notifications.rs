@@ -50,6 +50,6 @@ impl NotificationStream {
         command.arg(self.keys.notifications(target)).arg(&options).arg("*");
         command.arg("id").arg(id).arg("type").arg(kind).arg("body").arg(body);
         let added = self.connection.query(&command).await;
-        added.map_err(|source| QueueError::Redis { operation: "add a notification", source })
+        added.map_err(QueueError::while_doing("add a notification"))
     }
 }

@@ -1,11 +1,10 @@
 //! How long work has been past its turn. What waits on purpose is not late: a retry before it is due, and everything of
 //! a paused family until the end of the pause.
 
-use deadpool_redis::Connection;
 use webhook::Family;
 
 use crate::error::QueueError;
-use crate::keys::Keys;
+use crate::reader::QueueReader;
 
 /// The oldest entry that no worker has seen, or the delayed one that is due first.
 #[derive(Debug, Clone)]
@@ -24,8 +23,7 @@ impl Turn {
     /// By how much it is late.
     pub(crate) async fn overdue_ms(
         self,
-        connection: &mut Connection,
-        keys: &Keys,
+        reader: &QueueReader,
         family: Family,
         now_ms: i64,
     ) -> Result<u64, QueueError> {
@@ -33,11 +31,9 @@ impl Turn {
             return Ok(0);
         }
         let mut ask = redis::pipe();
-        ask.pttl(keys.pause(&self.project, family));
-        ask.zscore(keys.pauses(), format!("{}:{family}", self.project));
-        let answer = ask.query_async(connection).await;
-        let (left_ms, ends_ms): (i64, Option<f64>) =
-            answer.map_err(|source| QueueError::Redis { operation: "look for a pause", source })?;
+        ask.pttl(reader.keys.pause(&self.project, family));
+        ask.zscore(reader.keys.pauses(), format!("{}:{family}", self.project));
+        let (left_ms, ends_ms): (i64, Option<f64>) = reader.query_all("look for a pause", &ask).await?;
         // -2: no pause is in force. -1: one was set by hand, without an end.
         if left_ms != -2 {
             return Ok(0);

@@ -8,9 +8,8 @@ use webhook::{Family, Reason};
 use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::QueueError;
-use crate::keys::PauseKeys;
+use crate::reader::QueueReader;
 use crate::scripts;
-use crate::stats::QueueReader;
 
 /// A pause that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +56,7 @@ impl Delivery {
     /// When Redis cannot be reached.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
-        let keys = PauseKeys::new(&self.seat.all_keys, &entry.project, self.seat.family);
-        scripts::pause(&self.seat, &keys, wanted, reason.as_str()).await
+        scripts::pause(&self.seat, &entry.project, wanted, reason.as_str()).await
     }
 }
 
@@ -68,19 +66,17 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
-        let failed = |source| QueueError::Redis { operation: "read pauses", source };
-        let mut connection = self.connection().await?;
         let mut list = redis::cmd("ZRANGE");
-        let names: Result<Vec<String>, _> =
-            list.arg(self.keys.pauses()).arg(0).arg(-1).query_async(&mut connection).await;
+        list.arg(self.keys.pauses()).arg(0).arg(-1);
         let mut pauses = Vec::new();
-        for name in names.map_err(failed)? {
+        for name in self.query::<Vec<String>>("read pauses", &list).await? {
             let Some((project, family)) = name.rsplit_once(':') else { continue };
             // A newer version's family is not ours to show.
             let Ok(family) = family.parse() else { continue };
             let key = self.keys.pause(project, family);
-            let answer = redis::pipe().pttl(&key).get(&key).query_async(&mut connection).await;
-            let (left_ms, reason): (i64, Option<String>) = answer.map_err(failed)?;
+            let mut ask = redis::pipe();
+            ask.pttl(&key).get(&key);
+            let (left_ms, reason): (i64, Option<String>) = self.query_all("read pauses", &ask).await?;
             if let (Ok(left_ms), Some(reason)) = (u64::try_from(left_ms), reason) {
                 let left = Duration::from_millis(left_ms);
                 pauses.push(Pause { project: project.to_owned(), family, left, reason });
@@ -92,7 +88,7 @@ impl QueueReader {
 
 /// `PTTL` is -2 without the key. One that somebody set by hand without an end (-1) is looked at again after a while.
 fn left(answer: Result<i64, RedisError>) -> Result<Option<Duration>, QueueError> {
-    match answer.map_err(|source| QueueError::Redis { operation: "look for a pause", source })? {
+    match answer.map_err(QueueError::while_doing("look for a pause"))? {
         -1 => Ok(Some(Duration::from_secs(60))),
         ms => Ok(u64::try_from(ms).ok().map(Duration::from_millis)),
     }

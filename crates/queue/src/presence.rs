@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::host_name;
 use crate::error::{QueueError, chain};
 use crate::instances::{BEAT_EVERY, Instance, InstanceInfo, KnownTargets};
+use crate::reader::QueueReader;
 use crate::server_check::ServerFinding;
-use crate::stats::QueueReader;
 
 /// Reports of dead programs are looked for this often.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);

@@ -127,8 +127,8 @@ impl Producer {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        let pong: Result<(), _> = self.connection.query(&redis::cmd("PING")).await;
-        pong.map_err(|source| QueueError::Redis { operation: "ping Redis", source })
+        let pong = self.connection.query(&redis::cmd("PING")).await;
+        pong.map_err(QueueError::while_doing("ping Redis"))
     }
 
     /// Creates every family's stream and group where they are missing, so that `redis-cli` shows all families at once.

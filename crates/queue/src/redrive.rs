@@ -3,9 +3,11 @@
 use webhook::Family;
 
 use crate::error::QueueError;
-use crate::keys::FamilyKeys;
+use crate::reader::QueueReader;
 use crate::scripts;
-use crate::stats::QueueReader;
+
+/// Records kept of what operators did to dead letters; about the newest.
+const RECORDS_MAX: usize = 100_000;
 
 impl QueueReader {
     /// Enqueues a dead letter again, as if it had been received now, and takes it out of the dead letters. The new
@@ -14,9 +16,10 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached or refuses; nothing is changed, or, when only the answer was lost, all of it.
     pub async fn redrive(&self, family: Family, dead_id: &str) -> Result<Option<String>, QueueError> {
-        let keys = FamilyKeys::new(&self.keys, family);
-        let mut connection = self.connection().await?;
-        scripts::redrive(&mut connection, &keys, &self.keys.records(), family, dead_id).await
+        let mut script = scripts::REDRIVE.prepare_invoke();
+        script.key(self.keys.dead(family)).key(self.keys.events(family)).key(self.keys.records());
+        script.arg(dead_id).arg(family.as_str()).arg(RECORDS_MAX);
+        self.invoke("redrive a dead letter", &script).await
     }
 
     /// Deletes a dead letter for good. `false` when there is no such letter.
@@ -24,8 +27,9 @@ impl QueueReader {
     /// # Errors
     /// As [`QueueReader::redrive`].
     pub async fn discard(&self, family: Family, dead_id: &str) -> Result<bool, QueueError> {
-        let keys = FamilyKeys::new(&self.keys, family);
-        let mut connection = self.connection().await?;
-        scripts::discard(&mut connection, &keys, &self.keys.records(), family, dead_id).await
+        let mut script = scripts::DISCARD.prepare_invoke();
+        script.key(self.keys.dead(family)).key(self.keys.records());
+        script.arg(dead_id).arg(family.as_str()).arg(RECORDS_MAX);
+        self.invoke("discard a dead letter", &script).await
     }
 }

@@ -9,12 +9,12 @@ use webhook::Family;
 
 use crate::connection::SharedConnection;
 use crate::error::QueueError;
-use crate::keys::{FamilyKeys, GROUP, Keys, PauseKeys};
+use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::repair::RepairKind;
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        static $name: LazyLock<Script> =
+        pub(crate) static $name: LazyLock<Script> =
             LazyLock::new(|| Script::new(include_str!(concat!("scripts/", $file))));
     };
 }
@@ -43,14 +43,10 @@ script!(DISCARD, "discard.lua");
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Entries a parting consumer gives back in one step; it was never given more at once.
 const GIVE_BACK_MAX: usize = 1000;
-/// Undelivered entries that are counted one by one.
-const COUNT_MAX: usize = 1000;
 /// Entries audited in one step.
 const AUDIT_PAGE: usize = 100;
 /// About how many bytes of entries one step reads: Redis does nothing else meanwhile.
-const STEP_BYTES_MAX: usize = 1 << 20;
-/// Records kept of what operators did to dead letters; about the newest.
-const RECORDS_MAX: usize = 100_000;
+pub(crate) const STEP_BYTES_MAX: usize = 1 << 20;
 
 /// A consumer's place at one family's stream.
 pub(crate) struct Seat {
@@ -184,96 +180,14 @@ pub(crate) async fn remove_dead_consumers(seat: &Seat, silent: Duration) -> Resu
 /// Pauses a project's family for everybody; returns how long it is paused now.
 pub(crate) async fn pause(
     seat: &Seat,
-    keys: &PauseKeys,
+    project: &str,
     wanted: Duration,
     reason: &str,
 ) -> Result<Duration, QueueError> {
     let mut script = PAUSE.prepare_invoke();
-    script.key(&keys.pause).key(&keys.pauses).arg(millis(wanted).max(1)).arg(reason).arg(&keys.member);
+    script.key(seat.all_keys.pause(project, seat.family)).key(seat.all_keys.pauses());
+    script.arg(millis(wanted).max(1)).arg(reason).arg(format!("{project}:{}", seat.family));
     invoke(&seat.connection, "pause a family", &script).await.map(Duration::from_millis)
-}
-
-/// Brings a dead letter back; the new entry's id, or `None` when there is no such letter.
-pub(crate) async fn redrive(
-    connection: &mut deadpool_redis::Connection,
-    keys: &FamilyKeys,
-    records: &str,
-    family: Family,
-    id: &str,
-) -> Result<Option<String>, QueueError> {
-    let mut script = REDRIVE.prepare_invoke();
-    script.key(&keys.dead).key(&keys.events).key(records);
-    let answer = script.arg(id).arg(family.as_str()).arg(RECORDS_MAX).invoke_async(connection).await;
-    answer.map_err(|source| QueueError::Redis { operation: "redrive a dead letter", source })
-}
-
-/// Deletes a dead letter; `false` when there is none.
-pub(crate) async fn discard(
-    connection: &mut deadpool_redis::Connection,
-    keys: &FamilyKeys,
-    records: &str,
-    family: Family,
-    id: &str,
-) -> Result<bool, QueueError> {
-    let mut script = DISCARD.prepare_invoke();
-    script.key(&keys.dead).key(records);
-    let answer = script.arg(id).arg(family.as_str()).arg(RECORDS_MAX).invoke_async(connection).await;
-    answer.map_err(|source| QueueError::Redis { operation: "discard a dead letter", source })
-}
-
-/// Undelivered, pending, delayed, dead, and the age of the oldest entry in milliseconds or -1.
-pub(crate) type Counts = (u64, u64, u64, u64, i64, i64, i64, Option<String>, i64, Option<String>);
-
-/// Reports a program that has run for so long.
-pub(crate) async fn beat_instance(
-    connection: &mut deadpool_redis::Connection,
-    instances_key: &str,
-    id: &str,
-    info: &str,
-    up: Duration,
-) -> Result<(), QueueError> {
-    let mut script = BEAT_INSTANCE.prepare_invoke();
-    script.key(instances_key).arg(id).arg(info).arg(up.as_millis() as u64);
-    let done = script.invoke_async(connection).await;
-    done.map_err(|source| QueueError::Redis { operation: "report this program", source })
-}
-
-/// Counts one family.
-pub(crate) async fn stats(
-    connection: &mut deadpool_redis::Connection,
-    keys: &FamilyKeys,
-) -> Result<Counts, QueueError> {
-    let mut script = STATS.prepare_invoke();
-    script.key(&keys.events).key(&keys.delayed).key(&keys.dead).arg(GROUP);
-    script.arg(COUNT_MAX).arg(STEP_BYTES_MAX);
-    let counts = script.invoke_async(connection).await;
-    counts.map_err(|source| QueueError::Redis { operation: "count entries", source })
-}
-
-/// An entry that is still in the stream: its id, failed attempts, last error.
-pub(crate) type Waiting = (String, Option<u32>, Option<Vec<u8>>);
-
-/// Those of the entries that are not settled yet.
-pub(crate) async fn unsettled(
-    connection: &mut deadpool_redis::Connection,
-    keys: &FamilyKeys,
-    ids: &[String],
-) -> Result<Vec<Waiting>, QueueError> {
-    let mut script = UNSETTLED.prepare_invoke();
-    script.key(&keys.events).key(&keys.attempts).arg(ids);
-    let waiting = script.invoke_async(connection).await;
-    waiting.map_err(|source| QueueError::Redis { operation: "look for entries", source })
-}
-
-/// Ends the wait of entries; the ids of those that still waited.
-pub(crate) async fn make_due(
-    connection: &mut deadpool_redis::Connection,
-    keys: &FamilyKeys,
-    ids: &[String],
-) -> Result<Vec<String>, QueueError> {
-    let mut script = MAKE_DUE.prepare_invoke();
-    let due = script.key(&keys.delayed).arg(ids).invoke_async(connection).await;
-    due.map_err(|source| QueueError::Redis { operation: "make entries due", source })
 }
 
 async fn invoke<T: FromRedisValue>(
@@ -281,7 +195,7 @@ async fn invoke<T: FromRedisValue>(
     operation: &'static str,
     script: &ScriptInvocation<'_>,
 ) -> Result<T, QueueError> {
-    connection.invoke(script).await.map_err(|source| QueueError::Redis { operation, source })
+    connection.invoke(script).await.map_err(QueueError::while_doing(operation))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use deadpool_redis::Connection;
 use redis::{Cmd, FromRedisValue, RedisError};
 
 use crate::cause::Cause;
 use crate::error::QueueError;
-use crate::stats::QueueReader;
+use crate::reader::QueueReader;
 
 /// The oldest versions whose scripts and streams do what ours need.
 const REDIS_MAJOR_MIN: u32 = 7;
@@ -197,9 +196,8 @@ impl QueueReader {
     /// # Errors
     /// When Redis cannot be reached; [`QueueReader::diagnose`] says why.
     pub async fn check_server(&self) -> Result<ServerReport, QueueError> {
-        let mut connection = self.connection().await?;
         // First, for a Sentinel knows this command and few others.
-        let info: Option<String> = ask_if_allowed(&mut connection, &redis::cmd("INFO")).await?;
+        let info: Option<String> = self.query_if_allowed(&redis::cmd("INFO")).await?;
         let info = info.unwrap_or_default();
         let info = Info::parse(&info);
         if info.is("redis_mode", "sentinel") {
@@ -207,7 +205,7 @@ impl QueueReader {
             return Ok(ServerReport { name: info.name(), clock_ahead_ms: None, findings });
         }
         let asked_ms = now_ms();
-        let time: Option<(i64, i64)> = ask_if_allowed(&mut connection, &redis::cmd("TIME")).await?;
+        let time: Option<(i64, i64)> = self.query_if_allowed(&redis::cmd("TIME")).await?;
         let here_ms = i64::midpoint(asked_ms, now_ms());
         let clock_ahead_ms = time.map(|(secs, micros)| secs * 1000 + micros / 1000 - here_ms);
         if info.is_empty() {
@@ -215,26 +213,21 @@ impl QueueReader {
             return Ok(ServerReport { name: "Redis".to_owned(), clock_ahead_ms, findings });
         }
         let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
-        let config: Option<HashMap<String, String>> = ask_if_allowed(&mut connection, &config).await?;
+        let config: Option<HashMap<String, String>> = self.query_if_allowed(&config).await?;
         let fsync = config.as_ref().and_then(|config| config.get("appendfsync")).map(String::as_str);
         Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: judge(&info, fsync) })
     }
-}
 
-async fn ask<T: FromRedisValue>(connection: &mut Connection, command: &Cmd) -> Result<T, QueueError> {
-    let answer = command.query_async(connection).await;
-    answer.map_err(|source| QueueError::Redis { operation: "ask Redis about itself", source })
-}
-
-/// `None` when the command is refused: by an access list, or because a service has taken it away.
-pub(crate) async fn ask_if_allowed<T: FromRedisValue>(
-    connection: &mut Connection,
-    command: &Cmd,
-) -> Result<Option<T>, QueueError> {
-    match ask(connection, command).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(QueueError::Redis { source, .. }) if is_refusal(&source) => Ok(None),
-        Err(error) => Err(error),
+    /// `None` when the command is refused: by an access list, or because a service has taken it away.
+    pub(crate) async fn query_if_allowed<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<Option<T>, QueueError> {
+        match self.query("ask Redis about itself", command).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(QueueError::Redis { source, .. }) if is_refusal(&source) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::cause::Cause;
 use crate::error::{QueueError, chain};
+use crate::reader::QueueReader;
 use crate::server_check::{ServerFinding, Severity};
-use crate::stats::QueueReader;
 
 /// Two clocks that differ by more make ages and retries wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 30_000;

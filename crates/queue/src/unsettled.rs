@@ -3,12 +3,14 @@
 use webhook::Family;
 
 use crate::error::QueueError;
-use crate::keys::FamilyKeys;
+use crate::reader::QueueReader;
 use crate::scripts;
-use crate::stats::QueueReader;
 
 /// Entries asked for in one step: each is read whole inside Redis.
 const IDS_PER_STEP: usize = 16;
+
+/// As the script answers: the entry's id, failed attempts, last error.
+type Waiting = (String, Option<u32>, Option<Vec<u8>>);
 
 /// An entry that is waiting, running or delayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +31,11 @@ impl QueueReader {
         family: Family,
         entry_ids: &[String],
     ) -> Result<Vec<Unsettled>, QueueError> {
-        let mut connection = self.connection().await?;
-        let keys = FamilyKeys::new(&self.keys, family);
         let mut unsettled = Vec::new();
         for ids in entry_ids.chunks(IDS_PER_STEP) {
-            let waiting = scripts::unsettled(&mut connection, &keys, ids).await?;
+            let mut script = scripts::UNSETTLED.prepare_invoke();
+            script.key(self.keys.events(family)).key(self.keys.attempts(family)).arg(ids);
+            let waiting: Vec<Waiting> = self.invoke("look for entries", &script).await?;
             unsettled.extend(waiting.into_iter().map(|(entry_id, attempts, error)| Unsettled {
                 entry_id,
                 failed_attempts: attempts.unwrap_or(0),

@@ -1,0 +1,93 @@
+//! The pool of connections for people, metrics and readiness; what they may ask is in the files that need it. It costs
+//! a round trip more for each question, so nothing that is on an event's way goes through it.
+
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, ScriptInvocation};
+
+use crate::config::QueueConfig;
+use crate::connection::{self, CONNECT_TIMEOUT};
+use crate::error::QueueError;
+use crate::keys::Keys;
+
+const CONNECTIONS_MAX: usize = 4;
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads the queue without taking part in it. Clones share a small pool of connections.
+#[derive(Clone)]
+pub struct QueueReader {
+    pool: Pool,
+    /// For looks beside the pool.
+    pub(crate) client: Client,
+    pub(crate) keys: Keys,
+}
+
+impl QueueReader {
+    /// Connects when it is first used.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
+        let client = connection::client(config)?;
+        let info = client.get_connection_info().clone();
+        let connections = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let manager = Manager::new_with_config(info, connections).map_err(QueueError::InvalidUrl)?;
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS_MAX)
+            .wait_timeout(Some(RESPONSE_TIMEOUT))
+            .create_timeout(Some(RESPONSE_TIMEOUT))
+            .recycle_timeout(Some(RESPONSE_TIMEOUT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a runtime is given, nothing else can fail");
+        Ok(Self { pool, client, keys: Keys::new(&config.key_prefix) })
+    }
+
+    /// Where Redis is, as `redis://HOST:PORT/DATABASE`, without credentials.
+    pub fn address(&self) -> String {
+        connection::address(self.client.get_connection_info())
+    }
+
+    /// Whether Redis answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.query("ping Redis", &redis::cmd("PING")).await
+    }
+
+    pub(crate) async fn invoke<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        let answer = script.invoke_async(&mut self.connection().await?).await;
+        answer.map_err(QueueError::while_doing(operation))
+    }
+
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        command: &Cmd,
+    ) -> Result<T, QueueError> {
+        let answer = command.query_async(&mut self.connection().await?).await;
+        answer.map_err(QueueError::while_doing(operation))
+    }
+
+    pub(crate) async fn query_all<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        commands: &Pipeline,
+    ) -> Result<T, QueueError> {
+        let answers = commands.query_async(&mut self.connection().await?).await;
+        answers.map_err(QueueError::while_doing(operation))
+    }
+
+    async fn connection(&self) -> Result<Connection, QueueError> {
+        // Boxed: opening one takes 7 KB, which every task that may do so would keep for as long as it lives.
+        Box::pin(self.pool.get()).await.map_err(|error| QueueError::from_pool(error, &self.address()))
+    }
+}
