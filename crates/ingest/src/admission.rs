@@ -2,7 +2,7 @@
 //! have memory for the commands by which they empty it. And whether that works: failed enqueues decide it, and while they
 //! fail, or before the first, the enqueue script on a key of its own (`redis_watch.rs`).
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use queue::MemoryLevel;
 
@@ -15,53 +15,42 @@ pub(crate) enum NotAdmitting {
     NearlyFull,
 }
 
-/// Shared by all requests.
 #[derive(Debug, Clone)]
-pub(crate) struct AdmissionGate(Arc<RwLock<State>>);
+pub(crate) struct AdmissionGate(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     admission: Result<(), NotAdmitting>,
-    enqueuing: Enqueuing,
-}
-
-#[derive(Debug)]
-enum Enqueuing {
-    Untried,
-    Works,
-    Fails { reason: String },
+    /// Whether an event could be enqueued, or why not; `None` before the first try.
+    enqueuing: Option<Result<(), String>>,
 }
 
 impl Default for AdmissionGate {
     fn default() -> Self {
-        let state = State { admission: Err(NotAdmitting::Unchecked), enqueuing: Enqueuing::Untried };
-        Self(Arc::new(RwLock::new(state)))
+        Self(Arc::new(Mutex::new(State { admission: Err(NotAdmitting::Unchecked), enqueuing: None })))
     }
 }
 
 impl AdmissionGate {
     pub(crate) fn admit(&self) -> Result<(), NotAdmitting> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).admission
+        self.state().admission
     }
 
     /// Redis is known to keep events.
     pub(crate) fn open(&self) {
-        self.write().admission = Ok(());
+        self.state().admission = Ok(());
     }
 
     /// Closes the gate when this share of `maxmemory` is too much, and opens it when it is not.
     pub(crate) fn set_memory_share(&self, share: f64) {
         let is_nearly_full = MemoryLevel::of(share) == MemoryLevel::NearlyFull;
         let admission = if is_nearly_full { Err(NotAdmitting::NearlyFull) } else { Ok(()) };
-        if std::mem::replace(&mut self.write().admission, admission) == admission {
+        if std::mem::replace(&mut self.state().admission, admission) == admission {
             return;
         }
         let used_percent = (share * 100.0).round();
         if is_nearly_full {
-            tracing::error!(
-                used_percent,
-                "Redis is nearly full: webhooks are answered 503 until memory is free again"
-            );
+            tracing::error!(used_percent, "Redis is nearly full: webhooks are answered 503");
         } else {
             tracing::info!(used_percent, "Redis has memory again: webhooks are accepted");
         }
@@ -70,35 +59,23 @@ impl AdmissionGate {
     /// The enqueue script has worked, or an enqueue failed for a reason that concerns all events. Logged when it changes:
     /// every webhook that is answered 503 is logged too.
     pub(crate) fn tried(&self, result: Result<(), String>) {
-        let mut state = self.write();
-        match (&state.enqueuing, result) {
-            (Enqueuing::Works, Ok(())) => {}
-            (Enqueuing::Untried | Enqueuing::Fails { .. }, Ok(())) => {
-                tracing::info!("queue is ready");
-                state.enqueuing = Enqueuing::Works;
-            }
-            (before, Err(reason)) => {
-                if !matches!(before, Enqueuing::Fails { .. }) {
-                    tracing::error!(error = reason, "queue is not ready: webhooks are answered 503");
-                }
-                state.enqueuing = Enqueuing::Fails { reason };
-            }
+        let before = self.state().enqueuing.replace(result.clone());
+        match (before, result) {
+            (Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => {}
+            (_, Ok(())) => tracing::info!("queue is ready"),
+            (_, Err(error)) => tracing::error!(error, "queue is not ready: webhooks are answered 503"),
         }
     }
 
     /// Why `/readyz` is not 200.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         state.admission.map_err(|error| error.to_string())?;
-        match &state.enqueuing {
-            Enqueuing::Works => Ok(()),
-            Enqueuing::Untried => Err("the queue has not been tried yet".to_owned()),
-            Enqueuing::Fails { reason } => Err(reason.clone()),
-        }
+        state.enqueuing.clone().unwrap_or_else(|| Err("the queue has not been tried yet".to_owned()))
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -87,8 +87,11 @@ async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<
     };
     // Logged when it looks like a webhook: its sender reports the mistake to nobody.
     if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
-        let path = excerpt(request.path());
-        tracing::warn!(http.path = path.as_ref(), http.status = status.as_u16(), "{warning}");
+        tracing::warn!(
+            http.path = excerpt(request.path()).as_ref(),
+            http.status = status.as_u16(),
+            "{warning}"
+        );
     }
     let mut response = refuse(status, error, payload);
     if status == StatusCode::METHOD_NOT_ALLOWED {

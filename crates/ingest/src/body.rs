@@ -53,11 +53,11 @@ impl BodyBudget {
             return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
         }
         let more = bytes.saturating_sub(SMALL_BODY_BYTES).saturating_sub(reserved.num_permits());
-        reserved.merge(self.permit(more)?);
+        reserved.merge(self.permits(more)?);
         Ok(())
     }
 
-    fn permit(&self, bytes: usize) -> Result<SemaphorePermit<'_>, BodyError> {
+    fn permits(&self, bytes: usize) -> Result<SemaphorePermit<'_>, BodyError> {
         let bytes = u32::try_from(bytes).map_err(|_| BodyError::Overloaded)?;
         self.large_bytes.try_acquire_many(bytes).map_err(|_| BodyError::Overloaded)
     }
@@ -85,7 +85,7 @@ fn announced_bytes(request: &HttpRequest) -> Option<u64> {
 
 /// Memory grows with what arrives, not with what is announced: an announcement costs a client nothing.
 async fn collect<'b>(payload: &mut Payload, budget: &'b BodyBudget) -> Result<Body<'b>, BodyError> {
-    let mut reserved = budget.permit(0)?;
+    let mut reserved = budget.permits(0)?;
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(BodyError::Broken)?;
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn large_bodies_share_a_budget_and_small_ones_need_none() {
         let budget = BodyBudget::new(100_000, 150_000);
-        let none = || budget.permit(0).unwrap();
+        let none = || budget.permits(0).unwrap();
         let (mut first, mut second, mut small) = (none(), none(), none());
         assert!(matches!(
             budget.reserve(&mut first, 100_001),

@@ -14,8 +14,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// While all connections are active, one more in this many is accepted; further clients wait in the backlog.
 const ACTIVE_EXTRA: usize = 8;
-/// The connection's own, and the tracker's to close it with.
-const DESCRIPTORS_PER_CONNECTION: usize = 2;
 /// Descriptors for everything but connections: ports, Redis, logs, certificates.
 const OTHER_DESCRIPTORS: usize = 64;
 
@@ -126,7 +124,8 @@ pub(crate) fn raise_nofile_limit(max_connections: u32) {
     // If this fails the old limit holds, and is checked below.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
     let open_max = ConnectionTracker::open_max(max_connections as usize);
-    let needed = (DESCRIPTORS_PER_CONNECTION * open_max + OTHER_DESCRIPTORS) as u64;
+    // A connection has its own, and the tracker's to close it with.
+    let needed = (2 * open_max + OTHER_DESCRIPTORS) as u64;
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => tracing::warn!(
             descriptors.allowed = allowed,

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-/// Limits of one connection, and of all together. OpenAI waits "a few seconds" for an answer and sends bodies of some
-/// hundred bytes, so all of these are generous to it. Times not below one second: actix's clock for `head`, `keep_alive`
-/// and `disconnect` is up to half a second slow, and a limit that has passed when it is set is never noticed.
+/// All are generous to OpenAI, which waits "a few seconds" for an answer and sends bodies of some hundred bytes. No time is
+/// below one second: actix's clock is up to half a second slow, and a limit that has passed when it is set has no effect.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for

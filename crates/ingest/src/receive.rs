@@ -29,7 +29,6 @@ const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 const RECEIVED: &str = r#"{"received":true}"#;
 const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
 
-/// What every request needs.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) webhook_path: String,
@@ -48,7 +47,6 @@ impl Receiver {
     }
 }
 
-/// `POST` on the webhook path.
 pub(crate) async fn receive(
     receiver: &Receiver,
     request: &HttpRequest,
@@ -96,9 +94,7 @@ async fn accept<'b>(
     };
     receiver.gate.admit()?;
     let enqueued = receiver.producer.enqueue(log.family(), entry).await;
-    if let Err(error) = &enqueued
-        && error.concerns_all_events()
-    {
+    if let Some(error) = enqueued.as_ref().err().filter(|error| error.concerns_all_events()) {
         receiver.gate.tried(Err(chain(error)));
     }
     Ok(enqueued?)
@@ -144,22 +140,19 @@ impl ReceiveError {
 
     /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
     fn response(&self, unread: Payload) -> HttpResponse {
-        match self {
-            Self::Body(BodyError::TooLarge { .. }) => {
-                refuse(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large", unread)
-            }
-            Self::Body(BodyError::TooSlow { .. }) => {
-                refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout", unread)
-            }
-            Self::Signature(_) => refuse(StatusCode::BAD_REQUEST, "Invalid signature", unread),
+        let (status, error) = match self {
+            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
+            Self::Body(BodyError::TooSlow { .. }) => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+            Self::Signature(_) => (StatusCode::BAD_REQUEST, "Invalid signature"),
             Self::Body(BodyError::Overloaded | BodyError::Broken(_)) => {
-                later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread))
+                return later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread));
             }
             // Genuine: its connection may be used again.
             Self::NotAdmitting(_) | Self::Queue(_) => {
-                later(answer(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE))
+                return later(answer(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE));
             }
-        }
+        };
+        refuse(status, error, unread)
     }
 }
 

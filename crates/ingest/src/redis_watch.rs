@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use queue::{MemoryLevel, MemoryReport, MemoryUse, Producer, QueueError, QueueReader, UnfitServer};
+use queue::{MemoryLevel, MemoryUse, Producer, QueueError, QueueReader, UnfitServer};
 use service::metrics::{Gauges, Registry};
 use service::telemetry::chain;
 use tokio::time::Instant;
@@ -19,26 +19,54 @@ const DROP_NEWEST_SHARE: f64 = 0.80;
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) struct RedisWatch {
-    pub(crate) gate: AdmissionGate,
-    pub(crate) reader: QueueReader,
-    pub(crate) producer: Producer,
-    pub(crate) allow_volatile: bool,
-    pub(crate) memory: RedisMemory,
+    gate: AdmissionGate,
+    producer: Producer,
+    reader: QueueReader,
+    bytes: Gauges<1>,
+    dedupe_records: Gauges<0>,
+    /// It is logged what fills Redis whenever this gets worse.
+    level: MemoryLevel,
+    report_due: Instant,
+    legacy_keys_dropped: bool,
 }
 
 impl RedisWatch {
+    pub(crate) fn new(
+        gate: AdmissionGate,
+        producer: Producer,
+        reader: QueueReader,
+        registry: &mut Registry,
+    ) -> Self {
+        let bytes = registry.gauges(
+            "landfall_redis_memory_bytes",
+            "Memory that Redis uses, by what it holds; estimated from samples",
+            ["use"],
+        );
+        let dedupe_records = registry.gauges(
+            "landfall_dedupe_records",
+            "Events that a repeated webhook-id is compared with; estimated from a sample",
+            [],
+        );
+        let (level, report_due) = (MemoryLevel::Normal, Instant::now());
+        Self { gate, producer, reader, bytes, dedupe_records, level, report_due, legacy_keys_dropped: false }
+    }
+
     /// Runs until `stop`. Cancels it when Redis came and would lose events, which ends the program.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), UnfitServer> {
-        let ended = stop.run_until_cancelled(self.watch()).await.unwrap_or(Ok(()));
+    pub(crate) async fn run(
+        mut self,
+        allow_volatile: bool,
+        stop: CancellationToken,
+    ) -> Result<(), UnfitServer> {
+        let ended = stop.run_until_cancelled(self.watch(allow_volatile)).await.unwrap_or(Ok(()));
         if ended.is_err() {
             stop.cancel();
         }
         ended
     }
 
-    async fn watch(&mut self) -> Result<(), UnfitServer> {
+    async fn watch(&mut self, allow_volatile: bool) -> Result<(), UnfitServer> {
         if self.gate.admit().is_err() {
-            self.reader.until_fit(self.allow_volatile).await?;
+            self.reader.until_fit(allow_volatile).await?;
             self.gate.open();
         }
         loop {
@@ -46,7 +74,7 @@ impl RedisWatch {
                 self.check_queue().await;
             }
             // While Redis refuses events they are answered 503 anyway.
-            if let Err(error) = self.memory.look().await {
+            if let Err(error) = self.look_at_memory().await {
                 tracing::debug!(error = chain(&error), "could not look at Redis' memory");
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -62,38 +90,10 @@ impl RedisWatch {
         };
         self.gate.tried(checked);
     }
-}
-
-pub(crate) struct RedisMemory {
-    reader: QueueReader,
-    gate: AdmissionGate,
-    bytes: Gauges<1>,
-    dedupe_records: Gauges<0>,
-    /// It is logged what fills Redis whenever this gets worse.
-    level: MemoryLevel,
-    report_due: Instant,
-    legacy_keys_dropped: bool,
-}
-
-impl RedisMemory {
-    pub(crate) fn new(reader: QueueReader, gate: AdmissionGate, registry: &mut Registry) -> Self {
-        let bytes = registry.gauges(
-            "landfall_redis_memory_bytes",
-            "Memory that Redis uses, by what it holds; estimated from samples",
-            ["use"],
-        );
-        let dedupe_records = registry.gauges(
-            "landfall_dedupe_records",
-            "Events that a repeated webhook-id is compared with; estimated from a sample",
-            [],
-        );
-        let (level, report_due) = (MemoryLevel::Normal, Instant::now());
-        Self { reader, gate, bytes, dedupe_records, level, report_due, legacy_keys_dropped: false }
-    }
 
     /// One look. The metrics have no value while Redis does not answer.
-    pub(crate) async fn look(&mut self) -> Result<(), QueueError> {
-        let looked = self.try_look().await;
+    async fn look_at_memory(&mut self) -> Result<(), QueueError> {
+        let looked = self.try_look_at_memory().await;
         if looked.is_err() {
             self.bytes.clear();
             self.dedupe_records.clear();
@@ -102,7 +102,7 @@ impl RedisMemory {
         looked
     }
 
-    async fn try_look(&mut self) -> Result<(), QueueError> {
+    async fn try_look_at_memory(&mut self) -> Result<(), QueueError> {
         if !self.legacy_keys_dropped {
             let keys = self.reader.drop_legacy_dedupe_keys().await?;
             self.legacy_keys_dropped = true;
@@ -139,20 +139,16 @@ impl RedisMemory {
         }
         self.dedupe_records.with([]).set(memory.dedupe_records as f64);
         if log {
-            log_what_fills_redis(&memory);
+            tracing::warn!(
+                used_percent = memory.used_share().map(|share| (share * 100.0).round()),
+                largest = memory.largest().as_str(),
+                backlog_bytes = memory.bytes(MemoryUse::Backlog),
+                dead_letter_bytes = memory.bytes(MemoryUse::DeadLetters),
+                dedupe_bytes = memory.bytes(MemoryUse::Dedupe),
+                other_bytes = memory.bytes(MemoryUse::Other),
+                "Redis is filling up"
+            );
         }
         Ok(())
     }
-}
-
-fn log_what_fills_redis(memory: &MemoryReport) {
-    tracing::warn!(
-        used_percent = memory.used_share().map(|share| (share * 100.0).round()),
-        largest = memory.largest().as_str(),
-        backlog_bytes = memory.bytes(MemoryUse::Backlog),
-        dead_letter_bytes = memory.bytes(MemoryUse::DeadLetters),
-        dedupe_bytes = memory.bytes(MemoryUse::Dedupe),
-        other_bytes = memory.bytes(MemoryUse::Other),
-        "Redis is filling up"
-    );
 }

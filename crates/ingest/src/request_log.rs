@@ -27,7 +27,6 @@ pub(crate) struct RequestLog<'r> {
 }
 
 impl<'r> RequestLog<'r> {
-    /// Starts the clock.
     pub(crate) fn new(project: &'static str, headers: &'r HeaderMap) -> Self {
         Self { started: Instant::now(), project, headers, verified: false, event: None }
     }
@@ -76,10 +75,7 @@ impl<'r> RequestLog<'r> {
     }
 
     fn log_acked(&self, outcome: Outcome, enqueued: &Enqueued, took: Duration) {
-        let entry_id = match enqueued {
-            Enqueued::Added { entry_id } => Some(entry_id),
-            Enqueued::Duplicate => None,
-        };
+        let entry_id = if let Enqueued::Added { entry_id } = enqueued { Some(entry_id) } else { None };
         tracing::info!(
             webhook.id = self.webhook_id().as_deref(),
             event.id = self.event_id().as_deref(),
@@ -90,7 +86,7 @@ impl<'r> RequestLog<'r> {
             queue.entry_id = entry_id,
             outcome = outcome.as_str(),
             http.status = 200,
-            duration_ms = millis(took),
+            duration_ms = took.as_millis() as u64,
             "webhook {outcome}"
         );
     }
@@ -107,7 +103,7 @@ impl<'r> RequestLog<'r> {
             reason = error.reason(),
             error = chain(error),
             http.status = status.as_u16(),
-            duration_ms = millis(took),
+            duration_ms = took.as_millis() as u64,
             "webhook {outcome}"
         );
     }
@@ -131,10 +127,6 @@ impl<'r> RequestLog<'r> {
         let created_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(created_at_secs))?;
         SystemTime::now().duration_since(created_at).ok()
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 closed_set! {

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::dev::Server;
-use queue::{Fitness, Producer, UnfitServer};
+use queue::{Fitness, Producer, QueueReader, UnfitServer};
 use service::admin::{self, Admin, AdminError};
 use service::metrics::{RedisMetrics, Registry};
 use service::settings::SettingError;
@@ -19,7 +18,7 @@ use crate::connections::raise_nofile_limit;
 use crate::limits::Limits;
 use crate::presence::Report;
 use crate::receive::Receiver;
-use crate::redis_watch::{RedisMemory, RedisWatch};
+use crate::redis_watch::RedisWatch;
 use crate::request_log::Metrics;
 use crate::settings::Settings;
 use crate::tls::{self, TlsError};
@@ -101,8 +100,8 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         None => None,
     }
     .unzip();
-    let reader = Settings::reader(&queue)?;
-    let memory = RedisMemory::new(reader.clone(), gate.clone(), &mut registry);
+    let reader = QueueReader::new(&queue).map_err(|error| SettingError::wrong("REDIS_URL", error))?;
+    let watch = RedisWatch::new(gate.clone(), producer.clone(), reader.clone(), &mut registry);
     let allow_volatile = settings.redis.allow_volatile_redis;
     match reader.fitness(allow_volatile).await {
         Fitness::Fit => gate.open(),
@@ -113,15 +112,19 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let encrypted = tls.is_some();
     let (server, addr) = app::build(settings, receiver, tls, stop.clone())
         .map_err(|source| RunError::Bind { addr: settings.ingest_addr, source })?;
-    let readiness = readiness(producer.clone(), gate.clone(), stop.clone());
+    let asked = (producer, gate, stop.clone());
+    let readiness = move || ready(asked.0.clone(), asked.1.clone(), asked.2.clone());
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
     if let Some(renewal) = renewal {
         tokio::spawn(renewal.watch(stop.clone()));
     }
-    let report = Report::start(reader.clone(), redis);
-    let watch = RedisWatch { gate, reader, producer, allow_volatile, memory };
-    let watch = tokio::spawn(watch.run(stop.clone()));
-    let server = tokio::spawn(serve(server, stop));
+    let report = Report::start(reader, redis);
+    let watch = tokio::spawn(watch.run(allow_volatile, stop.clone()));
+    let server = tokio::spawn(async move {
+        server.await?;
+        let expected = stop.is_cancelled();
+        expected.then_some(()).ok_or_else(|| std::io::Error::other("it exited unexpectedly"))
+    });
     tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, tls = encrypted, "receiving webhooks");
     Ok(Ingest { addr, admin_addr: admin.addr, server, watch, report, admin })
 }
@@ -140,26 +143,12 @@ impl Ingest {
     }
 }
 
-async fn serve(server: Server, stop: CancellationToken) -> std::io::Result<()> {
-    server.await?;
-    if stop.is_cancelled() { Ok(()) } else { Err(std::io::Error::other("it exited unexpectedly")) }
-}
-
 /// What `/readyz` says.
-fn readiness(
-    producer: Producer,
-    gate: AdmissionGate,
-    stop: CancellationToken,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync {
-    move || {
-        let (producer, gate, stop) = (producer.clone(), gate.clone(), stop.clone());
-        Box::pin(async move {
-            if stop.is_cancelled() {
-                return Err("stopping".to_owned());
-            }
-            // Without webhooks nothing else would notice that Redis is away.
-            producer.ping().await.map_err(|error| chain(&error))?;
-            gate.ready()
-        })
+async fn ready(producer: Producer, gate: AdmissionGate, stop: CancellationToken) -> Result<(), String> {
+    if stop.is_cancelled() {
+        return Err("stopping".to_owned());
     }
+    // Without webhooks nothing else would notice that Redis is away.
+    producer.ping().await.map_err(|error| chain(&error))?;
+    gate.ready()
 }

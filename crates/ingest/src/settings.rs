@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use queue::{Producer, QueueConfig, QueueReader};
+use queue::{Producer, QueueConfig};
 use secrecy::ExposeSecret as _;
 use service::detached;
 use service::settings::{
@@ -86,10 +86,6 @@ impl Settings {
         let url = detached::run(move || given.url()).await;
         let url = url.map_err(|error| SettingError::wrong("REDIS_URL", error))??;
         Ok(QueueConfig { url, key_prefix: self.redis.redis_key_prefix.clone() })
-    }
-
-    pub(crate) fn reader(queue: &QueueConfig) -> Result<QueueReader, SettingError> {
-        QueueReader::new(queue).map_err(|error| SettingError::wrong("REDIS_URL", error))
     }
 
     pub(crate) fn producer(&self, queue: &QueueConfig) -> Result<Producer, SettingError> {

@@ -1,7 +1,7 @@
 //! TLS without a proxy: the certificate of `INGEST_TLS_CERT` and `INGEST_TLS_KEY`, served from memory and read again when
 //! the files change. New handshakes get the new one; connections that are open stay as they are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,12 +18,10 @@ use tokio_util::sync::CancellationToken;
 /// Reading two small files costs nothing. Content is compared, not times: it works through links and volumes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where the certificate and its key are.
+/// PEM files: the server's certificate, then those that lead to the root; and its key as PKCS#8, PKCS#1 or SEC1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
-    /// `INGEST_TLS_CERT`: PEM, the server's certificate first, then those that lead to the root.
     pub(crate) cert: PathBuf,
-    /// `INGEST_TLS_KEY`: PEM, PKCS#8, PKCS#1 or SEC1.
     pub(crate) key: PathBuf,
 }
 
@@ -57,7 +55,6 @@ pub enum TlsError {
 const CERT: &str = "INGEST_TLS_CERT";
 const KEY: &str = "INGEST_TLS_KEY";
 
-/// What both files hold.
 #[derive(PartialEq, Eq)]
 struct Content {
     cert: Vec<u8>,
@@ -103,9 +100,7 @@ impl Renewal {
         let mut logged = None;
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let failure = self.look().await.err().map(|error| chain(&error));
-            if let Some(error) = &failure
-                && failure != logged
-            {
+            if let Some(error) = failure.as_ref().filter(|_| failure != logged) {
                 tracing::error!(error, "the new certificate cannot be used: the old one is served");
             }
             logged = failure;
@@ -130,16 +125,14 @@ impl Renewal {
     }
 }
 
-/// Reading may hang.
 async fn read(files: &TlsFiles) -> Result<Content, TlsError> {
-    let TlsFiles { cert, key } = files;
-    Ok(Content { cert: read_one(CERT, cert).await?, key: read_one(KEY, key).await? })
-}
-
-async fn read_one(name: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let at = path.to_owned();
-    let bytes = detached::run(move || std::fs::read(at)).await.flatten();
-    bytes.map_err(|source| TlsError::Unreadable { name, path: path.to_owned(), source })
+    let read = async |name, path: &PathBuf| {
+        let at = path.clone();
+        // It may hang.
+        let bytes = detached::run(move || std::fs::read(at)).await.flatten();
+        bytes.map_err(|source| TlsError::Unreadable { name, path: path.clone(), source })
+    };
+    Ok(Content { cert: read(CERT, &files.cert).await?, key: read(KEY, &files.key).await? })
 }
 
 fn parse(files: &TlsFiles, content: &Content) -> Result<CertifiedKey, TlsError> {
