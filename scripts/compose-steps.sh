@@ -434,7 +434,7 @@ a_backup_comes_back() {
   local before
   before="$(sql 'SELECT count(*) FROM events')"
   quietly compose stop worker
-  sql 'TRUNCATE events; DROP VIEW research_results' >/dev/null
+  sql 'TRUNCATE events CASCADE; DROP VIEW research_results' >/dev/null
   compose exec -T postgres pg_restore -U landfall -d landfall --clean --if-exists <"$folder/landfall.dump"
   all_up
   expect postgres "$(sql 'SELECT count(*) FROM events')" "$before" "events after the backup came back"
