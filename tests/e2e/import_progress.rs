@@ -24,4 +24,19 @@ async fn an_import_under_way_is_seen_in_the_status_with_its_rows(database: Datab
     assert!(imports().is_empty());
 }
 
+#[tokio::test]
+async fn an_import_whose_worker_died_has_no_time_left() {
+    let mut landfall = Landfall::start().await;
+    landfall.fake.add_generated_batch("batch_dead", 6000);
+    landfall.fake.inject(Fault::always(FaultKind::StallInBody, "/content"));
+    landfall.send("batch.completed", "batch_dead").await;
+    let import = || landfall.status()["imports"].as_array().unwrap().first().cloned();
+    let moves = async || import().filter(|import| import["left_secs"].is_u64());
+    wait::until("the import to say how long it takes", moves).await;
+    landfall.workers.pop().unwrap().kill();
+    let import = || landfall.status()["imports"].as_array().unwrap().first().cloned();
+    let stands = async || import().filter(|import| import["left_secs"].is_null());
+    assert_eq!(wait::until("the worker to be taken for dead", stands).await["batch_id"], "batch_dead");
+}
+
 on_both_databases!(an_import_under_way_is_seen_in_the_status_with_its_rows);

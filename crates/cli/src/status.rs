@@ -25,10 +25,11 @@ Examples:
 
 UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
 retry; together they are the backlog. DEAD was given up: see `landfall dead
-list`. OLDEST is the age of the oldest entry of the backlog, OVERDUE for how long
-the next one has been past its turn. A family is paused when OpenAI asked to
-wait (429). A program is silent that did not report for 30 seconds. A batch that is being imported is shown with
-its rows, its speed since the attempt began, and the time that is left.
+list`. OLDEST is the age of the oldest entry of the backlog, OVERDUE for how
+long the next one has been past its turn. A family is paused when OpenAI asked
+to wait (429). A program is silent that did not report for 30 seconds. A batch
+that is being imported is shown with its rows, its speed since the attempt
+began, and the time that is left (- when no worker is alive).
 
 Exit code: 0 done, 3 Redis or the database could not be reached.";
 
@@ -138,7 +139,8 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
         reader.pauses().await.map_err(queued::failure)?.into_iter().map(paused).collect();
     let instances: Vec<Running> =
         reader.instances().await.map_err(queued::failure)?.into_iter().map(running).collect();
-    let stored = in_database(&args.store).await;
+    let importing = is_importing(&families, &instances);
+    let stored = in_database(&args.store, importing).await;
     if args.json {
         let (events, imports) = stored?.map(|stored| (stored.events, stored.imports)).unzip();
         let report = Report { total, families, pauses, instances, events, imports };
@@ -161,7 +163,14 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
     Ok(Answer::Yes)
 }
 
-async fn in_database(settings: &StoreSettings) -> Result<Option<Stored>, Failure> {
+/// Whether an import can be going on: a worker is alive, and a batch is in the hands of one.
+fn is_importing(families: &[InQueue], instances: &[Running]) -> bool {
+    let worker_alive = instances.iter().any(|instance| instance.alive && instance.program == "worker");
+    worker_alive && families.iter().any(|family| family.family == Family::Batch && family.pending > 0)
+}
+
+/// `importing`: without it no time is left for an import, since nothing moves.
+async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option<Stored>, Failure> {
     let Some(store) = stored::open_if_there(settings).await? else {
         return Ok(None);
     };
@@ -171,7 +180,7 @@ async fn in_database(settings: &StoreSettings) -> Result<Option<Stored>, Failure
     let imports = store.imports(IMPORTS_MAX).await.map_err(stored::failure)?;
     let importing = |import: Import| Importing {
         rows_per_sec: import.rows_per_sec(now),
-        left_secs: import.left(now).map(|left| left.as_secs()),
+        left_secs: import.left(now).filter(|_| importing).map(|left| left.as_secs()),
         project: import.project,
         batch_id: import.batch_id,
         rows_stored: import.rows_stored,
