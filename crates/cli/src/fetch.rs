@@ -28,17 +28,16 @@ const FEW: usize = 100;
 const EXAMPLES: &str = "\
 Examples:
   landfall fetch resp_685bd1         fetch one object, again if need be
-  landfall fetch --missing           all that is known but not fetched, or only in part
+  landfall fetch --missing           all that is known and not wholly fetched
   landfall fetch --missing --since 7d
   landfall fetch batch_685bd1 --no-wait
 
 The events that brought an object are enqueued again, or, while they wait for a
-retry, tried at once. Of an object that no event
-was ever received about, Landfall makes a thin event itself; its webhook-id
-begins with fetch_. A running worker does the fetching, with its own API key.
-An object that OpenAI no longer has stays as it is. The files of a batch are read
-again when its rows are not one a request, or hold lines that are no results; a
-worse file never replaces a better one.
+retry, tried at once. For an object without an event Landfall makes a thin event
+itself; its webhook-id begins with fetch_. A running worker does the fetching,
+with its own API key. An object that OpenAI no longer has stays as it is. The
+files of a batch are read again when it does not have one row for each request,
+or has lines that are no results; a worse file never replaces a better one.
 
 Exit code: 0 all are fetched (with --no-wait: enqueued), 1 not all, 2 wrong use,
 3 Redis or the database was not reached.";

@@ -27,9 +27,9 @@ Examples:
 Objects are fetched again and stored again; what is stored already is only ever
 replaced by something better. The time for which a failing event is tried begins
 anew. An event that waits for a retry is not added a second time: it is tried at
-once, with the attempts that it has. A dead letter stays where it is, also when its event is stored by a
-replay; to have it go, run it again by `landfall dead redrive`. To repair
-objects rather than events: `landfall fetch`.
+once, keeping its attempts. A dead letter stays where it is, even when a
+replay stores its event; `landfall dead redrive` runs the dead letter itself. To
+repair objects rather than events: `landfall fetch`.
 
 Exit code: 0 enqueued, 1 an event is not known, 2 wrong use or many events
 without --yes, 3 Redis or the database was not reached.";
