@@ -1,5 +1,5 @@
 //! The shell every long-running program of Landfall shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port, [`shutdown`], [`detached`] work, and the [`excerpt`] of strangers' text for logs. A closed list: what has one owner
+//! port, [`shutdown`], [`detached`] work, and the [`excerpt()`] of strangers' text for logs. A closed list: what has one owner
 //! belongs to that owner, not here. It knows no sibling crate.
 
 pub mod admin;
