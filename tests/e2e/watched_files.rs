@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
 use test_support::programs::Program;
 use test_support::receiver::{Receiver, Reply};
 use test_support::signed_webhook::SECRET;
@@ -25,10 +24,15 @@ fn target(server: &Receiver) -> String {
 }
 
 /// Status and body of `/readyz`.
-async fn readiness(program: &mut Program) -> (u16, Value) {
+/// Waits until `/readyz` answers so. A worker that has just started may still wait for its first read of the queue.
+async fn readiness_is(program: &mut Program, status: u16, reason: &str) {
     let addr = log_field(&program.wait_for_log("admin.addr"), "admin.addr");
-    let answer = reqwest::get(format!("http://{addr}/readyz")).await.unwrap();
-    (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    let answers = async || {
+        let answer = reqwest::get(format!("http://{addr}/readyz")).await.unwrap();
+        let matches = answer.status() == status && answer.text().await.unwrap().contains(reason);
+        matches.then_some(())
+    };
+    wait::until(&format!("readiness to be {status} {reason}"), answers).await;
 }
 
 /// Makes a FIFO.
@@ -55,8 +59,7 @@ async fn a_broken_file_of_targets_at_the_start_stops_nothing_and_is_said_everywh
     assert_eq!(landfall.show("resp_demo_research")["status"], "completed");
     let line = landfall.workers[0].wait_for_log("no target is notified");
     assert!(line.contains("ERROR") && line.contains("line 2: name"), "{line}");
-    let (status, body) = readiness(&mut landfall.workers[0]).await;
-    assert!(status == 503 && body["reason"].as_str().unwrap().contains("line 2: name"), "{body}");
+    readiness_is(&mut landfall.workers[0], 503, "line 2: name").await;
     let doctor = landfall.landfall_with(&settings, &["doctor", "--json"]);
     let findings = String::from_utf8(doctor.stdout).unwrap();
     let about_targets = |line: &&str| line.contains("\"targets\"") && line.contains("\"wrong\"");
@@ -64,7 +67,7 @@ async fn a_broken_file_of_targets_at_the_start_stops_nothing_and_is_said_everywh
 
     std::fs::write(&path, target(&server)).unwrap();
     landfall.workers[0].wait_for_log("the file of targets was read again");
-    assert_eq!(readiness(&mut landfall.workers[0]).await.0, 200);
+    readiness_is(&mut landfall.workers[0], 200, "").await;
     landfall.send("batch.completed", "batch_demo_completed").await;
     server.wait_for(1).await;
 
