@@ -80,8 +80,8 @@ npm_folder() {
   cp "$source/package-lock.json" "$folder/installed"
 }
 
-# build_all: every program and every test, not optimised, in one go. Whoever asks cargo for a part gets dependencies with
-# fewer features, which are then built once more for the whole.
+# build_all: every program and every test, not optimised, in one go. Building a part first would
+# compile dependencies with fewer features, and then again for the whole.
 build_all() {
   need_rust
   say "building every program and every test"

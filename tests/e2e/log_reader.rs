@@ -1,5 +1,4 @@
-//! Whoever reads the log may stand still. That costs log lines, which are counted; it costs no webhook, no result and no
-//! orderly end.
+//! A log reader that stalls costs log lines, which are counted. It costs no webhook, no result and no clean shutdown.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};

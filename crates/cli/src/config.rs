@@ -67,7 +67,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
     }
     match &read {
         Ok(config) if config.targets.is_empty() => {
-            writeln!(out, "the file can be used; it names no target, so nobody is told")?;
+            writeln!(out, "the file can be used; it names no target, so no notifications are sent")?;
         }
         Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
         Err(error) => {

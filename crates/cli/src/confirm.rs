@@ -1,4 +1,5 @@
-//! Deleting asks: many rows go only after their number was typed, and nothing goes where nobody can be asked.
+//! Confirmation before anything is deleted: for many rows the user types their number. Without a terminal nothing is
+//! deleted unless `--yes` is given.
 
 use std::io::{self, IsTerminal as _, Write as _};
 

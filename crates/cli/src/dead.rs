@@ -28,7 +28,7 @@ or discarded is on record: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
 To discard more than 100, type their number when asked. Without a terminal,
 such as in a script, discard needs --yes.
 
-Exit code: 0 done, 1 there is no such dead letter, or the number was not typed,
+Exit code: 0 done, 1 there is no such dead letter, or it was not confirmed,
 2 wrong use, 3 Redis could not be reached or did not take it.";
 
 /// Dead letters: events that were given up. List them, bring them back, or let them go

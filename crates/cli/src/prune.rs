@@ -33,8 +33,8 @@ It works in small steps beside running workers, and may be interrupted at any
 time: the next run goes on. SQLite uses the room anew, but the file does not
 become smaller; sqlite3 landfall.db VACUUM does that, while no worker runs.
 
-Exit code: 0 done, 1 the number was not typed, 2 wrong use or nobody to ask and
-no --yes, 3 the database or the files were not reached.";
+Exit code: 0 done, 1 not confirmed, 2 wrong use or neither a terminal nor --yes,
+3 the database or the files were not reached.";
 
 /// Delete what is older than some days, files and rows together
 #[derive(Debug, clap::Args)]

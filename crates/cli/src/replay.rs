@@ -25,9 +25,9 @@ Examples:
   landfall replay --family batch --since 2026-11-01 --yes
 
 Objects are fetched again and stored again; what is stored already is only ever
-replaced by something better. The time for which a failing event is tried begins
-anew. An event that waits for a retry is not added a second time: it is tried at
-once, keeping its attempts. A dead letter stays where it is, even when a
+replaced by something better. The time limit for retries starts again. An
+event that waits for a retry is not added a second time: it is tried at once,
+keeping its attempts. A dead letter stays where it is, even when a
 replay stores its event; `landfall dead redrive` runs the dead letter itself. To
 repair objects rather than events: `landfall fetch`.
 

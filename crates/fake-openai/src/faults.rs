@@ -46,7 +46,7 @@ pub enum FaultKind {
     InvalidJson,
     /// The right JSON with one more field of so many bytes.
     HugeJson { bytes: u64 },
-    /// The right JSON with these fields instead of its own: a status that nobody knows, a file id that is not there yet
+    /// The right JSON with these fields instead of its own: an unknown status, a file id that is not there yet
     /// (null), the id of another object.
     Fields(Map<String, Value>),
     /// 200 with this body: a proxy's page, an error object, a file that is not whole yet.

@@ -1,6 +1,6 @@
 //! The HTTP server: its limits, its one route, and the answers to everything that is no webhook. A refusal closes the
 //! connection, because its sender may not be OpenAI: actix limits neither the time for the head of a later request nor a
-//! chunked body that nobody reads (actix-http 3.20, `h1/dispatcher.rs`).
+//! chunked body that is not read (actix-http 3.20, `h1/dispatcher.rs`).
 
 use std::convert::Infallible;
 use std::io;
@@ -85,7 +85,7 @@ async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<
     } else {
         return receive(&receiver, &request, payload).await;
     };
-    // Logged when it looks like a webhook: its sender reports the mistake to nobody.
+    // Logged when it looks like a webhook: its sender does not report the mistake.
     if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
         tracing::warn!(
             http.path = excerpt(request.path()).as_ref(),

@@ -37,7 +37,7 @@ pub enum Proof {
 #[derive(Clone)]
 pub struct EndpointConfig {
     pub url: Url,
-    /// Whoever knows the URL may post to it.
+    /// The URL itself is the credential, as with Slack.
     pub url_is_secret: bool,
     pub proof: Proof,
     /// Sent with each request.
@@ -139,7 +139,7 @@ impl Endpoint {
     }
 }
 
-/// Everything that lets somebody send in our name.
+/// All credentials of the target.
 fn credentials(config: &EndpointConfig) -> Vec<SecretString> {
     let mut credentials = redaction::of_url(&config.url, config.url_is_secret);
     credentials.extend(config.headers.iter().flat_map(|(_, value)| redaction::of_header(value)));

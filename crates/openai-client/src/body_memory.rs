@@ -1,8 +1,8 @@
 //! One budget of memory for the bodies of answers, shared by all that read them: a body waits for room instead of growing
 //! the process.
 //!
-//! Nobody waits for room while it holds some, so nobody waits in a circle. A body that nobody announced takes more as it
-//! grows; when there is none at once, it goes beyond the budget, one body at a time.
+//! A body never waits for more room while it holds some, so there is no deadlock. A body of unknown length takes more as
+//! it grows; when the budget is used up, it goes beyond it, one body at a time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Shared {
         u32::try_from(units).unwrap_or(u32::MAX).min(self.total)
     }
 
-    /// In the order of asking, so that nobody is passed over.
+    /// First come, first served: a large body is not starved by small ones.
     async fn take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
         Arc::clone(&self.units).acquire_many_owned(units).await.ok()

@@ -51,7 +51,7 @@ pub enum ApiError {
     /// In a way that is neither gzip nor deflate. We ask for `identity`.
     #[error("answer for {endpoint} is encoded as {coding}, although that was not asked for")]
     Compressed { endpoint: Endpoint, request_id: Option<String>, coding: String },
-    /// A cache or a proxy that answers with what somebody else asked for.
+    /// A cache or a proxy that answers with another client's object.
     #[error("answer for {endpoint} is another object, {found:?}")]
     OtherObject {
         endpoint: Endpoint,

@@ -10,7 +10,7 @@ use crate::reader::QueueReader;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     InvalidUrl,
-    NobodyThere,
+    Refused,
     UnknownHost,
     /// No answer in time.
     Silent,
@@ -72,7 +72,7 @@ impl Cause {
     pub fn hint(self) -> &'static str {
         match self {
             Self::InvalidUrl => "write redis://HOST:PORT",
-            Self::NobodyThere => "start Redis, or let REDIS_URL name where it runs",
+            Self::Refused => "start Redis, or let REDIS_URL name where it runs",
             Self::UnknownHost => "correct the host in REDIS_URL: its name has no address",
             Self::Silent => "see that REDIS_URL names the right host, and that no firewall is between",
             Self::Closed => "read the log of Redis, which closed the connection",
@@ -142,7 +142,7 @@ fn of_redis(error: &RedisError) -> Cause {
         }
         ErrorKind::Io if text.contains("lookup address") => Cause::UnknownHost,
         ErrorKind::Io if error.is_timeout() => Cause::Silent,
-        ErrorKind::Io if error.is_connection_refusal() => Cause::NobodyThere,
+        ErrorKind::Io if error.is_connection_refusal() => Cause::Refused,
         ErrorKind::Io => Cause::Closed,
         ErrorKind::Parse => Cause::NotRedis,
         ErrorKind::Server(ServerErrorKind::NoPerm) => Cause::NotPermitted,

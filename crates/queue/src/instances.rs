@@ -13,7 +13,7 @@ use crate::scripts;
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// A program that was silent for longer is taken for dead.
 const ALIVE_FOR: Duration = Duration::from_secs(30);
-/// After it nobody wants to know of a dead one.
+/// A dead program is forgotten after this.
 const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// What a program says of itself: the value of its field, as JSON, without the times.

@@ -38,7 +38,7 @@ impl Turn {
         if left_ms != -2 {
             return Ok(0);
         }
-        // One that ends later by its record was taken away by hand, nobody knows when.
+        // A pause that should still be in force was deleted by hand at an unknown time.
         let ended_ms = ends_ms.map(|ms| ms as i64).filter(|ms| *ms <= now_ms).unwrap_or(0);
         Ok(u64::try_from(now_ms - self.at_ms.max(ended_ms)).unwrap_or(0))
     }

@@ -13,7 +13,7 @@ use crate::server_check::{ServerFinding, Severity};
 /// Two clocks that differ by more make ages and retries wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 30_000;
 const WAIT: Duration = Duration::from_secs(1);
-/// Whoever looks at the log late should still find why a program waits.
+/// The log repeats why a program waits, for readers who look late.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// A Redis that must not be used, with all that is wrong and what to do about it.

@@ -1,5 +1,5 @@
 //! Runs what may block forever, such as reading a file that is a FIFO or lies on a network file system that is away, in a
-//! thread that nobody joins. A Tokio runtime waits for its blocking threads before it ends: SIGTERM would have no effect.
+//! thread that is never joined. A Tokio runtime waits for its blocking threads before it ends: SIGTERM would have no effect.
 
 use std::io;
 

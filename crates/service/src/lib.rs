@@ -20,8 +20,8 @@ pub fn install_crypto_provider() {
     rustls::crypto::ring::default_provider().install_default().ok();
 }
 
-/// Lets nobody but the user of this process read the files and folders it makes from now on: results are as secret as
-/// what they were made from. What is there already keeps its mode.
+/// Makes the files and folders that this process creates from now on readable by its user alone: results are as secret as
+/// their prompts. Existing ones keep their mode.
 pub fn keep_files_private() {
     let others = rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO;
     let before = rustix::process::umask(others);

@@ -95,7 +95,7 @@ impl Registry {
         Counters { names: labels, family }
     }
 
-    /// A counter that somebody else keeps, read whenever the metrics are shown.
+    /// A counter that is kept elsewhere, read whenever the metrics are shown.
     ///
     /// # Panics
     /// When the name does not end in `_total`, as every counter's does.

@@ -156,7 +156,7 @@ impl Files {
 
     /// A location of its own for another content of a file, as long as the old one is needed.
     pub fn beside(project: &str, object_id: &str, file_id: &str) -> String {
-        // No id is written with two of these, and nobody else draws the same number.
+        // No id is written with `==`, and the number is random.
         format!("{}=={:016x}", Self::location(project, object_id, file_id), fastrand::u64(..))
     }
 

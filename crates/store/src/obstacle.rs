@@ -9,7 +9,7 @@ pub enum Obstacle {
     MayNotCreate { role: String, schema: String },
     /// No schema of the role's `search_path` exists.
     NoSchema,
-    /// Tables of these names belong to somebody else.
+    /// Tables of these names belong to another application.
     NamesTaken { tables: Vec<String> },
 }
 

@@ -1,5 +1,5 @@
 //! A disposable PgBouncer in transaction mode, as it is configured by default otherwise: each transaction may get another
-//! connection of the server, and nobody resets one between two clients.
+//! connection of the server, and it is not reset between two clients.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -33,7 +33,7 @@ fn out_of_date(program: &Path) -> Option<String> {
     };
     let list = std::fs::read_to_string(program.with_extension("d")).unwrap_or_default();
     let (made, sources) = list.split_once(": ").unwrap_or_default();
-    // As when somebody copied the target folder.
+    // As after copying the target folder.
     if !split(made).iter().any(|made| same_file(Path::new(made), program)) {
         return Some("was not built here".to_owned());
     }

@@ -64,7 +64,7 @@ fn wrong(what: &str, cure: &str) -> Finding {
 fn of_file(config: &Config) -> Vec<Finding> {
     if config.targets.is_empty() {
         return vec![warning(
-            "LANDFALL_CONFIG names no target: nobody is told of results",
+            "LANDFALL_CONFIG names no target: no notifications are sent",
             "write [[targets]] into it, or leave LANDFALL_CONFIG out",
         )];
     }

@@ -59,7 +59,7 @@ fn with_tls() -> (RedisServer, u16, tempfile::TempDir) {
 async fn what_keeps_a_program_from_its_redis_is_told_apart() {
     let (server, tls_port, _certificate) = with_tls();
     let (port, url) = (server.port(), server.url());
-    is(&format!("redis://:hunter2@127.0.0.1:{}", free_port()), Cause::NobodyThere).await;
+    is(&format!("redis://:hunter2@127.0.0.1:{}", free_port()), Cause::Refused).await;
     is(&format!("redis://:hunter2@no-such-host.invalid:{port}"), Cause::UnknownHost).await;
     is(&format!("{url}/99"), Cause::WrongDatabase).await;
     is(&format!("rediss://:hunter2@127.0.0.1:{port}"), Cause::TlsOnPlainPort).await;

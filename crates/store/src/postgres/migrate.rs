@@ -2,8 +2,8 @@
 //! ends with its transaction.
 //!
 //! Migrations are applied in one transaction, up to one that must not be in a transaction because it builds indexes
-//! `CONCURRENTLY`. That one is done statement by statement, under a lock that another connection holds. Nobody waits for
-//! that lock within a statement: a build waits for every statement that began before it, and so would wait for itself.
+//! `CONCURRENTLY`. That one is done statement by statement, under a lock that another connection holds. No worker waits
+//! for that lock within a statement: a build waits for every statement that began before it, and so would wait for itself.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn apply_together<'m>(
 ) -> Result<Option<&'m Migration>, MigrateError> {
     let mut transaction = connection.begin().await?;
     transaction.execute(AssertSqlSafe(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))).await?;
-    // A table that somebody else holds on to must not stop all who queue behind us.
+    // A table that another session has locked must not block all statements that queue behind ours.
     transaction.execute("SET LOCAL lock_timeout = '30s'").await?;
     transaction.ensure_migrations_table(TABLE).await?;
     if has_former_table(&mut transaction).await? {

@@ -148,7 +148,7 @@ async fn start_file_over(
     count_rows(transaction, &batch.project, &batch.batch_id).await
 }
 
-/// After rows were taken away: those that are left, of which nobody knows yet whether they are all there is.
+/// Counts the rows that are left after some were deleted. It is not known yet whether they are complete.
 pub(super) async fn count_rows(
     transaction: &mut WriteTransaction,
     project: &str,

@@ -16,7 +16,7 @@ const LAST_KEPT: i64 = 50;
 pub(super) struct Ended<'a> {
     pub(super) project: &'a str,
     pub(super) webhook_id: &'a str,
-    /// The queue's number of the attempt, which begins anew with every replay.
+    /// The queue's number of the attempt, which starts at 1 again with every replay.
     pub(super) attempts: u32,
     pub(super) outcome: AttemptOutcome,
     pub(super) reason: Option<Reason>,
