@@ -42,7 +42,7 @@ async fn a_files_object_is_a_check_and_no_condition(database: Database) {
         FaultKind::InvalidJson,
         FaultKind::Fields(other),
     ];
-    let objects = [0, 7, -5].map(|bytes| json!({"bytes": bytes}));
+    let objects = [0, 7, -5, 1_000_000_000_000_000_000_i64].map(|bytes| json!({"bytes": bytes}));
     let odd = faults.into_iter().map(|kind| (Some(kind), json!({})));
     for (number, (fault, file)) in odd.chain(objects.map(|object| (None, object))).enumerate() {
         let file_id = format!("file-{number}");

@@ -19,6 +19,8 @@ use crate::work::Work;
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 /// Others write to the disk as well, and not every file says how long it is: looked at again after so many bytes.
 const SPACE_CHECK_BYTES: u64 = 64 << 20;
+/// No file of OpenAI's is near this long (uploads end at 8 GiB): a larger size is a mistake, not a reason to wait for room.
+const PLAUSIBLE_BYTES_MAX: u64 = 1 << 40;
 
 /// The content of a small file.
 pub(super) struct Content {
@@ -98,8 +100,8 @@ impl<'a> Download<'a> {
         check_space(context, None).await?;
         let content = client.file_content(place.file_id).await;
         let content = content.map_err(|source| HandlerError::Api { what: "file content", source })?;
-        let announced = content.content_length.or_else(|| announced_bytes(meta.as_ref()));
-        check_space(context, announced).await?;
+        let announced_bytes = plausible(content.content_length).or_else(|| announced_bytes(meta.as_ref()));
+        check_space(context, announced_bytes).await?;
         let writer = context.store.files().create_at(location).await?;
         let pace = Pace::new(Instant::now());
         Ok(Self { place, client, meta, content, writer, received_bytes: 0, pace })
@@ -230,7 +232,12 @@ async fn file_object(client: &Client, place: Place<'_>) -> Result<Option<FileObj
 
 /// How long the file is by its own object.
 fn announced_bytes(meta: Option<&FileObject>) -> Option<u64> {
-    meta?.bytes.and_then(|bytes| u64::try_from(bytes).ok())
+    plausible(meta?.bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+}
+
+/// The announced size, unless no file can have it.
+fn plausible(bytes: Option<u64>) -> Option<u64> {
+    bytes.filter(|bytes| *bytes <= PLAUSIBLE_BYTES_MAX)
 }
 
 /// A file that is begun in a folder must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.
