@@ -178,6 +178,15 @@ impl Landfall {
         self.workers.len() - 1
     }
 
+    /// Waits until one of the workers logs a line that contains `text`. Any of them may get a delivery.
+    pub(crate) async fn a_worker_logs(&self, text: &str) {
+        let logged = async || {
+            let mut lines = self.workers.iter().flat_map(Program::log);
+            lines.any(|line| line.contains(text)).then_some(())
+        };
+        wait::until(&format!("{text:?} in the log of a worker"), logged).await;
+    }
+
     /// Posts a webhook to ingest; status and body of its answer.
     pub(crate) async fn post(&self, webhook: &SignedWebhook) -> (u16, Value) {
         let answer = self.try_post(webhook).await.unwrap();

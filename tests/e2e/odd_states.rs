@@ -11,7 +11,7 @@ fn fields(fields: Value) -> Map<String, Value> {
 }
 
 async fn a_status_nobody_knows_is_stored_as_it_is_once_it_does_not_change(database: Database) {
-    let mut landfall = Landfall::start_on_with(database, 2, &[]).await;
+    let landfall = Landfall::start_on_with(database, 2, &[]).await;
     landfall.fake.add_response(json!({"id": "resp_new", "status": "expired", "output_text": "Half."}));
     landfall.fake.add_file("file-new", &json!({}), "{\"custom_id\":\"a\"}\n");
     landfall.fake.add_batch(
@@ -46,7 +46,7 @@ async fn a_status_nobody_knows_is_stored_as_it_is_once_it_does_not_change(databa
     }
     assert_eq!(landfall.custom_ids("batch_new").await, ["a"]);
     assert_eq!(landfall.show("resp_new")["output_text"], "Half.");
-    landfall.workers[0].wait_for_log("does not change");
+    landfall.a_worker_logs("does not change").await;
 }
 
 async fn a_status_that_goes_on_to_an_end_is_waited_for(database: Database) {
