@@ -1,1 +1,1 @@
-//! End-to-end tests live in `e2e/`, style rules as tests in `tidy.rs`; this library is empty.
+//! End-to-end tests live in `e2e/`, style rules as tests in `tidy/`; this library is empty.

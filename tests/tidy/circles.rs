@@ -1,0 +1,274 @@
+//! No two files of a crate need each other. The paths in each file (`crate::a::b`, `super::c`, `child::d`, and the names
+//! that `use` brings in) make a graph of files; its strongly connected components are the circles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::paths::{self, Import, PathUse};
+use super::{files, product_code, report, root};
+
+/// Circles that are still allowed, as the files of each. The list only ever shrinks: one that is broken has to go.
+const KNOWN: &[&[&str]] = &[
+    &["crates/queue/src/audit.rs", "crates/queue/src/consumer.rs"],
+    &["crates/queue/src/connection.rs", "crates/queue/src/error.rs"],
+    &[
+        "crates/store/src/database.rs",
+        "crates/store/src/postgres.rs",
+        "crates/store/src/postgres/batch_rows.rs",
+        "crates/store/src/postgres/import_locks.rs",
+        "crates/store/src/postgres/obstacles.rs",
+        "crates/store/src/postgres/server.rs",
+        "crates/store/src/postgres/transaction.rs",
+        "crates/store/src/sqlite.rs",
+        "crates/store/src/sqlite/batch_rows.rs",
+        "crates/store/src/store.rs",
+        "crates/store/src/transfer.rs",
+    ],
+    &["crates/store/src/file_replacement.rs", "crates/store/src/tables/batch_replace.rs"],
+    &["crates/store/src/notification.rs", "crates/store/src/target_health.rs"],
+    &[
+        "crates/worker/src/context.rs",
+        "crates/worker/src/handlers.rs",
+        "crates/worker/src/handlers/batch.rs",
+        "crates/worker/src/handlers/batch_file.rs",
+        "crates/worker/src/handlers/batch_lines.rs",
+        "crates/worker/src/handlers/download.rs",
+        "crates/worker/src/handlers/eval_run.rs",
+        "crates/worker/src/handlers/fetch.rs",
+        "crates/worker/src/handlers/fine_tuning.rs",
+        "crates/worker/src/handlers/kept.rs",
+        "crates/worker/src/handlers/raw_object.rs",
+        "crates/worker/src/handlers/reread.rs",
+        "crates/worker/src/handlers/response.rs",
+        "crates/worker/src/handlers/unknown_status.rs",
+        "crates/worker/src/metrics.rs",
+        "crates/worker/src/readiness.rs",
+        "crates/worker/src/verdict.rs",
+    ],
+];
+
+/// The place of a module in its crate: no names for the root, `["dead", "list"]` for `dead/list.rs`.
+type Module = Vec<String>;
+/// For each file, the files that it needs.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn no_two_files_need_each_other() {
+    let circles: Vec<BTreeSet<String>> =
+        crates().iter().flat_map(|folder| circles(&Crate::read(folder).graph())).collect();
+    let within = |circle: &BTreeSet<String>, known: &&&[&str]| {
+        circle.iter().all(|file| known.contains(&file.as_str()))
+    };
+    let found = circles.iter().filter(|circle| !KNOWN.iter().any(|known| within(circle, &known)));
+    let found = found.map(|circle| format!("these need each other: {}", listed(circle)));
+    let gone = KNOWN.iter().filter(|known| !circles.iter().any(|circle| within(circle, known)));
+    let gone = gone.map(|known| format!("no circle any more, take it out of KNOWN: {}", known.join(", ")));
+    report(&found.chain(gone).collect::<Vec<_>>());
+}
+
+fn listed(circle: &BTreeSet<String>) -> String {
+    circle.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The folders that hold the sources of a crate.
+fn crates() -> BTreeSet<PathBuf> {
+    let src = |file: PathBuf| {
+        let end = file.iter().position(|part| part == "src")?;
+        Some(file.iter().take(end + 1).collect::<PathBuf>())
+    };
+    files(".rs").into_iter().filter(|file| file.starts_with("crates")).filter_map(src).collect()
+}
+
+/// What the files of one crate say of each other.
+struct Crate {
+    sources: BTreeMap<Module, Source>,
+}
+
+/// One file.
+struct Source {
+    file: String,
+    imports: Vec<Import>,
+    paths: Vec<PathUse>,
+    names: BTreeSet<String>,
+}
+
+/// What a path leads to.
+enum Target {
+    /// Nothing of this crate.
+    Outside,
+    Module(Module),
+    /// Something that the file of this module defines.
+    Item(Module),
+}
+
+impl Crate {
+    fn read(folder: &Path) -> Self {
+        let within = |file: &PathBuf| file.starts_with(folder) && !file.starts_with(folder.join("bin"));
+        let all: Vec<PathBuf> = files(".rs").into_iter().filter(within).collect();
+        let has_library = root().join(folder).join("lib.rs").exists();
+        let is_program = |file: &Path| has_library && *file == folder.join("main.rs");
+        let texts = all.iter().filter(|file| !is_program(file)).map(|file| {
+            (file.strip_prefix(folder).unwrap().to_path_buf(), file.display().to_string(), product_code(file))
+        });
+        Self::new(texts)
+    }
+
+    /// Of files by their path below `src`, their name, and their text.
+    fn new(texts: impl Iterator<Item = (PathBuf, String, String)>) -> Self {
+        let sources = texts.map(|(path, file, text)| {
+            let paths::Paths { imports, paths, names } = paths::of(&text);
+            (module(&path), Source { file, imports, paths, names })
+        });
+        Self { sources: sources.collect() }
+    }
+
+    fn graph(&self) -> Graph {
+        let needs = self.sources.iter().map(|(module, source)| {
+            let targets = self.needed_by(module, source).into_iter();
+            let files =
+                targets.filter(|target| target != module).map(|target| self.sources[&target].file.clone());
+            (source.file.clone(), files.collect())
+        });
+        needs.collect()
+    }
+
+    fn needed_by(&self, module: &Module, source: &Source) -> BTreeSet<Module> {
+        // A name that is passed on and not used here is needed by others only.
+        let imports =
+            source.imports.iter().filter(|import| !import.is_public || source.names.contains(&import.name));
+        let imports = imports.map(|import| import.path.as_slice());
+        let all = imports.chain(source.paths.iter().map(Vec::as_slice));
+        let item = |path: &[String]| match self.resolve(module, path, 0) {
+            Target::Item(owner) => Some(owner),
+            Target::Module(_) | Target::Outside => None,
+        };
+        all.filter_map(item).collect()
+    }
+
+    /// Follows a path that stands in `module`. `depth` ends a re-export that leads to itself.
+    fn resolve(&self, module: &Module, path: &[String], depth: usize) -> Target {
+        let Some((first, rest)) = path.split_first().filter(|_| depth < 16) else {
+            return Target::Outside;
+        };
+        match first.as_str() {
+            "crate" => self.descend(Vec::new(), rest, depth),
+            "self" => self.descend(module.clone(), rest, depth),
+            "super" => match module.split_last() {
+                Some((_, parent)) if rest.first().is_some_and(|next| next == "super") => {
+                    self.resolve(&parent.to_vec(), rest, depth)
+                }
+                Some((_, parent)) => self.descend(parent.to_vec(), rest, depth),
+                None => Target::Outside,
+            },
+            name => {
+                let child: Module = module.iter().chain([first]).cloned().collect();
+                if self.sources.contains_key(&child) {
+                    return self.descend(child, rest, depth);
+                }
+                match self.sources[module].imports.iter().find(|import| import.name == name) {
+                    Some(import) => match self.resolve(module, &import.path, depth + 1) {
+                        Target::Module(module) => self.descend(module, rest, depth),
+                        other => other,
+                    },
+                    None => Target::Outside,
+                }
+            }
+        }
+    }
+
+    /// Follows a path downwards from a module to the item that it names, through re-exports to the one who owns it.
+    fn descend(&self, module: Module, path: &[String], depth: usize) -> Target {
+        let Some((first, rest)) = path.split_first() else {
+            return Target::Module(module);
+        };
+        let child: Module = module.iter().chain([first]).cloned().collect();
+        if self.sources.contains_key(&child) {
+            return self.descend(child, rest, depth);
+        }
+        let Some(source) = self.sources.get(&module) else {
+            return Target::Outside;
+        };
+        let passed_on = source.imports.iter().find(|import| import.name == *first);
+        match passed_on.map(|import| self.resolve(&module, &import.path, depth + 1)) {
+            Some(Target::Module(module)) => self.descend(module, rest, depth),
+            Some(Target::Item(owner)) => Target::Item(owner),
+            Some(Target::Outside) => Target::Outside,
+            None => Target::Item(module),
+        }
+    }
+}
+
+/// The module that a path below `src` holds.
+fn module(path: &Path) -> Module {
+    let mut module: Module =
+        path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if module == ["lib"] || module == ["main"] {
+        module.clear();
+    }
+    module
+}
+
+/// The strongly connected components with more than one file.
+fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
+    let reached: BTreeMap<&String, BTreeSet<String>> =
+        graph.keys().map(|file| (file, reachable(graph, file))).collect();
+    let mut circles = Vec::new();
+    for (file, ahead) in &reached {
+        let circle: BTreeSet<String> =
+            ahead.iter().filter(|other| reached[other].contains(*file)).cloned().collect();
+        if circle.len() > 1 && !circles.contains(&circle) {
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+/// Where the arrows lead from a file, in one step or more.
+fn reachable(graph: &Graph, start: &String) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![start];
+    while let Some(file) = next.pop() {
+        for other in &graph[file] {
+            if reached.insert(other.clone()) {
+                next.push(other);
+            }
+        }
+    }
+    reached
+}
+
+fn circles_of(texts: &[(&str, &str)]) -> Vec<String> {
+    let texts =
+        texts.iter().map(|(path, text)| (PathBuf::from(path), (*path).to_owned(), (*text).to_owned()));
+    circles(&Crate::new(texts).graph()).iter().map(listed).collect()
+}
+
+#[test]
+fn a_circle_is_found_through_re_exports_and_children() {
+    let found = circles_of(&[
+        ("lib.rs", "mod a; mod b; mod c; mod d; pub use b::{Second as Two}; pub use c::C;"),
+        ("a.rs", "use crate::Two; pub struct First(Two);"),
+        ("b.rs", "pub struct Second(Option<super::a::First>); // c::C is only a comment"),
+        ("c.rs", "mod part; use part::Part; pub struct C(Part); pub fn count() {}"),
+        ("c/part.rs", "use super::super::c; pub struct Part; fn f() { c::count() }"),
+        ("d.rs", "use crate::a; fn f(one: a::First) -> String { \"crate::d::x\".into() }"),
+    ]);
+    assert_eq!(found, ["a.rs, b.rs", "c.rs, c/part.rs"]);
+}
+
+#[test]
+fn a_parent_that_only_passes_on_and_a_child_are_no_circle() {
+    let found = circles_of(&[
+        ("main.rs", "mod show; fn main() { show::run() }"),
+        (
+            "show.rs",
+            "mod layout; mod event; pub(crate) use layout::Layout; pub(crate) fn run() { event::text() }",
+        ),
+        (
+            "show/event.rs",
+            "use super::Layout; use crate::show::layout::{self, Width}; pub fn text() -> Layout { todo() }",
+        ),
+        ("show/layout.rs", "pub(crate) struct Layout; pub struct Width;"),
+    ]);
+    assert_eq!(found, Vec::<String>::new());
+}
