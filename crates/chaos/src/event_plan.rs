@@ -3,8 +3,8 @@
 
 use fastrand::Rng;
 
-use crate::openai::POISON;
-
+/// OpenAI refuses objects whose ids begin with this: 400.
+pub(crate) const POISON: &str = "resp_poison_";
 /// Types with nothing to fetch: the event itself is the record.
 const PLAIN_TYPES: [&str; 10] = [
     "agent.session.created",

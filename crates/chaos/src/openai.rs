@@ -5,11 +5,9 @@ use anyhow::Context as _;
 use fake_openai::{FakeConfig, FakeOpenAi, Fault, FaultKind};
 use serde_json::json;
 
-use crate::event_plan::{Effect, EventPlan};
+use crate::event_plan::{Effect, EventPlan, POISON};
 
 pub(crate) const API_KEY: &str = "sk-of-the-chaos";
-/// Ids that begin so are refused with 400.
-pub(crate) const POISON: &str = "resp_poison_";
 
 pub(crate) async fn start() -> anyhow::Result<FakeOpenAi> {
     let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };
