@@ -1,33 +1,28 @@
-//! The path of one webhook, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer. Then
-//! the reasons to refuse it, and the one place that maps them to an HTTP status.
+//! The path of one webhook, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use queue::{EnqueueError, Enqueued, EntryRef, Producer};
+use queue::{Enqueued, EntryRef, Producer};
 use service::telemetry::chain;
-use webhook::{Event, SignatureError, Verifier};
+use webhook::{Event, Verifier};
 
-use crate::admission::{AdmissionGate, NotAdmitting};
-use crate::app::{answer, refuse};
-use crate::body::{self, BodyBudget, BodyError};
+use crate::admission::AdmissionGate;
+use crate::body::{self, BodyBudget};
 use crate::connections::ConnectionHandle;
 use crate::limits::Limits;
+use crate::receive_error::ReceiveError;
 use crate::request_log::{Metrics, RequestLog};
+use crate::response::answer;
 
 /// The project of webhooks whose path names none.
 const PROJECT: &str = "default";
-/// Random, so that webhooks refused together are not delivered again together.
-const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const RECEIVED: &str = r#"{"received":true}"#;
-const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
 
 #[derive(Clone)]
 pub(crate) struct Receiver {
@@ -109,55 +104,4 @@ fn traceparent(request: &HttpRequest) -> Option<&str> {
     let well_formed =
         text.split('-').all(|part| Some(part.len()) == lengths.next() && part.bytes().all(lower_hex));
     (well_formed && lengths.next().is_none() && text.starts_with("00-")).then_some(text)
-}
-
-/// Why a request is not answered 200.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReceiveError {
-    #[error("the body was refused")]
-    Body(#[from] BodyError),
-    #[error("not a genuine webhook")]
-    Signature(#[from] SignatureError),
-    #[error("no event is accepted now")]
-    NotAdmitting(#[from] NotAdmitting),
-    #[error("the event could not be enqueued")]
-    Queue(#[from] EnqueueError),
-}
-
-impl ReceiveError {
-    /// The reason for metrics and logs, from a closed set. Never shown to the caller.
-    pub(crate) fn reason(&self) -> &'static str {
-        match self {
-            Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
-            Self::Body(BodyError::Overloaded) => "bodies_too_large_together",
-            Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
-            Self::Body(BodyError::Broken(_)) => "body_broken",
-            Self::Signature(error) => error.label(),
-            Self::NotAdmitting(error) => error.label(),
-            Self::Queue(error) => error.label(),
-        }
-    }
-
-    /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
-    fn response(&self, unread: Payload) -> HttpResponse {
-        let (status, error) = match self {
-            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
-            Self::Body(BodyError::TooSlow { .. }) => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
-            Self::Signature(_) => (StatusCode::BAD_REQUEST, "Invalid signature"),
-            Self::Body(BodyError::Overloaded | BodyError::Broken(_)) => {
-                return later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread));
-            }
-            // Genuine: its connection may be used again.
-            Self::NotAdmitting(_) | Self::Queue(_) => {
-                return later(answer(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE));
-            }
-        };
-        refuse(status, error, unread)
-    }
-}
-
-fn later(mut response: HttpResponse) -> HttpResponse {
-    let secs = HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS));
-    response.headers_mut().insert(header::RETRY_AFTER, secs);
-    response
 }

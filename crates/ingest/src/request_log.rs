@@ -12,7 +12,7 @@ use service::metrics::{Counters, Histogram, LAG_SECONDS, Registry};
 use service::telemetry::chain;
 use webhook::{Event, Family, closed_set};
 
-use crate::receive::ReceiveError;
+use crate::receive_error::ReceiveError;
 
 /// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
 const TYPE_UNKNOWN: &str = "unknown";
