@@ -7,21 +7,20 @@ mod digest;
 mod file;
 mod filter;
 mod problem;
+mod read_secret;
 mod table;
 mod targets;
 mod warnings;
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
-
-use secrecy::SecretString;
 
 use crate::allow_list::AllowList;
 
 pub use file::{ConfigFile, ConfigFileError};
 pub use filter::{Filter, Subject};
 pub use problem::{ConfigError, Problem};
+pub use read_secret::{ReadSecret, SecretPlace};
 pub use targets::{Destination, HttpPlace, Payload, Target};
 
 use table::FileTable;
@@ -32,16 +31,6 @@ const TARGETS_MAX: usize = 64;
 const FULL_MAX_BYTES_DEFAULT: u64 = 256 << 10;
 /// The largest body that the tools people connect take is 16 MB (n8n).
 const FULL_MAX_BYTES_MAX: u64 = 16 << 20;
-
-/// Where a secret is, as the file names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretPlace<'a> {
-    Variable(&'a str),
-    File(&'a Path),
-}
-
-/// Fetches a secret. The error says what is wrong with the place, and nothing of the secret.
-pub type ReadSecret<'a> = &'a dyn Fn(SecretPlace<'_>) -> Result<SecretString, String>;
 
 /// The file, checked, with the secrets it names.
 #[derive(Debug, Clone, Default)]

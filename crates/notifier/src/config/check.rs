@@ -7,9 +7,9 @@ use globset::GlobMatcher;
 use toml::Spanned;
 use webhook::NotificationType;
 
-use super::ReadSecret;
 use super::filter::{self, Filter};
 use super::problem::{At, Problem};
+use super::read_secret::ReadSecret;
 use super::table::{KindName, PayloadName, TargetTable, Texts};
 use super::targets::{Destination, HttpPlace, Payload, Target};
 use crate::endpoint;

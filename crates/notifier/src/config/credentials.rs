@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
 
-use super::SecretPlace;
 use super::check::Check;
 use super::problem::{At, Problem};
+use super::read_secret::SecretPlace;
 use super::table::{KindName, TargetTable};
 use crate::endpoint::Proof;
 use crate::signing::{KeyError, Signer};
