@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::catalogue::Kind;
+use crate::kind::Kind;
 
 /// One refusal.
 #[derive(Debug)]

@@ -14,29 +14,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use webhook::closed_set;
 
 use crate::content::FileContent;
 use crate::generated_lines::GeneratedLines;
+use crate::kind::Kind;
 use crate::page::Item;
 
+pub(crate) use demo::demo_catalogue;
 pub use demo::demo_object_id;
 pub(crate) use objects::generated_batch;
-
-closed_set! {
-    /// What an object says of itself in its field `object`.
-    pub enum Kind {
-        Response => "response",
-        Batch => "batch",
-        File => "file",
-        FineTuningJob => "fine_tuning.job",
-        Checkpoint => "fine_tuning.job.checkpoint",
-        JobEvent => "fine_tuning.job.event",
-        Model => "model",
-        Eval => "eval",
-        EvalRun => "eval.run",
-    }
-}
 
 /// Why something cannot be put into the catalogue.
 #[derive(Debug, thiserror::Error)]
@@ -96,13 +82,6 @@ struct Head<'a> {
 }
 
 impl Catalogue {
-    /// The fixed objects named in `demo`.
-    pub(crate) fn demo() -> Self {
-        let mut catalogue = Self::default();
-        demo::fill(&mut catalogue);
-        catalogue
-    }
-
     /// Adds or replaces an object, which is served byte for byte as it is given. What it is and what it belongs to, it
     /// says itself; only a job's event does not name its job, so that `parent` must.
     pub(crate) fn put(&mut self, raw: Box<RawValue>, parent: Option<&str>) -> Result<(), PutError> {

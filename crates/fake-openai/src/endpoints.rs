@@ -1,28 +1,21 @@
 //! The API's endpoints under `/v1`, all of them reads: which object or list a path means.
 
+mod asked;
 mod content;
 mod responses;
 
 use actix_web::HttpResponse;
 use serde_json::Value;
 
+use crate::answer::json;
 use crate::api_error::ApiError;
-use crate::catalogue::{Catalogue, Kind};
+use crate::catalogue::Catalogue;
+use crate::kind::Kind;
 use crate::page::{Item, ListRules, Ordering, page};
 use crate::query::Query;
 use crate::state::State;
 
-/// What a request asks for.
-pub(crate) struct Asked<'r> {
-    pub(crate) method: &'r str,
-    /// The whole path as it was sent, for error messages.
-    pub(crate) path: &'r str,
-    /// What follows `/v1/`, decoded.
-    pub(crate) tail: &'r str,
-    pub(crate) query: Query,
-    pub(crate) range: Option<&'r str>,
-    pub(crate) if_range: Option<&'r str>,
-}
+pub(crate) use asked::Asked;
 
 /// Batches, jobs and their events, from the newest on.
 const NEWEST_FIRST: ListRules =
@@ -108,10 +101,6 @@ fn exists(segments: &[&str]) -> bool {
             | ["evals", _, "runs"]
             | ["evals", _, "runs", _]
     )
-}
-
-fn json(text: String) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(text)
 }
 
 fn list(items: Vec<Item>, query: &Query, rules: ListRules) -> Result<HttpResponse, ApiError> {

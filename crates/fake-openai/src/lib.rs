@@ -4,14 +4,17 @@
 //!
 //! Nothing here calls out, except [`Sender`] to the receiver it is told of.
 
+mod answer;
 mod api_error;
 mod catalogue;
+mod config;
 mod content;
 mod control;
 mod endpoints;
 mod event;
 mod faults;
 mod generated_lines;
+mod kind;
 mod misbehave;
 mod page;
 mod query;
@@ -22,10 +25,12 @@ mod sender;
 mod server;
 mod state;
 
-pub use catalogue::{Kind, PutError, demo_object_id};
+pub use catalogue::{PutError, demo_object_id};
+pub use config::FakeConfig;
 pub use event::{OutgoingEvent, Payload};
 pub use faults::{ContentCoding, Fault, FaultKind};
 pub use generated_lines::LINE_BYTES_DEFAULT;
+pub use kind::Kind;
 pub use request_log::RecordedRequest;
 pub use sender::{Attempt, AttemptOutcome, Pattern, Report, SendError, Sender, SenderConfig};
-pub use server::{FakeConfig, FakeOpenAi, StartError};
+pub use server::{FakeOpenAi, StartError};

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, SizedStream, to_bytes};
-use actix_web::http::header::{self, HttpDate};
+use actix_web::http::header::HttpDate;
 use bytes::Bytes;
 
+use crate::answer::with_header;
 use crate::api_error::ApiError;
 use crate::faults::{FaultKind, Faults};
 use crate::scripted_body::{Pen, length, next_chunk, scripted};
@@ -82,13 +83,6 @@ fn rate_limited(name: &'static str, wait: Option<String>) -> HttpResponse {
         response = with_header(response, name, &wait);
     }
     with_header(response, "x-ratelimit-remaining-requests", "0")
-}
-
-pub(crate) fn with_header(mut response: HttpResponse, name: &'static str, value: &str) -> HttpResponse {
-    if let Ok(value) = header::HeaderValue::from_str(value) {
-        response.headers_mut().insert(header::HeaderName::from_static(name), value);
-    }
-    response
 }
 
 /// The same status and headers with another body of a declared length.

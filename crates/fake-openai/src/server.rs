@@ -13,15 +13,16 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use webhook::SigningSecret;
 
+use crate::answer::with_header;
 use crate::api_error::ApiError;
 use crate::catalogue::PutError;
+use crate::config::FakeConfig;
 use crate::content::FileContent;
 use crate::event::{OutgoingEvent, Payload, random_hex};
 use crate::faults::{Fault, FaultKind};
 use crate::generated_lines::LINE_BYTES_DEFAULT;
-use crate::misbehave::{delay, misbehave, with_header};
+use crate::misbehave::{delay, misbehave};
 use crate::query::Query;
 use crate::request_log::RecordedRequest;
 use crate::state::State;
@@ -32,36 +33,6 @@ const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a stop waits for connections to be closed.
 const STOP_MAX: Duration = Duration::from_secs(10);
-
-/// How to start a fake.
-#[derive(Clone)]
-pub struct FakeConfig {
-    /// Port 0 is any free one.
-    pub addr: SocketAddr,
-    /// The key requests must have; none: anything goes.
-    pub api_key: Option<String>,
-    /// A key that is right, but of another project: every object is 404, every list empty.
-    pub foreign_api_key: Option<String>,
-    /// Serve file content in ranges, with `ETag` and `Accept-Ranges`. Whether OpenAI does is not known.
-    pub ranges: bool,
-    /// Whether that `ETag` is a weak one, under which no range may be asked for.
-    pub weak_etags: bool,
-    /// Signs what `POST /_control/send` sends.
-    pub webhook_secret: Option<SigningSecret>,
-}
-
-impl Default for FakeConfig {
-    fn default() -> Self {
-        Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            api_key: None,
-            foreign_api_key: None,
-            ranges: true,
-            weak_etags: false,
-            webhook_secret: None,
-        }
-    }
-}
 
 /// Why it does not start.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use webhook::SigningSecret;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, demo_catalogue};
+use crate::config::FakeConfig;
 use crate::faults::Faults;
 use crate::request_log::RequestLog;
-use crate::server::FakeConfig;
 
 pub(crate) struct State {
     catalogue: RwLock<Catalogue>,
@@ -34,7 +34,7 @@ pub(crate) struct Access {
 impl State {
     pub(crate) fn new(config: FakeConfig) -> Self {
         Self {
-            catalogue: RwLock::new(Catalogue::demo()),
+            catalogue: RwLock::new(demo_catalogue()),
             access: RwLock::new(Access {
                 api_key: config.api_key,
                 foreign_api_key: config.foreign_api_key,
@@ -65,7 +65,7 @@ impl State {
 
     /// As at the start: demo objects, no faults, an empty log. Keys and the like stay.
     pub(crate) fn reset(&self) {
-        *self.catalogue_mut() = Catalogue::demo();
+        *self.catalogue_mut() = demo_catalogue();
         self.faults.clear();
         self.log.clear();
     }

@@ -39,11 +39,14 @@ pub fn demo_object_id(event_type: &str) -> Option<&'static str> {
     })
 }
 
-pub(super) fn fill(catalogue: &mut Catalogue) {
-    fill_all(catalogue).expect("the demo's objects are checked by a test");
+/// The objects below, as they are at the start.
+pub(crate) fn demo_catalogue() -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    fill(&mut catalogue).expect("the demo's objects are checked by a test");
+    catalogue
 }
 
-fn fill_all(catalogue: &mut Catalogue) -> Result<(), PutError> {
+fn fill(catalogue: &mut Catalogue) -> Result<(), PutError> {
     responses(catalogue)?;
     batches(catalogue)?;
     fine_tuning_jobs(catalogue)?;

@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, SizedStream};
 use serde_json::Value;
 
-use super::Asked;
+use super::asked::Asked;
 use crate::api_error::ApiError;
-use crate::catalogue::{Catalogue, Kind};
+use crate::catalogue::Catalogue;
+use crate::kind::Kind;
 use crate::ranges::{Wanted, wanted};
 use crate::state::Access;
 

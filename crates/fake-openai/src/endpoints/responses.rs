@@ -3,9 +3,10 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::json as as_json;
+use crate::answer::json as as_json;
 use crate::api_error::ApiError;
-use crate::catalogue::{Catalogue, Kind};
+use crate::catalogue::Catalogue;
+use crate::kind::Kind;
 use crate::query::Query;
 
 const INCLUDABLE: [&str; 8] = [

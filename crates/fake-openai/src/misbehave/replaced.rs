@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::{Map, Value};
 
-use super::with_header;
+use crate::answer::with_header;
 use crate::faults::ContentCoding;
 
 /// What is no JSON object stays as it is.

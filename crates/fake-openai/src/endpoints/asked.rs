@@ -1,0 +1,15 @@
+//! A request to the API, as the endpoints look at it.
+
+use crate::query::Query;
+
+/// What a request asks for.
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r str,
+    /// The whole path as it was sent, for error messages.
+    pub(crate) path: &'r str,
+    /// What follows `/v1/`, decoded.
+    pub(crate) tail: &'r str,
+    pub(crate) query: Query,
+    pub(crate) range: Option<&'r str>,
+    pub(crate) if_range: Option<&'r str>,
+}
