@@ -8,9 +8,6 @@ mod show;
 
 use std::io::Write;
 
-use service::settings::RedisSettings;
-use webhook::{Family, Reason};
-
 use crate::exit::{Answer, Failure};
 
 const EXAMPLES: &str = "\
@@ -49,23 +46,6 @@ enum Verb {
     Discard(settle::Discard),
 }
 
-/// Which dead letters are meant.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Filter {
-    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
-    #[arg(long)]
-    family: Option<Family>,
-    /// Given up for this reason, such as gave_up, rejected or crashed
-    #[arg(long)]
-    reason: Option<Reason>,
-}
-
-impl Filter {
-    fn families(&self) -> Vec<Family> {
-        self.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family])
-    }
-}
-
 /// Does what one of the verbs says.
 pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<Answer, Failure> {
     match &args.verb {
@@ -74,9 +54,4 @@ pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<Answer, Fail
         Verb::Redrive(args) => settle::redrive(args, out).await,
         Verb::Discard(args) => settle::discard(args, out).await,
     }
-}
-
-/// Where the dead letters are.
-fn reader(settings: &RedisSettings) -> Result<queue::QueueReader, Failure> {
-    crate::queued::reader(settings)
 }

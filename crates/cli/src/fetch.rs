@@ -19,6 +19,7 @@ use crate::again::Again;
 use crate::exit::{Answer, Failure};
 use crate::{events, json, moment, queued, screen, stored};
 use targets::{Cause, Target};
+use waiting::Queued;
 
 const MISMATCH: &str = "all that OpenAI has is stored, but it is not one row a request";
 
@@ -69,14 +70,6 @@ pub(crate) struct Fetch {
     redis: RedisSettings,
     #[command(flatten)]
     store: StoreSettings,
-}
-
-/// An object whose event is in the queue.
-struct Queued {
-    target: Target,
-    webhook_id: String,
-    /// Unknown when Redis's answer was lost; then there is nothing to wait for.
-    entry_id: Option<String>,
 }
 
 /// One line of `--json`.

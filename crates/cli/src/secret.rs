@@ -2,21 +2,20 @@
 //! secrets to the users of docker-compose.yml.
 
 mod install;
+mod random;
 
 use std::fs::{File, Permissions};
 use std::io::Write;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use rustls::crypto::CryptoProvider;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use service::settings::WebhookSecretSettings;
-use webhook::{SigningSecret, Verifier};
+use webhook::Verifier;
 
 use crate::exit::{Answer, Failure};
 
-/// As long as OpenAI's keys.
-const KEY_BYTES: usize = 32;
+pub(crate) use random::new;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,19 +75,4 @@ fn keep_private() {
         // A file system without modes is no reason to make no secret.
         stdout.set_permissions(Permissions::from_mode(0o600)).ok();
     }
-}
-
-/// A new signing secret.
-pub(crate) fn new() -> Result<SecretString, Failure> {
-    Ok(SigningSecret::encode(&random_key()?).into())
-}
-
-/// A key that nobody can guess, from the TLS provider's generator.
-fn random_key() -> Result<[u8; KEY_BYTES], Failure> {
-    let provider = CryptoProvider::get_default().expect("main installs it first");
-    let mut key = [0; KEY_BYTES];
-    let no_random =
-        |_| Failure::unreachable("cannot make a key", "the operating system gave no random bytes");
-    provider.secure_random.fill(&mut key).map_err(no_random)?;
-    Ok(key)
 }

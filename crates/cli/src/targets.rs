@@ -1,6 +1,7 @@
 //! `landfall targets`: the systems that are told of results. How they are, a test, a pause.
 
 mod list;
+mod names;
 mod test;
 
 use std::io::Write;
@@ -12,7 +13,7 @@ use store::TargetState;
 use webhook::MaybeKnown;
 
 use crate::exit::{Answer, Failure};
-use crate::{config, json, printable, stored};
+use crate::{config, json, stored};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,9 +84,9 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
     let store = stored::open(&args.store).await?;
     let is_named = config.targets.iter().any(|target| target.name == args.name);
     // One that is no longer in the file may still have notifications that wait.
-    let is_known = is_named || list::known(&store).await?.contains(&args.name);
+    let is_known = is_named || names::known(&store).await?.contains(&args.name);
     if !is_known {
-        return Ok(no_such_target(&args.name));
+        return Ok(names::no_such_target(&args.name));
     }
     let before = store.set_target_state(&args.name, state, Utc::now()).await.map_err(stored::failure)?.state;
     if args.json {
@@ -94,9 +95,4 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
         writeln!(out, "{} is {state}; it was {before}", args.name)?;
     }
     Ok(Answer::Yes)
-}
-
-fn no_such_target(name: &str) -> Answer {
-    eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
-    Answer::No
 }

@@ -5,14 +5,30 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use queue::{DeadLetter, QueueReader};
 use serde::Serialize;
-use webhook::{Event, Family, ReasonClass};
+use webhook::{Event, Family, Reason, ReasonClass};
 
-use super::Filter;
 use crate::exit::Failure;
 use crate::queued;
 
 /// Letters read at a time, bodies and all.
 const PAGE: usize = 100;
+
+/// Which dead letters are meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Filter {
+    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    #[arg(long)]
+    pub(super) family: Option<Family>,
+    /// Given up for this reason, such as gave_up, rejected or crashed
+    #[arg(long)]
+    pub(super) reason: Option<Reason>,
+}
+
+impl Filter {
+    fn families(&self) -> Vec<Family> {
+        self.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family])
+    }
+}
 
 /// A letter and the family it lies in.
 pub(super) struct Letter {
@@ -31,7 +47,7 @@ pub(super) struct Line<'a> {
     r#type: Option<&'a str>,
     object_id: Option<String>,
     /// `null` for a reason that only a newer version knows.
-    reason: Option<webhook::Reason>,
+    reason: Option<Reason>,
     cause: Option<ReasonClass>,
     attempts: u32,
     crashes: u32,

@@ -5,11 +5,10 @@ use std::io::Write;
 use chrono::Utc;
 use service::settings::RedisSettings;
 
-use super::Filter;
-use super::letters::{Letter, Pages};
+use super::letters::{Filter, Letter, Pages};
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
-use crate::{json, moment};
+use crate::{json, moment, queued};
 
 /// The newest dead letters, with the reason
 #[derive(Debug, clap::Args)]
@@ -27,7 +26,7 @@ pub(super) struct List {
 }
 
 pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = super::reader(&args.redis)?;
+    let reader = queued::reader(&args.redis)?;
     let limit = args.limit as usize;
     let mut letters: Vec<Letter> = Vec::new();
     let mut pages = Pages::begin(&reader, args.filter).await?;

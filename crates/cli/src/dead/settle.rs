@@ -8,8 +8,7 @@ use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::Family;
 
-use super::Filter;
-use super::letters::{self, Letter, Pages};
+use super::letters::{self, Filter, Letter, Pages};
 use crate::exit::{Answer, Failure};
 use crate::{confirm, json, printable, queued, screen};
 
@@ -89,7 +88,7 @@ async fn settle(
     confirmed: bool,
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
-    let reader = super::reader(&args.redis)?;
+    let reader = queued::reader(&args.redis)?;
     let pace = args.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
     let mut run = Run { settlement, args, reader: &reader, pace, out, done: 0 };
     let confirmed = confirmed || args.dry_run;

@@ -6,10 +6,9 @@ use chrono::Utc;
 use service::settings::RedisSettings;
 use webhook::Family;
 
-use super::Filter;
-use super::letters::{self, Letter};
+use super::letters::{self, Filter, Letter};
 use crate::exit::{Answer, Failure};
-use crate::{json, moment, printable, screen};
+use crate::{json, moment, printable, queued, screen};
 
 /// All that is known about one dead letter
 #[derive(Debug, clap::Args)]
@@ -28,7 +27,7 @@ pub(super) struct Show {
 }
 
 pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = super::reader(&args.redis)?;
+    let reader = queued::reader(&args.redis)?;
     let filter = Filter { family: args.family, reason: None };
     let found = letters::find(&reader, filter, &args.id).await?;
     if found.is_empty() {

@@ -9,7 +9,7 @@ use queue::{QueueReader, Unsettled};
 use store::Store;
 use webhook::Family;
 
-use super::Queued;
+use super::targets::Target;
 use crate::exit::Failure;
 use crate::{moment, printable, progress, queued, screen, stored};
 
@@ -18,6 +18,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 const IMPORTS_MAX: u32 = 1000;
 /// After so long without anything done, people are told what it may be.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An object whose event is in the queue.
+pub(super) struct Queued {
+    pub(super) target: Target,
+    pub(super) webhook_id: String,
+    /// Unknown when Redis's answer was lost; then there is nothing to wait for.
+    pub(super) entry_id: Option<String>,
+}
 
 pub(super) fn bar(total: u64, hidden: bool) -> ProgressBar {
     progress::with_template("{bar:30} {human_pos}/{human_len} {msg}", total, hidden)

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use service::settings::{self, Fetch, NamedSecretError};
 use webhook::{SigningSecret, Verifier};
 
-use super::random_key;
+use super::random;
 use crate::exit::{Answer, Failure};
 
 /// Only its owner reads a secret, and nobody changes it.
@@ -269,7 +269,7 @@ fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
 }
 
 fn made_up(secret: Secret) -> Result<SecretString, Failure> {
-    let random = SigningSecret::encode(&random_key()?);
+    let random = SigningSecret::encode(&random::key()?);
     Ok(SecretString::from(match secret {
         Secret::Webhook => random,
         Secret::ApiKey => random.replacen("whsec_", "sk-demo-", 1),

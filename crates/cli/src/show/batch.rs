@@ -2,7 +2,7 @@
 
 use store::{ResultFilter, ResultRow, Store, StoredBatch};
 
-use super::{Layout, error_text, or_empty, usage_text};
+use super::layout::{Layout, error_text, or_empty, usage_text};
 use crate::exit::Failure;
 use crate::screen::{self, Column, Text};
 use crate::shortfall::Shortfall;

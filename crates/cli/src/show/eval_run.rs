@@ -2,7 +2,7 @@
 
 use store::EvalRunRecord;
 
-use super::{Layout, error_text, or_empty};
+use super::layout::{Layout, error_text, or_empty};
 use crate::screen;
 
 pub(super) fn text(run: &EvalRunRecord, layout: Layout) -> String {

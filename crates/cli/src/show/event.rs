@@ -4,7 +4,7 @@ use serde_json::Value;
 use store::{AttemptRecord, EventRecord, Store};
 use webhook::MaybeKnown;
 
-use super::{Layout, or_empty};
+use super::layout::{Layout, or_empty};
 use crate::exit::Failure;
 use crate::{moment, printable, screen, stored};
 

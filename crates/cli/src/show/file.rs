@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use store::FileRecord;
 
-use super::{Layout, or_empty};
+use super::layout::{Layout, or_empty};
 use crate::{moment, screen};
 
 pub(super) fn text(file: &FileRecord, layout: Layout) -> String {

@@ -2,7 +2,7 @@
 
 use store::{JobRecord, MetricRecord, ModelRecord, Store};
 
-use super::{Layout, error_text, or_empty};
+use super::layout::{Layout, error_text, or_empty};
 use crate::exit::Failure;
 use crate::screen::{self, Column};
 use crate::{printable, stored};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use store::ResponseRecord;
 
-use super::{Layout, error_text, or_empty, usage_text};
+use super::layout::{Layout, error_text, or_empty, usage_text};
 use crate::{printable, screen};
 
 /// A text longer than this is cut; `--json` has all of it.

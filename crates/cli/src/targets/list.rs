@@ -1,6 +1,6 @@
 //! `landfall targets list`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use service::settings::{ConfigFileSettings, StoreSettings};
 use store::{Store, TargetHealth, TargetState};
 use webhook::{MaybeKnown, NotificationState};
 
+use super::names;
 use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column};
 use crate::{config, json, moment, stored};
@@ -61,20 +62,9 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
     Ok(Answer::Yes)
 }
 
-/// Targets that the database knows, in the file or not.
-pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
-    let health = store.target_health().await.map_err(stored::failure)?;
-    let counts = store.count_notifications().await.map_err(stored::failure)?;
-    Ok(health
-        .into_iter()
-        .map(|health| health.target)
-        .chain(counts.into_iter().map(|count| count.0))
-        .collect())
-}
-
 async fn lines(config: &Config, store: &Store) -> Result<Vec<Line>, Failure> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
-    for name in known(store).await? {
+    for name in names::known(store).await? {
         lines.insert(name.clone(), Line::new(name));
     }
     for target in &config.targets {

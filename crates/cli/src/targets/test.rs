@@ -11,6 +11,7 @@ use serde::Serialize;
 use service::settings::{ConfigFileSettings, RedisSettings};
 use webhook::NotificationType;
 
+use super::names;
 use crate::exit::{Answer, Failure, chain};
 use crate::{again, config, json, printable, queued, screen};
 
@@ -43,7 +44,7 @@ struct Report {
 pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Failure> {
     let config = config::of(&args.config)?;
     let Some(target) = config.targets.iter().find(|target| target.name == args.name) else {
-        return Ok(super::no_such_target(&args.name));
+        return Ok(names::no_such_target(&args.name));
     };
     let news = news();
     let mut report = Report { target: target.name.clone(), id: news.id(&target.name), ..Report::default() };

@@ -1,0 +1,24 @@
+//! The names of targets: which the database knows, and what is said of one that nothing knows.
+
+use std::collections::BTreeSet;
+
+use store::Store;
+
+use crate::exit::{Answer, Failure};
+use crate::{printable, stored};
+
+/// Targets that the database knows, in the file or not.
+pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
+    let health = store.target_health().await.map_err(stored::failure)?;
+    let counts = store.count_notifications().await.map_err(stored::failure)?;
+    Ok(health
+        .into_iter()
+        .map(|health| health.target)
+        .chain(counts.into_iter().map(|count| count.0))
+        .collect())
+}
+
+pub(super) fn no_such_target(name: &str) -> Answer {
+    eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
+    Answer::No
+}
