@@ -8,7 +8,7 @@ use serde::Serialize;
 use service::settings::{self, ConfigFileSettings};
 use webhook::NotificationType;
 
-use crate::exit::{self, Answer, Failure};
+use crate::exit::{Answer, Failure};
 use crate::screen::{self, Column, Text};
 use crate::{json, printable};
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
     let warnings = read.as_ref().map(Config::warnings).unwrap_or_default();
     if *json {
         let targets = read.iter().flat_map(|config| &config.targets).map(|target| target.name.as_str());
-        let problem = read.as_ref().err().map(|error| exit::chain(error));
+        let problem = read.as_ref().err().map(|error| error_text::chain(error));
         json::write_line(
             out,
             &Verdict { ok: read.is_ok(), problem, targets: targets.collect(), warnings: &warnings },
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
         }
         Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
         Err(error) => {
-            eprintln!("landfall: {}", printable::sentence(&exit::chain(error)));
+            eprintln!("landfall: {}", printable::sentence(&error_text::chain(error)));
             return Ok(Answer::No);
         }
     }
@@ -138,7 +138,7 @@ pub(crate) fn read(path: &Path) -> Result<Config, ConfigFileError> {
 
 /// The file for verbs that need it: one that is wrong is wrong use.
 pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, Failure> {
-    load(settings)?.map_err(|error| Failure::WrongUse(exit::chain(&error)))
+    load(settings)?.map_err(|error| Failure::WrongUse(error_text::chain(&error)))
 }
 
 fn read_secret(place: SecretPlace<'_>) -> Result<secrecy::SecretString, String> {

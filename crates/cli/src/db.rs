@@ -113,7 +113,7 @@ fn failure(error: TransferError) -> Failure {
         TransferError::Store(error) => stored::failure(error),
         TransferError::Output(error) => Failure::Output(error),
         error @ (TransferError::Input(_) | TransferError::Malformed { .. } | TransferError::NotEmpty(_)) => {
-            Failure::WrongUse(crate::exit::chain(&error))
+            Failure::WrongUse(error_text::chain(&error))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use error_text::chain;
 use service::settings::SettingError;
 
 use crate::printable;
@@ -83,30 +84,6 @@ pub(crate) fn code(end: Result<Answer, Failure>) -> ExitCode {
     }
 }
 
-/// An error and its causes on one line. A cause that only repeats the words before it is left out.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// What is at the bottom of an error, where all above only says who noticed.
-pub(crate) fn root_cause(error: &dyn Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +93,6 @@ mod tests {
         let cause = io::Error::other("connection refused");
         let failure = Failure::unreachable("cannot reach Redis", cause);
         assert_eq!(chain(&failure), "cannot reach Redis: connection refused");
-        assert_eq!(root_cause(&failure), "connection refused");
         assert_eq!(failure.code(), 3);
     }
 

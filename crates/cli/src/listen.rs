@@ -13,9 +13,10 @@ use service::settings::StoreSettings;
 use store::{EventRecord, Store, TheResult};
 use webhook::{EventState, Family, MaybeKnown, NotificationType, Reason};
 
-use crate::exit::{Answer, Failure, chain};
+use crate::exit::{Answer, Failure};
 use crate::follow::{Follower, LOOK_EVERY};
 use crate::{json, screen, secret, stored};
+use error_text::chain;
 
 /// As a target has it by default.
 const FULL_BYTES_MAX: u64 = 256 << 10;

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use error_text::chain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -96,7 +97,7 @@ pub(crate) async fn answer(state: &State, request: &HttpRequest, path: &str, bod
     match dispatch(state, request.method().as_str(), path, body).await {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => {
-            let answer = json!({"error": with_causes(&error)});
+            let answer = json!({"error": chain(&error)});
             match error {
                 ControlError::NotFound(_) | ControlError::NoObject(_) => {
                     HttpResponse::NotFound().json(answer)
@@ -202,15 +203,4 @@ pub(crate) fn event(
             Some(OutgoingEvent::embedded(event_type, &object))
         }
     }
-}
-
-fn with_causes(error: &ControlError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -168,7 +168,7 @@ impl Sender {
             .body(event.body.clone());
         let outcome = match request.send().await {
             Ok(answer) => AttemptOutcome::Status(answer.status().as_u16()),
-            Err(error) => AttemptOutcome::NoAnswer(cause(&error)),
+            Err(error) => AttemptOutcome::NoAnswer(error_text::root_cause(&error)),
         };
         Attempt { timestamp_secs, outcome }
     }
@@ -177,13 +177,4 @@ impl Sender {
 /// Only for safety events does OpenAI promise that a 410 ends the attempts.
 fn is_final(event_type: &str, outcome: &AttemptOutcome) -> bool {
     *outcome == AttemptOutcome::Status(410) && event_type.starts_with("safety")
-}
-
-/// The last link of the chain says what happened; the ones before only where.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -7,8 +7,8 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use error_text::chain;
 use queue::{Enqueued, EntryRef, Producer};
-use service::telemetry::chain;
 use webhook::{Event, Verifier};
 
 use crate::admission::AdmissionGate;

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use queue::{MemoryLevel, MemoryUse, Producer, QueueError, QueueReader, UnfitServer};
 use service::metrics::{Gauges, Registry};
-use service::telemetry::chain;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
+use error_text::chain;
 use queue::{EnqueueError, Enqueued};
 use service::excerpt;
 use service::metrics::{Counters, Histogram, LAG_SECONDS, Registry};
-use service::telemetry::chain;
 use webhook::{Event, Family, closed_set};
 
 use crate::receive_error::ReceiveError;

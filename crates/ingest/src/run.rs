@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use error_text::chain;
 use queue::{Fitness, Producer, QueueReader, UnfitServer};
 use service::admin::{self, Admin, AdminError};
 use service::metrics::{RedisMetrics, Registry};
 use service::settings::SettingError;
 use service::shutdown;
-use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionGate;

@@ -22,7 +22,7 @@ mod signing;
 
 pub use address::{AddressKind, ForbiddenAddress};
 pub use allow_list::{AllowList, WrongException};
-pub use answer::{ANSWER_BYTES_KEPT, Answer, RETRY_AFTER_MAX};
+pub use answer::{ANSWER_BYTES_KEPT, Answer};
 pub use config::{
     Config, ConfigError, ConfigFile, ConfigFileError, Destination, Filter, HttpPlace, Payload, Problem,
     ReadSecret, SecretPlace, Subject, Target,

@@ -12,7 +12,7 @@ use crate::body_memory::BodyRoom;
 use crate::content_coding::ContentCoding;
 use crate::endpoint::{Endpoint, Observation};
 use crate::error::{ApiError, Refusal};
-use crate::retry_hint::{RetryHint, http_date};
+use crate::retry_hint::RetryHint;
 
 /// An error's body is a few hundred bytes; of a longer one nothing is used.
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -85,7 +85,7 @@ impl Exchange {
 
     /// The server's clock, by the header `Date`.
     pub(crate) fn server_time(&self) -> Option<DateTime<Utc>> {
-        http_date(self.response.headers().get(DATE)?.to_str().ok()?)
+        retry_after::http_date(self.response.headers().get(DATE)?.to_str().ok()?)
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use tokio::time::Instant;
 
 use crate::consumer::Consumer;
-use crate::error::{QueueError, chain};
+use crate::error::QueueError;
 use crate::repair::{Repair, RepairKind};
 use crate::scripts;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use error_text::chain;
 use futures_util::future::try_join_all;
 use redis::RedisError;
 
@@ -11,7 +12,7 @@ use crate::config::ConsumerConfig;
 use crate::connection::{self, SharedConnection};
 use crate::delivery::{Delivery, History};
 use crate::entry::{ENTRIES_PER_READ, RawEntry};
-use crate::error::{QueueError, chain};
+use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;

@@ -50,21 +50,6 @@ impl QueueError {
     }
 }
 
-/// An error with its causes on one line, for logs. What was already said is not repeated.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
-}
-
 fn is_retryable(error: &RedisError) -> bool {
     match error.kind() {
         // Parse: an answer that was cut.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use error_text::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::cause::Cause;
-use crate::error::chain;
 use crate::scripts::{self, Seat};
 
 /// Leases are renewed this often within their time.

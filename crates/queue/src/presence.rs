@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use error_text::chain;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::host_name;
-use crate::error::{QueueError, chain};
+use crate::error::QueueError;
 use crate::instances::{BEAT_EVERY, Instance, InstanceInfo, KnownTargets};
 use crate::reader::QueueReader;
 use crate::server_check::ServerFinding;

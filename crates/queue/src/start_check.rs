@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use tokio::time::Instant;
 
 use crate::cause::Cause;
-use crate::error::{QueueError, chain};
+use crate::error::QueueError;
 use crate::reader::QueueReader;
 use crate::server_check::{ServerFinding, Severity};
 

@@ -1,7 +1,6 @@
 //! Logs: lines on stderr, JSON for machines or readable for people. Names of fields are an interface (`webhook.id`,
 //! `event.type`, `outcome`, …) and belong to the code that logs; here is only how a line looks.
 
-use std::error::Error;
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
@@ -13,6 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::log_output;
 pub use crate::log_output::LogGuard;
 use crate::settings::{LogFormat, LogSettings};
+/// For the log field `error`: JSON lines would show the outermost error only.
+pub use error_text::chain;
 
 /// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
 /// A `RUST_LOG` that names one of them wins.
@@ -73,22 +74,6 @@ where
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(colours).with_writer(writer))
 }
 
-/// An error with all its causes on one line, for the log field `error`: JSON lines would show the outermost only. A
-/// cause that an error of some library already repeated is not said twice.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        next = error.source();
-    }
-    text
-}
-
 /// A panic as one log line, so that a reader of JSON lines is not met by plain text.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
@@ -145,13 +130,6 @@ mod tests {
         assert!(text.contains(r#""message":"webhook accepted""#), "{text}");
         let time = text.split_once(r#""timestamp":""#).unwrap().1.split_once('"').unwrap().0;
         assert!(time.ends_with('Z'), "{time} is not UTC");
-    }
-
-    #[test]
-    fn a_chain_says_each_cause_once() {
-        let refused = || std::io::Error::other("refused");
-        let wrong = crate::settings::SettingError::wrong("REDIS_URL", std::io::Error::other(refused()));
-        assert_eq!(chain(&wrong), "REDIS_URL is wrong: refused");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod states;
 pub use event::{Event, ParseError};
 pub use event_kind::{EventKind, Family};
 pub use maybe_known::{ClosedSet, MaybeKnown};
-pub use secret::{SecretError, SigningSecret};
+pub use secret::{SecretError, SigningSecret, split_secrets};
 pub use signature::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, SignatureError, TOLERANCE_SECS, Verified, Verifier,
 };

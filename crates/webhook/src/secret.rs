@@ -96,6 +96,11 @@ impl SigningSecret {
     }
 }
 
+/// The secrets in a setting that may hold several, separated by spaces or commas. Their form is not checked here.
+pub fn split_secrets(setting: &str) -> impl Iterator<Item = &str> {
+    setting.split(|c: char| c.is_whitespace() || c == ',').filter(|secret| !secret.is_empty())
+}
+
 impl fmt::Debug for SigningSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningSecret(redacted)")

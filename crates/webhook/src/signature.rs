@@ -3,7 +3,7 @@
 
 use subtle::ConstantTimeEq as _;
 
-use crate::secret::{SecretError, SigningSecret};
+use crate::secret::{SecretError, SigningSecret, split_secrets};
 
 pub const HEADER_ID: &str = "webhook-id";
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
@@ -83,8 +83,7 @@ impl Verifier {
     /// # Errors
     /// The first [`SecretError`] met: one bad secret refuses the whole setting.
     pub fn from_setting(text: &str) -> Result<Self, SecretError> {
-        let parts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
-        Self::new(parts.map(SigningSecret::parse).collect::<Result<_, _>>()?)
+        Self::new(split_secrets(text).map(SigningSecret::parse).collect::<Result<_, _>>()?)
     }
 
     /// The first configured secret: the one to sign with.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use notifier::ResultLink;
 use url::Url;
-use webhook::{SecretError, SigningSecret};
+use webhook::{SecretError, SigningSecret, split_secrets};
 
 /// Twice as long as the whole schedule of a notification, which takes up to 84 hours.
 const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -24,8 +24,7 @@ pub(crate) struct ResultsLinks {
 impl ResultsLinks {
     /// `secrets`: one or several, separated by spaces or commas.
     pub(crate) fn new(base_url: Url, secrets: &str) -> Result<Self, SecretError> {
-        let parts = secrets.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
-        let secrets = parts.map(SigningSecret::parse).collect::<Result<Vec<_>, _>>()?;
+        let secrets = split_secrets(secrets).map(SigningSecret::parse).collect::<Result<Vec<_>, _>>()?;
         if secrets.is_empty() { Err(SecretError::Empty) } else { Ok(Self { base_url, secrets }) }
     }
 

@@ -7,7 +7,7 @@ use openai_client::{ApiError, BodyMemory, Client, ClientConfig, ClientError, Err
 use service::settings::{Fetch, OpenAiSettings};
 
 use super::findings::{self, Check, Finding};
-use crate::exit::{chain, root_cause};
+use error_text::{chain, root_cause};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);

@@ -5,8 +5,8 @@ use store::{DatabaseServer, Store, StoreError, WriteFault};
 
 use super::findings::{Check, Finding};
 use super::folders;
-use crate::exit::chain;
 use crate::stored;
+use error_text::chain;
 
 /// A worker has up to ten.
 const CONNECTIONS_FEW: i64 = 10;

@@ -4,8 +4,8 @@ use serde::Serialize;
 use service::settings::SettingError;
 use webhook::closed_set;
 
-use crate::exit::chain;
 use crate::screen::{self, Column};
+use error_text::chain;
 
 closed_set! {
     /// What was checked: the field `check` of `--json`.

@@ -9,8 +9,8 @@ use queue::{
 use service::settings::RedisSettings;
 
 use super::findings::{Check, Finding};
-use crate::exit::{chain, root_cause};
 use crate::queued;
+use error_text::{chain, root_cause};
 
 /// Of the check's own stream and records, which are removed again.
 const CHECK_STREAM_LENGTH_MAX: u64 = 1000;

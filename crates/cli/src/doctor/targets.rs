@@ -10,8 +10,8 @@ use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
 use webhook::NotificationState;
 
 use super::findings::{Check, Finding};
-use crate::exit::chain;
 use crate::{config, screen, stored};
+use error_text::chain;
 
 /// Among so many of the newest, the last error of a target is looked for.
 const RECENT: u32 = 50;

@@ -12,8 +12,9 @@ use service::settings::{ConfigFileSettings, RedisSettings};
 use webhook::NotificationType;
 
 use super::names;
-use crate::exit::{Answer, Failure, chain};
+use crate::exit::{Answer, Failure};
 use crate::{again, config, json, printable, queued, screen};
+use error_text::chain;
 
 /// Send one signed test notification to a target
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use url::Url;
+use webhook::split_secrets;
 
 use super::check::Check;
 use super::problem::{At, Problem};
@@ -83,15 +84,15 @@ impl Check<'_> {
     }
 
     fn signer(&self, secrets: &[(String, Range<usize>, SecretString)]) -> Result<Proof, At> {
-        // Each on its own first, so that the error says which.
+        // Each place on its own first, so that the error says which. One may hold several keys.
         for (place, span, secret) in secrets {
-            let texts = keys(secret);
-            Signer::new(texts.iter().copied()).map_err(|error| {
+            Signer::new(split_secrets(secret.expose_secret())).map_err(|error| {
                 let problem = Problem::Key { place: place.clone(), error };
                 self.problem(span.clone(), "secret_env", problem)
             })?;
         }
-        let all: Vec<&str> = secrets.iter().flat_map(|(_, _, secret)| keys(secret)).collect();
+        let all: Vec<&str> =
+            secrets.iter().flat_map(|(_, _, secret)| split_secrets(secret.expose_secret())).collect();
         Signer::new(all)
             .map(Proof::Signature)
             .map_err(|error: KeyError| self.wrong(self.table.clone(), "secret_env", error.to_string()))
@@ -131,10 +132,4 @@ impl Check<'_> {
     fn secret(&self, key: &str, span: Range<usize>, place: SecretPlace<'_>) -> Result<SecretString, At> {
         (self.read_secret)(place).map_err(|problem| self.problem(span, key, Problem::NoSecret(problem)))
     }
-}
-
-/// One place may hold several keys, as `OPENAI_WEBHOOK_SECRET` does.
-fn keys(secret: &SecretString) -> Vec<&str> {
-    let text = secret.expose_secret();
-    text.split(|c: char| c.is_whitespace() || c == ',').filter(|key| !key.is_empty()).collect()
 }

@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 
 use clap::ValueEnum as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use error_text::chain;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::LogFormat;
 use crate::log_output;
-use crate::telemetry::chain;
 
 /// The exit code for wrong use.
 const WRONG_USE: i32 = 2;

@@ -152,12 +152,12 @@ mod tests {
     #[test]
     fn a_file_that_holds_no_secret_is_refused_without_reading_all_of_it() {
         let error = settings(None, Some(Path::new("/dev/zero"))).secret().unwrap_err();
-        assert!(crate::telemetry::chain(&error).contains("larger than 64 KiB"), "{error}");
+        assert!(error_text::chain(&error).contains("larger than 64 KiB"), "{error}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("utf-16");
         std::fs::write(&file, b"\xff\xfew\0h\0").unwrap();
         let error = settings(None, Some(&file)).secret().unwrap_err();
-        assert!(crate::telemetry::chain(&error).contains("save it as UTF-8"), "{error}");
+        assert!(error_text::chain(&error).contains("save it as UTF-8"), "{error}");
     }
 
     #[test]
