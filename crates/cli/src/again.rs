@@ -60,8 +60,7 @@ impl Requeued {
 impl Again {
     /// Connects when it is first used.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, Failure> {
-        let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)
-            .map_err(queued::failure)?;
+        let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)?;
         let reader = queued::reader(settings)?;
         Ok(Self { producer, reader, run: random_id(), waiting: HashMap::new(), told_of_full_queue: false })
     }
@@ -90,7 +89,7 @@ impl Again {
     async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, Failure> {
         let family = family(event);
         if !self.waiting.contains_key(&family) {
-            let waiting = waiting(&self.reader, family).await.map_err(queued::failure)?;
+            let waiting = waiting(&self.reader, family).await?;
             self.waiting.insert(family, waiting);
         }
         let name = (event.project.clone(), event.webhook_id.clone());
@@ -98,7 +97,7 @@ impl Again {
             return Ok(None);
         };
         let ids: Vec<String> = entries.iter().map(|entry| entry.entry_id.clone()).collect();
-        let due = self.reader.make_due(family, &ids).await.map_err(queued::failure)?;
+        let due = self.reader.make_due(family, &ids).await?;
         // The first delivery of an event that is stored meanwhile only ends; it fetches nothing.
         let tries = |entry: &WaitingEntry| entry.is_replay || event.state != EventState::Stored;
         let tried = entries.into_iter().find(|entry| tries(entry) && due.contains(&entry.entry_id));
@@ -140,7 +139,7 @@ impl Again {
                     tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
                 }
                 Err(EnqueueError::Timeout(_)) if tries < TRIES_MAX => tries += 1,
-                Err(error) => return Err(queued::enqueue_failure(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }

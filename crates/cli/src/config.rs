@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use error_text::chain;
 use notifier::{Config, ConfigFile, ConfigFileError, Payload, SecretPlace, Target};
 use serde::Serialize;
 use service::settings::{self, ConfigFileSettings};
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
     let warnings = read.as_ref().map(Config::warnings).unwrap_or_default();
     if *json {
         let targets = read.iter().flat_map(|config| &config.targets).map(|target| target.name.as_str());
-        let problem = read.as_ref().err().map(|error| error_text::chain(error));
+        let problem = read.as_ref().err().map(|error| chain(error));
         json::write_line(
             out,
             &Verdict { ok: read.is_ok(), problem, targets: targets.collect(), warnings: &warnings },
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
         }
         Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
         Err(error) => {
-            eprintln!("landfall: {}", printable::sentence(&error_text::chain(error)));
+            eprintln!("landfall: {}", printable::sentence(&chain(error)));
             return Ok(Answer::No);
         }
     }
@@ -138,7 +139,7 @@ pub(crate) fn read(path: &Path) -> Result<Config, ConfigFileError> {
 
 /// The file for verbs that need it: one that is wrong is wrong use.
 pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, Failure> {
-    load(settings)?.map_err(|error| Failure::WrongUse(error_text::chain(&error)))
+    load(settings)?.map_err(|error| Failure::WrongUse(chain(&error)))
 }
 
 fn read_secret(place: SecretPlace<'_>) -> Result<secrecy::SecretString, String> {

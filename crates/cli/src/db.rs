@@ -93,7 +93,7 @@ async fn export(settings: &StoreSettings, out: &mut dyn Write) -> Result<Answer,
 
 async fn import(settings: &StoreSettings, input: &mut dyn BufRead, replace: bool) -> Result<Answer, Failure> {
     // Not what a worker does to open it: no folder is made for files.
-    Store::migrate(&stored::config(settings)).await.map_err(stored::failure)?;
+    Store::migrate(&stored::config(settings)).await?;
     let store = stored::open(settings).await?;
     match store.import(input, replace).await {
         Ok(rows) => {
@@ -110,7 +110,7 @@ async fn import(settings: &StoreSettings, input: &mut dyn BufRead, replace: bool
 
 fn failure(error: TransferError) -> Failure {
     match error {
-        TransferError::Store(error) => stored::failure(error),
+        TransferError::Store(error) => Failure::from(error),
         TransferError::Output(error) => Failure::Output(error),
         error @ (TransferError::Input(_) | TransferError::Malformed { .. } | TransferError::NotEmpty(_)) => {
             Failure::WrongUse(error_text::chain(&error))

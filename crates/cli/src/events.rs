@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Fa
         since: args.since,
         limit: args.limit,
     };
-    let events = store.list_events(&filter).await.map_err(stored::failure)?;
+    let events = store.list_events(&filter).await?;
     if args.json {
         for event in &events {
             json::write_line(out, &Line::of(event))?;

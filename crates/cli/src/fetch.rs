@@ -179,7 +179,7 @@ impl Report<'_> {
         unsettled: Option<&Unsettled>,
     ) -> Result<(), Failure> {
         let Target { project, object_id, family } = &object.target;
-        let progress = store.fetch_progress(project, *family, object_id).await.map_err(stored::failure)?;
+        let progress = store.fetch_progress(project, *family, object_id).await?;
         let fetch_state = progress.map(|progress| progress.fetch_state);
         let is_fetched = fetch_state.as_ref().is_some_and(|state| *state == FetchState::Fetched);
         let fetched = is_fetched && unsettled.is_none();
@@ -244,7 +244,7 @@ async fn is_mismatch(store: &Store, target: &Target) -> Result<bool, Failure> {
     if target.family != Family::Batch {
         return Ok(false);
     }
-    let found = store.find(&target.object_id).await.map_err(stored::failure)?;
+    let found = store.find(&target.object_id).await?;
     Ok(found.iter().any(|found| match found {
         Found::Batch(row) => {
             row.batch.project == target.project && row.results_state == ResultsState::Mismatch
@@ -258,8 +258,7 @@ async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, F
     let name = (object.target.project.clone(), object.webhook_id.clone());
     let events: HashMap<String, _> = store
         .events_named(&[name])
-        .await
-        .map_err(stored::failure)?
+        .await?
         .into_iter()
         .map(|event| (event.webhook_id.clone(), event))
         .collect();

@@ -7,7 +7,6 @@ use store::{EventFilter, EventPlace, EventRecord, Store};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::exit::Failure;
-use crate::stored;
 
 /// Two short queries by index, whatever the size of the database.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -47,7 +46,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// From now on: also what is there already and has not come to its end.
     pub(crate) async fn start(store: Store, family: Option<Family>) -> Result<Self, Failure> {
-        let after = store.newest_event().await.map_err(stored::failure)?;
+        let after = store.newest_event().await?;
         let mut follower = Self { store, family, after, watched: VecDeque::new() };
         let families = match &family {
             Some(family) => std::slice::from_ref(family),
@@ -55,7 +54,7 @@ impl Follower {
         };
         for family in families {
             let unsettled = follower.store.unsettled_events(*family, WATCHED_FROM_START_PER_FAMILY).await;
-            for event in unsettled.map_err(stored::failure)?.iter().rev() {
+            for event in unsettled?.iter().rev() {
                 follower.watch(event);
             }
         }
@@ -65,11 +64,10 @@ impl Follower {
     /// Events in another state than before, then new ones in the order in which they came.
     pub(crate) async fn look(&mut self) -> Result<News, Failure> {
         let mut events = self.look_at_watched().await?;
-        let newest = self.store.newest_event().await.map_err(stored::failure)?;
+        let newest = self.store.newest_event().await?;
         let filter = EventFilter { family: self.family, limit: PAGE, ..EventFilter::default() };
         if self.after < newest {
-            let page = self.store.events_between(&filter, self.after, newest).await;
-            let page = page.map_err(stored::failure)?;
+            let page = self.store.events_between(&filter, self.after, newest).await?;
             self.after = page.last().map_or(newest, |(place, _)| *place);
             for (_, event) in page {
                 self.watch(&event);
@@ -81,7 +79,7 @@ impl Follower {
 
     async fn look_at_watched(&mut self) -> Result<Vec<EventRecord>, Failure> {
         let names: Vec<Name> = self.watched.iter().map(|(name, _)| name.clone()).collect();
-        let found = self.store.events_named(&names).await.map_err(stored::failure)?;
+        let found = self.store.events_named(&names).await?;
         let mut found: HashMap<Name, EventRecord> =
             found.into_iter().map(|event| (name(&event), event)).collect();
         let mut changed = Vec::new();

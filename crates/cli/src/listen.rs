@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use error_text::chain;
 use notifier::{AllowList, Endpoint, EndpointConfig, News, Payload, Proof, SendError, Signer, system_lookup};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -16,7 +17,6 @@ use webhook::{EventState, Family, MaybeKnown, NotificationType, Reason};
 use crate::exit::{Answer, Failure};
 use crate::follow::{Follower, LOOK_EVERY};
 use crate::{json, screen, secret, stored};
-use error_text::chain;
 
 /// As a target has it by default.
 const FULL_BYTES_MAX: u64 = 256 << 10;
@@ -136,8 +136,7 @@ impl Forwarding<'_> {
     }
 
     async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), Failure> {
-        let told = TheResult::of_event(&self.store, event, FULL_BYTES_MAX).await;
-        let (kind, result) = told.map_err(stored::failure)?;
+        let (kind, result) = TheResult::of_event(&self.store, event, FULL_BYTES_MAX).await?;
         let news = news(event, kind, result);
         let (id, body) = (news.id(TARGET), news.json_body(self.args.payload, FULL_BYTES_MAX));
         let started = Instant::now();

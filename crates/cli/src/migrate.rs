@@ -37,8 +37,7 @@ struct Versions {
 
 /// Says which version the schema had and has.
 pub(crate) async fn run(args: &Migrate, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let migrated = Store::migrate(&stored::config(&args.store)).await;
-    let Migrated { from, to } = migrated.map_err(stored::failure)?;
+    let Migrated { from, to } = Store::migrate(&stored::config(&args.store)).await?;
     if args.json {
         json::write_line(out, &Versions { from, to })?;
     } else if from == to {

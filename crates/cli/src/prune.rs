@@ -77,7 +77,7 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
     let mut lines = Vec::new();
     for family in families {
         let retention = Retention { family, before: args.older_than };
-        let pruned = store.prunable(&retention).await.map_err(stored::failure)?;
+        let pruned = store.prunable(&retention).await?;
         lines.push(Line { family, before: args.older_than, dry_run: args.dry_run, pruned });
     }
     if !args.dry_run {

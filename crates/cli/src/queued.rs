@@ -13,20 +13,23 @@ pub(crate) fn config(settings: &RedisSettings) -> QueueConfig {
 
 /// The queue for looking at it; connects when it is first used.
 pub(crate) fn reader(settings: &RedisSettings) -> Result<QueueReader, Failure> {
-    QueueReader::new(&config(settings)).map_err(failure)
+    Ok(QueueReader::new(&config(settings))?)
 }
 
-/// An address that is none is wrong use; all else is a Redis out of reach.
-pub(crate) fn failure(error: QueueError) -> Failure {
-    match error {
-        QueueError::InvalidUrl(_) => {
-            Failure::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
+impl From<QueueError> for Failure {
+    /// An address that is none is wrong use; all else is a Redis out of reach.
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::InvalidUrl(_) => {
+                Self::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
+            }
+            QueueError::Redis { .. } => Self::unreachable("cannot read the queue at REDIS_URL", error),
         }
-        QueueError::Redis { .. } => Failure::unreachable("cannot read the queue at REDIS_URL", error),
     }
 }
 
-/// Redis did not take an event.
-pub(crate) fn enqueue_failure(error: EnqueueError) -> Failure {
-    Failure::unreachable("cannot write to the queue at REDIS_URL", error)
+impl From<EnqueueError> for Failure {
+    fn from(error: EnqueueError) -> Self {
+        Self::unreachable("cannot write to the queue at REDIS_URL", error)
+    }
 }

@@ -109,7 +109,7 @@ impl Run<'_> {
     async fn named(&mut self, store: &Store) -> Result<Answer, Failure> {
         let mut answer = Answer::Yes;
         for id in &self.args.webhook_ids {
-            let found = store.find(id).await.map_err(stored::failure)?;
+            let found = store.find(id).await?;
             let known = !found.is_empty();
             let event = found.into_iter().find_map(|found| match found {
                 Found::Event(event) if event.webhook_id == *id || event.event_id.as_ref() == Some(id) => {
@@ -137,8 +137,8 @@ impl Run<'_> {
         let Replay { family, state, since, .. } = *self.args;
         let filter = EventFilter { project: None, family, state, since, limit: PAGE };
         // What comes in meanwhile is not meant.
-        let up_to = store.newest_event().await.map_err(stored::failure)?;
-        let total = store.count_chosen(&filter, up_to).await.map_err(stored::failure)?;
+        let up_to = store.newest_event().await?;
+        let total = store.count_chosen(&filter, up_to).await?;
         if total > FEW && !self.args.yes && !self.args.dry_run {
             return Err(Failure::WrongUse(format!(
                 "{} events would be enqueued again: add --yes to do it, or --dry-run to see them",
@@ -149,7 +149,7 @@ impl Run<'_> {
         let bar = progress::bar(total, self.lines || self.args.json);
         let mut after = EventPlace::default();
         loop {
-            let page = store.events_between(&filter, after, up_to).await.map_err(stored::failure)?;
+            let page = store.events_between(&filter, after, up_to).await?;
             let Some((last, _)) = page.last() else {
                 break;
             };

@@ -6,7 +6,7 @@ use store::{Found, ResultFilter, ResultRow, Store, StoredBatch};
 
 use crate::exit::{Answer, Failure};
 use crate::shortfall::Shortfall;
-use crate::{answer, json, printable, stored};
+use crate::{answer, json, printable};
 
 /// About so much of bodies is read at a time, as far as the page before tells.
 const PAGE_BYTES: usize = 4 << 20;
@@ -30,7 +30,7 @@ const CSV_HEAD: [&str; 11] = [
 
 /// The batch of this id.
 pub(crate) async fn batch(store: &Store, batch_id: &str) -> Result<Option<StoredBatch>, Failure> {
-    let found = store.find(batch_id).await.map_err(stored::failure)?;
+    let found = store.find(batch_id).await?;
     Ok(found.into_iter().find_map(|found| match found {
         Found::Batch(batch) => Some(batch),
         _ => None,
@@ -74,7 +74,7 @@ impl<'a> Pages<'a> {
         if self.filter.limit == 0 {
             return Ok(Vec::new());
         }
-        let page = self.store.batch_results(&self.filter).await.map_err(stored::failure)?;
+        let page = self.store.batch_results(&self.filter).await?;
         if let Some(last) = page.last() {
             self.filter.after = Some((last.source, last.line));
             self.rows_left = self.rows_left.saturating_sub(page.len() as u64);

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &Retry, out: &mut dyn Write) -> Result<Answer, Fai
     let families = args.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family]);
     let (mut chosen, mut others) = (Vec::new(), 0_u64);
     for family in families {
-        for entry in reader.delayed(family).await.map_err(queued::failure)? {
+        for entry in reader.delayed(family).await? {
             if args.all || is_of_key(entry.reason) {
                 chosen.push((family, entry));
             } else {
@@ -134,7 +134,7 @@ async fn make_due(
             let reasons: BTreeMap<&str, Option<Reason>> =
                 entries.iter().map(|(_, entry)| (entry.entry_id.as_str(), entry.reason)).collect();
             let ids: Vec<String> = entries.iter().map(|(_, entry)| entry.entry_id.clone()).collect();
-            for id in reader.make_due(family, &ids).await.map_err(queued::failure)? {
+            for id in reader.make_due(family, &ids).await? {
                 let reason = reasons.get(id.as_str()).copied().flatten();
                 *counts.entry((family, reason)).or_default() += 1;
             }
@@ -164,7 +164,7 @@ fn say(args: &Retry, lines: &[Line], others: u64) {
 
 /// Their entries are due, but no worker takes them yet.
 async fn say_paused(reader: &QueueReader, lines: &[Line]) -> Result<(), Failure> {
-    for pause in reader.pauses().await.map_err(queued::failure)? {
+    for pause in reader.pauses().await? {
         if lines.iter().any(|line| line.family == pause.family) {
             eprintln!(
                 "landfall: family {} is paused for {} s more (429); they are tried after it",

@@ -6,7 +6,7 @@ use store::{EventRecord, ResultsState, Store, StoredBatch};
 use webhook::{EventState, Family, FetchState, MaybeKnown, Reason};
 
 use crate::exit::Failure;
-use crate::{events, printable, screen, stored};
+use crate::{events, printable, screen};
 
 /// What is missing.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Shortfall {
 
 /// What to say of a batch that has no row: its events may tell why.
 pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, Failure> {
-    let about = store.events_about(batch_id).await.map_err(stored::failure)?;
+    let about = store.events_about(batch_id).await?;
     let about: Vec<EventRecord> = about.into_iter().filter(|event| event.family == Family::Batch).collect();
     let id = printable::one_line(batch_id);
     Ok(match about.first() {
@@ -53,7 +53,7 @@ pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, 
 }
 
 async fn events_about(store: &Store, project: &str, batch_id: &str) -> Result<Vec<EventRecord>, Failure> {
-    let events = store.events_about(batch_id).await.map_err(stored::failure)?;
+    let events = store.events_about(batch_id).await?;
     let is_ours = |event: &EventRecord| event.project == project && event.family == Family::Batch;
     Ok(events.into_iter().filter(is_ours).collect())
 }

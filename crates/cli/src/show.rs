@@ -54,7 +54,7 @@ pub(crate) struct Show {
 /// Prints what is known about the id.
 pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
-    let found = store.find(&args.id).await.map_err(stored::failure)?;
+    let found = store.find(&args.id).await?;
     if found.is_empty() {
         eprintln!(
             "landfall: nothing is stored under {}; an event that no worker has seen yet is only in the queue, \
@@ -96,9 +96,9 @@ async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write
     let mut written = 0;
     for one in found {
         if let Some(file) = whole(store, one, id).await? {
-            let mut pieces = store.files().open(&file.location).await.map_err(stored::failure)?;
+            let mut pieces = store.files().open(&file.location).await?;
             while let Some(piece) = pieces.next().await {
-                out.write_all(&piece.map_err(stored::failure)?)?;
+                out.write_all(&piece?)?;
             }
         } else if let Some(raw) = raw(one) {
             out.write_all(raw)?;
@@ -128,7 +128,7 @@ async fn whole(store: &Store, found: &Found, id: &str) -> Result<Option<FileReco
         | Found::Batch(_)
         | Found::FineTuningJob(_)
         | Found::Model(_)
-        | Found::EvalRun(_) => store.find(&format!("{id}.json")).await.map_err(stored::failure)?,
+        | Found::EvalRun(_) => store.find(&format!("{id}.json")).await?,
     };
     Ok(kept.into_iter().find_map(|found| match found {
         Found::File(file) => Some(file),

@@ -132,13 +132,11 @@ struct Stored {
 /// Prints the state of queue and store.
 pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
     let reader = queued::reader(&args.redis)?;
-    let stats = reader.stats().await.map_err(queued::failure)?;
+    let stats = reader.stats().await?;
     let families: Vec<InQueue> = stats.into_iter().map(in_queue).collect();
     let total = total(&families);
-    let pauses: Vec<Paused> =
-        reader.pauses().await.map_err(queued::failure)?.into_iter().map(paused).collect();
-    let instances: Vec<Running> =
-        reader.instances().await.map_err(queued::failure)?.into_iter().map(running).collect();
+    let pauses: Vec<Paused> = reader.pauses().await?.into_iter().map(paused).collect();
+    let instances: Vec<Running> = reader.instances().await?.into_iter().map(running).collect();
     let importing = is_importing(&families, &instances);
     let stored = in_database(&args.store, importing).await;
     if args.json {
@@ -174,10 +172,10 @@ async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option
     let Some(store) = stored::open_if_there(settings).await? else {
         return Ok(None);
     };
-    let counts = store.count_events().await.map_err(stored::failure)?;
+    let counts = store.count_events().await?;
     let in_store = |(family, state, count)| InStore { family, state, count };
     let now = Utc::now();
-    let imports = store.imports(IMPORTS_MAX).await.map_err(stored::failure)?;
+    let imports = store.imports(IMPORTS_MAX).await?;
     let importing = |import: Import| Importing {
         rows_per_sec: import.rows_per_sec(now),
         left_secs: import.left(now).filter(|_| importing).map(|left| left.as_secs()),

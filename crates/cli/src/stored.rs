@@ -7,7 +7,7 @@ use crate::exit::Failure;
 
 /// The store as a worker made it; nothing is changed.
 pub(crate) async fn open(settings: &StoreSettings) -> Result<Store, Failure> {
-    open_existing(settings).await.map_err(failure)
+    Ok(open_existing(settings).await?)
 }
 
 /// The same for verbs that can do without: `None` when no worker has made the database yet.
@@ -15,7 +15,7 @@ pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Sto
     match open_existing(settings).await {
         Ok(store) => Ok(Some(store)),
         Err(StoreError::NoDatabase(_) | StoreError::NoTables(_)) => Ok(None),
-        Err(error) => Err(failure(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -44,10 +44,12 @@ fn or_refuse<T>(secret: Result<T, SettingError>) -> T {
     secret.unwrap_or_else(|error| refuse(&error))
 }
 
-/// A setting that names nothing usable is wrong use; all else is a database out of reach.
-pub(crate) fn failure(error: StoreError) -> Failure {
-    if matches!(error, StoreError::Setting { .. }) {
-        return Failure::WrongUse(error.to_string());
+impl From<StoreError> for Failure {
+    /// A setting that names nothing usable is wrong use; all else is a database out of reach.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Setting { .. } => Self::WrongUse(error.to_string()),
+            error => Self::unreachable("cannot read DATABASE_URL", error),
+        }
     }
-    Failure::unreachable("cannot read DATABASE_URL", error)
 }

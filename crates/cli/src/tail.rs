@@ -78,7 +78,7 @@ async fn begin(args: &Tail, store: &Store, out: &mut dyn Write) -> Result<HashMa
         return Ok(shown);
     }
     let newest = EventFilter { family: args.family, limit: args.lines, ..EventFilter::default() };
-    let newest = store.list_events(&newest).await.map_err(stored::failure)?;
+    let newest = store.list_events(&newest).await?;
     for event in newest.iter().rev() {
         show(args, event, event.processed_at.unwrap_or(event.received_at), out)?;
         shown.insert(follow::name(event), follow::seen_of(event));

@@ -88,7 +88,7 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
     if !is_known {
         return Ok(names::no_such_target(&args.name));
     }
-    let before = store.set_target_state(&args.name, state, Utc::now()).await.map_err(stored::failure)?.state;
+    let before = store.set_target_state(&args.name, state, Utc::now()).await?.state;
     if args.json {
         json::write_line(out, &Changed { target: &args.name, before, state })?;
     } else {

@@ -8,7 +8,6 @@ use serde::Serialize;
 use webhook::{Event, Family, Reason, ReasonClass};
 
 use crate::exit::Failure;
-use crate::queued;
 
 /// Letters read at a time, bodies and all.
 const PAGE: usize = 100;
@@ -127,7 +126,7 @@ impl<'a> Pages<'a> {
     pub(super) async fn begin(reader: &'a QueueReader, filter: Filter) -> Result<Self, Failure> {
         let mut last = HashMap::new();
         for family in filter.families() {
-            let newest = reader.dead_letters(family, 1).await.map_err(queued::failure)?;
+            let newest = reader.dead_letters(family, 1).await?;
             last.extend(newest.into_iter().map(|letter| (family, letter.id)));
         }
         let mut pages = Self { reader, filter, families: Vec::new(), last, after: None };
@@ -145,8 +144,7 @@ impl<'a> Pages<'a> {
     /// The next letters that fit, perhaps none of a page; `None` after the last page.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Letter>>, Failure> {
         let Some(&family) = self.families.first() else { return Ok(None) };
-        let page = self.reader.dead_letters_after(family, self.after.as_deref(), PAGE).await;
-        let mut page = page.map_err(queued::failure)?;
+        let mut page = self.reader.dead_letters_after(family, self.after.as_deref(), PAGE).await?;
         let past_end = |letter: &DeadLetter| place(&letter.id) > place(&self.last[&family]);
         let end = page.iter().position(past_end);
         if end.is_some() || page.len() < PAGE {

@@ -169,9 +169,9 @@ impl Run<'_> {
         let (family, id) = (letter.family, letter.letter.id.as_str());
         let entry_id = match self.settlement {
             _ if self.args.dry_run => Some(String::new()),
-            Settlement::Redrive => self.reader.redrive(family, id).await.map_err(queued::failure)?,
+            Settlement::Redrive => self.reader.redrive(family, id).await?,
             Settlement::Discard => {
-                let gone = self.reader.discard(family, id).await.map_err(queued::failure)?;
+                let gone = self.reader.discard(family, id).await?;
                 gone.then(String::new)
             }
         };

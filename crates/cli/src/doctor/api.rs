@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use error_text::{chain, root_cause};
 use openai_client::{ApiError, BodyMemory, Client, ClientConfig, ClientError, ErrorKind};
 use service::settings::{Fetch, OpenAiSettings};
 
 use super::findings::{self, Check, Finding};
-use error_text::{chain, root_cause};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);

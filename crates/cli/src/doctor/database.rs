@@ -1,12 +1,12 @@
 //! The database: whether it is there, has our tables, takes what is written, and keeps it.
 
+use error_text::chain;
 use service::settings::StoreSettings;
 use store::{DatabaseServer, Store, StoreError, WriteFault};
 
 use super::findings::{Check, Finding};
 use super::folders;
 use crate::stored;
-use error_text::chain;
 
 /// A worker has up to ten.
 const CONNECTIONS_FEW: i64 = 10;

@@ -1,11 +1,11 @@
 //! What a check found: how it stands, and what to do.
 
+use error_text::chain;
 use serde::Serialize;
 use service::settings::SettingError;
 use webhook::closed_set;
 
 use crate::screen::{self, Column};
-use error_text::chain;
 
 closed_set! {
     /// What was checked: the field `check` of `--json`.

@@ -3,12 +3,12 @@
 
 use std::io::ErrorKind;
 
+use error_text::chain;
 use service::settings::StoreSettings;
 use store::{BucketFault, FilesCheck, FolderCheck, Store, StoreError};
 
 use super::findings::{Check, Finding};
 use crate::stored;
-use error_text::chain;
 
 /// Below it, batches of ordinary size may no longer fit.
 const FREE_BYTES_FEW: u64 = 1 << 30;

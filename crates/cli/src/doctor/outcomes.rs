@@ -4,18 +4,19 @@ use store::Store;
 use webhook::Reason;
 
 use super::findings::{Check, Finding};
-use crate::stored;
+use crate::exit::Failure;
 
 /// So many objects make a pattern; OpenAI's test webhooks name one that does not exist.
 const OBJECTS: usize = 5;
 
 pub(super) async fn check(store: &Store) -> Vec<Finding> {
-    let looked = async { Ok((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?)) };
+    let looked = async {
+        Ok::<_, Failure>((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?))
+    };
     match looked.await {
         Ok((objects, refused)) => judge(&objects, refused),
         Err(error) => {
-            let failure = stored::failure(error).to_string();
-            vec![Finding::wrong(Check::Fetches, &failure, "see the finding about the database")]
+            vec![Finding::wrong(Check::Fetches, &error.to_string(), "see the finding about the database")]
         }
     }
 }

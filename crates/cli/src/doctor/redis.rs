@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use error_text::{chain, root_cause};
 use queue::{
     Cause, EnqueueError, Instance, MemoryLevel, MemoryReport, MemoryUse, Producer, QueueConfig, QueueError,
     QueueReader, Severity,
@@ -10,7 +11,6 @@ use service::settings::RedisSettings;
 
 use super::findings::{Check, Finding};
 use crate::queued;
-use error_text::{chain, root_cause};
 
 /// Of the check's own stream and records, which are removed again.
 const CHECK_STREAM_LENGTH_MAX: u64 = 1000;

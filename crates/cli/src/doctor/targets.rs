@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use error_text::chain;
 use notifier::{AddressError, Config, Target, system_lookup};
 use queue::{Instance, KnownTargets};
 use service::settings::ConfigFileSettings;
@@ -10,8 +11,8 @@ use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
 use webhook::NotificationState;
 
 use super::findings::{Check, Finding};
-use crate::{config, screen, stored};
-use error_text::chain;
+use crate::exit::Failure;
+use crate::{config, screen};
 
 /// Among so many of the newest, the last error of a target is looked for.
 const RECENT: u32 = 50;
@@ -144,13 +145,11 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
             limit: RECENT,
             ..NotificationFilter::default()
         };
-        Ok((store.target_health().await?, pending, store.list_notifications(&filter).await?))
+        Ok::<_, Failure>((store.target_health().await?, pending, store.list_notifications(&filter).await?))
     };
     let (health, pending, recent) = match looked.await {
         Ok(looked) => looked,
-        Err(error) => {
-            return vec![wrong(&stored::failure(error).to_string(), "see the finding about the database")];
-        }
+        Err(error) => return vec![wrong(&error.to_string(), "see the finding about the database")],
     };
     let waiting: BTreeMap<&str, u64> =
         pending.iter().map(|(target, count)| (target.as_str(), *count)).collect();

@@ -6,7 +6,7 @@ use webhook::{Family, FetchState};
 
 use crate::again::MadeEvent;
 use crate::exit::{Answer, Failure};
-use crate::{printable, stored};
+use crate::printable;
 
 /// Objects of one run. Whoever misses more repairs them in several.
 const MISSING_MAX: u32 = 100_000;
@@ -29,7 +29,7 @@ pub(super) enum Cause {
 impl Target {
     /// The newest event about the object, or one made for it.
     pub(super) async fn cause(&self, store: &Store) -> Result<Cause, Failure> {
-        let events = store.events_about(&self.object_id).await.map_err(stored::failure)?;
+        let events = store.events_about(&self.object_id).await?;
         let about = |event: &EventRecord| event.project == self.project && event.family == self.family;
         Ok(match (events.into_iter().find(about), event_type(self.family)) {
             (Some(event), _) => Cause::Stored(Box::new(event)),
@@ -43,7 +43,7 @@ impl Target {
 
 /// All that is known but was not fetched.
 pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Result<Vec<Target>, Failure> {
-    let objects = store.unfetched_objects(since, MISSING_MAX).await.map_err(stored::failure)?;
+    let objects = store.unfetched_objects(since, MISSING_MAX).await?;
     if objects.len() == MISSING_MAX as usize {
         eprintln!("landfall: only the newest {MISSING_MAX} objects are fetched; there may be more");
     }
@@ -69,7 +69,7 @@ pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Resu
 
 /// An id that only an operator asked for is missing nowhere when OpenAI does not know it.
 async fn is_unknown(store: &Store, object: &UnfetchedObject) -> Result<bool, Failure> {
-    let events = store.events_about(&object.object_id).await.map_err(stored::failure)?;
+    let events = store.events_about(&object.object_id).await?;
     let is_made = |event: &EventRecord| event.webhook_id.starts_with(MadeEvent::ID_PREFIX);
     Ok(!events.is_empty() && events.iter().all(is_made))
 }
@@ -78,7 +78,7 @@ async fn is_unknown(store: &Store, object: &UnfetchedObject) -> Result<bool, Fai
 pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>, Answer), Failure> {
     let (mut targets, mut answer) = (Vec::<Target>::new(), Answer::Yes);
     for id in ids {
-        let events = store.events_about(id).await.map_err(stored::failure)?;
+        let events = store.events_about(id).await?;
         let mut found: Vec<(String, Family)> = events
             .iter()
             .filter_map(|event| {

@@ -11,7 +11,7 @@ use webhook::Family;
 
 use super::targets::Target;
 use crate::exit::Failure;
-use crate::{moment, printable, progress, queued, screen, stored};
+use crate::{moment, printable, progress, screen};
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// One among so many is found.
@@ -55,7 +55,7 @@ pub(super) async fn wait(
     loop {
         let mut unsettled = HashMap::new();
         for (family, ids) in &mut waiting {
-            let found = reader.unsettled(*family, ids).await.map_err(queued::failure)?;
+            let found = reader.unsettled(*family, ids).await?;
             *ids = found.iter().map(|entry| entry.entry_id.clone()).collect();
             unsettled.extend(found.into_iter().map(|entry| (entry.entry_id.clone(), entry)));
         }
@@ -128,10 +128,10 @@ async fn rows(
         return Ok(None);
     };
     let progress = store.fetch_progress(&target.project, target.family, &target.object_id).await;
-    let Some((stored, total)) = progress.map_err(stored::failure)?.and_then(|progress| progress.rows) else {
+    let Some((stored, total)) = progress?.and_then(|progress| progress.rows) else {
         return Ok(None);
     };
-    let imports = store.imports(IMPORTS_MAX).await.map_err(stored::failure)?;
+    let imports = store.imports(IMPORTS_MAX).await?;
     let import =
         imports.into_iter().find(|one| one.batch_id == target.object_id && one.project == target.project);
     let now = Utc::now();

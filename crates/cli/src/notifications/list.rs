@@ -87,7 +87,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
         since: args.since,
         limit: args.limit,
     };
-    let records = store.list_notifications(&filter).await.map_err(stored::failure)?;
+    let records = store.list_notifications(&filter).await?;
     if args.json {
         for record in &records {
             json::write_line(out, &Line::of(record))?;

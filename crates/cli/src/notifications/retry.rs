@@ -90,7 +90,7 @@ impl Retrying<'_> {
         };
         let mut seen = HashSet::new();
         loop {
-            let page = self.store.list_notifications(&filter).await.map_err(stored::failure)?;
+            let page = self.store.list_notifications(&filter).await?;
             let ids: Vec<String> =
                 page.into_iter().map(|record: NotificationRecord| record.notification.id).collect();
             let new: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
@@ -104,7 +104,7 @@ impl Retrying<'_> {
     }
 
     async fn retry(&mut self, id: &str, out: &mut dyn Write) -> Result<bool, Failure> {
-        let again = self.store.retry_notification(id, Utc::now()).await.map_err(stored::failure)?;
+        let again = self.store.retry_notification(id, Utc::now()).await?;
         let Some(record) = again else {
             return Ok(false);
         };

@@ -35,7 +35,7 @@ struct Whole<'a> {
 
 pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
     let store = stored::open(&args.store).await?;
-    let records = store.notifications_named(&args.id).await.map_err(stored::failure)?;
+    let records = store.notifications_named(&args.id).await?;
     if records.is_empty() {
         eprintln!("landfall: no notification has the id {}", printable::one_line(&args.id));
         return Ok(Answer::No);
@@ -45,8 +45,7 @@ pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
             out.write_all(&record.notification.body)?;
             continue;
         }
-        let attempts = store.notification_attempts(&record.notification.project, &args.id).await;
-        let attempts = attempts.map_err(stored::failure)?;
+        let attempts = store.notification_attempts(&record.notification.project, &args.id).await?;
         if args.json {
             json::write_line(out, &Whole { record, attempt_log: &attempts })?;
         } else {

@@ -6,7 +6,7 @@ use super::layout::{Layout, error_text, or_empty, usage_text};
 use crate::exit::Failure;
 use crate::screen::{self, Column, Text};
 use crate::shortfall::Shortfall;
-use crate::{answer, printable, stored};
+use crate::{answer, printable};
 
 const ROWS_SHOWN: u32 = 5;
 const CUSTOM_ID_CHARS_MAX: usize = 24;
@@ -33,7 +33,7 @@ pub(super) async fn text(
     ];
     let mut text = layout.section("batch", &batch.batch_id, &fields);
     let filter = ResultFilter::of(&batch.project, &batch.batch_id, ROWS_SHOWN);
-    let rows = store.batch_results(&filter).await.map_err(stored::failure)?;
+    let rows = store.batch_results(&filter).await?;
     if !rows.is_empty() {
         text.push('\n');
         text.push_str(&result_table(&rows, layout.width));

@@ -6,7 +6,7 @@ use webhook::MaybeKnown;
 
 use super::layout::{Layout, or_empty};
 use crate::exit::Failure;
-use crate::{moment, printable, screen, stored};
+use crate::{moment, printable, screen};
 
 /// A body longer than this is cut; `--raw` has all of it.
 const BODY_LINES_MAX: usize = 20;
@@ -25,8 +25,7 @@ pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> 
         ("processed", layout.time(event.processed_at)),
     ];
     let mut text = layout.section("event, webhook", &event.webhook_id, &fields);
-    let attempts = store.event_attempts(&event.project, &event.webhook_id).await;
-    let attempts = attempts.map_err(stored::failure)?;
+    let attempts = store.event_attempts(&event.project, &event.webhook_id).await?;
     if !attempts.is_empty() {
         // The first 10 and the last 50.
         text.push_str("\nattempts\n");

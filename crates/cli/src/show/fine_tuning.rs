@@ -4,8 +4,8 @@ use store::{JobRecord, MetricRecord, ModelRecord, Store};
 
 use super::layout::{Layout, error_text, or_empty};
 use crate::exit::Failure;
+use crate::printable;
 use crate::screen::{self, Column};
-use crate::{printable, stored};
 
 /// A longer curve is shown by this many steps, evenly spread, the first and the last among them.
 const STEPS_SHOWN: usize = 8;
@@ -27,7 +27,7 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         ("fetched", layout.origin(&job.fetch_state, job.fetched_at)),
     ];
     let mut text = layout.section("fine-tuning job", &job.job_id, &fields);
-    let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await.map_err(stored::failure)?;
+    let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await?;
     if !metrics.is_empty() {
         text.push('\n');
         text.push_str(&curve(&metrics, layout.width));

@@ -72,13 +72,13 @@ async fn lines(config: &Config, store: &Store) -> Result<Vec<Line>, Failure> {
         line.kind = Some(target.destination.kind());
         line.place = Some(config::place(target));
     }
-    for health in store.target_health().await.map_err(stored::failure)? {
+    for health in store.target_health().await? {
         if let Some(line) = lines.get_mut(&health.target) {
             let TargetHealth { state, failures_in_row, waits_until, .. } = health;
             (line.state, line.failures_in_row, line.waits_until) = (state, failures_in_row, waits_until);
         }
     }
-    for (target, state, count) in store.count_notifications().await.map_err(stored::failure)? {
+    for (target, state, count) in store.count_notifications().await? {
         if let Some(line) = lines.get_mut(&target) {
             match state.known() {
                 Some(NotificationState::Pending) => line.pending = count,

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use store::Store;
 
 use crate::exit::{Answer, Failure};
-use crate::{printable, stored};
+use crate::printable;
 
 /// Targets that the database knows, in the file or not.
 pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
-    let health = store.target_health().await.map_err(stored::failure)?;
-    let counts = store.count_notifications().await.map_err(stored::failure)?;
+    let health = store.target_health().await?;
+    let counts = store.count_notifications().await?;
     Ok(health
         .into_iter()
         .map(|health| health.target)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
+use error_text::chain;
 use notifier::{Config, Destination, News, SendError, Target, system_lookup};
 use queue::{NotificationStream, StreamedNotification};
 use serde::Serialize;
@@ -14,7 +15,6 @@ use webhook::NotificationType;
 use super::names;
 use crate::exit::{Answer, Failure};
 use crate::{again, config, json, printable, queued, screen};
-use error_text::chain;
 
 /// Send one signed test notification to a target
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,7 @@ async fn send(
             endpoint.send(id, Bytes::from(body), Utc::now()).await.map(Some)
         }
         Destination::RedisStream { max_len } => {
-            let stream = NotificationStream::new(&queued::config(&args.redis)).map_err(queued::failure)?;
+            let stream = NotificationStream::new(&queued::config(&args.redis))?;
             let kind = NotificationType::Test.as_str();
             let added = StreamedNotification { target: &target.name, id, kind, body: &body };
             let added = stream.add(added, *max_len).await;
