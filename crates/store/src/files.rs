@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use error_text::chain;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayloadMut};
@@ -265,7 +266,7 @@ impl Drop for FileWriter {
 
 async fn give_up(mut upload: Box<dyn MultipartUpload>, location: &str) {
     if let Err(error) = upload.abort().await {
-        tracing::warn!(file = location, %error, "a file that was begun could not be removed");
+        tracing::warn!(file = location, error = chain(&error), "a file that was begun could not be removed");
     }
 }
 

@@ -60,7 +60,7 @@ async fn add_refused(
     tracing::warn!(
         object.id = chunk.batch_id,
         line = row.line,
-        error = %refusal,
+        error = error_text::chain(refusal),
         "the database refuses a line of a batch; it is in quarantine"
     );
     let words: String = refusal.to_string().chars().take(REFUSAL_CHARS_MAX).collect();

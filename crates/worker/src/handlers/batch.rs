@@ -164,7 +164,8 @@ async fn again(
         Err(error @ HandlerError::FewerLines { .. }) if is_complete && work.attempt >= REREADS_MAX => {
             tracing::warn!(
                 object.id = excerpt(file.batch_id).as_ref(),
-                "{error}; what is stored stays as it is"
+                "{}; what is stored stays as it is",
+                service::telemetry::chain(&error)
             );
             Ok(Brought::Other)
         }
