@@ -152,11 +152,24 @@ fn dependencies() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn only_process_rs_settles_deliveries() {
-    let settling = [".ack()", ".dead_letter(", ".hand_back()", ".snooze("];
+fn only_settle_rs_settles_deliveries() {
+    let settling = [
+        ".ack()",
+        ".dead_letter(",
+        ".release()",
+        "delivery.retry_after(",
+        ".snooze(",
+        ".save_response(",
+        ".save_fine_tuning(",
+        ".save_eval_run(",
+        ".finish_batch(",
+        ".keep_event(",
+        ".fail_event(",
+        ".add_notifications(",
+    ];
     let outside = |file: &&PathBuf| {
         file.starts_with("crates/worker/src")
-            && !file.ends_with("process.rs")
+            && !file.ends_with("settle.rs")
             && settling.iter().any(|call| product_code(file).contains(call))
     };
     report(&files(".rs").iter().filter(outside).map(|file| file.display().to_string()).collect::<Vec<_>>());

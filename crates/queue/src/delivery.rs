@@ -22,7 +22,8 @@ const ERROR_BYTES_MAX: usize = 2048;
 /// An entry in this worker's hands until it is settled, dropped, or its lease is lost.
 #[must_use = "an unsettled delivery comes again when its lease runs out, and counts as a crash"]
 pub struct Delivery {
-    pub content: Result<Entry, EntryError>,
+    /// Shared, so that it outlives the delivery when that is settled.
+    pub content: Result<Arc<Entry>, EntryError>,
     /// From 1: failed attempts before this one, plus one.
     pub attempt: u32,
     /// Leases of this entry that ran out before: a worker died, or hung.
@@ -58,7 +59,7 @@ impl Delivery {
     ) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self {
-            content: Entry::decode(&fields),
+            content: Entry::decode(&fields).map(Arc::new),
             attempt: failed.unwrap_or(0).saturating_add(1),
             crashes: crashes.unwrap_or(0),
             crashes_alone: crashes_alone.unwrap_or(0),
@@ -119,23 +120,16 @@ impl Delivery {
     ///
     /// # Errors
     /// When Redis stays away; the entry comes again when the lease has run out.
-    pub async fn hand_back(self) -> Result<Settled, QueueError> {
+    pub async fn release(self) -> Result<Settled, QueueError> {
         self.put_back(Duration::ZERO, None).await
     }
 
-    /// Gives the event up: moves it to the dead letters, where people find it with the reason.
+    /// Gives the event up: moves it to the dead letters, where people find it with the reason. `file_expires_ms` says when
+    /// OpenAI deletes the file it is about, in unix milliseconds: after that a redrive is too late.
     ///
     /// # Errors
     /// When Redis stays away; the entry comes again when the lease has run out.
-    pub async fn dead_letter(self, reason: Reason, error: &str) -> Result<Settled, QueueError> {
-        self.dead_letter_of_file(reason, error, None).await
-    }
-
-    /// The same for an event whose file OpenAI will delete then, in unix milliseconds: after it a redrive is too late.
-    ///
-    /// # Errors
-    /// As [`Delivery::dead_letter`].
-    pub async fn dead_letter_of_file(
+    pub async fn dead_letter(
         self,
         reason: Reason,
         error: &str,

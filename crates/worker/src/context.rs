@@ -7,13 +7,13 @@ use openai_client::Client;
 use service::telemetry::chain;
 use store::Store;
 
-use crate::alarm::KeyAlarm;
-use crate::isolation::Isolation;
+use crate::auth_failure_monitor::AuthFailureMonitor;
+use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::notifications::Outbox;
+use crate::permits::Permits;
 use crate::readiness::Readiness;
 use crate::retry::RetryPolicy;
-use crate::work::Work;
 
 /// Shared by all loops of one worker.
 pub(crate) struct Context {
@@ -24,8 +24,8 @@ pub(crate) struct Context {
     pub(crate) retry: RetryPolicy,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
-    pub(crate) alarm: KeyAlarm,
-    pub(crate) isolation: Isolation,
+    pub(crate) auth_failures: AuthFailureMonitor,
+    pub(crate) permits: Permits,
     pub(crate) outbox: Outbox,
     /// `MIN_FREE_BYTES`
     pub(crate) min_free_bytes: u64,
@@ -34,14 +34,14 @@ pub(crate) struct Context {
 impl Context {
     /// Whether an event was tried for as long as the settings allow, counted from its first attempt: how long it waited for
     /// a worker says nothing about OpenAI. So the first attempt is never the last one.
-    pub(crate) async fn was_tried_long_enough(&self, work: &Work<'_>) -> bool {
-        let (received_at, now) = (work.received_at(), Utc::now());
+    pub(crate) async fn was_tried_long_enough(&self, job: &Job<'_>) -> bool {
+        let (received_at, now) = (job.received_at(), Utc::now());
         // No attempt began before that, and most failures need not ask the database.
         if !self.retry.is_over(received_at, now) {
             return false;
         }
-        let webhook_id = work.entry.webhook_id.as_str();
-        match self.store.first_attempt_at(&work.entry.project, webhook_id, received_at).await {
+        let webhook_id = job.entry.webhook_id.as_str();
+        match self.store.first_attempt_at(&job.entry.project, webhook_id, received_at).await {
             Ok(first) => first.is_some_and(|first| self.retry.is_over(first, now)),
             Err(error) => {
                 tracing::warn!(

@@ -17,9 +17,9 @@ use crate::process::process;
 
 /// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// For Redis to take back what is handed back: without Redis a stopping worker must not be killed before it has said what
+/// For Redis to take back what is released: without Redis a stopping worker must not be killed before it has said what
 /// it leaves behind.
-const HAND_BACK_MAX: Duration = Duration::from_millis(1500);
+const RELEASE_MAX: Duration = Duration::from_millis(1500);
 const REMOVE_MAX: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
 /// A pause that somebody ends by hand is noticed so soon.
@@ -38,7 +38,7 @@ impl FamilyLoop {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> usize {
         let left_behind = Arc::new(AtomicUsize::new(0));
         let slots = Arc::new(Semaphore::new(self.concurrency));
-        let (tasks, hand_back) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, release) = (TaskTracker::new(), CancellationToken::new());
         let (mut outage_delay, mut told_of_pause) = (Duration::ZERO, false);
         while !shutdown.is_cancelled() {
             let slot = tokio::select! {
@@ -48,13 +48,13 @@ impl FamilyLoop {
             let free = slots.available_permits() + 1;
             drop(slot);
             // Waits while a suspect runs alone. Held by all that is now read until it is settled.
-            let beside = tokio::select! {
+            let permit = tokio::select! {
                 () = shutdown.cancelled() => break,
-                beside = self.context.isolation.beside() => Arc::new(beside),
+                permit = self.context.permits.shared() => Arc::new(permit),
             };
             if let Some(left) = self.paused_for().await {
                 self.context.readiness.claimed(self.family, None);
-                drop(beside);
+                drop(permit);
                 self.wait_out_pause(left, &mut told_of_pause, &shutdown).await;
                 continue;
             }
@@ -77,11 +77,11 @@ impl FamilyLoop {
             outage_delay = Duration::ZERO;
             for delivery in deliveries {
                 let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-                let (context, family, beside, hand_back) =
-                    (Arc::clone(&self.context), self.family, Arc::clone(&beside), hand_back.clone());
+                let (context, family, permit, release) =
+                    (Arc::clone(&self.context), self.family, Arc::clone(&permit), release.clone());
                 let (left_behind, shutdown) = (Arc::clone(&left_behind), shutdown.clone());
                 tasks.spawn(async move {
-                    let is_settled = process(&context, family, delivery, beside, &hand_back).await;
+                    let is_settled = process(&context, family, delivery, permit, &release).await;
                     if !is_settled && shutdown.is_cancelled() {
                         left_behind.fetch_add(1, Ordering::Relaxed);
                     }
@@ -89,7 +89,7 @@ impl FamilyLoop {
                 });
             }
         }
-        self.drain(tasks, hand_back).await + left_behind.load(Ordering::Relaxed)
+        self.drain(tasks, release).await + left_behind.load(Ordering::Relaxed)
     }
 
     /// How long every project of this worker leaves the family alone.
@@ -137,7 +137,7 @@ impl FamilyLoop {
     }
 
     /// How many deliveries still waited for Redis in the end.
-    async fn drain(self, tasks: TaskTracker, hand_back: CancellationToken) -> usize {
+    async fn drain(self, tasks: TaskTracker, release: CancellationToken) -> usize {
         tasks.close();
         if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
             tracing::info!(
@@ -145,8 +145,8 @@ impl FamilyLoop {
                 deliveries = tasks.len(),
                 "handing back what still runs"
             );
-            hand_back.cancel();
-            tokio::time::timeout(HAND_BACK_MAX, tasks.wait()).await.ok();
+            release.cancel();
+            tokio::time::timeout(RELEASE_MAX, tasks.wait()).await.ok();
         }
         tokio::time::timeout(REMOVE_MAX, self.consumer.remove()).await.ok();
         tasks.len()

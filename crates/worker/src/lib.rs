@@ -1,6 +1,6 @@
 //! The worker: takes deliveries from the queue, fetches what the job produced, stores it, settles the delivery.
 //!
-//! Read `process.rs` first: it is the only place that settles. Then `handlers.rs`, one file per family.
+//! Read `process.rs` first, and the steps that it names. Only `settle.rs` settles. Then `handlers.rs`, one file per family.
 //!
 //! # Guarantees
 //! * An event is acknowledged to the queue only after its effect is committed (database and files, synced).
@@ -10,16 +10,20 @@
 //! # Not promised
 //! * Order. Events of one object may be worked off in any order; the store decides which state wins.
 
-mod alarm;
+mod auth_failure_monitor;
 mod backlog;
 mod context;
 mod delivery_log;
+mod failure;
 mod family_loop;
 mod handlers;
-mod isolation;
+mod job;
 mod memory_limit;
 mod metrics;
 mod notifications;
+mod outcome;
+mod permits;
+mod precheck;
 mod process;
 mod queue_metrics;
 mod readiness;
@@ -28,10 +32,12 @@ mod results_server;
 mod retry;
 mod run;
 mod settings;
-mod verdict;
+mod settle;
+mod settlement;
+mod startup;
+mod supervisor;
 mod watchdog;
-mod work;
 
 pub use notifications::{Schedule, WrongSchedule};
-pub use run::run;
 pub use settings::Settings;
+pub use startup::run;

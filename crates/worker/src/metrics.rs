@@ -8,9 +8,8 @@ use service::metrics::{Counter, Counters, Gauge, Gauges, Histograms, LAG_SECONDS
 use store::{TargetCondition, TargetHealth};
 use webhook::{Family, Reason};
 
-use crate::notifications::NotificationOutcome;
+use crate::outcome::{DeliveryOutcome, NotificationOutcome};
 use crate::queue_metrics::QueueMetrics;
-use crate::verdict::DeliveryOutcome;
 
 const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
 

@@ -5,12 +5,9 @@ mod attempt;
 mod lane;
 mod outbox;
 mod schedule;
-#[cfg(test)]
-mod simulated;
 mod targets;
 mod targets_file;
 
-pub(crate) use attempt::NotificationOutcome;
 pub(crate) use outbox::{Outbox, Told};
 pub(crate) use schedule::Timing;
 pub use schedule::{Schedule, WrongSchedule};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// Shorter than any standstill.
+/// Shorter than any stall.
 const WAITING_STEP: Duration = Duration::from_secs(30);
 
 /// What one attempt tells of itself while it runs.
@@ -24,7 +24,7 @@ impl Progress {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for something of ours, such as room in memory: that is no standstill.
+    /// Waits for something of ours, such as room in memory: that is no stall.
     pub(crate) async fn waiting<T>(&self, wait: impl Future<Output = T>) -> T {
         let mut wait = pin!(wait);
         loop {
@@ -60,11 +60,11 @@ impl Progress {
 
 /// How long a handler may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Timeouts {
     /// In all.
     pub(crate) total: Duration,
     /// Without a step.
-    pub(crate) standstill: Duration,
+    pub(crate) stall: Duration,
 }
 
 /// Why a handler was ended.
@@ -73,19 +73,19 @@ pub(crate) enum Stuck {
     #[error("not done after {0:?}")]
     TooLong(Duration),
     #[error("no byte came and no row was stored for {0:?}")]
-    Standstill(Duration),
+    Stalled(Duration),
 }
 
 /// Runs `work` to its end, unless it takes too long or stands still.
 pub(crate) async fn watch<T>(
-    limits: Limits,
+    timeouts: Timeouts,
     progress: &Progress,
     work: impl Future<Output = T>,
 ) -> Result<T, Stuck> {
-    let standstill = async {
+    let stall = async {
         let mut seen = progress.steps.load(Ordering::Relaxed);
         loop {
-            tokio::time::sleep(limits.standstill).await;
+            tokio::time::sleep(timeouts.stall).await;
             let now = progress.steps.load(Ordering::Relaxed);
             if now == seen {
                 return;
@@ -96,8 +96,8 @@ pub(crate) async fn watch<T>(
     tokio::select! {
         biased;
         done = work => Ok(done),
-        () = tokio::time::sleep(limits.total) => Err(Stuck::TooLong(limits.total)),
-        () = standstill => Err(Stuck::Standstill(limits.standstill)),
+        () = tokio::time::sleep(timeouts.total) => Err(Stuck::TooLong(timeouts.total)),
+        () = stall => Err(Stuck::Stalled(timeouts.stall)),
     }
 }
 
@@ -110,13 +110,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_stands_still_is_ended() {
-        let limits = Limits { total: LONG, standstill: SHORT };
-        let ended = watch(limits, &Progress::default(), std::future::pending::<()>()).await;
-        assert_eq!(ended, Err(Stuck::Standstill(SHORT)));
+        let timeouts = Timeouts { total: LONG, stall: SHORT };
+        let ended = watch(timeouts, &Progress::default(), std::future::pending::<()>()).await;
+        assert_eq!(ended, Err(Stuck::Stalled(SHORT)));
     }
 
     #[tokio::test]
-    async fn what_moves_may_take_longer_than_a_standstill_but_not_for_ever() {
+    async fn what_moves_may_take_longer_than_a_stall_but_not_for_ever() {
         let progress = Progress::default();
         let moving = async || {
             let mut beat = tokio::time::interval(SHORT / 8);
@@ -125,15 +125,15 @@ mod tests {
                 progress.step();
             }
         };
-        let limits = Limits { total: SHORT * 5, standstill: SHORT };
-        let ended: Result<(), Stuck> = watch(limits, &progress, moving()).await;
+        let timeouts = Timeouts { total: SHORT * 5, stall: SHORT };
+        let ended: Result<(), Stuck> = watch(timeouts, &progress, moving()).await;
         assert_eq!(ended, Err(Stuck::TooLong(SHORT * 5)));
     }
 
     #[tokio::test]
     async fn what_ends_in_time_is_left_alone() {
-        let limits = Limits { total: LONG, standstill: LONG };
-        assert_eq!(watch(limits, &Progress::default(), async { 7 }).await, Ok(7));
+        let timeouts = Timeouts { total: LONG, stall: LONG };
+        assert_eq!(watch(timeouts, &Progress::default(), async { 7 }).await, Ok(7));
     }
 
     #[test]

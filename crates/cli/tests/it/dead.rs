@@ -42,7 +42,7 @@ pub(crate) async fn die(redis: &RedisServer, family: Family, entry: &Entry, reas
     first.retry_after(Duration::ZERO, Reason::OpenaiUnavailable, "status 502").await.unwrap();
     let delivery = consumer.receive_now(1).await.unwrap().pop().unwrap();
     let expires = (family == Family::Batch).then_some(4_000_000_000_000);
-    delivery.dead_letter_of_file(reason, "it was not to be", expires).await.unwrap();
+    delivery.dead_letter(reason, "it was not to be", expires).await.unwrap();
 }
 
 /// Two batches and a response, each dead for another reason.

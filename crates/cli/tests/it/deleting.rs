@@ -124,7 +124,7 @@ async fn a_dead_letter_that_is_not_clear_keeps_all_others_from_being_settled() {
     let queue = Producer::new(&config(&redis), 10, DEDUPE_WINDOW).unwrap();
     queue.enqueue_again(Family::Response, &again, "run").await.unwrap();
     let delivery = consumer(&redis, Family::Response).await.receive_now(1).await.unwrap().pop().unwrap();
-    delivery.dead_letter(Reason::GaveUp, "again").await.unwrap();
+    delivery.dead_letter(Reason::GaveUp, "again", None).await.unwrap();
     let ended = dead(&redis, &["redrive", "wh_2", "wh_1"]).with_code(2);
     assert!(ended.stderr.contains("in several families"), "{ended:#?}");
     assert_eq!(counts(&redis).await.0, 4);

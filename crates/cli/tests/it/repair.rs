@@ -41,7 +41,7 @@ impl Repair {
         let mut consumer = self.consumer(family).await;
         let mut entries = Vec::new();
         for delivery in consumer.receive_now(1000).await.unwrap() {
-            entries.push(delivery.content.clone().unwrap());
+            entries.push(Entry::clone(delivery.content.as_ref().unwrap()));
             delivery.ack().await.unwrap();
         }
         entries

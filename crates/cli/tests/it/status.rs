@@ -49,7 +49,7 @@ async fn fill(redis: &RedisServer) -> Consumer {
     let (first, second, third) =
         (deliveries.next().unwrap(), deliveries.next().unwrap(), deliveries.next().unwrap());
     first.retry_after(Duration::from_secs(600), Reason::RateLimited, "later").await.unwrap();
-    second.dead_letter(Reason::Rejected, "never").await.unwrap();
+    second.dead_letter(Reason::Rejected, "never", None).await.unwrap();
     // Not settled: it stays in this worker's hands.
     std::mem::forget(third);
     consumer

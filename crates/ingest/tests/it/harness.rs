@@ -95,7 +95,7 @@ impl TestIngest {
                 return entries;
             }
             for delivery in deliveries {
-                entries.push(delivery.content.as_ref().unwrap().clone());
+                entries.push(Entry::clone(delivery.content.as_ref().unwrap()));
                 delivery.ack().await.unwrap();
             }
         }

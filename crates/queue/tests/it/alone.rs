@@ -45,7 +45,7 @@ async fn a_run_alone_that_is_put_back_was_no_crash() {
         match round {
             0 => delivery.retry_after(AT_ONCE, Reason::TimedOut, "slow").await.unwrap(),
             1 => delivery.snooze(AT_ONCE).await.unwrap(),
-            2 => delivery.hand_back().await.unwrap(),
+            2 => delivery.release().await.unwrap(),
             _ => delivery.ack().await.unwrap(),
         };
     }
@@ -61,6 +61,6 @@ async fn who_lost_the_lease_marks_nothing() {
     let held = one(&mut queue.consumer("b", AT_ONCE).await).await;
     assert_eq!(lost.begin_alone().await.unwrap(), Settled::LeaseLost);
     assert_eq!((held.crashes, held.crashes_alone), (1, 0));
-    held.hand_back().await.unwrap();
+    held.release().await.unwrap();
     assert_eq!(one(&mut queue.consumer("c", LONG).await).await.crashes_alone, 0);
 }

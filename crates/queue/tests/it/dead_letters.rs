@@ -13,7 +13,8 @@ async fn a_dead_letter_keeps_the_entry_its_attempts_and_errors() {
     let id = queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
     one(&mut consumer).await.retry_after(Duration::ZERO, Reason::OpenaiUnavailable, "500").await.unwrap();
-    let settled = one(&mut consumer).await.dead_letter(Reason::PolicyViolation, "403: not allowed").await;
+    let settled =
+        one(&mut consumer).await.dead_letter(Reason::PolicyViolation, "403: not allowed", None).await;
     assert_eq!(settled.unwrap(), Settled::Done);
 
     let letters = queue.reader.dead_letters(FAMILY, 10).await.unwrap();
@@ -36,7 +37,7 @@ async fn a_first_failure_is_both_first_and_last_error() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
-    one(&mut consumer).await.dead_letter(Reason::Rejected, "400").await.unwrap();
+    one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.attempts, &letter.first_error), (1, &letter.last_error));
 }
@@ -46,7 +47,7 @@ async fn what_cannot_be_decoded_is_kept_as_it_is() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     queue.command::<String>("XADD events * v 1 stray field").await;
-    one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no id").await.unwrap();
+    one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no id", None).await.unwrap();
     let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!(letter.content, Err(EntryError::MissingField("id")));
     let raw: Vec<(String, Vec<String>)> = queue.command("XRANGE dead - +").await;
@@ -59,7 +60,7 @@ async fn the_newest_come_first_and_only_as_many_as_asked_for() {
     let mut consumer = queue.consumer("a", LONG).await;
     for id in ["wh_1", "wh_2", "wh_3"] {
         queue.add(id).await;
-        one(&mut consumer).await.dead_letter(Reason::Rejected, "400").await.unwrap();
+        one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     }
     let letters = queue.reader.dead_letters(FAMILY, 2).await.unwrap();
     let ids: Vec<_> =

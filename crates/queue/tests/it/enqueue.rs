@@ -112,8 +112,8 @@ async fn a_redis_out_of_memory_refuses_events_while_workers_drain_it() {
     assert_eq!(deliveries.len(), 4);
     deliveries.pop().unwrap().ack().await.unwrap();
     deliveries.pop().unwrap().retry_after(LONG, webhook::Reason::RateLimited, "429").await.unwrap();
-    deliveries.pop().unwrap().dead_letter(webhook::Reason::Rejected, "400").await.unwrap();
-    deliveries.pop().unwrap().hand_back().await.unwrap();
+    deliveries.pop().unwrap().dead_letter(webhook::Reason::Rejected, "400", None).await.unwrap();
+    deliveries.pop().unwrap().release().await.unwrap();
     let stats = queue.stats().await;
     assert_eq!((stats.undelivered, stats.pending, stats.delayed, stats.dead), (0, 0, 2, 1));
 

@@ -32,7 +32,7 @@ async fn crashes_are_kept_beside_the_attempts() {
     drop(one(&mut consumer).await);
     let delivery = one(&mut consumer).await;
     assert_eq!((delivery.attempt, delivery.crashes), (2, 1));
-    delivery.dead_letter(Reason::Crashed, "takes its worker down").await.unwrap();
+    delivery.dead_letter(Reason::Crashed, "takes its worker down", None).await.unwrap();
     let letter = queue.reader.dead_letters(crate::harness::FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.attempts, letter.crashes), (2, 1));
 }
@@ -95,8 +95,8 @@ async fn settling_finds_a_lease_lost_before_the_heartbeat_does() {
     let settled = [
         lost.pop().unwrap().retry_after(LONG, Reason::TimedOut, "slow").await.unwrap(),
         lost.pop().unwrap().snooze(LONG).await.unwrap(),
-        lost.pop().unwrap().hand_back().await.unwrap(),
-        lost.pop().unwrap().dead_letter(Reason::TimedOut, "slow").await.unwrap(),
+        lost.pop().unwrap().release().await.unwrap(),
+        lost.pop().unwrap().dead_letter(Reason::TimedOut, "slow", None).await.unwrap(),
     ];
     assert_eq!(settled, [Settled::LeaseLost; 4]);
     let stats = queue.stats().await;
@@ -126,11 +126,11 @@ async fn an_older_lease_of_the_same_consumer_cannot_settle_the_newer_one() {
     let older = one(&mut a).await;
     let between = one(&mut queue.consumer("b", AT_ONCE).await).await;
     older.lease_lost().cancelled().await;
-    between.hand_back().await.unwrap();
+    between.release().await.unwrap();
     let newer = one(&mut a).await;
-    assert_eq!(older.dead_letter(Reason::TimedOut, "slow").await.unwrap(), Settled::LeaseLost);
+    assert_eq!(older.dead_letter(Reason::TimedOut, "slow", None).await.unwrap(), Settled::LeaseLost);
     assert!(!newer.lease_lost().is_cancelled());
-    assert_eq!(newer.hand_back().await.unwrap(), Settled::Done);
+    assert_eq!(newer.release().await.unwrap(), Settled::Done);
 }
 
 #[tokio::test]

@@ -162,9 +162,9 @@ impl Walk {
             }
             4..6 => delivery.retry_after(delay, Reason::NotFound, "404").await.unwrap(),
             6 => delivery.snooze(delay).await.unwrap(),
-            7 => delivery.hand_back().await.unwrap(),
+            7 => delivery.release().await.unwrap(),
             8 => {
-                let settled = delivery.dead_letter(Reason::Rejected, "400").await.unwrap();
+                let settled = delivery.dead_letter(Reason::Rejected, "400", None).await.unwrap();
                 if settled == Settled::Done {
                     self.dead.insert(id.clone());
                 }

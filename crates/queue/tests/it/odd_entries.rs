@@ -32,8 +32,8 @@ async fn an_entry_with_thousands_of_fields_can_be_given_up_and_redriven() {
     let delivery = one(&mut consumer).await;
     delivery.retry_after(Duration::ZERO, Reason::NotFound, "404").await.unwrap();
     let delivery = one(&mut consumer).await;
-    assert_eq!(delivery.content, Ok(entry("wh_1")));
-    delivery.dead_letter(Reason::Rejected, "400").await.unwrap();
+    assert_eq!(delivery.content, Ok(entry("wh_1").into()));
+    delivery.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.content, letter.reason), (Ok(entry("wh_1")), Some(Reason::Rejected)));
     let fields: Vec<(String, Vec<String>)> = queue.command("XRANGE dead - +").await;
@@ -89,7 +89,7 @@ async fn no_script_copies_many_large_bodies_at_once() {
     let ids: Vec<String> = held.iter().map(|delivery| delivery.entry_id.clone()).collect();
     assert_eq!(queue.reader.unsettled(FAMILY, &ids).await.unwrap().len(), ids.len());
     for delivery in held {
-        delivery.hand_back().await.unwrap();
+        delivery.release().await.unwrap();
     }
     let due = a.receive_now(ENTRIES).await.unwrap();
     assert_eq!(due.len(), ENTRIES);

@@ -109,7 +109,7 @@ async fn a_recreated_group_reads_every_entry_once_the_delayed_ones_too() {
     assert_eq!(webhook_id(&delayed), "wh_delayed");
     delayed.retry_after(LONG, Reason::NotFound, "404").await.unwrap();
     let pending = one(&mut consumer).await;
-    one(&mut consumer).await.dead_letter(Reason::Rejected, "400").await.unwrap();
+    one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     queue.add("wh_new").await;
     queue.command::<()>("XGROUP DESTROY events workers").await;
 
@@ -156,7 +156,7 @@ async fn a_redis_that_forgot_the_scripts_is_told_them_again() {
         queue.command::<()>("SCRIPT FLUSH").await;
         let delivery = one(&mut consumer).await;
         queue.command::<()>("SCRIPT FLUSH").await;
-        delivery.hand_back().await.unwrap();
+        delivery.release().await.unwrap();
         one(&mut consumer).await.ack().await.unwrap();
         queue.command::<()>("SCRIPT FLUSH").await;
     }

@@ -11,8 +11,7 @@ async fn one_dead(queue: &TestQueue, id: &str) -> String {
     let mut consumer = queue.consumer("a", LONG).await;
     one(&mut consumer).await.retry_after(std::time::Duration::ZERO, Reason::TimedOut, "slow").await.unwrap();
     let delivery = one(&mut consumer).await;
-    let settled =
-        delivery.dead_letter_of_file(Reason::Rejected, "400", Some(1_900_000_000_000)).await.unwrap();
+    let settled = delivery.dead_letter(Reason::Rejected, "400", Some(1_900_000_000_000)).await.unwrap();
     assert_eq!(settled, Settled::Done);
     queue.reader.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone()
 }
@@ -37,7 +36,7 @@ async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
     assert_eq!((&delivery.first_error, &delivery.last_error), (&None, &None));
     let (redriven, first) = (delivery.content.as_ref().unwrap(), entry("wh_1"));
     assert!(redriven.received_ms > first.received_ms, "the retries begin anew");
-    assert_eq!(queue::Entry { received_ms: first.received_ms, ..redriven.clone() }, first);
+    assert_eq!(queue::Entry { received_ms: first.received_ms, ..queue::Entry::clone(redriven) }, first);
     delivery.ack().await.unwrap();
 
     assert_eq!(queue.reader.redrive(FAMILY, &dead_id).await.unwrap(), None, "once");
@@ -81,7 +80,7 @@ async fn an_entry_that_cannot_be_decoded_comes_back_as_it_was() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     queue.command::<String>("XADD events * v 1 id wh_odd colour blue").await;
-    one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no project").await.unwrap();
+    one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no project", None).await.unwrap();
     let dead_id = queue.reader.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone();
     let entry_id = queue.reader.redrive(FAMILY, &dead_id).await.unwrap().unwrap();
     let entries: Vec<(String, Vec<String>)> = queue.command("XRANGE events - +").await;

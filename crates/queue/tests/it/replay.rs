@@ -53,7 +53,7 @@ async fn an_entry_is_unsettled_until_it_is_done_or_given_up() {
     let mut deliveries = consumer.receive(3).await.unwrap();
     assert_eq!(unsettled().await.len(), 3, "pending");
     deliveries.remove(0).ack().await.unwrap();
-    deliveries.remove(0).dead_letter(Reason::Rejected, "400").await.unwrap();
+    deliveries.remove(0).dead_letter(Reason::Rejected, "400", None).await.unwrap();
     deliveries.remove(0).retry_after(Duration::from_secs(600), Reason::RateLimited, "429").await.unwrap();
     assert_eq!(unsettled().await, [(ids[2].clone(), Some("rate_limited: 429".to_owned()))], "delayed");
     let attempts = queue.reader.unsettled(FAMILY, &ids).await.unwrap()[0].failed_attempts;

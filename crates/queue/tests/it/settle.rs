@@ -17,7 +17,7 @@ async fn a_delivery_carries_its_entry_byte_for_byte() {
     sent.replay_of = Some("wh_0".to_owned());
     queue.producer.enqueue(FAMILY, &sent).await.unwrap();
     let delivery = one(&mut queue.consumer("a", LONG).await).await;
-    assert_eq!(delivery.content.as_ref(), Ok(&sent));
+    assert_eq!(delivery.content, Ok(sent.into()));
     assert_eq!((delivery.attempt, delivery.crashes), (1, 0));
     assert_eq!((&delivery.first_error, &delivery.last_error), (&None, &None));
     assert!(!delivery.lease_lost().is_cancelled());
@@ -31,12 +31,12 @@ async fn the_newer_redis_protocol_works_as_well() {
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
     let first = one(&mut consumer).await;
-    assert_eq!(first.content, Ok(entry("wh_1")));
+    assert_eq!(first.content, Ok(entry("wh_1").into()));
     first.retry_after(Duration::ZERO, Reason::NotFound, "404").await.unwrap();
     let second = one(&mut consumer).await;
-    assert_eq!((second.content.as_ref(), second.attempt), (Ok(&entry("wh_1")), 2));
+    assert_eq!((&second.content, second.attempt), (&Ok(entry("wh_1").into()), 2));
     assert_eq!(queue.stats().await.pending, 1);
-    second.dead_letter(Reason::Rejected, "400").await.unwrap();
+    second.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     assert_eq!(queue.stats().await.dead, 1);
     let letters = queue.reader.dead_letters(FAMILY, 1).await.unwrap();
     assert_eq!(letters[0].content, Ok(entry("wh_1")));
@@ -103,7 +103,7 @@ async fn what_is_handed_back_is_due_at_once_for_others_and_counts_as_nothing() {
     queue.add("wh_1").await;
     let (mut stopping, mut other) = (queue.consumer("a", LONG).await, queue.consumer("b", LONG).await);
     let delivery = one(&mut stopping).await;
-    assert_eq!(delivery.hand_back().await.unwrap(), Settled::Done);
+    assert_eq!(delivery.release().await.unwrap(), Settled::Done);
     stopping.remove().await;
     let taken = other.receive_now(1).await.unwrap();
     assert_eq!(taken.iter().map(|d| (d.attempt, d.crashes)).collect::<Vec<_>>(), [(1, 0)]);
@@ -173,7 +173,7 @@ async fn a_thousand_events_leave_nothing_but_their_dedupe_records() {
                 one(&mut consumer).await.ack().await.unwrap();
             }
             _ => {
-                delivery.hand_back().await.unwrap();
+                delivery.release().await.unwrap();
                 one(&mut consumer).await.ack().await.unwrap();
             }
         };

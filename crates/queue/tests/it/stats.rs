@@ -17,7 +17,7 @@ async fn every_state_is_counted_and_the_oldest_has_an_age() {
     let pending = one(&mut consumer).await;
     one(&mut consumer).await.retry_after(LONG, Reason::NotFound, "404").await.unwrap();
     one(&mut consumer).await.snooze(LONG).await.unwrap();
-    one(&mut consumer).await.dead_letter(Reason::Rejected, "400").await.unwrap();
+    one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     one(&mut consumer).await.ack().await.unwrap();
     let stats = queue.stats().await;
     assert_eq!((stats.undelivered, stats.pending, stats.delayed, stats.dead), (5, 1, 2, 1));

@@ -4,46 +4,47 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use openai_client::{Batch, Client, ErrorKind};
+use openai_client::{Batch, BodyRoom, Client, ErrorKind};
 use service::excerpt;
+use service::telemetry::chain;
 use store::{BatchEnd, BatchProgress, BatchRecord, ResultSource, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
+use crate::failure::{HandlerError, shown_status};
 use crate::handlers::batch_file::{self, BatchFile};
+use crate::handlers::download::RemoteFile;
 use crate::handlers::fetch::{self, Found};
+use crate::handlers::raw_object;
 use crate::handlers::reread::{self, Reread};
-use crate::handlers::{HandlerError, Outcome, kept, raw_object, shown_status};
-use crate::work::Work;
+use crate::job::Job;
+use crate::settlement::{Effect, Write};
 
 /// OpenAI may say that a batch has ended before it names its files: so long they are asked for.
 const UNNAMED_FOR: Duration = Duration::from_secs(12 * 60);
 /// A file that is worse than what is stored may have had a bad moment.
 const REREADS_MAX: u32 = 5;
 
-pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
-    let Some(id) = work.object_id() else {
-        return kept::handle(context, work).await;
-    };
+pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.batch(id).await };
-    let mut found = fetch::object(context, work, "batch", call, Batch::parse).await?;
+    let mut found = fetch::object(context, job, "batch", call, Batch::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "batch", status).await?;
-    found.raw = raw_object::keep(context, work, id, &found).await?;
+    let terminal = found.ended(context, job, "batch", status).await?;
+    found.raw = raw_object::keep(context, job, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     let room = std::mem::take(&mut found.room);
     let has_unnamed_file = found.object.has_unnamed_file();
-    let mut record = record(work, id, found, terminal);
+    let mut record = record(job, id, found, terminal);
     let progress = context.store.begin_batch(&record).await?;
     // It is stored, and its files need room of their own.
     record.raw = None;
     drop(room);
-    let (end, reason) = match fetch::client(context, work)? {
+    let (end, reason) = match fetch::client(context, job)? {
         Some(client) if state == FetchState::Fetched => {
             if has_unnamed_file && !progress.results_complete {
-                wait_for_names(context, work, &progress, record.status.as_deref()).await?;
+                wait_for_names(context, job, &progress, record.status.as_deref()).await?;
             }
-            files(context, work, &client, (&record, &progress)).await?
+            files(context, job, &client, (&record, &progress)).await?
         }
         _ => (BatchEnd::NotFetched, reason),
     };
@@ -53,24 +54,28 @@ pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome
     } else {
         TheResult::of_row(&record)
     };
-    let completion = context.outbox.completion(work, kind, reason, || result);
-    context.store.finish_batch(&record.batch_id, end, &completion).await?;
-    Ok(Outcome::Stored(if end == BatchEnd::Expired { FetchState::Expired } else { state }))
+    let completion = context.outbox.completion(job, kind, reason, || result);
+    Ok(Write {
+        effect: Effect::Batch { batch_id: record.batch_id, end },
+        completion,
+        fetch_state: Some(if end == BatchEnd::Expired { FetchState::Expired } else { state }),
+        room: BodyRoom::default(),
+    })
 }
 
 /// An error as long as the names of the batch's files may still come; after that it has the rows it has.
 async fn wait_for_names(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     progress: &BatchProgress,
     status: Option<&str>,
 ) -> Result<(), HandlerError> {
     let now = Utc::now();
     // Kept from attempt to attempt, as long as the object does not change.
     let since = progress.fetched_at.unwrap_or(now);
-    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.was_tried_long_enough(work).await {
+    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.was_tried_long_enough(job).await {
         tracing::warn!(
-            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+            object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
         );
         return Ok(());
@@ -82,12 +87,12 @@ async fn wait_for_names(
 /// it, and what is stored is not as it should be.
 async fn files(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     client: &Client,
     (batch, progress): (&BatchRecord, &BatchProgress),
 ) -> Result<(BatchEnd, Option<Reason>), HandlerError> {
     let is_in_doubt = progress.is_mismatch || progress.rows_quarantined > 0 || !progress.results_complete;
-    let rereads = work.is_forced() && is_in_doubt;
+    let rereads = job.is_forced() && is_in_doubt;
     if progress.results_complete && !rereads {
         return Ok((BatchEnd::Complete, None));
     }
@@ -99,16 +104,16 @@ async fn files(
     ];
     for (source, file_id, next_line) in files {
         let Some(file_id) = file_id else { continue };
-        let file = BatchFile {
+        let remote = RemoteFile {
             project: &batch.project,
-            batch_id: &batch.batch_id,
-            source,
+            object_id: &batch.batch_id,
             file_id,
-            progress: &work.progress,
+            progress: &job.progress,
         };
+        let file = BatchFile { remote, source, next_line };
         let brought = match rereads {
-            false => batch_file::import(context, client, file, next_line).await.map(Brought::Lines),
-            true => again(context, client, work, file, (next_line, progress.results_complete)).await,
+            false => batch_file::import(context, client, file).await.map(Brought::Lines),
+            true => again(context, client, job, file, progress.results_complete).await,
         };
         match brought {
             Ok(Brought::Lines(found)) => {
@@ -118,7 +123,7 @@ async fn files(
             Ok(Brought::Other) => (lines, is_same) = (None, false),
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 // Output files live 30 days, or as little as one hour (`output_expires_after`).
-                fetch::unfetched_for_good(context, work, "result file", source)?;
+                fetch::unfetched_for_good(context, job, "result file", source)?;
                 is_gone = true;
             }
             Err(error) => return Err(error),
@@ -150,22 +155,23 @@ enum Brought {
 async fn again(
     context: &Context,
     client: &Client,
-    work: &Work<'_>,
+    job: &Job<'_>,
     file: BatchFile<'_>,
-    (next_line, is_complete): (i64, bool),
+    is_complete: bool,
 ) -> Result<Brought, HandlerError> {
-    let old = context.store.file_of(file.project, file.batch_id, file.file_id).await?;
-    if old.is_none() && next_line == 1 {
-        return batch_file::import(context, client, file, next_line).await.map(Brought::Lines);
+    let RemoteFile { project, object_id, file_id, .. } = file.remote;
+    let old = context.store.file_of(project, object_id, file_id).await?;
+    if old.is_none() && file.next_line == 1 {
+        return batch_file::import(context, client, file).await.map(Brought::Lines);
     }
     match reread::file(context, client, file, old.as_ref(), is_complete).await {
         Ok(Reread::Same) => Ok(Brought::Same),
         Ok(Reread::Replaced) => Ok(Brought::Other),
-        Err(error @ HandlerError::FewerLines { .. }) if is_complete && work.attempt >= REREADS_MAX => {
+        Err(error @ HandlerError::FewerLines { .. }) if is_complete && job.attempt >= REREADS_MAX => {
             tracing::warn!(
-                object.id = excerpt(file.batch_id).as_ref(),
+                object.id = excerpt(object_id).as_ref(),
                 "{}; what is stored stays as it is",
-                service::telemetry::chain(&error)
+                chain(&error)
             );
             Ok(Brought::Other)
         }
@@ -185,10 +191,10 @@ fn warn_of_mismatch(batch: &BatchRecord, lines: i64) {
     }
 }
 
-fn record(work: &Work<'_>, id: &str, found: Found<Batch>, terminal: bool) -> BatchRecord {
+fn record(job: &Job<'_>, id: &str, found: Found<Batch>, terminal: bool) -> BatchRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     BatchRecord {
-        project: work.entry.project.clone(),
+        project: job.entry.project.clone(),
         batch_id: id.to_owned(),
         terminal,
         status: object.status,
@@ -205,7 +211,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<Batch>, terminal: bool) -> Bat
         error_file_id: object.error_file_id,
         created_at: object.created_at,
         completed_at: object.completed_at,
-        received_at: work.received_at(),
+        received_at: job.received_at(),
         fetch_state: state.into(),
         fetched_at,
         raw: raw.map(Vec::from),

@@ -5,59 +5,47 @@ use openai_client::{BodyRoom, Client, LINE_BYTES_MAX};
 use store::{BatchAppender, ResultSource};
 
 use crate::context::Context;
-use crate::handlers::HandlerError;
+use crate::failure::HandlerError;
 use crate::handlers::batch_lines::{BatchLines, RowChunk};
-use crate::handlers::download::{Download, Place};
+use crate::handlers::download::{Download, RemoteFile};
 use crate::watchdog::Progress;
 
-/// Which file of which batch.
+/// One of a batch's files.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchFile<'a> {
-    pub(super) project: &'a str,
-    pub(super) batch_id: &'a str,
+    pub(super) remote: RemoteFile<'a>,
     pub(super) source: ResultSource,
-    pub(super) file_id: &'a str,
-    pub(super) progress: &'a Progress,
+    /// Its first line that is not stored yet.
+    pub(super) next_line: i64,
 }
 
-impl<'a> BatchFile<'a> {
-    pub(super) fn place(self) -> Place<'a> {
-        Place {
-            project: self.project,
-            object_id: self.batch_id,
-            file_id: self.file_id,
-            progress: self.progress,
-        }
-    }
-}
-
-/// Downloads one of a batch's files, keeps it, and stores its lines from `next_line` on. How many lines it has, blank
-/// ones not counted.
+/// Downloads a file, stores it, and its lines from `next_line` on. Returns how many lines it has, blank ones not counted.
 pub(super) async fn import(
     context: &Context,
     client: &Client,
     file: BatchFile<'_>,
-    next_line: i64,
 ) -> Result<i64, HandlerError> {
-    let appender = context.store.batch_appender(file.project, file.batch_id, file.source, next_line);
-    let mut rows = Rows { file, lines: BatchLines::from(next_line), chunk: RowChunk::default(), appender };
-    let mut download = Download::begin(context, client, file.place()).await?;
+    let BatchFile { remote, source, next_line } = file;
+    let appender = context.store.batch_appender(remote.project, remote.object_id, source, next_line);
+    let lines = BatchLines::from(next_line);
+    let mut rows = Rows { progress: remote.progress, lines, chunk: RowChunk::default(), appender };
+    let mut download = Download::begin(context, client, remote).await?;
     let read = rows.read(context, client, &mut download).await;
-    rows.lines.log_quarantine(file);
+    rows.lines.log_quarantine(remote);
     match read {
         Ok(()) => {
             let lines = rows.lines.with_text;
             // The last rows are written while the file is synced.
-            tokio::try_join!(download.keep(context), rows.finish())?;
+            tokio::try_join!(download.commit(context), rows.finish())?;
             Ok(lines)
         }
-        Err(error) => Err(download.discard(error).await),
+        Err(error) => Err(download.abort(error).await),
     }
 }
 
 /// Lines on their way into the table.
 struct Rows<'a> {
-    file: BatchFile<'a>,
+    progress: &'a Progress,
     lines: BatchLines,
     chunk: RowChunk,
     appender: BatchAppender,
@@ -75,7 +63,7 @@ impl Rows<'_> {
         let mut room = client.body_room();
         while let Some(bytes) = download.next(context).await? {
             let held = self.lines.held_with(&bytes);
-            self.file.progress.waiting(room.cover(held, LINE_BYTES_MAX)).await;
+            self.progress.waiting(room.cover(held, LINE_BYTES_MAX)).await;
             self.lines.push(bytes);
             while let Some(row) = self.lines.next_row() {
                 if self.chunk.push(row) {
@@ -98,14 +86,14 @@ impl Rows<'_> {
             stored += self.appender.drain().await?;
             room.empty();
         }
-        self.file.progress.stored(stored);
+        self.progress.stored(stored);
         Ok(())
     }
 
     /// Returns when every row is stored.
     async fn finish(mut self) -> Result<(), HandlerError> {
         self.flush(&mut BodyRoom::default()).await?;
-        self.file.progress.stored(self.appender.finish().await?);
+        self.progress.stored(self.appender.finish().await?);
         Ok(())
     }
 }

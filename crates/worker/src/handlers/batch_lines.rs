@@ -5,7 +5,7 @@ use openai_client::{BatchLine, LINE_BYTES_MAX, LineSplitter, LineTooLong};
 use service::excerpt;
 use store::BatchResult;
 
-use crate::handlers::batch_file::BatchFile;
+use crate::handlers::download::RemoteFile;
 
 /// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
 /// and for other writers.
@@ -125,10 +125,10 @@ impl BatchLines {
     }
 
     /// One line of log about a file, however many of its lines are no results.
-    pub(super) fn log_quarantine(&self, file: BatchFile<'_>) {
+    pub(super) fn log_quarantine(&self, file: RemoteFile<'_>) {
         if self.quarantined > 0 {
             tracing::warn!(
-                object.id = excerpt(file.batch_id).as_ref(),
+                object.id = excerpt(file.object_id).as_ref(),
                 file.id = excerpt(file.file_id).as_ref(),
                 lines = self.quarantined,
                 examples = self.examples.join("; "),

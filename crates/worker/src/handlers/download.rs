@@ -10,10 +10,10 @@ use service::telemetry::chain;
 use store::{FileRecord, FileWriter, Files};
 
 use crate::context::Context;
-use crate::handlers::HandlerError;
-use crate::handlers::pace::Pace;
+use crate::failure::HandlerError;
+use crate::handlers::progress_log::ProgressLog;
+use crate::job::Job;
 use crate::watchdog::Progress;
-use crate::work::Work;
 
 /// Result files of fine-tunes are read whole up to here; a row a step, they stay far below.
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
@@ -32,13 +32,13 @@ pub(super) struct Content {
 /// Keeps a file, and gives its content if it is small.
 pub(super) async fn keep_small(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     client: &Client,
     file_id: &str,
 ) -> Result<Option<Content>, HandlerError> {
-    let object_id = work.object_id().unwrap_or_default();
-    let place = Place { project: &work.entry.project, object_id, file_id, progress: &work.progress };
-    let mut download = Download::begin(context, client, place).await?;
+    let object_id = job.object_id().unwrap_or_default();
+    let file = RemoteFile { project: &job.entry.project, object_id, file_id, progress: &job.progress };
+    let mut download = Download::begin(context, client, file).await?;
     let mut content = Some(Content { bytes: Vec::new(), room: client.body_room() });
     loop {
         match download.next(context).await {
@@ -46,65 +46,65 @@ pub(super) async fn keep_small(
                 content = content.filter(|content| content.bytes.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
                 if let Some(content) = &mut content {
                     let length = content.bytes.len() + bytes.len();
-                    work.progress.waiting(content.room.cover(length, SMALL_FILE_BYTES_MAX)).await;
+                    job.progress.waiting(content.room.cover(length, SMALL_FILE_BYTES_MAX)).await;
                     content.bytes.extend_from_slice(&bytes);
                 }
             }
             Ok(None) => break,
-            Err(error) => return Err(download.discard(error).await),
+            Err(error) => return Err(download.abort(error).await),
         }
     }
-    download.keep(context).await?;
+    download.commit(context).await?;
     Ok(content)
 }
 
-/// Where a raw file lies.
+/// A file of OpenAI's, and the object it belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct RemoteFile<'a> {
     pub(super) project: &'a str,
     pub(super) object_id: &'a str,
     pub(super) file_id: &'a str,
     pub(super) progress: &'a Progress,
 }
 
-/// A file on its way into the file store. Nothing of it is seen there before [`Download::keep`].
+/// A file on its way into the file store. Nothing of it is seen there before [`Download::commit`].
 pub(super) struct Download<'a> {
-    place: Place<'a>,
+    file: RemoteFile<'a>,
     client: &'a Client,
     /// What OpenAI says about the file: a check, and no condition. `None` when it could not be read.
     meta: Option<FileObject>,
     content: openai_client::Download,
     writer: FileWriter,
     received_bytes: u64,
-    pace: Pace,
+    progress_log: ProgressLog,
 }
 
 impl<'a> Download<'a> {
     pub(super) async fn begin(
         context: &Context,
         client: &'a Client,
-        place: Place<'a>,
+        file: RemoteFile<'a>,
     ) -> Result<Self, HandlerError> {
-        let location = Files::location(place.project, place.object_id, place.file_id);
-        Self::begin_at(context, client, place, &location).await
+        let location = Files::location(file.project, file.object_id, file.file_id);
+        Self::begin_at(context, client, file, &location).await
     }
 
     /// The same, written to another location than the file's own.
     pub(super) async fn begin_at(
         context: &Context,
         client: &'a Client,
-        place: Place<'a>,
+        file: RemoteFile<'a>,
         location: &str,
     ) -> Result<Self, HandlerError> {
-        let meta = file_object(client, place).await?;
+        let meta = file_object(client, file).await?;
         check_space(context, None).await?;
-        let content = client.file_content(place.file_id).await;
+        let content = client.file_content(file.file_id).await;
         let content = content.map_err(|source| HandlerError::Api { what: "file content", source })?;
         let announced_bytes = plausible(content.content_length).or_else(|| announced_bytes(meta.as_ref()));
         check_space(context, announced_bytes).await?;
         let writer = context.store.files().create_at(location).await?;
-        let pace = Pace::new(Instant::now());
-        Ok(Self { place, client, meta, content, writer, received_bytes: 0, pace })
+        let progress_log = ProgressLog::new(Instant::now());
+        Ok(Self { file, client, meta, content, writer, received_bytes: 0, progress_log })
     }
 
     /// The next bytes, which are written already. `None` only when the file is at least as long as OpenAI announced.
@@ -113,8 +113,8 @@ impl<'a> Download<'a> {
         let next = self.content.next_chunk().await;
         if self.content.resumes() > resumes {
             tracing::warn!(
-                object.id = excerpt(self.place.object_id).as_ref(),
-                file.id = excerpt(self.place.file_id).as_ref(),
+                object.id = excerpt(self.file.object_id).as_ref(),
+                file.id = excerpt(self.file.file_id).as_ref(),
                 bytes = self.received_bytes,
                 resumes = self.content.resumes(),
                 "a download was cut; the rest was asked for"
@@ -123,27 +123,29 @@ impl<'a> Download<'a> {
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
             return self.check_end().await.map(|()| None);
         };
-        self.place.progress.step();
+        self.file.progress.step();
         let checked = self.received_bytes / SPACE_CHECK_BYTES;
         self.received_bytes += bytes.len() as u64;
         if self.received_bytes / SPACE_CHECK_BYTES > checked {
             check_space(context, None).await?;
         }
         self.writer.write(bytes.clone()).await?;
-        self.tell();
+        self.log_progress();
         Ok(Some(bytes))
     }
 
     /// How far it is, if it is time to say so.
-    fn tell(&mut self) {
+    fn log_progress(&mut self) {
         let total_bytes = self.content.content_length.or_else(|| announced_bytes(self.meta.as_ref()));
-        let Some(speed) = self.pace.due(Instant::now(), self.received_bytes, total_bytes) else { return };
+        let Some(speed) = self.progress_log.due(Instant::now(), self.received_bytes, total_bytes) else {
+            return;
+        };
         tracing::info!(
-            object.id = excerpt(self.place.object_id).as_ref(),
-            file.id = excerpt(self.place.file_id).as_ref(),
+            object.id = excerpt(self.file.object_id).as_ref(),
+            file.id = excerpt(self.file.file_id).as_ref(),
             bytes = self.received_bytes,
             bytes_total = total_bytes,
-            rows = self.place.progress.rows(),
+            rows = self.file.progress.rows(),
             bytes_per_sec = speed.bytes_per_sec,
             left_secs = speed.left_secs,
             "a download goes on"
@@ -155,18 +157,18 @@ impl<'a> Download<'a> {
     async fn check_end(&mut self) -> Result<(), HandlerError> {
         if self.meta.is_none() {
             // It may have had a bad moment only.
-            self.meta = self.client.file(self.place.file_id).await.ok().map(|fetched| fetched.object);
+            self.meta = self.client.file(self.file.file_id).await.ok().map(|fetched| fetched.object);
         }
         let Some(announced_bytes) = announced_bytes(self.meta.as_ref()) else { return Ok(()) };
         let received_bytes = self.received_bytes;
         if announced_bytes > received_bytes {
-            let file_id = self.place.file_id.to_owned();
+            let file_id = self.file.file_id.to_owned();
             return Err(HandlerError::WrongLength { file_id, received_bytes, announced_bytes });
         }
         if announced_bytes < received_bytes {
             tracing::warn!(
-                object.id = excerpt(self.place.object_id).as_ref(),
-                file.id = excerpt(self.place.file_id).as_ref(),
+                object.id = excerpt(self.file.object_id).as_ref(),
+                file.id = excerpt(self.file.file_id).as_ref(),
                 bytes = received_bytes,
                 bytes_announced = announced_bytes,
                 "a file is longer than its object says; it is kept whole"
@@ -176,7 +178,7 @@ impl<'a> Download<'a> {
     }
 
     /// Gives the file its name, and its row.
-    pub(super) async fn keep(self, context: &Context) -> Result<(), HandlerError> {
+    pub(super) async fn commit(self, context: &Context) -> Result<(), HandlerError> {
         let record = self.finish().await?;
         Ok(context.store.save_file(&record).await?)
     }
@@ -187,9 +189,9 @@ impl<'a> Download<'a> {
         let meta = self.meta;
         let of_meta = |text: fn(&FileObject) -> &Option<String>| meta.as_ref().and_then(|m| text(m).clone());
         Ok(FileRecord {
-            project: self.place.project.to_owned(),
-            file_id: self.place.file_id.to_owned(),
-            object_id: self.place.object_id.to_owned(),
+            project: self.file.project.to_owned(),
+            file_id: self.file.file_id.to_owned(),
+            object_id: self.file.object_id.to_owned(),
             purpose: of_meta(|meta| &meta.purpose),
             filename: of_meta(|meta| &meta.filename),
             bytes: stored.bytes,
@@ -201,7 +203,7 @@ impl<'a> Download<'a> {
     }
 
     /// Leaves nothing behind, and hands the error on.
-    pub(super) async fn discard(self, error: HandlerError) -> HandlerError {
+    pub(super) async fn abort(self, error: HandlerError) -> HandlerError {
         self.writer.abort().await;
         error
     }
@@ -209,10 +211,10 @@ impl<'a> Download<'a> {
 
 /// The file's object. That it is missing, wrong or out of order is no reason not to ask for the content; only a key that
 /// is refused, and a rate that is reached, are the same for both.
-async fn file_object(client: &Client, place: Place<'_>) -> Result<Option<FileObject>, HandlerError> {
-    match client.file(place.file_id).await {
+async fn file_object(client: &Client, file: RemoteFile<'_>) -> Result<Option<FileObject>, HandlerError> {
+    match client.file(file.file_id).await {
         Ok(fetched) => {
-            place.progress.file_expires(fetched.object.expires_at);
+            file.progress.file_expires(fetched.object.expires_at);
             Ok(Some(fetched.object))
         }
         Err(source) if matches!(source.kind(), ErrorKind::Unauthorized | ErrorKind::RateLimited) => {
@@ -220,8 +222,8 @@ async fn file_object(client: &Client, place: Place<'_>) -> Result<Option<FileObj
         }
         Err(source) => {
             tracing::warn!(
-                object.id = excerpt(place.object_id).as_ref(),
-                file.id = excerpt(place.file_id).as_ref(),
+                object.id = excerpt(file.object_id).as_ref(),
+                file.id = excerpt(file.file_id).as_ref(),
                 error = chain(&source),
                 "the file's object could not be read; its content is asked for all the same"
             );

@@ -1,5 +1,5 @@
 //! `eval.run.*`: the webhook names the run but not its eval, and no endpoint looks a run up by its id. So recent
-//! evals are scanned, bounded; when that finds nothing the event is kept and the row says so.
+//! evals are scanned, bounded; when that finds nothing the event is stored and the row says so.
 
 use chrono::Utc;
 use openai_client::{ErrorKind, EvalRun};
@@ -7,34 +7,30 @@ use store::{EvalRunRecord, TheResult};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
+use crate::failure::{HandlerError, RetryAdvice};
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, Remedy, kept, raw_object};
-use crate::work::Work;
+use crate::handlers::raw_object;
+use crate::job::Job;
+use crate::settlement::{Effect, Write};
 
 /// Evals end as a product on 2026-11-30; an API that only answers errors is not asked for three days.
 const ATTEMPTS_MAX: u32 = 5;
 
-pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
-    let Some(id) = work.object_id() else {
-        return kept::handle(context, work).await;
-    };
-    let mut found = find(context, work, id).await?;
+pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
+    let mut found = find(context, job, id).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "eval run", status).await?;
-    found.raw = raw_object::keep(context, work, id, &found).await?;
-    let (state, reason) = (found.state, found.reason);
-    // Not before it is stored: it may be large.
-    let _room = std::mem::take(&mut found.room);
-    let record = record(work, id, found, terminal);
+    let terminal = found.ended(context, job, "eval run", status).await?;
+    found.raw = raw_object::keep(context, job, id, &found).await?;
+    let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
+    let record = record(job, id, found, terminal);
     let kind = NotificationType::EvalStored;
-    let completion = context.outbox.completion(work, kind, reason, || TheResult::of_row(&record));
-    context.store.save_eval_run(&record, &completion).await?;
-    Ok(Outcome::Stored(state))
+    let completion = context.outbox.completion(job, kind, reason, || TheResult::of_row(&record));
+    Ok(Write { effect: Effect::EvalRun(Box::new(record)), completion, fetch_state: Some(state), room })
 }
 
-async fn find(context: &Context, work: &Work<'_>, id: &str) -> Result<Found<EvalRun>, HandlerError> {
+async fn find(context: &Context, job: &Job<'_>, id: &str) -> Result<Found<EvalRun>, HandlerError> {
     let asked_at = Utc::now();
-    let (state, reason) = match fetch::client(context, work)? {
+    let (state, reason) = match fetch::client(context, job)? {
         None => (FetchState::Off, None),
         Some(client) => match client.find_eval_run(id).await {
             Ok(Some(fetched)) => return Ok(Found::fetched(fetched, asked_at)),
@@ -43,20 +39,21 @@ async fn find(context: &Context, work: &Work<'_>, id: &str) -> Result<Found<Eval
                 // A revoked key says nothing about evals; somebody will mend it.
                 let is_key = source.kind() == ErrorKind::Unauthorized;
                 let error = HandlerError::Api { what: "eval run", source };
-                if error.remedy() != Remedy::GiveUp && (is_key || work.attempt < ATTEMPTS_MAX) {
+                let (reason, advice) = error.judge();
+                if advice != RetryAdvice::GiveUp && (is_key || job.attempt < ATTEMPTS_MAX) {
                     return Err(error);
                 }
-                (FetchState::NotFound, Some(error.reason()))
+                (FetchState::NotFound, Some(reason))
             }
         },
     };
-    Found::embedded(work, EvalRun::parse, state, reason)
+    Found::embedded(job, EvalRun::parse, state, reason)
 }
 
-fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>, terminal: bool) -> EvalRunRecord {
+fn record(job: &Job<'_>, id: &str, found: Found<EvalRun>, terminal: bool) -> EvalRunRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     EvalRunRecord {
-        project: work.entry.project.clone(),
+        project: job.entry.project.clone(),
         run_id: id.to_owned(),
         terminal,
         status: object.status,
@@ -70,7 +67,7 @@ fn record(work: &Work<'_>, id: &str, found: Found<EvalRun>, terminal: bool) -> E
         model: object.model,
         name: object.name,
         created_at: object.created_at,
-        received_at: work.received_at(),
+        received_at: job.received_at(),
         fetch_state: state.into(),
         fetched_at,
         raw: raw.map(Vec::from),

@@ -6,8 +6,8 @@ use openai_client::{Advice, ApiError, BodyRoom, Client, ErrorKind, Fetched};
 use webhook::{FetchState, Reason};
 
 use crate::context::{Context, Fetching};
-use crate::handlers::HandlerError;
-use crate::work::Work;
+use crate::failure::{self, HandlerError};
+use crate::job::Job;
 
 /// An object, and how far it can be trusted.
 pub(super) struct Found<T> {
@@ -27,7 +27,7 @@ pub(super) struct Found<T> {
 /// `parse` reads the embedded form; `{}` stands in when there is none, so that the row exists and can be repaired.
 pub(super) async fn object<T, F>(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     what: &'static str,
     call: impl FnOnce(Client) -> F,
     parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
@@ -35,20 +35,21 @@ pub(super) async fn object<T, F>(
 where
     F: Future<Output = Result<Fetched<T>, ApiError>>,
 {
-    let (state, reason) = match client(context, work)? {
+    let (state, reason) = match client(context, job)? {
         None => (FetchState::Off, None),
         Some(client) => {
             let asked_at = Utc::now();
             let answer = call(client).await;
-            let suspect = context.alarm.note(work.object_id(), answer.as_ref().err().map(ApiError::kind));
+            let suspect =
+                context.auth_failures.note(job.object_id(), answer.as_ref().err().map(ApiError::kind));
             context.metrics.key_suspect(suspect);
             match answer {
                 Ok(fetched) => return Ok(Found::fetched(fetched, asked_at)),
-                Err(error) => unfetched_for_good(context, work, what, error)?,
+                Err(error) => unfetched_for_good(context, job, what, error)?,
             }
         }
     };
-    Found::embedded(work, parse, state, reason)
+    Found::embedded(job, parse, state, reason)
 }
 
 impl<T> Found<T> {
@@ -60,26 +61,25 @@ impl<T> Found<T> {
 
     /// What the event itself holds.
     pub(super) fn embedded(
-        work: &Work<'_>,
+        job: &Job<'_>,
         parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
         state: FetchState,
         reason: Option<Reason>,
     ) -> Result<Self, HandlerError> {
-        let embedded = work.data().filter(|data| parse(data).is_ok());
-        let object =
-            parse(embedded.unwrap_or(b"{}")).map_err(|error| HandlerError::BadAnswer(error.into()))?;
+        let embedded = job.data().filter(|data| parse(data).is_ok());
+        let object = parse(embedded.unwrap_or(b"{}")).map_err(HandlerError::BadAnswer)?;
         let raw = embedded.map(Bytes::copy_from_slice);
         Ok(Self { object, raw, state, fetched_at: None, reason, room: BodyRoom::default() })
     }
 }
 
 /// The client of the event's project; `None` with `FETCH=off`.
-pub(super) fn client(context: &Context, work: &Work<'_>) -> Result<Option<Client>, HandlerError> {
+pub(super) fn client(context: &Context, job: &Job<'_>) -> Result<Option<Client>, HandlerError> {
     match &context.fetching {
         Fetching::Off => Ok(None),
-        Fetching::With(clients) => match clients.get(&work.entry.project) {
+        Fetching::With(clients) => match clients.get(&job.entry.project) {
             Some(client) => Ok(Some(client.clone())),
-            None => Err(HandlerError::NoKey(work.entry.project.clone())),
+            None => Err(HandlerError::NoKey(job.entry.project.clone())),
         },
     }
 }
@@ -87,19 +87,19 @@ pub(super) fn client(context: &Context, work: &Work<'_>) -> Result<Option<Client
 /// Sorts out the answers that no retry will change; any other error goes back to the retry policy.
 pub(super) fn unfetched_for_good(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     what: &'static str,
     source: ApiError,
 ) -> Result<(FetchState, Option<Reason>), HandlerError> {
     match (source.kind(), source.advice()) {
         (ErrorKind::NotFound, _) => {
-            match context.retry.not_found_delay(work.attempt, work.received_at(), Utc::now()) {
+            match context.retry.not_found_delay(job.attempt, job.received_at(), Utc::now()) {
                 Some(retry_after) => Err(HandlerError::NotFoundYet { what, retry_after, source }),
                 None => Ok((FetchState::NotFound, Some(Reason::NotFound))),
             }
         }
         (ErrorKind::PolicyViolation | ErrorKind::Forbidden, Advice::Final) => {
-            Ok((FetchState::Forbidden, Some(super::api_reason(source.kind()))))
+            Ok((FetchState::Forbidden, Some(failure::api_reason(source.kind()))))
         }
         _ => Err(HandlerError::Api { what, source }),
     }

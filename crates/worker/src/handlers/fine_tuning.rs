@@ -4,75 +4,74 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chrono::Utc;
-use openai_client::{Client, ErrorKind, FineTuningJob, result_file};
+use openai_client::{BodyRoom, Client, ErrorKind, FineTuningJob, result_file};
 use service::excerpt;
 use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, TheResult};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
+use crate::failure::HandlerError;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{HandlerError, Outcome, download, kept, raw_object};
-use crate::work::Work;
+use crate::handlers::{download, raw_object};
+use crate::job::Job;
+use crate::settlement::{Effect, Write};
 
 /// A row a step, over all files of a job: what is beyond it is in the files alone.
 const STEPS_MAX: usize = 1_000_000;
 
-pub(super) async fn handle(context: &Context, work: &Work<'_>) -> Result<Outcome, HandlerError> {
-    let Some(id) = work.object_id() else {
-        return kept::handle(context, work).await;
-    };
+pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.fine_tuning_job(id).await };
-    let mut found = fetch::object(context, work, "fine-tuning job", call, FineTuningJob::parse).await?;
+    let mut found = fetch::object(context, job, "fine-tuning job", call, FineTuningJob::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
-    let terminal = found.ended(context, work, "fine-tuning job", status).await?;
-    found.raw = raw_object::keep(context, work, id, &found).await?;
+    let terminal = found.ended(context, job, "fine-tuning job", status).await?;
+    found.raw = raw_object::keep(context, job, id, &found).await?;
     // A job is small, and its files need room of their own.
     drop(std::mem::take(&mut found.room));
     let (state, reason) = (found.state, found.reason);
-    let (model, metrics) = match fetch::client(context, work)? {
+    let (model, metrics) = match fetch::client(context, job)? {
         Some(client) if state == FetchState::Fetched => (
-            model(context, work, &client, &found.object).await?,
-            metrics(context, work, &client, &found.object).await?,
+            model(context, job, &client, &found.object).await?,
+            metrics(context, job, &client, &found.object).await?,
         ),
         _ => (None, Vec::new()),
     };
-    let record = FineTuningRecord { job: job(work, id, found, terminal), model, metrics };
+    let record = FineTuningRecord { job: record(job, id, found, terminal), model, metrics };
     let kind = NotificationType::FineTuningStored;
-    let completion = context.outbox.completion(work, kind, reason, || TheResult::of_fine_tuning(&record));
-    context.store.save_fine_tuning(&record, &completion).await?;
-    Ok(Outcome::Stored(state))
+    let completion = context.outbox.completion(job, kind, reason, || TheResult::of_fine_tuning(&record));
+    let effect = Effect::FineTuning(Box::new(record));
+    Ok(Write { effect, completion, fetch_state: Some(state), room: BodyRoom::default() })
 }
 
 /// `GET /models/{id}`: a new model may not be readable yet, and may have been deleted since.
 async fn model(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     client: &Client,
-    job: &FineTuningJob,
+    tuned: &FineTuningJob,
 ) -> Result<Option<ModelRecord>, HandlerError> {
-    let Some(model_id) = &job.fine_tuned_model else {
+    let Some(model_id) = &tuned.fine_tuned_model else {
         return Ok(None);
     };
     let fetched = match client.model(model_id).await {
         Ok(fetched) => fetched,
         Err(error) => {
-            fetch::unfetched_for_good(context, work, "model", error)?;
+            fetch::unfetched_for_good(context, job, "model", error)?;
             return Ok(None);
         }
     };
     if let Some(found) = fetched.object.id.as_deref().filter(|found| found != model_id) {
         tracing::warn!(
-            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+            object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             found = excerpt(found).as_ref(),
             "the answer for the job's model is another model; the job is stored without it"
         );
         return Ok(None);
     }
     Ok(Some(ModelRecord {
-        project: work.entry.project.clone(),
+        project: job.entry.project.clone(),
         model_id: model_id.clone(),
-        job_id: job.id.clone(),
-        base_model: job.base_model.clone(),
+        job_id: tuned.id.clone(),
+        base_model: tuned.base_model.clone(),
         owned_by: fetched.object.owned_by,
         created_at: fetched.object.created_at,
         fetched_at: Some(Utc::now()),
@@ -84,17 +83,17 @@ async fn model(
 /// in several of them the last values count.
 async fn metrics(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     client: &Client,
-    job: &FineTuningJob,
+    tuned: &FineTuningJob,
 ) -> Result<Vec<MetricRecord>, HandlerError> {
     let mut steps = BTreeMap::new();
-    for file_id in &job.result_files {
-        let content = match download::keep_small(context, work, client, file_id).await {
+    for file_id in &tuned.result_files {
+        let content = match download::keep_small(context, job, client, file_id).await {
             Ok(content) => content,
             // Its owner may have deleted it; then the job is stored without its curve.
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                fetch::unfetched_for_good(context, work, "result file", source)?;
+                fetch::unfetched_for_good(context, job, "result file", source)?;
                 continue;
             }
             Err(error) => return Err(error),
@@ -105,7 +104,7 @@ async fn metrics(
         };
         if let Some(problem) = problem {
             tracing::warn!(
-                object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+                object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
                 file.id = excerpt(file_id).as_ref(),
                 "the result file is {problem}; it is kept as a file"
             );
@@ -137,10 +136,10 @@ fn read_steps(content: &[u8], steps: &mut BTreeMap<i64, MetricRecord>) -> Result
     Ok(())
 }
 
-fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>, terminal: bool) -> JobRecord {
+fn record(job: &Job<'_>, id: &str, found: Found<FineTuningJob>, terminal: bool) -> JobRecord {
     let Found { object, raw, state, fetched_at, .. } = found;
     JobRecord {
-        project: work.entry.project.clone(),
+        project: job.entry.project.clone(),
         job_id: id.to_owned(),
         terminal,
         status: object.status,
@@ -152,7 +151,7 @@ fn job(work: &Work<'_>, id: &str, found: Found<FineTuningJob>, terminal: bool) -
         result_files: serde_json::to_string(&object.result_files).ok(),
         created_at: object.created_at,
         finished_at: object.finished_at,
-        received_at: work.received_at(),
+        received_at: job.received_at(),
         fetch_state: state.into(),
         fetched_at,
         raw: raw.map(|raw: Bytes| raw.into()),

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use store::FileRecord;
 
 use crate::context::Context;
-use crate::handlers::HandlerError;
+use crate::failure::HandlerError;
 use crate::handlers::fetch::Found;
-use crate::work::Work;
+use crate::job::Job;
 
 /// Up to this an object lies in the column `raw` as it came.
 const RAW_COLUMN_BYTES_MAX: usize = 1 << 20;
@@ -17,7 +17,7 @@ const STRING_BYTES_MAX: usize = 16 << 10;
 /// What the column `raw` is to hold. A large object that was fetched is kept as the file `<object id>.json` first.
 pub(super) async fn keep<T>(
     context: &Context,
-    work: &Work<'_>,
+    job: &Job<'_>,
     object_id: &str,
     found: &Found<T>,
 ) -> Result<Option<Bytes>, HandlerError> {
@@ -29,7 +29,7 @@ pub(super) async fn keep<T>(
         return Ok(Some(raw.clone()));
     }
     let file_id = format!("{object_id}.json");
-    let mut writer = context.store.files().create(&work.entry.project, object_id, &file_id).await?;
+    let mut writer = context.store.files().create(&job.entry.project, object_id, &file_id).await?;
     if let Err(error) = writer.write(raw.clone()).await {
         writer.abort().await;
         return Err(error.into());
@@ -37,7 +37,7 @@ pub(super) async fn keep<T>(
     let stored = writer.finish().await?;
     let column = without_long_strings(raw, &file_id);
     let record = FileRecord {
-        project: work.entry.project.clone(),
+        project: job.entry.project.clone(),
         object_id: object_id.to_owned(),
         purpose: Some("raw_object".to_owned()),
         filename: Some(file_id.clone()),

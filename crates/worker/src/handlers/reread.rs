@@ -10,10 +10,10 @@ use service::telemetry::chain;
 use store::{FileRecord, Files, NewContent, Replaced, StoreError};
 
 use crate::context::Context;
-use crate::handlers::HandlerError;
+use crate::failure::HandlerError;
 use crate::handlers::batch_file::BatchFile;
 use crate::handlers::batch_lines::{BatchLines, RowChunk};
-use crate::handlers::download::Download;
+use crate::handlers::download::{Download, RemoteFile};
 
 /// What reading it again came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,33 +31,34 @@ pub(super) async fn file(
     old: Option<&FileRecord>,
     is_complete: bool,
 ) -> Result<Reread, HandlerError> {
-    let (new, readable_lines) = download(context, client, file).await?;
+    let RemoteFile { project, object_id, file_id, .. } = file.remote;
+    let (new, readable_lines) = download(context, client, file.remote).await?;
     if is_complete && old.is_some_and(|old| old.sha256 == new.sha256) {
         remove(context, &new).await;
         return Ok(Reread::Same);
     }
     let content = NewContent {
-        project: file.project.to_owned(),
-        batch_id: file.batch_id.to_owned(),
+        project: project.to_owned(),
+        batch_id: object_id.to_owned(),
         source: file.source,
-        file_id: file.file_id.to_owned(),
+        file_id: file_id.to_owned(),
         readable_lines,
     };
-    let replaced = replace(context, client, file, content, &new).await;
+    let replaced = replace(context, client, file.remote, content, &new).await;
     let problem = match replaced {
         Ok(Replaced::Done) => {
             let old = old.map(|old| old.location.as_str());
             if let Err(error) = context.store.bring_home(&new, old).await {
                 let error = chain(&error);
                 tracing::warn!(
-                    file.id = excerpt(file.file_id).as_ref(),
+                    file.id = excerpt(file_id).as_ref(),
                     error,
                     "a file that was replaced could not be tidied up"
                 );
             }
             tracing::info!(
-                object.id = excerpt(file.batch_id).as_ref(),
-                file.id = excerpt(file.file_id).as_ref(),
+                object.id = excerpt(object_id).as_ref(),
+                file.id = excerpt(file_id).as_ref(),
                 bytes = new.bytes,
                 lines = readable_lines,
                 "a file was read again, and has taken the place of the old one"
@@ -65,11 +66,11 @@ pub(super) async fn file(
             return Ok(Reread::Replaced);
         }
         Ok(Replaced::Fewer { stored }) => {
-            let file_id = file.file_id.to_owned();
+            let file_id = file_id.to_owned();
             HandlerError::FewerLines { file_id, readable: readable_lines, stored }
         }
         Ok(Replaced::Superseded | Replaced::GivenUp) => {
-            let batch_id = file.batch_id.to_owned();
+            let batch_id = object_id.to_owned();
             StoreError::OutOfStep { batch_id, next_line: None, first_line: 1 }.into()
         }
         Err(error) => error,
@@ -82,10 +83,10 @@ pub(super) async fn file(
 async fn download(
     context: &Context,
     client: &Client,
-    file: BatchFile<'_>,
+    file: RemoteFile<'_>,
 ) -> Result<(FileRecord, i64), HandlerError> {
-    let location = Files::beside(file.project, file.batch_id, file.file_id);
-    let mut download = Download::begin_at(context, client, file.place(), &location).await?;
+    let location = Files::beside(file.project, file.object_id, file.file_id);
+    let mut download = Download::begin_at(context, client, file, &location).await?;
     let (mut lines, mut room) = (BatchLines::from(1), client.body_room());
     loop {
         match download.next(context).await {
@@ -96,7 +97,7 @@ async fn download(
                 }
             }
             Ok(None) => break,
-            Err(error) => return Err(download.discard(error).await),
+            Err(error) => return Err(download.abort(error).await),
         }
     }
     while lines.rest_row().is_some() {}
@@ -108,7 +109,7 @@ async fn download(
 async fn replace(
     context: &Context,
     client: &Client,
-    file: BatchFile<'_>,
+    file: RemoteFile<'_>,
     content: NewContent,
     new: &FileRecord,
 ) -> Result<Replaced, HandlerError> {
@@ -134,7 +135,7 @@ async fn replace(
     Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
 }
 
-async fn push(lines: &mut BatchLines, room: &mut BodyRoom, bytes: Bytes, file: BatchFile<'_>) {
+async fn push(lines: &mut BatchLines, room: &mut BodyRoom, bytes: Bytes, file: RemoteFile<'_>) {
     file.progress.waiting(room.cover(lines.held_with(&bytes), LINE_BYTES_MAX)).await;
     lines.push(bytes);
 }

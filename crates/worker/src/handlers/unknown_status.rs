@@ -10,9 +10,9 @@ use service::excerpt;
 use webhook::FetchState;
 
 use crate::context::Context;
+use crate::failure::{HandlerError, shown_status};
 use crate::handlers::fetch::Found;
-use crate::handlers::{HandlerError, shown_status};
-use crate::work::Work;
+use crate::job::Job;
 
 /// Whichever comes first.
 const ANSWERS_MIN: u32 = 10;
@@ -21,7 +21,7 @@ const UNCHANGED_FOR: Duration = Duration::from_secs(3600);
 /// How often, and since when, the same status was seen. Attempts are made by any worker, at any time: what the one before
 /// has seen is read out of its error, which lies beside the entry in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sight {
+struct Sight {
     status: String,
     answers: u32,
     since: DateTime<Utc>,
@@ -32,7 +32,7 @@ impl<T> Found<T> {
     pub(super) async fn ended(
         &self,
         context: &Context,
-        work: &Work<'_>,
+        job: &Job<'_>,
         what: &'static str,
         (phase, status): (Phase, Option<&str>),
     ) -> Result<bool, HandlerError> {
@@ -43,15 +43,15 @@ impl<T> Found<T> {
             Phase::Unknown => {}
         }
         let now = Utc::now();
-        let sight = Sight::after(work.last_error, status, now);
+        let sight = Sight::after(job.last_error.as_deref(), status, now);
         let settled = sight.answers >= ANSWERS_MIN
             || context.retry.is_settled(sight.since, UNCHANGED_FOR, now)
-            || context.was_tried_long_enough(work).await;
+            || context.was_tried_long_enough(job).await;
         if !settled {
-            return Err(HandlerError::UnknownStatus { what, sight });
+            return Err(HandlerError::UnknownStatus { what, sight: sight.to_string() });
         }
         tracing::warn!(
-            object.id = excerpt(work.object_id().unwrap_or_default()).as_ref(),
+            object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             status = sight.status,
             answers = sight.answers,
             "the status is not known and does not change; the object is stored as it is"

@@ -8,25 +8,10 @@ use notifier::{Answer, Endpoint, SendError};
 use queue::{NotificationStream, QueueError, StreamedNotification};
 use service::telemetry::chain;
 use store::{AttemptEnd, NextStep, NotificationAttempt, NotificationRecord, Store};
-use webhook::closed_set;
 
 use crate::metrics::Metrics;
 use crate::notifications::schedule::Timing;
-
-closed_set! {
-    /// How an attempt ended: the log field and metric label `outcome`.
-    pub(crate) enum NotificationOutcome {
-        Delivered => "delivered",
-        /// It failed; the next attempt is due later.
-        Retry => "retry",
-        /// It failed, and was the last one of the schedule.
-        GivenUp => "given_up",
-        /// The target answered 410: it is sent nothing more until a person resumes it.
-        Disabled => "disabled",
-        /// The lease ran out meanwhile; another worker has it.
-        LeaseLost => "lease_lost",
-    }
-}
+use crate::outcome::NotificationOutcome;
 
 /// The way to a target.
 #[derive(Clone)]

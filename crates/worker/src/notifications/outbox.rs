@@ -11,8 +11,8 @@ use store::{Completion, NewNotification, TheResult};
 use tokio::sync::watch;
 use webhook::{NotificationType, Reason};
 
+use crate::job::Job;
 use crate::results_link::ResultsLinks;
-use crate::work::Work;
 
 /// Of the error of an event that was given up, a notification tells so much.
 const ERROR_CHARS_MAX: usize = 1000;
@@ -72,19 +72,19 @@ impl Outbox {
     /// Turns the event to `stored`, and says who is to be told.
     pub(crate) fn completion(
         &self,
-        work: &Work<'_>,
+        job: &Job<'_>,
         kind: NotificationType,
         reason: Option<Reason>,
         result: impl FnOnce() -> TheResult,
     ) -> Completion {
-        let notifications = self.of(work, Told { kind, reason, error: None }, result);
-        Completion { notifications, ..work.completion(reason) }
+        let notifications = self.of(job, Told { kind, reason, error: None }, result);
+        Completion { notifications, ..job.completion(reason) }
     }
 
     /// The notifications of an event that is stored or given up. `result` is the object's row, or the event's body.
     pub(crate) fn of(
         &self,
-        work: &Work<'_>,
+        job: &Job<'_>,
         told: Told<'_>,
         result: impl FnOnce() -> TheResult,
     ) -> Vec<NewNotification> {
@@ -93,22 +93,22 @@ impl Outbox {
         }
         let TheResult { value, is_whole } = result();
         let (at, links) = (Utc::now(), self.links.as_ref());
-        let webhook_id = work.entry.webhook_id.as_str();
-        let id = if told.kind.is_of_object() { work.object_id() } else { Some(webhook_id) };
+        let webhook_id = job.entry.webhook_id.as_str();
+        let id = if told.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };
         self.render(&News {
             kind: told.kind,
-            project: work.entry.project.clone(),
+            project: job.entry.project.clone(),
             at,
-            webhook_id: Some(work.entry.webhook_id.clone()),
-            event_id: work.event_id().map(str::to_owned),
-            event_type: work.entry.event_type.clone(),
-            event_created_at: work.created_at(),
-            object_id: work.object_id().map(str::to_owned),
+            webhook_id: Some(job.entry.webhook_id.clone()),
+            event_id: job.event_id().map(str::to_owned),
+            event_type: job.entry.event_type.clone(),
+            event_created_at: job.created_at(),
+            object_id: job.object_id().map(str::to_owned),
             result: value,
             result_is_whole: is_whole,
             reason: told.reason.map(Reason::as_str),
             error: told.error.map(shortened),
-            link: id.and_then(|id| links?.to(&work.entry.project, id, at)),
+            link: id.and_then(|id| links?.to(&job.entry.project, id, at)),
         })
     }
 

@@ -1,25 +1,25 @@
-//! One event as the handlers see it: the queue entry, and what its body says.
+//! One delivery as everything behind the parser sees it: the queue entry, and what its body says. Parsed once.
 
 use std::borrow::Cow;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use queue::Entry;
+use queue::{Delivery, Entry};
 use store::{Attempt, Completion, NewEvent};
 use webhook::{Event, Family, Reason};
 
 use crate::watchdog::Progress;
 
 /// One attempt's input.
-pub(crate) struct Work<'a> {
+pub(crate) struct Job<'a> {
     pub(crate) entry: &'a Entry,
-    /// `None` when the body is not the JSON we expect; it is kept all the same.
-    pub(crate) event: Option<Event<'a>>,
+    /// `None` when the body is not the JSON we expect; it is stored all the same.
+    event: Option<Event<'a>>,
     object_id: Option<Cow<'a, str>>,
     /// From 1.
     pub(crate) attempt: u32,
     /// Of the attempt before, whichever worker made it.
-    pub(crate) last_error: Option<&'a str>,
+    pub(crate) last_error: Option<String>,
     /// This worker's consumer name.
     worker: &'a str,
     started_at: DateTime<Utc>,
@@ -27,16 +27,17 @@ pub(crate) struct Work<'a> {
     pub(crate) progress: Progress,
 }
 
-impl<'a> Work<'a> {
-    pub(crate) fn new(entry: &'a Entry, attempt: u32, worker: &'a str) -> Self {
+impl<'a> Job<'a> {
+    /// `entry` is the delivery's.
+    pub(crate) fn parse(entry: &'a Entry, delivery: &Delivery, worker: &'a str) -> Self {
         let event = Event::parse(&entry.body).ok();
         let object_id = event.as_ref().and_then(Event::object_id);
         Self {
             entry,
             event,
             object_id,
-            attempt,
-            last_error: None,
+            attempt: delivery.attempt,
+            last_error: delivery.last_error.clone(),
             worker,
             started_at: Utc::now(),
             started: Instant::now(),
@@ -102,7 +103,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What turns the event's row to `stored`, in the transaction that stores its effect. Tells nobody.
+    /// What turns the event's row to `stored`, in the transaction that stores its effect. Without notifications.
     pub(crate) fn completion(&self, reason: Option<Reason>) -> Completion {
         Completion {
             project: self.entry.project.clone(),

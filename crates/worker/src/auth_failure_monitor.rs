@@ -1,4 +1,4 @@
-//! A wrong API key must not look like quiet success: when every recent fetch was refused or unknown, the worker shouts.
+//! A wrong API key must not look like quiet success: when every recent fetch was refused or unknown, the worker warns.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -8,11 +8,11 @@ use openai_client::ErrorKind;
 
 /// So many objects in a row make a pattern. Objects, not requests: a sample id is asked for again and again.
 const RECENT: usize = 5;
-const SHOUT_EVERY: Duration = Duration::from_secs(60);
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Watches the outcomes of fetches of events' objects.
 #[derive(Default)]
-pub(crate) struct KeyAlarm {
+pub(crate) struct AuthFailureMonitor {
     state: Mutex<State>,
 }
 
@@ -20,10 +20,10 @@ pub(crate) struct KeyAlarm {
 struct State {
     /// By object, the last outcome of each; the newest at the back.
     recent: VecDeque<(String, Option<ErrorKind>)>,
-    shouted_at: Option<Instant>,
+    warned_at: Option<Instant>,
 }
 
-impl KeyAlarm {
+impl AuthFailureMonitor {
     /// Takes the outcome of fetching an object (`None`: it worked) and logs an error, at most once a minute, while the
     /// last ones of all recent objects were 401 or 404. Returns whether the pattern holds.
     pub(crate) fn note(&self, object_id: Option<&str>, outcome: Option<ErrorKind>) -> bool {
@@ -40,8 +40,8 @@ impl KeyAlarm {
         if state.recent.len() < RECENT || !state.recent.iter().all(suspicious) {
             return false;
         }
-        if state.shouted_at.is_none_or(|at| at.elapsed() >= SHOUT_EVERY) {
-            state.shouted_at = Some(Instant::now());
+        if state.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            state.warned_at = Some(Instant::now());
             tracing::error!(
                 fetches = RECENT,
                 "every recent fetch was 401 or 404: is OPENAI_API_KEY of the project that sends these webhooks, \
@@ -59,24 +59,24 @@ mod tests {
 
     #[test]
     fn five_refusals_in_a_row_are_a_pattern_and_one_success_ends_it() {
-        let alarm = KeyAlarm::default();
+        let monitor = AuthFailureMonitor::default();
         let kinds = [ErrorKind::NotFound, ErrorKind::Unauthorized];
-        let note = |n: usize| alarm.note(Some(&format!("resp_{n}")), Some(kinds[n % 2]));
+        let note = |n: usize| monitor.note(Some(&format!("resp_{n}")), Some(kinds[n % 2]));
         let notes: Vec<bool> = (0..6).map(note).collect();
         assert_eq!(notes, [false, false, false, false, true, true]);
-        assert!(!alarm.note(Some("resp_7"), None));
-        assert!(!alarm.note(Some("resp_8"), Some(ErrorKind::NotFound)));
+        assert!(!monitor.note(Some("resp_7"), None));
+        assert!(!monitor.note(Some("resp_8"), Some(ErrorKind::NotFound)));
     }
 
     #[test]
     fn one_sample_id_asked_for_again_and_again_is_no_pattern() {
-        let alarm = KeyAlarm::default();
-        assert!((0..20).all(|_| !alarm.note(Some("resp_abc123"), Some(ErrorKind::NotFound))));
+        let monitor = AuthFailureMonitor::default();
+        assert!((0..20).all(|_| !monitor.note(Some("resp_abc123"), Some(ErrorKind::NotFound))));
     }
 
     #[test]
     fn an_outage_is_no_sign_of_a_wrong_key() {
-        let alarm = KeyAlarm::default();
-        assert!((0..10).all(|n| !alarm.note(Some(&format!("resp_{n}")), Some(ErrorKind::Unavailable))));
+        let monitor = AuthFailureMonitor::default();
+        assert!((0..10).all(|n| !monitor.note(Some(&format!("resp_{n}")), Some(ErrorKind::Unavailable))));
     }
 }

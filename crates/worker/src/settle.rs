@@ -1,0 +1,210 @@
+//! Settles deliveries: the only place that commits an event's effect or failure, and the only one that tells the queue.
+//! The database always comes first.
+
+use std::time::Duration;
+
+use queue::{Delivery, EntryError, QueueError, Settled};
+use service::telemetry::chain;
+use store::{NewNotification, TheResult};
+use webhook::{EventState, FetchState, NotificationType, Reason};
+
+use crate::context::Context;
+use crate::failure::{Failure, HandlerError, RetryAdvice};
+use crate::job::Job;
+use crate::notifications::Told;
+use crate::outcome::DeliveryOutcome;
+use crate::settlement::{Effect, Settlement, Write};
+use crate::supervisor::Supervisor;
+
+/// How long an entry of a newer format waits for a newer worker before it is looked at again.
+const NEWER_FORMAT_DELAY: Duration = Duration::from_secs(15);
+
+/// How a delivery ended, for its log line.
+pub(crate) struct Ended {
+    pub(crate) outcome: DeliveryOutcome,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) fetch_state: Option<FetchState>,
+    /// Of an attempt that is retried or given up.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) retry_in: Option<Duration>,
+    /// Redis could not be told.
+    pub(crate) unsettled: Option<QueueError>,
+}
+
+impl Ended {
+    fn new(outcome: DeliveryOutcome, settled: Result<Settled, QueueError>) -> Self {
+        let (outcome, unsettled) = match settled {
+            Ok(Settled::Done) => (outcome, None),
+            Ok(Settled::LeaseLost) => (DeliveryOutcome::LeaseLost, None),
+            Err(error) => (outcome, Some(error)),
+        };
+        Self { outcome, reason: None, fetch_state: None, failure: None, retry_in: None, unsettled }
+    }
+
+    fn because_of(self, failure: Failure) -> Self {
+        Self { reason: Some(failure.reason), failure: Some(failure), ..self }
+    }
+}
+
+/// Commits the write, then acknowledges; or records why there is none, then retries, snoozes or dead-letters.
+pub(crate) async fn settle(
+    context: &Context,
+    job: &Job<'_>,
+    delivery: Delivery,
+    supervisor: &Supervisor<'_>,
+    attempted: Result<Write, Settlement>,
+) -> Ended {
+    let settlement = match attempted {
+        Ok(write) => supervisor.watch(job, commit(context, write)).await.unwrap_or_else(|early| early),
+        Err(settlement) => settlement,
+    };
+    match settlement {
+        Settlement::Ack { outcome, fetch_state } => {
+            Ended { fetch_state, ..Ended::new(outcome, delivery.ack().await) }
+        }
+        Settlement::Fail(failure) => fail(context, job, delivery, failure).await,
+        Settlement::Release => Ended::new(DeliveryOutcome::Released, delivery.release().await),
+        Settlement::LeaseLost => Ended::new(DeliveryOutcome::LeaseLost, Ok(Settled::LeaseLost)),
+    }
+}
+
+/// An entry that cannot be read has no event row; its notifications are written all the same, and first.
+pub(crate) async fn settle_undecodable(context: &Context, delivery: Delivery, error: &EntryError) -> Ended {
+    if let EntryError::NewerVersion { .. } = error {
+        return snooze(delivery, NEWER_FORMAT_DELAY, Reason::NewerFormat).await;
+    }
+    let failure = Failure::new(Reason::UndecodableEntry, chain(error), RetryAdvice::GiveUp);
+    let notifications = context.outbox.of_undecodable(&delivery.entry_id, &failure.error);
+    match context.store.add_notifications(&notifications).await {
+        Ok(()) => {
+            context.outbox.wake();
+            dead_letter(delivery, failure, None).await
+        }
+        Err(error) => {
+            let delay = context.retry.delay(delivery.attempt);
+            retry(delivery, delay, Failure::of_store(&error)).await
+        }
+    }
+}
+
+async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerError> {
+    let Write { effect, completion, fetch_state, room } = write;
+    let (store, completion) = (&context.store, &completion);
+    match &effect {
+        Effect::Response(response) => store.save_response(response, completion).await?,
+        Effect::Batch { batch_id, end } => store.finish_batch(batch_id, *end, completion).await?,
+        Effect::FineTuning(fine_tuning) => store.save_fine_tuning(fine_tuning, completion).await?,
+        Effect::EvalRun(run) => store.save_eval_run(run, completion).await?,
+        Effect::EventOnly(event) => store.keep_event(event, completion).await?,
+    }
+    drop(room);
+    context.outbox.wake();
+    let outcome = fetch_state.map_or(DeliveryOutcome::StoredOnly, |_| DeliveryOutcome::Stored);
+    Ok(Settlement::Ack { outcome, fetch_state })
+}
+
+/// Decides between another attempt and the dead letters, and records it in the event's row. The row comes first: an
+/// event is not given up while the database cannot say so.
+async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Failure) -> Ended {
+    let failure = give_up_if_over(context, job, failure).await;
+    let recorded = context.store.fail_event(&failure_row(context, job, &failure)).await;
+    let webhook_id = job.entry.webhook_id.as_str();
+    let delay = match (failure.advice, &recorded) {
+        (RetryAdvice::GiveUp, Err(error)) if error.is_retryable() => {
+            return retry(delivery, context.retry.delay(job.attempt), Failure::of_store(error)).await;
+        }
+        (RetryAdvice::GiveUp, _) => {
+            // The dead letter says what the row cannot.
+            if let Err(error) = &recorded {
+                let error = chain(error);
+                tracing::error!(webhook.id = webhook_id, error, "could not record that an event is given up");
+            }
+            context.outbox.wake();
+            return dead_letter(delivery, failure, job.progress.file_expires_ms()).await;
+        }
+        (RetryAdvice::Retry | RetryAdvice::Recheck, _) => context.retry.delay(job.attempt),
+        (RetryAdvice::RetryAfter(delay) | RetryAdvice::Snooze(delay), _) => delay,
+        (RetryAdvice::RetryAtMax, _) => context.retry.max,
+    };
+    if let Err(error) = &recorded {
+        tracing::warn!(webhook.id = webhook_id, error = chain(error), "could not record a failed attempt");
+    }
+    if let RetryAdvice::Snooze(_) = failure.advice {
+        return snooze(delivery, delay, failure.reason).await;
+    }
+    pause_family(context, job, &delivery, (delay, failure.reason)).await;
+    retry(delivery, delay, failure).await
+}
+
+async fn give_up_if_over(context: &Context, job: &Job<'_>, failure: Failure) -> Failure {
+    let may_end = match failure.advice {
+        RetryAdvice::Retry | RetryAdvice::RetryAfter(_) | RetryAdvice::RetryAtMax => true,
+        RetryAdvice::Recheck | RetryAdvice::Snooze(_) | RetryAdvice::GiveUp => false,
+    };
+    if !may_end || !context.was_tried_long_enough(job).await {
+        return failure;
+    }
+    let error = format!("given up after {:?}; last error: {}", context.retry.give_up_after, failure.error);
+    Failure { error, reason: Reason::GaveUp, advice: RetryAdvice::GiveUp, ..failure }
+}
+
+/// The failure as the event's row has it, with its notifications when it is the end.
+fn failure_row(context: &Context, job: &Job<'_>, failure: &Failure) -> store::Failure {
+    let is_dead = failure.advice == RetryAdvice::GiveUp;
+    // A snooze is no attempt.
+    let is_attempt = !matches!(failure.advice, RetryAdvice::Snooze(_));
+    store::Failure {
+        project: job.entry.project.clone(),
+        webhook_id: job.entry.webhook_id.clone(),
+        attempts: job.attempt - u32::from(!is_attempt),
+        state: if is_dead { EventState::Dead } else { EventState::Retrying },
+        reason: failure.reason,
+        error: failure.error.clone(),
+        attempt: is_attempt.then(|| job.attempt_so_far(failure.http_status, failure.request_id.clone())),
+        notifications: if is_dead { dead_letter_notifications(context, job, failure) } else { Vec::new() },
+    }
+}
+
+fn dead_letter_notifications(context: &Context, job: &Job<'_>, failure: &Failure) -> Vec<NewNotification> {
+    let told =
+        Told { kind: NotificationType::EventDead, reason: Some(failure.reason), error: Some(&failure.error) };
+    context.outbox.of(job, told, || TheResult::of_body(&job.entry.body))
+}
+
+/// After a 429 no worker takes this project's family until OpenAI wants to be asked again.
+async fn pause_family(
+    context: &Context,
+    job: &Job<'_>,
+    delivery: &Delivery,
+    (delay, reason): (Duration, Reason),
+) {
+    if reason != Reason::RateLimited {
+        return;
+    }
+    // Not longer than between two retries: one answer must not stop a family for a day.
+    match delivery.pause(delay.min(context.retry.max), reason).await {
+        Ok(left) => tracing::warn!(
+            project = job.entry.project,
+            paused_secs = left.as_secs_f64(),
+            "OpenAI's rate limit: all workers leave this family alone for a while"
+        ),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "could not tell the other workers of OpenAI's rate limit");
+        }
+    }
+}
+
+async fn retry(delivery: Delivery, delay: Duration, failure: Failure) -> Ended {
+    let settled = delivery.retry_after(delay, failure.reason, &failure.error).await;
+    Ended { retry_in: Some(delay), ..Ended::new(DeliveryOutcome::Retry, settled).because_of(failure) }
+}
+
+async fn snooze(delivery: Delivery, delay: Duration, reason: Reason) -> Ended {
+    let ended = Ended::new(DeliveryOutcome::Snoozed, delivery.snooze(delay).await);
+    Ended { reason: Some(reason), retry_in: Some(delay), ..ended }
+}
+
+async fn dead_letter(delivery: Delivery, failure: Failure, file_expires_ms: Option<i64>) -> Ended {
+    let settled = delivery.dead_letter(failure.reason, &failure.error, file_expires_ms).await;
+    Ended::new(DeliveryOutcome::Dead, settled).because_of(failure)
+}

@@ -1,0 +1,339 @@
+//! Builds everything from the settings, runs one loop per family, and drains at the end.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use openai_client::{BodyMemory, Client, ClientConfig};
+use queue::{
+    Cause, Consumer, ConsumerConfig, KnownTargets, NotificationStream, Presence, QueueConfig, QueueError,
+    QueueReader, Seen,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use service::metrics::Registry;
+use service::settings::{Fetch, SettingError, StoreSettings, refuse};
+use service::telemetry::chain;
+use service::{admin, detached};
+use store::{S3Config, Store, StoreConfig, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use webhook::Family;
+
+use crate::auth_failure_monitor::AuthFailureMonitor;
+use crate::backlog::Backlog;
+use crate::context::{Context, Fetching};
+use crate::family_loop::FamilyLoop;
+use crate::metrics::Metrics;
+use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
+use crate::permits::Permits;
+use crate::readiness::Readiness;
+use crate::results_link::ResultsLinks;
+use crate::results_server::ResultsServer;
+use crate::retry::RetryPolicy;
+use crate::settings::Settings;
+
+/// The only project there is yet; webhooks, secrets and keys are per project with OpenAI.
+const DEFAULT_PROJECT: &str = "default";
+const OPENAI_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of the API within an answer. There is no total time-out: files may be gigabytes.
+const OPENAI_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const START_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Runs a worker until `shutdown`, then finishes or hands back what it holds.
+///
+/// # Errors
+/// When the database or the files cannot be opened, or the admin port is taken. A Redis or a PostgreSQL that is down is
+/// waited for, and checked when it comes; a Redis that would lose events ends the program.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    settings.check().unwrap_or_else(|error| refuse(&error));
+    let mut registry = Registry::of_program("worker");
+    let metrics = Metrics::new(&mut registry);
+    let Some((access, targets_file)) = shutdown.run_until_cancelled(read_files(&settings)).await else {
+        return Ok(());
+    };
+    let Access { api_key, results, store: store_config, queue } =
+        access?.unwrap_or_else(|error| refuse(&error));
+    let fetching = fetching(&settings, api_key, &metrics)?;
+    let links = results.as_ref().map(|(_, links)| Arc::clone(links));
+    let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
+    let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
+        return Ok(());
+    };
+    let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
+    let name = queue::consumer_name();
+    let context = Arc::new(Context {
+        worker: name.clone(),
+        store: store.clone(),
+        fetching,
+        retry: retry_policy(&settings),
+        readiness: Readiness::new(&settings.worker_families.0, metrics.clone()),
+        metrics,
+        auth_failures: AuthFailureMonitor::default(),
+        permits: Permits::default(),
+        outbox: Outbox::new(targets_file.subscribe(), links),
+        min_free_bytes: settings.min_free_bytes,
+    });
+    let readiness = readiness(Arc::clone(&context), reader.clone(), targets_file.problem());
+    let admin = admin::serve(settings.admin_addr, registry, readiness)?;
+    let results = results.map(|(addr, links)| ResultsServer::start(addr, store, links)).transpose()?;
+    let fit = reader.until_fit(settings.redis.allow_volatile_redis);
+    if let Some(Err(unfit)) = shutdown.run_until_cancelled(fit).await {
+        refuse(&unfit);
+    }
+    let gone = CancellationToken::new();
+    let presence = tokio::spawn(presence(&context, reader.clone(), &name, gone.clone()));
+    let mut loops = JoinSet::new();
+    loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
+    start_loops(&mut loops, &context, reader, &shutdown);
+    let schedule = settings.notification_schedule.clone().unwrap_or_default();
+    loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
+    for &family in &settings.worker_families.0 {
+        let config =
+            ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
+        let concurrency = settings.worker_concurrency.of(family);
+        loops.spawn(run_family(Arc::clone(&context), config, concurrency, shutdown.clone()));
+    }
+    announce(&name, &settings);
+    let mut left_behind = 0;
+    while let Some(ended) = loops.join_next().await {
+        left_behind += ended.context("a loop of the worker ended by a bug")?;
+    }
+    if let Some(results) = results {
+        results.stop().await;
+    }
+    gone.cancel();
+    presence.await.context("the loop that reports this worker ended by a bug")?;
+    admin.stop().await;
+    tell_end(left_behind);
+    Ok(())
+}
+
+/// What looks at queue and database beside the work. Each loop ends with how many deliveries it left behind.
+fn start_loops(
+    loops: &mut JoinSet<usize>,
+    context: &Arc<Context>,
+    reader: QueueReader,
+    shutdown: &CancellationToken,
+) {
+    let store = context.store.clone();
+    let backlog = Backlog::new(reader, store.clone(), context.metrics.clone(), context.outbox.config());
+    loops.spawn(backlog.publish(shutdown.clone()).map(|()| 0));
+    let (probing, until) = (Arc::clone(context), shutdown.clone());
+    loops.spawn(async move { probing.readiness.probe(store, until).map(|()| 0).await });
+}
+
+fn tell_end(left_behind: usize) {
+    if left_behind == 0 {
+        tracing::info!("worker stopped; nothing was left behind");
+    } else {
+        tracing::warn!(
+            deliveries = left_behind,
+            hint = "nothing is lost: other workers take them over when their leases run out (LEASE_SECS)",
+            "worker stopped; {left_behind} deliveries could not be handed back, Redis did not answer"
+        );
+    }
+}
+
+/// Ready while events can be claimed and stored, and targets are told.
+fn readiness(
+    context: Arc<Context>,
+    queue: QueueReader,
+    targets_problem: watch::Receiver<Option<String>>,
+) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync {
+    move || {
+        let (context, queue) = (Arc::clone(&context), queue.clone());
+        let targets_problem = targets_problem.borrow().clone();
+        async move {
+            context.readiness.check()?;
+            context.store.ping().await.map_err(|error| chain(&error))?;
+            queue.ping().await.map_err(|error| chain(&error))?;
+            targets_problem.map_or(Ok(()), |problem| Err(format!("no target is notified: {problem}")))
+        }
+        .boxed()
+    }
+}
+
+/// Reports this worker until `gone`, and publishes what it sees of Redis and of other programs.
+fn presence(
+    context: &Context,
+    reader: QueueReader,
+    name: &str,
+    gone: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (config, metrics) = (context.outbox.config(), context.metrics.redis.clone());
+    let targets = move || {
+        let config = config.borrow();
+        let names = config.targets.iter().map(|target| target.name.clone()).collect();
+        Some(KnownTargets { names, sha256: config.digest() })
+    };
+    let publish = move |seen: Result<Seen, QueueError>| match seen {
+        Ok(seen) => metrics.reached(seen.faults(), seen.alive()),
+        Err(_) => metrics.lost(),
+    };
+    Presence::new(reader, name.to_owned(), "worker", env!("CARGO_PKG_VERSION")).run(gone, targets, publish)
+}
+
+/// How everything outside is reached, with the secrets that may be in files of their own.
+struct Access {
+    /// `None` when nothing is fetched.
+    api_key: Option<SecretString>,
+    results: Option<(SocketAddr, Arc<ResultsLinks>)>,
+    store: StoreConfig,
+    queue: QueueConfig,
+}
+
+impl Access {
+    fn read(settings: &Settings) -> Result<Self, SettingError> {
+        let api_key = match settings.openai.fetch {
+            Fetch::On => Some(settings.openai.api_key()?),
+            Fetch::Off => None,
+        };
+        let queue =
+            QueueConfig { url: settings.redis.url()?, key_prefix: settings.redis.redis_key_prefix.clone() };
+        Ok(Self { api_key, results: results(settings)?, store: store_config(&settings.store)?, queue })
+    }
+}
+
+/// All files that settings name. Reading one may hang.
+async fn read_files(settings: &Settings) -> (std::io::Result<Result<Access, SettingError>>, TargetsFile) {
+    let own = settings.clone();
+    let access = detached::run(move || Access::read(&own));
+    tokio::join!(access, TargetsFile::open(settings.config_file.landfall_config.clone()))
+}
+
+fn retry_policy(settings: &Settings) -> RetryPolicy {
+    RetryPolicy {
+        min: settings.retry_min_secs,
+        max: settings.retry_max_secs,
+        give_up_after: settings.retry_for_secs,
+        not_found_for: settings.not_found_for_secs,
+    }
+}
+
+/// Where results are served, and the links to them; `None` when they are not.
+fn results(settings: &Settings) -> Result<Option<(SocketAddr, Arc<ResultsLinks>)>, SettingError> {
+    let Some((addr, base_url, secret)) = settings.results.served()? else {
+        return Ok(None);
+    };
+    let base_url = base_url.parse();
+    let base_url =
+        base_url.map_err(|error: url::ParseError| SettingError::wrong("RESULTS_BASE_URL", error))?;
+    let links = ResultsLinks::new(base_url, secret.expose_secret());
+    let links = links.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
+    Ok(Some((addr, Arc::new(links))))
+}
+
+fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
+    let bucket = &settings.bucket;
+    Ok(StoreConfig {
+        database_url: settings.database_url()?,
+        files_url: settings.files_url.clone(),
+        s3: S3Config {
+            endpoint: bucket.aws_endpoint_url.clone(),
+            region: bucket.aws_region.clone(),
+            access_key_id: bucket.aws_access_key_id.clone(),
+            secret_access_key: bucket.secret_access_key()?,
+            session_token: bucket.session_token()?,
+        },
+    })
+}
+
+fn announce(name: &str, settings: &Settings) {
+    let families: Vec<&str> = settings.worker_families.0.iter().map(|family| family.as_str()).collect();
+    tracing::info!(
+        worker.name = name,
+        families = families.join(","),
+        body_memory_bytes = settings.body_memory(),
+        "worker started"
+    );
+}
+
+/// A database server that is down or starting is waited for, as Redis is.
+async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
+    let mut told = None;
+    loop {
+        match Store::open(config).await {
+            Err(error) if error.is_unreachable() => {
+                let (text, hint) = (chain(&error), error.write_fault().hint());
+                if told.as_ref() != Some(&text) {
+                    tracing::error!(error = text, hint, "waiting for the database");
+                    told = Some(text);
+                }
+                tokio::time::sleep(START_RETRY_DELAY).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// What tells the user's own systems.
+fn targets(
+    context: &Context,
+    queue: &QueueConfig,
+    schedule: Schedule,
+    worker: &str,
+) -> anyhow::Result<Targets> {
+    Ok(Targets {
+        config: context.outbox.config(),
+        written: context.outbox.written(),
+        store: context.store.clone(),
+        stream: NotificationStream::new(queue).context("REDIS_URL is wrong")?,
+        timing: Timing::new(schedule),
+        metrics: context.metrics.clone(),
+        worker: worker.to_owned(),
+    })
+}
+
+fn fetching(
+    settings: &Settings,
+    api_key: Option<SecretString>,
+    metrics: &Metrics,
+) -> anyhow::Result<Fetching> {
+    let Some(api_key) = api_key else { return Ok(Fetching::Off) };
+    let metrics = metrics.clone();
+    let client = Client::new(ClientConfig {
+        base_url: settings.openai.openai_base_url.clone(),
+        api_key,
+        organization: settings.openai.openai_org_id.clone(),
+        project: settings.openai.openai_project_id.clone(),
+        connect_timeout: OPENAI_CONNECT_TIMEOUT,
+        idle_timeout: OPENAI_IDLE_TIMEOUT,
+        observer: Some(Arc::new(move |observed| metrics.openai_request(observed))),
+        body_memory: BodyMemory::of(settings.body_memory()),
+    })
+    .context("could not prepare the OpenAI client")?;
+    Ok(Fetching::With(HashMap::from([(DEFAULT_PROJECT.to_owned(), client)])))
+}
+
+/// Connects one family's consumer, however long Redis takes to come, and runs its loop.
+async fn run_family(
+    context: Arc<Context>,
+    config: ConsumerConfig,
+    concurrency: usize,
+    shutdown: CancellationToken,
+) -> usize {
+    let family: Family = config.family;
+    let mut told = None;
+    let consumer = loop {
+        match Consumer::connect(config.clone()).await {
+            Ok(consumer) => break consumer,
+            Err(error) => {
+                let (text, hint) = (chain(&error), Cause::of(&error).hint());
+                context.readiness.claimed(family, Some(text.clone()));
+                if told.as_ref() != Some(&text) {
+                    tracing::error!(event.family = family.as_str(), error = text, hint, "waiting for Redis");
+                    told = Some(text);
+                }
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return 0,
+            () = tokio::time::sleep(START_RETRY_DELAY) => {}
+        }
+    };
+    FamilyLoop { context, family, consumer, concurrency }.run(shutdown).await
+}
