@@ -1,15 +1,15 @@
 //! Looks for what nobody would ever take again, and mends it: entries stranded by commands by hand, names of workers that
-//! died. Every worker does it, now and then, in the course of [`Consumer::receive`].
+//! died. Every consumer does it, now and then, while it receives.
 
 use std::time::Duration;
 
 use error_text::chain;
 use tokio::time::Instant;
+use webhook::Family;
 
-use crate::consumer::Consumer;
 use crate::error::QueueError;
 use crate::repair::{Repair, RepairKind};
-use crate::scripts;
+use crate::scripts::{self, Seat};
 
 /// Audits are so far apart at most, so that what is found is mended within half a minute.
 const EVERY_MAX: Duration = Duration::from_secs(30);
@@ -18,15 +18,16 @@ const STEPS_MAX: usize = 300;
 /// A living worker shows itself several times within half its lease.
 const SILENT_MIN: Duration = Duration::from_secs(5);
 
-/// When to look again, and where.
-pub(crate) struct Schedule {
+/// When one consumer looks again, where it goes on, and what it has mended.
+pub(crate) struct Auditor {
     due: Instant,
     from: Option<String>,
+    repairs: Vec<Repair>,
 }
 
-impl Default for Schedule {
+impl Default for Auditor {
     fn default() -> Self {
-        Self { due: next(), from: None }
+        Self { due: next(), from: None, repairs: Vec::new() }
     }
 }
 
@@ -35,46 +36,41 @@ fn next() -> Instant {
     Instant::now() + EVERY_MAX.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-impl Consumer {
-    /// What has been mended since the last call.
-    pub fn take_repairs(&mut self) -> Vec<Repair> {
+impl Auditor {
+    pub(crate) fn take_repairs(&mut self) -> Vec<Repair> {
         std::mem::take(&mut self.repairs)
     }
 
-    /// Looks for damage now. [`Consumer::receive`] does it by itself at least every half minute.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
-    pub async fn audit_now(&mut self) -> Result<(), QueueError> {
-        self.audit.due = next();
+    pub(crate) async fn audit_now(&mut self, seat: &Seat) -> Result<(), QueueError> {
+        self.due = next();
         let mut stranded = 0;
         for _ in 0..STEPS_MAX {
-            let from = self.audit.from.take();
-            let (go_on, found) = scripts::audit(&self.seat, from.as_deref().unwrap_or("-")).await?;
+            let from = self.from.take();
+            let (go_on, found) = scripts::audit(seat, from.as_deref().unwrap_or("-")).await?;
             stranded += found;
-            self.audit.from = go_on;
-            if self.audit.from.is_none() {
+            self.from = go_on;
+            if self.from.is_none() {
                 break;
             }
         }
-        self.mended(RepairKind::StrandedEntry, stranded);
-        let silent = SILENT_MIN.max(self.seat.lease / 2);
-        let gone = scripts::remove_dead_consumers(&self.seat, silent).await?;
-        self.mended(RepairKind::DeadConsumer, gone);
+        self.mended(seat.family, RepairKind::StrandedEntry, stranded);
+        let silent = SILENT_MIN.max(seat.lease / 2);
+        let gone = scripts::remove_dead_consumers(seat, silent).await?;
+        self.mended(seat.family, RepairKind::DeadConsumer, gone);
         Ok(())
     }
 
     /// Looks for damage when it is time to. A look that fails is not worth failing for.
-    pub(crate) async fn audit_when_due(&mut self) {
-        if Instant::now() < self.audit.due {
+    pub(crate) async fn audit_when_due(&mut self, seat: &Seat) {
+        if Instant::now() < self.due {
             return;
         }
-        match self.audit_now().await {
+        match self.audit_now(seat).await {
             Ok(()) => {}
             // The read that follows recreates the group.
             Err(error) if error.is_group_missing() => {}
             Err(error) => tracing::warn!(
-                event.family = self.seat.family.as_str(),
+                event.family = seat.family.as_str(),
                 error = chain(&error),
                 "could not look for stranded entries; trying again"
             ),
@@ -82,31 +78,24 @@ impl Consumer {
     }
 
     /// Logs and counts a repair.
-    pub(crate) fn mended(&mut self, kind: RepairKind, count: u64) {
+    pub(crate) fn mended(&mut self, family: Family, kind: RepairKind, count: u64) {
         if count == 0 {
             return;
         }
         self.repairs.push(Repair { kind, count });
-        let family = self.seat.family.as_str();
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(event.family = family.as_str(), repair = kind.as_str(), count, $message)
+            };
+        }
         match kind {
-            RepairKind::DeadConsumer => {
-                tracing::info!(
-                    event.family = family,
-                    repair = kind.as_str(),
-                    count,
-                    "names of dead workers removed"
-                );
-            }
-            RepairKind::StrandedEntry => tracing::error!(
-                event.family = family,
-                repair = kind.as_str(),
-                count,
+            RepairKind::DeadConsumer => line!(info, "names of dead workers removed"),
+            RepairKind::StrandedEntry => line!(
+                error,
                 "entries were taken from their workers by hand (XACK, XGROUP DELCONSUMER) and are due again"
             ),
-            RepairKind::Group | RepairKind::Stream | RepairKind::QueueVanished => tracing::error!(
-                event.family = family,
-                repair = kind.as_str(),
-                count,
+            RepairKind::Group | RepairKind::Stream | RepairKind::QueueVanished => line!(
+                error,
                 "the consumer group was gone and is created anew: every entry in the stream is read again"
             ),
         }

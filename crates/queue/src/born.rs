@@ -8,9 +8,6 @@ use crate::reader::QueueReader;
 impl QueueReader {
     /// The mark, which is set when there is none. It never changes while Redis keeps what it was given: another one than
     /// before says that everything was lost in between (`FLUSHALL`, a Redis without its data).
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn born(&self) -> Result<String, QueueError> {
         const OPERATION: &str = "read the queue's mark";
         let key = self.keys.born();

@@ -7,7 +7,7 @@ use error_text::chain;
 use futures_util::future::try_join_all;
 use redis::RedisError;
 
-use crate::audit::Schedule;
+use crate::audit::Auditor;
 use crate::config::ConsumerConfig;
 use crate::connection::{self, SharedConnection};
 use crate::delivery::{Delivery, History};
@@ -33,8 +33,7 @@ pub struct Consumer {
     /// Redis may have given us entries in a reply that never came.
     unseen: bool,
     reclaim_cursor: String,
-    pub(crate) audit: Schedule,
-    pub(crate) repairs: Vec<Repair>,
+    auditor: Auditor,
 }
 
 /// New entries as `XREADGROUP` answers: by stream.
@@ -42,9 +41,6 @@ type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
 
 impl Consumer {
     /// Connects, and creates the group where it is missing.
-    ///
-    /// # Errors
-    /// When the URL cannot be used, or Redis cannot be reached.
     pub async fn connect(config: ConsumerConfig) -> Result<Self, QueueError> {
         let client = connection::client(&config.queue)?;
         let all_keys = Keys::new(&config.queue.key_prefix);
@@ -65,26 +61,29 @@ impl Consumer {
             reading: SharedConnection::for_blocking(client),
             unseen: false,
             reclaim_cursor: CURSOR_START.to_owned(),
-            audit: Schedule::default(),
-            repairs: Vec::new(),
+            auditor: Auditor::default(),
         })
     }
 
     /// Takes up to `free` deliveries; waits up to two seconds when there is nothing. A cancelled call loses nothing:
     /// the next one takes what it was given.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses. Call again after a pause.
     pub async fn receive(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
         self.receive_within(free, BLOCK).await
     }
 
     /// Takes up to `free` deliveries without waiting.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn receive_now(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
         self.receive_within(free, Duration::ZERO).await
+    }
+
+    /// What has been mended since the last call.
+    pub fn take_repairs(&mut self) -> Vec<Repair> {
+        self.auditor.take_repairs()
+    }
+
+    /// Looks for damage now. [`Consumer::receive`] does it by itself at least every half minute.
+    pub async fn audit_now(&mut self) -> Result<(), QueueError> {
+        self.auditor.audit_now(&self.seat).await
     }
 
     /// A clean end: what Redis gave us and we never saw is due at once for others, and the name goes, unless
@@ -110,12 +109,12 @@ impl Consumer {
         if free == 0 {
             return Ok(Vec::new());
         }
-        self.audit_when_due().await;
+        self.auditor.audit_when_due(&self.seat).await;
         match self.take(free, wait).await {
             Err(error) if error.is_group_missing() => {
                 // Another worker may have been faster.
                 if let Some(kind) = scripts::ensure_group(&self.seat.connection, &self.seat.keys).await? {
-                    self.mended(kind, 1);
+                    self.auditor.mended(self.seat.family, kind, 1);
                 }
                 self.take(free, wait).await
             }

@@ -48,9 +48,7 @@ impl DeadLetter {
             file_expires_ms: fields.number("_file_expires_ms").ok(),
         }
     }
-}
 
-impl DeadLetter {
     /// Where the cause lies; of what was tried until time was up, by its first error.
     pub fn class(&self) -> Option<ReasonClass> {
         match self.reason? {
@@ -63,46 +61,29 @@ impl DeadLetter {
     }
 }
 
-/// The order in which dead letters are read.
-#[derive(Debug, Clone, Copy)]
-enum Order {
-    NewestFirst,
-    OldestFirst,
-}
-
 impl QueueReader {
     /// A family's dead letters, the newest first.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn dead_letters(&self, family: Family, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        self.read_letters(family, Order::NewestFirst, None, limit).await
+        self.read_letters(family, ("XREVRANGE", "+", "-"), None, limit).await
     }
 
     /// A family's dead letters from the oldest on, beginning after the letter `after`.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn dead_letters_after(
         &self,
         family: Family,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, QueueError> {
-        self.read_letters(family, Order::OldestFirst, after, limit).await
+        self.read_letters(family, ("XRANGE", "-", "+"), after, limit).await
     }
 
     async fn read_letters(
         &self,
         family: Family,
-        order: Order,
+        (command, start, end): (&str, &str, &str),
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, QueueError> {
-        let (command, start, end) = match order {
-            Order::NewestFirst => ("XREVRANGE", "+", "-"),
-            Order::OldestFirst => ("XRANGE", "-", "+"),
-        };
         let mut from = after.map_or_else(|| start.to_owned(), |id| format!("({id}"));
         let mut letters = Vec::new();
         while letters.len() < limit {

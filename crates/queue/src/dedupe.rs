@@ -52,9 +52,6 @@ impl DedupeRecord {
 impl QueueReader {
     /// Drops the oldest generation of dedupe records that has any; duplicates of its events may be enqueued from then on.
     /// The newest generation is dropped only when `newest_too`. Says whether there was one.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn drop_oldest_dedupe_records(&self, newest_too: bool) -> Result<bool, QueueError> {
         let mut generations = self.dedupe_generations().await?;
         if !newest_too {
@@ -73,9 +70,6 @@ impl QueueReader {
     }
 
     /// Drops what earlier versions recorded: a string of 160 bytes for each `webhook-id`, for seven days. Says how many.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn drop_legacy_dedupe_keys(&self) -> Result<u64, QueueError> {
         const OPERATION: &str = "drop dedupe keys of earlier versions";
         let prefix = format!("{}:", self.keys.seen());

@@ -27,9 +27,6 @@ pub struct Delayed {
 
 impl QueueReader {
     /// A family's entries that wait for their time to come, the next one first.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
         const OPERATION: &str = "read delayed entries";
         let keys = FamilyKeys::new(&self.keys, family);
@@ -69,9 +66,6 @@ impl QueueReader {
 
     /// Ends the wait of entries: a worker tries them within seconds, unless their family is paused. Attempts stay as
     /// they are. Those that still waited.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn make_due(&self, family: Family, entry_ids: &[String]) -> Result<Vec<String>, QueueError> {
         let mut due = Vec::new();
         for ids in entry_ids.chunks(STEP) {
@@ -83,9 +77,6 @@ impl QueueReader {
     }
 
     /// What entries hold that are in the queue, whole. Those that cannot be decoded are left out.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn entries(
         &self,
         family: Family,

@@ -20,6 +20,7 @@ const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 const ERROR_BYTES_MAX: usize = 2048;
 
 /// An entry in this worker's hands until it is settled, dropped, or its lease is lost.
+/// Settling fails when Redis stays away: the entry then comes again when its lease has run out.
 #[must_use = "an unsettled delivery comes again when its lease runs out, and counts as a crash"]
 pub struct Delivery {
     /// Shared, so that it outlives the delivery when that is settled.
@@ -86,18 +87,12 @@ impl Delivery {
     }
 
     /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
-    ///
-    /// # Errors
-    /// When Redis stays away; the entry comes again.
     pub async fn ack(self) -> Result<Settled, QueueError> {
         persist(|| scripts::ack(&self.seat, &self.entry_id)).await?;
         Ok(Settled::Done)
     }
 
     /// The attempt failed; the next one is due after `delay` (at most seven days).
-    ///
-    /// # Errors
-    /// When Redis stays away; the entry comes again when the lease has run out.
     pub async fn retry_after(
         self,
         delay: Duration,
@@ -109,26 +104,17 @@ impl Delivery {
     }
 
     /// Not now, and not a failed attempt; due again after `delay` (at most seven days).
-    ///
-    /// # Errors
-    /// When Redis stays away; the entry comes again when the lease has run out.
     pub async fn snooze(self, delay: Duration) -> Result<Settled, QueueError> {
         self.put_back(delay, None).await
     }
 
     /// For a worker that stops: due at once for any other, neither an attempt nor a crash.
-    ///
-    /// # Errors
-    /// When Redis stays away; the entry comes again when the lease has run out.
     pub async fn release(self) -> Result<Settled, QueueError> {
         self.put_back(Duration::ZERO, None).await
     }
 
     /// Gives the event up: moves it to the dead letters, where people find it with the reason. `file_expires_ms` says when
     /// OpenAI deletes the file it is about, in unix milliseconds: after that a redrive is too late.
-    ///
-    /// # Errors
-    /// When Redis stays away; the entry comes again when the lease has run out.
     pub async fn dead_letter(
         self,
         reason: Reason,

@@ -1,11 +1,9 @@
 //! What can go wrong, and whether trying again can help.
 
-use deadpool_redis::PoolError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::connection::{closed, not_connected, timed_out};
-
-/// A failure of the worker's, or the reader's, side of the queue.
+/// A failure of the worker's, or the reader's, side of the queue: Redis cannot be reached, or refuses. Only what is more
+/// than that is said at the methods that return it.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     #[error("the Redis URL cannot be used")]
@@ -30,17 +28,6 @@ impl QueueError {
     /// For `map_err`.
     pub(crate) fn while_doing(operation: &'static str) -> impl FnOnce(RedisError) -> Self {
         move |source| Self::Redis { operation, source }
-    }
-
-    /// The pool gave no connection.
-    pub(crate) fn from_pool(error: PoolError, address: &str) -> Self {
-        let source = match error {
-            PoolError::Backend(source) => not_connected(address, source),
-            PoolError::Timeout(_) => not_connected(address, timed_out()),
-            // The pool is never closed, has a runtime and no hooks.
-            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => closed(),
-        };
-        Self::Redis { operation: "connect to Redis", source }
     }
 
     /// The group is gone: somebody emptied Redis, or deleted it.

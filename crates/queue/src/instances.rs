@@ -68,9 +68,6 @@ impl Instance {
 impl QueueReader {
     /// All programs that reported within a day, the newest report first. What a newer version may have written is left
     /// out.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn instances(&self) -> Result<Vec<Instance>, QueueError> {
         let (now, fields) = self.instance_fields().await?;
         let ago = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));

@@ -47,7 +47,6 @@ mod keys;
 mod leases;
 mod memory;
 mod notifications;
-mod overdue;
 mod pauses;
 mod presence;
 mod producer;

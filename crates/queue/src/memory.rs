@@ -88,17 +88,11 @@ impl MemoryReport {
 
 impl QueueReader {
     /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
         Ok(self.memory_info().await?.and_then(|memory| memory.used_share()))
     }
 
     /// What fills Redis; `None` where it refuses to say.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn memory_report(&self) -> Result<Option<MemoryReport>, QueueError> {
         let Some(mut memory) = self.memory_info().await? else {
             return Ok(None);

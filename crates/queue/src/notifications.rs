@@ -26,8 +26,6 @@ pub struct StreamedNotification<'a> {
 }
 
 impl NotificationStream {
-    /// # Errors
-    /// When the URL cannot be used.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
         let connection = SharedConnection::new(connection::client(config)?);
         Ok(Self { connection, keys: Keys::new(&config.key_prefix) })

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use redis::RedisError;
 use webhook::{Family, Reason};
 
 use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::QueueError;
 use crate::reader::QueueReader;
-use crate::scripts;
+use crate::scripts::{self, Seat};
 
 /// A pause that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +22,10 @@ pub struct Pause {
 
 impl Consumer {
     /// How long to take nothing: `None` unless all of these projects are paused.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn paused_for(&self, projects: &[&str]) -> Result<Option<Duration>, QueueError> {
         let mut shortest = None;
         for project in projects {
-            let key = self.seat.all_keys.pause(project, self.seat.family);
-            match left(self.seat.connection.query(redis::cmd("PTTL").arg(key)).await)? {
+            match pause_left(&self.seat, project).await? {
                 Some(left) => shortest = Some(shortest.map_or(left, |other: Duration| other.min(left))),
                 None => return Ok(None),
             }
@@ -41,19 +36,12 @@ impl Consumer {
 
 impl Delivery {
     /// How long its project's family is paused, if it is.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn paused_for(&self) -> Result<Option<Duration>, QueueError> {
         let Ok(entry) = &self.content else { return Ok(None) };
-        let key = self.seat.all_keys.pause(&entry.project, self.seat.family);
-        left(self.seat.connection.query(redis::cmd("PTTL").arg(key)).await)
+        pause_left(&self.seat, &entry.project).await
     }
 
     /// Pauses its project's family for every worker; a longer pause stays. Returns how long it is paused now.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
         scripts::pause(&self.seat, &entry.project, wanted, reason.as_str()).await
@@ -62,9 +50,6 @@ impl Delivery {
 
 impl QueueReader {
     /// The pauses in force, in the order they end.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
         let mut list = redis::cmd("ZRANGE");
         list.arg(self.keys.pauses()).arg(0).arg(-1);
@@ -87,7 +72,9 @@ impl QueueReader {
 }
 
 /// `PTTL` is -2 without the key. One that somebody set by hand without an end (-1) is looked at again after a while.
-fn left(answer: Result<i64, RedisError>) -> Result<Option<Duration>, QueueError> {
+async fn pause_left(seat: &Seat, project: &str) -> Result<Option<Duration>, QueueError> {
+    let key = seat.all_keys.pause(project, seat.family);
+    let answer: Result<i64, _> = seat.connection.query(redis::cmd("PTTL").arg(key)).await;
     match answer.map_err(QueueError::while_doing("look for a pause"))? {
         -1 => Ok(Some(Duration::from_secs(60))),
         ms => Ok(u64::try_from(ms).ok().map(Duration::from_millis)),

@@ -39,9 +39,6 @@ struct Shared {
 
 impl Producer {
     /// Connects when it is first used, so that `ingest` starts while Redis is down. Needs a Tokio runtime.
-    ///
-    /// # Errors
-    /// When the URL cannot be used.
     pub fn new(
         config: &QueueConfig,
         stream_length_max: u64,
@@ -86,9 +83,6 @@ impl Producer {
 
     /// Enqueues a stored event once more. `run` names the operator's command: a call that is repeated in it, because an
     /// answer was lost, adds nothing; another command adds the event again.
-    ///
-    /// # Errors
-    /// As [`Producer::enqueue`].
     pub async fn enqueue_again<'e>(
         &self,
         family: Family,
@@ -103,9 +97,6 @@ impl Producer {
     }
 
     /// Whether Redis would take an event: runs the real script on a key of its own, and removes what it added.
-    ///
-    /// # Errors
-    /// As [`Producer::enqueue`].
     pub async fn check(&self) -> Result<(), EnqueueError> {
         let check_key = self.shared.keys.check();
         let seen_key = format!("{check_key}:seen");
@@ -123,9 +114,6 @@ impl Producer {
     }
 
     /// Whether Redis answers.
-    ///
-    /// # Errors
-    /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
         let pong = self.connection.query(&redis::cmd("PING")).await;
         pong.map_err(QueueError::while_doing("ping Redis"))
@@ -133,9 +121,6 @@ impl Producer {
 
     /// Creates every family's stream and group where they are missing, so that `redis-cli` shows all families at once.
     /// Events enqueued without a group are not lost: groups are created at 0, here and by workers.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn create_groups(&self) -> Result<(), QueueError> {
         for &family in Family::ALL {
             let keys = FamilyKeys::new(&self.shared.keys, family);

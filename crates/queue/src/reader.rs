@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, ScriptInvocation};
 
 use crate::config::QueueConfig;
-use crate::connection::{self, CONNECT_TIMEOUT};
+use crate::connection::{self, CONNECT_TIMEOUT, closed, not_connected, timed_out};
 use crate::error::QueueError;
 use crate::keys::Keys;
 
@@ -25,9 +25,6 @@ pub struct QueueReader {
 
 impl QueueReader {
     /// Connects when it is first used.
-    ///
-    /// # Errors
-    /// When the URL cannot be used.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
         let client = connection::client(config)?;
         let info = client.get_connection_info().clone();
@@ -52,9 +49,6 @@ impl QueueReader {
     }
 
     /// Whether Redis answers.
-    ///
-    /// # Errors
-    /// When it does not.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.query("ping Redis", &redis::cmd("PING")).await
     }
@@ -88,6 +82,13 @@ impl QueueReader {
 
     async fn connection(&self) -> Result<Connection, QueueError> {
         // Boxed: opening one takes 7 KB, which every task that may do so would keep for as long as it lives.
-        Box::pin(self.pool.get()).await.map_err(|error| QueueError::from_pool(error, &self.address()))
+        let gotten = Box::pin(self.pool.get()).await;
+        let source = |error| match error {
+            PoolError::Backend(source) => not_connected(&self.address(), source),
+            PoolError::Timeout(_) => not_connected(&self.address(), timed_out()),
+            // The pool is never closed, has a runtime and no hooks.
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => closed(),
+        };
+        gotten.map_err(source).map_err(QueueError::while_doing("connect to Redis"))
     }
 }

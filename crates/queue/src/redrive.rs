@@ -23,9 +23,6 @@ impl QueueReader {
     }
 
     /// Deletes a dead letter for good. `false` when there is no such letter.
-    ///
-    /// # Errors
-    /// As [`QueueReader::redrive`].
     pub async fn discard(&self, family: Family, dead_id: &str) -> Result<bool, QueueError> {
         let mut script = scripts::DISCARD.prepare_invoke();
         script.key(self.keys.dead(family)).key(self.keys.records());

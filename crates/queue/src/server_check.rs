@@ -68,28 +68,6 @@ pub enum ServerFinding {
 }
 
 impl ServerFinding {
-    /// `allow_volatile` is the setting of that name: its user has accepted that a restart may lose events.
-    pub fn severity(&self, allow_volatile: bool) -> Severity {
-        match self {
-            Self::Volatile if allow_volatile => Severity::Warning,
-            Self::TooOld { .. }
-            | Self::Replica
-            | Self::Sentinel
-            | Self::Loading
-            | Self::Volatile
-            | Self::AppendFails
-            | Self::EvictsEvents { .. } => Severity::Wrong,
-            // It works until a slot moves or the node is replaced.
-            Self::Cluster
-            | Self::FsyncEverySecond
-            | Self::FsyncNever
-            | Self::NoMemoryLimit
-            | Self::EvictsMarks { .. }
-            | Self::ConfigRefused
-            | Self::InfoRefused => Severity::Warning,
-        }
-    }
-
     /// All that [`ServerFinding::label`] can be.
     pub const LABELS: [&'static str; 14] = [
         "too_old",
@@ -110,47 +88,57 @@ impl ServerFinding {
 
     /// Its name in metrics and logs.
     pub fn label(&self) -> &'static str {
+        self.facts().0
+    }
+
+    /// `allow_volatile` is the setting of that name: its user has accepted that a restart may lose events.
+    pub fn severity(&self, allow_volatile: bool) -> Severity {
         match self {
-            Self::TooOld { .. } => "too_old",
-            Self::Replica => "replica",
-            Self::Sentinel => "sentinel",
-            Self::Cluster => "cluster",
-            Self::Loading => "loading",
-            Self::Volatile => "volatile",
-            Self::AppendFails => "append_fails",
-            Self::FsyncEverySecond => "fsync_everysec",
-            Self::FsyncNever => "fsync_never",
-            Self::NoMemoryLimit => "no_memory_limit",
-            Self::EvictsEvents { .. } => "evicts_events",
-            Self::EvictsMarks { .. } => "evicts_marks",
-            Self::ConfigRefused => "config_refused",
-            Self::InfoRefused => "info_refused",
+            Self::Volatile if allow_volatile => Severity::Warning,
+            _ => self.facts().1,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
+        self.facts().2
+    }
+
+    /// Label, severity and hint.
+    fn facts(&self) -> (&'static str, Severity, &'static str) {
+        use Severity::{Warning, Wrong};
         match self {
-            Self::TooOld { .. } => "run Redis 7.0 or newer, or Valkey 8.0 or newer",
-            Self::Replica => Cause::Replica.hint(),
-            Self::Sentinel => Cause::Sentinel.hint(),
-            Self::Cluster => Cause::Cluster.hint(),
-            Self::Loading => Cause::Loading.hint(),
-            Self::Volatile => {
-                "set appendonly yes in redis.conf and by CONFIG SET, or accept the loss: ALLOW_VOLATILE_REDIS=true"
-            }
-            Self::AppendFails => "free space on its disk, and read its log",
-            Self::FsyncEverySecond | Self::FsyncNever => "set appendfsync always",
-            Self::NoMemoryLimit => {
-                "set maxmemory to three quarters of its machine's memory, so that ingest answers 503 in time"
-            }
-            Self::EvictsEvents { .. } | Self::EvictsMarks { .. } => "set maxmemory-policy noeviction",
-            Self::ConfigRefused => {
-                "make sure of appendonly yes and appendfsync always in the service's own settings"
-            }
-            Self::InfoRefused => {
-                "allow INFO to the user in REDIS_URL (ACL SETUSER ... +info), then check again"
-            }
+            Self::TooOld { .. } => ("too_old", Wrong, "run Redis 7.0 or newer, or Valkey 8.0 or newer"),
+            Self::Replica => ("replica", Wrong, Cause::Replica.hint()),
+            Self::Sentinel => ("sentinel", Wrong, Cause::Sentinel.hint()),
+            // It works until a slot moves or the node is replaced.
+            Self::Cluster => ("cluster", Warning, Cause::Cluster.hint()),
+            Self::Loading => ("loading", Wrong, Cause::Loading.hint()),
+            Self::Volatile => (
+                "volatile",
+                Wrong,
+                "set appendonly yes in redis.conf and by CONFIG SET, or accept the loss: ALLOW_VOLATILE_REDIS=true",
+            ),
+            Self::AppendFails => ("append_fails", Wrong, "free space on its disk, and read its log"),
+            Self::FsyncEverySecond => ("fsync_everysec", Warning, "set appendfsync always"),
+            Self::FsyncNever => ("fsync_never", Warning, "set appendfsync always"),
+            Self::NoMemoryLimit => (
+                "no_memory_limit",
+                Warning,
+                "set maxmemory to three quarters of its machine's memory, so that ingest answers 503 in time",
+            ),
+            Self::EvictsEvents { .. } => ("evicts_events", Wrong, "set maxmemory-policy noeviction"),
+            Self::EvictsMarks { .. } => ("evicts_marks", Warning, "set maxmemory-policy noeviction"),
+            Self::ConfigRefused => (
+                "config_refused",
+                Warning,
+                "make sure of appendonly yes and appendfsync always in the service's own settings",
+            ),
+            Self::InfoRefused => (
+                "info_refused",
+                Warning,
+                "allow INFO to the user in REDIS_URL (ACL SETUSER ... +info), then check again",
+            ),
         }
     }
 }

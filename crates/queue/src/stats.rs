@@ -1,11 +1,11 @@
 //! The look from outside, for people, metrics and readiness: how much is queued, and how old it is. Changes nothing; what
-//! an operator may change is in `redrive.rs`.
+//! an operator may change is in `redrive.rs`. What waits on purpose is not late: a retry before it is due, and everything of
+//! a paused family until the end of the pause.
 
 use webhook::Family;
 
 use crate::error::QueueError;
 use crate::keys::GROUP;
-use crate::overdue::Turn;
 use crate::reader::QueueReader;
 use crate::scripts::{self, STEP_BYTES_MAX};
 
@@ -43,9 +43,6 @@ impl FamilyStats {
 
 impl QueueReader {
     /// Every family, in the order of [`Family::ALL`].
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn stats(&self) -> Result<Vec<FamilyStats>, QueueError> {
         let mut all = Vec::with_capacity(Family::ALL.len());
         for &family in Family::ALL {
@@ -65,5 +62,38 @@ impl QueueReader {
             all.push(FamilyStats { family, undelivered, pending, delayed, dead, oldest_ms, overdue_ms });
         }
         Ok(all)
+    }
+}
+
+/// The oldest entry that no worker has seen, or the delayed one that is due first.
+#[derive(Debug, Clone)]
+struct Turn {
+    /// When its turn came, or comes, in unix milliseconds.
+    at_ms: i64,
+    project: String,
+}
+
+impl Turn {
+    /// `at_ms` is -1 when there is no such entry.
+    fn of(at_ms: i64, project: Option<String>) -> Option<Self> {
+        (at_ms >= 0).then(|| Self { at_ms, project: project.unwrap_or_default() })
+    }
+
+    /// By how much it is late.
+    async fn overdue_ms(self, reader: &QueueReader, family: Family, now_ms: i64) -> Result<u64, QueueError> {
+        if self.at_ms >= now_ms {
+            return Ok(0);
+        }
+        let mut ask = redis::pipe();
+        ask.pttl(reader.keys.pause(&self.project, family));
+        ask.zscore(reader.keys.pauses(), format!("{}:{family}", self.project));
+        let (left_ms, ends_ms): (i64, Option<f64>) = reader.query_all("look for a pause", &ask).await?;
+        // -2: no pause is in force. -1: one was set by hand, without an end.
+        if left_ms != -2 {
+            return Ok(0);
+        }
+        // A pause that should still be in force was deleted by hand at an unknown time.
+        let ended_ms = ends_ms.map(|ms| ms as i64).filter(|ms| *ms <= now_ms).unwrap_or(0);
+        Ok(u64::try_from(now_ms - self.at_ms.max(ended_ms)).unwrap_or(0))
     }
 }

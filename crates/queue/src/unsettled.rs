@@ -23,9 +23,6 @@ pub struct Unsettled {
 
 impl QueueReader {
     /// Those of the entries that are not settled yet. The others are done or given up.
-    ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses.
     pub async fn unsettled(
         &self,
         family: Family,

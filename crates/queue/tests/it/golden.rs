@@ -75,6 +75,7 @@ async fn an_entry_survives_the_stream_byte_for_byte() {
     }
     let mut consumer = queue.consumer("a", LONG).await;
     let deliveries = consumer.receive_now(entries.len()).await.unwrap();
-    let read: Vec<_> = deliveries.into_iter().map(|delivery| delivery.content.unwrap().as_ref().clone()).collect();
+    let read: Vec<_> =
+        deliveries.into_iter().map(|delivery| delivery.content.unwrap().as_ref().clone()).collect();
     assert_eq!(read, entries);
 }
