@@ -139,7 +139,7 @@ async fn a_revoked_key_that_is_mended_leaves_events_that_wait() {
         async || (doctor(&landfall, &[]).1.iter().any(|found| found["check"] == "fetches")).then_some(());
     wait::until("the event to wait", waits).await;
     let found = doctor(&landfall, &[("OPENAI_API_KEY", "sk-the-next-key")]);
-    one_is_wrong(&found, "fetches", &["1 events wait", "landfall retry"]);
+    one_is_wrong(&found, "fetches", &["1 event waits", "landfall retry"]);
     let found = doctor(&landfall, &[]);
     assert!(
         found.1.iter().any(|found| found["what"].as_str().unwrap().contains("refused (401)")),

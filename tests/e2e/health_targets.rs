@@ -35,7 +35,7 @@ async fn a_target_that_answered_410_is_found_with_what_waits_for_it() {
     landfall.send("response.completed", "resp_demo_research").await;
     landfall.metric(r#"landfall_target_state{target="app",state="disabled"} 1.0"#).await;
     landfall.metric(r#"landfall_target_state{target="app",state="active"} 0.0"#).await;
-    let words = ["target app answered 410 Gone", "1 notifications wait", "landfall targets resume app"];
+    let words = ["target app answered 410 Gone", "1 notification waits", "landfall targets resume app"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     // Beside the workers' file, too: the database knows.
     one_is_wrong(&doctor(&landfall, &[]), "targets", &words);
@@ -50,7 +50,7 @@ async fn a_target_that_fails_is_found_with_its_error() {
     landfall.send("response.completed", "resp_demo_research").await;
     app.wait_for(3).await;
     landfall.metric(r#"landfall_target_state{target="app",state="failing"} 1.0"#).await;
-    let words = ["target app failed", "1 notifications wait", "status 500", "landfall targets test app"];
+    let words = ["target app failed", "1 notification waits", "status 500", "landfall targets test app"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
 }
 

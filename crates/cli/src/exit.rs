@@ -45,6 +45,13 @@ pub(crate) enum Failure {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The same, with what leads out of it on a line of its own.
+    #[error("{failure}")]
+    Hinted {
+        #[source]
+        failure: Box<Failure>,
+        hint: String,
+    },
     #[error("cannot write to stdout")]
     Output(#[from] io::Error),
 }
@@ -58,8 +65,14 @@ impl Failure {
         Self::Unreachable { what: what.into(), source: source.into() }
     }
 
+    /// What leads out of it: said on a second line.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { failure: Box::new(self), hint: hint.into() }
+    }
+
     fn code(&self) -> u8 {
         match self {
+            Self::Hinted { failure, .. } => failure.code(),
             Self::WrongUse(_) | Self::Setting(_) | Self::Unreadable { .. } | Self::Unwritable { .. } => 2,
             Self::Unreachable { .. } => 3,
             // `landfall events | head`: the reader has seen enough.
@@ -78,6 +91,9 @@ pub(crate) fn code(end: Result<Answer, Failure>) -> ExitCode {
             let code = failure.code();
             if code != 0 {
                 eprintln!("landfall: {}", printable::sentence(&chain(&failure)));
+                if let Failure::Hinted { hint, .. } = &failure {
+                    eprintln!("  hint: {}", printable::sentence(hint));
+                }
             }
             ExitCode::from(code)
         }

@@ -1,6 +1,6 @@
 //! Opens the queue, and says in one place what kept it from being read or written.
 
-use queue::{EnqueueError, QueueConfig, QueueError, QueueReader};
+use queue::{Cause, EnqueueError, QueueConfig, QueueError, QueueReader};
 use service::settings::{RedisSettings, refuse};
 
 use crate::exit::Failure;
@@ -23,13 +23,17 @@ impl From<QueueError> for Failure {
             QueueError::InvalidUrl(_) => {
                 Self::WrongUse("REDIS_URL cannot be used: write redis://HOST:PORT".to_owned())
             }
-            QueueError::Redis { .. } => Self::unreachable("cannot read the queue at REDIS_URL", error),
+            QueueError::Redis { .. } => {
+                let hint = Cause::of(&error).hint();
+                Self::unreachable("cannot read the queue at REDIS_URL", error).with_hint(hint)
+            }
         }
     }
 }
 
 impl From<EnqueueError> for Failure {
     fn from(error: EnqueueError) -> Self {
-        Self::unreachable("cannot write to the queue at REDIS_URL", error)
+        let hint = Cause::of_enqueue(&error).hint();
+        Self::unreachable("cannot write to the queue at REDIS_URL", error).with_hint(hint)
     }
 }

@@ -49,7 +49,25 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Setting { .. } => Self::WrongUse(error.to_string()),
-            error => Self::unreachable("cannot read DATABASE_URL", error),
+            error => {
+                let hint = hint(&error);
+                let failure = Self::unreachable("cannot read DATABASE_URL", error);
+                match hint {
+                    Some(hint) => failure.with_hint(hint),
+                    None => failure,
+                }
+            }
         }
+    }
+}
+
+/// What leads out of an error, where it does not say so itself.
+fn hint(error: &StoreError) -> Option<String> {
+    match error {
+        StoreError::Connect { .. } => {
+            Some("start the server, or correct host, database, user and password in DATABASE_URL".to_owned())
+        }
+        StoreError::Obstructed { obstacle, .. } => Some(obstacle.hint()),
+        _ => None,
     }
 }

@@ -34,9 +34,10 @@ fn judge(objects: &[(String, Option<String>)], refused: i64) -> Vec<Finding> {
         ));
     }
     if refused > 0 {
+        let wait = if refused == 1 { "1 event waits".to_owned() } else { format!("{refused} events wait") };
         findings.push(Finding::wrong(
             Check::Fetches,
-            &format!("{refused} events wait because OpenAI refused the key of the workers (401, 403)"),
+            &format!("{wait} because OpenAI refused the key of the workers (401, 403)"),
             "correct OPENAI_API_KEY there; landfall retry then makes them due at once",
         ));
     }

@@ -162,19 +162,23 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
     }
     if let Some(config) = config {
         for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(target)) {
-            let what = format!(
-                "{} notifications wait for {target}, which the file does not name",
-                screen::count(*waits)
-            );
+            let what = format!("{} for {target}, which the file does not name", self::waiting(*waits));
             findings.push(warning(&what, "name the target again, and they are sent"));
         }
     }
     findings
 }
 
+fn waiting(notifications: u64) -> String {
+    match notifications {
+        1 => "1 notification waits".to_owned(),
+        several => format!("{} notifications wait", screen::count(several)),
+    }
+}
+
 fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<Finding> {
     let name = &health.target;
-    let waiting = format!("{} notifications wait", screen::count(waits));
+    let waiting = waiting(waits);
     match health.condition() {
         TargetCondition::Active => None,
         TargetCondition::Disabled => Some(wrong(
@@ -187,8 +191,11 @@ fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<F
         )),
         TargetCondition::Failing => {
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-            let failures = health.failures_in_row;
-            let what = format!("target {name} failed {failures} times in a row, {waiting}{error}");
+            let failed = match health.failures_in_row {
+                1 => "failed once".to_owned(),
+                failures => format!("failed {failures} times in a row"),
+            };
+            let what = format!("target {name} {failed}, {waiting}{error}");
             let cure = format!("mend it, then landfall targets test {name}");
             Some(if waits > 0 { wrong(&what, &cure) } else { warning(&what, &cure) })
         }

@@ -126,6 +126,10 @@ async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
         assert_eq!(ended.stdout, "");
         assert!(ended.stderr.contains("REDIS_URL") && ended.stderr.contains("efused"), "{ended:#?}");
         assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
+        assert!(
+            ended.stderr.contains("  hint: start Redis, or let REDIS_URL name where it runs"),
+            "{ended:#?}"
+        );
     }
 }
 
