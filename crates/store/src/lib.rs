@@ -74,15 +74,15 @@ pub use folder_check::FolderCheck;
 pub use found::Found;
 pub use import::Import;
 pub use notification::{
-    AttemptEnd, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt, NotificationFilter,
-    NotificationRecord,
+    AttemptEnd, BreakerPolicy, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt,
+    NotificationFilter, NotificationRecord,
 };
 pub use obstacle::Obstacle;
 pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};
-pub use target_health::{BreakerPolicy, TargetCondition, TargetHealth, TargetState};
+pub use target_health::{TargetCondition, TargetHealth, TargetState};
 pub use told::TheResult;
 pub use transfer::TransferError;
 pub use unfetched::{FetchProgress, UnfetchedObject};

@@ -7,7 +7,6 @@ use serde::Serialize;
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
 use crate::json_text;
-use crate::target_health::BreakerPolicy;
 
 /// A notification, as it is written together with what it tells of.
 #[derive(Debug, Clone, Serialize)]
@@ -79,6 +78,16 @@ pub struct LeaseRequest {
     /// Longer than an attempt can take: no other worker sends it meanwhile.
     pub lease_for: Duration,
     pub breaker: BreakerPolicy,
+}
+
+/// When a target that fails is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerPolicy {
+    /// After so many failures in a row it is left alone.
+    pub failures_max: u32,
+    /// At first so long; each further failure doubles it.
+    pub wait_min: Duration,
+    pub wait_max: Duration,
 }
 
 /// What a worker may send now.

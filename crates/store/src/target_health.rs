@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use webhook::{MaybeKnown, closed_set};
 
-use crate::notification::LeaseRequest;
+use crate::notification::{BreakerPolicy, LeaseRequest};
 
 closed_set! {
     /// Whether a target is sent to: the column `notification_targets.state`.
@@ -28,16 +28,6 @@ closed_set! {
         Paused => "paused",
         Disabled => "disabled",
     }
-}
-
-/// When a target that fails is left alone, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BreakerPolicy {
-    /// After so many failures in a row it is left alone.
-    pub failures_max: u32,
-    /// At first so long; each further failure doubles it.
-    pub wait_min: Duration,
-    pub wait_max: Duration,
 }
 
 /// A row of `notification_targets`.
