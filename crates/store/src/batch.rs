@@ -177,6 +177,17 @@ impl BatchResult {
     }
 }
 
+/// Which file of which batch has another content.
+#[derive(Debug, Clone)]
+pub struct NewContent {
+    pub project: String,
+    pub batch_id: String,
+    pub source: ResultSource,
+    pub file_id: String,
+    /// How many of its lines can be read as results.
+    pub readable_lines: i64,
+}
+
 /// How the import of a batch's files ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchEnd {

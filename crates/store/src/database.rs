@@ -1,17 +1,15 @@
 //! The two dialects behind one face: one enum of databases, one of transactions. What differs between them is here, in
 //! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and is the same for both.
 
-use std::path::PathBuf;
-
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::batch::{BatchChunk, BatchResult};
 use crate::error::StoreError;
 use crate::event::EventPlace;
-use crate::postgres::{self, Postgres};
+use crate::postgres::pool::{self, Postgres};
+use crate::postgres::{self, import_locks};
 use crate::row::Row;
-use crate::server::DatabaseServer;
 use crate::sqlite::{self, Sqlite};
 use crate::value::Value;
 
@@ -25,7 +23,7 @@ pub(crate) enum Database {
 /// What it writes is there all at once, or not at all when it is dropped. Whatever it has locked stays as it was read.
 pub(crate) enum WriteTransaction {
     Sqlite(sqlite::WriteTransaction),
-    Postgres(postgres::WriteTransaction),
+    Postgres(pool::WriteTransaction),
 }
 
 /// Which of the two a `DATABASE_URL` names.
@@ -56,7 +54,7 @@ impl Database {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         Ok(match Dialect::of(url)? {
             Dialect::Sqlite => Self::Sqlite(Sqlite::open(url).await?),
-            Dialect::Postgres => Self::Postgres(Postgres::open(url).await?),
+            Dialect::Postgres => Self::Postgres(postgres::open(url).await?),
         })
     }
 
@@ -64,44 +62,22 @@ impl Database {
     pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
         Ok(match Dialect::of(url)? {
             Dialect::Sqlite => Self::Sqlite(Sqlite::open_existing(url).await?),
-            Dialect::Postgres => Self::Postgres(Postgres::open_existing(url).await?),
+            Dialect::Postgres => Self::Postgres(postgres::open_existing(url).await?),
         })
     }
 
-    pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
-        match self {
+    pub(crate) async fn schema_version(&self) -> Result<i64, StoreError> {
+        let version = match self {
             Self::Sqlite(sqlite) => sqlite.schema_version().await,
             Self::Postgres(postgres) => postgres.schema_version().await,
-        }
-    }
-
-    /// `None` when there is no server.
-    pub(crate) async fn server(&self) -> sqlx::Result<Option<DatabaseServer>> {
-        match self {
-            Self::Sqlite(_) => Ok(None),
-            Self::Postgres(postgres) => postgres.server().await.map(Some),
-        }
-    }
-
-    /// The folder of a database that is a file.
-    pub(crate) fn folder(&self) -> Option<PathBuf> {
-        match self {
-            Self::Sqlite(sqlite) => Some(sqlite.folder()),
-            Self::Postgres(_) => None,
-        }
-    }
-
-    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.ping().await,
-            Self::Postgres(postgres) => postgres.ping().await,
-        }
+        };
+        version.map_err(StoreError::database("read the schema's version"))
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
-            Self::Postgres(postgres) => postgres.close().await,
+            Self::Postgres(postgres) => postgres.pool().close().await,
         }
     }
 
@@ -125,28 +101,32 @@ impl Database {
         sql: impl SqlSafeStr,
         values: &[Value<'_>],
     ) -> sqlx::Result<Vec<Row>> {
-        Ok(match self {
+        match self {
             Self::Sqlite(sqlite) => {
                 let rows = sqlite::bind::bound(sql, values).fetch_all(sqlite.readers()).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            // Outside of a transaction a statement may be prepared in one connection of the server and run in another.
+            Self::Postgres(postgres) if postgres.through_pooler() => {
+                let mut transaction = self.begin().await?;
+                let rows = transaction.fetch_all(sql, values).await?;
+                transaction.commit().await?;
+                Ok(rows)
             }
             Self::Postgres(postgres) => {
-                postgres.fetch_all(sql, values).await?.into_iter().map(Row::Postgres).collect()
+                let rows = postgres::bind::bound(sql, values).fetch_all(postgres.pool()).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
             }
-        })
+        }
     }
 
+    /// For statements that find one row at the most.
     pub(crate) async fn fetch_optional(
         &self,
         sql: impl SqlSafeStr,
         values: &[Value<'_>],
     ) -> sqlx::Result<Option<Row>> {
-        Ok(match self {
-            Self::Sqlite(sqlite) => {
-                sqlite::bind::bound(sql, values).fetch_optional(sqlite.readers()).await?.map(Row::Sqlite)
-            }
-            Self::Postgres(postgres) => postgres.fetch_optional(sql, values).await?.map(Row::Postgres),
-        })
+        Ok(self.fetch_all(sql, values).await?.pop())
     }
 
     pub(crate) async fn fetch_one(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<Row> {
@@ -185,7 +165,10 @@ impl Snapshot {
             WriteTransaction::Sqlite(transaction) => {
                 sqlx::query(select).fetch(&mut **transaction).map_ok(Row::Sqlite).boxed()
             }
-            WriteTransaction::Postgres(transaction) => transaction.rows(select).map_ok(Row::Postgres).boxed(),
+            WriteTransaction::Postgres(postgres) => {
+                let query = sqlx::query(select).persistent(postgres.names_statements);
+                query.fetch(&mut *postgres.transaction).map_ok(Row::Postgres).boxed()
+            }
         }
     }
 }
@@ -197,7 +180,10 @@ impl WriteTransaction {
             Self::Sqlite(transaction) => {
                 sqlite::bind::bound(sql, values).execute(&mut **transaction).await?.rows_affected()
             }
-            Self::Postgres(transaction) => transaction.execute(sql, values).await?,
+            Self::Postgres(postgres) => {
+                let query = postgres::bind::bound(sql, values).persistent(postgres.names_statements);
+                query.execute(&mut *postgres.transaction).await?.rows_affected()
+            }
         })
     }
 
@@ -212,23 +198,29 @@ impl WriteTransaction {
                 let rows = sqlite::bind::bound(sql, values).fetch_all(&mut **transaction).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres(transaction) => {
-                transaction.fetch_all(sql, values).await?.into_iter().map(Row::Postgres).collect()
+            Self::Postgres(postgres) => {
+                let query = postgres::bind::bound(sql, values).persistent(postgres.names_statements);
+                let rows = query.fetch_all(&mut *postgres.transaction).await?;
+                rows.into_iter().map(Row::Postgres).collect()
             }
         })
     }
 
+    /// For statements that find one row at the most.
     pub(crate) async fn fetch_optional(
         &mut self,
         sql: impl SqlSafeStr,
         values: &[Value<'_>],
     ) -> sqlx::Result<Option<Row>> {
-        Ok(match self {
-            Self::Sqlite(transaction) => {
-                sqlite::bind::bound(sql, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
-            }
-            Self::Postgres(transaction) => transaction.fetch_optional(sql, values).await?.map(Row::Postgres),
-        })
+        Ok(self.fetch_all(sql, values).await?.pop())
+    }
+
+    pub(crate) async fn fetch_one(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> sqlx::Result<Row> {
+        self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
     /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
@@ -237,36 +229,44 @@ impl WriteTransaction {
         select: impl SqlSafeStr,
         values: &[Value<'_>],
     ) -> sqlx::Result<Option<Row>> {
-        Ok(match self {
-            Self::Sqlite(transaction) => {
-                sqlite::bind::bound(select, values).fetch_optional(&mut **transaction).await?.map(Row::Sqlite)
-            }
-            Self::Postgres(transaction) => {
+        match self {
+            Self::Sqlite(_) => self.fetch_optional(select, values).await,
+            Self::Postgres(_) => {
                 let select = AssertSqlSafe(format!("{} FOR UPDATE", select.into_sql_str().as_str()));
-                transaction.fetch_optional(select, values).await?.map(Row::Postgres)
+                self.fetch_optional(select, values).await
             }
-        })
+        }
     }
 
     /// Until it ends, no other transaction locks the same name: for rows that may not be there yet.
     pub(crate) async fn lock_name(&mut self, project: &str, id: &str) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(transaction) => postgres::lock_name(transaction, project, id).await,
+            Self::Postgres(_) => {
+                let name = format!("landfall {project} {id}");
+                let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+                self.execute(lock, &[Value::text(&name)]).await.map(drop)
+            }
         }
     }
 
-    /// Whether rows of a batch may be written in here: see [`postgres::import_locks`]. SQLite has one writer at a time.
+    /// Whether rows of a batch may be written in here, until the transaction ends: see [`import_locks`]. SQLite has one
+    /// writer at a time. `behind` is which of the two locks, for a transaction that is not its import's first.
     pub(crate) async fn claim_import(
         &mut self,
         project: &str,
         batch_id: &str,
         behind: Option<bool>,
     ) -> sqlx::Result<bool> {
-        match self {
-            Self::Sqlite(_) => Ok(true),
-            Self::Postgres(transaction) => {
-                postgres::import_locks::claim(transaction, project, batch_id, behind).await
+        let name = format!("landfall import {project} {batch_id} ");
+        match (self, behind) {
+            (Self::Sqlite(_), _) => Ok(true),
+            (transaction @ Self::Postgres(_), None) => {
+                transaction.fetch_one(import_locks::BOTH, &[Value::text(&name)]).await?.get("is_free")
+            }
+            (transaction @ Self::Postgres(_), Some(second)) => {
+                let name = format!("{name}{}", u8::from(second));
+                transaction.execute(import_locks::ONE, &[Value::text(&name)]).await.map(|_| true)
             }
         }
     }
@@ -279,7 +279,9 @@ impl WriteTransaction {
     ) -> sqlx::Result<i64> {
         match self {
             Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk, rows).await,
-            Self::Postgres(transaction) => postgres::batch_rows::copy(transaction, chunk, rows).await,
+            Self::Postgres(postgres) => {
+                postgres::batch_rows::copy(&mut postgres.transaction, chunk, rows).await
+            }
         }
     }
 
@@ -287,10 +289,10 @@ impl WriteTransaction {
     pub(crate) async fn continue_places(&mut self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(transaction) => {
+            Self::Postgres(_) => {
                 let behind = "SELECT setval(pg_get_serial_sequence('events', 'place'), \
                               (SELECT coalesce(max(place), 0) + 1 FROM events), FALSE)";
-                transaction.execute(behind, &[]).await.map(drop)
+                self.execute(behind, &[]).await.map(drop)
             }
         }
     }
@@ -298,14 +300,14 @@ impl WriteTransaction {
     pub(crate) async fn rollback(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.rollback().await,
-            Self::Postgres(transaction) => transaction.rollback().await,
+            Self::Postgres(postgres) => postgres.transaction.rollback().await,
         }
     }
 
     pub(crate) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Postgres(postgres) => postgres.transaction.commit().await,
         }
     }
 }

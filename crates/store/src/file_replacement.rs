@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::batch::{BatchResult, ResultSource};
+use crate::batch::{BatchResult, NewContent};
 use crate::error::StoreError;
 use crate::files::FileRecord;
 use crate::store::Store;
@@ -14,17 +14,6 @@ use crate::tables::batch_replace::{self, Begun};
 
 /// How often it is looked whether an import of the same batch has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Which file of which batch has another content.
-#[derive(Debug, Clone)]
-pub struct NewContent {
-    pub project: String,
-    pub batch_id: String,
-    pub source: ResultSource,
-    pub file_id: String,
-    /// How many of its lines can be read as results.
-    pub readable_lines: i64,
-}
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

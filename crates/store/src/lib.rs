@@ -39,6 +39,7 @@ mod folder_check;
 mod found;
 mod import;
 mod json_text;
+mod jsonb;
 mod migrations;
 mod notification;
 mod obstacle;
@@ -46,6 +47,7 @@ mod postgres;
 mod prune;
 mod response;
 mod row;
+mod schema;
 mod server;
 mod sqlite;
 mod store;
@@ -58,8 +60,8 @@ mod value;
 mod write_fault;
 
 pub use batch::{
-    Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, ResultFilter, ResultRow,
-    ResultSource, ResultsState, StoredBatch,
+    Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, NewContent, ResultFilter,
+    ResultRow, ResultSource, ResultsState, StoredBatch,
 };
 pub use batch_appender::BatchAppender;
 pub use error::{BucketFault, StoreError};
@@ -67,7 +69,7 @@ pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventPlace, EventRecord, Failure, NewEvent};
 pub use event_attempt::{Attempt, AttemptOutcome, AttemptRecord};
 pub use file_place::S3Config;
-pub use file_replacement::{FileReplacement, NewContent, Replaced};
+pub use file_replacement::{FileReplacement, Replaced};
 pub use files::{FileRecord, FileStream, FileWriter, Files, FilesCheck, StoredFile};
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 pub use folder_check::FolderCheck;

@@ -1,131 +1,64 @@
-//! The PostgreSQL dialect: connections, migrations under a lock, and what only it needs: COPY, JSON on the wire, and a
-//! place below which no event appears any more although writers commit in any order.
+//! The PostgreSQL dialect: how a `DATABASE_URL` leads to a pool of connections whose schema is up to date. The files below
+//! hold what only PostgreSQL needs: COPY, migrations under a lock, and a place below which no event appears any more.
 
 pub(crate) mod batch_rows;
-mod bind;
+pub(crate) mod bind;
 pub(crate) mod import_locks;
-pub(crate) mod jsonb;
 pub(crate) mod migrate;
 mod obstacles;
+pub(crate) mod pool;
 mod server;
 mod settled_place;
-mod transaction;
 
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, raw_sql};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::error::StoreError;
 use crate::migrations;
-use crate::value::Value;
+use pool::Postgres;
+use server::named;
 
-pub(crate) use transaction::WriteTransaction;
-
-/// Of one process. Transactions are short, so few connections carry much; PostgreSQL's default limit is 100 for all.
-const CONNECTIONS_MAX: u32 = 10;
-/// How long a call waits for a connection, a restart of the server included.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A first connection that takes longer is refused with its cause.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// A worker that vanished keeps its locks no longer than this, and no writer waits longer for a row. What is committed is
-/// on disk: a server that is set to answer earlier is overruled, one that is set to wait for replicas is not.
-const SESSION: &str = "
-    SET lock_timeout = '30s';
-    SET idle_in_transaction_session_timeout = '60s';
-    SET tcp_keepalives_idle = '30s';
-    SET tcp_keepalives_interval = '10s';
-    SET tcp_keepalives_count = 3;
-    SET tcp_user_timeout = '60s';
-    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
 /// What `DATABASE_URL` says behind a pooler that gives each transaction another connection of the server.
 const THROUGH_POOLER: (&str, &str) = ("statement-cache-capacity", "0");
 
-/// A database on a server.
-#[derive(Debug, Clone)]
-pub(crate) struct Postgres {
-    pool: PgPool,
-    /// Whether a connection is only ours within a transaction.
-    through_pooler: bool,
-}
-
-impl Postgres {
-    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let (options, through_pooler) = options(url)?;
-        let mut connection = connect(&options).await?;
-        // Only when it must: a role that may write rows, but make no tables, is enough for a worker.
-        let version = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
-        if version == 0 {
-            obstructed(&mut connection, &options).await?;
-        }
-        if version < migrations::newest(&migrate::migrator()) {
-            if !through_pooler {
-                // An index of a large table takes its time.
-                connection.execute("SET statement_timeout = 0").await.map_err(version_unread)?;
-            }
-            migrate::migrate(&mut connection, &options).await.map_err(StoreError::Migrate)?;
-        }
-        connection.close().await.ok();
-        Ok(Self::pooled(options, through_pooler))
+pub(crate) async fn open(url: &str) -> Result<Postgres, StoreError> {
+    let (options, through_pooler) = options(url)?;
+    let mut connection = connect(&options).await?;
+    // Only when it must: a role that may write rows, but make no tables, is enough for a worker.
+    let version = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
+    if version == 0 {
+        obstructed(&mut connection, &options).await?;
     }
-
-    pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
-        let (options, through_pooler) = options(url)?;
-        let mut connection = connect(&options).await?;
-        let found = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
-        if found == 0 {
-            obstructed(&mut connection, &options).await?;
-        }
-        connection.close().await.ok();
-        match (found, migrations::newest(&migrate::migrator())) {
-            (0, _) => Err(StoreError::NoTables(named(&options))),
-            (found, needed) if found < needed => Err(StoreError::OldSchema { found, needed }),
-            _ => Ok(Self::pooled(options, through_pooler)),
-        }
-    }
-
-    fn pooled(options: PgConnectOptions, through_pooler: bool) -> Self {
-        let mut pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(IDLE_TIMEOUT);
+    if version < migrations::newest(&migrate::migrator()) {
         if !through_pooler {
-            pool = pool.after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
-            });
+            // An index of a large table takes its time.
+            connection.execute("SET statement_timeout = 0").await.map_err(version_unread)?;
         }
-        Self { pool: pool.connect_lazy_with(options), through_pooler }
+        migrate::migrate(&mut connection, &options).await.map_err(StoreError::Migrate)?;
     }
-
-    pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
-        migrate::schema_version(&mut *self.pool.acquire().await?).await
-    }
-
-    /// Sooner than a call that has work to do, which may wait for the server to come back.
-    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        let ping = raw_sql("SELECT 1 FROM events LIMIT 1").execute(&self.pool);
-        let answered = tokio::time::timeout(PING_TIMEOUT, ping).await;
-        answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
-    }
-
-    pub(crate) async fn close(&self) {
-        self.pool.close().await;
-    }
+    connection.close().await.ok();
+    Ok(Postgres::new(options, through_pooler))
 }
 
-/// Until the transaction ends.
-pub(crate) async fn lock_name(
-    transaction: &mut WriteTransaction,
-    project: &str,
-    id: &str,
-) -> sqlx::Result<()> {
-    let name = format!("landfall {project} {id}");
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-    transaction.execute(lock, &[Value::text(&name)]).await.map(drop)
+pub(crate) async fn open_existing(url: &str) -> Result<Postgres, StoreError> {
+    let (options, through_pooler) = options(url)?;
+    let mut connection = connect(&options).await?;
+    let found = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
+    if found == 0 {
+        obstructed(&mut connection, &options).await?;
+    }
+    connection.close().await.ok();
+    match (found, migrations::newest(&migrate::migrator())) {
+        (0, _) => Err(StoreError::NoTables(named(&options))),
+        (found, needed) if found < needed => Err(StoreError::OldSchema { found, needed }),
+        _ => Ok(Postgres::new(options, through_pooler)),
+    }
 }
 
 /// Fails when tables could not be made.
@@ -136,12 +69,6 @@ async fn obstructed(connection: &mut PgConnection, options: &PgConnectOptions) -
         0 => Err(StoreError::Obstructed { database: named(options), obstacle }),
         _ => Ok(()),
     }
-}
-
-/// Without the password.
-fn named(options: &PgConnectOptions) -> String {
-    let host = options.get_socket().map_or(options.get_host().into(), |path| path.to_string_lossy());
-    format!("{} on {host}", options.get_database().unwrap_or(options.get_username()))
 }
 
 /// How to connect, and whether it leads through a pooler.

@@ -9,7 +9,7 @@ use sqlx::{Decode, Row as _, Type, ValueRef as _};
 use webhook::states::UnknownName;
 use webhook::{ClosedSet, MaybeKnown};
 
-use crate::postgres::jsonb::JsonText;
+use crate::jsonb::JsonText;
 
 /// One row of an answer.
 pub(crate) enum Row {

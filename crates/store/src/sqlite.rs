@@ -20,7 +20,7 @@ use crate::error::{self, StoreError};
 use crate::folder;
 use crate::migrations;
 use crate::obstacle::Obstacle;
-use crate::transfer;
+use crate::schema;
 
 /// How long a write waits for another process's: chunks of a batch take far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ impl Sqlite {
     async fn names_taken(&self) -> sqlx::Result<Vec<String>> {
         let names = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
         let names: Vec<String> = names.fetch_all(&self.readers).await?;
-        let is_ours = |name: &String| transfer::table_names().any(|ours| ours == name);
+        let is_ours = |name: &String| schema::table_names().any(|ours| ours == name);
         Ok(names.into_iter().filter(is_ours).collect())
     }
 

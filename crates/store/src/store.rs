@@ -77,15 +77,14 @@ impl Store {
             Ok(database) => {
                 let version = database.schema_version().await;
                 database.close().await;
-                version.map_err(StoreError::database("read the schema's version"))?
+                version?
             }
             Err(StoreError::NoDatabase(_) | StoreError::NoTables(_)) => 0,
             Err(StoreError::OldSchema { found, .. }) => found,
             Err(error) => return Err(error),
         };
         let database = Database::open(url).await?;
-        let to =
-            database.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
+        let to = database.schema_version().await?;
         database.close().await;
         Ok(Migrated { from, to })
     }
@@ -104,7 +103,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
-        self.database.schema_version().await.map_err(StoreError::database("read the schema's version"))
+        self.database.schema_version().await
     }
 
     /// Whether the folder or bucket of raw files takes what is written. The database may be missing.
@@ -133,7 +132,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn server(&self) -> Result<Option<DatabaseServer>, StoreError> {
-        self.database.server().await.map_err(StoreError::database("look at the server of"))
+        match &self.database {
+            Database::Sqlite(_) => Ok(None),
+            Database::Postgres(postgres) => {
+                postgres.server().await.map(Some).map_err(StoreError::database("look at the server of"))
+            }
+        }
     }
 
     /// Closes all connections. Without it they end with the process, which loses nothing either.
@@ -146,6 +150,10 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.ping().await.map_err(StoreError::database("read"))
+        let answered = match &self.database {
+            Database::Sqlite(sqlite) => sqlite.ping().await,
+            Database::Postgres(postgres) => postgres.ping().await,
+        };
+        answered.map_err(StoreError::database("read"))
     }
 }

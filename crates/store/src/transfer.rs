@@ -12,8 +12,6 @@
 //! ```
 //! It is written from one snapshot, and read in one transaction: all of it or nothing.
 
-mod tables;
-
 use std::io::{self, BufRead, Write};
 
 use base64::Engine as _;
@@ -27,20 +25,15 @@ use crate::database::WriteTransaction;
 use crate::error::StoreError;
 use crate::json_text;
 use crate::row::Row;
+use crate::schema::{Kind, TABLES, Table};
 use crate::store::Store;
 use crate::value::Value;
-use tables::{Kind, TABLES, Table};
 
 const FORMAT: &str = "landfall-db";
 const VERSION: u32 = 1;
 /// Rows of one statement: at most so many, and about so many bytes of the file.
 const ROWS_MAX: usize = 100;
 const BYTES_MAX: usize = 1 << 20;
-
-/// The names of all tables.
-pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name)
-}
 
 /// Why rows were not moved.
 #[derive(Debug, thiserror::Error)]

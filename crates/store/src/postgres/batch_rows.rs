@@ -1,10 +1,11 @@
 //! Rows of `batch_results` on their way into PostgreSQL: COPY in its binary format, which the server reads without
 //! parsing numbers or escapes. <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4>
 
-use super::WriteTransaction;
-use super::jsonb::JSONB_VERSION;
+use sqlx::PgConnection;
+
 use crate::batch::{BatchChunk, BatchResult};
 use crate::json_text::{key, mended, plain};
+use crate::jsonb::JSONB_VERSION;
 
 const COPY: &str = "COPY batch_results (project, batch_id, source, line, custom_id, status_code, request_id, body, \
                     body_bytes, error, input_tokens, output_tokens, quarantined) FROM STDIN (FORMAT binary)";
@@ -17,12 +18,12 @@ const SEND_FROM_BYTES: usize = 256 << 10;
 
 /// How many of the rows no JSON column holds.
 pub(crate) async fn copy(
-    transaction: &mut WriteTransaction,
+    connection: &mut PgConnection,
     chunk: &BatchChunk,
     results: &[BatchResult],
 ) -> sqlx::Result<i64> {
     let mut quarantined = 0;
-    let mut copy = transaction.connection().copy_in_raw(COPY).await?;
+    let mut copy = connection.copy_in_raw(COPY).await?;
     let mut rows = Tuples(HEADER.to_vec());
     for row in results {
         let body = row.columns();

@@ -4,10 +4,10 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{SqlSafeStr, query};
 
-use super::jsonb::{Jsonb, VerbatimJson};
+use crate::jsonb::{Jsonb, VerbatimJson};
 use crate::value::Value;
 
-pub(super) fn bound<'q>(sql: impl SqlSafeStr, values: &'q [Value<'q>]) -> Query<'q, Postgres, PgArguments> {
+pub(crate) fn bound<'q>(sql: impl SqlSafeStr, values: &'q [Value<'q>]) -> Query<'q, Postgres, PgArguments> {
     values.iter().fold(query(sql), |query, value| match value {
         Value::Text(text) => query.bind(text.as_deref()),
         Value::Json(text) => query.bind(text.as_deref().map(Jsonb)),

@@ -3,10 +3,10 @@
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, raw_sql};
 
 use crate::obstacle::Obstacle;
-use crate::transfer;
+use crate::schema;
 
 pub(super) async fn find(connection: &mut PgConnection) -> sqlx::Result<Option<Obstacle>> {
-    let names: Vec<String> = transfer::table_names().map(|name| format!("'{name}'")).collect();
+    let names: Vec<String> = schema::table_names().map(|name| format!("'{name}'")).collect();
     let ask = format!(
         "SELECT current_user::text AS role, current_schema()::text AS schema, \
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE) AS may_create, \

@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row as _, raw_sql};
 
-use super::Postgres;
 use crate::error::StoreError;
+use crate::postgres::pool::Postgres;
 use crate::server::DatabaseServer;
 
 /// `jsonb` paths, hashes of names and identity columns as we use them are all there from 13 on, the oldest that Debian
@@ -17,7 +17,7 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let ask = "SELECT current_setting('server_version_num')::int4 AS number, \
                current_setting('server_version') AS version, current_setting('server_encoding') AS encoding";
-    let refused = |source| StoreError::Connect { database: super::named(options), source };
+    let refused = |source| StoreError::Connect { database: named(options), source };
     let row = raw_sql(ask).fetch_one(connection).await.map_err(refused)?;
     let setting = |problem: String| StoreError::Setting { setting: "DATABASE_URL", problem };
     if row.try_get::<i32, _>("number").map_err(refused)? < VERSION_MIN {
@@ -34,6 +34,12 @@ pub(super) async fn check(
     Ok(())
 }
 
+/// The database and its host, without the password.
+pub(super) fn named(options: &PgConnectOptions) -> String {
+    let host = options.get_socket().map_or(options.get_host().into(), |path| path.to_string_lossy());
+    format!("{} on {host}", options.get_database().unwrap_or(options.get_username()))
+}
+
 impl Postgres {
     pub(crate) async fn server(&self) -> sqlx::Result<DatabaseServer> {
         let row = raw_sql(
@@ -47,7 +53,7 @@ impl Postgres {
              current_setting('max_connections')::bigint \
                  - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS free",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool())
         .await?;
         Ok(DatabaseServer {
             version: row.try_get("version")?,

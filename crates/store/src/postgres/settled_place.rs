@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Row as _, raw_sql};
 
-use super::Postgres;
 use crate::event::EventPlace;
+use crate::postgres::pool::Postgres;
 
 const ASK_EVERY_MIN: Duration = Duration::from_millis(2);
 const ASK_EVERY_MAX: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 
 impl Postgres {
     pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
         let started = Instant::now();
-        let place = EventPlace(raw_sql(NEWEST).fetch_one(&self.pool).await?.try_get(0)?);
+        let place = EventPlace(raw_sql(NEWEST).fetch_one(self.pool()).await?.try_get(0)?);
         let mut waited_for = self.writers().await?;
         let mut pause = ASK_EVERY_MIN;
         while !waited_for.is_empty() {
@@ -44,7 +44,7 @@ impl Postgres {
 
     /// A virtual transaction has its name only once.
     async fn writers(&self) -> sqlx::Result<Vec<String>> {
-        let rows = raw_sql(WRITERS).fetch_all(&self.pool).await?;
+        let rows = raw_sql(WRITERS).fetch_all(self.pool()).await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 }

@@ -1,8 +1,7 @@
 //! Rows of `batch_results` on their way into SQLite: many a statement, by `?`, which binds without a name to look up.
 
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::WriteTransaction;
 use crate::batch::{BatchChunk, BatchResult};
 use crate::json_text::{key, mended, plain};
 
@@ -11,19 +10,19 @@ const ROWS_PER_STATEMENT: usize = 500;
 
 /// How many of the rows no JSON column holds.
 pub(crate) async fn insert(
-    transaction: &mut WriteTransaction,
+    connection: &mut SqliteConnection,
     chunk: &BatchChunk,
     results: &[BatchResult],
 ) -> sqlx::Result<i64> {
     let mut quarantined = 0;
     for rows in results.chunks(ROWS_PER_STATEMENT) {
-        quarantined += insert_some(transaction, chunk, rows).await?;
+        quarantined += insert_some(connection, chunk, rows).await?;
     }
     Ok(quarantined)
 }
 
 async fn insert_some(
-    transaction: &mut WriteTransaction,
+    connection: &mut SqliteConnection,
     chunk: &BatchChunk,
     rows: &[BatchResult],
 ) -> sqlx::Result<i64> {
@@ -50,6 +49,6 @@ async fn insert_some(
             .push_bind(row.output_tokens)
             .push_bind(row.quarantined);
     });
-    insert.build().execute(&mut **transaction).await?;
+    insert.build().execute(connection).await?;
     Ok(quarantined)
 }

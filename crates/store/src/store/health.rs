@@ -1,6 +1,7 @@
 //! [`Store`]: whether the database does its work now, tried and seen.
 
 use super::Store;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::folder_check;
 use crate::tables::health;
@@ -13,8 +14,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be written; [`StoreError::write_fault`] says why.
     pub async fn check_write(&self, body_bytes: usize) -> Result<(), StoreError> {
-        if let Some(folder) = self.database.folder() {
-            folder_check::check("DATABASE_URL", &folder).await?;
+        if let Database::Sqlite(sqlite) = &self.database {
+            folder_check::check("DATABASE_URL", &sqlite.folder()).await?;
         }
         health::write_and_roll_back(&self.database, body_bytes).await.map_err(StoreError::database("write"))
     }

@@ -1,8 +1,9 @@
 //! [`Store`]: raw files whose content is replaced.
 
 use super::Store;
+use crate::batch::NewContent;
 use crate::error::StoreError;
-use crate::file_replacement::{FileReplacement, NewContent};
+use crate::file_replacement::FileReplacement;
 use crate::files::{FileRecord, Files};
 use crate::tables;
 

@@ -2,9 +2,8 @@
 //! changed. Only one at a time writes rows of a batch: it waits for imports, and they for it.
 
 use super::{batch_rows, batches, files};
-use crate::batch::{BatchChunk, BatchResult, ResultSource};
+use crate::batch::{BatchChunk, BatchResult, NewContent, ResultSource};
 use crate::database::{Database, WriteTransaction};
-use crate::file_replacement::NewContent;
 use crate::files::FileRecord;
 use crate::value::Value;
 

@@ -2,7 +2,7 @@
 
 /// What a column holds, in both dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     /// An id in a primary key, or compared with one.
     Key,
@@ -19,15 +19,15 @@ pub(super) enum Kind {
 }
 
 /// A table.
-pub(super) struct Table {
-    pub(super) name: &'static str,
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
     /// The columns that rows are ordered by.
-    pub(super) key: &'static str,
-    pub(super) columns: &'static [(&'static str, Kind)],
+    pub(crate) key: &'static str,
+    pub(crate) columns: &'static [(&'static str, Kind)],
 }
 
 #[rustfmt::skip]
-pub(super) const TABLES: &[Table] = &[
+pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "events",
         key: "place",
@@ -290,3 +290,8 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
 ];
+
+/// The names of all tables.
+pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name)
+}

@@ -1,4 +1,4 @@
-//! JSON on its way to and from PostgreSQL as the text it is: nothing here parses it, the server does.
+//! JSON on its way to and from PostgreSQL as text: nothing here parses it, the server does.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -10,10 +10,10 @@ use sqlx::{Decode, Encode, Type, ValueRef as _};
 const JSON_OID: Oid = Oid(114);
 const JSONB_OID: Oid = Oid(3802);
 /// The first byte of a `jsonb` on the wire; text follows.
-pub(super) const JSONB_VERSION: u8 = 1;
+pub(crate) const JSONB_VERSION: u8 = 1;
 
 /// For a column of type `jsonb`.
-pub(super) struct Jsonb<'a>(pub(super) &'a str);
+pub(crate) struct Jsonb<'a>(pub(crate) &'a str);
 
 impl Type<Postgres> for Jsonb<'_> {
     fn type_info() -> PgTypeInfo {
@@ -30,7 +30,7 @@ impl Encode<'_, Postgres> for Jsonb<'_> {
 }
 
 /// For a column of type `json`.
-pub(super) struct VerbatimJson<'a>(pub(super) &'a str);
+pub(crate) struct VerbatimJson<'a>(pub(crate) &'a str);
 
 impl Type<Postgres> for VerbatimJson<'_> {
     fn type_info() -> PgTypeInfo {

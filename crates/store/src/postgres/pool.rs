@@ -1,0 +1,101 @@
+//! Connections to one PostgreSQL database: the pool and its session settings. Statements have names where a connection is
+//! ours alone, and none behind a pooler that gives each transaction another connection of the server.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Executor as _, Transaction, raw_sql};
+
+use crate::postgres::migrate;
+
+/// Of one process. Transactions are short, so few connections carry much; PostgreSQL's default limit is 100 for all.
+const CONNECTIONS_MAX: u32 = 10;
+/// How long a call waits for a connection, a restart of the server included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// A worker that vanished keeps its locks no longer than this, and no writer waits longer for a row. What is committed is
+/// on disk: a server that is set to answer earlier is overruled, one that is set to wait for replicas is not.
+const SESSION: &str = "
+    SET lock_timeout = '30s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SET tcp_keepalives_idle = '30s';
+    SET tcp_keepalives_interval = '10s';
+    SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '60s';
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
+/// The same for one transaction: the next one on this connection of the server may be another application's.
+const BEGIN_THROUGH_POOLER: &str = "
+    BEGIN;
+    SET LOCAL lock_timeout = '30s';
+    SET LOCAL idle_in_transaction_session_timeout = '60s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';";
+const BEGIN_SNAPSHOT: &str = "
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL lock_timeout = '30s';
+    SET LOCAL idle_in_transaction_session_timeout = '60s';";
+
+/// A database on a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+    /// Whether a connection is only ours within a transaction.
+    through_pooler: bool,
+}
+
+/// What it writes is there all at once, or not at all when it is dropped.
+pub(crate) struct WriteTransaction {
+    pub(crate) transaction: Transaction<'static, sqlx::Postgres>,
+    pub(crate) names_statements: bool,
+}
+
+impl Postgres {
+    pub(super) fn new(options: PgConnectOptions, through_pooler: bool) -> Self {
+        let mut pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(IDLE_TIMEOUT);
+        if !through_pooler {
+            pool = pool.after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            });
+        }
+        Self { pool: pool.connect_lazy_with(options), through_pooler }
+    }
+
+    /// For statements without a transaction. Behind a pooler they have no name and no parameters, because one may be
+    /// prepared in one connection of the server and run in another.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn through_pooler(&self) -> bool {
+        self.through_pooler
+    }
+
+    pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
+        let transaction = if self.through_pooler {
+            self.pool.begin_with(BEGIN_THROUGH_POOLER).await?
+        } else {
+            self.pool.begin().await?
+        };
+        Ok(WriteTransaction { transaction, names_statements: !self.through_pooler })
+    }
+
+    /// Reads of one moment.
+    pub(crate) async fn begin_snapshot(&self) -> sqlx::Result<WriteTransaction> {
+        let transaction = self.pool.begin_with(BEGIN_SNAPSHOT).await?;
+        Ok(WriteTransaction { transaction, names_statements: !self.through_pooler })
+    }
+
+    pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
+        migrate::schema_version(&mut *self.pool.acquire().await?).await
+    }
+
+    /// Sooner than a call that has work to do, which may wait for the server to come back.
+    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
+        let ping = raw_sql("SELECT 1 FROM events LIMIT 1").execute(&self.pool);
+        let answered = tokio::time::timeout(PING_TIMEOUT, ping).await;
+        answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(drop)
+    }
+}
