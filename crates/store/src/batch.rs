@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, MaybeKnown, closed_set};
 
+use crate::columns::{columns, fields};
 use crate::json_text::{self, JsonColumns};
+use crate::value::Value;
 
 closed_set! {
     /// Which of a batch's two files a line comes from: the column `batch_results.source`.
@@ -30,6 +32,10 @@ closed_set! {
         /// The batch itself could not be read.
         Unfetched => "unfetched",
     }
+}
+
+fields! {
+    ResultSource: Value::member, member;
 }
 
 impl ResultsState {
@@ -85,6 +91,32 @@ pub struct BatchRecord {
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,
+}
+
+columns! {
+    BatchRecord {
+        project: Text,
+        batch_id: Key,
+        status: Text,
+        endpoint: Text,
+        model: Text,
+        requests_total: Integer,
+        requests_completed: Integer,
+        requests_failed: Integer,
+        usage: Json,
+        errors: Json,
+        metadata: Json,
+        input_file_id: Text,
+        output_file_id: Text,
+        error_file_id: Text,
+        created_at: Time,
+        completed_at: Time,
+        received_at: Time,
+        fetch_state: Text,
+        fetched_at: Time,
+        terminal: Flag,
+        raw: Json + raw_bytes,
+    }
 }
 
 /// A row of `batches`.
@@ -218,6 +250,23 @@ pub struct ResultRow {
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
     pub quarantined: bool,
+}
+
+columns! {
+    ResultRow {
+        project: Text,
+        batch_id: Key,
+        source: Text,
+        line: Integer,
+        custom_id: Text,
+        status_code: Integer,
+        request_id: Text,
+        body: Json + body_bytes,
+        error: Json,
+        input_tokens: Integer,
+        output_tokens: Integer,
+        quarantined: Flag,
+    }
 }
 
 /// Which results to read. In order: the output file, then the error file, each by line.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, MaybeKnown};
 
+use crate::columns::columns;
 use crate::json_text;
 
 /// An eval run. The webhook names only the run, so all else is missing when its eval could not be found.
@@ -33,4 +34,27 @@ pub struct EvalRunRecord {
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,
+}
+
+columns! {
+    EvalRunRecord {
+        project: Text,
+        run_id: Key,
+        status: Text,
+        eval_id: Text,
+        name: Text,
+        model: Text,
+        total: Integer,
+        passed: Integer,
+        failed: Integer,
+        errored: Integer,
+        report_url: Text,
+        error: Json,
+        created_at: Time,
+        received_at: Time,
+        fetch_state: Text,
+        fetched_at: Time,
+        terminal: Flag,
+        raw: Json + raw_bytes,
+    }
 }

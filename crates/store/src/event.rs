@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
+use crate::columns::columns;
 use crate::event_attempt::Attempt;
 use crate::json_text;
 use crate::notification::NewNotification;
@@ -27,6 +28,20 @@ pub struct NewEvent {
     /// Byte for byte as it came.
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
+}
+
+columns! {
+    NewEvent {
+        project: Text,
+        webhook_id: Key,
+        event_id: Key,
+        event_type as "type": Text,
+        family: Text,
+        object_id: Key,
+        created_at: Time,
+        received_at: Time,
+        body: VerbatimJson + body_bytes,
+    }
 }
 
 /// That an event's effect is in the store. Written together with the effect.
@@ -82,6 +97,25 @@ pub struct EventRecord {
     pub last_error: Option<String>,
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
+}
+
+columns! {
+    EventRecord {
+        project: Text,
+        webhook_id: Key,
+        event_id: Key,
+        event_type as "type": Text,
+        family: Text,
+        object_id: Key,
+        created_at: Time,
+        received_at: Time,
+        processed_at: Time,
+        attempts: Integer,
+        state: Text,
+        reason: Text,
+        last_error: Text,
+        body: VerbatimJson + body_bytes,
+    }
 }
 
 /// Which events to list. The default asks for the 50 newest.

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{MaybeKnown, Reason, closed_set};
 
+use crate::columns::columns;
+
 closed_set! {
     /// How an attempt ended: the column `event_attempts.outcome`.
     pub enum AttemptOutcome {
@@ -44,4 +46,17 @@ pub struct AttemptRecord {
     pub reason: Option<MaybeKnown<Reason>>,
     pub http_status: Option<i64>,
     pub request_id: Option<String>,
+}
+
+columns! {
+    AttemptRecord {
+        attempt: Integer,
+        worker: Text,
+        started_at: Time,
+        duration_ms: Integer,
+        outcome: Text,
+        reason: Text,
+        http_status: Integer,
+        request_id: Text,
+    }
 }

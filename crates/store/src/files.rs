@@ -12,6 +12,7 @@ use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayloadMut};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::columns::columns;
 use crate::error::{READ, StoreError};
 use crate::file_place::{self, FilePlace, S3Config};
 use crate::folder;
@@ -40,6 +41,21 @@ pub struct FileRecord {
     pub created_at: Option<DateTime<Utc>>,
     /// When OpenAI deletes its copy; ours stays.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+columns! {
+    FileRecord {
+        project: Text,
+        file_id: Key,
+        object_id: Key,
+        purpose: Text,
+        filename: Text,
+        bytes: Integer,
+        sha256: Text,
+        location: Text,
+        created_at: Time,
+        expires_at: Time,
+    }
 }
 
 /// Where the raw files are: a folder or a bucket. Cheap to clone.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, MaybeKnown};
 
+use crate::columns::columns;
 use crate::json_text;
 
 /// A job with what it made. Stored together.
@@ -46,6 +47,27 @@ pub struct JobRecord {
     pub raw: Option<Vec<u8>>,
 }
 
+columns! {
+    JobRecord {
+        project: Text,
+        job_id: Key,
+        status: Text,
+        base_model: Text,
+        fine_tuned_model: Text,
+        trained_tokens: Integer,
+        error: Json,
+        hyperparameters: Json,
+        result_files: Json,
+        created_at: Time,
+        finished_at: Time,
+        received_at: Time,
+        fetch_state: Text,
+        fetched_at: Time,
+        terminal: Flag,
+        raw: Json + raw_bytes,
+    }
+}
+
 /// The model a job made, as `GET /v1/models/{id}` describes it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelRecord {
@@ -60,6 +82,19 @@ pub struct ModelRecord {
     pub raw: Option<Vec<u8>>,
 }
 
+columns! {
+    ModelRecord {
+        project: Text,
+        model_id: Key,
+        job_id: Key,
+        base_model: Text,
+        owned_by: Text,
+        created_at: Time,
+        fetched_at: Time,
+        raw: Json + raw_bytes,
+    }
+}
+
 /// One step of a job's loss curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MetricRecord {
@@ -68,4 +103,14 @@ pub struct MetricRecord {
     pub train_accuracy: Option<f64>,
     pub valid_loss: Option<f64>,
     pub valid_accuracy: Option<f64>,
+}
+
+columns! {
+    MetricRecord {
+        step: Integer,
+        train_loss: Real,
+        train_accuracy: Real,
+        valid_loss: Real,
+        valid_accuracy: Real,
+    }
 }

@@ -25,6 +25,7 @@
 mod batch;
 mod batch_appender;
 mod bucket_http;
+mod columns;
 mod database;
 mod error;
 mod eval_run;

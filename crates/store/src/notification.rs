@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
+use crate::columns::columns;
 use crate::json_text;
 
 /// A notification, as it is written together with what it tells of.
@@ -28,6 +29,22 @@ pub struct NewNotification {
     /// Sent as it is, on every attempt.
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
+}
+
+columns! {
+    NewNotification {
+        project: Text,
+        id: Text,
+        target: Text,
+        kind as "type": Text,
+        urgent: Flag,
+        webhook_id: Key,
+        event_id: Key,
+        object_id: Key,
+        event_created_at: Time,
+        created_at: Time,
+        body: Bytes,
+    }
 }
 
 /// A row of `notifications`.
@@ -62,6 +79,17 @@ pub struct NotificationAttempt {
     pub answer: Option<String>,
     /// `None`: delivered.
     pub error: Option<String>,
+}
+
+columns! {
+    NotificationAttempt {
+        attempt: Integer,
+        started_at: Time,
+        latency_ms: Integer,
+        status: Integer,
+        answer: Text,
+        error: Text,
+    }
 }
 
 /// Which notifications a worker asks for.

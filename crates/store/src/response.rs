@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, MaybeKnown};
 
+use crate::columns::columns;
 use crate::json_text;
 
 /// A response, as fetched or as an event held it.
@@ -39,4 +40,26 @@ pub struct ResponseRecord {
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,
+}
+
+columns! {
+    ResponseRecord {
+        project: Text,
+        response_id: Key,
+        status: Text,
+        model: Text,
+        output_text: Text,
+        citations: Json,
+        usage: Json,
+        error: Json,
+        incomplete_reason: Text,
+        metadata: Json,
+        created_at: Time,
+        completed_at: Time,
+        received_at: Time,
+        fetch_state: Text,
+        fetched_at: Time,
+        terminal: Flag,
+        raw: Json + raw_bytes,
+    }
 }

@@ -85,13 +85,13 @@ impl Row {
     }
 
     /// The bytes of a pair of columns `x`, `x_bytes`.
-    pub(crate) fn json_or_bytes(&self, [json, bytes]: [&str; 2]) -> sqlx::Result<Option<Vec<u8>>> {
+    pub(crate) fn json_or_bytes(&self, json: &str) -> sqlx::Result<Option<Vec<u8>>> {
         let is_null = match self {
             Self::Sqlite(row) => row.try_get_raw(json)?.is_null(),
             Self::Postgres(row) => row.try_get_raw(json)?.is_null(),
         };
         if is_null {
-            return self.get(bytes);
+            return self.get(&format!("{json}_bytes"));
         }
         Ok(self.json(json)?.map(String::into_bytes))
     }
@@ -103,6 +103,3 @@ fn required<T>(column: &str, value: Option<T>) -> sqlx::Result<T> {
         source: sqlx::error::UnexpectedNullError.into(),
     })
 }
-
-pub(crate) const RAW: [&str; 2] = ["raw", "raw_bytes"];
-pub(crate) const BODY: [&str; 2] = ["body", "body_bytes"];

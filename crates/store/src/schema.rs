@@ -1,257 +1,109 @@
 //! Every table with its columns, in the order in which they are moved: what a row needs comes before it.
 
-/// What a column holds, in both dialects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    /// An id in a primary key, or compared with one.
-    Key,
-    /// PostgreSQL: `jsonb`.
-    Json,
-    /// PostgreSQL: `json`, which keeps every byte.
-    VerbatimJson,
-    Integer,
-    Real,
-    /// Never missing.
-    Flag,
-    Time,
-    Bytes,
-}
+use crate::batch::{BatchRecord, ResultRow};
+use crate::columns::{Column, Kind, Record as _};
+use crate::eval_run::EvalRunRecord;
+use crate::event::EventRecord;
+use crate::event_attempt::AttemptRecord;
+use crate::files::FileRecord;
+use crate::fine_tuning::{JobRecord, MetricRecord, ModelRecord};
+use crate::notification::{NewNotification, NotificationAttempt};
+use crate::response::ResponseRecord;
+use crate::target_health::TargetHealth;
 
 /// A table.
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    /// The columns that rows are ordered by.
+    /// The columns that rows are ordered by; they are unique.
     pub(crate) key: &'static str,
-    pub(crate) columns: &'static [(&'static str, Kind)],
+    /// Those of its record, and others.
+    columns: &'static [&'static [Column]],
 }
 
-#[rustfmt::skip]
+impl Table {
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        self.columns.concat()
+    }
+}
+
+/// The names of all tables.
+pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name)
+}
+
 pub(crate) const TABLES: &[Table] = &[
-    Table {
-        name: "events",
-        key: "place",
-        columns: &[
-            ("project", Kind::Text),
-            ("webhook_id", Kind::Key),
-            ("event_id", Kind::Key),
-            ("type", Kind::Text),
-            ("family", Kind::Text),
-            ("object_id", Kind::Key),
-            ("created_at", Kind::Time),
-            ("received_at", Kind::Time),
-            ("processed_at", Kind::Time),
-            ("attempts", Kind::Integer),
-            ("state", Kind::Text),
-            ("reason", Kind::Text),
-            ("last_error", Kind::Text),
-            ("body", Kind::VerbatimJson),
-            ("body_bytes", Kind::Bytes),
-            ("place", Kind::Integer),
-        ],
-    },
-    Table {
-        name: "event_attempts",
-        key: "project, webhook_id, attempt",
-        columns: &[
-            ("project", Kind::Text),
-            ("webhook_id", Kind::Key),
-            ("attempt", Kind::Integer),
-            ("worker", Kind::Text),
-            ("started_at", Kind::Time),
-            ("duration_ms", Kind::Integer),
-            ("outcome", Kind::Text),
-            ("reason", Kind::Text),
-            ("http_status", Kind::Integer),
-            ("request_id", Kind::Text),
-        ],
-    },
-    Table {
-        name: "responses",
-        key: "project, response_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("response_id", Kind::Key),
-            ("status", Kind::Text),
-            ("model", Kind::Text),
-            ("output_text", Kind::Text),
-            ("citations", Kind::Json),
-            ("usage", Kind::Json),
-            ("error", Kind::Json),
-            ("incomplete_reason", Kind::Text),
-            ("metadata", Kind::Json),
-            ("created_at", Kind::Time),
-            ("completed_at", Kind::Time),
-            ("received_at", Kind::Time),
-            ("fetch_state", Kind::Text),
-            ("fetched_at", Kind::Time),
-            ("terminal", Kind::Flag),
-            ("raw", Kind::Json),
-            ("raw_bytes", Kind::Bytes),
-        ],
-    },
-    Table {
-        name: "batches",
-        key: "project, batch_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("batch_id", Kind::Key),
-            ("status", Kind::Text),
-            ("endpoint", Kind::Text),
-            ("model", Kind::Text),
-            ("requests_total", Kind::Integer),
-            ("requests_completed", Kind::Integer),
-            ("requests_failed", Kind::Integer),
-            ("usage", Kind::Json),
-            ("errors", Kind::Json),
-            ("metadata", Kind::Json),
-            ("input_file_id", Kind::Text),
-            ("output_file_id", Kind::Text),
-            ("error_file_id", Kind::Text),
-            ("created_at", Kind::Time),
-            ("completed_at", Kind::Time),
-            ("received_at", Kind::Time),
+    EVENTS,
+    EVENT_ATTEMPTS,
+    RESPONSES,
+    BATCHES,
+    BATCH_RESULTS,
+    FINE_TUNING_JOBS,
+    FINE_TUNED_MODELS,
+    FINE_TUNING_METRICS,
+    EVAL_RUNS,
+    FILES,
+    NOTIFICATIONS,
+    NOTIFICATION_ATTEMPTS,
+    NOTIFICATION_TARGETS,
+];
+
+pub(crate) const EVENTS: Table =
+    Table { name: "events", key: "place", columns: &[EventRecord::COLUMNS, &[("place", Kind::Integer)]] };
+
+pub(crate) const EVENT_ATTEMPTS: Table = Table {
+    name: "event_attempts",
+    key: "project, webhook_id, attempt",
+    columns: &[&[("project", Kind::Text), ("webhook_id", Kind::Key)], AttemptRecord::COLUMNS],
+};
+
+pub(crate) const RESPONSES: Table =
+    Table { name: "responses", key: "project, response_id", columns: &[ResponseRecord::COLUMNS] };
+
+pub(crate) const BATCHES: Table = Table {
+    name: "batches",
+    key: "project, batch_id",
+    columns: &[
+        BatchRecord::COLUMNS,
+        &[
             ("rows_stored", Kind::Integer),
             ("rows_quarantined", Kind::Integer),
             ("results_complete", Kind::Flag),
             ("output_next_line", Kind::Integer),
             ("error_next_line", Kind::Integer),
-            ("fetch_state", Kind::Text),
-            ("fetched_at", Kind::Time),
-            ("terminal", Kind::Flag),
-            ("raw", Kind::Json),
-            ("raw_bytes", Kind::Bytes),
             ("import_began_at", Kind::Time),
             ("import_began_rows", Kind::Integer),
             ("results_confirmed_at", Kind::Time),
         ],
-    },
-    Table {
-        name: "batch_results",
-        key: "project, batch_id, source, line",
-        columns: &[
-            ("project", Kind::Text),
-            ("batch_id", Kind::Key),
-            ("source", Kind::Text),
-            ("line", Kind::Integer),
-            ("custom_id", Kind::Text),
-            ("status_code", Kind::Integer),
-            ("request_id", Kind::Text),
-            ("body", Kind::Json),
-            ("body_bytes", Kind::Bytes),
-            ("error", Kind::Json),
-            ("input_tokens", Kind::Integer),
-            ("output_tokens", Kind::Integer),
-            ("quarantined", Kind::Flag),
-        ],
-    },
-    Table {
-        name: "fine_tuning_jobs",
-        key: "project, job_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("job_id", Kind::Key),
-            ("status", Kind::Text),
-            ("base_model", Kind::Text),
-            ("fine_tuned_model", Kind::Text),
-            ("trained_tokens", Kind::Integer),
-            ("error", Kind::Json),
-            ("hyperparameters", Kind::Json),
-            ("result_files", Kind::Json),
-            ("created_at", Kind::Time),
-            ("finished_at", Kind::Time),
-            ("received_at", Kind::Time),
-            ("fetch_state", Kind::Text),
-            ("fetched_at", Kind::Time),
-            ("terminal", Kind::Flag),
-            ("raw", Kind::Json),
-            ("raw_bytes", Kind::Bytes),
-        ],
-    },
-    Table {
-        name: "fine_tuned_models",
-        key: "project, model_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("model_id", Kind::Key),
-            ("job_id", Kind::Key),
-            ("base_model", Kind::Text),
-            ("owned_by", Kind::Text),
-            ("created_at", Kind::Time),
-            ("fetched_at", Kind::Time),
-            ("raw", Kind::Json),
-            ("raw_bytes", Kind::Bytes),
-        ],
-    },
-    Table {
-        name: "fine_tuning_metrics",
-        key: "project, job_id, step",
-        columns: &[
-            ("project", Kind::Text),
-            ("job_id", Kind::Key),
-            ("step", Kind::Integer),
-            ("train_loss", Kind::Real),
-            ("train_accuracy", Kind::Real),
-            ("valid_loss", Kind::Real),
-            ("valid_accuracy", Kind::Real),
-        ],
-    },
-    Table {
-        name: "eval_runs",
-        key: "project, run_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("run_id", Kind::Key),
-            ("status", Kind::Text),
-            ("eval_id", Kind::Text),
-            ("name", Kind::Text),
-            ("model", Kind::Text),
-            ("total", Kind::Integer),
-            ("passed", Kind::Integer),
-            ("failed", Kind::Integer),
-            ("errored", Kind::Integer),
-            ("report_url", Kind::Text),
-            ("error", Kind::Json),
-            ("created_at", Kind::Time),
-            ("received_at", Kind::Time),
-            ("fetch_state", Kind::Text),
-            ("fetched_at", Kind::Time),
-            ("terminal", Kind::Flag),
-            ("raw", Kind::Json),
-            ("raw_bytes", Kind::Bytes),
-        ],
-    },
-    Table {
-        name: "files",
-        key: "project, file_id",
-        columns: &[
-            ("project", Kind::Text),
-            ("file_id", Kind::Key),
-            ("object_id", Kind::Key),
-            ("purpose", Kind::Text),
-            ("filename", Kind::Text),
-            ("bytes", Kind::Integer),
-            ("sha256", Kind::Text),
-            ("location", Kind::Text),
-            ("created_at", Kind::Time),
-            ("expires_at", Kind::Time),
-        ],
-    },
-    Table {
-        name: "notifications",
-        key: "project, id",
-        columns: &[
-            ("project", Kind::Text),
-            ("id", Kind::Text),
-            ("target", Kind::Text),
-            ("type", Kind::Text),
-            ("urgent", Kind::Flag),
-            ("webhook_id", Kind::Key),
-            ("event_id", Kind::Key),
-            ("object_id", Kind::Key),
-            ("event_created_at", Kind::Time),
-            ("created_at", Kind::Time),
-            ("body", Kind::Bytes),
+    ],
+};
+
+pub(crate) const BATCH_RESULTS: Table =
+    Table { name: "batch_results", key: "project, batch_id, source, line", columns: &[ResultRow::COLUMNS] };
+
+pub(crate) const FINE_TUNING_JOBS: Table =
+    Table { name: "fine_tuning_jobs", key: "project, job_id", columns: &[JobRecord::COLUMNS] };
+
+pub(crate) const FINE_TUNED_MODELS: Table =
+    Table { name: "fine_tuned_models", key: "project, model_id", columns: &[ModelRecord::COLUMNS] };
+
+pub(crate) const FINE_TUNING_METRICS: Table = Table {
+    name: "fine_tuning_metrics",
+    key: "project, job_id, step",
+    columns: &[&[("project", Kind::Text), ("job_id", Kind::Key)], MetricRecord::COLUMNS],
+};
+
+pub(crate) const EVAL_RUNS: Table =
+    Table { name: "eval_runs", key: "project, run_id", columns: &[EvalRunRecord::COLUMNS] };
+
+pub(crate) const FILES: Table =
+    Table { name: "files", key: "project, file_id", columns: &[FileRecord::COLUMNS] };
+
+pub(crate) const NOTIFICATIONS: Table = Table {
+    name: "notifications",
+    key: "project, id",
+    columns: &[
+        NewNotification::COLUMNS,
+        &[
             ("state", Kind::Text),
             ("attempts", Kind::Integer),
             ("attempts_before", Kind::Integer),
@@ -262,36 +114,14 @@ pub(crate) const TABLES: &[Table] = &[
             ("last_status", Kind::Integer),
             ("last_error", Kind::Text),
         ],
-    },
-    Table {
-        name: "notification_attempts",
-        key: "project, notification_id, attempt",
-        columns: &[
-            ("project", Kind::Text),
-            ("notification_id", Kind::Text),
-            ("attempt", Kind::Integer),
-            ("started_at", Kind::Time),
-            ("latency_ms", Kind::Integer),
-            ("status", Kind::Integer),
-            ("answer", Kind::Text),
-            ("error", Kind::Text),
-        ],
-    },
-    Table {
-        name: "notification_targets",
-        key: "target",
-        columns: &[
-            ("target", Kind::Text),
-            ("state", Kind::Text),
-            ("failures_in_row", Kind::Integer),
-            ("waits_until", Kind::Time),
-            ("busy_until", Kind::Time),
-            ("updated_at", Kind::Time),
-        ],
-    },
-];
+    ],
+};
 
-/// The names of all tables.
-pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name)
-}
+pub(crate) const NOTIFICATION_ATTEMPTS: Table = Table {
+    name: "notification_attempts",
+    key: "project, notification_id, attempt",
+    columns: &[&[("project", Kind::Text), ("notification_id", Kind::Text)], NotificationAttempt::COLUMNS],
+};
+
+pub(crate) const NOTIFICATION_TARGETS: Table =
+    Table { name: "notification_targets", key: "target", columns: &[TargetHealth::COLUMNS] };

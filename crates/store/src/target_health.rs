@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use webhook::{MaybeKnown, closed_set};
 
+use crate::columns::columns;
 use crate::notification::{BreakerPolicy, LeaseRequest};
 
 closed_set! {
@@ -43,6 +44,17 @@ pub struct TargetHealth {
     #[serde(skip)]
     pub busy_until: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
+}
+
+columns! {
+    TargetHealth {
+        target: Text,
+        state: Text,
+        failures_in_row: Integer,
+        waits_until: Time,
+        busy_until: Time,
+        updated_at: Time,
+    }
 }
 
 /// What may be sent to a target now.

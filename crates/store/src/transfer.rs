@@ -21,11 +21,12 @@ use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::columns::{Column, Kind};
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
 use crate::json_text;
 use crate::row::Row;
-use crate::schema::{Kind, TABLES, Table};
+use crate::schema::{TABLES, Table};
 use crate::store::Store;
 use crate::value::Value;
 
@@ -101,13 +102,14 @@ impl Store {
         let mut snapshot = self.database().snapshot().await.map_err(failed())?;
         let mut total = 0;
         for table in TABLES {
-            let columns: Vec<String> = table.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-            let select = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.key);
-            put(out, &Heading { table: table.name.to_owned(), columns })?;
+            let columns = table.columns();
+            let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let select = format!("SELECT {} FROM {} ORDER BY {}", names.join(", "), table.name, table.key);
+            put(out, &Heading { table: table.name.to_owned(), columns: names })?;
             let mut count = 0;
             let mut rows = snapshot.rows(select);
             while let Some(row) = rows.try_next().await.map_err(failed())? {
-                put(out, &fields(table, &row).map_err(failed())?)?;
+                put(out, &fields(&columns, &row).map_err(failed())?)?;
                 count += 1;
             }
             drop(rows);
@@ -164,8 +166,9 @@ async fn read_table(
 ) -> Result<u64, TransferError> {
     let table = TABLES.iter().find(|table| table.name == heading.table);
     let table = table.ok_or_else(|| lines.wrong("names a table that this version does not know"))?;
-    let kind = |name: &String| table.columns.iter().find(|(known, _)| known == name).copied();
-    let columns: Option<Vec<(&'static str, Kind)>> = heading.columns.iter().map(kind).collect();
+    let known = table.columns();
+    let named = |name: &String| known.iter().find(|(known, _)| known == name).copied();
+    let columns: Option<Vec<Column>> = heading.columns.iter().map(named).collect();
     let columns = columns.ok_or_else(|| lines.wrong("names a column that this version does not know"))?;
     let (mut held, mut held_bytes, mut count) = (Vec::new(), 0, 0);
     loop {
@@ -205,7 +208,7 @@ async fn read_table(
 async fn insert(
     transaction: &mut WriteTransaction,
     table: &Table,
-    columns: &[(&'static str, Kind)],
+    columns: &[Column],
     rows: &[Vec<Field>],
 ) -> Result<(), TransferError> {
     if rows.is_empty() {
@@ -283,7 +286,7 @@ impl Field {
 }
 
 /// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it.
-fn storable(columns: &[(&'static str, Kind)], mut row: Vec<Field>) -> Vec<Field> {
+fn storable(columns: &[Column], mut row: Vec<Field>) -> Vec<Field> {
     let beside = |name: &str| columns.iter().position(|(column, _)| *column == format!("{name}_bytes"));
     for (index, (name, _)) in columns.iter().enumerate() {
         let (Field::Json(text) | Field::VerbatimJson(text)) = &mut row[index] else { continue };
@@ -296,8 +299,8 @@ fn storable(columns: &[(&'static str, Kind)], mut row: Vec<Field>) -> Vec<Field>
 }
 
 /// A row as a line.
-fn fields(table: &Table, row: &Row) -> sqlx::Result<Vec<Json>> {
-    let field = |(name, kind): &(&str, Kind)| {
+fn fields(columns: &[Column], row: &Row) -> sqlx::Result<Vec<Json>> {
+    let field = |(name, kind): &Column| {
         Ok(match kind {
             Kind::Text | Kind::Key => row.get::<Option<String>>(name)?.into(),
             Kind::Json | Kind::VerbatimJson => row.json(name)?.into(),
@@ -308,7 +311,7 @@ fn fields(table: &Table, row: &Row) -> sqlx::Result<Vec<Json>> {
             Kind::Bytes => row.get::<Option<Vec<u8>>>(name)?.map(|bytes| STANDARD.encode(bytes)).into(),
         })
     };
-    table.columns.iter().map(field).collect()
+    columns.iter().map(field).collect()
 }
 
 fn put(out: &mut dyn Write, line: &impl Serialize) -> Result<(), TransferError> {

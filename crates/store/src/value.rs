@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use webhook::ClosedSet;
 
 use crate::json_text::{self, JsonColumns};
 
@@ -44,6 +45,11 @@ impl<'a> Value<'a> {
         Self::Text(Some(Cow::Borrowed(name)))
     }
 
+    /// Of a closed set.
+    pub(crate) fn member<T: ClosedSet>(member: T) -> Self {
+        Self::name(member.as_str())
+    }
+
     pub(crate) fn time(at: DateTime<Utc>) -> Self {
         Self::Time(Some(storable(at)))
     }
@@ -73,6 +79,13 @@ impl From<i64> for Value<'_> {
 impl From<u32> for Value<'_> {
     fn from(number: u32) -> Self {
         Self::Integer(Some(i64::from(number)))
+    }
+}
+
+impl From<u64> for Value<'_> {
+    /// Counts in a column are signed: who writes one that may be larger refuses it first.
+    fn from(number: u64) -> Self {
+        Self::Integer(Some(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 }
 

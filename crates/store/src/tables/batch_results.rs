@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 
 use crate::batch::{ResultFilter, ResultRow, ResultSource};
+use crate::columns::Record as _;
 use crate::database::Database;
-use crate::row::{self, Row};
+use crate::row::Row;
 use crate::value::Value;
 
 const PAGE: &str = "
@@ -35,7 +36,7 @@ pub(crate) async fn page(database: &Database, filter: &ResultFilter) -> sqlx::Re
             break;
         }
         for row in &page_of(database, filter, (source, after_line), left).await? {
-            found.push(result(row)?);
+            found.push(ResultRow::read(row)?);
         }
         after_line = 0;
     }
@@ -65,21 +66,4 @@ async fn page_of(
     };
     values.push(Value::text(custom_id));
     database.fetch_all(PAGE_OF_CUSTOM_ID, &values).await
-}
-
-fn result(row: &Row) -> sqlx::Result<ResultRow> {
-    Ok(ResultRow {
-        project: row.get("project")?,
-        batch_id: row.get("batch_id")?,
-        source: row.member("source")?,
-        line: row.get("line")?,
-        custom_id: row.get("custom_id")?,
-        status_code: row.get("status_code")?,
-        request_id: row.get("request_id")?,
-        body: row.json_or_bytes(row::BODY)?,
-        error: row.json("error")?,
-        input_tokens: row.get("input_tokens")?,
-        output_tokens: row.get("output_tokens")?,
-        quarantined: row.get("quarantined")?,
-    })
 }

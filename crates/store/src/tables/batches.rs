@@ -7,51 +7,26 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::upsert::upsert;
+use super::upsert::{Existing, upsert};
 use super::{batch_rows, events, imports};
 use crate::batch::{
     BatchChunk, BatchEnd, BatchProgress, BatchRecord, ResultSource, ResultsState, StoredBatch,
 };
+use crate::columns::Record as _;
 use crate::database::{Database, WriteTransaction};
 use crate::event::Completion;
-use crate::row::{self, Row};
+use crate::row::Row;
+use crate::schema::BATCHES;
 use crate::value::Value;
 
-static UPSERT: LazyLock<String> = LazyLock::new(|| {
-    upsert(
-        "batches",
-        "batch_id",
-        &[
-            "status",
-            "endpoint",
-            "model",
-            "requests_total",
-            "requests_completed",
-            "requests_failed",
-            "usage",
-            "errors",
-            "metadata",
-            "input_file_id",
-            "output_file_id",
-            "error_file_id",
-            "created_at",
-            "completed_at",
-            "received_at",
-            "fetch_state",
-            "fetched_at",
-            "terminal",
-            "raw",
-            "raw_bytes",
-        ],
-    )
-});
+static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(&BATCHES, BatchRecord::COLUMNS, Existing::Improve));
 
 pub(crate) async fn begin(database: &Database, batch: &BatchRecord) -> sqlx::Result<BatchProgress> {
     let mut transaction = database.begin().await?;
     // Of two workers that begin a batch which has no row yet, the second must see what the first one wrote.
     transaction.lock_name(&batch.project, &batch.batch_id).await?;
     let before = place(&mut transaction, batch).await?;
-    upsert_batch(&mut transaction, batch).await?;
+    transaction.execute(UPSERT.as_str(), &batch.values()).await?;
     let mut after = place(&mut transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
     if let Some(before) = before {
         let mut changed = false;
@@ -95,40 +70,6 @@ async fn place(
         })
     };
     found.map(progress).transpose()
-}
-
-async fn upsert_batch(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx::Result<()> {
-    let [raw_json, raw_bytes] = Value::json_or_bytes(batch.raw.as_deref());
-    transaction
-        .execute(
-            UPSERT.as_str(),
-            &[
-                Value::text(&batch.project),
-                Value::key(&batch.batch_id),
-                Value::text_if_any(batch.status.as_deref()),
-                Value::text_if_any(batch.endpoint.as_deref()),
-                Value::text_if_any(batch.model.as_deref()),
-                batch.requests_total.into(),
-                batch.requests_completed.into(),
-                batch.requests_failed.into(),
-                Value::lifted(batch.usage.as_deref()),
-                Value::lifted(batch.errors.as_deref()),
-                Value::lifted(batch.metadata.as_deref()),
-                Value::text_if_any(batch.input_file_id.as_deref()),
-                Value::text_if_any(batch.output_file_id.as_deref()),
-                Value::text_if_any(batch.error_file_id.as_deref()),
-                Value::time_if_any(batch.created_at),
-                Value::time_if_any(batch.completed_at),
-                Value::time(batch.received_at),
-                Value::text(batch.fetch_state.as_str()),
-                Value::time_if_any(batch.fetched_at),
-                batch.terminal.into(),
-                raw_json,
-                raw_bytes,
-            ],
-        )
-        .await
-        .map(drop)
 }
 
 /// A newer state of the batch names another file, or one where there was none: what is stored is not its lines.
@@ -332,29 +273,7 @@ pub(crate) async fn finish(
 }
 
 pub(super) fn record(row: &Row) -> sqlx::Result<StoredBatch> {
-    let batch = BatchRecord {
-        project: row.get("project")?,
-        batch_id: row.get("batch_id")?,
-        status: row.get("status")?,
-        endpoint: row.get("endpoint")?,
-        model: row.get("model")?,
-        requests_total: row.get("requests_total")?,
-        requests_completed: row.get("requests_completed")?,
-        requests_failed: row.get("requests_failed")?,
-        usage: row.json("usage")?,
-        errors: row.json("errors")?,
-        metadata: row.json("metadata")?,
-        input_file_id: row.get("input_file_id")?,
-        output_file_id: row.get("output_file_id")?,
-        error_file_id: row.get("error_file_id")?,
-        created_at: row.time("created_at")?,
-        completed_at: row.time("completed_at")?,
-        received_at: row.required_time("received_at")?,
-        fetch_state: row.maybe_known("fetch_state")?,
-        fetched_at: row.time("fetched_at")?,
-        terminal: row.get("terminal")?,
-        raw: row.json_or_bytes(row::RAW)?,
-    };
+    let batch = BatchRecord::read(row)?;
     let (rows_stored, results_complete) = (row.get("rows_stored")?, row.get("results_complete")?);
     Ok(StoredBatch {
         results_state: ResultsState::of(&batch, rows_stored, results_complete),

@@ -1,11 +1,15 @@
 //! The table `event_attempts`: written in the transaction that updates the event's row, which is locked by then.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use webhook::Reason;
 
+use super::upsert::insert;
+use crate::columns::Record as _;
 use crate::database::{Database, WriteTransaction};
 use crate::event_attempt::{Attempt, AttemptOutcome, AttemptRecord};
-use crate::row::Row;
+use crate::schema::EVENT_ATTEMPTS;
 use crate::value::Value;
 
 /// Of a long series of attempts, its beginning and its end are kept.
@@ -22,6 +26,8 @@ pub(super) struct Ended<'a> {
     pub(super) reason: Option<Reason>,
 }
 
+static INSERT: LazyLock<String> = LazyLock::new(|| insert(&EVENT_ATTEMPTS, &EVENT_ATTEMPTS.columns()));
+
 pub(super) async fn add_in(
     transaction: &mut WriteTransaction,
     ended: &Ended<'_>,
@@ -30,28 +36,21 @@ pub(super) async fn add_in(
     let [project, webhook_id] = [Value::text(ended.project), Value::key(ended.webhook_id)];
     let newest = "SELECT coalesce(max(attempt), 0) AS newest FROM event_attempts \
                   WHERE project = $1 AND webhook_id = $2";
-    let found = transaction.fetch_optional(newest, &[project.clone(), webhook_id.clone()]).await?;
-    let newest: i64 = found.ok_or(sqlx::Error::RowNotFound)?.get("newest")?;
-    let number = (newest + 1).max(ended.attempts.into());
-    let duration_ms = i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX);
-    transaction
-        .execute(
-            "INSERT INTO event_attempts (project, webhook_id, attempt, worker, started_at, duration_ms, outcome, \
-             reason, http_status, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            &[
-                project.clone(),
-                webhook_id.clone(),
-                number.into(),
-                Value::text(&attempt.worker),
-                Value::time(attempt.started_at),
-                duration_ms.into(),
-                Value::name(ended.outcome.as_str()),
-                Value::text_if_any(ended.reason.map(Reason::as_str)),
-                attempt.http_status.map(i64::from).into(),
-                Value::text_if_any(attempt.request_id.as_deref()),
-            ],
-        )
-        .await?;
+    let found = transaction.fetch_one(newest, &[project.clone(), webhook_id.clone()]).await?;
+    let number = (found.get::<i64>("newest")? + 1).max(ended.attempts.into());
+    let record = AttemptRecord {
+        attempt: number,
+        worker: attempt.worker.clone(),
+        started_at: attempt.started_at,
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+        outcome: ended.outcome.into(),
+        reason: ended.reason.map(Into::into),
+        http_status: attempt.http_status.map(Into::into),
+        request_id: attempt.request_id.clone(),
+    };
+    let mut values = vec![project.clone(), webhook_id.clone()];
+    values.extend(record.values());
+    transaction.execute(INSERT.as_str(), &values).await?;
     if number <= FIRST_KEPT + LAST_KEPT {
         return Ok(());
     }
@@ -94,18 +93,5 @@ pub(crate) async fn list(
 ) -> sqlx::Result<Vec<AttemptRecord>> {
     let select = "SELECT * FROM event_attempts WHERE project = $1 AND webhook_id = $2 ORDER BY attempt";
     let rows = database.fetch_all(select, &[Value::text(project), Value::key(webhook_id)]).await?;
-    rows.iter().map(record).collect()
-}
-
-fn record(row: &Row) -> sqlx::Result<AttemptRecord> {
-    Ok(AttemptRecord {
-        attempt: row.get("attempt")?,
-        worker: row.get("worker")?,
-        started_at: row.required_time("started_at")?,
-        duration_ms: row.get("duration_ms")?,
-        outcome: row.maybe_known("outcome")?,
-        reason: row.parsed("reason")?,
-        http_status: row.get("http_status")?,
-        request_id: row.get("request_id")?,
-    })
+    rows.iter().map(AttemptRecord::read).collect()
 }

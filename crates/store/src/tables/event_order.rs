@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 use webhook::{EventState, Family};
 
-use super::events;
+use crate::columns::Record as _;
 use crate::database::Database;
 use crate::event::{EventFilter, EventPlace, EventRecord};
 use crate::value::Value;
@@ -39,7 +39,7 @@ pub(crate) async fn between(
             ],
         )
         .await?;
-    rows.iter().map(|row| Ok((EventPlace(row.get("place")?), events::record(row)?))).collect()
+    rows.iter().map(|row| Ok((EventPlace(row.get("place")?), EventRecord::read(row)?))).collect()
 }
 
 pub(crate) async fn count(database: &Database, filter: &EventFilter, up_to: EventPlace) -> sqlx::Result<u64> {
@@ -65,7 +65,7 @@ pub(crate) async fn unsettled(
     let select = "SELECT * FROM events WHERE family = $1 AND state IN ('received', 'retrying', 'dead') \
          ORDER BY place DESC LIMIT $2";
     let rows = database.fetch_all(select, &[Value::name(family.as_str()), limit.into()]).await?;
-    rows.iter().map(events::record).collect()
+    rows.iter().map(EventRecord::read).collect()
 }
 
 /// By the primary key.
@@ -82,7 +82,7 @@ pub(crate) async fn named(database: &Database, names: &[(String, String)]) -> sq
         }
         select.push(')');
         for row in database.fetch_all(AssertSqlSafe(select), &values).await? {
-            found.push(events::record(&row)?);
+            found.push(EventRecord::read(&row)?);
         }
     }
     Ok(found)

@@ -1,14 +1,17 @@
 //! The table `events`. [`complete_in`] is the one place where an event's effect and its row become one.
 
+use std::sync::LazyLock;
+
 use webhook::{EventState, Family, MaybeKnown};
 
 use super::event_attempts::{self, Ended};
 use super::notifications;
+use super::upsert::insert;
+use crate::columns::{Kind, Record as _};
 use crate::database::{Database, WriteTransaction};
 use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
 use crate::event_attempt::AttemptOutcome;
-use crate::json_text::JsonColumns;
-use crate::row::{self, Row};
+use crate::schema::EVENTS;
 use crate::value::Value;
 
 /// An API's error page is cut here; the whole error is in the log.
@@ -38,7 +41,7 @@ async fn record_in(
     event: &NewEvent,
     attempt: u32,
 ) -> sqlx::Result<MaybeKnown<EventState>> {
-    if insert(transaction, event, attempt).await? {
+    if add(transaction, event, attempt).await? {
         return Ok(EventState::Received.into());
     }
     let select = "SELECT state FROM events WHERE project = $1 AND webhook_id = $2";
@@ -51,31 +54,16 @@ async fn record_in(
     Ok(state)
 }
 
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns = [NewEvent::COLUMNS, &[("attempts", Kind::Integer), ("state", Kind::Text)]].concat();
+    insert(&EVENTS, &columns) + " ON CONFLICT (project, webhook_id) DO NOTHING"
+});
+
 /// Whether the event was not there yet.
-async fn insert(transaction: &mut WriteTransaction, event: &NewEvent, attempt: u32) -> sqlx::Result<bool> {
-    let body = JsonColumns::of(Some(&event.body));
-    let inserted = transaction
-        .execute(
-            "INSERT INTO events (project, webhook_id, event_id, type, family, object_id, created_at, received_at, \
-             attempts, state, body, body_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-             ON CONFLICT (project, webhook_id) DO NOTHING",
-            &[
-                Value::text(&event.project),
-                Value::key(&event.webhook_id),
-                Value::key_if_any(event.event_id.as_deref()),
-                Value::text(&event.event_type),
-                Value::name(event.family.as_str()),
-                Value::key_if_any(event.object_id.as_deref()),
-                Value::time_if_any(event.created_at),
-                Value::time(event.received_at),
-                attempt.into(),
-                Value::name(EventState::Received.as_str()),
-                Value::VerbatimJson(body.text),
-                Value::Bytes(body.bytes),
-            ],
-        )
-        .await?;
-    Ok(inserted > 0)
+async fn add(transaction: &mut WriteTransaction, event: &NewEvent, attempt: u32) -> sqlx::Result<bool> {
+    let mut values = event.values();
+    values.extend([attempt.into(), Value::member(EventState::Received)]);
+    Ok(transaction.execute(INSERT.as_str(), &values).await? > 0)
 }
 
 async fn count_attempt(
@@ -178,7 +166,7 @@ pub(crate) async fn list(database: &Database, filter: &EventFilter) -> sqlx::Res
             ],
         )
         .await?;
-    rows.iter().map(record).collect()
+    rows.iter().map(EventRecord::read).collect()
 }
 
 pub(crate) async fn count(
@@ -190,23 +178,4 @@ pub(crate) async fn count(
     rows.iter()
         .map(|row| Ok((row.maybe_known("family")?, row.maybe_known("state")?, row.get("events")?)))
         .collect()
-}
-
-pub(super) fn record(row: &Row) -> sqlx::Result<EventRecord> {
-    Ok(EventRecord {
-        project: row.get("project")?,
-        webhook_id: row.get("webhook_id")?,
-        event_id: row.get("event_id")?,
-        event_type: row.get("type")?,
-        family: row.maybe_known("family")?,
-        object_id: row.get("object_id")?,
-        created_at: row.time("created_at")?,
-        received_at: row.required_time("received_at")?,
-        processed_at: row.time("processed_at")?,
-        attempts: row.count("attempts")?,
-        state: row.maybe_known("state")?,
-        reason: row.parsed("reason")?,
-        last_error: row.get("last_error")?,
-        body: row.json_or_bytes(row::BODY)?.unwrap_or_default(),
-    })
 }

@@ -1,8 +1,14 @@
 //! Looks an id up in every table that has ids of its own.
 
-use super::{batches, eval_runs, events, files, fine_tuning, responses};
+use super::batches;
+use crate::columns::Record as _;
 use crate::database::Database;
+use crate::eval_run::EvalRunRecord;
+use crate::event::EventRecord;
+use crate::files::FileRecord;
+use crate::fine_tuning::{JobRecord, ModelRecord};
 use crate::found::Found;
+use crate::response::ResponseRecord;
 use crate::row::Row;
 use crate::value::Value;
 
@@ -10,30 +16,30 @@ type Read = fn(&Row) -> sqlx::Result<Found>;
 
 const LOOKUPS: [(&str, Read); 7] = [
     ("SELECT * FROM responses WHERE response_id = $1 ORDER BY project", |row| {
-        responses::record(row).map(Found::Response)
+        ResponseRecord::read(row).map(Found::Response)
     }),
     ("SELECT * FROM batches WHERE batch_id = $1 ORDER BY project", |row| {
         batches::record(row).map(Found::Batch)
     }),
     ("SELECT * FROM fine_tuning_jobs WHERE job_id = $1 ORDER BY project", |row| {
-        fine_tuning::job(row).map(Found::FineTuningJob)
+        JobRecord::read(row).map(Found::FineTuningJob)
     }),
     ("SELECT * FROM fine_tuned_models WHERE model_id = $1 ORDER BY project", |row| {
-        fine_tuning::model(row).map(Found::Model)
+        ModelRecord::read(row).map(Found::Model)
     }),
     ("SELECT * FROM eval_runs WHERE run_id = $1 ORDER BY project", |row| {
-        eval_runs::record(row).map(Found::EvalRun)
+        EvalRunRecord::read(row).map(Found::EvalRun)
     }),
-    ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| files::record(row).map(Found::File)),
+    ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| FileRecord::read(row).map(Found::File)),
     ("SELECT * FROM events WHERE webhook_id = $1 OR event_id = $1 ORDER BY received_at, webhook_id", |row| {
-        events::record(row).map(Found::Event)
+        EventRecord::read(row).map(Found::Event)
     }),
 ];
 
 /// Sessions, alerts and calls are only known from events.
 const ABOUT: (&str, Read) =
     ("SELECT * FROM events WHERE object_id = $1 ORDER BY received_at, webhook_id", |row| {
-        events::record(row).map(Found::Event)
+        EventRecord::read(row).map(Found::Event)
     });
 
 pub(crate) async fn find(database: &Database, id: &str) -> sqlx::Result<Vec<Found>> {

@@ -1,12 +1,19 @@
 //! The tables `notifications` and `notification_attempts` for those who send: what is due is leased, sent, settled.
 //! Every transaction locks the target first, so that no two wait for each other.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use webhook::NotificationState;
 
+use super::upsert::insert;
 use super::{notification_targets as targets, notifications};
+use crate::columns::Record as _;
 use crate::database::{Database, WriteTransaction};
-use crate::notification::{AttemptEnd, LeaseRequest, Leased, NextStep, NotificationRecord};
+use crate::notification::{
+    AttemptEnd, LeaseRequest, Leased, NextStep, NotificationAttempt, NotificationRecord,
+};
+use crate::schema::NOTIFICATION_ATTEMPTS;
 use crate::target_health::{Allowance, TargetFailure};
 use crate::value::Value;
 
@@ -166,28 +173,19 @@ async fn make_due(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx:
         .map(drop)
 }
 
+static INSERT_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
+    insert(&NOTIFICATION_ATTEMPTS, &NOTIFICATION_ATTEMPTS.columns()) + " ON CONFLICT DO NOTHING"
+});
+
 async fn log_attempt(
     transaction: &mut WriteTransaction,
     end: &AttemptEnd,
     error: Option<&str>,
 ) -> sqlx::Result<()> {
-    transaction
-        .execute(
-            "INSERT INTO notification_attempts (project, notification_id, attempt, started_at, latency_ms, \
-             status, answer, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-            &[
-                Value::text(&end.project),
-                Value::text(&end.id),
-                end.attempt.attempt.into(),
-                Value::time(end.attempt.started_at),
-                end.attempt.latency_ms.into(),
-                end.attempt.status.into(),
-                Value::text_if_any(end.attempt.answer.as_deref()),
-                Value::text_if_any(error),
-            ],
-        )
-        .await
-        .map(drop)
+    let mut values = vec![Value::text(&end.project), Value::text(&end.id)];
+    let attempt = NotificationAttempt { error: error.map(str::to_owned), ..end.attempt.clone() };
+    values.extend(attempt.values());
+    transaction.execute(INSERT_ATTEMPT.as_str(), &values).await.map(drop)
 }
 
 /// Gives back what a stopping worker holds: due as before, and no attempt.

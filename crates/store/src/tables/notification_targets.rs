@@ -1,9 +1,13 @@
 //! The table `notification_targets`: what all workers know of a target.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 
+use super::upsert::{Existing, upsert};
+use crate::columns::Record as _;
 use crate::database::{Database, WriteTransaction};
-use crate::row::Row;
+use crate::schema::NOTIFICATION_TARGETS;
 use crate::target_health::{TargetHealth, TargetState};
 use crate::value::Value;
 
@@ -13,27 +17,14 @@ pub(super) async fn lock_in(transaction: &mut WriteTransaction, target: &str) ->
     transaction.lock_name("notification_targets", target).await?;
     let select = "SELECT * FROM notification_targets WHERE target = $1";
     let found = transaction.fetch_all(select, &[Value::text(target)]).await?;
-    found.first().map_or_else(|| Ok(TargetHealth::new(target)), record)
+    found.first().map_or_else(|| Ok(TargetHealth::new(target)), TargetHealth::read)
 }
 
+static UPSERT: LazyLock<String> =
+    LazyLock::new(|| upsert(&NOTIFICATION_TARGETS, TargetHealth::COLUMNS, Existing::Replace));
+
 pub(super) async fn write_in(transaction: &mut WriteTransaction, health: &TargetHealth) -> sqlx::Result<()> {
-    transaction
-        .execute(
-            "INSERT INTO notification_targets (target, state, failures_in_row, waits_until, busy_until, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (target) DO UPDATE SET state = excluded.state, \
-             failures_in_row = excluded.failures_in_row, waits_until = excluded.waits_until, \
-             busy_until = excluded.busy_until, updated_at = excluded.updated_at",
-            &[
-                Value::text(&health.target),
-                Value::text(health.state.as_str()),
-                health.failures_in_row.into(),
-                Value::time_if_any(health.waits_until),
-                Value::time_if_any(health.busy_until),
-                Value::time(health.updated_at.unwrap_or_default()),
-            ],
-        )
-        .await
-        .map(drop)
+    transaction.execute(UPSERT.as_str(), &health.values()).await.map(drop)
 }
 
 /// Paused, or as good as new. What it was before.
@@ -55,16 +46,5 @@ pub(crate) async fn set_state(
 
 pub(crate) async fn list(database: &Database) -> sqlx::Result<Vec<TargetHealth>> {
     let select = "SELECT * FROM notification_targets ORDER BY target";
-    database.fetch_all(select, &[]).await?.iter().map(record).collect()
-}
-
-fn record(row: &Row) -> sqlx::Result<TargetHealth> {
-    Ok(TargetHealth {
-        target: row.get("target")?,
-        state: row.maybe_known("state")?,
-        failures_in_row: row.count("failures_in_row")?,
-        waits_until: row.time("waits_until")?,
-        busy_until: row.time("busy_until")?,
-        updated_at: row.time("updated_at")?,
-    })
+    database.fetch_all(select, &[]).await?.iter().map(TargetHealth::read).collect()
 }

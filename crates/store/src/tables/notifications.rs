@@ -1,13 +1,24 @@
 //! The table `notifications` as people and workers read it, and what writes it beside the loop that sends
 //! (`notification_leases.rs`).
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use webhook::{MaybeKnown, NotificationState};
 
+use super::upsert::insert;
+use crate::columns::{Kind, Record as _};
 use crate::database::{Database, WriteTransaction};
 use crate::notification::{NewNotification, NotificationAttempt, NotificationFilter, NotificationRecord};
 use crate::row::Row;
+use crate::schema::NOTIFICATIONS;
 use crate::value::Value;
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns =
+        [NewNotification::COLUMNS, &[("state", Kind::Text), ("next_attempt_at", Kind::Time)]].concat();
+    insert(&NOTIFICATIONS, &columns) + " ON CONFLICT (project, id) DO NOTHING"
+});
 
 /// As part of the transaction that stores what is told of. What was told before is not told again.
 pub(super) async fn add_in(
@@ -15,28 +26,9 @@ pub(super) async fn add_in(
     notifications: &[NewNotification],
 ) -> sqlx::Result<()> {
     for new in notifications {
-        transaction
-            .execute(
-                "INSERT INTO notifications (project, id, target, type, urgent, webhook_id, event_id, object_id, \
-                 event_created_at, created_at, body, state, next_attempt_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10) \
-                 ON CONFLICT (project, id) DO NOTHING",
-                &[
-                    Value::text(&new.project),
-                    Value::text(&new.id),
-                    Value::text(&new.target),
-                    Value::text(new.kind.as_str()),
-                    new.urgent.into(),
-                    Value::key_if_any(new.webhook_id.as_deref()),
-                    Value::key_if_any(new.event_id.as_deref()),
-                    Value::key_if_any(new.object_id.as_deref()),
-                    Value::time_if_any(new.event_created_at),
-                    Value::time(new.created_at),
-                    Value::Bytes(Some(&new.body)),
-                    Value::name(NotificationState::Pending.as_str()),
-                ],
-            )
-            .await?;
+        let mut values = new.values();
+        values.extend([Value::member(NotificationState::Pending), Value::time(new.created_at)]);
+        transaction.execute(INSERT.as_str(), &values).await?;
     }
     Ok(())
 }
@@ -102,17 +94,7 @@ pub(crate) async fn attempts(
     let select =
         "SELECT * FROM notification_attempts WHERE project = $1 AND notification_id = $2 ORDER BY attempt";
     let rows = database.fetch_all(select, &[Value::text(project), Value::text(id)]).await?;
-    let attempt = |row: &Row| {
-        Ok(NotificationAttempt {
-            attempt: row.count("attempt")?,
-            started_at: row.required_time("started_at")?,
-            latency_ms: row.get("latency_ms")?,
-            status: row.get("status")?,
-            answer: row.get("answer")?,
-            error: row.get("error")?,
-        })
-    };
-    rows.iter().map(attempt).collect()
+    rows.iter().map(NotificationAttempt::read).collect()
 }
 
 /// How many there are of each target and state.
@@ -136,19 +118,7 @@ pub(crate) async fn pending(database: &Database) -> sqlx::Result<Vec<(String, u6
 
 pub(super) fn record(row: &Row) -> sqlx::Result<NotificationRecord> {
     Ok(NotificationRecord {
-        notification: NewNotification {
-            project: row.get("project")?,
-            id: row.get("id")?,
-            target: row.get("target")?,
-            kind: row.maybe_known("type")?,
-            urgent: row.get("urgent")?,
-            webhook_id: row.get("webhook_id")?,
-            event_id: row.get("event_id")?,
-            object_id: row.get("object_id")?,
-            event_created_at: row.time("event_created_at")?,
-            created_at: row.required_time("created_at")?,
-            body: row.get("body")?,
-        },
+        notification: NewNotification::read(row)?,
         state: row.maybe_known("state")?,
         attempts: row.count("attempts")?,
         attempts_before: row.count("attempts_before")?,

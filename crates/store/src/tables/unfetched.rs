@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use webhook::Family;
 
-use super::events;
+use crate::columns::Record as _;
 use crate::database::Database;
 use crate::event::EventRecord;
 use crate::unfetched::{FetchProgress, UnfetchedObject};
@@ -38,7 +38,7 @@ pub(crate) async fn list(
 pub(crate) async fn events_about(database: &Database, object_id: &str) -> sqlx::Result<Vec<EventRecord>> {
     let select = "SELECT * FROM events WHERE object_id = $1 ORDER BY received_at DESC, webhook_id DESC";
     let rows = database.fetch_all(select, &[Value::key(object_id)]).await?;
-    rows.iter().map(events::record).collect()
+    rows.iter().map(EventRecord::read).collect()
 }
 
 pub(crate) async fn progress(

@@ -1,23 +1,48 @@
-//! The one upsert of object tables: which state of an object wins, and that an equal one changes nothing.
+//! The statements that insert a table's rows, and what becomes of a row that is there already.
 
-use std::fmt::Write as _;
+use crate::columns::Column;
+use crate::schema::Table;
 
-/// `INSERT … ON CONFLICT DO UPDATE` for a table whose key is the project and one id. Values are bound in the order of
-/// the key and the columns.
-///
-/// A row is replaced only by a better state: terminal beats non-terminal, fetched beats embedded in an event, one with
-/// a status beats a bare id, then the later one counts. The same object read again replaces nothing, so that a second
-/// run leaves the row as it is, times included. A fetched batch whose files have expired still counts as fetched.
-pub(super) fn upsert(table: &str, key: &str, columns: &[&str]) -> String {
-    let mut sql = format!("INSERT INTO {table} (project, {key}, {}) VALUES ($1, $2", columns.join(", "));
-    for number in 3..columns.len() + 3 {
-        write!(sql, ", ${number}").expect("a string takes all");
-    }
-    write!(sql, ") ON CONFLICT (project, {key}) DO UPDATE SET project = excluded.project")
-        .expect("a string takes all");
-    for column in columns {
-        write!(sql, ", {column} = excluded.{column}").expect("a string takes all");
-    }
+/// What an upsert does to a row that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// The new one takes its place.
+    Replace,
+    /// What the new one does not say stays as it was known.
+    Complete,
+    /// A row of an object is replaced only by a better state: terminal beats non-terminal, fetched beats embedded in an
+    /// event, one with a status beats a bare id, then the later one counts. The same object read again replaces
+    /// nothing, so that a second run leaves the row as it is, times included. A fetched batch whose files have expired
+    /// still counts as fetched.
+    Improve,
+}
+
+/// Values are bound in the order of the columns.
+pub(super) fn insert(table: &Table, columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
+    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "))
+}
+
+/// The same for a row that may be there already, by the table's key.
+pub(super) fn upsert(table: &Table, columns: &[Column], existing: Existing) -> String {
+    let Table { name, key, .. } = table;
+    let set = |column: &str| match existing {
+        Existing::Replace | Existing::Improve => format!("{column} = excluded.{column}"),
+        Existing::Complete => format!("{column} = coalesce(excluded.{column}, {name}.{column})"),
+    };
+    let others = columns.iter().filter(|(column, _)| key.split(", ").all(|part| part != *column));
+    let set: Vec<String> = others.map(|(column, _)| set(column)).collect();
+    let condition = match existing {
+        Existing::Replace | Existing::Complete => String::new(),
+        Existing::Improve => better(name),
+    };
+    let insert = insert(table, columns);
+    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}{condition}", set.join(", "))
+}
+
+/// See [`Existing::Improve`].
+fn better(table: &str) -> String {
     let rank = |row: &str| {
         format!(
             "({row}.terminal, {row}.fetched_at IS NOT NULL, {row}.status IS NOT NULL, \
@@ -25,13 +50,10 @@ pub(super) fn upsert(table: &str, key: &str, columns: &[&str]) -> String {
         )
     };
     let (new, old) = (rank("excluded"), rank(table));
-    write!(
-        sql,
+    format!(
         " WHERE {new} > {old} AND (excluded.raw IS DISTINCT FROM {table}.raw \
          OR excluded.raw_bytes IS DISTINCT FROM {table}.raw_bytes \
          OR (excluded.fetched_at IS NULL) <> ({table}.fetched_at IS NULL) \
          OR (excluded.fetched_at IS NULL AND excluded.fetch_state <> {table}.fetch_state))"
     )
-    .expect("a string takes all");
-    sql
 }
