@@ -10,7 +10,23 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::batch::{Appended, BatchChunk, BatchResult, ResultSource};
 use crate::error::StoreError;
 use crate::store::Store;
-use crate::tables::batches::{Ahead, Told};
+use crate::tables::batch_append::{Ahead, Told};
+
+impl Store {
+    /// For a file of many chunks: writes while the next rows are read.
+    pub fn batch_appender(
+        &self,
+        project: &str,
+        batch_id: &str,
+        source: ResultSource,
+        next_line: i64,
+    ) -> BatchAppender {
+        let (project, batch_id) = (project.to_owned(), batch_id.to_owned());
+        let given_up = CancellationToken::new().drop_guard();
+        let (store, lanes) = (self.clone(), VecDeque::new());
+        BatchAppender { store, project, batch_id, source, next_line, lanes, stored: 0, given_up }
+    }
+}
 
 /// Adds rows to a file of a batch. Dropped before [`BatchAppender::finish`], what is being written is still written, in
 /// order, or given up between two transactions: never in the middle of one, because a connection whose COPY was cut off
@@ -39,18 +55,6 @@ struct Lane {
 }
 
 impl BatchAppender {
-    pub(crate) fn new(
-        store: Store,
-        project: &str,
-        batch_id: &str,
-        source: ResultSource,
-        next_line: i64,
-    ) -> Self {
-        let (project, batch_id) = (project.to_owned(), batch_id.to_owned());
-        let given_up = CancellationToken::new().drop_guard();
-        Self { store, project, batch_id, source, next_line, lanes: VecDeque::new(), stored: 0, given_up }
-    }
-
     /// Takes rows by ascending line, those of lines that are missing from `rows` being empty. They are on disk once a
     /// later call, or [`BatchAppender::finish`], has returned. What another worker has stored meanwhile is left out. How
     /// many rows came to be on disk since the last call.
@@ -58,7 +62,7 @@ impl BatchAppender {
     /// # Errors
     /// When the database could not be written, or the batch was begun anew by another worker; begin it again.
     pub async fn append(&mut self, rows: Vec<BatchResult>) -> Result<usize, StoreError> {
-        while self.lanes.len() >= self.store.import_lanes() {
+        while self.lanes.len() >= self.store.database.import_lanes() {
             self.settle().await?;
         }
         if let Some(chunk) = self.chunk(rows) {

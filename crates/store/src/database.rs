@@ -6,7 +6,6 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::batch::{BatchChunk, BatchResult};
 use crate::error::StoreError;
-use crate::event::EventPlace;
 use crate::postgres::pool::{self, Postgres};
 use crate::postgres::{self, import_locks};
 use crate::row::Row;
@@ -120,6 +119,45 @@ impl Database {
         }
     }
 
+    /// Runs the steps in one transaction. `doing` is what an error says could not be done.
+    pub(crate) async fn write<T>(
+        &self,
+        doing: &'static str,
+        steps: impl AsyncFnOnce(&mut WriteTransaction) -> sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        let written = async {
+            let mut transaction = self.begin().await?;
+            let value = steps(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(value)
+        };
+        written.await.map_err(StoreError::database(doing))
+    }
+
+    /// Rows of an answer, each read by `read`.
+    pub(crate) async fn read<T>(
+        &self,
+        doing: &'static str,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+        read: impl Fn(&Row) -> sqlx::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.fetch_all(sql, values).await.and_then(|rows| rows.iter().map(read).collect());
+        rows.map_err(StoreError::database(doing))
+    }
+
+    /// The same of an answer that has exactly one row.
+    pub(crate) async fn read_one<T>(
+        &self,
+        doing: &'static str,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+        read: impl Fn(&Row) -> sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        let found = self.read(doing, sql, values, read).await?.pop();
+        found.ok_or_else(|| StoreError::database(doing)(sqlx::Error::RowNotFound))
+    }
+
     /// For statements that find one row at the most.
     pub(crate) async fn fetch_optional(
         &self,
@@ -138,18 +176,6 @@ impl Database {
         match self {
             Self::Sqlite(_) => 1,
             Self::Postgres(_) => 2,
-        }
-    }
-
-    /// The place up to which every event is there for good: none will appear below it later.
-    pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
-        match self {
-            // One writer at a time: places appear in their order.
-            Self::Sqlite(_) => {
-                let newest = "SELECT coalesce(max(place), 0) AS place FROM events";
-                self.fetch_one(newest, &[]).await?.get("place").map(EventPlace)
-            }
-            Self::Postgres(postgres) => postgres.settled_place().await,
         }
     }
 }

@@ -41,12 +41,15 @@ enum Step {
     Commit(Box<FileRecord>),
 }
 
-impl FileReplacement {
-    pub(crate) fn begin(store: Store, content: NewContent) -> Self {
+impl Store {
+    /// Begins to put other rows in the place of those of a batch's file.
+    pub fn replace_file(&self, content: NewContent) -> FileReplacement {
         let (steps, taken) = mpsc::channel(1);
-        Self { steps, task: tokio::spawn(replace(store, content, taken)) }
+        FileReplacement { steps, task: tokio::spawn(replace(self.clone(), content, taken)) }
     }
+}
 
+impl FileReplacement {
     /// Takes the next rows, by ascending line. False when no more are wanted: [`FileReplacement::commit`] says why.
     pub async fn add(&mut self, rows: Vec<BatchResult>) -> bool {
         self.steps.send(Step::Rows(rows)).await.is_ok()
@@ -72,7 +75,7 @@ async fn replace(
     mut steps: mpsc::Receiver<Step>,
 ) -> Result<Replaced, StoreError> {
     let mut replacing = loop {
-        match batch_replace::begin(store.database(), &content).await.map_err(failed)? {
+        match batch_replace::begin(&store.database, &content).await.map_err(failed)? {
             Begun::Ready(replacing) => break replacing,
             Begun::Busy if steps.is_closed() => return Ok(Replaced::GivenUp),
             Begun::Busy => tokio::time::sleep(LOOK_EVERY).await,

@@ -1,12 +1,4 @@
-//! [`Store`]: all that the programs can do with what is kept. Each call is one transaction, or one look.
-
-mod batches;
-mod events;
-mod health;
-mod notifications;
-mod objects;
-mod prune;
-mod raw_files;
+//! [`Store`]: the database and the raw files behind one handle. Its calls stand beside their SQL, in `tables`.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -15,7 +7,6 @@ use crate::error::StoreError;
 use crate::file_place::S3Config;
 use crate::files::{Files, FilesCheck};
 use crate::folder_check::{self, FolderCheck};
-use crate::server::DatabaseServer;
 use crate::sqlite;
 
 /// Where things are kept.
@@ -37,10 +28,13 @@ pub struct Migrated {
 }
 
 /// The database and the raw files. Cheap to clone.
+///
+/// Each call is one transaction, or one read. Where its description names no other error, a call fails only when the
+/// database cannot be read or written.
 #[derive(Debug, Clone)]
 pub struct Store {
-    database: Database,
-    files: Files,
+    pub(crate) database: Database,
+    pub(crate) files: Files,
 }
 
 impl Store {
@@ -89,10 +83,6 @@ impl Store {
         Ok(Migrated { from, to })
     }
 
-    pub(crate) fn database(&self) -> &Database {
-        &self.database
-    }
-
     /// The raw files.
     pub fn files(&self) -> &Files {
         &self.files
@@ -127,33 +117,8 @@ impl Store {
         }
     }
 
-    /// The database's server; `None` when it has none.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn server(&self) -> Result<Option<DatabaseServer>, StoreError> {
-        match &self.database {
-            Database::Sqlite(_) => Ok(None),
-            Database::Postgres(postgres) => {
-                postgres.server().await.map(Some).map_err(StoreError::database("look at the server of"))
-            }
-        }
-    }
-
     /// Closes all connections. Without it they end with the process, which loses nothing either.
     pub async fn close(&self) {
         self.database.close().await;
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let answered = match &self.database {
-            Database::Sqlite(sqlite) => sqlite.ping().await,
-            Database::Postgres(postgres) => postgres.ping().await,
-        };
-        answered.map_err(StoreError::database("read"))
     }
 }

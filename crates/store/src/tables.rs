@@ -1,22 +1,23 @@
-//! What is read from and written to each group of tables. The SQL is that of both dialects.
+//! [`Store`](crate::Store)'s calls beside their SQL, by tables. The SQL is the same in both dialects.
 
+pub(crate) mod batch_append;
 pub(crate) mod batch_replace;
-pub(crate) mod batch_results;
+mod batch_results;
 mod batch_rows;
-pub(crate) mod batches;
-pub(crate) mod eval_runs;
-pub(crate) mod event_attempts;
-pub(crate) mod event_order;
-pub(crate) mod events;
-pub(crate) mod files;
-pub(crate) mod find;
-pub(crate) mod fine_tuning;
-pub(crate) mod health;
-pub(crate) mod imports;
-pub(crate) mod notification_leases;
-pub(crate) mod notification_targets;
-pub(crate) mod notifications;
-pub(crate) mod prune;
-pub(crate) mod responses;
-pub(crate) mod unfetched;
+mod batches;
+mod eval_runs;
+mod event_attempts;
+mod event_order;
+mod events;
+mod files;
+mod find;
+mod fine_tuning;
+mod health;
+mod imports;
+mod notification_leases;
+mod notification_targets;
+mod notifications;
+mod prune;
+mod responses;
+mod unfetched;
 mod upsert;

@@ -99,7 +99,7 @@ impl Store {
         let schema = self.schema_version().await?;
         put(out, &Header { format: FORMAT.to_owned(), version: VERSION, schema })?;
         let failed = || StoreError::database("read all rows");
-        let mut snapshot = self.database().snapshot().await.map_err(failed())?;
+        let mut snapshot = self.database.snapshot().await.map_err(failed())?;
         let mut total = 0;
         for table in TABLES {
             let columns = table.columns();
@@ -130,7 +130,7 @@ impl Store {
         let mut lines = Lines { input, text: String::new(), number: 0 };
         lines.header(self.schema_version().await?)?;
         let written = || StoreError::database("write all rows");
-        let mut transaction = self.database().begin().await.map_err(written())?;
+        let mut transaction = self.database.begin().await.map_err(written())?;
         for table in TABLES {
             if replace {
                 let delete = format!("DELETE FROM {}", table.name);

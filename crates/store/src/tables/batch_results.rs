@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use crate::batch::{ResultFilter, ResultRow, ResultSource};
 use crate::columns::Record as _;
 use crate::database::Database;
-use crate::row::Row;
+use crate::error::StoreError;
+use crate::store::Store;
 use crate::value::Value;
 
 const PAGE: &str = "
@@ -22,48 +23,52 @@ const PAGE_OF_CUSTOM_ID: &str = "
     AND custom_id = $9
     ORDER BY line LIMIT $8";
 
-/// In the order of the files; each is read along the primary key, so that a page costs the same wherever it begins.
-pub(crate) async fn page(database: &Database, filter: &ResultFilter) -> sqlx::Result<Vec<ResultRow>> {
-    let mut found = Vec::new();
-    let (first_source, mut after_line) = filter.after.unwrap_or((ResultSource::Output, 0));
-    let sources = match first_source {
-        ResultSource::Output => &[ResultSource::Output, ResultSource::Error][..],
-        ResultSource::Error => &[ResultSource::Error],
-    };
-    for &source in sources {
-        let left = i64::from(filter.limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
-        if left <= 0 {
-            break;
+impl Store {
+    /// A batch's results, in the order of the files; each file is read along the primary key, so that a page costs the
+    /// same wherever it begins.
+    pub async fn batch_results(&self, filter: &ResultFilter) -> Result<Vec<ResultRow>, StoreError> {
+        let mut found = Vec::new();
+        let (first_source, mut after_line) = filter.after.unwrap_or((ResultSource::Output, 0));
+        let sources = match first_source {
+            ResultSource::Output => &[ResultSource::Output, ResultSource::Error][..],
+            ResultSource::Error => &[ResultSource::Error],
+        };
+        for &source in sources {
+            let left = i64::from(filter.limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
+            if left <= 0 {
+                break;
+            }
+            found.extend(page(&self.database, filter, (source, after_line), left).await?);
+            after_line = 0;
         }
-        for row in &page_of(database, filter, (source, after_line), left).await? {
-            found.push(ResultRow::read(row)?);
-        }
-        after_line = 0;
+        Ok(found)
     }
-    Ok(found)
 }
 
-async fn page_of(
+async fn page(
     database: &Database,
     filter: &ResultFilter,
     (source, after_line): (ResultSource, i64),
     limit: i64,
-) -> sqlx::Result<Vec<Row>> {
+) -> Result<Vec<ResultRow>, StoreError> {
     let status =
         |end: fn(&RangeInclusive<u16>) -> &u16| filter.status.as_ref().map(|range| i64::from(*end(range)));
     let mut values = vec![
         Value::text(&filter.project),
         Value::key(&filter.batch_id),
-        Value::name(source.as_str()),
+        Value::member(source),
         after_line.into(),
         status(RangeInclusive::start).into(),
         status(RangeInclusive::end).into(),
         filter.errors_only.into(),
         limit.into(),
     ];
-    let Some(custom_id) = &filter.custom_id else {
-        return database.fetch_all(PAGE, &values).await;
+    let select = match &filter.custom_id {
+        Some(custom_id) => {
+            values.push(Value::text(custom_id));
+            PAGE_OF_CUSTOM_ID
+        }
+        None => PAGE,
     };
-    values.push(Value::text(custom_id));
-    database.fetch_all(PAGE_OF_CUSTOM_ID, &values).await
+    database.read("read results of a batch", select, &values, ResultRow::read).await
 }

@@ -7,14 +7,18 @@ use webhook::Reason;
 
 use super::upsert::insert;
 use crate::columns::Record as _;
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::event_attempt::{Attempt, AttemptOutcome, AttemptRecord};
 use crate::schema::EVENT_ATTEMPTS;
+use crate::store::Store;
 use crate::value::Value;
 
 /// Of a long series of attempts, its beginning and its end are kept.
 const FIRST_KEPT: i64 = 10;
 const LAST_KEPT: i64 = 50;
+
+const READ_ATTEMPTS: &str = "read an event's attempts";
 
 /// How an attempt ended.
 pub(super) struct Ended<'a> {
@@ -72,26 +76,28 @@ pub(super) async fn add_in(
         .map(drop)
 }
 
-/// When the first attempt began that is known since then.
-pub(crate) async fn first_at(
-    database: &Database,
-    project: &str,
-    webhook_id: &str,
-    since: DateTime<Utc>,
-) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let select = "SELECT min(started_at) AS first_at FROM event_attempts \
-                  WHERE project = $1 AND webhook_id = $2 AND started_at >= $3";
-    let values = [Value::text(project), Value::key(webhook_id), Value::time(since)];
-    database.fetch_one(select, &values).await?.time("first_at")
-}
+impl Store {
+    /// When the first known attempt at an event began since then, `None` when there was none.
+    pub async fn first_attempt_at(
+        &self,
+        project: &str,
+        webhook_id: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let select = "SELECT min(started_at) AS first_at FROM event_attempts \
+                      WHERE project = $1 AND webhook_id = $2 AND started_at >= $3";
+        let values = [Value::text(project), Value::key(webhook_id), Value::time(since)];
+        self.database.read_one(READ_ATTEMPTS, select, &values, |row| row.time("first_at")).await
+    }
 
-/// In their order.
-pub(crate) async fn list(
-    database: &Database,
-    project: &str,
-    webhook_id: &str,
-) -> sqlx::Result<Vec<AttemptRecord>> {
-    let select = "SELECT * FROM event_attempts WHERE project = $1 AND webhook_id = $2 ORDER BY attempt";
-    let rows = database.fetch_all(select, &[Value::text(project), Value::key(webhook_id)]).await?;
-    rows.iter().map(AttemptRecord::read).collect()
+    /// The attempts at an event: the first 10 and the last 50. None of an event that was stored by its first attempt.
+    pub async fn event_attempts(
+        &self,
+        project: &str,
+        webhook_id: &str,
+    ) -> Result<Vec<AttemptRecord>, StoreError> {
+        let select = "SELECT * FROM event_attempts WHERE project = $1 AND webhook_id = $2 ORDER BY attempt";
+        let values = [Value::text(project), Value::key(webhook_id)];
+        self.database.read(READ_ATTEMPTS, select, &values, AttemptRecord::read).await
+    }
 }

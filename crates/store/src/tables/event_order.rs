@@ -1,89 +1,83 @@
 //! The table `events` in the order in which workers first saw events: the column `place`, which grows with each row.
 
-use std::fmt::Write as _;
-
 use sqlx::AssertSqlSafe;
-use webhook::{EventState, Family};
+use webhook::Family;
 
 use crate::columns::Record as _;
 use crate::database::Database;
+use crate::error::StoreError;
 use crate::event::{EventFilter, EventPlace, EventRecord};
+use crate::row::Row;
+use crate::store::Store;
 use crate::value::Value;
+
+const READ: &str = "read events";
 
 /// Two values each; SQLite's statements take at most 32766.
 const NAMES_PER_STATEMENT: usize = 500;
 
-pub(crate) async fn newest(database: &Database) -> sqlx::Result<EventPlace> {
-    database.settled_place().await
-}
-
-pub(crate) async fn between(
-    database: &Database,
-    filter: &EventFilter,
-    after: EventPlace,
-    up_to: EventPlace,
-) -> sqlx::Result<Vec<(EventPlace, EventRecord)>> {
-    let rows = database
-        .fetch_all(
-            "SELECT * FROM events WHERE place > $1 AND place <= $2 \
-             AND ($3 IS NULL OR project = $3) AND ($4 IS NULL OR family = $4) AND ($5 IS NULL OR state = $5) \
-             AND ($6 IS NULL OR received_at >= $6) ORDER BY place LIMIT $7",
-            &[
-                after.0.into(),
-                up_to.0.into(),
-                Value::text_if_any(filter.project.as_deref()),
-                Value::text_if_any(filter.family.map(Family::as_str)),
-                Value::text_if_any(filter.state.map(EventState::as_str)),
-                Value::time_if_any(filter.since),
-                filter.limit.into(),
-            ],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((EventPlace(row.get("place")?), EventRecord::read(row)?))).collect()
-}
-
-pub(crate) async fn count(database: &Database, filter: &EventFilter, up_to: EventPlace) -> sqlx::Result<u64> {
-    let count = "SELECT count(*) AS events FROM events WHERE place <= $1 \
-         AND ($2 IS NULL OR project = $2) AND ($3 IS NULL OR family = $3) AND ($4 IS NULL OR state = $4) \
-         AND ($5 IS NULL OR received_at >= $5)";
-    let values = [
-        up_to.0.into(),
-        Value::text_if_any(filter.project.as_deref()),
-        Value::text_if_any(filter.family.map(Family::as_str)),
-        Value::text_if_any(filter.state.map(EventState::as_str)),
-        Value::time_if_any(filter.since),
-    ];
-    database.fetch_one(count, &values).await?.count("events")
-}
-
-/// By the index of family and state.
-pub(crate) async fn unsettled(
-    database: &Database,
-    family: Family,
-    limit: u32,
-) -> sqlx::Result<Vec<EventRecord>> {
-    let select = "SELECT * FROM events WHERE family = $1 AND state IN ('received', 'retrying', 'dead') \
-         ORDER BY place DESC LIMIT $2";
-    let rows = database.fetch_all(select, &[Value::name(family.as_str()), limit.into()]).await?;
-    rows.iter().map(EventRecord::read).collect()
-}
-
-/// By the primary key.
-pub(crate) async fn named(database: &Database, names: &[(String, String)]) -> sqlx::Result<Vec<EventRecord>> {
-    let mut found = Vec::new();
-    for names in names.chunks(NAMES_PER_STATEMENT) {
-        let mut select = "SELECT * FROM events WHERE (project, webhook_id) IN (".to_owned();
-        let mut values = Vec::with_capacity(2 * names.len());
-        for (project, webhook_id) in names {
-            let separator = if values.is_empty() { "" } else { ", " };
-            write!(select, "{separator}(${}, ${})", values.len() + 1, values.len() + 2)
-                .expect("a string takes all");
-            values.extend([Value::text(project), Value::key(webhook_id)]);
-        }
-        select.push(')');
-        for row in database.fetch_all(AssertSqlSafe(select), &values).await? {
-            found.push(EventRecord::read(&row)?);
+impl Store {
+    /// The place up to which all events are there: none will appear below it later, however late a worker commits.
+    pub async fn newest_event(&self) -> Result<EventPlace, StoreError> {
+        match &self.database {
+            // One writer at a time: places appear in their order.
+            Database::Sqlite(_) => {
+                let newest = "SELECT coalesce(max(place), 0) AS place FROM events";
+                self.database.read_one(READ, newest, &[], |row| row.get("place").map(EventPlace)).await
+            }
+            Database::Postgres(postgres) => {
+                postgres.settled_place().await.map_err(StoreError::database(READ))
+            }
         }
     }
-    Ok(found)
+
+    /// The next events after a place, up to and including another, with their places.
+    pub async fn events_between(
+        &self,
+        filter: &EventFilter,
+        after: EventPlace,
+        up_to: EventPlace,
+    ) -> Result<Vec<(EventPlace, EventRecord)>, StoreError> {
+        let select = "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
+                      AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
+                      AND place > $5 AND place <= $6 ORDER BY place LIMIT $7";
+        let mut values = filter.values();
+        values.extend([after.0.into(), up_to.0.into(), filter.limit.into()]);
+        let placed = |row: &Row| Ok((EventPlace(row.get("place")?), EventRecord::read(row)?));
+        self.database.read(READ, select, &values, placed).await
+    }
+
+    /// How many events the filter chooses up to a place, its limit aside.
+    pub async fn count_chosen(&self, filter: &EventFilter, up_to: EventPlace) -> Result<u64, StoreError> {
+        let count = "SELECT count(*) AS events FROM events \
+                     WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
+                     AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) AND place <= $5";
+        let mut values = filter.values();
+        values.push(up_to.0.into());
+        self.database.read_one("count events", count, &values, |row| row.count("events")).await
+    }
+
+    /// Events that may still change, the newest of each family, at most so many of it. By the index of family and state.
+    pub async fn unsettled_events(&self, family: Family, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let select = "SELECT * FROM events WHERE family = $1 AND state IN ('received', 'retrying', 'dead') \
+                      ORDER BY place DESC LIMIT $2";
+        self.database.read(READ, select, &[Value::member(family), limit.into()], EventRecord::read).await
+    }
+
+    /// Events by project and `webhook-id`, in any order; those that are not there are left out. By the primary key.
+    pub async fn events_named(&self, names: &[(String, String)]) -> Result<Vec<EventRecord>, StoreError> {
+        let mut found = Vec::new();
+        for names in names.chunks(NAMES_PER_STATEMENT) {
+            let pairs: Vec<String> =
+                (0..names.len()).map(|index| format!("(${}, ${})", 2 * index + 1, 2 * index + 2)).collect();
+            let select =
+                format!("SELECT * FROM events WHERE (project, webhook_id) IN ({})", pairs.join(", "));
+            let values: Vec<Value<'_>> = names
+                .iter()
+                .flat_map(|(project, webhook_id)| [Value::text(project), Value::key(webhook_id)])
+                .collect();
+            found.extend(self.database.read(READ, AssertSqlSafe(select), &values, EventRecord::read).await?);
+        }
+        Ok(found)
+    }
 }

@@ -8,32 +8,82 @@ use super::event_attempts::{self, Ended};
 use super::notifications;
 use super::upsert::insert;
 use crate::columns::{Kind, Record as _};
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
 use crate::event_attempt::AttemptOutcome;
+use crate::row::Row;
 use crate::schema::EVENTS;
+use crate::store::Store;
 use crate::value::Value;
 
 /// An API's error page is cut here; the whole error is in the log.
 const ERROR_CHARS_MAX: usize = 2000;
 
-pub(crate) async fn record_delivery(
-    database: &Database,
-    event: &NewEvent,
-    attempt: u32,
-) -> sqlx::Result<MaybeKnown<EventState>> {
-    let mut transaction = database.begin().await?;
-    let state = record_in(&mut transaction, event, attempt).await?;
-    transaction.commit().await?;
-    Ok(state)
+impl Store {
+    /// Writes the event at its first delivery, and counts attempts unless it is settled. The state found before.
+    pub async fn record_delivery(
+        &self,
+        event: &NewEvent,
+        attempt: u32,
+    ) -> Result<MaybeKnown<EventState>, StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| record_in(transaction, event, attempt).await;
+        self.database.write("record a delivery", steps).await
+    }
+
+    /// Stores an event that has nothing to fetch, in one transaction; one that is stored stays as it is.
+    pub async fn keep_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| {
+            record_in(transaction, event, completion.attempts).await?;
+            complete_in(transaction, completion).await
+        };
+        self.database.write("keep an event", steps).await
+    }
+
+    /// Turns the event to `stored`; one that is stays as it is.
+    pub async fn complete_event(&self, completion: &Completion) -> Result<(), StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| complete_in(transaction, completion).await;
+        self.database.write("complete an event", steps).await
+    }
+
+    /// Notes a failed attempt; never turns `stored` back.
+    pub async fn fail_event(&self, failure: &Failure) -> Result<(), StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| fail_in(transaction, failure).await;
+        self.database.write("note a failed attempt", steps).await
+    }
+
+    /// Events, the newest first.
+    pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
+        let select = "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
+                      AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
+                      ORDER BY received_at DESC, webhook_id DESC LIMIT $5";
+        let mut values = filter.values();
+        values.push(filter.limit.into());
+        self.database.read("list events", select, &values, EventRecord::read).await
+    }
+
+    /// How many events there are of each family and state.
+    pub async fn count_events(
+        &self,
+    ) -> Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>, StoreError> {
+        let count = "SELECT family, state, count(*) AS events FROM events \
+                     GROUP BY family, state ORDER BY family, state";
+        let counted =
+            |row: &Row| Ok((row.maybe_known("family")?, row.maybe_known("state")?, row.get("events")?));
+        self.database.read("count events", count, &[], counted).await
+    }
 }
 
-/// An event that is its own effect: first delivery and completion in one transaction.
-pub(crate) async fn keep(database: &Database, event: &NewEvent, completion: &Completion) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    record_in(&mut transaction, event, completion.attempts).await?;
-    complete_in(&mut transaction, completion).await?;
-    transaction.commit().await
+impl EventFilter {
+    /// Project, family, state and since, each `NULL` when it chooses all.
+    pub(super) fn values(&self) -> Vec<Value<'_>> {
+        vec![
+            Value::text_if_any(self.project.as_deref()),
+            Value::text_if_any(self.family.map(Family::as_str)),
+            Value::text_if_any(self.state.map(EventState::as_str)),
+            Value::time_if_any(self.since),
+        ]
+    }
 }
 
 async fn record_in(
@@ -80,12 +130,6 @@ async fn count_attempt(
         .map(drop)
 }
 
-pub(crate) async fn complete(database: &Database, completion: &Completion) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    complete_in(&mut transaction, completion).await?;
-    transaction.commit().await
-}
-
 /// As part of the transaction that stores the event's effect.
 pub(super) async fn complete_in(
     transaction: &mut WriteTransaction,
@@ -119,9 +163,8 @@ pub(super) async fn complete_in(
     notifications::add_in(transaction, &completion.notifications).await
 }
 
-pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result<()> {
+async fn fail_in(transaction: &mut WriteTransaction, failure: &Failure) -> sqlx::Result<()> {
     let error: String = failure.error.chars().take(ERROR_CHARS_MAX).collect();
-    let mut transaction = database.begin().await?;
     let changed = transaction
         .execute(
             "UPDATE events SET state = $1, attempts = CASE WHEN attempts < $2 THEN $2 ELSE attempts END, \
@@ -145,37 +188,7 @@ pub(crate) async fn fail(database: &Database, failure: &Failure) -> sqlx::Result
             outcome: if is_dead { AttemptOutcome::Dead } else { AttemptOutcome::Retry },
             reason: Some(failure.reason),
         };
-        event_attempts::add_in(&mut transaction, &ended, attempt).await?;
+        event_attempts::add_in(transaction, &ended, attempt).await?;
     }
-    notifications::add_in(&mut transaction, &failure.notifications).await?;
-    transaction.commit().await
-}
-
-pub(crate) async fn list(database: &Database, filter: &EventFilter) -> sqlx::Result<Vec<EventRecord>> {
-    let rows = database
-        .fetch_all(
-            "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
-             AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
-             ORDER BY received_at DESC, webhook_id DESC LIMIT $5",
-            &[
-                Value::text_if_any(filter.project.as_deref()),
-                Value::text_if_any(filter.family.map(Family::as_str)),
-                Value::text_if_any(filter.state.map(EventState::as_str)),
-                Value::time_if_any(filter.since),
-                filter.limit.into(),
-            ],
-        )
-        .await?;
-    rows.iter().map(EventRecord::read).collect()
-}
-
-pub(crate) async fn count(
-    database: &Database,
-) -> sqlx::Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>> {
-    let count =
-        "SELECT family, state, count(*) AS events FROM events GROUP BY family, state ORDER BY family, state";
-    let rows = database.fetch_all(count, &[]).await?;
-    rows.iter()
-        .map(|row| Ok((row.maybe_known("family")?, row.maybe_known("state")?, row.get("events")?)))
-        .collect()
+    notifications::add_in(transaction, &failure.notifications).await
 }

@@ -5,17 +5,53 @@ use std::sync::LazyLock;
 
 use super::upsert::{Existing, upsert};
 use crate::columns::Record as _;
-use crate::database::{Database, WriteTransaction};
-use crate::files::FileRecord;
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
+use crate::files::{FileRecord, Files};
 use crate::schema::FILES;
+use crate::store::Store;
 use crate::value::Value;
+
+const WRITE_ROW: &str = "store a file's row";
 
 static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(&FILES, FileRecord::COLUMNS, Existing::Complete));
 
-pub(crate) async fn save(database: &Database, file: &FileRecord) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    save_in(&mut transaction, file).await?;
-    transaction.commit().await
+impl Store {
+    /// Stores a file's row. The file itself is there first.
+    pub async fn save_file(&self, file: &FileRecord) -> Result<(), StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| save_in(transaction, file).await;
+        self.database.write(WRITE_ROW, steps).await
+    }
+
+    /// The row of an object's file, when it is stored.
+    pub async fn file_of(
+        &self,
+        project: &str,
+        object_id: &str,
+        file_id: &str,
+    ) -> Result<Option<FileRecord>, StoreError> {
+        let select = "SELECT * FROM files WHERE project = $1 AND file_id = $2 AND object_id = $3";
+        let name = [Value::text(project), Value::key(file_id), Value::key(object_id)];
+        Ok(self.database.read("read a file's row", select, &name, FileRecord::read).await?.pop())
+    }
+
+    /// After a file was replaced by one at another location: takes the old one away, and gives the new one its place. At
+    /// any moment the file's row names bytes that are whole; where it ends half way, the new file stays where it is.
+    pub async fn bring_home(&self, file: &FileRecord, old_location: Option<&str>) -> Result<(), StoreError> {
+        let home = Files::location(&file.project, &file.object_id, &file.file_id);
+        // As copying replaces it, there is never no file of this name.
+        let copied = self.files.copy(&file.location, &home).await;
+        if let Some(old) = old_location.filter(|old| copied.is_err() || *old != home) {
+            self.files.remove(old).await?;
+        }
+        copied?;
+        let update = "UPDATE files SET location = $1 WHERE project = $2 AND file_id = $3 AND location = $4";
+        let [project, file_id] = [Value::text(&file.project), Value::key(&file.file_id)];
+        let values = [Value::text(&home), project, file_id, Value::text(&file.location)];
+        let steps = async |transaction: &mut WriteTransaction| transaction.execute(update, &values).await;
+        self.database.write(WRITE_ROW, steps).await?;
+        self.files.remove(&file.location).await
+    }
 }
 
 pub(super) async fn save_in(transaction: &mut WriteTransaction, file: &FileRecord) -> sqlx::Result<()> {
@@ -23,25 +59,4 @@ pub(super) async fn save_in(transaction: &mut WriteTransaction, file: &FileRecor
         return Err(sqlx::Error::Encode(error.into()));
     }
     transaction.execute(UPSERT.as_str(), &file.values()).await.map(drop)
-}
-
-pub(crate) async fn of_object(
-    database: &Database,
-    project: &str,
-    object_id: &str,
-    file_id: &str,
-) -> sqlx::Result<Option<FileRecord>> {
-    let select = "SELECT * FROM files WHERE project = $1 AND file_id = $2 AND object_id = $3";
-    let name = [Value::text(project), Value::key(file_id), Value::key(object_id)];
-    database.fetch_optional(select, &name).await?.as_ref().map(FileRecord::read).transpose()
-}
-
-/// The same bytes are somewhere else now.
-pub(crate) async fn relocate(database: &Database, file: &FileRecord, to: &str) -> sqlx::Result<()> {
-    let update = "UPDATE files SET location = $1 WHERE project = $2 AND file_id = $3 AND location = $4";
-    let values =
-        [Value::text(to), Value::text(&file.project), Value::key(&file.file_id), Value::text(&file.location)];
-    let mut transaction = database.begin().await?;
-    transaction.execute(update, &values).await?;
-    transaction.commit().await
 }

@@ -2,7 +2,7 @@
 
 use super::batches;
 use crate::columns::Record as _;
-use crate::database::Database;
+use crate::error::StoreError;
 use crate::eval_run::EvalRunRecord;
 use crate::event::EventRecord;
 use crate::files::FileRecord;
@@ -10,7 +10,10 @@ use crate::fine_tuning::{JobRecord, ModelRecord};
 use crate::found::Found;
 use crate::response::ResponseRecord;
 use crate::row::Row;
+use crate::store::Store;
 use crate::value::Value;
+
+const LOOK_UP: &str = "look up an id";
 
 type Read = fn(&Row) -> sqlx::Result<Found>;
 
@@ -42,25 +45,17 @@ const ABOUT: (&str, Read) =
         EventRecord::read(row).map(Found::Event)
     });
 
-pub(crate) async fn find(database: &Database, id: &str) -> sqlx::Result<Vec<Found>> {
-    let mut found = Vec::new();
-    for lookup in LOOKUPS {
-        look_up(database, lookup, id, &mut found).await?;
+impl Store {
+    /// Rows of any table by webhook id, event id or the object's own id; for an id that only events name, those events.
+    pub async fn find(&self, id: &str) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        for (select, read) in LOOKUPS {
+            found.extend(self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?);
+        }
+        if found.is_empty() {
+            let (select, read) = ABOUT;
+            found = self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?;
+        }
+        Ok(found)
     }
-    if found.is_empty() {
-        look_up(database, ABOUT, id, &mut found).await?;
-    }
-    Ok(found)
-}
-
-async fn look_up(
-    database: &Database,
-    (select, read): (&'static str, Read),
-    id: &str,
-    found: &mut Vec<Found>,
-) -> sqlx::Result<()> {
-    for row in database.fetch_all(select, &[Value::key(id)]).await? {
-        found.push(read(&row)?);
-    }
-    Ok(())
 }

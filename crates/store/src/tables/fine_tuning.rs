@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use super::events;
 use super::upsert::{Existing, insert, upsert};
 use crate::columns::Record as _;
-use crate::database::Database;
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::event::Completion;
 use crate::fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
 use crate::schema::{FINE_TUNED_MODELS, FINE_TUNING_JOBS, FINE_TUNING_METRICS};
+use crate::store::Store;
 use crate::value::Value;
 
 static UPSERT_JOB: LazyLock<String> =
@@ -32,31 +34,37 @@ static UPSERT_MODEL: LazyLock<String> = LazyLock::new(|| {
 static UPSERT_METRIC: LazyLock<String> =
     LazyLock::new(|| upsert(&FINE_TUNING_METRICS, &FINE_TUNING_METRICS.columns(), Existing::Complete));
 
-pub(crate) async fn save(
-    database: &Database,
-    fine_tuning: &FineTuningRecord,
-    completion: &Completion,
-) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    transaction.execute(UPSERT_JOB.as_str(), &fine_tuning.job.values()).await?;
-    if let Some(model) = &fine_tuning.model {
-        transaction.execute(UPSERT_MODEL.as_str(), &model.values()).await?;
+impl Store {
+    /// Stores a job, its model and its metrics together with the event.
+    pub async fn save_fine_tuning(
+        &self,
+        fine_tuning: &FineTuningRecord,
+        completion: &Completion,
+    ) -> Result<(), StoreError> {
+        let FineTuningRecord { job, model, metrics } = fine_tuning;
+        let steps = async |transaction: &mut WriteTransaction| {
+            transaction.execute(UPSERT_JOB.as_str(), &job.values()).await?;
+            if let Some(model) = model {
+                transaction.execute(UPSERT_MODEL.as_str(), &model.values()).await?;
+            }
+            for metric in metrics {
+                let mut values = vec![Value::text(&job.project), Value::key(&job.job_id)];
+                values.extend(metric.values());
+                transaction.execute(UPSERT_METRIC.as_str(), &values).await?;
+            }
+            events::complete_in(transaction, completion).await
+        };
+        self.database.write("store a fine-tuning job", steps).await
     }
-    for metric in &fine_tuning.metrics {
-        let mut values = vec![Value::text(&fine_tuning.job.project), Value::key(&fine_tuning.job.job_id)];
-        values.extend(metric.values());
-        transaction.execute(UPSERT_METRIC.as_str(), &values).await?;
-    }
-    events::complete_in(&mut transaction, completion).await?;
-    transaction.commit().await
-}
 
-pub(crate) async fn metrics(
-    database: &Database,
-    project: &str,
-    job_id: &str,
-) -> sqlx::Result<Vec<MetricRecord>> {
-    let select = "SELECT * FROM fine_tuning_metrics WHERE project = $1 AND job_id = $2 ORDER BY step";
-    let rows = database.fetch_all(select, &[Value::text(project), Value::key(job_id)]).await?;
-    rows.iter().map(MetricRecord::read).collect()
+    /// A job's loss curve, by step.
+    pub async fn fine_tuning_metrics(
+        &self,
+        project: &str,
+        job_id: &str,
+    ) -> Result<Vec<MetricRecord>, StoreError> {
+        let select = "SELECT * FROM fine_tuning_metrics WHERE project = $1 AND job_id = $2 ORDER BY step";
+        let values = [Value::text(project), Value::key(job_id)];
+        self.database.read("read metrics", select, &values, MetricRecord::read).await
+    }
 }

@@ -1,8 +1,11 @@
 //! Which batches are being imported: marked in their row when an attempt begins, until their end is written.
 
 use crate::batch::BatchRecord;
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::import::Import;
+use crate::row::Row;
+use crate::store::Store;
 use crate::value::Value;
 
 /// Notes from when and from how many rows on the speed is to be counted. Nothing is imported of a batch that was not
@@ -16,16 +19,16 @@ pub(super) async fn mark(transaction: &mut WriteTransaction, batch: &BatchRecord
     transaction.execute(update, &values).await.map(drop)
 }
 
-/// Those whose event is neither settled nor given up, the oldest first.
-pub(crate) async fn list(database: &Database, limit: u32) -> sqlx::Result<Vec<Import>> {
-    let select = "SELECT project, batch_id, rows_stored, requests_total, import_began_at, import_began_rows \
-                  FROM batches WHERE import_began_at IS NOT NULL AND EXISTS ( \
-                      SELECT 1 FROM events WHERE events.object_id = batches.batch_id \
-                      AND events.project = batches.project AND events.state IN ('received', 'retrying')) \
-                  ORDER BY import_began_at, batch_id LIMIT $1";
-    let rows = database.fetch_all(select, &[limit.into()]).await?;
-    rows.iter()
-        .map(|row| {
+impl Store {
+    /// Batches whose import is under way, and whose event is neither settled nor given up. The one that began first comes
+    /// first.
+    pub async fn imports(&self, limit: u32) -> Result<Vec<Import>, StoreError> {
+        let select = "SELECT project, batch_id, rows_stored, requests_total, import_began_at, import_began_rows \
+                      FROM batches WHERE import_began_at IS NOT NULL AND EXISTS ( \
+                          SELECT 1 FROM events WHERE events.object_id = batches.batch_id \
+                          AND events.project = batches.project AND events.state IN ('received', 'retrying')) \
+                      ORDER BY import_began_at, batch_id LIMIT $1";
+        let import = |row: &Row| {
             Ok(Import {
                 project: row.get("project")?,
                 batch_id: row.get("batch_id")?,
@@ -34,6 +37,7 @@ pub(crate) async fn list(database: &Database, limit: u32) -> sqlx::Result<Vec<Im
                 began_at: row.required_time("import_began_at")?,
                 began_rows: row.get("import_began_rows")?,
             })
-        })
-        .collect()
+        };
+        self.database.read("read imports", select, &[limit.into()], import).await
+    }
 }

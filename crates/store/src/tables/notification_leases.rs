@@ -10,22 +10,46 @@ use super::upsert::insert;
 use super::{notification_targets as targets, notifications};
 use crate::columns::Record as _;
 use crate::database::{Database, WriteTransaction};
+use crate::error::StoreError;
 use crate::notification::{
     AttemptEnd, LeaseRequest, Leased, NextStep, NotificationAttempt, NotificationRecord,
 };
 use crate::schema::NOTIFICATION_ATTEMPTS;
+use crate::store::Store;
 use crate::target_health::{Allowance, TargetFailure};
 use crate::value::Value;
 
 /// An error with its causes is cut here; the whole error is in the log.
 const ERROR_CHARS_MAX: usize = 500;
 
-/// Takes what is due, as far as the target may be sent to. Idle polls only read.
-pub(crate) async fn lease(
-    database: &Database,
-    request: &LeaseRequest,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Leased> {
+impl Store {
+    /// Takes due notifications of a target, those due first, as far as its rate and its state allow. Nobody else gets
+    /// them while the lease runs. Idle polls only read.
+    pub async fn lease_notifications(
+        &self,
+        request: &LeaseRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Leased, StoreError> {
+        lease(&self.database, request, now).await.map_err(StoreError::database("take notifications"))
+    }
+
+    /// Writes how an attempt ended, and what that says of its target. False when the lease ran out before: then only what
+    /// the attempt says of the target is kept.
+    pub async fn settle_notification(&self, end: &AttemptEnd) -> Result<bool, StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| settle(transaction, end).await;
+        self.database.write("settle a notification", steps).await
+    }
+
+    /// Gives back what was leased to `owner`: due as before, and no attempt.
+    pub async fn hand_back_notifications(&self, owner: &str) -> Result<(), StoreError> {
+        let update = "UPDATE notifications SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1";
+        let values = [Value::text(owner)];
+        let steps = async |transaction: &mut WriteTransaction| transaction.execute(update, &values).await;
+        self.database.write("hand notifications back", steps).await.map(drop)
+    }
+}
+
+async fn lease(database: &Database, request: &LeaseRequest, now: DateTime<Utc>) -> sqlx::Result<Leased> {
     let next_at = next_due(database, request, now).await?;
     if next_at.is_none_or(|at| at > now) {
         return Ok(Leased { next_at, ..Leased::default() });
@@ -98,15 +122,13 @@ async fn take(
     Ok(taken)
 }
 
-/// Writes how an attempt ended. False when the lease ran out before: then only what it says of the target is kept.
-pub(crate) async fn settle(database: &Database, end: &AttemptEnd) -> sqlx::Result<bool> {
-    let mut transaction = database.begin().await?;
-    let health = targets::lock_in(&mut transaction, &end.target).await?;
+async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::Result<bool> {
+    let health = targets::lock_in(transaction, &end.target).await?;
     let error: Option<String> =
         end.attempt.error.as_ref().map(|error| error.chars().take(ERROR_CHARS_MAX).collect());
-    let is_settled = settle_in(&mut transaction, end, error.as_deref()).await?;
+    let is_settled = settle_in(transaction, end, error.as_deref()).await?;
     if is_settled {
-        log_attempt(&mut transaction, end, error.as_deref()).await?;
+        log_attempt(transaction, end, error.as_deref()).await?;
     }
     // It was left alone, and now it answers.
     let is_back = end.next == NextStep::Delivered && health.failures_in_row >= end.breaker.failures_max;
@@ -121,12 +143,11 @@ pub(crate) async fn settle(database: &Database, end: &AttemptEnd) -> sqlx::Resul
         }
     };
     if let Some(health) = health {
-        targets::write_in(&mut transaction, &health).await?;
+        targets::write_in(transaction, &health).await?;
     }
     if is_back {
-        make_due(&mut transaction, end).await?;
+        make_due(transaction, end).await?;
     }
-    transaction.commit().await?;
     Ok(is_settled)
 }
 
@@ -186,16 +207,4 @@ async fn log_attempt(
     let attempt = NotificationAttempt { error: error.map(str::to_owned), ..end.attempt.clone() };
     values.extend(attempt.values());
     transaction.execute(INSERT_ATTEMPT.as_str(), &values).await.map(drop)
-}
-
-/// Gives back what a stopping worker holds: due as before, and no attempt.
-pub(crate) async fn hand_back(database: &Database, owner: &str) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    transaction
-        .execute(
-            "UPDATE notifications SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1",
-            &[Value::text(owner)],
-        )
-        .await?;
-    transaction.commit().await
 }

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::upsert::{Existing, upsert};
 use crate::columns::Record as _;
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::schema::NOTIFICATION_TARGETS;
+use crate::store::Store;
 use crate::target_health::{TargetHealth, TargetState};
 use crate::value::Value;
 
@@ -27,24 +29,27 @@ pub(super) async fn write_in(transaction: &mut WriteTransaction, health: &Target
     transaction.execute(UPSERT.as_str(), &health.values()).await.map(drop)
 }
 
-/// Paused, or as good as new. What it was before.
-pub(crate) async fn set_state(
-    database: &Database,
-    target: &str,
-    state: TargetState,
-    now: DateTime<Utc>,
-) -> sqlx::Result<TargetHealth> {
-    let mut transaction = database.begin().await?;
-    let before = lock_in(&mut transaction, target).await?;
-    let busy_until = before.busy_until;
-    let after =
-        TargetHealth { state: state.into(), busy_until, updated_at: Some(now), ..TargetHealth::new(target) };
-    write_in(&mut transaction, &after).await?;
-    transaction.commit().await?;
-    Ok(before)
-}
+impl Store {
+    /// Targets that something is known of.
+    pub async fn target_health(&self) -> Result<Vec<TargetHealth>, StoreError> {
+        let select = "SELECT * FROM notification_targets ORDER BY target";
+        self.database.read("read the targets' state", select, &[], TargetHealth::read).await
+    }
 
-pub(crate) async fn list(database: &Database) -> sqlx::Result<Vec<TargetHealth>> {
-    let select = "SELECT * FROM notification_targets ORDER BY target";
-    database.fetch_all(select, &[]).await?.iter().map(TargetHealth::read).collect()
+    /// Pauses a target, or resumes it as good as new. What was known of it before.
+    pub async fn set_target_state(
+        &self,
+        target: &str,
+        state: TargetState,
+        now: DateTime<Utc>,
+    ) -> Result<TargetHealth, StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| {
+            let before = lock_in(transaction, target).await?;
+            let (state, busy_until, updated_at) = (state.into(), before.busy_until, Some(now));
+            let after = TargetHealth { state, busy_until, updated_at, ..TargetHealth::new(target) };
+            write_in(transaction, &after).await?;
+            Ok(before)
+        };
+        self.database.write("set a target's state", steps).await
+    }
 }

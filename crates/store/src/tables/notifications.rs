@@ -4,15 +4,19 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use webhook::{MaybeKnown, NotificationState};
+use webhook::{MaybeKnown, NotificationState, NotificationType};
 
 use super::upsert::insert;
 use crate::columns::{Kind, Record as _};
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::notification::{NewNotification, NotificationAttempt, NotificationFilter, NotificationRecord};
 use crate::row::Row;
 use crate::schema::NOTIFICATIONS;
+use crate::store::Store;
 use crate::value::Value;
+
+const COUNT: &str = "count notifications";
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let columns =
@@ -33,87 +37,86 @@ pub(super) async fn add_in(
     Ok(())
 }
 
-pub(crate) async fn add(database: &Database, notifications: &[NewNotification]) -> sqlx::Result<()> {
-    if notifications.is_empty() {
-        return Ok(());
+/// Notifications. Most are written by the calls that store what they tell of.
+impl Store {
+    /// Writes notifications that no event's row goes with.
+    pub async fn add_notifications(&self, new: &[NewNotification]) -> Result<(), StoreError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let steps = async |transaction: &mut WriteTransaction| add_in(transaction, new).await;
+        self.database.write("write notifications", steps).await
     }
-    let mut transaction = database.begin().await?;
-    add_in(&mut transaction, notifications).await?;
-    transaction.commit().await
-}
 
-/// Its schedule begins anew, now. `None`: there is no such notification.
-pub(crate) async fn retry(
-    database: &Database,
-    id: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<Option<NotificationRecord>> {
-    let mut transaction = database.begin().await?;
-    let rows = transaction
-        .fetch_all(
-            "UPDATE notifications SET state = 'pending', next_attempt_at = $1, attempts_before = attempts, \
-             delivered_at = NULL WHERE id = $2 RETURNING *",
-            &[Value::time(now), Value::text(id)],
-        )
-        .await?;
-    transaction.commit().await?;
-    rows.first().map(record).transpose()
-}
+    /// Begins a notification's schedule anew, delivered or not; `None` when there is none of that id.
+    pub async fn retry_notification(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<NotificationRecord>, StoreError> {
+        let update = "UPDATE notifications SET state = 'pending', next_attempt_at = $1, attempts_before = attempts, \
+                      delivered_at = NULL WHERE id = $2 RETURNING *";
+        let values = [Value::time(now), Value::text(id)];
+        let steps = async |transaction: &mut WriteTransaction| {
+            transaction.fetch_all(update, &values).await?.first().map(record).transpose()
+        };
+        self.database.write("retry a notification", steps).await
+    }
 
-pub(crate) async fn list(
-    database: &Database,
-    filter: &NotificationFilter,
-) -> sqlx::Result<Vec<NotificationRecord>> {
-    let rows = database
-        .fetch_all(
-            "SELECT * FROM notifications WHERE ($1 IS NULL OR target = $1) AND ($2 IS NULL OR state = $2) \
-             AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR created_at >= $4) \
-             ORDER BY created_at DESC, id DESC LIMIT $5",
-            &[
-                Value::text_if_any(filter.target.as_deref()),
-                Value::text_if_any(filter.state.map(NotificationState::as_str)),
-                Value::text_if_any(filter.kind.map(|kind| kind.as_str())),
-                Value::time_if_any(filter.since),
-                filter.limit.into(),
-            ],
-        )
-        .await?;
-    rows.iter().map(record).collect()
-}
+    /// Notifications, the newest first.
+    pub async fn list_notifications(
+        &self,
+        filter: &NotificationFilter,
+    ) -> Result<Vec<NotificationRecord>, StoreError> {
+        let select = "SELECT * FROM notifications WHERE ($1 IS NULL OR target = $1) AND ($2 IS NULL OR state = $2) \
+                      AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR created_at >= $4) \
+                      ORDER BY created_at DESC, id DESC LIMIT $5";
+        let values = [
+            Value::text_if_any(filter.target.as_deref()),
+            Value::text_if_any(filter.state.map(NotificationState::as_str)),
+            Value::text_if_any(filter.kind.map(NotificationType::as_str)),
+            Value::time_if_any(filter.since),
+            filter.limit.into(),
+        ];
+        self.database.read("list notifications", select, &values, record).await
+    }
 
-pub(crate) async fn named(database: &Database, id: &str) -> sqlx::Result<Vec<NotificationRecord>> {
-    let select = "SELECT * FROM notifications WHERE id = $1 ORDER BY project";
-    database.fetch_all(select, &[Value::text(id)]).await?.iter().map(record).collect()
-}
+    /// Notifications of this id: one in each project at most.
+    pub async fn notifications_named(&self, id: &str) -> Result<Vec<NotificationRecord>, StoreError> {
+        let select = "SELECT * FROM notifications WHERE id = $1 ORDER BY project";
+        self.database.read("read a notification", select, &[Value::text(id)], record).await
+    }
 
-pub(crate) async fn attempts(
-    database: &Database,
-    project: &str,
-    id: &str,
-) -> sqlx::Result<Vec<NotificationAttempt>> {
-    let select =
-        "SELECT * FROM notification_attempts WHERE project = $1 AND notification_id = $2 ORDER BY attempt";
-    let rows = database.fetch_all(select, &[Value::text(project), Value::text(id)]).await?;
-    rows.iter().map(NotificationAttempt::read).collect()
-}
+    /// A notification's attempts so far.
+    pub async fn notification_attempts(
+        &self,
+        project: &str,
+        id: &str,
+    ) -> Result<Vec<NotificationAttempt>, StoreError> {
+        let select = "SELECT * FROM notification_attempts WHERE project = $1 AND notification_id = $2 ORDER BY attempt";
+        let values = [Value::text(project), Value::text(id)];
+        let doing = "read a notification's attempts";
+        self.database.read(doing, select, &values, NotificationAttempt::read).await
+    }
 
-/// How many there are of each target and state.
-pub(crate) async fn count(
-    database: &Database,
-) -> sqlx::Result<Vec<(String, MaybeKnown<NotificationState>, u64)>> {
-    let count = "SELECT target, state, count(*) AS notifications FROM notifications \
-                 GROUP BY target, state ORDER BY target, state";
-    let rows = database.fetch_all(count, &[]).await?;
-    rows.iter()
-        .map(|row| Ok((row.get("target")?, row.maybe_known("state")?, row.count("notifications")?)))
-        .collect()
-}
+    /// How many notifications there are of each target and state.
+    pub async fn count_notifications(
+        &self,
+    ) -> Result<Vec<(String, MaybeKnown<NotificationState>, u64)>, StoreError> {
+        let count = "SELECT target, state, count(*) AS notifications FROM notifications \
+                     GROUP BY target, state ORDER BY target, state";
+        let counted =
+            |row: &Row| Ok((row.get("target")?, row.maybe_known("state")?, row.count("notifications")?));
+        self.database.read(COUNT, count, &[], counted).await
+    }
 
-pub(crate) async fn pending(database: &Database) -> sqlx::Result<Vec<(String, u64)>> {
-    let count = "SELECT target, count(*) AS notifications FROM notifications WHERE state = 'pending' \
-                 GROUP BY target ORDER BY target";
-    let rows = database.fetch_all(count, &[]).await?;
-    rows.iter().map(|row| Ok((row.get("target")?, row.count("notifications")?))).collect()
+    /// How many notifications are still to be delivered, by target.
+    pub async fn pending_notifications(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let count = "SELECT target, count(*) AS notifications FROM notifications WHERE state = 'pending' \
+                     GROUP BY target ORDER BY target";
+        let counted = |row: &Row| Ok((row.get("target")?, row.count("notifications")?));
+        self.database.read(COUNT, count, &[], counted).await
+    }
 }
 
 pub(super) fn record(row: &Row) -> sqlx::Result<NotificationRecord> {

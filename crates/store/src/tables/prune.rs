@@ -6,7 +6,10 @@ use webhook::Family;
 
 use crate::batch::ResultSource;
 use crate::database::{Database, WriteTransaction};
+use crate::error::StoreError;
+use crate::files::Files;
 use crate::prune::{Pruned, Retention};
+use crate::store::Store;
 use crate::value::Value;
 
 /// Objects read at a time; each goes in a transaction of its own.
@@ -15,9 +18,114 @@ const OBJECTS_PER_PAGE: u32 = 100;
 const RESULTS_PER_STEP: i64 = 5000;
 const EVENTS_PER_STEP: u32 = 1000;
 
+fn failed(source: sqlx::Error) -> StoreError {
+    StoreError::database("prune")(source)
+}
+
+/// Retention.
+impl Store {
+    /// What [`Store::prune`] would take away.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn prunable(&self, retention: &Retention) -> Result<Pruned, StoreError> {
+        let mut pruned = match Objects::of(retention.family) {
+            Some(objects) => objects.count(&self.database, retention).await.map_err(failed)?,
+            None => Pruned::default(),
+        };
+        (pruned.events, pruned.notifications) =
+            count_events(&self.database, retention).await.map_err(failed)?;
+        Ok(pruned)
+    }
+
+    /// Takes what is old away, files and rows together, in small transactions; `went` is told what each of them took.
+    /// Whoever drops this before it ends, or is killed, leaves nothing that the next run would not find.
+    ///
+    /// # Errors
+    /// When the database or the place of the files cannot be written.
+    pub async fn prune(
+        &self,
+        retention: &Retention,
+        mut went: impl FnMut(&Pruned),
+    ) -> Result<(), StoreError> {
+        if let Some(objects) = Objects::of(retention.family) {
+            let mut after = Candidate::default();
+            loop {
+                let found = objects.candidates(&self.database, retention, &after).await.map_err(failed)?;
+                for object in &found {
+                    loop {
+                        let step = self.prune_object(objects, object, retention).await?;
+                        went(&step);
+                        // Nothing: it is wanted again.
+                        if step.objects > 0 || step.is_nothing() {
+                            break;
+                        }
+                    }
+                }
+                match found.into_iter().next_back() {
+                    Some(last) => after = last,
+                    None => break,
+                }
+            }
+        }
+        loop {
+            let (events, notifications) = delete_events(&self.database, retention).await.map_err(failed)?;
+            if events == 0 {
+                return Ok(());
+            }
+            went(&Pruned { events, notifications, ..Pruned::default() });
+        }
+    }
+
+    /// The object, or of a batch some of its lines as long as it has any.
+    async fn prune_object(
+        &self,
+        objects: Objects,
+        object: &Candidate,
+        retention: &Retention,
+    ) -> Result<Pruned, StoreError> {
+        let mut transaction = self.database.begin().await.map_err(failed)?;
+        let mut pruned = Pruned::default();
+        if !objects.lock(&mut transaction, object, retention).await.map_err(failed)? {
+            return Ok(pruned);
+        }
+        if retention.family == Family::Batch {
+            pruned.results = delete_results(&mut transaction, object).await.map_err(failed)?;
+        }
+        if pruned.results == 0 {
+            self.prune_files(&mut transaction, object, &mut pruned).await?;
+            objects.delete(&mut transaction, object).await.map_err(failed)?;
+            pruned.objects = 1;
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(pruned)
+    }
+
+    /// The bytes first: a row without its file is found and removed by the next run, a file without its row by nobody.
+    async fn prune_files(
+        &self,
+        transaction: &mut WriteTransaction,
+        object: &Candidate,
+        pruned: &mut Pruned,
+    ) -> Result<(), StoreError> {
+        while let Some(file) = next_file(transaction, object).await.map_err(failed)? {
+            self.files.remove(&file.location).await?;
+            // A worker that died while it replaced the file has left the old one where the new one belongs.
+            let home = Files::location(&object.project, &object.id, &file.file_id);
+            if file.location != home {
+                self.files.remove(&home).await?;
+            }
+            delete_file(transaction, &object.project, &file.file_id).await.map_err(failed)?;
+            pruned.files += 1;
+            pruned.file_bytes += file.bytes;
+        }
+        Ok(())
+    }
+}
+
 /// Where the objects of a family are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Objects {
+struct Objects {
     table: &'static str,
     id: &'static str,
     /// Tables besides, by the columns that name the object.
@@ -28,22 +136,22 @@ pub(crate) struct Objects {
 
 /// An object that can go; at first none, before all others.
 #[derive(Debug, Default)]
-pub(crate) struct Candidate {
-    pub(crate) project: String,
-    pub(crate) id: String,
+struct Candidate {
+    project: String,
+    id: String,
 }
 
 /// A file of an object that goes.
 #[derive(Debug)]
-pub(crate) struct OldFile {
-    pub(crate) file_id: String,
-    pub(crate) location: String,
-    pub(crate) bytes: u64,
+struct OldFile {
+    file_id: String,
+    location: String,
+    bytes: u64,
 }
 
 impl Objects {
     /// `None`: the events are all there is.
-    pub(crate) fn of(family: Family) -> Option<Self> {
+    fn of(family: Family) -> Option<Self> {
         match family {
             Family::Response => Some(Self { table: "responses", id: "response_id", parts: &[], unless: "" }),
             Family::Batch => Some(Self {
@@ -76,7 +184,7 @@ impl Objects {
         )
     }
 
-    pub(crate) async fn candidates(
+    async fn candidates(
         self,
         database: &Database,
         retention: &Retention,
@@ -94,7 +202,7 @@ impl Objects {
     }
 
     /// Whether the object can go still; then nothing changes it before the transaction ends.
-    pub(crate) async fn lock(
+    async fn lock(
         self,
         transaction: &mut WriteTransaction,
         object: &Candidate,
@@ -107,11 +215,7 @@ impl Objects {
         Ok(transaction.lock_row(AssertSqlSafe(select), &values).await?.is_some())
     }
 
-    pub(crate) async fn delete(
-        self,
-        transaction: &mut WriteTransaction,
-        object: &Candidate,
-    ) -> sqlx::Result<()> {
+    async fn delete(self, transaction: &mut WriteTransaction, object: &Candidate) -> sqlx::Result<()> {
         let values = [Value::text(&object.project), Value::key(&object.id)];
         for (table, id) in self.parts.iter().copied().chain([(self.table, self.id)]) {
             let delete = format!("DELETE FROM {table} WHERE project = $1 AND {id} = $2");
@@ -121,7 +225,7 @@ impl Objects {
     }
 
     /// What all steps together would take away of objects and files.
-    pub(crate) async fn count(self, database: &Database, retention: &Retention) -> sqlx::Result<Pruned> {
+    async fn count(self, database: &Database, retention: &Retention) -> sqlx::Result<Pruned> {
         let Self { table, id, .. } = self;
         let old = self.old();
         let results = if table == "batches" { "CAST(coalesce(sum(rows_stored), 0) AS bigint)" } else { "0" };
@@ -148,10 +252,7 @@ impl Objects {
 }
 
 /// One file of the object, if any is left.
-pub(crate) async fn next_file(
-    transaction: &mut WriteTransaction,
-    object: &Candidate,
-) -> sqlx::Result<Option<OldFile>> {
+async fn next_file(transaction: &mut WriteTransaction, object: &Candidate) -> sqlx::Result<Option<OldFile>> {
     let select = "SELECT file_id, location, bytes FROM files WHERE project = $1 AND object_id = $2 LIMIT 1";
     let values = [Value::text(&object.project), Value::key(&object.id)];
     let Some(row) = transaction.lock_row(select, &values).await? else { return Ok(None) };
@@ -162,20 +263,13 @@ pub(crate) async fn next_file(
     }))
 }
 
-pub(crate) async fn delete_file(
-    transaction: &mut WriteTransaction,
-    project: &str,
-    file_id: &str,
-) -> sqlx::Result<()> {
+async fn delete_file(transaction: &mut WriteTransaction, project: &str, file_id: &str) -> sqlx::Result<()> {
     let delete = "DELETE FROM files WHERE project = $1 AND file_id = $2";
     transaction.execute(delete, &[Value::text(project), Value::key(file_id)]).await.map(drop)
 }
 
 /// Takes the last lines of a batch that is locked; how many, 0 when there are none left.
-pub(crate) async fn delete_results(
-    transaction: &mut WriteTransaction,
-    batch: &Candidate,
-) -> sqlx::Result<u64> {
+async fn delete_results(transaction: &mut WriteTransaction, batch: &Candidate) -> sqlx::Result<u64> {
     for source in [ResultSource::Error, ResultSource::Output] {
         let deleted = delete_last_lines(transaction, batch, source).await?;
         if deleted > 0 {
@@ -230,7 +324,7 @@ const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND eve
      AND notifications.state = 'pending')";
 
 /// Events and notifications.
-pub(crate) async fn count_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+async fn count_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
     let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
     let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
     let notifications = format!(
@@ -244,7 +338,7 @@ pub(crate) async fn count_events(database: &Database, retention: &Retention) -> 
 }
 
 /// Takes some of the old events with their notifications; how many of each.
-pub(crate) async fn delete_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+async fn delete_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
     let page = format!("FROM events WHERE {OLD_EVENTS} ORDER BY place LIMIT {EVENTS_PER_STEP}");
     let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
     let mut transaction = database.begin().await?;

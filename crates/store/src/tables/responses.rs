@@ -5,21 +5,27 @@ use std::sync::LazyLock;
 use super::events;
 use super::upsert::{Existing, upsert};
 use crate::columns::Record as _;
-use crate::database::Database;
+use crate::database::WriteTransaction;
+use crate::error::StoreError;
 use crate::event::Completion;
 use crate::response::ResponseRecord;
 use crate::schema::RESPONSES;
+use crate::store::Store;
 
 static UPSERT: LazyLock<String> =
     LazyLock::new(|| upsert(&RESPONSES, ResponseRecord::COLUMNS, Existing::Improve));
 
-pub(crate) async fn save(
-    database: &Database,
-    response: &ResponseRecord,
-    completion: &Completion,
-) -> sqlx::Result<()> {
-    let mut transaction = database.begin().await?;
-    transaction.execute(UPSERT.as_str(), &response.values()).await?;
-    events::complete_in(&mut transaction, completion).await?;
-    transaction.commit().await
+impl Store {
+    /// Stores a response together with the event.
+    pub async fn save_response(
+        &self,
+        response: &ResponseRecord,
+        completion: &Completion,
+    ) -> Result<(), StoreError> {
+        let steps = async |transaction: &mut WriteTransaction| {
+            transaction.execute(UPSERT.as_str(), &response.values()).await?;
+            events::complete_in(transaction, completion).await
+        };
+        self.database.write("store a response", steps).await
+    }
 }
