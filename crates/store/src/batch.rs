@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::{FetchState, MaybeKnown, closed_set};
 
-use crate::columns::{columns, fields};
-use crate::json_text::{self, JsonColumns};
+use crate::columns::{Record as _, columns, fields};
+use crate::json_text;
 use crate::value::Value;
 
 closed_set! {
@@ -198,14 +198,33 @@ pub struct BatchResult {
     pub quarantined: bool,
 }
 
+/// A row on its way into `batch_results`, in the order of [`ResultRow`]'s columns.
+pub(crate) type ResultValues<'a> = [Value<'a>; ResultRow::COLUMNS.len()];
+
 impl BatchResult {
-    /// Where the body goes: a line in quarantine is kept as the bytes it is.
-    pub(crate) fn columns(&self) -> JsonColumns<'_> {
-        if self.quarantined {
-            JsonColumns { text: None, bytes: self.body.as_deref() }
+    /// A line in quarantine is kept as the bytes it is.
+    pub(crate) fn values<'a>(&'a self, chunk: &'a BatchChunk) -> ResultValues<'a> {
+        let body = self.body.as_deref();
+        let [json, bytes] = if self.quarantined {
+            [Value::Json(None), Value::Bytes(body)]
         } else {
-            JsonColumns::of(self.body.as_deref())
-        }
+            Value::json_or_bytes(body)
+        };
+        [
+            Value::text(&chunk.project),
+            Value::key(&chunk.batch_id),
+            Value::member(chunk.source),
+            self.line.into(),
+            Value::text_if_any(self.custom_id.as_deref()),
+            self.status_code.into(),
+            Value::text_if_any(self.request_id.as_deref()),
+            json,
+            bytes,
+            Value::lifted(self.error.as_deref()),
+            self.input_tokens.into(),
+            self.output_tokens.into(),
+            self.quarantined.into(),
+        ]
     }
 }
 

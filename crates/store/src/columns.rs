@@ -28,6 +28,12 @@ pub(crate) enum Kind {
 /// A column's name and what it holds.
 pub(crate) type Column = (&'static str, Kind);
 
+/// As a statement lists them.
+pub(crate) fn names(columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
 /// A struct whose fields are columns of one table; see [`columns!`].
 pub(crate) trait Record: Sized {
     const COLUMNS: &'static [Column];

@@ -4,7 +4,7 @@
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::batch::{BatchChunk, BatchResult};
+use crate::batch::ResultValues;
 use crate::error::StoreError;
 use crate::postgres::pool::{self, Postgres};
 use crate::postgres::{self, import_locks};
@@ -297,17 +297,10 @@ impl WriteTransaction {
         }
     }
 
-    /// Adds rows of a chunk. How many of them no JSON column holds.
-    pub(crate) async fn add_batch_rows(
-        &mut self,
-        chunk: &BatchChunk,
-        rows: &[BatchResult],
-    ) -> sqlx::Result<i64> {
+    pub(crate) async fn add_batch_rows(&mut self, rows: &[ResultValues<'_>]) -> sqlx::Result<()> {
         match self {
-            Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, chunk, rows).await,
-            Self::Postgres(postgres) => {
-                postgres::batch_rows::copy(&mut postgres.transaction, chunk, rows).await
-            }
+            Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, rows).await,
+            Self::Postgres(postgres) => postgres::batch_rows::copy(&mut postgres.transaction, rows).await,
         }
     }
 

@@ -3,113 +3,62 @@
 
 use sqlx::PgConnection;
 
-use crate::batch::{BatchChunk, BatchResult};
-use crate::json_text::{key, mended, plain};
+use crate::batch::{ResultRow, ResultValues};
+use crate::columns::{self, Record as _};
 use crate::jsonb::JSONB_VERSION;
+use crate::value::Value;
 
-const COPY: &str = "COPY batch_results (project, batch_id, source, line, custom_id, status_code, request_id, body, \
-                    body_bytes, error, input_tokens, output_tokens, quarantined) FROM STDIN (FORMAT binary)";
-const COLUMNS: i16 = 13;
 /// Signature, flags, length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
 /// What is written is sent on from this size on; one row may be larger.
 const SEND_FROM_BYTES: usize = 256 << 10;
 
-/// How many of the rows no JSON column holds.
-pub(crate) async fn copy(
-    connection: &mut PgConnection,
-    chunk: &BatchChunk,
-    results: &[BatchResult],
-) -> sqlx::Result<i64> {
-    let mut quarantined = 0;
-    let mut copy = connection.copy_in_raw(COPY).await?;
-    let mut rows = Tuples(HEADER.to_vec());
-    for row in results {
-        let body = row.columns();
-        quarantined += i64::from(row.quarantined || body.bytes.is_some());
-        rows.begin();
-        rows.text(Some(&plain(&chunk.project)))?;
-        rows.text(Some(&key(&chunk.batch_id)))?;
-        rows.text(Some(chunk.source.as_str()))?;
-        rows.integer(Some(row.line));
-        rows.text(row.custom_id.as_deref().map(plain).as_deref())?;
-        rows.integer(row.status_code);
-        rows.text(row.request_id.as_deref().map(plain).as_deref())?;
-        rows.jsonb(body.text)?;
-        rows.bytes(body.bytes)?;
-        rows.jsonb(row.error.as_deref().map(mended).as_deref())?;
-        rows.integer(row.input_tokens);
-        rows.integer(row.output_tokens);
-        rows.flag(row.quarantined);
-        if rows.0.len() >= SEND_FROM_BYTES {
-            copy.send(rows.0.as_slice()).await?;
-            rows.0.clear();
+pub(crate) async fn copy(connection: &mut PgConnection, rows: &[ResultValues<'_>]) -> sqlx::Result<()> {
+    let statement =
+        format!("COPY batch_results ({}) FROM STDIN (FORMAT binary)", columns::names(ResultRow::COLUMNS));
+    let mut copy = connection.copy_in_raw(&statement).await?;
+    let mut written = HEADER.to_vec();
+    for row in rows {
+        written.extend_from_slice(&(row.len() as i16).to_be_bytes());
+        for value in row {
+            write(&mut written, value)?;
+        }
+        if written.len() >= SEND_FROM_BYTES {
+            copy.send(written.as_slice()).await?;
+            written.clear();
         }
     }
-    rows.0.extend_from_slice(&TRAILER.to_be_bytes());
-    copy.send(rows.0.as_slice()).await?;
-    copy.finish().await?;
-    Ok(quarantined)
+    written.extend_from_slice(&TRAILER.to_be_bytes());
+    copy.send(written.as_slice()).await?;
+    copy.finish().await.map(drop)
 }
 
-/// Rows in the binary format: each field with its length before it, -1 for NULL.
-struct Tuples(Vec<u8>);
-
-impl Tuples {
-    fn begin(&mut self) {
-        self.0.extend_from_slice(&COLUMNS.to_be_bytes());
-    }
-
-    fn length(&mut self, bytes: usize) -> sqlx::Result<()> {
-        let length = i32::try_from(bytes).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        self.0.extend_from_slice(&length.to_be_bytes());
-        Ok(())
-    }
-
-    fn null(&mut self) {
-        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
-    }
-
-    fn bytes(&mut self, bytes: Option<&[u8]>) -> sqlx::Result<()> {
-        match bytes {
-            None => self.null(),
-            Some(bytes) => {
-                self.length(bytes.len())?;
-                self.0.extend_from_slice(bytes);
-            }
+/// A field with its length before it, -1 for NULL.
+fn write(row: &mut Vec<u8>, value: &Value<'_>) -> sqlx::Result<()> {
+    match value {
+        Value::Text(text) => field(row, &[], text.as_deref().map(str::as_bytes)),
+        Value::Json(json) => field(row, &[JSONB_VERSION], json.as_deref().map(str::as_bytes)),
+        Value::Bytes(bytes) => field(row, &[], *bytes),
+        Value::Integer(number) => {
+            field(row, &[], number.map(i64::to_be_bytes).as_ref().map(|bytes| &bytes[..]))
         }
-        Ok(())
-    }
-
-    fn text(&mut self, text: Option<&str>) -> sqlx::Result<()> {
-        self.bytes(text.map(str::as_bytes))
-    }
-
-    fn jsonb(&mut self, text: Option<&str>) -> sqlx::Result<()> {
-        match text {
-            None => self.null(),
-            Some(text) => {
-                self.length(text.len() + 1)?;
-                self.0.push(JSONB_VERSION);
-                self.0.extend_from_slice(text.as_bytes());
-            }
-        }
-        Ok(())
-    }
-
-    fn integer(&mut self, number: Option<i64>) {
-        match number {
-            None => self.null(),
-            Some(number) => {
-                self.0.extend_from_slice(&8_i32.to_be_bytes());
-                self.0.extend_from_slice(&number.to_be_bytes());
-            }
+        Value::Flag(flag) => field(row, &[], Some(&[u8::from(*flag)])),
+        Value::VerbatimJson(_) | Value::Real(_) | Value::Time(_) => {
+            Err(sqlx::Error::Encode("batch_results has no such column".into()))
         }
     }
+}
 
-    fn flag(&mut self, flag: bool) {
-        self.0.extend_from_slice(&1_i32.to_be_bytes());
-        self.0.push(u8::from(flag));
-    }
+fn field(row: &mut Vec<u8>, prefix: &[u8], content: Option<&[u8]>) -> sqlx::Result<()> {
+    let Some(content) = content else {
+        row.extend_from_slice(&(-1_i32).to_be_bytes());
+        return Ok(());
+    };
+    let length = i32::try_from(prefix.len() + content.len());
+    let length = length.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    row.extend_from_slice(&length.to_be_bytes());
+    row.extend_from_slice(prefix);
+    row.extend_from_slice(content);
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! Rows on their way into `batch_results`: one whose values the database refuses costs no other its place.
 
-use crate::batch::{BatchChunk, BatchResult};
+use crate::batch::{BatchChunk, BatchResult, ResultValues};
 use crate::database::WriteTransaction;
 use crate::error::is_about_the_value;
+use crate::value::Value;
 
 /// Of what the database said, a row in quarantine keeps so much.
 const REFUSAL_CHARS_MAX: usize = 500;
@@ -37,18 +38,23 @@ async fn add_all(
     chunk: &BatchChunk,
     rows: &[BatchResult],
 ) -> sqlx::Result<i64> {
+    let values: Vec<ResultValues<'_>> = rows.iter().map(|row| row.values(chunk)).collect();
     transaction.execute("SAVEPOINT rows_of_chunk", &[]).await?;
-    let added = transaction.add_batch_rows(chunk, rows).await;
-    match &added {
-        Ok(_) => {}
-        Err(error) if is_about_the_value(error) => {
+    match transaction.add_batch_rows(&values).await {
+        Ok(()) => {}
+        Err(error) if is_about_the_value(&error) => {
             transaction.execute("ROLLBACK TO SAVEPOINT rows_of_chunk", &[]).await?;
+            transaction.execute("RELEASE SAVEPOINT rows_of_chunk", &[]).await?;
+            return Err(error);
         }
         // The whole transaction is lost.
-        Err(_) => return added,
+        Err(error) => return Err(error),
     }
     transaction.execute("RELEASE SAVEPOINT rows_of_chunk", &[]).await?;
-    added
+    let has_bytes =
+        |values: &ResultValues<'_>| values.iter().any(|value| matches!(value, Value::Bytes(Some(_))));
+    let quarantined = rows.iter().zip(&values).filter(|(row, values)| row.quarantined || has_bytes(values));
+    Ok(quarantined.count() as i64)
 }
 
 async fn add_refused(

@@ -1,6 +1,6 @@
 //! The statements that insert a table's rows, and what becomes of a row that is there already.
 
-use crate::columns::Column;
+use crate::columns::{Column, names};
 use crate::schema::Table;
 
 /// What an upsert does to a row that is there already.
@@ -19,9 +19,8 @@ pub(super) enum Existing {
 
 /// Values are bound in the order of the columns.
 pub(super) fn insert(table: &Table, columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
-    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "))
+    let places: Vec<String> = (1..=columns.len()).map(|place| format!("${place}")).collect();
+    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names(columns), places.join(", "))
 }
 
 /// The same for a row that may be there already, by the table's key.
