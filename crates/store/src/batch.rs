@@ -34,6 +34,24 @@ closed_set! {
     }
 }
 
+impl ResultSource {
+    /// The column of `batches` that names this file.
+    pub(crate) fn file_id_column(self) -> &'static str {
+        match self {
+            Self::Output => "output_file_id",
+            Self::Error => "error_file_id",
+        }
+    }
+
+    /// The column of `batches` that holds this file's first line which is not stored yet.
+    pub(crate) fn next_line_column(self) -> &'static str {
+        match self {
+            Self::Output => "output_next_line",
+            Self::Error => "error_next_line",
+        }
+    }
+}
+
 fields! {
     ResultSource: Value::member, member;
 }
@@ -206,7 +224,7 @@ impl BatchResult {
     pub(crate) fn values<'a>(&'a self, chunk: &'a BatchChunk) -> ResultValues<'a> {
         let body = self.body.as_deref();
         let [json, bytes] = if self.quarantined {
-            [Value::Json(None), Value::Bytes(body)]
+            [Value::Json(None), Value::bytes(body)]
         } else {
             Value::json_or_bytes(body)
         };

@@ -1,5 +1,7 @@
 //! One list of columns per record, written beside the record: rows are inserted, read and exported by it.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use webhook::{ClosedSet, Family, MaybeKnown};
 
@@ -131,10 +133,10 @@ impl Field for Vec<u8> {
 
 fn write_bytes<'a>(bytes: Option<&'a [u8]>, kind: Kind, values: &mut Vec<Value<'a>>) {
     match kind {
-        Kind::Bytes => values.push(Value::Bytes(bytes)),
+        Kind::Bytes => values.push(Value::bytes(bytes)),
         Kind::VerbatimJson => {
             let JsonColumns { text, bytes } = JsonColumns::of(bytes);
-            values.extend([Value::VerbatimJson(text), Value::Bytes(bytes)]);
+            values.extend([Value::VerbatimJson(text.map(Cow::Borrowed)), Value::bytes(bytes)]);
         }
         _ => values.extend(Value::json_or_bytes(bytes)),
     }

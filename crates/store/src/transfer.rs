@@ -12,6 +12,7 @@
 //! ```
 //! It is written from one snapshot, and read in one transaction: all of it or nothing.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 
 use base64::Engine as _;
@@ -21,7 +22,7 @@ use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::columns::{Column, Kind};
+use crate::columns::{Column, Kind, names};
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
 use crate::json_text;
@@ -103,9 +104,9 @@ impl Store {
         let mut total = 0;
         for table in TABLES {
             let columns = table.columns();
-            let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-            let select = format!("SELECT {} FROM {} ORDER BY {}", names.join(", "), table.name, table.key);
-            put(out, &Heading { table: table.name.to_owned(), columns: names })?;
+            let select = format!("SELECT {} FROM {} ORDER BY {}", names(&columns), table.name, table.key);
+            let headed = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+            put(out, &Heading { table: table.name.to_owned(), columns: headed })?;
             let mut count = 0;
             let mut rows = snapshot.rows(select);
             while let Some(row) = rows.try_next().await.map_err(failed())? {
@@ -174,11 +175,11 @@ async fn read_table(
     loop {
         match lines.next()? {
             Line::Row(fields) => {
-                let row: Result<Vec<Field>, String> = if fields.len() == columns.len() {
+                let row: Result<Vec<Value<'static>>, String> = if fields.len() == columns.len() {
                     columns
                         .iter()
                         .zip(fields)
-                        .map(|((name, kind), json)| Field::of(*kind, json, name))
+                        .map(|((name, kind), json)| value(*kind, json, name))
                         .collect::<Result<_, _>>()
                         .map(|row| storable(&columns, row))
                 } else {
@@ -209,90 +210,62 @@ async fn insert(
     transaction: &mut WriteTransaction,
     table: &Table,
     columns: &[Column],
-    rows: &[Vec<Field>],
+    rows: &[Vec<Value<'static>>],
 ) -> Result<(), TransferError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let row = |index: usize| {
         let first = index * columns.len() + 1;
         let places: Vec<String> = (first..first + columns.len()).map(|place| format!("${place}")).collect();
         format!("({})", places.join(", "))
     };
     let places: Vec<String> = (0..rows.len()).map(row).collect();
-    let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names.join(", "), places.join(", "));
-    let values: Vec<Value<'_>> = rows.iter().flatten().map(Field::value).collect();
+    let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names(columns), places.join(", "));
+    let values = rows.concat();
     let inserted = transaction.execute(sqlx::AssertSqlSafe(sql), &values).await;
     inserted.map_err(StoreError::database("write all rows"))?;
     Ok(())
 }
 
-/// A field of a row that was read.
-enum Field {
-    Text(Option<String>),
-    Key(Option<String>),
-    Json(Option<String>),
-    VerbatimJson(Option<String>),
-    Integer(Option<i64>),
-    Real(Option<f64>),
-    Flag(bool),
-    Time(Option<DateTime<Utc>>),
-    Bytes(Option<Vec<u8>>),
-}
-
-impl Field {
-    fn of(kind: Kind, json: Json, column: &str) -> Result<Self, String> {
-        let wrong = || format!("has no {kind:?} for {column}");
-        let text = |json| match json {
-            Json::Null => Ok(None),
-            Json::String(text) => Ok(Some(text)),
-            _ => Err(wrong()),
-        };
-        Ok(match kind {
-            Kind::Text => Self::Text(text(json)?),
-            Kind::Key => Self::Key(text(json)?),
-            Kind::Json => Self::Json(text(json)?),
-            Kind::VerbatimJson => Self::VerbatimJson(text(json)?),
-            Kind::Integer if json.is_null() => Self::Integer(None),
-            Kind::Integer => Self::Integer(Some(json.as_i64().ok_or_else(wrong)?)),
-            Kind::Real if json.is_null() => Self::Real(None),
-            Kind::Real => Self::Real(Some(json.as_f64().ok_or_else(wrong)?)),
-            Kind::Flag => Self::Flag(json.as_bool().ok_or_else(wrong)?),
-            Kind::Time => {
-                let time = text(json)?.map(|text| text.parse::<DateTime<Utc>>()).transpose();
-                Self::Time(time.map_err(|_| wrong())?)
-            }
-            Kind::Bytes => {
-                let bytes = text(json)?.map(|text| STANDARD.decode(text)).transpose();
-                Self::Bytes(bytes.map_err(|_| wrong())?)
-            }
-        })
-    }
-
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Text(text) => Value::text_if_any(text.as_deref()),
-            Self::Key(text) => Value::key_if_any(text.as_deref()),
-            Self::Json(text) => Value::lifted(text.as_deref()),
-            Self::VerbatimJson(text) => Value::VerbatimJson(text.as_deref()),
-            Self::Integer(number) => Value::Integer(*number),
-            Self::Real(number) => Value::Real(*number),
-            Self::Flag(flag) => Value::Flag(*flag),
-            Self::Time(at) => Value::time_if_any(*at),
-            Self::Bytes(bytes) => Value::Bytes(bytes.as_deref()),
+/// A field of a row that was read; JSON as it came.
+fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String> {
+    let wrong = || format!("has no {kind:?} for {column}");
+    let text = |json| match json {
+        Json::Null => Ok(None),
+        Json::String(text) => Ok(Some(text)),
+        _ => Err(wrong()),
+    };
+    Ok(match kind {
+        Kind::Text => Value::Text(text(json)?.map(|text| json_text::plain(&text).into_owned().into())),
+        Kind::Key => Value::Text(text(json)?.map(|id| json_text::key(&id).into_owned().into())),
+        Kind::Json => Value::Json(text(json)?.map(Cow::Owned)),
+        Kind::VerbatimJson => Value::VerbatimJson(text(json)?.map(Cow::Owned)),
+        Kind::Integer if json.is_null() => Value::Integer(None),
+        Kind::Integer => Value::Integer(Some(json.as_i64().ok_or_else(wrong)?)),
+        Kind::Real if json.is_null() => Value::Real(None),
+        Kind::Real => Value::Real(Some(json.as_f64().ok_or_else(wrong)?)),
+        Kind::Flag => Value::Flag(json.as_bool().ok_or_else(wrong)?),
+        Kind::Time => {
+            let time = text(json)?.map(|text| text.parse::<DateTime<Utc>>()).transpose();
+            Value::time_if_any(time.map_err(|_| wrong())?)
         }
-    }
+        Kind::Bytes => {
+            let bytes = text(json)?.map(|text| STANDARD.decode(text)).transpose();
+            Value::Bytes(bytes.map_err(|_| wrong())?.map(Cow::Owned))
+        }
+    })
 }
 
-/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it.
-fn storable(columns: &[Column], mut row: Vec<Field>) -> Vec<Field> {
+/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it, or is mended.
+fn storable<'a>(columns: &[Column], mut row: Vec<Value<'a>>) -> Vec<Value<'a>> {
     let beside = |name: &str| columns.iter().position(|(column, _)| *column == format!("{name}_bytes"));
     for (index, (name, _)) in columns.iter().enumerate() {
-        let (Field::Json(text) | Field::VerbatimJson(text)) = &mut row[index] else { continue };
-        let Some(bytes) = beside(name) else { continue };
-        if text.as_deref().is_some_and(|text| !json_text::is_storable(text)) {
-            row[bytes] = Field::Bytes(text.take().map(String::into_bytes));
+        let (Value::Json(json) | Value::VerbatimJson(json)) = &mut row[index] else { continue };
+        let Some(text) = json.take_if(|text| !json_text::is_storable(text)) else { continue };
+        match beside(name) {
+            Some(bytes) => row[bytes] = Value::Bytes(Some(text.into_owned().into_bytes().into())),
+            None => *json = Some(json_text::mended(&text).into_owned().into()),
         }
     }
     row

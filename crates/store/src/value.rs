@@ -18,8 +18,8 @@ pub(crate) enum Value<'a> {
     /// PostgreSQL: `jsonb`, which keeps the meaning.
     Json(Option<Cow<'a, str>>),
     /// PostgreSQL: `json`, which keeps every byte.
-    VerbatimJson(Option<&'a str>),
-    Bytes(Option<&'a [u8]>),
+    VerbatimJson(Option<Cow<'a, str>>),
+    Bytes(Option<Cow<'a, [u8]>>),
 }
 
 impl<'a> Value<'a> {
@@ -58,6 +58,10 @@ impl<'a> Value<'a> {
         Self::Time(at.map(storable))
     }
 
+    pub(crate) fn bytes(bytes: Option<&'a [u8]>) -> Self {
+        Self::Bytes(bytes.map(Cow::Borrowed))
+    }
+
     /// JSON lifted out of an object.
     pub(crate) fn lifted(json: Option<&'a str>) -> Self {
         Self::Json(json.map(json_text::mended))
@@ -66,7 +70,7 @@ impl<'a> Value<'a> {
     /// The pair of columns `x`, `x_bytes`.
     pub(crate) fn json_or_bytes(raw: Option<&'a [u8]>) -> [Self; 2] {
         let columns = JsonColumns::of(raw);
-        [Self::Json(columns.text.map(Cow::Borrowed)), Self::Bytes(columns.bytes)]
+        [Self::Json(columns.text.map(Cow::Borrowed)), Self::bytes(columns.bytes)]
     }
 }
 

@@ -39,7 +39,7 @@ fn write(row: &mut Vec<u8>, value: &Value<'_>) -> sqlx::Result<()> {
     match value {
         Value::Text(text) => field(row, &[], text.as_deref().map(str::as_bytes)),
         Value::Json(json) => field(row, &[JSONB_VERSION], json.as_deref().map(str::as_bytes)),
-        Value::Bytes(bytes) => field(row, &[], *bytes),
+        Value::Bytes(bytes) => field(row, &[], bytes.as_deref()),
         Value::Integer(number) => {
             field(row, &[], number.map(i64::to_be_bytes).as_ref().map(|bytes| &bytes[..]))
         }

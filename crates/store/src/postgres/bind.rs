@@ -11,11 +11,11 @@ pub(crate) fn bound<'q>(sql: impl SqlSafeStr, values: &'q [Value<'q>]) -> Query<
     values.iter().fold(query(sql), |query, value| match value {
         Value::Text(text) => query.bind(text.as_deref()),
         Value::Json(text) => query.bind(text.as_deref().map(Jsonb)),
-        Value::VerbatimJson(text) => query.bind(text.map(VerbatimJson)),
+        Value::VerbatimJson(text) => query.bind(text.as_deref().map(VerbatimJson)),
         Value::Integer(number) => query.bind(*number),
         Value::Real(number) => query.bind(*number),
         Value::Flag(flag) => query.bind(*flag),
         Value::Time(at) => query.bind(*at),
-        Value::Bytes(bytes) => query.bind(*bytes),
+        Value::Bytes(bytes) => query.bind(bytes.as_deref()),
     })
 }

@@ -9,13 +9,12 @@ use crate::value::Value;
 
 pub(crate) fn bound<'q>(sql: impl SqlSafeStr, values: &'q [Value<'q>]) -> Query<'q, Sqlite, SqliteArguments> {
     values.iter().fold(query(sql), |query, value| match value {
-        Value::Text(text) | Value::Json(text) => query.bind(text.as_deref()),
-        Value::VerbatimJson(text) => query.bind(*text),
+        Value::Text(text) | Value::Json(text) | Value::VerbatimJson(text) => query.bind(text.as_deref()),
         Value::Integer(number) => query.bind(*number),
         Value::Real(number) => query.bind(*number),
         Value::Flag(flag) => query.bind(*flag),
         Value::Time(at) => query.bind(at.map(fixed_width)),
-        Value::Bytes(bytes) => query.bind(*bytes),
+        Value::Bytes(bytes) => query.bind(bytes.as_deref()),
     })
 }
 

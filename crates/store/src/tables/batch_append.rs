@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -132,15 +133,9 @@ fn name(chunk: &BatchChunk) -> [Value<'_>; 2] {
     [Value::text(&chunk.project), Value::key(&chunk.batch_id)]
 }
 
-fn fence(source: ResultSource) -> &'static str {
-    match source {
-        ResultSource::Output => {
-            "SELECT output_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
-        }
-        ResultSource::Error => {
-            "SELECT error_next_line AS line FROM batches WHERE project = $1 AND batch_id = $2"
-        }
-    }
+fn fence(source: ResultSource) -> AssertSqlSafe<String> {
+    let next_line = source.next_line_column();
+    AssertSqlSafe(format!("SELECT {next_line} AS line FROM batches WHERE project = $1 AND batch_id = $2"))
 }
 
 async fn next_line(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<Option<i64>> {
@@ -153,28 +148,14 @@ async fn move_on(
     chunk: &BatchChunk,
     quarantined: i64,
 ) -> sqlx::Result<()> {
-    let update = match chunk.source {
-        ResultSource::Output => {
-            "UPDATE batches SET output_next_line = $1, rows_stored = rows_stored + $2, \
-             rows_quarantined = rows_quarantined + $3 WHERE project = $4 AND batch_id = $5"
-        }
-        ResultSource::Error => {
-            "UPDATE batches SET error_next_line = $1, rows_stored = rows_stored + $2, \
-             rows_quarantined = rows_quarantined + $3 WHERE project = $4 AND batch_id = $5"
-        }
-    };
+    let next_line = chunk.source.next_line_column();
+    let update = format!(
+        "UPDATE batches SET {next_line} = $3, rows_stored = rows_stored + $4, \
+         rows_quarantined = rows_quarantined + $5 WHERE project = $1 AND batch_id = $2"
+    );
     let rows = i64::try_from(chunk.rows.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    transaction
-        .execute(
-            update,
-            &[
-                chunk.rows.last().map_or(chunk.first_line, |last| last.line + 1).into(),
-                rows.into(),
-                quarantined.into(),
-                Value::text(&chunk.project),
-                Value::key(&chunk.batch_id),
-            ],
-        )
-        .await
-        .map(drop)
+    let after = chunk.rows.last().map_or(chunk.first_line, |last| last.line + 1);
+    let [project, batch_id] = name(chunk);
+    let values = [project, batch_id, after.into(), rows.into(), quarantined.into()];
+    transaction.execute(AssertSqlSafe(update), &values).await.map(drop)
 }

@@ -1,8 +1,10 @@
 //! Another content for a file of a batch: in one transaction its rows are deleted, the new ones added, and the file's row
 //! changed. Only one at a time writes rows of a batch: it waits for imports, and they for it.
 
+use sqlx::AssertSqlSafe;
+
 use super::{batch_rows, batches, files};
-use crate::batch::{BatchChunk, BatchResult, NewContent, ResultSource};
+use crate::batch::{BatchChunk, BatchResult, NewContent};
 use crate::database::{Database, WriteTransaction};
 use crate::files::FileRecord;
 use crate::value::Value;
@@ -35,16 +37,10 @@ pub(crate) async fn begin(database: &Database, content: &NewContent) -> sqlx::Re
         transaction.rollback().await?;
         return Ok(Begun::Busy);
     }
-    let name = match source {
-        ResultSource::Output => {
-            "SELECT output_file_id AS file_id FROM batches WHERE project = $1 AND batch_id = $2"
-        }
-        ResultSource::Error => {
-            "SELECT error_file_id AS file_id FROM batches WHERE project = $1 AND batch_id = $2"
-        }
-    };
+    let column = source.file_id_column();
+    let name = format!("SELECT {column} AS file_id FROM batches WHERE project = $1 AND batch_id = $2");
     let batch = [Value::text(project), Value::key(batch_id)];
-    let named: Option<String> = match transaction.lock_row(name, &batch).await? {
+    let named: Option<String> = match transaction.lock_row(AssertSqlSafe(name), &batch).await? {
         Some(row) => row.get("file_id")?,
         None => None,
     };
@@ -55,7 +51,7 @@ pub(crate) async fn begin(database: &Database, content: &NewContent) -> sqlx::Re
     let file = [project_value, batch_value, Value::name(source.as_str())];
     let count = "SELECT count(*) AS lines FROM batch_results \
                  WHERE project = $1 AND batch_id = $2 AND source = $3 AND NOT quarantined";
-    let counted = transaction.fetch_optional(count, &file).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let counted = transaction.fetch_one(count, &file).await?;
     let stored = counted.get("lines")?;
     if *readable_lines < stored {
         return Ok(Begun::Fewer { stored });
@@ -83,16 +79,10 @@ impl Replacing {
 
     pub(crate) async fn commit(mut self, file: &FileRecord) -> sqlx::Result<()> {
         let BatchChunk { project, batch_id, source, .. } = &self.chunk;
-        let update = match source {
-            ResultSource::Output => {
-                "UPDATE batches SET output_next_line = $1 WHERE project = $2 AND batch_id = $3"
-            }
-            ResultSource::Error => {
-                "UPDATE batches SET error_next_line = $1 WHERE project = $2 AND batch_id = $3"
-            }
-        };
+        let next_line = source.next_line_column();
+        let update = format!("UPDATE batches SET {next_line} = $1 WHERE project = $2 AND batch_id = $3");
         let values = [self.next_line.into(), Value::text(project), Value::key(batch_id)];
-        self.transaction.execute(update, &values).await?;
+        self.transaction.execute(AssertSqlSafe(update), &values).await?;
         batches::count_rows(&mut self.transaction, project, batch_id).await?;
         files::save_in(&mut self.transaction, file).await?;
         self.transaction.commit().await

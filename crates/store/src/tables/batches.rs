@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use sqlx::AssertSqlSafe;
+
 use super::upsert::{Existing, upsert};
 use super::{events, imports};
 use crate::batch::{BatchEnd, BatchProgress, BatchRecord, ResultSource, ResultsState, StoredBatch};
@@ -120,11 +122,11 @@ async fn start_file_over(
     let values = [Value::text(&batch.project), Value::key(&batch.batch_id), Value::name(source.as_str())];
     let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
     transaction.execute(delete, &values).await?;
-    let update = "UPDATE batches SET results_complete = FALSE, \
-                  output_next_line = CASE $3 WHEN 'output' THEN 1 ELSE output_next_line END, \
-                  error_next_line = CASE $3 WHEN 'error' THEN 1 ELSE error_next_line END \
-                  WHERE project = $1 AND batch_id = $2";
-    transaction.execute(update, &values).await?;
+    let next_line = source.next_line_column();
+    let update = format!(
+        "UPDATE batches SET results_complete = FALSE, {next_line} = 1 WHERE project = $1 AND batch_id = $2"
+    );
+    transaction.execute(AssertSqlSafe(update), &values[..2]).await?;
     count_rows(transaction, &batch.project, &batch.batch_id).await
 }
 

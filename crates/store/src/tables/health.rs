@@ -57,7 +57,7 @@ impl Store {
             Value::time(Utc::now()),
             0_i64.into(),
             Value::member(EventState::Received),
-            Value::Bytes(Some(&body)),
+            Value::bytes(Some(&body)),
         ];
         let tried = async {
             let mut transaction = self.database.begin().await?;

@@ -298,21 +298,15 @@ async fn delete_last_lines(
     let others =
         "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 AND line >= $4";
     let deleted = quarantined + transaction.execute(others, &lines).await?;
-    let move_back = match source {
-        ResultSource::Output => {
-            "UPDATE batches SET output_next_line = $1, rows_stored = rows_stored - $2, \
-             rows_quarantined = rows_quarantined - $3, results_complete = FALSE \
-             WHERE project = $4 AND batch_id = $5"
-        }
-        ResultSource::Error => {
-            "UPDATE batches SET error_next_line = $1, rows_stored = rows_stored - $2, \
-             rows_quarantined = rows_quarantined - $3, results_complete = FALSE \
-             WHERE project = $4 AND batch_id = $5"
-        }
-    };
+    let next_line = source.next_line_column();
+    let move_back = format!(
+        "UPDATE batches SET {next_line} = $1, rows_stored = rows_stored - $2, \
+         rows_quarantined = rows_quarantined - $3, results_complete = FALSE \
+         WHERE project = $4 AND batch_id = $5"
+    );
     let signed = |count: u64| i64::try_from(count).map_err(|error| sqlx::Error::Encode(error.into()));
     let values = [from_line.into(), signed(deleted)?.into(), signed(quarantined)?.into(), project, batch_id];
-    transaction.execute(move_back, &values).await?;
+    transaction.execute(AssertSqlSafe(move_back), &values).await?;
     Ok(deleted)
 }
 
