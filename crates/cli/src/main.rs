@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod fetch;
 mod follow;
+mod input;
 mod json;
 mod listen;
 mod man;

@@ -6,7 +6,7 @@ mod report;
 mod sample;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -17,6 +17,7 @@ use service::settings::{SettingError, WebhookSecretSettings};
 use webhook::{Event, EventKind, SigningSecret, TOLERANCE_SECS, Verifier};
 
 use crate::exit::{Answer, Failure};
+use crate::input;
 use post::Courier;
 use report::{Expected, Report};
 use sample::SampleEvent;
@@ -141,7 +142,7 @@ impl Plan {
 
 fn plans(args: &Send) -> Result<Vec<Plan>, Failure> {
     if let Some(path) = &args.body_file {
-        let body = read(path)?;
+        let body = input::read(path)?;
         let event_type = Event::parse(&body).map_or_else(|_| "-".to_owned(), |event| event.kind.to_string());
         return Ok(vec![Plan { event_type, content: Content::Body(body) }]);
     }
@@ -180,7 +181,7 @@ fn plan(pair: &str, data: Option<&RawValue>) -> Result<Plan, Failure> {
 fn given_data(args: &Send) -> Result<Option<Box<RawValue>>, Failure> {
     let (name, text) = match (&args.data, &args.data_file) {
         (Some(text), _) => ("--data", text.clone().into_bytes()),
-        (None, Some(path)) => ("--data-file", read(path)?),
+        (None, Some(path)) => ("--data-file", input::read(path)?),
         (None, None) => return Ok(None),
     };
     let not_json = |error| Failure::WrongUse(format!("{name} is not JSON: {error}"));
@@ -197,10 +198,6 @@ fn signing_secret(args: &Send) -> Result<SigningSecret, Failure> {
     let verifier = Verifier::from_setting(text.expose_secret())
         .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))?;
     Ok(verifier.signing_secret().clone())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::Unreadable { path: path.to_owned(), source })
 }
 
 fn parse_url(text: &str) -> Result<reqwest::Url, String> {

@@ -1,7 +1,7 @@
 //! `landfall verify`: judges one captured request exactly as ingest would have, and says why it is not genuine.
 
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -11,7 +11,7 @@ use service::settings::{SettingError, WebhookSecretSettings};
 use webhook::{Event, Family, SignatureError, SigningSecret, Verified, Verifier};
 
 use crate::exit::{Answer, Failure};
-use crate::{json, moment, screen};
+use crate::{input, json, moment, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,8 +76,8 @@ struct NotGenuine {
 /// Prints the verdict on the captured request.
 pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<Answer, Failure> {
     let verifier = verifier(args)?;
-    let headers = parse_headers(&read(&args.headers_file)?)?;
-    let body = read(&args.body_file)?;
+    let headers = parse_headers(&input::read_or_stdin(&args.headers_file)?)?;
+    let body = input::read_or_stdin(&args.body_file)?;
     let now_secs = args.now.unwrap_or_else(|| Utc::now().timestamp());
     let borrowed = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
     match verifier.verify(borrowed, &body, now_secs) {
@@ -194,16 +194,6 @@ fn trim_blanks(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|byte| !is_blank(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
     &value[start..end]
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    bytes.map_err(|source| Failure::Unreadable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
