@@ -1,7 +1,8 @@
-//! `landfall secret`: makes a signing secret for tests, says what is wrong with one without printing it, and gives
-//! secrets to the users of docker-compose.yml.
+//! `landfall secret`: makes a signing secret for tests, says what is wrong with one without printing it, prints public
+//! keys, and gives secrets to the users of docker-compose.yml.
 
 mod install;
+mod public_key;
 mod random;
 
 use std::fs::{File, Permissions};
@@ -21,13 +22,15 @@ const EXAMPLES: &str = "\
 Examples:
   export OPENAI_WEBHOOK_SECRET=$(landfall secret new)  for tests on this machine
   landfall secret check                                would ingest accept it?
+  landfall secret public-key app                       verifies what app is sent
 
 The secret of real webhooks is the one OpenAI shows when the webhook is made; it
-cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set.
+cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set;
+of public-key: 0 printed, 1 no such target or key, 2 wrong use.
 
 docker-compose.yml runs `landfall secret install`; you need not.";
 
-/// Make a signing secret, check the one that is set, or hand secrets to containers
+/// Make a signing secret, check the one that is set, print public keys, or hand secrets to containers
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Secret {
@@ -44,6 +47,7 @@ enum Action {
         #[command(flatten)]
         secret: WebhookSecretSettings,
     },
+    PublicKey(public_key::PublicKey),
     Install(install::Install),
 }
 
@@ -62,6 +66,7 @@ pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure>
             }
             writeln!(out, "{} is well-formed", WebhookSecretSettings::NAME)?;
         }
+        Action::PublicKey(args) => return public_key::run(args, out),
         Action::Install(args) => return install::run(args),
     }
     Ok(Answer::Yes)

@@ -13,7 +13,9 @@ use store::TargetState;
 use webhook::MaybeKnown;
 
 use crate::exit::{Answer, Failure};
+
 use crate::{config, json, stored};
+pub(crate) use names::no_such_target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,7 +88,7 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
     // One that is no longer in the file may still have notifications that wait.
     let is_known = is_named || names::known(&store).await?.contains(&args.name);
     if !is_known {
-        return Ok(names::no_such_target(&args.name));
+        return Ok(no_such_target(&args.name));
     }
     let before = store.set_target_state(&args.name, state, Utc::now()).await?.state;
     if args.json {

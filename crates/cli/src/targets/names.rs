@@ -18,7 +18,8 @@ pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
         .collect())
 }
 
-pub(super) fn no_such_target(name: &str) -> Answer {
+/// Says so.
+pub(crate) fn no_such_target(name: &str) -> Answer {
     eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
     Answer::No
 }

@@ -34,12 +34,13 @@ const REACHING: [&str; 24] = [
     "send response.completed --url",
 ];
 /// Verbs that reach for nothing, or answer for themselves when they reach nothing.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "completions",
     "man",
     "verify",
     "secret new",
     "secret check",
+    "secret public-key",
     "secret install",
     "config check",
     // It makes a SQLite database that is not there.

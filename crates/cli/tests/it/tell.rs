@@ -52,6 +52,36 @@ impl Config {
     }
 }
 
+#[test]
+fn the_owner_of_a_private_key_gets_the_public_one_and_never_sees_the_private_one() {
+    /// The first pair of RFC 8032's examples.
+    const PUBLIC: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n";
+    const PRIVATE: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    let config = Config::of_targets("https://app.example.com/hooks");
+    let public_key = |secret: &str, arguments: &[&str]| {
+        let settings = [("LANDFALL_CONFIG", config.path.as_str()), ("APP_SECRET", secret)];
+        landfall(&settings, &[&["secret", "public-key"], arguments].concat())
+    };
+    let both = format!("{PRIVATE} {SECRET}");
+    assert_eq!(public_key(&both, &["app"]).with_code(0).stdout, PUBLIC);
+    let json: Value =
+        serde_json::from_str(&public_key(&both, &["app", "--json"]).with_code(0).stdout).unwrap();
+    assert_eq!((&json["target"], &json["public_keys"][0]), (&"app".into(), &PUBLIC.trim().into()));
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{PRIVATE}\n")).unwrap();
+    let path = file.path().to_str().unwrap();
+    assert_eq!(public_key("", &["--key-file", path]).with_code(0).stdout, PUBLIC);
+    std::fs::write(file.path(), "whsk_hunter2").unwrap();
+    let refused = public_key("", &["--key-file", path]).with_code(2);
+    assert!(refused.stderr.contains("ed25519") && !refused.stderr.contains("hunter2"), "{refused:#?}");
+
+    assert!(public_key(SECRET, &["app"]).with_code(1).stderr.contains("no private ed25519 key"));
+    public_key(SECRET, &["streamed"]).with_code(1);
+    public_key(SECRET, &["nobody"]).with_code(1);
+    public_key(SECRET, &[]).with_code(2);
+}
+
 fn notification(id: &str, target: &str, kind: NotificationType) -> NewNotification {
     NewNotification {
         project: "default".to_owned(),

@@ -1,0 +1,74 @@
+//! `landfall secret public-key`: what receivers verify `v1a` signatures with. The private key is never printed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use error_text::chain;
+use notifier::{Proof, Signer};
+use serde::Serialize;
+use service::settings::ConfigFileSettings;
+use webhook::split_secrets;
+
+use crate::exit::{Answer, Failure};
+use crate::{config, input, json, printable, targets};
+
+/// Print the public keys (whpk_...) that verify the v1a signatures of a target
+#[derive(Debug, clap::Args)]
+pub(super) struct PublicKey {
+    /// The target, as landfall.toml calls it; its private keys (whsk_...) are read from where the file says
+    #[arg(value_name = "TARGET", required_unless_present = "key_file")]
+    target: Option<String>,
+    /// A file that holds the private key, instead of a target; - reads stdin
+    #[arg(long, value_name = "PATH", conflicts_with = "target")]
+    key_file: Option<PathBuf>,
+    /// One JSON object: target, public_keys
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFileSettings,
+}
+
+/// `--json`.
+#[derive(Serialize)]
+struct Keys<'a> {
+    target: Option<&'a str>,
+    public_keys: Vec<String>,
+}
+
+/// Prints one key a line. The answer is no when there is no private ed25519 key.
+pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let target = args.target.as_deref();
+    let public_keys = match (target, &args.key_file) {
+        (Some(name), _) => {
+            let config = config::of(&args.config)?;
+            let Some(target) = config.targets.iter().find(|target| target.name == name) else {
+                return Ok(targets::no_such_target(name));
+            };
+            match target.destination.http().map(|place| &place.proof) {
+                Some(Proof::Signature(signer)) => signer.public_keys(),
+                Some(Proof::Token { .. } | Proof::Url) | None => Vec::new(),
+            }
+        }
+        (None, Some(path)) => of_file(path)?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let is_none = public_keys.is_empty();
+    if args.json {
+        json::write_line(out, &Keys { target, public_keys })?;
+    } else {
+        public_keys.iter().try_for_each(|key| writeln!(out, "{key}"))?;
+    }
+    if is_none {
+        let whose = target.map_or_else(|| "the file".to_owned(), printable::one_line);
+        eprintln!("landfall: {whose} has no private ed25519 key (whsk_...), so there is no public key");
+        return Ok(Answer::No);
+    }
+    Ok(Answer::Yes)
+}
+
+fn of_file(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = String::from_utf8_lossy(&input::read_or_stdin(path)?).into_owned();
+    let signer = Signer::new(split_secrets(&text));
+    let signer = signer.map_err(|error| Failure::WrongUse(format!("--key-file {}", chain(&error))))?;
+    Ok(signer.public_keys())
+}
