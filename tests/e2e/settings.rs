@@ -148,7 +148,7 @@ fn an_error_at_the_start_is_one_line_and_json_where_the_log_is_json() {
         ("INGEST_ADDR", "127.0.0.1:0"),
         ("ADMIN_ADDR", "127.0.0.1:0"),
     ];
-    let cases: [(&str, &str, &str, i32, &[&str]); 11] = [
+    let cases: [(&str, &str, &str, i32, &[&str]); 12] = [
         (
             "worker",
             "ADMIN_ADDR",
@@ -167,6 +167,7 @@ fn an_error_at_the_start_is_one_line_and_json_where_the_log_is_json() {
             2,
             &["LEASE_SECS (--lease-secs) cannot be \"soon\"", "write seconds"],
         ),
+        ("worker", "NOTIFICATION_SCHEDULE", "5;300", 2, &["NOTIFICATION_SCHEDULE", "separated by commas"]),
         ("worker", "REDIS_URL", "redis://:hunter2#x@redis", 2, &["REDIS_URL", "%23"]),
         ("ingest", "ADMIN_ADDR", &taken, 1, &["ADMIN_ADDR: cannot listen on", "port 0"]),
         ("ingest", "INGEST_ADDR", &taken, 1, &["INGEST_ADDR: cannot listen on"]),

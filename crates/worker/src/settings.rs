@@ -30,9 +30,9 @@ pub struct Settings {
     pub config_file: ConfigFileSettings,
     #[command(flatten)]
     pub results: ResultsSettings,
-    /// Seconds between a notification's attempts, instead of those of the documentation; for tests
-    #[arg(long, env = "NOTIFICATION_SCHEDULE", value_name = "SECONDS", hide = true)]
-    pub notification_schedule: Option<Schedule>,
+    /// Seconds between the attempts of a notification, separated by commas; it is given up after the last one
+    #[arg(long, env = "NOTIFICATION_SCHEDULE", value_name = "LIST", default_value_t)]
+    pub notification_schedule: Schedule,
     /// Address of /healthz, /readyz and /metrics; private. Port 0 takes a free one and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101", value_name = "ADDR")]
     pub admin_addr: std::net::SocketAddr,

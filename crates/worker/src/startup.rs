@@ -89,7 +89,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let mut loops = JoinSet::new();
     loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
     start_loops(&mut loops, &context, reader, &shutdown);
-    let schedule = settings.notification_schedule.clone().unwrap_or_default();
+    let schedule = settings.notification_schedule.clone();
     loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
     for &family in &settings.worker_families.0 {
         let config =

@@ -1,5 +1,6 @@
 //! When a notification is tried again, and by which clock.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,14 @@ pub struct WrongSchedule;
 impl Default for Schedule {
     fn default() -> Self {
         Self(STEPS_SECS.map(Duration::from_secs_f64).to_vec())
+    }
+}
+
+/// As it is written in a setting.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs: Vec<String> = self.0.iter().map(|wait| wait.as_secs_f64().to_string()).collect();
+        f.write_str(&secs.join(","))
     }
 }
 
@@ -112,6 +121,8 @@ mod tests {
     fn a_schedule_is_read_from_seconds() {
         let schedule: Schedule = "0, 0.5,3".parse().unwrap();
         assert_eq!(schedule.0, [0.0, 0.5, 3.0].map(Duration::from_secs_f64));
+        assert_eq!(schedule.to_string(), "0,0.5,3");
+        assert_eq!(Schedule::default().to_string(), "5,300,1800,7200,18000,36000,50400,72000,86400");
         for text in ["", "a", "1;2", "-1", "inf"] {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
