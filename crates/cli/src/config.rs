@@ -10,7 +10,7 @@ use service::settings::{self, ConfigFileSettings};
 use webhook::NotificationType;
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::{json, printable};
 
 const EXAMPLES: &str = "\
@@ -83,13 +83,6 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
 }
 
 fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
-    let columns = [
-        Column::Text("TARGET"),
-        Column::Text("KIND"),
-        Column::Text("WHERE"),
-        Column::Text("EVENTS"),
-        Column::Text("PAYLOAD"),
-    ];
     let row = |target: &std::sync::Arc<Target>| {
         let payload = match target.payload {
             Payload::Thin => "thin",
@@ -103,7 +96,7 @@ fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
             payload.into(),
         ]
     };
-    screen::table(&columns, targets.iter().map(row).collect(), width)
+    screen::table("TARGET | KIND | WHERE | EVENTS | PAYLOAD", targets.iter().map(row), width)
 }
 
 /// One a line; all of them are a word.

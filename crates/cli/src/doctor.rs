@@ -77,9 +77,7 @@ pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Fa
     all.extend(clock::judge(redis.clock_ahead_secs, api.clock_ahead_secs));
     all.extend(targets::check(&args.config, instances, store).await);
     if args.json {
-        for finding in &all {
-            json::write_line(out, finding)?;
-        }
+        json::write_lines(out, &all)?;
     } else {
         write!(out, "{}", findings::table(&all, screen::width()))?;
     }

@@ -9,7 +9,7 @@ use store::{EventFilter, EventRecord};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::{json, moment, printable, stored};
 
 const EXAMPLES: &str = "\
@@ -78,9 +78,7 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Fa
     };
     let events = store.list_events(&filter).await?;
     if args.json {
-        for event in &events {
-            json::write_line(out, &Line::of(event))?;
-        }
+        json::write_lines(out, events.iter().map(Line::of))?;
     } else if events.is_empty() {
         eprintln!("landfall: there are no such events");
     } else {
@@ -123,12 +121,11 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
     let side_by_side = OTHERS_CHARS + type_chars + 2 + id_chars <= width_chars;
     // What is left for the last column.
     let last_chars = width_chars - OTHERS_CHARS - if side_by_side { type_chars + 2 } else { 0 };
-    let mut columns = vec![Column::Count("AGE"), Column::Text("STATE"), Column::Count("ATTEMPT")];
-    if side_by_side {
-        columns.extend([Column::Text("TYPE"), Column::Text("OBJECT OR WEBHOOK")]);
+    let heads = if side_by_side {
+        "AGE> | STATE | ATTEMPT> | TYPE | OBJECT OR WEBHOOK"
     } else {
-        columns.push(Column::Text("TYPE, OBJECT OR WEBHOOK"));
-    }
+        "AGE> | STATE | ATTEMPT> | TYPE, OBJECT OR WEBHOOK"
+    };
     let row = |event: &EventRecord| {
         let mut row = vec![
             Text::from(moment::age(event.received_at, now)),
@@ -150,7 +147,7 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
         row.push(Text::lines(last));
         row
     };
-    screen::table(&columns, events.iter().map(row).collect(), width)
+    screen::table(heads, events.iter().map(row), width)
 }
 
 /// Why an event is not simply stored, on one line.

@@ -11,6 +11,14 @@ pub(crate) fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Res
     writeln!(out, "{}", text.replace(['\n', '\r'], " "))
 }
 
+/// Each value as one line.
+pub(crate) fn write_lines<V: Serialize>(
+    out: &mut dyn Write,
+    values: impl IntoIterator<Item = V>,
+) -> io::Result<()> {
+    values.into_iter().try_for_each(|value| write_line(out, &value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use store::{Pruned, Retention, Store};
 use webhook::Family;
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
+use crate::screen;
 use crate::{confirm, json, moment, progress, stored};
 
 const EXAMPLES: &str = "\
@@ -90,9 +90,7 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
         }
     }
     if args.json {
-        for line in &lines {
-            json::write_line(out, line)?;
-        }
+        json::write_lines(out, &lines)?;
         return Ok(Answer::Yes);
     }
     write!(out, "{}", table(&lines))?;
@@ -130,15 +128,6 @@ async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Resul
 }
 
 fn table(lines: &[Line]) -> String {
-    let columns = [
-        Column::Text("FAMILY"),
-        Column::Count("OBJECTS"),
-        Column::Count("RESULTS"),
-        Column::Count("EVENTS"),
-        Column::Count("NOTIFICATIONS"),
-        Column::Count("FILES"),
-        Column::Count("BYTES"),
-    ];
     let row = |name: &str, pruned: &Pruned| {
         let counts = [pruned.objects, pruned.results, pruned.events, pruned.notifications, pruned.files]
             .map(screen::count);
@@ -156,5 +145,9 @@ fn table(lines: &[Line]) -> String {
     if lines.len() > 1 {
         rows.push(row("all", &total));
     }
-    screen::table(&columns, rows, screen::width())
+    screen::table(
+        "FAMILY | OBJECTS> | RESULTS> | EVENTS> | NOTIFICATIONS> | FILES> | BYTES>",
+        rows,
+        screen::width(),
+    )
 }

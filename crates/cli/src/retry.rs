@@ -10,7 +10,7 @@ use service::settings::RedisSettings;
 use webhook::{Family, Reason};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::{json, progress, queued};
 
 /// Entries made due in one step.
@@ -80,9 +80,7 @@ pub(crate) async fn run(args: &Retry, out: &mut dyn Write) -> Result<Answer, Fai
     }
     let lines = if args.dry_run { count(args, &chosen) } else { make_due(args, &reader, &chosen).await? };
     if args.json {
-        for line in &lines {
-            json::write_line(out, line)?;
-        }
+        json::write_lines(out, &lines)?;
     } else if !lines.is_empty() {
         write!(out, "{}", table(&lines, screen::width()))?;
     }
@@ -177,10 +175,9 @@ async fn say_paused(reader: &QueueReader, lines: &[Line]) -> Result<(), Failure>
 }
 
 fn table(lines: &[Line], width: u16) -> String {
-    let columns = [Column::Text("FAMILY"), Column::Text("REASON"), Column::Count("EVENTS")];
     let row = |line: &Line| {
         let reason = line.reason.map_or("-", Reason::as_str);
         vec![Text::from(line.family.as_str()), reason.into(), screen::count(line.entries).into()]
     };
-    screen::table(&columns, lines.iter().map(row).collect(), width)
+    screen::table("FAMILY | REASON | EVENTS>", lines.iter().map(row), width)
 }

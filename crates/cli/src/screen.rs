@@ -17,13 +17,6 @@ pub(crate) fn width() -> u16 {
     Table::new().width().unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN)
 }
 
-/// One column's head; what is counted stands at the right.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Column {
-    Text(&'static str),
-    Count(&'static str),
-}
-
 /// What stands in a cell: one line, unless it was made of several.
 #[derive(Debug, Clone)]
 pub(crate) struct Text(String);
@@ -53,23 +46,27 @@ impl Text {
     }
 }
 
-/// A table that is at most `width` columns wide; cells that do not fit are wrapped.
-pub(crate) fn table(columns: &[Column], rows: Vec<Vec<impl Into<Text>>>, width: u16) -> String {
+/// A table that is at most `width` columns wide; cells that do not fit are wrapped. Heads are separated by ` | `, and one
+/// that ends with `>` stands at the right with its column, as counts do.
+pub(crate) fn table<C: Into<Text>>(
+    heads: &str,
+    rows: impl IntoIterator<Item = Vec<C>>,
+    width: u16,
+) -> String {
+    let heads: Vec<&str> = heads.split(" | ").collect();
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     // The last column's padding is cut off again below.
     table.set_width(width.saturating_add(1));
-    table.set_header(columns.iter().map(|column| match column {
-        Column::Text(head) | Column::Count(head) => *head,
-    }));
+    table.set_header(heads.iter().map(|head| head.trim_end_matches('>')));
     for row in rows {
         table.add_row(row.into_iter().map(|text| Cell::new_owned(text.into().0)));
     }
-    for (column, kind) in table.column_iter_mut().zip(columns) {
+    for (column, head) in table.column_iter_mut().zip(heads) {
         // Between columns there is one blank besides.
         column.set_padding((0, 1));
-        if matches!(kind, Column::Count(_)) {
+        if head.ends_with('>') {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -176,9 +173,8 @@ mod tests {
             cells in prop::collection::vec("[ -~äß…]{0,120}", 6),
             width in 40_u16..160,
         ) {
-            let columns = [Column::Text("A"), Column::Count("B"), Column::Text("C")];
-            let rows = cells.chunks(3).map(<[String]>::to_vec).collect();
-            let text = table(&columns, rows, width);
+            let rows = cells.chunks(3).map(<[String]>::to_vec);
+            let text = table("A | B> | C", rows, width);
             prop_assert!(widest(&text) <= usize::from(width), "{}", text);
         }
     }
@@ -189,13 +185,12 @@ mod tests {
 
     #[test]
     fn a_table_is_never_wider_than_asked_for() {
-        let columns = [Column::Text("A"), Column::Count("N"), Column::Text("B")];
         let rows = vec![
             vec!["word ".repeat(40), "1234567".to_owned(), "x".repeat(200)],
             vec![String::new(), "0".to_owned(), "short".to_owned()],
         ];
         for width in [40, 80, 200] {
-            let text = table(&columns, rows.clone(), width);
+            let text = table("A | N> | B", rows.clone(), width);
             assert!(widest(&text) <= usize::from(width), "{width}:\n{text}");
         }
     }
@@ -212,12 +207,11 @@ mod tests {
 
     #[test]
     fn a_cell_from_outside_is_one_line_and_one_of_ours_may_be_several() {
-        let columns = [Column::Text("A"), Column::Text("B")];
         let rows = vec![
             vec![Text::from("1"), Text::from("resp_1\nstored")],
             vec!["2".into(), Text::lines(["type", "an\u{2028}id"])],
         ];
-        let text = table(&columns, rows, 80);
+        let text = table("A | B", rows, 80);
         assert!(text.ends_with("\n1  resp_1�stored\n2  type\n   an�id\n"), "{text}");
     }
 

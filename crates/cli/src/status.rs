@@ -11,7 +11,7 @@ use store::Import;
 use webhook::{EventState, Family, MaybeKnown};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
+use crate::screen;
 use crate::{json, moment, printable, queued, stored};
 
 /// All workers together import no more at once, or somebody has a large screen.
@@ -50,7 +50,7 @@ pub(crate) struct Status {
 #[derive(Serialize)]
 struct Report {
     total: Total,
-    families: Vec<InQueue>,
+    families: Vec<FamilyStats>,
     /// Families that all workers leave alone after a 429.
     pauses: Vec<Paused>,
     /// Programs that reported within a day, those that are alive first.
@@ -65,17 +65,6 @@ struct Report {
 struct Total {
     /// Undelivered, pending and delayed.
     backlog: u64,
-    undelivered: u64,
-    pending: u64,
-    delayed: u64,
-    dead: u64,
-    oldest_ms: Option<u64>,
-    overdue_ms: u64,
-}
-
-#[derive(Serialize)]
-struct InQueue {
-    family: Family,
     undelivered: u64,
     pending: u64,
     delayed: u64,
@@ -132,8 +121,7 @@ struct Stored {
 /// Prints the state of queue and store.
 pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
     let reader = queued::reader(&args.redis)?;
-    let stats = reader.stats().await?;
-    let families: Vec<InQueue> = stats.into_iter().map(in_queue).collect();
+    let families = reader.stats().await?;
     let total = total(&families);
     let pauses: Vec<Paused> = reader.pauses().await?.into_iter().map(paused).collect();
     let instances: Vec<Running> = reader.instances().await?.into_iter().map(running).collect();
@@ -162,7 +150,7 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
 }
 
 /// Whether an import can be going on: a worker is alive, and a batch is in the hands of one.
-fn is_importing(families: &[InQueue], instances: &[Running]) -> bool {
+fn is_importing(families: &[FamilyStats], instances: &[Running]) -> bool {
     let worker_alive = instances.iter().any(|instance| instance.alive && instance.program == "worker");
     worker_alive && families.iter().any(|family| family.family == Family::Batch && family.pending > 0)
 }
@@ -188,18 +176,6 @@ async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option
         events: counts.into_iter().map(in_store).collect(),
         imports: imports.into_iter().map(importing).collect(),
     }))
-}
-
-fn in_queue(stats: FamilyStats) -> InQueue {
-    InQueue {
-        family: stats.family,
-        undelivered: stats.undelivered,
-        pending: stats.pending,
-        delayed: stats.delayed,
-        dead: stats.dead,
-        oldest_ms: stats.oldest_ms,
-        overdue_ms: stats.overdue_ms,
-    }
 }
 
 fn paused(pause: Pause) -> Paused {
@@ -231,8 +207,8 @@ fn pause_lines(pauses: &[Paused], width: u16) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-fn total(families: &[InQueue]) -> Total {
-    let sum = |count: fn(&InQueue) -> u64| families.iter().map(count).sum::<u64>();
+fn total(families: &[FamilyStats]) -> Total {
+    let sum = |count: fn(&FamilyStats) -> u64| families.iter().map(count).sum::<u64>();
     let (undelivered, pending, delayed) =
         (sum(|family| family.undelivered), sum(|family| family.pending), sum(|family| family.delayed));
     Total {
@@ -246,16 +222,7 @@ fn total(families: &[InQueue]) -> Total {
     }
 }
 
-fn queue_table(families: &[InQueue], total: &Total, width: u16) -> String {
-    let columns = [
-        Column::Text("QUEUE"),
-        Column::Count("UNDELIVERED"),
-        Column::Count("PENDING"),
-        Column::Count("DELAYED"),
-        Column::Count("DEAD"),
-        Column::Count("OLDEST"),
-        Column::Count("OVERDUE"),
-    ];
+fn queue_table(families: &[FamilyStats], total: &Total, width: u16) -> String {
     let row = |name: &str, counts: [u64; 4], (oldest_ms, overdue_ms): (Option<u64>, u64)| {
         let span = |ms: u64| moment::span((ms / 1000).cast_signed());
         let mut row = vec![name.to_owned()];
@@ -273,25 +240,18 @@ fn queue_table(families: &[InQueue], total: &Total, width: u16) -> String {
         .collect();
     let counts = [total.undelivered, total.pending, total.delayed, total.dead];
     rows.push(row("total", counts, (total.oldest_ms, total.overdue_ms)));
-    screen::table(&columns, rows, width)
+    screen::table("QUEUE | UNDELIVERED> | PENDING> | DELAYED> | DEAD> | OLDEST> | OVERDUE>", rows, width)
 }
 
 /// One row for each family that has events.
 fn store_table(events: &[InStore], width: u16) -> String {
     let is_other = |event: &&InStore| event.state.known().is_none();
     let has_others = events.iter().any(|event| is_other(&event));
-    let mut columns = vec![Column::Text("EVENTS IN THE DATABASE")];
-    columns.extend(EventState::ALL.iter().map(|state| {
-        Column::Count(match state {
-            EventState::Received => "RECEIVED",
-            EventState::Stored => "STORED",
-            EventState::Retrying => "RETRYING",
-            EventState::Dead => "DEAD",
-        })
-    }));
+    let mut heads = "EVENTS IN THE DATABASE".to_owned();
+    heads.extend(EventState::ALL.iter().map(|state| format!(" | {}>", state.as_str().to_uppercase())));
     if has_others {
         // States of another version; --json has their names.
-        columns.push(Column::Count("OTHER"));
+        heads.push_str(" | OTHER>");
     }
     let row = |name: &str, of: &dyn Fn(&InStore) -> bool| {
         let mut row = vec![name.to_owned()];
@@ -313,7 +273,7 @@ fn store_table(events: &[InStore], width: u16) -> String {
     let mut rows: Vec<Vec<String>> =
         families.map(|family| row(family.as_str(), &|event| event.family == family)).collect();
     rows.push(row("total", &|_| true));
-    screen::table(&columns, rows, width)
+    screen::table(&heads, rows, width)
 }
 
 /// One row for each program; a line when there is none, which is worth a look.
@@ -321,15 +281,6 @@ fn instance_table(instances: &[Running], width: u16) -> String {
     if instances.is_empty() {
         return "No program has reported within a day: see landfall doctor\n".to_owned();
     }
-    let columns = [
-        Column::Text("PROGRAM"),
-        Column::Text("STATE"),
-        Column::Text("VERSION"),
-        Column::Count("UP"),
-        Column::Count("SEEN"),
-        Column::Text("TARGETS"),
-        Column::Text("ID"),
-    ];
     let row = |instance: &Running| {
         let targets = match instance.targets.as_deref() {
             None => "-".to_owned(),
@@ -346,18 +297,11 @@ fn instance_table(instances: &[Running], width: u16) -> String {
             instance.id.clone(),
         ]
     };
-    screen::table(&columns, instances.iter().map(row).collect(), width)
+    screen::table("PROGRAM | STATE | VERSION | UP> | SEEN> | TARGETS | ID", instances.iter().map(row), width)
 }
 
 /// One row for each batch that is being imported.
 fn import_table(imports: &[Importing], width: u16) -> String {
-    let columns = [
-        Column::Text("IMPORT"),
-        Column::Count("ROWS"),
-        Column::Count("OF"),
-        Column::Count("PER SECOND"),
-        Column::Count("LEFT"),
-    ];
     let row = |import: &Importing| {
         vec![
             import.batch_id.clone(),
@@ -367,5 +311,5 @@ fn import_table(imports: &[Importing], width: u16) -> String {
             import.left_secs.map_or_else(|| "-".to_owned(), |secs| moment::span(secs.cast_signed())),
         ]
     };
-    screen::table(&columns, imports.iter().map(row).collect(), width)
+    screen::table("IMPORT | ROWS> | OF> | PER SECOND> | LEFT>", imports.iter().map(row), width)
 }

@@ -2,6 +2,7 @@
 //! an operator may change is in `redrive.rs`. What waits on purpose is not late: a retry before it is due, and everything of
 //! a paused family until the end of the pause.
 
+use serde::Serialize;
 use webhook::Family;
 
 use crate::error::QueueError;
@@ -17,7 +18,7 @@ const COUNT_MAX: usize = 1000;
 type Counts = (u64, u64, u64, u64, i64, i64, i64, Option<String>, i64, Option<String>);
 
 /// What one family has, all counted in the same moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FamilyStats {
     pub family: Family,
     /// Entries no worker has seen yet. Counted one by one up to a thousand or 1 MiB; beyond it, the rest of the stream.

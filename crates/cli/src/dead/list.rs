@@ -7,7 +7,7 @@ use service::settings::RedisSettings;
 
 use super::letters::{Filter, Letter, Pages};
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
+use crate::screen;
 use crate::{json, moment, queued};
 
 /// The newest dead letters, with the reason
@@ -39,9 +39,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
         letters.truncate(limit);
     }
     if args.json {
-        for letter in &letters {
-            json::write_line(out, &letter.line())?;
-        }
+        json::write_lines(out, letters.iter().map(Letter::line))?;
     } else if letters.is_empty() {
         eprintln!("landfall: there are no such dead letters");
     } else {
@@ -54,13 +52,6 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
 }
 
 fn table(letters: &[Letter], width: u16) -> String {
-    let columns = [
-        Column::Text("ID"),
-        Column::Count("AGE"),
-        Column::Text("TYPE"),
-        Column::Text("REASON"),
-        Column::Text("CAUSE"),
-    ];
     let now = Utc::now();
     let row = |letter: &Letter| {
         let age = letter.died_at().map(|at| moment::age(at, now));
@@ -73,5 +64,5 @@ fn table(letters: &[Letter], width: u16) -> String {
             name(letter.letter.class().map(webhook::ReasonClass::as_str)),
         ]
     };
-    screen::table(&columns, letters.iter().map(row).collect(), width)
+    screen::table("ID | AGE> | TYPE | REASON | CAUSE", letters.iter().map(row), width)
 }

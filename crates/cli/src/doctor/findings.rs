@@ -5,7 +5,7 @@ use serde::Serialize;
 use service::settings::SettingError;
 use webhook::closed_set;
 
-use crate::screen::{self, Column};
+use crate::screen;
 
 closed_set! {
     /// What was checked: the field `check` of `--json`.
@@ -92,7 +92,6 @@ fn one_line(text: &str) -> String {
 }
 
 pub(super) fn table(findings: &[Finding], width: u16) -> String {
-    let columns = [Column::Text("STATE"), Column::Text("CHECK"), Column::Text("WHAT IS SO; WHAT TO DO")];
     let row = |finding: &Finding| {
         let text = match &finding.cure {
             Some(cure) => format!("{}; {cure}", finding.what),
@@ -100,5 +99,5 @@ pub(super) fn table(findings: &[Finding], width: u16) -> String {
         };
         vec![finding.state.to_string(), finding.check.to_string(), text]
     };
-    screen::table(&columns, findings.iter().map(row).collect(), width)
+    screen::table("STATE | CHECK | WHAT IS SO; WHAT TO DO", findings.iter().map(row), width)
 }

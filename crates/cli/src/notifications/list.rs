@@ -9,7 +9,7 @@ use store::{NotificationFilter, NotificationRecord};
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::{json, moment, printable, stored};
 
 /// The newest notifications
@@ -89,9 +89,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
     };
     let records = store.list_notifications(&filter).await?;
     if args.json {
-        for record in &records {
-            json::write_line(out, &Line::of(record))?;
-        }
+        json::write_lines(out, records.iter().map(Line::of))?;
     } else if records.is_empty() {
         eprintln!("landfall: there are no such notifications");
     } else {
@@ -107,12 +105,6 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
 fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> String {
     /// Age, state and attempts, each with the blanks behind it.
     const OTHERS_CHARS: usize = 6 + 11 + 5;
-    let columns = [
-        Column::Count("AGE"),
-        Column::Text("STATE"),
-        Column::Count("TRY"),
-        Column::Text("TARGET, TYPE; ID; OBJECT OR EVENT; ERROR"),
-    ];
     let row = |record: &NotificationRecord| {
         let notification = &record.notification;
         let mut last = vec![
@@ -133,5 +125,9 @@ fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> Stri
             Text::lines(last),
         ]
     };
-    screen::table(&columns, records.iter().map(row).collect(), width)
+    screen::table(
+        "AGE> | STATE | TRY> | TARGET, TYPE; ID; OBJECT OR EVENT; ERROR",
+        records.iter().map(row),
+        width,
+    )
 }

@@ -8,7 +8,7 @@ use service::settings::StoreSettings;
 use store::{NotificationAttempt, NotificationRecord};
 
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::{json, moment, printable, stored};
 
 /// All that is known of one notification
@@ -86,13 +86,6 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
 }
 
 fn log(attempts: &[NotificationAttempt], width: u16) -> String {
-    let columns = [
-        Column::Count("TRY"),
-        Column::Text("AT (UTC)"),
-        Column::Count("MS"),
-        Column::Count("STATUS"),
-        Column::Text("ANSWER OR ERROR"),
-    ];
     let row = |attempt: &NotificationAttempt| {
         let words = [attempt.error.as_deref(), attempt.answer.as_deref()];
         vec![
@@ -103,5 +96,5 @@ fn log(attempts: &[NotificationAttempt], width: u16) -> String {
             Text::lines(words.into_iter().flatten().map(Text::sentence)),
         ]
     };
-    screen::table(&columns, attempts.iter().map(row).collect(), width)
+    screen::table("TRY> | AT (UTC) | MS> | STATUS> | ANSWER OR ERROR", attempts.iter().map(row), width)
 }

@@ -4,7 +4,7 @@ use store::{ResultFilter, ResultRow, Store, StoredBatch};
 
 use super::layout::{Layout, error_text, or_empty, usage_text};
 use crate::exit::Failure;
-use crate::screen::{self, Column, Text};
+use crate::screen::{self, Text};
 use crate::shortfall::Shortfall;
 use crate::{answer, printable};
 
@@ -81,8 +81,6 @@ async fn results(store: &Store, batch: &StoredBatch) -> Result<String, Failure> 
 pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
     /// Line, status and the blanks between the columns.
     const OTHERS_CHARS: usize = 12 + 6 + 6;
-    let columns =
-        [Column::Text("LINE"), Column::Text("CUSTOM_ID"), Column::Count("STATUS"), Column::Text("RESULT")];
     let custom_id =
         |row: &ResultRow| screen::shortened(row.custom_id.as_deref().unwrap_or("-"), CUSTOM_ID_CHARS_MAX);
     let custom_id_chars = rows.iter().map(|row| custom_id(row).chars().count()).max().unwrap_or(0).max(9);
@@ -95,7 +93,7 @@ pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
             Text::sentence(&screen::shortened(&result(row), result_chars)),
         ]
     };
-    screen::table(&columns, rows.iter().map(row).collect(), width)
+    screen::table("LINE | CUSTOM_ID | STATUS> | RESULT", rows.iter().map(row), width)
 }
 
 /// What a line brought, in words on one line.

@@ -5,7 +5,7 @@ use store::{JobRecord, MetricRecord, ModelRecord, Store};
 use super::layout::{Layout, error_text, or_empty};
 use crate::exit::Failure;
 use crate::printable;
-use crate::screen::{self, Column};
+use crate::screen;
 
 /// A longer curve is shown by this many steps, evenly spread, the first and the last among them.
 const STEPS_SHOWN: usize = 8;
@@ -47,13 +47,6 @@ pub(super) fn model_text(model: &ModelRecord, layout: Layout) -> String {
 }
 
 fn curve(metrics: &[MetricRecord], width: u16) -> String {
-    let columns = [
-        Column::Count("STEP"),
-        Column::Count("TRAIN_LOSS"),
-        Column::Count("TRAIN_ACCURACY"),
-        Column::Count("VALID_LOSS"),
-        Column::Count("VALID_ACCURACY"),
-    ];
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     let row = |metric: &MetricRecord| {
         vec![
@@ -64,8 +57,8 @@ fn curve(metrics: &[MetricRecord], width: u16) -> String {
             number(metric.valid_accuracy),
         ]
     };
-    let rows = spread(metrics.len()).filter_map(|index| metrics.get(index)).map(row).collect();
-    screen::table(&columns, rows, width)
+    let rows = spread(metrics.len()).filter_map(|index| metrics.get(index)).map(row);
+    screen::table("STEP> | TRAIN_LOSS> | TRAIN_ACCURACY> | VALID_LOSS> | VALID_ACCURACY>", rows, width)
 }
 
 /// At most [`STEPS_SHOWN`] indexes below `count`, evenly spread.

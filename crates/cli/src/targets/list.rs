@@ -12,7 +12,7 @@ use webhook::{MaybeKnown, NotificationState};
 
 use super::names;
 use crate::exit::{Answer, Failure};
-use crate::screen::{self, Column};
+use crate::screen;
 use crate::{config, json, moment, stored};
 
 /// Every target, how it is, and what waits for it
@@ -51,9 +51,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
     let store = stored::open(&args.store).await?;
     let lines = lines(&config, &store).await?;
     if args.json {
-        for line in &lines {
-            json::write_line(out, line)?;
-        }
+        json::write_lines(out, &lines)?;
     } else if lines.is_empty() {
         eprintln!("landfall: there are no targets; they are named in the file of LANDFALL_CONFIG");
     } else {
@@ -120,15 +118,6 @@ impl Line {
 }
 
 fn table(lines: &[Line], now: DateTime<Utc>, width: u16) -> String {
-    let columns = [
-        Column::Text("TARGET"),
-        Column::Text("KIND"),
-        Column::Text("STATE"),
-        Column::Count("PENDING"),
-        Column::Count("DELIVERED"),
-        Column::Count("GIVEN UP"),
-        Column::Text("WHERE"),
-    ];
     let row = |line: &Line| {
         vec![
             line.target.clone(),
@@ -140,5 +129,9 @@ fn table(lines: &[Line], now: DateTime<Utc>, width: u16) -> String {
             line.place.clone().unwrap_or_else(|| "not in landfall.toml".to_owned()),
         ]
     };
-    screen::table(&columns, lines.iter().map(row).collect(), width)
+    screen::table(
+        "TARGET | KIND | STATE | PENDING> | DELIVERED> | GIVEN UP> | WHERE",
+        lines.iter().map(row),
+        width,
+    )
 }
