@@ -79,7 +79,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("error-text", &[]),
         ("retry-after", &[]),
         ("service", &["error-text"]),
-        ("openai-client", &["retry-after"]),
+        ("openai-client", &["webhook", "retry-after"]),
         ("queue", &["webhook", "error-text"]),
         ("store", &["webhook", "error-text"]),
         ("notifier", &["webhook", "retry-after"]),

@@ -43,11 +43,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`] when there is no such object to be had.
     pub async fn batch(&self, id: &str) -> Result<Fetched<Batch>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::Batches,
-            path: format!("/batches/{}", segment(id)?),
-            bytes_max: BATCH_BYTES_MAX,
-        };
+        let get = Get::new(Endpoint::Batches, format!("/batches/{}", segment(id)?), BATCH_BYTES_MAX);
         self.get_object(get, id, Batch::parse, |batch| batch.id.as_deref()).await
     }
 }
@@ -96,11 +92,6 @@ impl Batch {
         }
     }
 
-    /// Whether it has come to its end, good or bad.
-    pub fn is_terminal(&self) -> bool {
-        self.phase() == Phase::Ended
-    }
-
     /// Whether its counts speak of lines in a file that it does not name: OpenAI may say that a batch has ended some
     /// seconds before it says where the results are. A batch that was refused as a whole has failures and no file.
     pub fn has_unnamed_file(&self) -> bool {
@@ -136,7 +127,7 @@ mod tests {
             "cancelling_at":null,"cancelled_at":null,"request_counts":{"total":100,"completed":95,"failed":5},
             "usage":{"input_tokens":1},"metadata":{"run":"7"}}"#,
         );
-        assert!(batch.is_terminal());
+        assert!(batch.phase() == Phase::Ended);
         assert_eq!(
             (batch.requests_total, batch.requests_completed, batch.requests_failed),
             (Some(100), Some(95), Some(5))
@@ -181,7 +172,7 @@ mod tests {
             assert_eq!(parse(unknown).phase(), Phase::Unknown, "{unknown}");
         }
         for status in ["completed", "failed", "expired", "cancelled"] {
-            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase() == Phase::Ended, "{status}");
         }
     }
 

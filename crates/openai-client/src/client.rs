@@ -72,10 +72,16 @@ pub struct Fetched<T> {
 
 /// A JSON object to ask for.
 pub(crate) struct Get {
-    pub(crate) endpoint: Endpoint,
+    endpoint: Endpoint,
     /// Path and query below the base URL; ids in it have gone through [`segment`].
-    pub(crate) path: String,
-    pub(crate) bytes_max: usize,
+    path: String,
+    bytes_max: usize,
+}
+
+impl Get {
+    pub(crate) fn new(endpoint: Endpoint, path: String, bytes_max: usize) -> Self {
+        Self { endpoint, path, bytes_max }
+    }
 }
 
 impl Client {

@@ -1,7 +1,8 @@
 //! The endpoints we read, and what an observer (metrics) is told about each request.
 
-use std::fmt;
 use std::sync::Arc;
+
+use webhook::closed_set;
 
 /// Called once a request, when its body has been read, has failed or was given up.
 pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
@@ -16,50 +17,17 @@ pub struct Observed {
     pub bytes: u64,
 }
 
-/// What was asked for: a label of metrics, so a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    Responses,
-    Batches,
-    Files,
-    FileContent,
-    FineTuningJobs,
-    Models,
-    Evals,
-    EvalRuns,
-}
-
-impl Endpoint {
-    /// Every member.
-    pub const ALL: &'static [Self] = &[
-        Self::Responses,
-        Self::Batches,
-        Self::Files,
-        Self::FileContent,
-        Self::FineTuningJobs,
-        Self::Models,
-        Self::Evals,
-        Self::EvalRuns,
-    ];
-
-    /// The name in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Responses => "responses",
-            Self::Batches => "batches",
-            Self::Files => "files",
-            Self::FileContent => "file_content",
-            Self::FineTuningJobs => "fine_tuning_jobs",
-            Self::Models => "models",
-            Self::Evals => "evals",
-            Self::EvalRuns => "eval_runs",
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+closed_set! {
+    /// What was asked for: a label of metrics.
+    pub enum Endpoint {
+        Responses => "responses",
+        Batches => "batches",
+        Files => "files",
+        FileContent => "file_content",
+        FineTuningJobs => "fine_tuning_jobs",
+        Models => "models",
+        Evals => "evals",
+        EvalRuns => "eval_runs",
     }
 }
 

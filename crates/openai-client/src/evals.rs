@@ -52,22 +52,18 @@ impl Client {
             let Some(true) = present(self.has_recent_run(&eval, run_id).await)? else {
                 continue;
             };
-            let get = Get {
-                endpoint: Endpoint::EvalRuns,
-                path: format!("/evals/{eval}/runs/{run}"),
-                bytes_max: RUN_BYTES_MAX,
-            };
+            let get = Get::new(Endpoint::EvalRuns, format!("/evals/{eval}/runs/{run}"), RUN_BYTES_MAX);
             return present(self.get_object(get, run_id, EvalRun::parse, |run| run.id.as_deref()).await);
         }
         Ok(None)
     }
 
     async fn recent_evals(&self) -> Result<Vec<String>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::Evals,
-            path: format!("/evals?order_by=updated_at&order=desc&limit={EVALS_MAX}"),
-            bytes_max: EVALS_BYTES_MAX,
-        };
+        let get = Get::new(
+            Endpoint::Evals,
+            format!("/evals?order_by=updated_at&order=desc&limit={EVALS_MAX}"),
+            EVALS_BYTES_MAX,
+        );
         let list = self.get(get, |raw| {
             let mut ids = Vec::new();
             each_listed_id(raw, |id| ids.extend(text(id)))?;
@@ -78,11 +74,11 @@ impl Client {
     }
 
     async fn has_recent_run(&self, eval: &str, run_id: &str) -> Result<bool, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::EvalRuns,
-            path: format!("/evals/{eval}/runs?order=desc&limit={RUNS_MAX}"),
-            bytes_max: RUNS_BYTES_MAX,
-        };
+        let get = Get::new(
+            Endpoint::EvalRuns,
+            format!("/evals/{eval}/runs?order=desc&limit={RUNS_MAX}"),
+            RUNS_BYTES_MAX,
+        );
         let list = self.get(get, |raw| {
             let mut found = false;
             each_listed_id(raw, |id| found |= text(id).as_deref() == Some(run_id))?;
@@ -138,11 +134,6 @@ impl EvalRun {
             _ => Phase::Unknown,
         }
     }
-
-    /// Whether it has come to its end, good or bad.
-    pub fn is_terminal(&self) -> bool {
-        self.phase() == Phase::Ended
-    }
 }
 
 /// Calls `take` with the id of each object of a list.
@@ -179,7 +170,7 @@ mod tests {
             "name":"nightly","created_at":1750861210,"report_url":"https://platform.openai.com/evaluations/eval_1",
             "result_counts":{"total":10,"errored":1,"failed":2,"passed":7},"per_model_usage":null,"error":null}"#,
         );
-        assert!(run.is_terminal());
+        assert!(run.phase() == Phase::Ended);
         assert_eq!((run.total, run.passed, run.failed, run.errored), (Some(10), Some(7), Some(2), Some(1)));
         assert_eq!((run.eval_id.as_deref(), run.name.as_deref()), (Some("eval_1"), Some("nightly")));
         assert_eq!(run.error, None);
@@ -190,7 +181,11 @@ mod tests {
         for (status, ended) in
             [("canceled", true), ("cancelled", true), ("queued", false), ("in_progress", false)]
         {
-            assert_eq!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), ended, "{status}");
+            assert_eq!(
+                (parse(&format!(r#"{{"status":"{status}"}}"#)).phase() == Phase::Ended),
+                ended,
+                "{status}"
+            );
         }
     }
 

@@ -29,11 +29,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`] when there is no such object to be had.
     pub async fn file(&self, id: &str) -> Result<Fetched<FileObject>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::Files,
-            path: format!("/files/{}", segment(id)?),
-            bytes_max: FILE_BYTES_MAX,
-        };
+        let get = Get::new(Endpoint::Files, format!("/files/{}", segment(id)?), FILE_BYTES_MAX);
         self.get_object(get, id, FileObject::parse, |file| file.id.as_deref()).await
     }
 }

@@ -37,11 +37,8 @@ impl Client {
     /// # Errors
     /// [`ApiError`] when there is no such object to be had.
     pub async fn fine_tuning_job(&self, id: &str) -> Result<Fetched<FineTuningJob>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::FineTuningJobs,
-            path: format!("/fine_tuning/jobs/{}", segment(id)?),
-            bytes_max: JOB_BYTES_MAX,
-        };
+        let get =
+            Get::new(Endpoint::FineTuningJobs, format!("/fine_tuning/jobs/{}", segment(id)?), JOB_BYTES_MAX);
         self.get_object(get, id, FineTuningJob::parse, |job| job.id.as_deref()).await
     }
 }
@@ -81,11 +78,6 @@ impl FineTuningJob {
             _ => Phase::Unknown,
         }
     }
-
-    /// Whether it has come to its end, good or bad.
-    pub fn is_terminal(&self) -> bool {
-        self.phase() == Phase::Ended
-    }
 }
 
 /// Newer jobs hold them under their method, by its type.
@@ -115,7 +107,7 @@ mod tests {
             "hyperparameters":{"n_epochs":3,"batch_size":"auto"},
             "error":{"code":null,"message":null,"param":null}}"#,
         );
-        assert!(job.is_terminal());
+        assert!(job.phase() == Phase::Ended);
         assert_eq!(job.base_model.as_deref(), Some("gpt-4.1-mini-2025-04-14"));
         assert_eq!(job.fine_tuned_model.as_deref(), Some("ft:gpt-4.1-mini-2025-04-14:acme:support:1"));
         assert_eq!((job.trained_tokens, job.error), (Some(5768), None));
@@ -137,9 +129,9 @@ mod tests {
     fn a_failed_job_says_why_and_a_paused_one_has_not_ended() {
         let failed =
             parse(r#"{"status":"failed","error":{"code":"invalid_file","message":"m","param":"x"}}"#);
-        assert!(failed.is_terminal() && failed.error.unwrap().contains("invalid_file"));
+        assert!(failed.phase() == Phase::Ended && failed.error.unwrap().contains("invalid_file"));
         for status in ["validating_files", "queued", "running", "paused"] {
-            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase() != Phase::Ended, "{status}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// 9999-12-31T23:59:59Z: later times do not fit the fixed width in which SQLite keeps them.
@@ -24,41 +24,12 @@ pub(crate) fn fields<'a, const N: usize>(
     json: &'a str,
     names: [&'static str; N],
 ) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
-    struct Fields<const N: usize>([&'static str; N]);
-
-    impl<'de, const N: usize> Visitor<'de> for Fields<N> {
-        type Value = [Option<&'de RawValue>; N];
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = [None; N];
-            // A key may hold a lone surrogate too, which a string could not.
-            while let Some(key) = map.next_key::<&'de RawValue>()? {
-                match self.0.iter().position(|name| is_key(key, name)) {
-                    Some(index) => {
-                        found[index] =
-                            Some(map.next_value::<&'de RawValue>()?).filter(|raw| raw.get() != "null");
-                    }
-                    None => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-            }
-            Ok(found)
-        }
-    }
-
     // Serde's own message for this would repeat the text it found, and bodies are never logged.
     if !json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
         return Err(serde_json::Error::custom("not a JSON object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let found = deserializer.deserialize_map(Fields(names))?;
-    deserializer.end()?;
-    Ok(found)
+    let found = webhook::fields(serde_json::Deserializer::from_str(json), names)?;
+    Ok(found.map(|raw| raw.filter(|raw| raw.get() != "null")))
 }
 
 /// [`fields`] of a value inside another one; all missing when it is no object.
@@ -141,14 +112,6 @@ pub(crate) fn error_text(raw: Option<&RawValue>) -> Option<String> {
     let [code, message, kind, data] = inner(raw, ["code", "message", "type", "data"]);
     let says_nothing = json.starts_with('{') && [code, message, kind, data].iter().all(Option::is_none);
     (!says_nothing).then(|| json.to_owned())
-}
-
-fn is_key(key: &RawValue, name: &str) -> bool {
-    let json = key.get();
-    if json.contains('\\') {
-        return any_text(Some(key)).is_some_and(|key| key == name);
-    }
-    json.len() == name.len() + 2 && &json[1..=name.len()] == name
 }
 
 /// Undoes the escapes of a JSON string that is well-formed but for its surrogates.

@@ -22,11 +22,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`] when there is no such object to be had.
     pub async fn model(&self, id: &str) -> Result<Fetched<Model>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::Models,
-            path: format!("/models/{}", segment(id)?),
-            bytes_max: MODEL_BYTES_MAX,
-        };
+        let get = Get::new(Endpoint::Models, format!("/models/{}", segment(id)?), MODEL_BYTES_MAX);
         self.get(get, Model::parse).await
     }
 }

@@ -97,11 +97,11 @@ impl Client {
     /// # Errors
     /// [`ApiError`] when there is no such object to be had.
     pub async fn response(&self, id: &str) -> Result<Fetched<Response>, ApiError> {
-        let get = Get {
-            endpoint: Endpoint::Responses,
-            path: format!("/responses/{}?{INCLUDE}", segment(id)?),
-            bytes_max: RESPONSE_BYTES_MAX,
-        };
+        let get = Get::new(
+            Endpoint::Responses,
+            format!("/responses/{}?{INCLUDE}", segment(id)?),
+            RESPONSE_BYTES_MAX,
+        );
         self.get_object(get, id, Response::parse, |response| response.id.as_deref()).await
     }
 }
@@ -149,11 +149,6 @@ impl Response {
             Some("queued" | "in_progress") => Phase::Running,
             _ => Phase::Unknown,
         }
-    }
-
-    /// Whether it has come to its end, good or bad.
-    pub fn is_terminal(&self) -> bool {
-        self.phase() == Phase::Ended
     }
 }
 
@@ -255,7 +250,7 @@ mod tests {
         assert_eq!(response.id.as_deref(), Some("resp_1"));
         assert_eq!(response.model.as_deref(), Some("gpt-5.6-sol"));
         assert_eq!(response.output_text, "Looking. Tides are caused by the Moon.");
-        assert!(response.has_output && response.is_terminal());
+        assert!(response.has_output && response.phase() == Phase::Ended);
         assert_eq!(
             response.usage.as_deref(),
             Some(r#"{"input_tokens":10,"output_tokens":20,"total_tokens":30}"#)
@@ -284,20 +279,20 @@ mod tests {
             r#"{"status":"failed","error":{"code":"server_error","message":"x"},"output":[],"usage":null}"#,
         );
         assert_eq!(failed.error.as_deref(), Some(r#"{"code":"server_error","message":"x"}"#));
-        assert!(failed.is_terminal() && !failed.has_output && failed.output_text.is_empty());
+        assert!(failed.phase() == Phase::Ended && !failed.has_output && failed.output_text.is_empty());
         let incomplete =
             parse(r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#);
         assert_eq!(incomplete.incomplete_reason.as_deref(), Some("max_output_tokens"));
-        assert!(incomplete.is_terminal());
+        assert!(incomplete.phase() == Phase::Ended);
     }
 
     #[test]
     fn only_an_end_is_terminal() {
         for status in ["queued", "in_progress", "reticulating", ""] {
-            assert!(!parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase() != Phase::Ended, "{status}");
         }
         for status in ["completed", "failed", "cancelled", "incomplete"] {
-            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).is_terminal(), "{status}");
+            assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase() == Phase::Ended, "{status}");
         }
     }
 
@@ -317,7 +312,7 @@ mod tests {
     #[test]
     fn a_thin_object_is_all_none() {
         let thin = parse(r#"{"id":"resp_1"}"#);
-        assert!(!thin.has_output && !thin.is_terminal() && thin.citations.is_empty());
+        assert!(!thin.has_output && thin.phase() != Phase::Ended && thin.citations.is_empty());
         assert_eq!((thin.status, thin.usage, thin.created_at), (None, None, None));
     }
 

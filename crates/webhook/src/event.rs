@@ -2,12 +2,12 @@
 //! missing or of another shape is `None`. The body itself is kept elsewhere, byte for byte.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
 use crate::event_kind::EventKind;
+use crate::json_fields::{decoded, fields};
 
 /// The parts of an event's envelope that Landfall acts on.
 #[derive(Debug, Clone)]
@@ -36,7 +36,8 @@ impl<'a> Event<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let [id, kind, created_at, data] =
-            fields(body, ["id", "type", "created_at", "data"]).map_err(ParseError::NotAnObject)?;
+            fields(Deserializer::from_slice(body), ["id", "type", "created_at", "data"])
+                .map_err(ParseError::NotAnObject)?;
         let kind = kind.and_then(text).ok_or(ParseError::NoType)?;
         Ok(Self {
             event_id: id.and_then(text),
@@ -49,7 +50,7 @@ impl<'a> Event<'a> {
     /// What the event is about: `data.id`, or a call's or session's id. Reads `data` once more, which may be large.
     #[must_use]
     pub fn object_id(&self) -> Option<Cow<'a, str>> {
-        let data = self.data?.get().as_bytes();
+        let data = Deserializer::from_str(self.data?.get());
         let [id, call_id, session_id] = fields(data, ["id", "call_id", "session_id"]).ok()?;
         [id, call_id, session_id].into_iter().flatten().find_map(text)
     }
@@ -60,57 +61,11 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     decoded(raw).filter(|text| !text.is_empty())
 }
 
-/// A JSON string. Nearly all have no escapes, and are what stands between the quotes.
-fn decoded(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if !quoted.contains('\\') {
-        return Some(Cow::Borrowed(quoted));
-    }
-    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-}
-
 /// Seconds as an integer or, as some senders write them, a float.
 fn unix_secs(raw: &RawValue) -> Option<i64> {
     let secs = serde_json::from_str::<f64>(raw.get()).ok()?;
     // Beyond 2^53 a float no longer counts single seconds, and no date lies there.
     (secs.abs() < 9_007_199_254_740_992.0).then_some(secs as i64)
-}
-
-/// The raw values of some fields of a JSON object. Of a repeated field the last one counts, as in Python and
-/// JavaScript; everything else is skipped without being built.
-fn fields<'a, const N: usize>(
-    json: &'a [u8],
-    names: [&'static str; N],
-) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
-    struct Fields<const N: usize>([&'static str; N]);
-
-    impl<'de, const N: usize> Visitor<'de> for Fields<N> {
-        type Value = [Option<&'de RawValue>; N];
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = [None; N];
-            // As raw JSON: a key with a lone surrogate is no text, and no reason to know nothing of the event.
-            while let Some(key) = map.next_key::<&'de RawValue>()? {
-                let key = decoded(key).unwrap_or_default();
-                match self.0.iter().position(|name| *name == key) {
-                    Some(index) => found[index] = Some(map.next_value::<&'de RawValue>()?),
-                    None => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-            }
-            Ok(found)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let found = deserializer.deserialize_map(Fields(names))?;
-    deserializer.end()?;
-    Ok(found)
 }
 
 #[cfg(test)]

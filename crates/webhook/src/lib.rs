@@ -9,6 +9,7 @@
 mod closed_set;
 mod event;
 mod event_kind;
+mod json_fields;
 mod maybe_known;
 mod secret;
 mod signature;
@@ -16,6 +17,7 @@ pub mod states;
 
 pub use event::{Event, ParseError};
 pub use event_kind::{EventKind, Family};
+pub use json_fields::fields;
 pub use maybe_known::{ClosedSet, MaybeKnown};
 pub use secret::{SecretError, SigningSecret, split_secrets};
 pub use signature::{

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openai_client::{Advice, ApiError, Client, ClientConfig, Endpoint, ErrorKind, Observed};
+use openai_client::{Advice, ApiError, Client, ClientConfig, Endpoint, ErrorKind, Observed, Phase};
 
 use crate::server::{Server, Step, answer, json};
 use crate::{KEY, client, config, impatient_client, told, within_a_minute};
@@ -87,7 +87,7 @@ async fn an_object_comes_with_its_raw_bytes_and_request_id() {
     assert_eq!(fetched.raw, body);
     assert_eq!(fetched.request_id.as_deref(), Some("req_1"));
     assert_eq!(fetched.object.id.as_deref(), Some("batch_1"));
-    assert!(fetched.object.is_terminal());
+    assert_eq!(fetched.object.phase(), Phase::Ended);
 }
 
 #[tokio::test]
