@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Fa
         folders::files(&args.store),
         api::check(&args.openai),
     );
-    let mut all = vec![Finding::ok(Check::Settings, "all can be read"), secret(&args.secret)];
+    let mut all = vec![Check::Settings.ok("all can be read"), secret(&args.secret)];
     let (instances, store) = (redis.instances.as_deref(), database.store.as_ref());
     all.extend(redis.findings);
     all.extend(instances.map(programs::judge).into_iter().flatten());
@@ -91,12 +91,12 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
         Err(error) => return findings::setting(Check::Secret, &error),
     };
     match Verifier::from_setting(text.expose_secret()) {
-        Ok(_) => Finding::ok(Check::Secret, &format!("{name} is well-formed")),
+        Ok(_) => Check::Secret.ok(format!("{name} is well-formed")),
         Err(error) => {
             // `is empty: copy the signing secret …`
             let words = error.to_string();
             let (what, cure) = words.split_once(": ").unwrap_or((&words, "copy it again"));
-            Finding::wrong(Check::Secret, &format!("{name} {what}"), cure)
+            Check::Secret.wrong(format!("{name} {what}"), cure)
         }
     }
 }

@@ -166,7 +166,7 @@ impl Report<'_> {
 
     fn finish_enqueued(self) -> Result<(), Failure> {
         if !self.json {
-            let objects = objects(self.total);
+            let objects = screen::counted(self.total as u64, "object");
             writeln!(self.out, "{objects} enqueued; a worker fetches them, see landfall tail")?;
         }
         Ok(())
@@ -232,7 +232,8 @@ impl Report<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         if !self.json && self.total > 1 {
-            let (fetched, total) = (screen::count(self.fetched as u64), objects(self.total));
+            let (fetched, total) =
+                (screen::count(self.fetched as u64), screen::counted(self.total as u64, "object"));
             writeln!(self.out, "{fetched} of {total} fetched")?;
         }
         Ok(())
@@ -264,11 +265,4 @@ async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, F
         .collect();
     let event = events.get(&object.webhook_id);
     Ok(event.and_then(|event| Some(events::why(event.reason.as_ref()?, event.last_error.as_deref()))))
-}
-
-fn objects(count: usize) -> String {
-    match count {
-        1 => "1 object".to_owned(),
-        count => format!("{} objects", screen::count(count as u64)),
-    }
 }

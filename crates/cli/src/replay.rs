@@ -190,10 +190,7 @@ impl Run<'_> {
         if self.args.json {
             return Ok(());
         }
-        let count = match self.done {
-            1 => "1 event".to_owned(),
-            count => format!("{} events", screen::count(count)),
-        };
+        let count = screen::counted(self.done, "event");
         if self.args.dry_run {
             writeln!(self.out, "{count} would be enqueued again")?;
         } else if self.done > 0 {

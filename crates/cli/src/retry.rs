@@ -145,14 +145,12 @@ async fn make_due(
 
 fn say(args: &Retry, lines: &[Line], others: u64) {
     let total: u64 = lines.iter().map(|line| line.entries).sum();
-    let events = if total == 1 { "event" } else { "events" };
+    let events = screen::counted(total, "event");
     match (total, args.dry_run) {
         (0, _) if args.all => eprintln!("landfall: no event waits for a retry"),
         (0, _) => eprintln!("landfall: no event waits because OpenAI refused the API key"),
-        (_, true) => eprintln!("landfall: {} {events} would be tried now", screen::count(total)),
-        (_, false) => {
-            eprintln!("landfall: {} {events} due now: workers try them within seconds", screen::count(total));
-        }
+        (_, true) => eprintln!("landfall: {events} would be tried now"),
+        (_, false) => eprintln!("landfall: {events} due now: workers try them within seconds"),
     }
     if others > 0 {
         let wait = if others == 1 { "event waits" } else { "events wait" };

@@ -162,6 +162,12 @@ pub(crate) fn count(number: impl Into<i128>) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// `1 event`, `12,345 events`.
+pub(crate) fn counted(number: impl Into<i128>, thing: &str) -> String {
+    let number: i128 = number.into();
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

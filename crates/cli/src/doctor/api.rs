@@ -29,7 +29,7 @@ impl From<Finding> for Checked {
 pub(super) async fn check(settings: &OpenAiSettings) -> Checked {
     if settings.fetch == Fetch::Off {
         let cure = "set FETCH=on and OPENAI_API_KEY, unless it is meant so";
-        return Finding::warning(Check::Api, "FETCH is off: no object is fetched", cure).into();
+        return Check::Api.warning("FETCH is off: no object is fetched", cure).into();
     }
     let api_key = match settings.api_key() {
         Ok(api_key) => api_key,
@@ -52,7 +52,7 @@ pub(super) async fn check(settings: &OpenAiSettings) -> Checked {
     let access = client.check_access().await;
     let ahead = |time: chrono::DateTime<Utc>| (time - Utc::now()).num_seconds();
     let (finding, is_openai) = match &access.outcome {
-        Ok(()) => (Finding::ok(Check::Api, "it accepts OPENAI_API_KEY"), true),
+        Ok(()) => (Check::Api.ok("it accepts OPENAI_API_KEY"), true),
         Err(error) => {
             let elsewhere = [ErrorKind::BadAnswer, ErrorKind::NotFound, ErrorKind::Rejected];
             (refused(error), !elsewhere.contains(&error.kind()))
@@ -70,45 +70,40 @@ fn unusable(error: &ClientError) -> Finding {
         ClientError::Header(_) => "copy OPENAI_ORG_ID and OPENAI_PROJECT_ID again",
         ClientError::Tls(_) => "install the package ca-certificates",
     };
-    Finding::wrong(Check::Api, &chain(error), cure)
+    Check::Api.wrong(chain(error), cure)
 }
 
 fn refused(error: &ApiError) -> Finding {
-    let wrong = |what: &str, cure: &str| Finding::wrong(Check::Api, what, cure);
     match error.kind() {
-        ErrorKind::Unauthorized => wrong(
+        ErrorKind::Unauthorized => Check::Api.wrong(
             "OPENAI_API_KEY is refused (401)",
             "make a key in the project of the webhook: https://platform.openai.com/api-keys; then run landfall \
              retry, so that what waits is tried at once",
         ),
-        ErrorKind::Forbidden | ErrorKind::PolicyViolation => wrong(
-            &format!("OPENAI_API_KEY may not read batches: {}", chain(error)),
+        ErrorKind::Forbidden | ErrorKind::PolicyViolation => Check::Api.wrong(
+            format!("OPENAI_API_KEY may not read batches: {}", chain(error)),
             "let the key read responses, batches, files, fine-tuning jobs, models and evals; then run landfall retry",
         ),
         ErrorKind::NotFound => {
-            wrong("at OPENAI_BASE_URL there is a server, but not OpenAI's API (404)", CURE_BASE_URL)
+            Check::Api.wrong("at OPENAI_BASE_URL there is a server, but not OpenAI's API (404)", CURE_BASE_URL)
         }
         ErrorKind::BadAnswer | ErrorKind::IncompleteDownload => {
-            wrong("what answers at OPENAI_BASE_URL is not OpenAI's API", CURE_BASE_URL)
+            Check::Api.wrong("what answers at OPENAI_BASE_URL is not OpenAI's API", CURE_BASE_URL)
         }
         // A redirect that is not followed.
         ErrorKind::Rejected if error.status().is_some_and(|status| status < 400) => {
             let to = error.redirect_host().map_or_else(String::new, |host| format!(", {host}"));
-            wrong(&format!("OPENAI_BASE_URL leads to another address{to}"), CURE_BASE_URL)
+            Check::Api.wrong(format!("OPENAI_BASE_URL leads to another address{to}"), CURE_BASE_URL)
         }
-        ErrorKind::Rejected => wrong(&chain(error), CURE_BASE_URL),
-        ErrorKind::RateLimited => Finding::warning(
-            Check::Api,
-            &chain(error),
+        ErrorKind::Rejected => Check::Api.wrong(chain(error), CURE_BASE_URL),
+        ErrorKind::RateLimited => Check::Api.warning(chain(error),
             "see the project's limits and billing: https://platform.openai.com/settings",
         ),
-        ErrorKind::Unavailable if error.status().is_some() => Finding::warning(
-            Check::Api,
-            &chain(error),
+        ErrorKind::Unavailable if error.status().is_some() => Check::Api.warning(chain(error),
             "see https://status.openai.com; workers try again by themselves",
         ),
-        ErrorKind::Unavailable => wrong(
-            &format!("OPENAI_BASE_URL cannot be reached: {}", root_cause(error)),
+        ErrorKind::Unavailable => Check::Api.wrong(
+            format!("OPENAI_BASE_URL cannot be reached: {}", root_cause(error)),
             "see that the address is right, and that this machine may reach it (HTTPS_PROXY)",
         ),
     }

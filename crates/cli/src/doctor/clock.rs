@@ -16,13 +16,14 @@ const CURE: &str = "set it by the network: timedatectl set-ntp true";
 pub(super) fn judge(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match openai_secs {
-        Some(secs) if secs.abs() >= AHEAD_SECS_MAX => findings.push(Finding::wrong(
-            Check::Clock,
-            &format!("it is {} OpenAI's: ingest refuses genuine webhooks as stale", off(secs)),
-            CURE,
-        )),
+        Some(secs) if secs.abs() >= AHEAD_SECS_MAX => {
+            findings.push(Check::Clock.wrong(
+                format!("it is {} OpenAI's: ingest refuses genuine webhooks as stale", off(secs)),
+                CURE,
+            ))
+        }
         Some(secs) if secs.abs() >= AHEAD_SECS_FEW => {
-            findings.push(Finding::warning(Check::Clock, &format!("it is {} OpenAI's", off(secs)), CURE));
+            findings.push(Check::Clock.warning(format!("it is {} OpenAI's", off(secs)), CURE));
         }
         Some(_) | None => {}
     }
@@ -30,11 +31,7 @@ pub(super) fn judge(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Fi
         && secs.abs() >= AHEAD_SECS_FEW
     {
         let what = format!("it is {} Redis's: ages and retries are shown wrong", off(secs));
-        findings.push(Finding::warning(
-            Check::Clock,
-            &what,
-            "set both by the network: timedatectl set-ntp true",
-        ));
+        findings.push(Check::Clock.warning(what, "set both by the network: timedatectl set-ntp true"));
     }
     if !findings.is_empty() {
         return findings;
@@ -45,10 +42,10 @@ pub(super) fn judge(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Fi
         (None, Some(_)) => "it agrees with OpenAI's; Redis's is not known",
         (None, None) => {
             let cure = "mend what keeps Redis and the API from answering, then check again";
-            return vec![Finding::warning(Check::Clock, "there is no other to compare it with", cure)];
+            return vec![Check::Clock.warning("there is no other to compare it with", cure)];
         }
     };
-    vec![Finding::ok(Check::Clock, compared)]
+    vec![Check::Clock.ok(compared)]
 }
 
 /// `601 s behind`

@@ -40,7 +40,7 @@ async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     if let Err(error) = store.check_write(WRITE_BYTES).await {
         let fault = error.write_fault();
         let what = format!("it cannot be written: {}", chain(&error));
-        let mut findings = vec![Finding::wrong(Check::Database, &what, fault.hint())];
+        let mut findings = vec![Check::Database.wrong(what, fault.hint())];
         if fault == WriteFault::Other {
             findings.extend(store.server().await?.iter().flat_map(faults));
         }
@@ -48,45 +48,40 @@ async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     }
     let schema = store.schema_version().await?;
     let Some(server) = store.server().await? else {
-        return Ok(vec![Finding::ok(
-            Check::Database,
-            &format!("it can be read and written, schema {schema}"),
-        )]);
+        return Ok(vec![Check::Database.ok(format!("it can be read and written, schema {schema}"))]);
     };
     let mut findings = faults(&server);
     if !findings.iter().any(Finding::is_wrong) {
         let version = server.version.split(' ').next().unwrap_or_default();
         let words = format!("PostgreSQL {version} can be read and written, schema {schema}");
-        findings.insert(0, Finding::ok(Check::Database, &words));
+        findings.insert(0, Check::Database.ok(words));
     }
     Ok(findings)
 }
 
 fn faults(server: &DatabaseServer) -> Vec<Finding> {
-    let warning = |what, cure| Finding::warning(Check::Database, what, cure);
     let mut found = Vec::new();
     if !server.writable {
-        found.push(Finding::wrong(
-            Check::Database,
+        found.push(Check::Database.wrong(
             "this role may not write Landfall's tables, or the server is a replica",
             "let DATABASE_URL name the primary server and a role that owns the tables",
         ));
     }
     if !server.durable {
-        found.push(warning(
+        found.push(Check::Database.warning(
             "fsync or full_page_writes is off: results can be lost with the machine",
             "set both on in postgresql.conf",
         ));
     }
     if !server.encrypted && !server.local {
-        found.push(warning(
+        found.push(Check::Database.warning(
             "the connection is not encrypted",
             "add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL",
         ));
     }
     if server.connections_free < CONNECTIONS_FEW {
-        found.push(warning(
-            &format!("the server takes only {} more connections", server.connections_free),
+        found.push(Check::Database.warning(
+            format!("the server takes only {} more connections", server.connections_free),
             "raise max_connections, or run fewer workers: each may hold ten",
         ));
     }
@@ -95,39 +90,26 @@ fn faults(server: &DatabaseServer) -> Vec<Finding> {
 
 fn unreadable(error: &StoreError) -> Finding {
     match error {
-        StoreError::NoDatabase(path) => Finding::warning(
-            Check::Database,
-            &format!("there is none at {} yet", path.display()),
-            "start a worker, which makes it",
-        ),
-        StoreError::NoTables(database) => Finding::warning(
-            Check::Database,
-            &format!("{database} has no tables of Landfall yet"),
-            "start a worker, which makes them",
-        ),
-        StoreError::Connect { .. } => Finding::wrong(
-            Check::Database,
-            &chain(error),
+        StoreError::NoDatabase(path) => Check::Database
+            .warning(format!("there is none at {} yet", path.display()), "start a worker, which makes it"),
+        StoreError::NoTables(database) => Check::Database
+            .warning(format!("{database} has no tables of Landfall yet"), "start a worker, which makes them"),
+        StoreError::Connect { .. } => Check::Database.wrong(
+            chain(error),
             "start the server, or correct host, database, user and password in DATABASE_URL",
         ),
-        StoreError::OldSchema { found, needed } => Finding::wrong(
-            Check::Database,
-            &format!("its schema is {found}, this version needs {needed}"),
+        StoreError::OldSchema { found, needed } => Check::Database.wrong(
+            format!("its schema is {found}, this version needs {needed}"),
             "start a worker of this version once, which brings it up to date",
         ),
-        StoreError::Obstructed { obstacle, .. } => {
-            Finding::wrong(Check::Database, &error.to_string(), &obstacle.hint())
-        }
-        StoreError::Setting { .. } => {
-            Finding::wrong(Check::Database, &error.to_string(), "correct DATABASE_URL")
-        }
+        StoreError::Obstructed { obstacle, .. } => Check::Database.wrong(error.to_string(), obstacle.hint()),
+        StoreError::Setting { .. } => Check::Database.wrong(error.to_string(), "correct DATABASE_URL"),
         StoreError::Folder { .. }
         | StoreError::Migrate(_)
         | StoreError::Database { .. }
         | StoreError::Files { .. }
-        | StoreError::OutOfStep { .. } => Finding::wrong(
-            Check::Database,
-            &chain(error),
+        | StoreError::OutOfStep { .. } => Check::Database.wrong(
+            chain(error),
             "let DATABASE_URL name a database of Landfall that this user may read and write",
         ),
     }

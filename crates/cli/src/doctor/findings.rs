@@ -42,19 +42,21 @@ pub(super) struct Finding {
     cure: Option<String>,
 }
 
+impl Check {
+    pub(super) fn ok(self, what: impl Into<String>) -> Finding {
+        Finding { check: self, state: State::Ok, what: what.into(), cure: None }
+    }
+
+    pub(super) fn warning(self, what: impl AsRef<str>, cure: impl Into<String>) -> Finding {
+        Finding { check: self, state: State::Warning, what: one_line(what.as_ref()), cure: Some(cure.into()) }
+    }
+
+    pub(super) fn wrong(self, what: impl AsRef<str>, cure: impl Into<String>) -> Finding {
+        Finding { state: State::Wrong, ..self.warning(what, cure) }
+    }
+}
+
 impl Finding {
-    pub(super) fn ok(check: Check, what: &str) -> Self {
-        Self { check, state: State::Ok, what: what.to_owned(), cure: None }
-    }
-
-    pub(super) fn warning(check: Check, what: &str, cure: &str) -> Self {
-        Self { check, state: State::Warning, what: one_line(what), cure: Some(cure.to_owned()) }
-    }
-
-    pub(super) fn wrong(check: Check, what: &str, cure: &str) -> Self {
-        Self { check, state: State::Wrong, what: one_line(what), cure: Some(cure.to_owned()) }
-    }
-
     pub(super) fn is_ok(&self) -> bool {
         self.state == State::Ok
     }
@@ -83,7 +85,7 @@ pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
         ),
         SettingError::Wrong { name, .. } => (chain(error), format!("correct {name}")),
     };
-    Finding::wrong(check, &what, &cure)
+    check.wrong(what, &cure)
 }
 
 /// Errors of libraries may span lines.

@@ -19,7 +19,7 @@ pub(super) async fn files(settings: &StoreSettings) -> Vec<Finding> {
     let checked = match Store::check_files(&stored::config(settings)).await {
         Ok(FilesCheck::Folder(folder)) => Ok(folder),
         Ok(FilesCheck::Bucket { name }) => {
-            return vec![Finding::ok(Check::Files, &format!("the bucket {name} can be written and read"))];
+            return vec![Check::Files.ok(format!("the bucket {name} can be written and read"))];
         }
         Err(error) => match error.bucket_fault() {
             Some(fault) => return vec![bucket(fault, &error)],
@@ -49,7 +49,7 @@ fn bucket(fault: BucketFault, error: &StoreError) -> Finding {
         }
         BucketFault::Unreachable => "correct AWS_ENDPOINT_URL and AWS_REGION, or start the bucket's service",
     };
-    Finding::wrong(Check::Files, &chain(error), cure)
+    Check::Files.wrong(chain(error), cure)
 }
 
 fn judge(check: Check, setting: &str, checked: Result<FolderCheck, StoreError>) -> Finding {
@@ -74,9 +74,9 @@ fn judge(check: Check, setting: &str, checked: Result<FolderCheck, StoreError>) 
                 _ => (format!("cannot be written: {source}"), "name a folder that can be written"),
             };
             let what = format!("the folder {} of {setting} {what}", path.display());
-            Finding::wrong(check, &what, cure)
+            check.wrong(what, cure)
         }
-        Err(error) => Finding::wrong(check, &chain(&error), &format!("correct {setting}")),
+        Err(error) => check.wrong(chain(&error), format!("correct {setting}")),
     }
 }
 
@@ -85,12 +85,10 @@ fn space(check: Check, setting: &str, folder: &FolderCheck) -> Finding {
     let cure = "free space on its disk, or move it to a larger one";
     let what = format!("only {free} are free for {setting}");
     match folder.free_bytes {
-        ..FREE_BYTES_MIN => Finding::wrong(check, &what, cure),
-        FREE_BYTES_MIN..FREE_BYTES_FEW => Finding::warning(check, &what, cure),
-        FREE_BYTES_FEW.. if folder.exists => {
-            Finding::ok(check, &format!("the folder can be written, {free} are free"))
-        }
-        FREE_BYTES_FEW.. => Finding::ok(check, &format!("a worker can make the folder, {free} are free")),
+        ..FREE_BYTES_MIN => check.wrong(what, cure),
+        FREE_BYTES_MIN..FREE_BYTES_FEW => check.warning(what, cure),
+        FREE_BYTES_FEW.. if folder.exists => check.ok(format!("the folder can be written, {free} are free")),
+        FREE_BYTES_FEW.. => check.ok(format!("a worker can make the folder, {free} are free")),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn check(store: &Store) -> Vec<Finding> {
     match looked.await {
         Ok((objects, refused)) => judge(&objects, refused),
         Err(error) => {
-            vec![Finding::wrong(Check::Fetches, &error.to_string(), "see the finding about the database")]
+            vec![Check::Fetches.wrong(error.to_string(), "see the finding about the database")]
         }
     }
 }
@@ -27,17 +27,14 @@ fn judge(objects: &[(String, Option<String>)], refused: i64) -> Vec<Finding> {
     let is_unknown =
         |(_, reason): &(String, Option<String>)| reason.as_deref() == Some(Reason::NotFound.as_str());
     if objects.len() >= OBJECTS && objects.iter().all(is_unknown) {
-        findings.push(Finding::wrong(
-            Check::Fetches,
-            &format!("OpenAI knows none of the last {OBJECTS} objects (404): the API key belongs to another project"),
+        findings.push(Check::Fetches.wrong(format!("OpenAI knows none of the last {OBJECTS} objects (404): the API key belongs to another project"),
             "give workers a key of the webhooks' project (OPENAI_API_KEY), then landfall fetch --missing",
         ));
     }
     if refused > 0 {
         let wait = if refused == 1 { "1 event waits".to_owned() } else { format!("{refused} events wait") };
-        findings.push(Finding::wrong(
-            Check::Fetches,
-            &format!("{wait} because OpenAI refused the key of the workers (401, 403)"),
+        findings.push(Check::Fetches.wrong(
+            format!("{wait} because OpenAI refused the key of the workers (401, 403)"),
             "correct OPENAI_API_KEY there; landfall retry then makes them due at once",
         ));
     }

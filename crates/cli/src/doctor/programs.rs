@@ -15,11 +15,7 @@ pub(super) fn judge(instances: &[Instance]) -> Vec<Finding> {
     ];
     for (program, what, cure) in missing {
         if count(instances, program) == 0 {
-            findings.push(Finding::wrong(
-                Check::Programs,
-                &format!("{what}{}", seen(instances, program)),
-                cure,
-            ));
+            findings.push(Check::Programs.wrong(format!("{what}{}", seen(instances, program)), cure));
         }
     }
     let alive = instances.iter().filter(|instance| instance.is_alive());
@@ -27,11 +23,11 @@ pub(super) fn judge(instances: &[Instance]) -> Vec<Finding> {
     if versions.len() > 1 {
         let versions: Vec<&str> = versions.into_iter().collect();
         let what = format!("programs of several versions run: {}", versions.join(", "));
-        findings.push(Finding::warning(Check::Programs, &what, "bring all of them to the newest version"));
+        findings.push(Check::Programs.warning(what, "bring all of them to the newest version"));
     }
     if findings.is_empty() {
         let (ingests, workers) = (count(instances, "ingest"), count(instances, "worker"));
-        findings.push(Finding::ok(Check::Programs, &format!("alive: {ingests} ingest, {workers} worker")));
+        findings.push(Check::Programs.ok(format!("alive: {ingests} ingest, {workers} worker")));
     }
     findings
 }

@@ -39,8 +39,8 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     for found in &report.findings {
         let (what, cure) = (found.to_string(), found.hint());
         findings.push(match found.severity(settings.allow_volatile_redis) {
-            Severity::Warning => Finding::warning(Check::Redis, &what, cure),
-            Severity::Wrong => Finding::wrong(Check::Redis, &what, cure),
+            Severity::Warning => Check::Redis.warning(what, cure),
+            Severity::Wrong => Check::Redis.wrong(what, cure),
         });
     }
     let memory = reader.memory_report().await.ok().flatten();
@@ -56,7 +56,7 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     }
     if !findings.iter().any(Finding::is_wrong) {
         let words = if findings.is_empty() { ", forgets nothing" } else { "" };
-        findings.insert(0, Finding::ok(Check::Redis, &format!("{} takes events{words}", report.name)));
+        findings.insert(0, Check::Redis.ok(format!("{} takes events{words}", report.name)));
     }
     let clock_ahead_secs = report.clock_ahead_ms.map(|ms| ms / 1000);
     Checked { findings, clock_ahead_secs, instances }
@@ -73,7 +73,7 @@ async fn try_enqueue(config: &QueueConfig) -> Option<Finding> {
     Some(match error {
         // It is full of work: doctor's own limit plays no part.
         EnqueueError::Full => return None,
-        _ => Finding::wrong(Check::Redis, &what, cause.hint()),
+        _ => Check::Redis.wrong(what, cause.hint()),
     })
 }
 
@@ -106,14 +106,12 @@ fn judge_memory(memory: &MemoryReport) -> Option<Finding> {
     };
     match MemoryLevel::of(share) {
         MemoryLevel::Normal => None,
-        MemoryLevel::High => Some(Finding::warning(Check::Redis, &what, cure)),
-        MemoryLevel::NearlyFull => {
-            Some(Finding::wrong(Check::Redis, &format!("{what}; webhooks are refused"), cure))
-        }
+        MemoryLevel::High => Some(Check::Redis.warning(what, cure)),
+        MemoryLevel::NearlyFull => Some(Check::Redis.wrong(format!("{what}; webhooks are refused"), cure)),
     }
 }
 
 fn unreachable(error: &QueueError, cause: Cause) -> Finding {
     let what = format!("it cannot be used: {}", root_cause(error));
-    Finding::wrong(Check::Redis, &what, cause.hint())
+    Check::Redis.wrong(what, cause.hint())
 }

@@ -29,7 +29,7 @@ pub(super) async fn check(
         Some(Ok(config)) => Some(config),
         Some(Err(error)) => {
             let cure = "correct it; then landfall config check";
-            return vec![Finding::wrong(Check::Targets, &chain(&error), cure)];
+            return vec![Check::Targets.wrong(chain(&error), cure)];
         }
     };
     let mut findings = Vec::new();
@@ -44,8 +44,7 @@ pub(super) async fn check(
         findings.extend(of_database(config.as_ref(), store).await);
     }
     if let Some(config) = config.filter(|config| !config.targets.is_empty() && findings.is_empty()) {
-        findings
-            .push(Finding::ok(Check::Targets, &format!("told of results: {}", names(&config).join(", "))));
+        findings.push(Check::Targets.ok(format!("told of results: {}", names(&config).join(", "))));
     }
     findings
 }
@@ -54,24 +53,16 @@ fn names(config: &Config) -> Vec<&str> {
     config.targets.iter().map(|target| target.name.as_str()).collect()
 }
 
-fn warning(what: &str, cure: &str) -> Finding {
-    Finding::warning(Check::Targets, what, cure)
-}
-
-fn wrong(what: &str, cure: &str) -> Finding {
-    Finding::wrong(Check::Targets, what, cure)
-}
-
 fn of_file(config: &Config) -> Vec<Finding> {
     if config.targets.is_empty() {
-        return vec![warning(
+        return vec![Check::Targets.warning(
             "LANDFALL_CONFIG names no target: no notifications are sent",
             "write [[targets]] into it, or leave LANDFALL_CONFIG out",
         )];
     }
     let finding = |text: &String| {
         let (what, cure) = text.rsplit_once(": ").unwrap_or((text, "see landfall config check"));
-        warning(what, cure)
+        Check::Targets.warning(what, cure)
     };
     config.warnings().iter().map(finding).collect()
 }
@@ -87,7 +78,9 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
     let endpoint = match place.endpoint(&config.allow, system_lookup()) {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            return Some(wrong(&format!("target {}: {}", target.name, chain(&error)), "correct it"));
+            return Some(
+                Check::Targets.wrong(format!("target {}: {}", target.name, chain(&error)), "correct it"),
+            );
         }
     };
     let error = endpoint.check_address().await.err()?;
@@ -96,11 +89,15 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
         AddressError::Forbidden(_) => {
             let url = &place.url;
             let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
-            wrong(&what, &format!("write allow = [\"{host}:{port}\"] under [notifications], or another url"))
+            Check::Targets.wrong(
+                what,
+                format!("write allow = [\"{host}:{port}\"] under [notifications], or another url"),
+            )
         }
         AddressError::Lookup { .. } => {
             let what = format!("target {}: {}", target.name, chain(&error));
-            warning(&what, "correct the name in its url, if it cannot be looked up by the workers either")
+            Check::Targets
+                .warning(what, "correct the name in its url, if it cannot be looked up by the workers either")
         }
     })
 }
@@ -118,8 +115,8 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
             format!("{} knows {names}", worker.id)
         };
         let known: Vec<String> = workers.iter().map(known).collect();
-        return vec![wrong(
-            &format!("the workers do not agree about the targets: {}", known.join("; ")),
+        return vec![Check::Targets.wrong(
+            format!("the workers do not agree about the targets: {}", known.join("; ")),
             "give all workers the same landfall.toml (LANDFALL_CONFIG)",
         )];
     }
@@ -128,11 +125,13 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
         names(config).into_iter().filter(|name| !known.names.iter().any(|known| known == name)).collect();
     if !unknown.is_empty() {
         let what = format!("the workers do not know {}: they send nothing there", unknown.join(", "));
-        return vec![wrong(&what, "start the workers with LANDFALL_CONFIG, the path of this file")];
+        return vec![
+            Check::Targets.wrong(what, "start the workers with LANDFALL_CONFIG, the path of this file"),
+        ];
     }
     if known.sha256 != config.digest() {
         let what = "the workers use another version of landfall.toml than this one";
-        return vec![warning(what, "copy the file to where the workers read it")];
+        return vec![Check::Targets.warning(what, "copy the file to where the workers read it")];
     }
     Vec::new()
 }
@@ -149,7 +148,9 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
     };
     let (health, pending, recent) = match looked.await {
         Ok(looked) => looked,
-        Err(error) => return vec![wrong(&error.to_string(), "see the finding about the database")],
+        Err(error) => {
+            return vec![Check::Targets.wrong(error.to_string(), "see the finding about the database")];
+        }
     };
     let waiting: BTreeMap<&str, u64> =
         pending.iter().map(|(target, count)| (target.as_str(), *count)).collect();
@@ -163,7 +164,7 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
     if let Some(config) = config {
         for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(target)) {
             let what = format!("{} for {target}, which the file does not name", self::waiting(*waits));
-            findings.push(warning(&what, "name the target again, and they are sent"));
+            findings.push(Check::Targets.warning(what, "name the target again, and they are sent"));
         }
     }
     findings
@@ -181,13 +182,13 @@ fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<F
     let waiting = waiting(waits);
     match health.condition() {
         TargetCondition::Active => None,
-        TargetCondition::Disabled => Some(wrong(
-            &format!("target {name} answered 410 Gone and is sent nothing more; {waiting}"),
-            &format!("when it is back: landfall targets resume {name}"),
+        TargetCondition::Disabled => Some(Check::Targets.wrong(
+            format!("target {name} answered 410 Gone and is sent nothing more; {waiting}"),
+            format!("when it is back: landfall targets resume {name}"),
         )),
-        TargetCondition::Paused => Some(warning(
-            &format!("target {name} was paused by a person; {waiting}"),
-            &format!("landfall targets resume {name}"),
+        TargetCondition::Paused => Some(Check::Targets.warning(
+            format!("target {name} was paused by a person; {waiting}"),
+            format!("landfall targets resume {name}"),
         )),
         TargetCondition::Failing => {
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -197,7 +198,11 @@ fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<F
             };
             let what = format!("target {name} {failed}, {waiting}{error}");
             let cure = format!("mend it, then landfall targets test {name}");
-            Some(if waits > 0 { wrong(&what, &cure) } else { warning(&what, &cure) })
+            Some(if waits > 0 {
+                Check::Targets.wrong(what, &cure)
+            } else {
+                Check::Targets.warning(what, &cure)
+            })
         }
     }
 }

@@ -6,6 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhook::EventKind;
 
+use crate::again::random_id;
+
 /// One event to be delivered once or several times under one `webhook-id`.
 #[derive(Debug, Clone)]
 pub(super) struct SampleEvent {
@@ -40,11 +42,6 @@ pub(super) fn body(event_type: &str, data: &RawValue, now_secs: i64) -> Vec<u8> 
 /// A new `webhook-id`.
 pub(super) fn webhook_id() -> String {
     format!("wh_{}", random_id())
-}
-
-/// Twenty-four random letters and digits.
-fn random_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(24).collect()
 }
 
 /// What `data` holds for this type, about the object of this id or a sample one.
