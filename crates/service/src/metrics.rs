@@ -39,26 +39,16 @@ pub struct Registry {
     inner: prometheus_client::registry::Registry,
 }
 
-/// One counter for each combination of label values.
+/// One metric for each combination of label values.
 #[derive(Debug, Clone)]
-pub struct Counters<const N: usize> {
+pub struct Labelled<const N: usize, M, C = fn() -> M> {
     names: [&'static str; N],
-    family: Family<Labels<N>, Counter>,
+    family: Family<Labels<N>, M, C>,
 }
 
-/// One gauge for each combination of label values.
-#[derive(Debug, Clone)]
-pub struct Gauges<const N: usize> {
-    names: [&'static str; N],
-    family: Family<Labels<N>, Gauge>,
-}
-
-/// One histogram for each combination of label values.
-#[derive(Debug, Clone)]
-pub struct Histograms<const N: usize> {
-    names: [&'static str; N],
-    family: Family<Labels<N>, Histogram, Buckets>,
-}
+pub type Counters<const N: usize> = Labelled<N, Counter>;
+pub type Gauges<const N: usize> = Labelled<N, Gauge>;
+pub type Histograms<const N: usize> = Labelled<N, Histogram, Buckets>;
 
 impl Registry {
     /// The registry of a program, with `landfall_build_info` and `process_*` in it.
@@ -92,7 +82,7 @@ impl Registry {
     ) -> Counters<N> {
         let family = Family::default();
         self.inner.register(counter_name(name), help, family.clone());
-        Counters { names: labels, family }
+        Labelled { names: labels, family }
     }
 
     /// A counter that is kept elsewhere, read whenever the metrics are shown.
@@ -115,7 +105,7 @@ impl Registry {
     pub fn gauges<const N: usize>(&mut self, name: &str, help: &str, labels: [&'static str; N]) -> Gauges<N> {
         let family = Family::default();
         self.inner.register(name, help, family.clone());
-        Gauges { names: labels, family }
+        Labelled { names: labels, family }
     }
 
     /// A histogram without labels. `buckets` are upper bounds, growing, in the unit the name ends with.
@@ -135,7 +125,7 @@ impl Registry {
     ) -> Histograms<N> {
         let family = Family::new_with_constructor(Buckets(buckets));
         self.inner.register(name, help, family.clone());
-        Histograms { names: labels, family }
+        Labelled { names: labels, family }
     }
 
     /// Everything as OpenMetrics text.
@@ -146,35 +136,21 @@ impl Registry {
     }
 }
 
-impl<const N: usize> Counters<N> {
-    /// The counter with these label values, in the order the labels were named. Asking for it makes it appear, at 0.
-    pub fn with(&self, values: [&str; N]) -> Counter {
-        self.family.get_or_create_owned(&Labels::new(self.names, values))
-    }
-}
-
-impl<const N: usize> Gauges<N> {
-    /// The gauge with these label values, in the order the labels were named.
-    pub fn with(&self, values: [&str; N]) -> Gauge {
+impl<const N: usize, M: Clone, C: MetricConstructor<M>> Labelled<N, M, C> {
+    /// The metric with these label values, in the order the labels were named. Asking for it makes it appear, at 0.
+    pub fn with(&self, values: [&str; N]) -> M {
         self.family.get_or_create_owned(&Labels::new(self.names, values))
     }
 
-    /// Forgets all gauges: no value is better than an old one.
+    /// Forgets them all: no value is better than an old one.
     pub fn clear(&self) {
         self.family.clear();
     }
 }
 
-impl<const N: usize> Histograms<N> {
-    /// The histogram with these label values, in the order the labels were named.
-    pub fn with(&self, values: [&str; N]) -> Histogram {
-        self.family.get_or_create_owned(&Labels::new(self.names, values))
-    }
-}
-
 /// Upper bounds of a histogram's buckets.
 #[derive(Debug, Clone, Copy)]
-struct Buckets(&'static [f64]);
+pub struct Buckets(&'static [f64]);
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
