@@ -52,6 +52,21 @@ fn no_file_is_longer_than_400_lines() {
     report(&files(".rs").iter().filter_map(long).collect::<Vec<_>>());
 }
 
+/// So that what is tested is what runs: `cfg(test)` marks modules of tests, never a part of the product.
+#[test]
+fn only_modules_of_tests_are_compiled_for_tests_alone() {
+    let mut broken = Vec::new();
+    for file in files(".rs") {
+        let text = read(&file);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let marked = |pair: &[&str]| pair[0] == concat!("#[cfg", "(test)]") && !pair[1].starts_with("mod ");
+        let others = [concat!("cfg!", "(test"), concat!("cfg(not", "(test"), concat!("cfg_attr", "(test")];
+        let is_broken = lines.windows(2).any(marked) || others.iter().any(|other| text.contains(other));
+        broken.extend(is_broken.then(|| format!("{}: cfg(test) on no module", file.display())));
+    }
+    report(&broken);
+}
+
 #[test]
 fn every_source_file_says_what_it_owns() {
     let silent = |file: &&PathBuf| !read(file).starts_with("//!");
