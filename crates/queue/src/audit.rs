@@ -8,13 +8,15 @@ use tokio::time::Instant;
 use webhook::Family;
 
 use crate::error::QueueError;
+use crate::keys::GROUP;
 use crate::repair::{Repair, RepairKind};
-use crate::scripts::{self, Seat};
+use crate::scripts::{self, STEP_BYTES_MAX, Seat, millis};
 
 /// Audits are so far apart at most, so that what is found is mended within half a minute.
 const EVERY_MAX: Duration = Duration::from_secs(30);
 /// Steps of one audit; it goes on there the next time. 30,000 entries, or about 300 MiB of them.
 const STEPS_MAX: usize = 300;
+const AUDIT_PAGE: usize = 100;
 /// A living worker shows itself several times within half its lease.
 const SILENT_MIN: Duration = Duration::from_secs(5);
 
@@ -46,16 +48,21 @@ impl Auditor {
         let mut stranded = 0;
         for _ in 0..STEPS_MAX {
             let from = self.from.take();
-            let (go_on, found) = scripts::audit(seat, from.as_deref().unwrap_or("-")).await?;
+            let mut script = scripts::AUDIT.prepare_invoke();
+            script.key(&seat.keys.events).key(&seat.keys.delayed).arg(GROUP);
+            script.arg(from.as_deref().unwrap_or("-")).arg(AUDIT_PAGE).arg(STEP_BYTES_MAX);
+            let (go_on, found): (String, u64) = seat.invoke("look for stranded entries", &script).await?;
             stranded += found;
-            self.from = go_on;
+            self.from = (!go_on.is_empty()).then_some(go_on);
             if self.from.is_none() {
                 break;
             }
         }
         self.mended(seat.family, RepairKind::StrandedEntry, stranded);
         let silent = SILENT_MIN.max(seat.lease / 2);
-        let gone = scripts::remove_dead_consumers(seat, silent).await?;
+        let mut script = scripts::REMOVE_DEAD_CONSUMERS.prepare_invoke();
+        script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(millis(silent));
+        let gone = seat.invoke("remove the names of dead workers", &script).await?;
         self.mended(seat.family, RepairKind::DeadConsumer, gone);
         Ok(())
     }

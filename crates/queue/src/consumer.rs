@@ -16,13 +16,15 @@ use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
-use crate::scripts::{self, Seat};
+use crate::scripts::{self, Seat, millis};
 
 /// Longest wait for something new. What others hand back or abandon is seen after it.
 const BLOCK: Duration = Duration::from_secs(2);
 /// After it a blocking read is given up, and its connection with it.
 const BLOCK_MARGIN: Duration = Duration::from_secs(5);
 const CURSOR_START: &str = "0-0";
+/// Entries a parting consumer gives back in one step; it was never given more at once.
+const GIVE_BACK_MAX: usize = 1000;
 
 /// Takes deliveries of one family. Dropping it leaves its deliveries alive; [`Consumer::remove`] is the clean end.
 pub struct Consumer {
@@ -89,7 +91,10 @@ impl Consumer {
     /// A clean end: what Redis gave us and we never saw is due at once for others, and the name goes, unless
     /// deliveries are unsettled.
     pub async fn remove(self) {
-        match scripts::remove_consumer(&self.seat, &self.leases.ids()).await {
+        let mut script = scripts::REMOVE_CONSUMER.prepare_invoke();
+        script.key(&self.seat.keys.events).key(&self.seat.keys.delayed);
+        script.arg(GROUP).arg(&self.seat.name).arg(GIVE_BACK_MAX).arg(self.leases.ids());
+        match self.seat.invoke("remove the consumer", &script).await {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(
@@ -130,7 +135,10 @@ impl Consumer {
     async fn take(&mut self, free: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let mut deliveries = Vec::new();
         if self.unseen {
-            let ids = scripts::recover(&self.seat, free, &self.leases.ids()).await?;
+            let mut script = scripts::RECOVER.prepare_invoke();
+            script.key(&self.seat.keys.events).arg(GROUP).arg(&self.seat.name);
+            script.arg(free).arg(self.leases.ids());
+            let ids: Vec<String> = self.seat.invoke("take undelivered entries again", &script).await?;
             self.read_claimed(&ids, &mut deliveries).await?;
             self.unseen = ids.len() == free;
         }
@@ -153,16 +161,23 @@ impl Consumer {
         wait: Duration,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), QueueError> {
-        let (next_due, ids) = scripts::due(&self.seat, free - deliveries.len()).await?;
+        let Seat { keys, name, lease, .. } = &*self.seat;
+        let mut script = scripts::DUE.prepare_invoke();
+        script.key(&keys.events).key(&keys.delayed).key(&keys.attempts);
+        script.arg(GROUP).arg(name).arg(free - deliveries.len());
+        // Milliseconds until the next one is due, or -1.
+        let (next_ms, ids): (i64, Vec<String>) = self.seat.invoke("take due entries", &script).await?;
         self.read_claimed(&ids, deliveries).await?;
         if deliveries.len() < free {
-            let held = self.leases.ids();
-            let count = free - deliveries.len();
-            let (cursor, ids) = scripts::reclaim(&self.seat, &self.reclaim_cursor, count, &held).await?;
+            let mut script = scripts::RECLAIM.prepare_invoke();
+            script.key(&keys.events).key(&keys.attempts).arg(GROUP).arg(name).arg(millis(*lease));
+            script.arg(&self.reclaim_cursor).arg(free - deliveries.len()).arg(self.leases.ids());
+            let (cursor, ids): (String, Vec<String>) =
+                self.seat.invoke("take over abandoned entries", &script).await?;
             self.reclaim_cursor = cursor;
             self.read_claimed(&ids, deliveries).await?;
         }
-        let mut wait = next_due.map_or(wait, |due| wait.min(due));
+        let mut wait = u64::try_from(next_ms).map_or(wait, |ms| wait.min(Duration::from_millis(ms)));
         while deliveries.len() < free {
             let count = ENTRIES_PER_READ.min(free - deliveries.len());
             if !deliveries.is_empty() {

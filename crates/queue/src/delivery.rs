@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{FromRedisValue, ScriptInvocation};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use webhook::Reason;
 
 use crate::entry::{Entry, EntryError, RawEntry};
 use crate::error::QueueError;
+use crate::keys::{FamilyKeys, GROUP};
 use crate::leases::{LeaseGuard, Leases};
-use crate::scripts::{self, Seat};
+use crate::scripts::{self, Seat, millis};
 
 /// How long settling goes on trying while Redis is away. After it the entry is simply delivered again.
 const SETTLE_FOR: Duration = Duration::from_secs(15);
@@ -18,6 +20,8 @@ const SETTLE_PAUSE_MIN: Duration = Duration::from_millis(50);
 const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Kept of an error's text: twice per entry in Redis, for people to read.
 const ERROR_BYTES_MAX: usize = 2048;
+/// No retry is further away than this: a delay beyond it is a mistake in the arithmetic of somebody's clock.
+const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An entry in this worker's hands until it is settled, dropped, or its lease is lost.
 /// Settling fails when Redis stays away: the entry then comes again when its lease has run out.
@@ -83,12 +87,18 @@ impl Delivery {
     /// # Errors
     /// When Redis stays away: then nothing was noted, and it should not run.
     pub async fn begin_alone(&self) -> Result<Settled, QueueError> {
-        self.guarded(|| scripts::begin_alone(&self.seat, &self.entry_id, self.crashes_alone)).await
+        let mut script = scripts::BEGIN_ALONE.prepare_invoke();
+        script.key(&self.seat.keys.events).key(&self.seat.keys.attempts);
+        script.arg(GROUP).arg(&self.seat.name).arg(&self.entry_id).arg(self.crashes_alone);
+        self.guarded("mark an entry as running alone", &script).await
     }
 
     /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
     pub async fn ack(self) -> Result<Settled, QueueError> {
-        persist(|| scripts::ack(&self.seat, &self.entry_id)).await?;
+        let FamilyKeys { events, delayed, attempts, .. } = &self.seat.keys;
+        let mut script = scripts::ACK.prepare_invoke();
+        script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.entry_id);
+        self.persist::<()>("ack a delivery", &script).await?;
         Ok(Settled::Done)
     }
 
@@ -122,28 +132,59 @@ impl Delivery {
         file_expires_ms: Option<i64>,
     ) -> Result<Settled, QueueError> {
         let error = format!("{reason}: {}", shortened(error));
-        let (seat, id, reason) = (&self.seat, &self.entry_id, reason.as_str());
-        self.guarded(|| scripts::dead_letter(seat, id, reason, &error, file_expires_ms)).await
+        let FamilyKeys { events, delayed, attempts, dead } = &self.seat.keys;
+        let mut script = scripts::DEAD_LETTER.prepare_invoke();
+        script.key(events).key(delayed).key(attempts).key(dead).arg(GROUP).arg(&self.seat.name);
+        script.arg(&self.entry_id).arg(reason.as_str()).arg(error).arg(file_expires_ms);
+        self.guarded("write a dead letter", &script).await
     }
 
     async fn put_back(&self, delay: Duration, error: Option<&str>) -> Result<Settled, QueueError> {
-        self.guarded(|| scripts::put_back(&self.seat, &self.entry_id, delay, self.crashes_alone, error)).await
+        let FamilyKeys { events, delayed, attempts, .. } = &self.seat.keys;
+        let mut script = scripts::PUT_BACK.prepare_invoke();
+        script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.seat.name).arg(&self.entry_id);
+        script.arg(millis(delay.min(DELAY_MAX))).arg(self.crashes_alone).arg(error);
+        self.guarded("put a delivery back", &script).await
     }
 
-    /// Settles only while this delivery holds the entry. Redis knows the consumer; whether it is still the same lease
+    /// Changes something only while this delivery holds the entry. Redis knows the consumer; whether it is still the same lease
     /// of that consumer is known here.
-    async fn guarded<F>(&self, settle: impl Fn() -> F) -> Result<Settled, QueueError>
-    where
-        F: Future<Output = Result<bool, QueueError>>,
-    {
+    async fn guarded(
+        &self,
+        operation: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Settled, QueueError> {
         if self.lease.lost().is_cancelled() {
             return Ok(Settled::LeaseLost);
         }
-        match persist(settle).await {
+        match self.persist(operation, script).await {
             Ok(true) => Ok(Settled::Done),
             Ok(false) => Ok(Settled::LeaseLost),
             Err(error) if error.is_group_missing() => Ok(Settled::LeaseLost),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Tries again while trying again can help. The heartbeat goes on meanwhile.
+    async fn persist<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        let started = Instant::now();
+        let mut pause = SETTLE_PAUSE_MIN;
+        loop {
+            match self.seat.invoke(operation, script).await {
+                Err(error)
+                    if error.is_retryable()
+                        && !error.is_group_missing()
+                        && started.elapsed() < SETTLE_FOR =>
+                {
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = SETTLE_PAUSE_MAX.min(pause * 2);
+                }
+                ended => return ended,
+            }
         }
     }
 }
@@ -157,26 +198,6 @@ impl std::fmt::Debug for Delivery {
             .field("crashes", &self.crashes)
             .field("crashes_alone", &self.crashes_alone)
             .finish_non_exhaustive()
-    }
-}
-
-/// Tries again while trying again can help. The heartbeat goes on meanwhile.
-async fn persist<T, F>(settle: impl Fn() -> F) -> Result<T, QueueError>
-where
-    F: Future<Output = Result<T, QueueError>>,
-{
-    let started = Instant::now();
-    let mut pause = SETTLE_PAUSE_MIN;
-    loop {
-        match settle().await {
-            Err(error)
-                if error.is_retryable() && !error.is_group_missing() && started.elapsed() < SETTLE_FOR =>
-            {
-                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                pause = SETTLE_PAUSE_MAX.min(pause * 2);
-            }
-            ended => return ended,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use error_text::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::cause::Cause;
+use crate::keys::GROUP;
 use crate::scripts::{self, Seat};
 
 /// Leases are renewed this often within their time.
@@ -108,7 +109,9 @@ pub(crate) async fn keep_alive(seat: Weak<Seat>, leases: Weak<Leases>, lease: Du
 async fn beat(seat: &Seat, leases: &Leases) -> bool {
     for batch in leases.snapshot().chunks(BATCH_MAX) {
         let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
-        let lost = match scripts::beat(seat, &ids).await {
+        let mut script = scripts::BEAT.prepare_invoke();
+        script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(&ids);
+        let lost: Vec<String> = match seat.invoke("renew leases", &script).await {
             Ok(lost) => lost,
             // Without a group nothing is pending any more.
             Err(error) if error.is_group_missing() => ids,

@@ -8,7 +8,7 @@ use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::QueueError;
 use crate::reader::QueueReader;
-use crate::scripts::{self, Seat};
+use crate::scripts::{self, Seat, millis};
 
 /// A pause that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,11 @@ impl Delivery {
     /// Pauses its project's family for every worker; a longer pause stays. Returns how long it is paused now.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
-        scripts::pause(&self.seat, &entry.project, wanted, reason.as_str()).await
+        let (Seat { all_keys, family, .. }, project) = (&*self.seat, &entry.project);
+        let mut script = scripts::PAUSE.prepare_invoke();
+        script.key(all_keys.pause(project, *family)).key(all_keys.pauses());
+        script.arg(millis(wanted).max(1)).arg(reason.as_str()).arg(format!("{project}:{family}"));
+        self.seat.invoke("pause a family", &script).await.map(Duration::from_millis)
     }
 }
 
