@@ -1,4 +1,4 @@
-//! Entries that wait for their retry, and what an operator does to them: end their wait.
+//! Entries in the queue, one by one: those that wait for their retry, how to end their wait, and whether some are still there.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,11 @@ use crate::scripts;
 
 /// Entries asked about, or made due, in one step.
 const STEP: usize = 500;
+/// Entries asked for in one step: each is read whole inside Redis.
+const UNSETTLED_STEP: usize = 16;
+
+/// As the script answers: the entry's id, failed attempts, last error.
+type Waiting = (String, Option<u32>, Option<Vec<u8>>);
 
 /// An entry whose time has not come yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +28,15 @@ pub struct Delayed {
     /// Why its last attempt failed. `None` when it was put back before any failed, or for a reason that only a newer
     /// version knows.
     pub reason: Option<Reason>,
+}
+
+/// An entry that is waiting, running or delayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    pub entry_id: String,
+    pub failed_attempts: u32,
+    /// Reason and text of the last attempt that failed.
+    pub last_error: Option<String>,
 }
 
 impl QueueReader {
@@ -94,6 +108,26 @@ impl QueueReader {
             entries.extend(found.into_iter().flatten().filter_map(decoded));
         }
         Ok(entries)
+    }
+
+    /// Those of the entries that are not settled yet. The others are done or given up.
+    pub async fn unsettled(
+        &self,
+        family: Family,
+        entry_ids: &[String],
+    ) -> Result<Vec<Unsettled>, QueueError> {
+        let mut unsettled = Vec::new();
+        for ids in entry_ids.chunks(UNSETTLED_STEP) {
+            let mut script = scripts::UNSETTLED.prepare_invoke();
+            script.key(self.keys.events(family)).key(self.keys.attempts(family)).arg(ids);
+            let waiting: Vec<Waiting> = self.invoke("look for entries", &script).await?;
+            unsettled.extend(waiting.into_iter().map(|(entry_id, attempts, error)| Unsettled {
+                entry_id,
+                failed_attempts: attempts.unwrap_or(0),
+                last_error: error.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            }));
+        }
+        Ok(unsettled)
     }
 }
 

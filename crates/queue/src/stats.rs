@@ -1,5 +1,5 @@
 //! The look from outside, for people, metrics and readiness: how much is queued, and how old it is. Changes nothing; what
-//! an operator may change is in `redrive.rs`. What waits on purpose is not late: a retry before it is due, and everything of
+//! an operator may change is in `dead_letters.rs`. What waits on purpose is not late: a retry before it is due, and everything of
 //! a paused family until the end of the pause.
 
 use serde::Serialize;
