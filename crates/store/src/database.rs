@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::batch::ResultValues;
 use crate::error::StoreError;
+use crate::postgres;
 use crate::postgres::pool::{self, Postgres};
-use crate::postgres::{self, import_locks};
 use crate::row::Row;
 use crate::sqlite::{self, Sqlite};
 use crate::value::Value;
@@ -95,11 +95,7 @@ impl Database {
         }))
     }
 
-    pub(crate) async fn fetch_all(
-        &self,
-        sql: impl SqlSafeStr,
-        values: &[Value<'_>],
-    ) -> sqlx::Result<Vec<Row>> {
+    async fn fetch_all(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<Vec<Row>> {
         match self {
             Self::Sqlite(sqlite) => {
                 let rows = sqlite::bind::bound(sql, values).fetch_all(sqlite.readers()).await?;
@@ -158,20 +154,8 @@ impl Database {
         found.ok_or_else(|| StoreError::database(doing)(sqlx::Error::RowNotFound))
     }
 
-    /// For statements that find one row at the most.
-    pub(crate) async fn fetch_optional(
-        &self,
-        sql: impl SqlSafeStr,
-        values: &[Value<'_>],
-    ) -> sqlx::Result<Option<Row>> {
-        Ok(self.fetch_all(sql, values).await?.pop())
-    }
-
-    pub(crate) async fn fetch_one(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<Row> {
-        self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)
-    }
-
-    /// How many chunks of a batch's file are worth being written at once.
+    /// How many chunks of a batch's file are worth being written at once. On two cores, with lines of 1 and 4 KB, an import
+    /// into PostgreSQL by one at a time takes 1.2 and 1.45 times as long.
     pub(crate) fn import_lanes(&self) -> usize {
         match self {
             Self::Sqlite(_) => 1,
@@ -276,43 +260,10 @@ impl WriteTransaction {
         }
     }
 
-    /// Whether rows of a batch may be written in here, until the transaction ends: see [`import_locks`]. SQLite has one
-    /// writer at a time. `behind` is which of the two locks, for a transaction that is not its import's first.
-    pub(crate) async fn claim_import(
-        &mut self,
-        project: &str,
-        batch_id: &str,
-        behind: Option<bool>,
-    ) -> sqlx::Result<bool> {
-        let name = format!("landfall import {project} {batch_id} ");
-        match (self, behind) {
-            (Self::Sqlite(_), _) => Ok(true),
-            (transaction @ Self::Postgres(_), None) => {
-                transaction.fetch_one(import_locks::BOTH, &[Value::text(&name)]).await?.get("is_free")
-            }
-            (transaction @ Self::Postgres(_), Some(second)) => {
-                let name = format!("{name}{}", u8::from(second));
-                transaction.execute(import_locks::ONE, &[Value::text(&name)]).await.map(|_| true)
-            }
-        }
-    }
-
     pub(crate) async fn add_batch_rows(&mut self, rows: &[ResultValues<'_>]) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(transaction) => sqlite::batch_rows::insert(transaction, rows).await,
             Self::Postgres(postgres) => postgres::batch_rows::copy(&mut postgres.transaction, rows).await,
-        }
-    }
-
-    /// After events came with their places: new ones come behind them. SQLite looks at what is there.
-    pub(crate) async fn continue_places(&mut self) -> sqlx::Result<()> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(_) => {
-                let behind = "SELECT setval(pg_get_serial_sequence('events', 'place'), \
-                              (SELECT coalesce(max(place), 0) + 1 FROM events), FALSE)";
-                self.execute(behind, &[]).await.map(drop)
-            }
         }
     }
 

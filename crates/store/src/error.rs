@@ -188,7 +188,7 @@ fn is_about_the_server(error: &sqlx::Error) -> bool {
 }
 
 /// The primary result code; the extended one has it in its lowest byte.
-fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
     let code: u32 = error.code()?.parse().ok()?;
     Some(code & 0xFF)
@@ -198,7 +198,11 @@ pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
     sqlite_code(error) == Some(SQLITE_BUSY)
 }
 
+/// The five characters of the standard.
+pub(crate) fn postgres_code(error: &sqlx::Error) -> Option<&str> {
+    Some(error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.code())
+}
+
 fn has_class(error: &sqlx::Error, classes: &[&str]) -> bool {
-    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    error.is_some_and(|error| classes.iter().any(|class| error.code().starts_with(class)))
+    postgres_code(error).is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }

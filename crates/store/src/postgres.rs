@@ -3,7 +3,6 @@
 
 pub(crate) mod batch_rows;
 pub(crate) mod bind;
-pub(crate) mod import_locks;
 pub(crate) mod migrate;
 mod obstacles;
 pub(crate) mod pool;

@@ -13,6 +13,7 @@ mod files;
 mod find;
 mod fine_tuning;
 mod health;
+mod import_claim;
 mod imports;
 mod notification_leases;
 mod notification_targets;

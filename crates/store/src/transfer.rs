@@ -148,9 +148,21 @@ impl Store {
                 _ => return Err(lines.wrong("is neither a table nor the end")),
             }
         }
-        transaction.continue_places().await.map_err(written())?;
+        continue_places(&mut transaction).await.map_err(written())?;
         transaction.commit().await.map_err(written())?;
         Ok(total)
+    }
+}
+
+/// New events come behind those that came with their places. SQLite looks at what is there.
+async fn continue_places(transaction: &mut WriteTransaction) -> sqlx::Result<()> {
+    match transaction {
+        WriteTransaction::Sqlite(_) => Ok(()),
+        WriteTransaction::Postgres(_) => {
+            let behind = "SELECT setval(pg_get_serial_sequence('events', 'place'), \
+                          (SELECT coalesce(max(place), 0) + 1 FROM events), FALSE)";
+            transaction.execute(behind, &[]).await.map(drop)
+        }
     }
 }
 

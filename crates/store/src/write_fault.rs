@@ -2,11 +2,7 @@
 
 use std::io::ErrorKind;
 
-use sqlx::error::DatabaseError as _;
-use sqlx::postgres::PgDatabaseError;
-use sqlx::sqlite::SqliteError;
-
-use crate::error::StoreError;
+use crate::error::{StoreError, postgres_code, sqlite_code};
 
 /// What keeps the database from being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +60,10 @@ fn of_folder(kind: ErrorKind) -> WriteFault {
 fn of_database(error: &sqlx::Error) -> WriteFault {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => WriteFault::Unreachable,
-        sqlx::Error::Database(error) => {
-            if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-                of_postgres(error.code())
-            } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
-                of_sqlite(error.code().and_then(|code| code.parse().ok()))
-            } else {
-                WriteFault::Other
-            }
-        }
-        _ => WriteFault::Other,
+        _ => match postgres_code(error) {
+            Some(code) => of_postgres(code),
+            None => of_sqlite(sqlite_code(error)),
+        },
     }
 }
 
@@ -90,9 +80,8 @@ fn of_postgres(code: &str) -> WriteFault {
     }
 }
 
-/// The primary result code is the lowest byte.
 fn of_sqlite(code: Option<u32>) -> WriteFault {
-    match code.map(|code| code & 0xFF) {
+    match code {
         Some(SQLITE_FULL) => WriteFault::DiskFull,
         Some(SQLITE_READONLY) => WriteFault::ReadOnly,
         Some(SQLITE_PERM) => WriteFault::NotPermitted,

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::batch_rows;
+use super::import_claim::claim;
 use crate::batch::{Appended, BatchChunk, ResultSource};
 use crate::database::{Database, WriteTransaction};
 use crate::error::StoreError;
@@ -89,7 +90,7 @@ pub(crate) async fn append(
     }
     let mut transaction = loop {
         let mut transaction = database.begin().await?;
-        if transaction.claim_import(&chunk.project, &chunk.batch_id, parity).await? {
+        if claim(&mut transaction, &chunk.project, &chunk.batch_id, parity).await? {
             break transaction;
         }
         let line = next_line(&mut transaction, chunk).await?;

@@ -3,6 +3,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use super::import_claim::claim;
 use super::{batch_rows, batches, files};
 use crate::batch::{BatchChunk, BatchResult, NewContent};
 use crate::database::{Database, WriteTransaction};
@@ -33,7 +34,7 @@ pub(crate) struct Replacing {
 pub(crate) async fn begin(database: &Database, content: &NewContent) -> sqlx::Result<Begun> {
     let NewContent { project, batch_id, source, file_id, readable_lines } = content;
     let mut transaction = database.begin().await?;
-    if !transaction.claim_import(project, batch_id, None).await? {
+    if !claim(&mut transaction, project, batch_id, None).await? {
         transaction.rollback().await?;
         return Ok(Begun::Busy);
     }

@@ -19,6 +19,8 @@ use crate::store::Store;
 use crate::target_health::{Allowance, TargetFailure};
 use crate::value::Value;
 
+const TAKE: &str = "take notifications";
+
 /// An error with its causes is cut here; the whole error is in the log.
 const ERROR_CHARS_MAX: usize = 500;
 
@@ -30,7 +32,12 @@ impl Store {
         request: &LeaseRequest,
         now: DateTime<Utc>,
     ) -> Result<Leased, StoreError> {
-        lease(&self.database, request, now).await.map_err(StoreError::database("take notifications"))
+        let next_at = next_due(&self.database, request, now).await?;
+        if next_at.is_none_or(|at| at > now) {
+            return Ok(Leased { next_at, ..Leased::default() });
+        }
+        let steps = async |transaction: &mut WriteTransaction| lease(transaction, request, now).await;
+        self.database.write(TAKE, steps).await
     }
 
     /// Writes how an attempt ended, and what that says of its target. False when the lease ran out before: then only what
@@ -49,29 +56,27 @@ impl Store {
     }
 }
 
-async fn lease(database: &Database, request: &LeaseRequest, now: DateTime<Utc>) -> sqlx::Result<Leased> {
-    let next_at = next_due(database, request, now).await?;
-    if next_at.is_none_or(|at| at > now) {
-        return Ok(Leased { next_at, ..Leased::default() });
-    }
-    let mut transaction = database.begin().await?;
-    let health = targets::lock_in(&mut transaction, &request.target).await?;
+async fn lease(
+    transaction: &mut WriteTransaction,
+    request: &LeaseRequest,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Leased> {
+    let health = targets::lock_in(transaction, &request.target).await?;
     let (limit, is_trial) = match health.allowance(request, now) {
         Allowance::UpTo(count) => (count, false),
         Allowance::OneTrial => (1, true),
         Allowance::NotBefore(at) => return Ok(Leased { next_at: Some(at), ..Leased::default() }),
         Allowance::Stopped => return Ok(Leased::default()),
     };
-    let notifications = take(&mut transaction, request, limit, now).await?;
+    let notifications = take(transaction, request, limit, now).await?;
     let taken = u32::try_from(notifications.len()).unwrap_or(u32::MAX);
     if taken > 0 {
         let mut health = health.taken(taken, request.rate_per_sec, now);
         if is_trial {
             health = health.on_trial(request.lease_for, now);
         }
-        targets::write_in(&mut transaction, &health).await?;
+        targets::write_in(transaction, &health).await?;
     }
-    transaction.commit().await?;
     Ok(Leased { notifications, is_trial, next_at: None })
 }
 
@@ -80,15 +85,12 @@ async fn next_due(
     database: &Database,
     request: &LeaseRequest,
     now: DateTime<Utc>,
-) -> sqlx::Result<Option<DateTime<Utc>>> {
-    let row = database
-        .fetch_optional(
-            "SELECT next_attempt_at FROM notifications WHERE target = $1 AND urgent = $2 AND state = 'pending' \
-             AND (lease_until IS NULL OR lease_until <= $3) ORDER BY next_attempt_at LIMIT 1",
-            &[Value::text(&request.target), request.urgent.into(), Value::time(now)],
-        )
-        .await?;
-    row.map_or(Ok(None), |row| row.time("next_attempt_at"))
+) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let select = "SELECT next_attempt_at FROM notifications WHERE target = $1 AND urgent = $2 AND state = 'pending' \
+                  AND (lease_until IS NULL OR lease_until <= $3) ORDER BY next_attempt_at LIMIT 1";
+    let values = [Value::text(&request.target), request.urgent.into(), Value::time(now)];
+    let due = database.read(TAKE, select, &values, |row| row.time("next_attempt_at")).await?;
+    Ok(due.into_iter().flatten().next())
 }
 
 async fn take(

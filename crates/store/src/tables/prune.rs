@@ -9,6 +9,7 @@ use crate::database::{Database, WriteTransaction};
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::prune::{Pruned, Retention};
+use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
 
@@ -18,8 +19,10 @@ const OBJECTS_PER_PAGE: u32 = 100;
 const RESULTS_PER_STEP: i64 = 5000;
 const EVENTS_PER_STEP: u32 = 1000;
 
+const PRUNE: &str = "prune";
+
 fn failed(source: sqlx::Error) -> StoreError {
-    StoreError::database("prune")(source)
+    StoreError::database(PRUNE)(source)
 }
 
 /// Retention.
@@ -30,11 +33,10 @@ impl Store {
     /// When the database cannot be read.
     pub async fn prunable(&self, retention: &Retention) -> Result<Pruned, StoreError> {
         let mut pruned = match Objects::of(retention.family) {
-            Some(objects) => objects.count(&self.database, retention).await.map_err(failed)?,
+            Some(objects) => objects.count(&self.database, retention).await?,
             None => Pruned::default(),
         };
-        (pruned.events, pruned.notifications) =
-            count_events(&self.database, retention).await.map_err(failed)?;
+        (pruned.events, pruned.notifications) = count_events(&self.database, retention).await?;
         Ok(pruned)
     }
 
@@ -51,7 +53,7 @@ impl Store {
         if let Some(objects) = Objects::of(retention.family) {
             let mut after = Candidate::default();
             loop {
-                let found = objects.candidates(&self.database, retention, &after).await.map_err(failed)?;
+                let found = objects.candidates(&self.database, retention, &after).await?;
                 for object in &found {
                     loop {
                         let step = self.prune_object(objects, object, retention).await?;
@@ -69,7 +71,9 @@ impl Store {
             }
         }
         loop {
-            let (events, notifications) = delete_events(&self.database, retention).await.map_err(failed)?;
+            let steps =
+                async |transaction: &mut WriteTransaction| delete_events(transaction, retention).await;
+            let (events, notifications) = self.database.write(PRUNE, steps).await?;
             if events == 0 {
                 return Ok(());
             }
@@ -189,7 +193,7 @@ impl Objects {
         database: &Database,
         retention: &Retention,
         after: &Candidate,
-    ) -> sqlx::Result<Vec<Candidate>> {
+    ) -> Result<Vec<Candidate>, StoreError> {
         let Self { table, id, .. } = self;
         let select = format!(
             "SELECT project, {id} AS id FROM {table} WHERE (project, {id}) > ($2, $3) AND {} \
@@ -197,8 +201,8 @@ impl Objects {
             self.old()
         );
         let values = [Value::time(retention.before), Value::text(&after.project), Value::key(&after.id)];
-        let rows = database.fetch_all(AssertSqlSafe(select), &values).await?;
-        rows.iter().map(|row| Ok(Candidate { project: row.get("project")?, id: row.get("id")? })).collect()
+        let candidate = |row: &Row| Ok(Candidate { project: row.get("project")?, id: row.get("id")? });
+        database.read(PRUNE, AssertSqlSafe(select), &values, candidate).await
     }
 
     /// Whether the object can go still; then nothing changes it before the transaction ends.
@@ -225,7 +229,7 @@ impl Objects {
     }
 
     /// What all steps together would take away of objects and files.
-    async fn count(self, database: &Database, retention: &Retention) -> sqlx::Result<Pruned> {
+    async fn count(self, database: &Database, retention: &Retention) -> Result<Pruned, StoreError> {
         let Self { table, id, .. } = self;
         let old = self.old();
         let results = if table == "batches" { "CAST(coalesce(sum(rows_stored), 0) AS bigint)" } else { "0" };
@@ -238,16 +242,11 @@ impl Objects {
              AND {table}.{id} = files.object_id AND {old})"
         );
         let values = [Value::time(retention.before)];
-        let objects = database.fetch_one(AssertSqlSafe(objects), &values).await?;
-        let files = database.fetch_one(AssertSqlSafe(files), &values).await?;
-        Ok(Pruned {
-            objects: objects.count("objects")?,
-            results: objects.count("results")?,
-            events: 0,
-            notifications: 0,
-            files: files.count("files")?,
-            file_bytes: files.count("file_bytes")?,
-        })
+        let counts = |row: &Row| Ok((row.count("objects")?, row.count("results")?));
+        let (objects, results) = database.read_one(PRUNE, AssertSqlSafe(objects), &values, counts).await?;
+        let counts = |row: &Row| Ok((row.count("files")?, row.count("file_bytes")?));
+        let (files, file_bytes) = database.read_one(PRUNE, AssertSqlSafe(files), &values, counts).await?;
+        Ok(Pruned { objects, results, files, file_bytes, ..Pruned::default() })
     }
 }
 
@@ -318,24 +317,26 @@ const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND eve
      AND notifications.state = 'pending')";
 
 /// Events and notifications.
-async fn count_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+async fn count_events(database: &Database, retention: &Retention) -> Result<(u64, u64), StoreError> {
     let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
     let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
     let notifications = format!(
         "SELECT count(*) AS notifications FROM notifications WHERE (project, webhook_id) IN \
          (SELECT project, webhook_id FROM events WHERE {OLD_EVENTS})"
     );
-    Ok((
-        database.fetch_one(AssertSqlSafe(events), &values).await?.count("events")?,
-        database.fetch_one(AssertSqlSafe(notifications), &values).await?.count("notifications")?,
-    ))
+    let count = |row: &Row| row.count("events");
+    let events = database.read_one(PRUNE, AssertSqlSafe(events), &values, count).await?;
+    let count = |row: &Row| row.count("notifications");
+    Ok((events, database.read_one(PRUNE, AssertSqlSafe(notifications), &values, count).await?))
 }
 
 /// Takes some of the old events with their notifications; how many of each.
-async fn delete_events(database: &Database, retention: &Retention) -> sqlx::Result<(u64, u64)> {
+async fn delete_events(
+    transaction: &mut WriteTransaction,
+    retention: &Retention,
+) -> sqlx::Result<(u64, u64)> {
     let page = format!("FROM events WHERE {OLD_EVENTS} ORDER BY place LIMIT {EVENTS_PER_STEP}");
     let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
-    let mut transaction = database.begin().await?;
     let delete = format!(
         "DELETE FROM notifications WHERE state <> 'pending' \
          AND (project, webhook_id) IN (SELECT project, webhook_id {page})"
@@ -344,6 +345,5 @@ async fn delete_events(database: &Database, retention: &Retention) -> sqlx::Resu
     let delete =
         format!("DELETE FROM events WHERE place IN (SELECT place {page}) AND state IN ('stored', 'dead')");
     let events = transaction.execute(AssertSqlSafe(delete), &values).await?;
-    transaction.commit().await?;
     Ok((events, notifications))
 }
