@@ -28,23 +28,11 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("cannot read {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
-    Unwritable {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    Unwritable { path: PathBuf, source: io::Error },
     #[error("{what}")]
-    Unreachable {
-        what: String,
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Unreachable { what: String, source: Box<dyn Error + Send + Sync> },
     /// The same, with what leads out of it on a line of its own.
     #[error("{failure}")]
     Hinted {

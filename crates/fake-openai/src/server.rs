@@ -38,11 +38,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {addr}")]
-    Listen {
-        addr: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
+    Listen { addr: SocketAddr, source: io::Error },
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
 }

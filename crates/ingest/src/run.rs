@@ -31,11 +31,7 @@ pub enum RunError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("INGEST_ADDR: cannot listen on {addr}")]
-    Bind {
-        addr: SocketAddr,
-        #[source]
-        source: std::io::Error,
-    },
+    Bind { addr: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Redis(#[from] UnfitServer),
     #[error(transparent)]

@@ -31,23 +31,13 @@ pub enum TlsError {
     #[error("INGEST_TLS_CERT and INGEST_TLS_KEY belong together: set both, or none")]
     Half,
     #[error("{name}: cannot read {}", path.display())]
-    Unreadable {
-        name: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { name: &'static str, path: PathBuf, source: std::io::Error },
     #[error("INGEST_TLS_CERT: {} holds no certificate: write a PEM file, the server's certificate first", path.display())]
     NoCertificate { path: PathBuf },
     #[error("INGEST_TLS_KEY: {} holds no private key: write a PEM file without a pass phrase", path.display())]
     NoKey { path: PathBuf },
     #[error("{name}: {} is damaged", path.display())]
-    Damaged {
-        name: &'static str,
-        path: PathBuf,
-        #[source]
-        source: pem::Error,
-    },
+    Damaged { name: &'static str, path: PathBuf, source: pem::Error },
     #[error("the private key of INGEST_TLS_KEY does not match the certificate of INGEST_TLS_CERT")]
     Unusable(#[source] rustls::Error),
 }

@@ -34,11 +34,7 @@ pub enum AddressError {
     #[error("its address is not allowed")]
     Forbidden(#[from] ForbiddenAddress),
     #[error("its name {host} cannot be looked up")]
-    Lookup {
-        host: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Lookup { host: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 /// The guard of one URL.

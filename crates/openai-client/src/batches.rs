@@ -39,9 +39,6 @@ pub struct Batch {
 
 impl Client {
     /// `GET /batches/{id}`.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no such object to be had.
     pub async fn batch(&self, id: &str) -> Result<Fetched<Batch>, ApiError> {
         let get = Get::new(Endpoint::Batches, format!("/batches/{}", segment(id)?), BATCH_BYTES_MAX);
         self.get_object(get, id, Batch::parse, |batch| batch.id.as_deref()).await
@@ -50,9 +47,6 @@ impl Client {
 
 impl Batch {
     /// Reads the object as the API sends it, or as some senders embed it in an event.
-    ///
-    /// # Errors
-    /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, endpoint, model, counts, usage, errors, metadata] = fields(

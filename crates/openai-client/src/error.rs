@@ -30,22 +30,12 @@ pub enum ClientError {
 pub enum ApiError {
     /// No connection, no answer in time, or an answer (not a download) that ended early.
     #[error("request for {endpoint} had no complete answer")]
-    Unavailable {
-        endpoint: Endpoint,
-        request_id: Option<String>,
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Unavailable { endpoint: Endpoint, request_id: Option<String>, source: Box<dyn Error + Send + Sync> },
     /// An answer with any status but 200.
     #[error(transparent)]
     Refused(Box<Refusal>),
     #[error("answer for {endpoint} is not the JSON we expect")]
-    NotJson {
-        endpoint: Endpoint,
-        request_id: Option<String>,
-        #[source]
-        source: serde_json::Error,
-    },
+    NotJson { endpoint: Endpoint, request_id: Option<String>, source: serde_json::Error },
     #[error("answer for {endpoint} is larger than {bytes_max} bytes")]
     TooLarge { endpoint: Endpoint, request_id: Option<String>, bytes_max: usize },
     /// In a way that is neither gzip nor deflate. We ask for `identity`.
@@ -64,7 +54,6 @@ pub enum ApiError {
         received_bytes: u64,
         content_length: Option<u64>,
         request_id: Option<String>,
-        #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// No object can have this id: it is empty, a dot or two, or longer than a URL may be.

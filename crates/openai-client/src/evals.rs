@@ -90,9 +90,6 @@ impl Client {
 
 impl EvalRun {
     /// Reads the object as the API sends it, or as some senders embed it in an event.
-    ///
-    /// # Errors
-    /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, eval_id, status, counts, report_url, error, created_at, model, name] = fields(

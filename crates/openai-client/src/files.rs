@@ -25,9 +25,6 @@ pub struct FileObject {
 
 impl Client {
     /// `GET /files/{id}`.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no such object to be had.
     pub async fn file(&self, id: &str) -> Result<Fetched<FileObject>, ApiError> {
         let get = Get::new(Endpoint::Files, format!("/files/{}", segment(id)?), FILE_BYTES_MAX);
         self.get_object(get, id, FileObject::parse, |file| file.id.as_deref()).await
@@ -35,8 +32,7 @@ impl Client {
 }
 
 impl FileObject {
-    /// # Errors
-    /// Only when it is no JSON object.
+    /// An error only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, bytes, purpose, filename, created_at, expires_at] =

@@ -33,9 +33,6 @@ pub struct FineTuningJob {
 
 impl Client {
     /// `GET /fine_tuning/jobs/{id}`.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no such object to be had.
     pub async fn fine_tuning_job(&self, id: &str) -> Result<Fetched<FineTuningJob>, ApiError> {
         let get =
             Get::new(Endpoint::FineTuningJobs, format!("/fine_tuning/jobs/{}", segment(id)?), JOB_BYTES_MAX);
@@ -45,9 +42,6 @@ impl Client {
 
 impl FineTuningJob {
     /// Reads the object as the API sends it, or as some senders embed it in an event.
-    ///
-    /// # Errors
-    /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, model, fine_tuned_model, trained_tokens, error] =

@@ -18,9 +18,6 @@ pub struct Model {
 
 impl Client {
     /// `GET /models/{id}`.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no such object to be had.
     pub async fn model(&self, id: &str) -> Result<Fetched<Model>, ApiError> {
         let get = Get::new(Endpoint::Models, format!("/models/{}", segment(id)?), MODEL_BYTES_MAX);
         self.get(get, Model::parse).await
@@ -28,8 +25,7 @@ impl Client {
 }
 
 impl Model {
-    /// # Errors
-    /// Only when it is no JSON object.
+    /// An error only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, created, owned_by] = fields(&json, ["id", "created", "owned_by"])?;

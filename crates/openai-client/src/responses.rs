@@ -93,9 +93,6 @@ impl CitationKind {
 
 impl Client {
     /// `GET /responses/{id}`, with what its citations point at.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no such object to be had.
     pub async fn response(&self, id: &str) -> Result<Fetched<Response>, ApiError> {
         let get = Get::new(
             Endpoint::Responses,
@@ -108,9 +105,6 @@ impl Client {
 
 impl Response {
     /// Reads the object as the API sends it, or as some senders embed it in an event.
-    ///
-    /// # Errors
-    /// Only when it is no JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, model, usage, error, metadata] =

@@ -23,17 +23,9 @@ const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     #[error("ADMIN_ADDR: cannot listen on {addr}{}", hint(source))]
-    Bind {
-        addr: SocketAddr,
-        #[source]
-        source: std::io::Error,
-    },
+    Bind { addr: SocketAddr, source: std::io::Error },
     #[error("{addr} does not answer")]
-    NoAnswer {
-        addr: SocketAddr,
-        #[source]
-        source: std::io::Error,
-    },
+    NoAnswer { addr: SocketAddr, source: std::io::Error },
     #[error("{addr} does not answer /healthz with 200")]
     Unhealthy { addr: SocketAddr },
 }

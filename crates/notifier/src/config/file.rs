@@ -20,19 +20,11 @@ pub struct ConfigFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
     #[error("LANDFALL_CONFIG: cannot read {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("LANDFALL_CONFIG: {} is larger than {FILE_BYTES_MAX} bytes", .0.display())]
     TooLarge(PathBuf),
     #[error("LANDFALL_CONFIG: {}", path.display())]
-    Wrong {
-        path: PathBuf,
-        #[source]
-        source: ConfigError,
-    },
+    Wrong { path: PathBuf, source: ConfigError },
 }
 
 impl ConfigFile {

@@ -21,19 +21,12 @@ pub enum NamedSecretError {
     #[error("the variable {0} is not set or empty, or no text")]
     NotSet(String),
     #[error("the file {} cannot be read: {source}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the file {} is empty", .0.display())]
     Empty(PathBuf),
 }
 
 /// The secret in an environment variable.
-///
-/// # Errors
-/// [`NamedSecretError::NotSet`]
 pub fn secret_in_variable(name: &str) -> Result<SecretString, NamedSecretError> {
     let value = std::env::var_os(name).and_then(|value| value.into_string().ok());
     let value = value.as_deref().map(trimmed).filter(|value| !value.is_empty());

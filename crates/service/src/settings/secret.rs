@@ -19,21 +19,12 @@ pub enum SettingError {
     #[error("both {name} and {name}_FILE are set: remove one of them")]
     Both { name: &'static str },
     #[error("{name}_FILE: cannot read {}", path.display())]
-    Unreadable {
-        name: &'static str,
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { name: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{name}_FILE: {} is empty: it must hold {what_to_write}", path.display())]
     EmptyFile { name: &'static str, path: PathBuf, what_to_write: &'static str },
     /// A check that only the program can make, such as the form of a signing secret.
     #[error("{name} is wrong")]
-    Wrong {
-        name: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Wrong { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl SettingError {

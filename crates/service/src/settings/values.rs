@@ -38,9 +38,6 @@ pub enum ValueError {
 }
 
 /// A size in bytes, above 0: `1048576`, `1MiB`, `64 KiB`, `2GB`.
-///
-/// # Errors
-/// [`ValueError::SizeBytes`]
 pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
     let text = trimmed(text);
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -62,9 +59,6 @@ pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
 }
 
 /// Seconds above 0, decimals allowed.
-///
-/// # Errors
-/// [`ValueError::Seconds`]
 pub fn seconds(text: &str) -> Result<Duration, ValueError> {
     let secs: f64 = text.trim().parse().map_err(|_| ValueError::Seconds)?;
     // Written so that NaN is refused too.
@@ -76,9 +70,6 @@ pub fn seconds(text: &str) -> Result<Duration, ValueError> {
 }
 
 /// What Redis keys begin with. No braces (they are added), no blanks, nothing `redis-cli` would need quotes for.
-///
-/// # Errors
-/// [`ValueError::KeyPrefix`]
 pub fn key_prefix(text: &str) -> Result<String, ValueError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_');
     if text.is_empty() || text.len() > KEY_PREFIX_CHARS_MAX || !text.chars().all(allowed) {
@@ -88,9 +79,6 @@ pub fn key_prefix(text: &str) -> Result<String, ValueError> {
 }
 
 /// An `http://` or `https://` address without query; a slash at its end is dropped.
-///
-/// # Errors
-/// [`ValueError::Url`]
 pub fn http_url(text: &str) -> Result<String, ValueError> {
     const WRONG: ValueError = ValueError::Url { schemes: "http:// or https:// and has no ? or #" };
     let url = Url::parse(text.trim()).map_err(|_| WRONG)?;
@@ -106,9 +94,6 @@ pub fn http_url(text: &str) -> Result<String, ValueError> {
 }
 
 /// `true` or `false`, and what people write for them.
-///
-/// # Errors
-/// [`ValueError::YesOrNo`]
 pub fn yes_or_no(text: &str) -> Result<bool, ValueError> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
