@@ -13,9 +13,7 @@ pub(crate) fn read(buffer: &[u8]) -> Answer {
     let Some(head_end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Answer::Partial;
     };
-    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else {
-        return Answer::Broken;
-    };
+    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else { return Answer::Broken };
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     let (mut length, mut closes) = (None, false);

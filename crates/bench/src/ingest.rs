@@ -179,9 +179,7 @@ impl Bed<'_> {
 
     /// What was acknowledged and is not in the stream. Below 0: what was stored, but not acknowledged.
     fn lost(&self, server: &Server, acknowledged: u64) -> Result<i64> {
-        let Some(stream) = server.stream else {
-            return Ok(0);
-        };
+        let Some(stream) = server.stream else { return Ok(0) };
         let stored: i64 = self.redis_cli(&["XLEN", stream])?.trim().parse()?;
         Ok(acknowledged.cast_signed() - stored)
     }

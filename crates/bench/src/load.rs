@@ -146,9 +146,7 @@ impl Run<'_> {
             if due > now {
                 return Ok(Some(due));
             }
-            let Some(Reverse(number)) = self.idle.pop() else {
-                return Ok(None);
-            };
+            let Some(Reverse(number)) = self.idle.pop() else { return Ok(None) };
             self.connections[number].job = Some(Job { request: self.next, from: due, written: 0 });
             self.next += 1;
             self.write(number)?;
@@ -158,9 +156,7 @@ impl Run<'_> {
 
     fn write(&mut self, number: usize) -> Result<()> {
         let Connection { stream, job, .. } = &mut self.connections[number];
-        let Some(job) = job else {
-            return Ok(());
-        };
+        let Some(job) = job else { return Ok(()) };
         let bytes = self.plan.bytes(job.request);
         while job.written < bytes.len() {
             match stream.write(&bytes[job.written..]) {

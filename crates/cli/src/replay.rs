@@ -150,9 +150,7 @@ impl Run<'_> {
         let mut after = EventPlace::default();
         loop {
             let page = store.events_between(&filter, after, up_to).await?;
-            let Some((last, _)) = page.last() else {
-                break;
-            };
+            let Some((last, _)) = page.last() else { break };
             after = *last;
             for (_, event) in &page {
                 self.replay(event).await?;

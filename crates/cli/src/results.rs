@@ -134,9 +134,7 @@ async fn tables(pages: &mut Pages<'_>, out: &mut dyn Write) -> Result<Last, Fail
     let mut last = None;
     loop {
         let page = pages.next().await?;
-        let Some(row) = page.last() else {
-            return Ok(last);
-        };
+        let Some(row) = page.last() else { return Ok(last) };
         if last.is_some() {
             writeln!(out)?;
         }

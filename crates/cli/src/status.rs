@@ -157,9 +157,7 @@ fn is_importing(families: &[FamilyStats], instances: &[Running]) -> bool {
 
 /// `importing`: without it no time is left for an import, since nothing moves.
 async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option<Stored>, Failure> {
-    let Some(store) = stored::open_if_there(settings).await? else {
-        return Ok(None);
-    };
+    let Some(store) = stored::open_if_there(settings).await? else { return Ok(None) };
     let counts = store.count_events().await?;
     let in_store = |(family, state, count)| InStore { family, state, count };
     let now = Utc::now();

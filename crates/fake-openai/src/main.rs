@@ -51,9 +51,7 @@ async fn start(flags: &Flags, webhook_secret: Option<SigningSecret>) -> anyhow::
 }
 
 async fn send(fake: &FakeOpenAi, sending: &Sending, secret: Option<SigningSecret>) -> anyhow::Result<()> {
-    let Some(url) = &sending.send_to else {
-        return Ok(());
-    };
+    let Some(url) = &sending.send_to else { return Ok(()) };
     let secret = secret.context("--send-to needs --secret or --secret-file")?;
     let mut events = Vec::new();
     for (event_type, id) in sending.events() {

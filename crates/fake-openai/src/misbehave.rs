@@ -103,9 +103,7 @@ where
 async fn write_first(body: &mut BoxBody, pen: &Pen, count: u64) -> Option<Bytes> {
     let mut left = count;
     while left > 0 {
-        let Some(mut chunk) = next_chunk(body).await else {
-            break;
-        };
+        let Some(mut chunk) = next_chunk(body).await else { break };
         let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
         left -= now as u64;
         let rest = chunk.split_off(now);
@@ -132,9 +130,7 @@ fn stalled(response: HttpResponse, after: impl FnOnce(u64) -> u64, faults: &Faul
     let declared = length(response.body());
     let after = after(declared);
     with_script(response, declared, move |mut body, pen| async move {
-        let Some(rest) = write_first(&mut body, &pen, after).await else {
-            return;
-        };
+        let Some(rest) = write_first(&mut body, &pen, after).await else { return };
         cleared.await;
         if rest.is_empty() || pen.write(rest).await {
             write_rest(body, &pen).await;
@@ -187,9 +183,7 @@ async fn padded(response: HttpResponse, padding: u64) -> HttpResponse {
     const TAIL: &[u8] = b"\",";
     let (response, body) = response.into_parts();
     let bytes = to_bytes(body).await.unwrap_or_default();
-    let Some(rest) = bytes.strip_prefix(b"{") else {
-        return response.set_body(BoxBody::new(bytes));
-    };
+    let Some(rest) = bytes.strip_prefix(b"{") else { return response.set_body(BoxBody::new(bytes)) };
     let rest = bytes.slice_ref(rest);
     let declared = (HEAD.len() + TAIL.len() + rest.len()) as u64 + padding;
     let stream = scripted(move |pen| async move {

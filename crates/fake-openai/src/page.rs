@@ -88,9 +88,7 @@ pub(crate) fn page(mut items: Vec<Item>, query: &Query, rules: ListRules) -> Res
 }
 
 fn limit(query: &Query, rules: ListRules) -> Result<usize, ApiError> {
-    let Some(given) = query.get("limit") else {
-        return Ok(rules.limit_default);
-    };
+    let Some(given) = query.get("limit") else { return Ok(rules.limit_default) };
     match given.parse::<usize>() {
         Err(_) => Err(ApiError::not_an_integer("limit", given)),
         Ok(0) => Err(ApiError::too_small("limit", 1, 0)),

@@ -131,9 +131,7 @@ impl RedisWatch {
 
     async fn report(&mut self, log: bool) -> Result<(), QueueError> {
         self.report_due = Instant::now() + REPORT_EVERY;
-        let Some(memory) = self.reader.memory_report().await? else {
-            return Ok(());
-        };
+        let Some(memory) = self.reader.memory_report().await? else { return Ok(()) };
         for &memory_use in MemoryUse::ALL {
             self.bytes.with([memory_use.as_str()]).set(memory.bytes(memory_use) as f64);
         }

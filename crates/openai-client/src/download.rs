@@ -109,9 +109,7 @@ impl Download {
 
     /// Asks for the rest. Afterwards the exchange is one that brings it, or all is there already.
     async fn resume(&mut self, mut cut_by: Option<BodyError>) -> Result<(), ApiError> {
-        let Some(etag) = self.resumable_under.clone() else {
-            return Err(self.incomplete(cut_by));
-        };
+        let Some(etag) = self.resumable_under.clone() else { return Err(self.incomplete(cut_by)) };
         loop {
             if self.resumes >= RESUMES_MAX || self.fruitless_resumes >= FRUITLESS_RESUMES_MAX {
                 return Err(self.incomplete(cut_by));

@@ -49,9 +49,7 @@ impl Client {
         for eval_id in self.recent_evals().await? {
             let Ok(eval) = segment(&eval_id) else { continue };
             // An eval may be deleted between two requests.
-            let Some(true) = present(self.has_recent_run(&eval, run_id).await)? else {
-                continue;
-            };
+            let Some(true) = present(self.has_recent_run(&eval, run_id).await)? else { continue };
             let get = Get::new(Endpoint::EvalRuns, format!("/evals/{eval}/runs/{run}"), RUN_BYTES_MAX);
             return present(self.get_object(get, run_id, EvalRun::parse, |run| run.id.as_deref()).await);
         }

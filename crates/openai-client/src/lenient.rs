@@ -139,9 +139,7 @@ fn unescape_lossy(quoted: &str) -> String {
 
 /// The character of `XXXX` or `XXXX\uXXXX` at the start of `rest`.
 fn code_point(rest: &mut &str) -> char {
-    let Some(first) = hex(rest) else {
-        return char::REPLACEMENT_CHARACTER;
-    };
+    let Some(first) = hex(rest) else { return char::REPLACEMENT_CHARACTER };
     *rest = &rest[4..];
     if let 0xd800..=0xdbff = first
         && let Some(second) = rest.strip_prefix("\\u").and_then(hex)

@@ -104,9 +104,7 @@ impl<'a> Table<'a> {
     fn metrics(&self) -> Result<Vec<Metric>, ResultFileError> {
         let mut by_step: BTreeMap<i64, Metric> = BTreeMap::new();
         for row in self.rows.lines() {
-            let Some(metric) = self.columns.metric(row) else {
-                continue;
-            };
+            let Some(metric) = self.columns.metric(row) else { continue };
             let kept = by_step.entry(metric.step).or_insert(metric);
             kept.train_loss = metric.train_loss.or(kept.train_loss);
             kept.train_accuracy = metric.train_accuracy.or(kept.train_accuracy);

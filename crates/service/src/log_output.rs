@@ -42,9 +42,7 @@ pub(crate) fn start() -> (NonBlocking, LogGuard) {
 /// Ends the log: writes what waits, unless the reader of stderr stands still. Before the process exits without returning
 /// from `main`.
 pub(crate) fn flush() {
-    let Some(writing) = WRITING.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-        return;
-    };
+    let Some(writing) = WRITING.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     let (done, written) = mpsc::channel();
     std::thread::spawn(move || {
         drop(writing);

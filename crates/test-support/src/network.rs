@@ -103,9 +103,7 @@ async fn carry(mut client: TcpStream, state: Arc<watch::Sender<State>>) {
         state.opened += 1;
     });
     let target = state.borrow().target;
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
-        return;
-    };
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let mut watching = state.subscribe();
     let half_open = {
         let (from_client, to_client) = client.split();
@@ -127,9 +125,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &watch::Send
     let mut watching = state.subscribe();
     let mut piece = vec![0; PIECE_BYTES_MAX];
     loop {
-        let Ok(length @ 1..) = from.read(&mut piece).await else {
-            return;
-        };
+        let Ok(length @ 1..) = from.read(&mut piece).await else { return };
         let Ok(now) = watching.wait_for(|state| !state.black_hole).await.map(|state| state.clone()) else {
             return;
         };

@@ -115,9 +115,7 @@ impl RedisServer {
 
     fn answers(&self) -> bool {
         use std::io::{Read as _, Write as _};
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
-            return false;
-        };
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let mut answer = [0; 7];
         stream.set_read_timeout(Some(wait::DEADLINE)).ok();
         stream.write_all(b"PING\r\n").is_ok()

@@ -124,13 +124,9 @@ async fn rows(
         object.target.family == Family::Batch
             && object.entry_id.as_ref().is_some_and(|id| unsettled.contains_key(id))
     };
-    let Some(Queued { target, .. }) = queued.iter().find(under_way) else {
-        return Ok(None);
-    };
+    let Some(Queued { target, .. }) = queued.iter().find(under_way) else { return Ok(None) };
     let progress = store.fetch_progress(&target.project, target.family, &target.object_id).await;
-    let Some((stored, total)) = progress?.and_then(|progress| progress.rows) else {
-        return Ok(None);
-    };
+    let Some((stored, total)) = progress?.and_then(|progress| progress.rows) else { return Ok(None) };
     let imports = store.imports(IMPORTS_MAX).await?;
     let import =
         imports.into_iter().find(|one| one.batch_id == target.object_id && one.project == target.project);

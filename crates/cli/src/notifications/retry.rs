@@ -105,9 +105,7 @@ impl Retrying<'_> {
 
     async fn retry(&mut self, id: &str, out: &mut dyn Write) -> Result<bool, Failure> {
         let again = self.store.retry_notification(id, Utc::now()).await?;
-        let Some(record) = again else {
-            return Ok(false);
-        };
+        let Some(record) = again else { return Ok(false) };
         self.count += 1;
         if self.args.json {
             json::write_line(out, &Line::of(&record))?;

@@ -112,9 +112,7 @@ mod tests {
         for event in events {
             let name = event["type"].as_str().unwrap();
             let data = data(&EventKind::from_name(name), None);
-            let Some(documented) = event["data"].as_object() else {
-                continue;
-            };
+            let Some(documented) = event["data"].as_object() else { continue };
             for field in documented.keys().filter(|field| !field.ends_with('?')) {
                 assert!(data.get(field).is_some(), "{name} has no {field}");
             }

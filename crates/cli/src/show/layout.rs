@@ -57,9 +57,7 @@ pub(super) fn error_text(json: Option<&str>) -> String {
 }
 
 fn error_words(json: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(json) else {
-        return json.to_owned();
-    };
+    let Ok(value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
     let field = |name: &str| value.get(name).and_then(Value::as_str);
     match (field("code"), field("message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

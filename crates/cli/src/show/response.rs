@@ -69,9 +69,7 @@ fn sources(citations: Option<&str>) -> Vec<String> {
         citations.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let mut sources = Vec::new();
     for citation in citations {
-        let Some(place) = citation.url.or(citation.file_id) else {
-            continue;
-        };
+        let Some(place) = citation.url.or(citation.file_id) else { continue };
         let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
             Some(title) => {
                 let title = screen::shortened(&printable::sentence(&title), 72);

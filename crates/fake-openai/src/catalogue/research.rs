@@ -23,9 +23,7 @@ fn citations(text: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(start) = text[from..].find("([").map(|at| from + at) {
-        let Some(end) = text[start..].find("))").map(|at| start + at + 2) else {
-            break;
-        };
+        let Some(end) = text[start..].find("))").map(|at| start + at + 2) else { break };
         let inside = &text[start + 2..end - 2];
         if let Some((_, url)) = inside.split_once("](") {
             let count = |until: usize| text[..until].chars().count();
