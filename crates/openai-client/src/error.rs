@@ -133,23 +133,18 @@ impl ApiError {
 
     /// Where a redirect led that was not followed.
     pub fn redirect_host(&self) -> Option<&str> {
-        match self {
-            Self::Refused(refusal) => refusal.redirect_host.as_deref(),
-            _ => None,
-        }
+        self.refusal()?.redirect_host.as_deref()
     }
 
     /// The status of the answer, when it was not 200.
     pub fn status(&self) -> Option<u16> {
+        Some(self.refusal()?.status)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused(refusal) => Some(refusal.status),
-            Self::Unavailable { .. }
-            | Self::NotJson { .. }
-            | Self::TooLarge { .. }
-            | Self::Compressed { .. }
-            | Self::OtherObject { .. }
-            | Self::IncompleteDownload { .. }
-            | Self::UnusableId => None,
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
         }
     }
 
