@@ -1,5 +1,6 @@
-//! No two files of a crate need each other. The paths in each file (`crate::a::b`, `super::c`, `child::d`, and the names
-//! that `use` brings in) make a graph of files; its strongly connected components are the circles.
+//! The files of a crate do not depend on each other in circles. The paths in each file (`crate::a::b`, `super::c`,
+//! `child::d`, and the names that `use` brings in) make a graph of files; its strongly connected components are the
+//! circles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::paths::{self, Import, PathUse};
 use super::{files, product_code, report, root};
 
-/// Circles that are still allowed, as the files of each. The list only ever shrinks: one that is broken has to go.
+/// Circles that are still allowed, as lists of files. The list only shrinks: a broken circle must be removed from it.
 const KNOWN: &[&[&str]] = &[];
 
 /// The place of a module in its crate: no names for the root, `["dead", "list"]` for `dead/list.rs`.

@@ -1,8 +1,8 @@
-//! No log line leaves out why: `%error` and `?error` show the outermost error alone, `chain(&error)` all of them.
+//! Log lines include the causes of an error: `%error` and `?error` show only the outermost error, `chain(&error)` shows all.
 
 use super::{files, product_code, report};
 
-/// What errors are called.
+/// Names of variables and fields that hold errors.
 const NAMES: [&str; 6] = ["error", "err", "source", "cause", "failure", "refusal"];
 
 #[test]

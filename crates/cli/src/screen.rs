@@ -46,8 +46,8 @@ impl Text {
     }
 }
 
-/// A table that is at most `width` columns wide; cells that do not fit are wrapped. Heads are separated by ` | `, and one
-/// that ends with `>` stands at the right with its column, as counts do.
+/// A table that is at most `width` columns wide; cells that do not fit are wrapped. Column heads are separated by ` | `; a
+/// head that ends in `>` aligns its column to the right.
 pub(crate) fn table<C: Into<Text>>(
     heads: &str,
     rows: impl IntoIterator<Item = Vec<C>>,

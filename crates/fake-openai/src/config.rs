@@ -1,4 +1,4 @@
-//! How a fake is started.
+//! The settings that a fake starts with.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! How long an HTTP answer asks to wait: the header `Retry-After`, as seconds or as a date.
+//! The HTTP header `Retry-After`: how long to wait, as seconds or as a date.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `landfall secret public-key`: what receivers verify `v1a` signatures with. The private key is never printed.
+//! `landfall secret public-key`: prints the key that verifies `v1a` signatures, never the private key.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ struct Keys<'a> {
     public_keys: Vec<String>,
 }
 
-/// Prints one key a line. The answer is no when there is no private ed25519 key.
+/// Prints one key per line. The answer is no when there is no private ed25519 key.
 pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failure> {
     let target = args.target.as_deref();
     let public_keys = match (target, &args.key_file) {

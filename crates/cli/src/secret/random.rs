@@ -1,4 +1,4 @@
-//! Keys that nobody can guess, from the TLS provider's generator.
+//! Random keys, from the TLS provider's generator.
 
 use rustls::crypto::CryptoProvider;
 use secrecy::SecretString;

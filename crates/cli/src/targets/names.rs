@@ -1,4 +1,4 @@
-//! The names of targets: which the database knows, and what is said of one that nothing knows.
+//! Names of targets: those in the database, and the message for an unknown one.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
         .collect())
 }
 
-/// Says so.
+/// Reports an unknown target on stderr.
 pub(crate) fn no_such_target(name: &str) -> Answer {
     eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
     Answer::No

@@ -1,4 +1,4 @@
-//! A request to the API, as the endpoints look at it.
+//! An API request, as the endpoints see it.
 
 use crate::query::Query;
 

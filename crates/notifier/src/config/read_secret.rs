@@ -1,4 +1,4 @@
-//! How the secrets that the file names are fetched: the caller knows variables and files.
+//! Reads the secrets that the file names. The caller provides the environment and the file system.
 
 use std::path::Path;
 
