@@ -40,14 +40,9 @@ impl<'a> Value<'a> {
         Self::Text(text.map(json_text::plain))
     }
 
-    /// A name of a closed set.
-    pub(crate) fn name(name: &'static str) -> Self {
-        Self::Text(Some(Cow::Borrowed(name)))
-    }
-
-    /// Of a closed set.
+    /// The name of a member of a closed set.
     pub(crate) fn member<T: ClosedSet>(member: T) -> Self {
-        Self::name(member.as_str())
+        Self::Text(Some(Cow::Borrowed(member.as_str())))
     }
 
     pub(crate) fn time(at: DateTime<Utc>) -> Self {

@@ -49,7 +49,7 @@ pub(crate) async fn begin(database: &Database, content: &NewContent) -> sqlx::Re
         return Ok(Begun::Superseded);
     }
     let [project_value, batch_value] = batch;
-    let file = [project_value, batch_value, Value::name(source.as_str())];
+    let file = [project_value, batch_value, Value::member(*source)];
     let count = "SELECT count(*) AS lines FROM batch_results \
                  WHERE project = $1 AND batch_id = $2 AND source = $3 AND NOT quarantined";
     let counted = transaction.fetch_one(count, &file).await?;

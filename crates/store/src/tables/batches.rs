@@ -119,7 +119,7 @@ async fn start_file_over(
     batch: &BatchRecord,
     source: ResultSource,
 ) -> sqlx::Result<()> {
-    let values = [Value::text(&batch.project), Value::key(&batch.batch_id), Value::name(source.as_str())];
+    let values = [Value::text(&batch.project), Value::key(&batch.batch_id), Value::member(source)];
     let delete = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3";
     transaction.execute(delete, &values).await?;
     let next_line = source.next_line_column();

@@ -170,9 +170,9 @@ async fn fail_in(transaction: &mut WriteTransaction, failure: &Failure) -> sqlx:
             "UPDATE events SET state = $1, attempts = CASE WHEN attempts < $2 THEN $2 ELSE attempts END, \
              reason = $3, last_error = $4 WHERE project = $5 AND webhook_id = $6 AND state <> 'stored'",
             &[
-                Value::name(failure.state.as_str()),
+                Value::member(failure.state),
                 failure.attempts.into(),
-                Value::name(failure.reason.as_str()),
+                Value::member(failure.reason),
                 Value::text(&error),
                 Value::text(&failure.project),
                 Value::key(&failure.webhook_id),

@@ -51,7 +51,7 @@ impl Store {
         let insert = "INSERT INTO events (project, webhook_id, type, family, received_at, attempts, state, body_bytes) \
                       VALUES ($1, $2, 'landfall.check', $3, $4, $5, $6, $7)";
         let values = [
-            Value::name(CHECK_PROJECT),
+            Value::text(CHECK_PROJECT),
             Value::text(&webhook_id),
             Value::member(Family::Other),
             Value::time(Utc::now()),

@@ -169,7 +169,7 @@ async fn settle_in(
              lease_until = NULL, delivered_at = $4, last_status = $5, last_error = $6 \
              WHERE project = $7 AND id = $8 AND lease_owner = $9",
             &[
-                Value::name(state.as_str()),
+                Value::member(state),
                 end.attempt.attempt.into(),
                 Value::time_if_any(next_at),
                 Value::time_if_any(delivered_at),

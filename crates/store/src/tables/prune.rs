@@ -28,9 +28,6 @@ fn failed(source: sqlx::Error) -> StoreError {
 /// Retention.
 impl Store {
     /// What [`Store::prune`] would take away.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub async fn prunable(&self, retention: &Retention) -> Result<Pruned, StoreError> {
         let mut pruned = match Objects::of(retention.family) {
             Some(objects) => objects.count(&self.database, retention).await?,
@@ -283,7 +280,7 @@ async fn delete_last_lines(
     batch: &Candidate,
     source: ResultSource,
 ) -> sqlx::Result<u64> {
-    let of_batch = [Value::text(&batch.project), Value::key(&batch.id), Value::name(source.as_str())];
+    let of_batch = [Value::text(&batch.project), Value::key(&batch.id), Value::member(source)];
     let last = "SELECT line FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 \
                 ORDER BY line DESC LIMIT 1";
     let Some(last) = transaction.lock_row(last, &of_batch).await? else { return Ok(0) };
@@ -318,7 +315,7 @@ const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND eve
 
 /// Events and notifications.
 async fn count_events(database: &Database, retention: &Retention) -> Result<(u64, u64), StoreError> {
-    let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
+    let values = [Value::member(retention.family), Value::time(retention.before)];
     let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
     let notifications = format!(
         "SELECT count(*) AS notifications FROM notifications WHERE (project, webhook_id) IN \
@@ -336,7 +333,7 @@ async fn delete_events(
     retention: &Retention,
 ) -> sqlx::Result<(u64, u64)> {
     let page = format!("FROM events WHERE {OLD_EVENTS} ORDER BY place LIMIT {EVENTS_PER_STEP}");
-    let values = [Value::name(retention.family.as_str()), Value::time(retention.before)];
+    let values = [Value::member(retention.family), Value::time(retention.before)];
     let delete = format!(
         "DELETE FROM notifications WHERE state <> 'pending' \
          AND (project, webhook_id) IN (SELECT project, webhook_id {page})"
