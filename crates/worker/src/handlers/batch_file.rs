@@ -1,7 +1,7 @@
 //! Brings a batch's file home in one pass: raw bytes to the file store, and one row a line, in chunks that are committed
 //! as they come. A second run takes up at the line where the first one stopped.
 
-use openai_client::{BodyRoom, Client, LINE_BYTES_MAX};
+use openai_client::{BodyRoom, Client};
 use store::{BatchAppender, ResultSource};
 
 use crate::context::Context;
@@ -62,9 +62,7 @@ impl Rows<'_> {
         // Most lines are small, and need none.
         let mut room = client.body_room();
         while let Some(bytes) = download.next(context).await? {
-            let held = self.lines.held_with(&bytes);
-            self.progress.waiting(room.cover(held, LINE_BYTES_MAX)).await;
-            self.lines.push(bytes);
+            self.lines.push_within(&mut room, bytes, self.progress).await;
             while let Some(row) = self.lines.next_row() {
                 if self.chunk.push(row) {
                     self.flush(&mut room).await?;

@@ -1,11 +1,12 @@
 //! The bytes of a batch's file as rows, and one line of log about those that are no results.
 
 use bytes::Bytes;
-use openai_client::{BatchLine, LINE_BYTES_MAX, LineSplitter, LineTooLong};
+use openai_client::{BatchLine, BodyRoom, LINE_BYTES_MAX, LineSplitter, LineTooLong};
 use service::excerpt;
 use store::BatchResult;
 
 use crate::handlers::download::RemoteFile;
+use crate::watchdog::Progress;
 
 /// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
 /// and for other writers.
@@ -42,30 +43,31 @@ impl BatchLines {
         }
     }
 
-    /// How many bytes of one line are held once these are pushed, at most.
-    pub(super) fn held_with(&self, bytes: &Bytes) -> usize {
-        (self.splitter.partial_bytes() + bytes.len()).min(LINE_BYTES_MAX)
-    }
-
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    /// Waits until `room` covers the line that these bytes make longer.
+    pub(super) async fn push_within(&mut self, room: &mut BodyRoom, bytes: Bytes, progress: &Progress) {
+        let held = (self.splitter.partial_bytes() + bytes.len()).min(LINE_BYTES_MAX);
+        progress.waiting(room.cover(held, LINE_BYTES_MAX)).await;
         self.splitter.push(bytes);
     }
 
     /// The next row; `None` when more bytes are needed.
     pub(super) fn next_row(&mut self) -> Option<BatchResult> {
-        while let Some(line) = self.splitter.next_line().transpose() {
-            if let Some(row) = self.row(line) {
-                return Some(row);
-            }
-        }
-        None
+        self.row_of(LineSplitter::next_line)
     }
 
     /// The next row once all bytes were pushed; `None` after the last one.
     pub(super) fn rest_row(&mut self) -> Option<BatchResult> {
-        while let Some(line) = self.splitter.finish().transpose() {
-            if let Some(row) = self.row(line) {
-                return Some(row);
+        self.row_of(LineSplitter::finish)
+    }
+
+    fn row_of(
+        &mut self,
+        next: fn(&mut LineSplitter) -> Result<Option<Bytes>, LineTooLong>,
+    ) -> Option<BatchResult> {
+        while let Some(line) = next(&mut self.splitter).transpose() {
+            let row = self.row(line);
+            if row.is_some() {
+                return row;
             }
         }
         None
@@ -166,9 +168,11 @@ mod tests {
     #[test]
     fn lines_become_rows_by_their_number_and_what_is_no_result_is_counted() {
         let mut lines = BatchLines::from(3);
-        lines.push("{\"custom_id\":\"a\"}\n\n{\"custom_id\":\"c\"}\n<html>\n{\"error\":{}}\n{\"resp".into());
+        lines
+            .splitter
+            .push("{\"custom_id\":\"a\"}\n\n{\"custom_id\":\"c\"}\n<html>\n{\"error\":{}}\n{\"resp".into());
         let mut rows: Vec<BatchResult> = std::iter::from_fn(|| lines.next_row()).collect();
-        lines.push("onse\":{}}".into());
+        lines.splitter.push("onse\":{}}".into());
         rows.extend(std::iter::from_fn(|| lines.next_row().or_else(|| lines.rest_row())));
         let seen: Vec<(i64, bool)> = rows.iter().map(|row| (row.line, row.quarantined)).collect();
         assert_eq!(seen, [(3, false), (4, true), (5, true), (6, false)]);
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn many_lines_in_quarantine_are_few_examples() {
         let mut lines = BatchLines::from(1);
-        lines.push("garbage\n".repeat(100_000).into());
+        lines.splitter.push("garbage\n".repeat(100_000).into());
         assert_eq!(std::iter::from_fn(|| lines.next_row()).count(), 100_000);
         assert_eq!((lines.quarantined, lines.examples.len()), (100_000, EXAMPLES_MAX));
     }
@@ -192,7 +196,7 @@ mod tests {
     fn a_chunk_is_full_by_rows_or_by_bytes() {
         let row = |bytes: usize| {
             let mut lines = BatchLines::from(1);
-            lines.push(format!("{{\"response\":{{\"body\":\"{}\"}}}}\n", "x".repeat(bytes)).into());
+            lines.splitter.push(format!("{{\"response\":{{\"body\":\"{}\"}}}}\n", "x".repeat(bytes)).into());
             lines.next_row().unwrap()
         };
         let mut chunk = RowChunk::default();

@@ -2,9 +2,8 @@
 //! have given half a file, or a page that was none. The new file is downloaded whole and looked at first; only then does it
 //! take the place of the old one, in one step. Whatever fails leaves rows and file as they were.
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use openai_client::{BodyRoom, Client, LINE_BYTES_MAX};
+use openai_client::Client;
 use service::excerpt;
 use service::telemetry::chain;
 use store::{FileRecord, Files, NewContent, Replaced, StoreError};
@@ -91,7 +90,7 @@ async fn download(
     loop {
         match download.next(context).await {
             Ok(Some(bytes)) => {
-                push(&mut lines, &mut room, bytes, file).await;
+                lines.push_within(&mut room, bytes, file.progress).await;
                 while lines.next_row().is_some() {
                     room.empty();
                 }
@@ -118,7 +117,7 @@ async fn replace(
     let (mut lines, mut chunk, mut room) = (BatchLines::from(1), RowChunk::default(), client.body_room());
     let mut wanted = true;
     while wanted && let Some(bytes) = pieces.try_next().await? {
-        push(&mut lines, &mut room, bytes, file).await;
+        lines.push_within(&mut room, bytes, file.progress).await;
         while let Some(row) = lines.next_row() {
             if chunk.push(row) {
                 wanted &= file.progress.waiting(replacement.add(chunk.take())).await;
@@ -133,11 +132,6 @@ async fn replace(
         file.progress.waiting(replacement.add(chunk.take())).await;
     }
     Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
-}
-
-async fn push(lines: &mut BatchLines, room: &mut BodyRoom, bytes: Bytes, file: RemoteFile<'_>) {
-    file.progress.waiting(room.cover(lines.held_with(&bytes), LINE_BYTES_MAX)).await;
-    lines.push(bytes);
 }
 
 /// A new file that does not take the place of the old one.
