@@ -7,7 +7,7 @@ use webhook::{Family, Reason};
 use crate::entry::{ENTRIES_PER_READ, Entry, RawEntry};
 use crate::error::QueueError;
 use crate::keys::FamilyKeys;
-use crate::reader::QueueReader;
+use crate::reader::{QueueReader, unix_ms};
 use crate::scripts;
 
 /// Entries asked about, or made due, in one step.
@@ -44,8 +44,7 @@ impl QueueReader {
     pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
         const OPERATION: &str = "read delayed entries";
         let keys = FamilyKeys::new(&self.keys, family);
-        let (secs, micros): (i64, i64) = self.query(OPERATION, &redis::cmd("TIME")).await?;
-        let now_ms = secs * 1000 + micros / 1000;
+        let now_ms = unix_ms(self.query(OPERATION, &redis::cmd("TIME")).await?);
         // A scan may give one twice.
         let (mut due, mut cursor) = (HashMap::new(), 0_u64);
         loop {

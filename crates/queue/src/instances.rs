@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueueError;
-use crate::reader::QueueReader;
+use crate::reader::{QueueReader, unix_ms};
 use crate::scripts;
 
 /// Between two reports of a program.
@@ -116,10 +116,6 @@ impl QueueReader {
         let (time, fields) = self.query_all("read the instances", &ask).await?;
         Ok((unix_ms(time), fields))
     }
-}
-
-fn unix_ms((secs, micros): (i64, i64)) -> i64 {
-    secs * 1000 + micros / 1000
 }
 
 #[cfg(test)]

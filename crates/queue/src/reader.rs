@@ -14,6 +14,11 @@ use crate::keys::Keys;
 const CONNECTIONS_MAX: usize = 4;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What `TIME` answers, in unix milliseconds.
+pub(crate) fn unix_ms((secs, micros): (i64, i64)) -> i64 {
+    secs * 1000 + micros / 1000
+}
+
 /// Reads the queue without taking part in it. Clones share a small pool of connections.
 #[derive(Clone)]
 pub struct QueueReader {

@@ -9,7 +9,7 @@ use redis::{Cmd, FromRedisValue, RedisError};
 
 use crate::cause::Cause;
 use crate::error::QueueError;
-use crate::reader::QueueReader;
+use crate::reader::{QueueReader, unix_ms};
 
 /// The oldest versions whose scripts and streams do what ours need.
 const REDIS_MAJOR_MIN: u32 = 7;
@@ -195,7 +195,7 @@ impl QueueReader {
         let asked_ms = now_ms();
         let time: Option<(i64, i64)> = self.query_if_allowed(&redis::cmd("TIME")).await?;
         let here_ms = i64::midpoint(asked_ms, now_ms());
-        let clock_ahead_ms = time.map(|(secs, micros)| secs * 1000 + micros / 1000 - here_ms);
+        let clock_ahead_ms = time.map(|time| unix_ms(time) - here_ms);
         if info.is_empty() {
             let findings = vec![ServerFinding::InfoRefused];
             return Ok(ServerReport { name: "Redis".to_owned(), clock_ahead_ms, findings });

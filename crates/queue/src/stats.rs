@@ -55,46 +55,34 @@ impl QueueReader {
             let (undelivered, pending, delayed, dead, oldest_ms, now_ms, came_ms, of, due_ms, due_of) =
                 counts;
             let oldest_ms = u64::try_from(oldest_ms).ok();
-            let mut overdue_ms = 0;
-            for turn in [Turn::of(came_ms, of), Turn::of(due_ms, due_of)].into_iter().flatten() {
-                let late = turn.overdue_ms(self, family, now_ms).await?;
-                overdue_ms = overdue_ms.max(late);
-            }
+            let came = self.overdue_ms(family, (came_ms, of), now_ms).await?;
+            let overdue_ms = came.max(self.overdue_ms(family, (due_ms, due_of), now_ms).await?);
             all.push(FamilyStats { family, undelivered, pending, delayed, dead, oldest_ms, overdue_ms });
         }
         Ok(all)
     }
-}
-
-/// The oldest entry that no worker has seen, or the delayed one that is due first.
-#[derive(Debug, Clone)]
-struct Turn {
-    /// When its turn came, or comes, in unix milliseconds.
-    at_ms: i64,
-    project: String,
-}
-
-impl Turn {
-    /// `at_ms` is -1 when there is no such entry.
-    fn of(at_ms: i64, project: Option<String>) -> Option<Self> {
-        (at_ms >= 0).then(|| Self { at_ms, project: project.unwrap_or_default() })
-    }
-
-    /// By how much it is late.
-    async fn overdue_ms(self, reader: &QueueReader, family: Family, now_ms: i64) -> Result<u64, QueueError> {
-        if self.at_ms >= now_ms {
+    /// By how much the turn of an entry is over: when it came, in unix milliseconds, and of which project it is. -1 when
+    /// there is no such entry.
+    async fn overdue_ms(
+        &self,
+        family: Family,
+        (turn_ms, project): (i64, Option<String>),
+        now_ms: i64,
+    ) -> Result<u64, QueueError> {
+        if turn_ms < 0 || turn_ms >= now_ms {
             return Ok(0);
         }
+        let project = project.unwrap_or_default();
         let mut ask = redis::pipe();
-        ask.pttl(reader.keys.pause(&self.project, family));
-        ask.zscore(reader.keys.pauses(), format!("{}:{family}", self.project));
-        let (left_ms, ends_ms): (i64, Option<f64>) = reader.query_all("look for a pause", &ask).await?;
+        ask.pttl(self.keys.pause(&project, family));
+        ask.zscore(self.keys.pauses(), format!("{project}:{family}"));
+        let (left_ms, ends_ms): (i64, Option<f64>) = self.query_all("look for a pause", &ask).await?;
         // -2: no pause is in force. -1: one was set by hand, without an end.
         if left_ms != -2 {
             return Ok(0);
         }
         // A pause that should still be in force was deleted by hand at an unknown time.
         let ended_ms = ends_ms.map(|ms| ms as i64).filter(|ms| *ms <= now_ms).unwrap_or(0);
-        Ok(u64::try_from(now_ms - self.at_ms.max(ended_ms)).unwrap_or(0))
+        Ok(u64::try_from(now_ms - turn_ms.max(ended_ms)).unwrap_or(0))
     }
 }
