@@ -12,7 +12,7 @@ const LINES: usize = 5000;
 async fn behind(network: &Network) -> Landfall {
     let url = format!("http://127.0.0.1:{}/v1", network.port());
     let mut landfall = Landfall::start_with(0, &[("OPENAI_BASE_URL", &url)]).await;
-    network.lead_to(landfall.fake.addr().port());
+    network.set_target(landfall.fake.addr().port());
     landfall.add_worker();
     landfall
 }
@@ -52,7 +52,7 @@ async fn a_worker_cut_off_from_redis_for_longer_than_its_lease_stores_each_line_
     let network = Network::start(0).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
     let mut landfall = Landfall::start_with(0, &[("REDIS_URL", &url)]).await;
-    network.lead_to(landfall.redis.port());
+    network.set_target(landfall.redis.port());
     landfall.add_worker();
     landfall.fake.add_generated_batch("batch_alone", LINES);
     landfall.fake.delay_ms("/content", 3000);

@@ -8,14 +8,14 @@ use clap::ValueEnum as _;
 use test_support::redis::RedisServer;
 use webhook::SigningSecret;
 
-use crate::load::{self, Pace};
+use crate::load::{self, LoadOptions};
 use crate::peer::{PATH, Peer, Server};
 use crate::plan::{Mix, Plan};
 use crate::table::{self, Figures};
-use crate::{crowd, process};
+use crate::{idle_connections, process};
 
 /// A turn that others disturbed by more is taken again, once.
-const FOREIGN_CORES_MAX: f64 = 0.2;
+const OTHER_CORES_MAX: f64 = 0.2;
 const WARM_UP: usize = 6000;
 
 #[derive(Debug, clap::Args)]
@@ -53,13 +53,13 @@ pub(crate) struct Flags {
     aof: String,
 }
 
-struct Bed<'f> {
+struct TestBed<'f> {
     flags: &'f Flags,
     redis: RedisServer,
     secrets: Vec<String>,
 }
 
-struct Contestant {
+struct Contender {
     peer: Peer,
     server: Server,
     idle_mib: f64,
@@ -73,30 +73,30 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let key = |number: usize| [u8::try_from(number % 251).unwrap_or(0); 32];
     let secrets = (0..flags.secrets.max(1)).map(|number| SigningSecret::encode(&key(number))).collect();
-    let bed = Bed { flags, redis, secrets };
-    let mut contestants = Vec::new();
+    let bed = TestBed { flags, redis, secrets };
+    let mut contenders = Vec::new();
     for &peer in &flags.peers {
-        contestants.push(bed.prepare(peer)?);
+        contenders.push(bed.prepare(peer)?);
     }
     let mut all = Vec::new();
     for turn in 0..flags.turns {
-        for contestant in &contestants {
-            let mut figures = bed.turn(contestant, turn)?;
-            if figures.foreign_cores > FOREIGN_CORES_MAX {
-                figures = bed.turn(contestant, turn)?;
+        for contender in &contenders {
+            let mut figures = bed.turn(contender, turn)?;
+            if figures.other_cores > OTHER_CORES_MAX {
+                figures = bed.turn(contender, turn)?;
             }
             eprintln!(
                 "turn {}: {}: {:.0} requests/s, {:.1} µs CPU, others {:.2} cores",
                 turn + 1,
-                contestant.peer.name(),
+                contender.peer.name(),
                 figures.rate,
                 figures.cpu_us,
-                figures.foreign_cores
+                figures.other_cores
             );
             if flags.idle > 0 {
                 eprintln!(
                     "        {} idle connections came within {:.1} s, {} were open at its end",
-                    flags.idle, figures.idle_came_secs, figures.idle_open
+                    flags.idle, figures.idle_open_secs, figures.idle_open
                 );
             }
             all.push(figures);
@@ -106,30 +106,30 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     Ok(())
 }
 
-impl Bed<'_> {
-    fn prepare(&self, peer: Peer) -> Result<Contestant> {
+impl TestBed<'_> {
+    fn prepare(&self, peer: Peer) -> Result<Contender> {
         let server = peer.start(&self.redis, &self.secrets)?;
         let idle_mib = process::rss_mib(server.pid())?;
         let flags = self.flags;
-        let pace = Pace { connections: flags.connections, rate: None };
+        let options = LoadOptions { connections: flags.connections, rate: None };
         let count = WARM_UP.min(64 * 1024 * 1024 / (flags.body_bytes + 400)).max(64);
         let mut rate = 0.0;
         for seed in [1, 2] {
             let mix = Mix { requests: count, body_bytes: flags.body_bytes, duplicates: 0.0, forgeries: 0.0 };
             let plan = self.plan(&mix, seed)?;
-            rate = load::send(&plan, pace, server.address)?.rate();
+            rate = load::send(&plan, options, server.address)?.rate();
         }
         let memory_max = 1.5e9 / (flags.body_bytes + 420) as f64;
         let requests = (flags.rate.unwrap_or(rate) * flags.seconds).min(memory_max).max(200.0) as usize;
-        Ok(Contestant { peer, server, idle_mib, requests })
+        Ok(Contender { peer, server, idle_mib, requests })
     }
 
     fn plan(&self, mix: &Mix, seed: u64) -> Result<Plan> {
         Plan::new(mix, self.secrets.last().context("a secret")?, PATH, seed)
     }
 
-    fn turn(&self, contestant: &Contestant, turn: usize) -> Result<Figures> {
-        let Contestant { peer, server, idle_mib, requests } = contestant;
+    fn turn(&self, contender: &Contender, turn: usize) -> Result<Figures> {
+        let Contender { peer, server, idle_mib, requests } = contender;
         let flags = self.flags;
         self.redis_cli(&["FLUSHALL", "SYNC"])?;
         let mix = Mix {
@@ -139,9 +139,9 @@ impl Bed<'_> {
             forgeries: flags.forgeries,
         };
         let plan = self.plan(&mix, fastrand::u64(..))?;
-        let gathering = Instant::now();
-        let crowd = crowd::gather(server.address, flags.idle)?;
-        let idle_came_secs = gathering.elapsed().as_secs_f64();
+        let connecting = Instant::now();
+        let idle = idle_connections::open(server.address, flags.idle)?;
+        let idle_open_secs = connecting.elapsed().as_secs_f64();
         let own = std::process::id();
         let cpu = || -> Result<[f64; 4]> {
             let (server, redis) =
@@ -149,12 +149,12 @@ impl Bed<'_> {
             Ok([server, redis, process::cpu_seconds(own)?, process::machine_cpu_seconds()?])
         };
         let (before, start) = (cpu()?, Instant::now());
-        let pace = Pace { connections: flags.connections, rate: flags.rate };
-        let outcome = load::send(&plan, pace, server.address)?;
+        let options = LoadOptions { connections: flags.connections, rate: flags.rate };
+        let outcome = load::send(&plan, options, server.address)?;
         let (after, seconds) = (cpu()?, start.elapsed().as_secs_f64());
         let loaded_mib = process::rss_mib(server.pid())?;
-        let idle_open = crowd::count_open(&crowd)?;
-        drop(crowd);
+        let idle_open = idle_connections::count_open(&idle)?;
+        drop(idle);
         let used: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
         let answers = outcome.answers() as f64;
         ensure!(answers > 0.0, "{} answers nothing", peer.name());
@@ -168,12 +168,12 @@ impl Bed<'_> {
             latency_us: [0.5, 0.99, 0.999].map(|share| outcome.latency_us(share)),
             idle_mib: *idle_mib,
             loaded_mib,
-            idle_came_secs,
+            idle_open_secs,
             idle_open,
             refused: refused.sum::<u64>() + outcome.lost_connections,
             lost: self.lost(server, outcome.acknowledged)?,
-            forgeries_taken: outcome.forgeries_taken,
-            foreign_cores: (used[3] - used[0] - used[1] - used[2]) / seconds,
+            forgeries_accepted: outcome.forgeries_accepted,
+            other_cores: (used[3] - used[0] - used[1] - used[2]) / seconds,
         })
     }
 

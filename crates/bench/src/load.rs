@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::answer::{self, Answer};
+use crate::http_response::{self, ParsedResponse};
 use crate::plan::{Kind, Plan};
 
 const EVENTS_MAX: usize = 256;
@@ -23,7 +23,7 @@ const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// How it is sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct LoadOptions {
     pub(crate) connections: usize,
     /// Requests a second, whatever comes back; without it each connection sends when it was answered.
     pub(crate) rate: Option<f64>,
@@ -39,7 +39,7 @@ pub(crate) struct Outcome {
     pub(crate) lost_connections: u64,
     /// Different webhooks that were answered 200.
     pub(crate) acknowledged: u64,
-    pub(crate) forgeries_taken: u64,
+    pub(crate) forgeries_accepted: u64,
 }
 
 struct Job {
@@ -56,7 +56,7 @@ struct Connection {
 
 struct Run<'p> {
     plan: &'p Plan,
-    pace: Pace,
+    options: LoadOptions,
     address: SocketAddr,
     epoll: OwnedFd,
     connections: Vec<Connection>,
@@ -73,15 +73,15 @@ struct Run<'p> {
 ///
 /// # Errors
 /// When it cannot be connected to.
-pub(crate) fn send(plan: &Plan, pace: Pace, address: SocketAddr) -> Result<Outcome> {
+pub(crate) fn send(plan: &Plan, options: LoadOptions, address: SocketAddr) -> Result<Outcome> {
     // Otherwise the system rounds short waits up by 50 microseconds.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let mut run = Run {
         plan,
-        pace,
+        options,
         address,
         epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-        connections: Vec::with_capacity(pace.connections),
+        connections: Vec::with_capacity(options.connections),
         idle: BinaryHeap::new(),
         next: 0,
         finished: 0,
@@ -89,7 +89,7 @@ pub(crate) fn send(plan: &Plan, pace: Pace, address: SocketAddr) -> Result<Outco
         acknowledged: vec![false; plan.len()],
         outcome: Outcome::default(),
     };
-    for number in 0..pace.connections {
+    for number in 0..options.connections {
         let connection = run.connect(number)?;
         run.connections.push(connection);
         run.idle.push(Reverse(number));
@@ -115,7 +115,7 @@ impl Run<'_> {
     fn go(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         while self.finished < self.plan.len() && self.start.elapsed() < RUN_MAX {
-            let next_due = self.give_out()?;
+            let next_due = self.dispatch()?;
             let wait = next_due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()).min(TICK));
             let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
             epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&wait))?;
@@ -135,10 +135,10 @@ impl Run<'_> {
     }
 
     /// Gives what is due to idle connections; says when the next is due.
-    fn give_out(&mut self) -> Result<Option<Instant>> {
+    fn dispatch(&mut self) -> Result<Option<Instant>> {
         while self.next < self.plan.len() {
             let now = Instant::now();
-            let due = match self.pace.rate {
+            let due = match self.options.rate {
                 // A server that stalls cannot hide it: the time counts from when the request was due.
                 Some(rate) => self.start + Duration::from_secs_f64(self.next as f64 / rate),
                 None => now,
@@ -162,7 +162,7 @@ impl Run<'_> {
             match stream.write(&bytes[job.written..]) {
                 Ok(written) => job.written += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => return self.lost(number),
+                Err(_) => return self.reconnect(number),
             }
         }
         Ok(())
@@ -183,23 +183,25 @@ impl Run<'_> {
                 break;
             }
         }
-        match answer::read(unread) {
-            Answer::Whole { status, bytes, closes } if job.is_some() => {
+        match http_response::parse(unread) {
+            ParsedResponse::Complete { status, bytes, closes } if job.is_some() => {
                 unread.drain(..bytes);
                 let job = job.take().expect("it was looked at");
-                self.answered(&job, status);
+                self.record_response(&job, status);
                 if closes || ended {
                     self.connections[number] = self.connect(number)?;
                 }
                 self.idle.push(Reverse(number));
                 Ok(())
             }
-            Answer::Partial if !ended => Ok(()),
-            Answer::Partial | Answer::Broken | Answer::Whole { .. } => self.lost(number),
+            ParsedResponse::Partial if !ended => Ok(()),
+            ParsedResponse::Partial | ParsedResponse::Malformed | ParsedResponse::Complete { .. } => {
+                self.reconnect(number)
+            }
         }
     }
 
-    fn answered(&mut self, job: &Job, status: u16) {
+    fn record_response(&mut self, job: &Job, status: u16) {
         self.finished += 1;
         *self.outcome.statuses.entry(status).or_default() += 1;
         if status != 200 {
@@ -209,11 +211,11 @@ impl Run<'_> {
         match self.plan.kind(job.request) {
             Kind::Fresh => self.acknowledged[job.request] = true,
             Kind::Duplicate(first) => self.acknowledged[first] = true,
-            Kind::Forged => self.outcome.forgeries_taken += 1,
+            Kind::Forged => self.outcome.forgeries_accepted += 1,
         }
     }
 
-    fn lost(&mut self, number: usize) -> Result<()> {
+    fn reconnect(&mut self, number: usize) -> Result<()> {
         ensure!(self.outcome.lost_connections < 10_000, "the server closes every connection");
         let busy = self.connections[number].job.is_some();
         self.connections[number] = self.connect(number)?;

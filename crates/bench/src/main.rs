@@ -2,8 +2,8 @@
 //! `scripts/bench` builds and starts it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what it is for")]
 
-mod answer;
-mod crowd;
+mod http_response;
+mod idle_connections;
 mod ingest;
 mod load;
 mod peer;

@@ -13,13 +13,13 @@ pub(crate) struct Figures {
     pub(crate) latency_us: [f64; 3],
     pub(crate) idle_mib: f64,
     pub(crate) loaded_mib: f64,
-    pub(crate) idle_came_secs: f64,
+    pub(crate) idle_open_secs: f64,
     pub(crate) idle_open: usize,
     pub(crate) refused: u64,
     pub(crate) lost: i64,
-    pub(crate) forgeries_taken: u64,
+    pub(crate) forgeries_accepted: u64,
     /// What others on this machine used meanwhile.
-    pub(crate) foreign_cores: f64,
+    pub(crate) other_cores: f64,
 }
 
 /// One line a peer.
@@ -52,7 +52,7 @@ pub(crate) fn print(all: &[Figures], peers: &[Peer]) {
             mine.iter().map(|figures| figures.lost).sum::<i64>(),
         );
     }
-    let forgeries: u64 = all.iter().map(|figures| figures.forgeries_taken).sum();
+    let forgeries: u64 = all.iter().map(|figures| figures.forgeries_accepted).sum();
     if forgeries > 0 {
         println!("\n{forgeries} FORGERIES WERE ANSWERED 200 (the bare handler does not look)");
     }

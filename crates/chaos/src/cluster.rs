@@ -114,21 +114,21 @@ impl Cluster {
     }
 
     /// What a supervisor does: starts what has ended, thaws what was frozen long enough.
-    pub(crate) fn tend(&mut self) -> anyhow::Result<()> {
-        self.services().try_for_each(Service::tend)
+    pub(crate) fn supervise(&mut self) -> anyhow::Result<()> {
+        self.services().try_for_each(Service::supervise)
     }
 
     /// Everything runs again.
-    pub(crate) fn calm(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn heal(&mut self) -> anyhow::Result<()> {
         self.services().for_each(Service::thaw);
-        self.tend()
+        self.supervise()
     }
 
     /// The programs that ended without being killed: none should.
-    pub(crate) fn ended_by_themselves(&self) -> Vec<String> {
-        let all = self.ingests.iter().chain(&self.workers).filter(|service| service.ended_by_itself > 0);
+    pub(crate) fn unexpected_exits(&self) -> Vec<String> {
+        let all = self.ingests.iter().chain(&self.workers).filter(|service| service.unexpected_exits > 0);
         all.map(|service| {
-            format!("{} {} times, last {}", service.name, service.ended_by_itself, service.last_end)
+            format!("{} {} times, last {}", service.name, service.unexpected_exits, service.last_exit)
         })
         .collect()
     }

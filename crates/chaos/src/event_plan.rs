@@ -1,4 +1,4 @@
-//! What event number n is, and what must come of it: a function of the seed alone, so that the load and the verdict
+//! What event number n is, and what must come of it: a function of the seed alone, so that the load and the findings
 //! agree without talking.
 
 use fastrand::Rng;

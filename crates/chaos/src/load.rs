@@ -124,21 +124,21 @@ async fn watch_backlog(shared: Arc<Shared>) {
 
 async fn send_all(shared: Arc<Shared>, events_per_sec: u32) {
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(events_per_sec.max(1))));
-    let mut under_way = JoinSet::new();
+    let mut in_flight = JoinSet::new();
     let mut number = 0;
     while !shared.ended.load(Relaxed) {
         ticks.tick().await;
-        while under_way.try_join_next().is_some() {}
-        if under_way.len() >= IN_FLIGHT_MAX {
-            under_way.join_next().await;
+        while in_flight.try_join_next().is_some() {}
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            in_flight.join_next().await;
         }
         if shared.backlog.load(Relaxed) > BACKLOG_MAX {
             continue;
         }
-        under_way.spawn(send(Arc::clone(&shared), number));
+        in_flight.spawn(send(Arc::clone(&shared), number));
         number += 1;
     }
-    while under_way.join_next().await.is_some() {}
+    while in_flight.join_next().await.is_some() {}
 }
 
 /// Sends one event until it is acknowledged.

@@ -1,17 +1,17 @@
 //! Chaos: a whole Landfall under load, of which some process is killed about every second; in the end every event that
-//! was acknowledged must be stored once, and told, and nothing else. For tests only: `scripts/chaos`, and `.ci/run`.
+//! was acknowledged must be stored once, and receipts, and nothing else. For tests only: `scripts/chaos`, and `.ci/run`.
 #![expect(clippy::print_stdout, reason = "a program for people: it prints what happened")]
 
+mod checker;
 mod cluster;
 mod effects;
 mod event_plan;
-mod havoc;
+mod fault_schedule;
 mod load;
+mod notification_check;
 mod openai;
 mod service;
 mod target;
-mod telling;
-mod verdict;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use fastrand::Rng;
 use queue::QueueReader;
 use sqlx::sqlite::SqlitePool;
 
+use crate::checker::{Findings, Observed};
 use crate::cluster::Cluster;
-use crate::havoc::{Havoc, Kills};
+use crate::fault_schedule::{FaultSchedule, Kills};
 use crate::load::Load;
 use crate::target::Target;
-use crate::verdict::{Found, Verdict};
 
 /// From the last kill on; after it, whatever is still queued is stranded.
 const DRAIN_MAX: Duration = Duration::from_secs(180);
@@ -81,20 +81,24 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
 
     let load =
         Load::start(flags.seed, flags.events_per_sec, cluster.webhook_urls(), &openai, reader.clone())?;
-    let kills = wreak_havoc(flags, &mut cluster, &load).await?;
+    let kills = inject_faults(flags, &mut cluster, &load).await?;
     println!("calm: every process runs; waiting until all is worked off");
-    cluster.calm()?;
-    target.calm();
+    cluster.heal()?;
+    target.make_reliable();
     let sent = load.end().await;
     let drained = drain(&mut cluster, &reader, &database).await?;
 
-    let told = target.told();
-    let verdict =
-        Verdict::reach(&Found { seed: flags.seed, sent: &sent, told: &told }, &cluster, &reader, &database)
-            .await?;
+    let receipts = target.receipts();
+    let findings = Findings::collect(
+        &Observed { seed: flags.seed, sent: &sent, receipts: &receipts },
+        &cluster,
+        &reader,
+        &database,
+    )
+    .await?;
     database.close().await;
-    verdict.print(&sent, &kills, &cluster.ended_by_themselves(), drained);
-    let good = drained.is_some() && verdict.is_good();
+    findings.print(&sent, &kills, &cluster.unexpected_exits(), drained);
+    let good = drained.is_some() && findings.is_clean();
     if flags.keep || !good {
         cluster.folder.disable_cleanup(true);
         println!("database and logs: {}", cluster.folder.path().display());
@@ -102,23 +106,23 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
     Ok(good)
 }
 
-async fn wreak_havoc(flags: &Flags, cluster: &mut Cluster, load: &Load) -> anyhow::Result<Kills> {
-    let mut havoc = Havoc::new(Rng::with_seed(flags.seed));
+async fn inject_faults(flags: &Flags, cluster: &mut Cluster, load: &Load) -> anyhow::Result<Kills> {
+    let mut schedule = FaultSchedule::new(Rng::with_seed(flags.seed));
     let until = Instant::now() + Duration::from_secs_f64(flags.minutes * 60.0);
     let mut next_report = Instant::now() + PROGRESS_EVERY;
     while Instant::now() < until {
         tokio::time::sleep(TICK).await;
-        cluster.tend()?;
-        havoc.strike_when_due(cluster)?;
+        cluster.supervise()?;
+        schedule.inject_when_due(cluster)?;
         if Instant::now() > next_report {
             next_report += PROGRESS_EVERY;
-            println!("  {}, {} processes killed", load.progress(), havoc.kills.all());
+            println!("  {}, {} processes killed", load.progress(), schedule.kills.all());
         }
     }
-    Ok(havoc.kills)
+    Ok(schedule.kills)
 }
 
-/// Waits until nothing is undelivered, pending or delayed, and nobody is still to be told; how long that took.
+/// Waits until nothing is undelivered, pending or delayed, and nobody is still to be receipts; how long that took.
 async fn drain(
     cluster: &mut Cluster,
     reader: &QueueReader,
@@ -127,12 +131,12 @@ async fn drain(
     let started = Instant::now();
     while started.elapsed() < DRAIN_MAX {
         let stats = reader.stats().await?;
-        let untold = "SELECT count(*) FROM notifications WHERE state = 'pending'";
-        let untold: i64 = sqlx::query_scalar(untold).fetch_one(database).await?;
-        if untold == 0 && stats.iter().all(|family| family.backlog() == 0) {
+        let missing = "SELECT count(*) FROM notifications WHERE state = 'pending'";
+        let missing: i64 = sqlx::query_scalar(missing).fetch_one(database).await?;
+        if missing == 0 && stats.iter().all(|family| family.backlog() == 0) {
             return Ok(Some(started.elapsed()));
         }
-        cluster.tend()?;
+        cluster.supervise()?;
         tokio::time::sleep(TICK).await;
     }
     Ok(None)

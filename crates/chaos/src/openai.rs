@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::event_plan::{Effect, EventPlan, POISON};
 
-pub(crate) const API_KEY: &str = "sk-of-the-chaos";
+pub(crate) const API_KEY: &str = "sk-chaos";
 
 pub(crate) async fn start() -> anyhow::Result<FakeOpenAi> {
     let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };

@@ -18,8 +18,8 @@ pub(crate) struct Service {
     /// While it is frozen by SIGSTOP.
     frozen_until: Option<Instant>,
     /// How often it ended without being killed, and how the last time.
-    pub(crate) ended_by_itself: u32,
-    pub(crate) last_end: String,
+    pub(crate) unexpected_exits: u32,
+    pub(crate) last_exit: String,
 }
 
 impl Service {
@@ -36,8 +36,8 @@ impl Service {
             log,
             child: None,
             frozen_until: None,
-            ended_by_itself: 0,
-            last_end: String::new(),
+            unexpected_exits: 0,
+            last_exit: String::new(),
         }
     }
 
@@ -78,15 +78,15 @@ impl Service {
     }
 
     /// Thaws it when its time has come, and starts it again when it has ended by itself.
-    pub(crate) fn tend(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn supervise(&mut self) -> anyhow::Result<()> {
         if self.frozen_until.is_some_and(|until| Instant::now() >= until) {
             self.thaw();
         }
         let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) else {
             return Ok(());
         };
-        self.ended_by_itself += 1;
-        self.last_end = status.context("cannot ask for a process")?.to_string();
+        self.unexpected_exits += 1;
+        self.last_exit = status.context("cannot ask for a process")?.to_string();
         self.start()
     }
 

@@ -1,5 +1,5 @@
 //! The user's own system with bad days: it fails, stalls, hangs up, and is gone for seconds. It remembers what it was
-//! told, and whether it said thanks.
+//! receipts, and whether it said thanks.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use fastrand::Rng;
 use test_support::receiver::{Received, Receiver, Reply};
 use test_support::redis::free_port;
 
-/// Events of these types are few enough that telling of them is not most of the database's work.
+/// Events of these types are few enough that check of them is not most of the database's work.
 const CONFIG: &str = "[notifications]\nallow = [\"127.0.0.1\"]\n[[targets]]\nname = \"app\"\n\
                       events = [\"response.stored\", \"batch.stored\", \"event.dead\"]\nsecret_env = \"APP_SECRET\"\n\
                       timeout_secs = 1\nrate_per_sec = 500\npayload = \"full\"\n";
@@ -24,17 +24,17 @@ const DOWN: std::ops::Range<u64> = 500..3_000;
 
 /// What came of one notification.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct Receipt {
     pub(crate) body: Vec<u8>,
     /// Answered with 200.
-    pub(crate) thanked: u32,
+    pub(crate) accepted: u32,
     pub(crate) times: u32,
     /// Once it came with other bytes under the same id.
     pub(crate) changed: bool,
 }
 
 /// By the notification's id.
-pub(crate) type AllTold = HashMap<String, Told>;
+pub(crate) type Receipts = HashMap<String, Receipt>;
 
 /// The wait after so many failed attempts, from 1.
 pub(crate) fn wait_secs(failed: usize) -> f64 {
@@ -48,17 +48,18 @@ pub(crate) fn schedule() -> String {
 
 pub(crate) struct Target {
     address: SocketAddr,
-    told: Arc<Mutex<AllTold>>,
-    is_calm: Arc<AtomicBool>,
+    receipts: Arc<Mutex<Receipts>>,
+    is_reliable: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Target {
     pub(crate) fn start(seed: u64) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let (told, is_calm) = (Arc::<Mutex<AllTold>>::default(), Arc::new(AtomicBool::new(false)));
-        let task = tokio::spawn(live_and_die(address, seed, Arc::clone(&told), Arc::clone(&is_calm)));
-        Self { address, told, is_calm, task }
+        let (receipts, is_reliable) = (Arc::<Mutex<Receipts>>::default(), Arc::new(AtomicBool::new(false)));
+        let task =
+            tokio::spawn(serve_unreliably(address, seed, Arc::clone(&receipts), Arc::clone(&is_reliable)));
+        Self { address, receipts, is_reliable, task }
     }
 
     /// Writes the file that names it to the workers.
@@ -68,12 +69,12 @@ impl Target {
     }
 
     /// From now on it takes everything.
-    pub(crate) fn calm(&self) {
-        self.is_calm.store(true, Ordering::SeqCst);
+    pub(crate) fn make_reliable(&self) {
+        self.is_reliable.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn told(&self) -> AllTold {
-        self.told.lock().expect("nothing panics while it holds it").clone()
+    pub(crate) fn receipts(&self) -> Receipts {
+        self.receipts.lock().expect("nothing panics while it holds it").clone()
     }
 }
 
@@ -83,19 +84,25 @@ impl Drop for Target {
     }
 }
 
-async fn live_and_die(address: SocketAddr, seed: u64, told: Arc<Mutex<AllTold>>, is_calm: Arc<AtomicBool>) {
+async fn serve_unreliably(
+    address: SocketAddr,
+    seed: u64,
+    receipts: Arc<Mutex<Receipts>>,
+    is_reliable: Arc<AtomicBool>,
+) {
     let mut rng = Rng::with_seed(seed);
     loop {
-        let (told, calm, mood) = (Arc::clone(&told), Arc::clone(&is_calm), Mutex::new(rng.fork()));
+        let (receipts, reliable, rolls) =
+            (Arc::clone(&receipts), Arc::clone(&is_reliable), Mutex::new(rng.fork()));
         let server = Receiver::start_at(address, move |received| {
-            let roll = mood.lock().expect("nothing panics while it holds it").u32(..100);
-            let reply = if calm.load(Ordering::SeqCst) { Reply::ok() } else { reply(roll) };
-            note(&told, received, matches!(reply, Reply::Answer { status: "200 OK", .. }));
+            let roll = rolls.lock().expect("nothing panics while it holds it").u32(..100);
+            let reply = if reliable.load(Ordering::SeqCst) { Reply::ok() } else { reply(roll) };
+            note(&receipts, received, matches!(reply, Reply::Answer { status: "200 OK", .. }));
             reply
         })
         .await;
         tokio::time::sleep(Duration::from_millis(rng.u64(UP))).await;
-        while is_calm.load(Ordering::SeqCst) {
+        while is_reliable.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         drop(server);
@@ -117,12 +124,16 @@ fn reply(roll: u32) -> Reply {
     }
 }
 
-fn note(told: &Mutex<AllTold>, received: &Received, is_thanked: bool) {
-    let mut told = told.lock().expect("nothing panics while it holds it");
-    let entry = told.entry(received.id().to_owned());
-    let one =
-        entry.or_insert_with(|| Told { body: received.body.clone(), thanked: 0, times: 0, changed: false });
+fn note(receipts: &Mutex<Receipts>, received: &Received, is_accepted: bool) {
+    let mut receipts = receipts.lock().expect("nothing panics while it holds it");
+    let entry = receipts.entry(received.id().to_owned());
+    let one = entry.or_insert_with(|| Receipt {
+        body: received.body.clone(),
+        accepted: 0,
+        times: 0,
+        changed: false,
+    });
     one.times += 1;
-    one.thanked += u32::from(is_thanked);
+    one.accepted += u32::from(is_accepted);
     one.changed |= one.body != received.body;
 }

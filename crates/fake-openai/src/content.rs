@@ -12,14 +12,14 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub(crate) enum FileContent {
-    Kept(Bytes),
+    InMemory(Bytes),
     Generated(GeneratedLines),
 }
 
 impl FileContent {
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
-            Self::Kept(bytes) => bytes.len() as u64,
+            Self::InMemory(bytes) => bytes.len() as u64,
             Self::Generated(lines) => lines.len_bytes(),
         }
     }
@@ -28,7 +28,7 @@ impl FileContent {
     pub(crate) fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         match self {
-            Self::Kept(bytes) => bytes.hash(&mut hasher),
+            Self::InMemory(bytes) => bytes.hash(&mut hasher),
             Self::Generated(lines) => lines.identity().hash(&mut hasher),
         }
         format!("\"{:016x}\"", hasher.finish())
@@ -55,7 +55,7 @@ impl FileContent {
 
     fn read(&self, offset: u64, max: usize) -> Bytes {
         match self {
-            Self::Kept(bytes) => {
+            Self::InMemory(bytes) => {
                 let from = usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len()));
                 bytes.slice(from..bytes.len().min(from.saturating_add(max)))
             }

@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhook::{SecretError, SigningSecret};
 
-use crate::catalogue::PutError;
 use crate::content::FileContent;
 use crate::event::{OutgoingEvent, Payload};
 use crate::faults::Fault;
+use crate::fixtures::PutError;
 use crate::generated_lines::LINE_BYTES_DEFAULT;
 use crate::sender::{Pattern, SendError, Sender, SenderConfig};
 use crate::state::State;
@@ -93,7 +93,7 @@ struct PostSend {
 }
 
 /// The answer to one request. `path` is what follows `/_control/`.
-pub(crate) async fn answer(state: &State, request: &HttpRequest, path: &str, body: &[u8]) -> HttpResponse {
+pub(crate) async fn respond(state: &State, request: &HttpRequest, path: &str, body: &[u8]) -> HttpResponse {
     match dispatch(state, request.method().as_str(), path, body).await {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => {
@@ -111,7 +111,7 @@ pub(crate) async fn answer(state: &State, request: &HttpRequest, path: &str, bod
 async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Result<Value, ControlError> {
     let done = json!({"done": true});
     match (method, path) {
-        ("GET", "objects") => return Ok(json!(state.catalogue().entries())),
+        ("GET", "objects") => return Ok(json!(state.fixtures().entries())),
         ("GET", "requests") => return Ok(json!(state.log.all())),
         ("DELETE", "requests") => state.log.clear(),
         ("GET", "faults") => return Ok(json!(state.faults.all())),
@@ -121,15 +121,15 @@ async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Resul
         ("POST", "batches") => {
             let batch: PostBatch = read(body)?;
             let line_bytes = batch.line_bytes.unwrap_or(LINE_BYTES_DEFAULT);
-            let mut catalogue = state.catalogue_mut();
-            catalogue.put_generated_batch(&batch.id, batch.lines, line_bytes);
+            let mut fixtures = state.fixtures_mut();
+            fixtures.put_generated_batch(&batch.id, batch.lines, line_bytes);
         }
         ("PUT", "settings") => put_settings(state, read(body)?),
         ("POST", "send") => return send(state, read(body)?).await,
         ("POST", "reset") => state.reset(),
         ("DELETE", path) => {
             let id = path.strip_prefix("objects/").unwrap_or_default();
-            if !state.catalogue_mut().remove(id) {
+            if !state.fixtures_mut().remove(id) {
                 return Err(ControlError::NotFound(path.to_owned()));
             }
         }
@@ -147,13 +147,13 @@ fn put_object(state: &State, put: PutObject) -> Result<(), ControlError> {
         (Some(text), _) => Bytes::from(text),
         (None, Some(encoded)) => STANDARD.decode(encoded).map_err(ControlError::Content)?.into(),
         (None, None) => {
-            state.catalogue_mut().put(put.object, put.parent.as_deref())?;
+            state.fixtures_mut().put(put.object, put.parent.as_deref())?;
             return Ok(());
         }
     };
     let object: Value = serde_json::from_str(put.object.get()).map_err(ControlError::Body)?;
     let id = object["id"].as_str().ok_or(PutError::NoId)?;
-    state.catalogue_mut().put_file(id, &object, FileContent::Kept(content))?;
+    state.fixtures_mut().put_file(id, &object, FileContent::InMemory(content))?;
     Ok(())
 }
 
@@ -170,20 +170,20 @@ fn put_settings(state: &State, settings: PutSettings) {
     });
 }
 
-async fn send(state: &State, asked: PostSend) -> Result<Value, ControlError> {
-    let secret = match asked.secret.as_deref() {
+async fn send(state: &State, request: PostSend) -> Result<Value, ControlError> {
+    let secret = match request.secret.as_deref() {
         Some(text) => SigningSecret::parse(text)?,
         None => state.webhook_secret.clone().ok_or(ControlError::NoSecret)?,
     };
-    let payload = if asked.embed { Payload::Embedded } else { Payload::Thin };
-    let event = event(state, &asked.r#type, asked.id.as_deref(), payload);
-    let mut event = event.ok_or_else(|| ControlError::NoObject(asked.id.unwrap_or_default()))?;
-    if let Some(webhook_id) = asked.webhook_id {
+    let payload = if request.embed { Payload::Embedded } else { Payload::Thin };
+    let event = event(state, &request.r#type, request.id.as_deref(), payload);
+    let mut event = event.ok_or_else(|| ControlError::NoObject(request.id.unwrap_or_default()))?;
+    if let Some(webhook_id) = request.webhook_id {
         event.webhook_id = webhook_id;
     }
-    let mut config = SenderConfig::new(&asked.url, secret);
-    config.attempts_max = asked.attempts_max.unwrap_or(config.attempts_max);
-    let pattern = Pattern { duplicates: asked.duplicates, ..Pattern::default() };
+    let mut config = SenderConfig::new(&request.url, secret);
+    config.attempts_max = request.attempts_max.unwrap_or(config.attempts_max);
+    let pattern = Pattern { duplicates: request.duplicates, ..Pattern::default() };
     let reports = Sender::new(config)?.send_all(vec![event], pattern).await;
     Ok(json!(reports))
 }
@@ -199,7 +199,7 @@ pub(crate) fn event(
         Payload::Thin => Some(OutgoingEvent::thin(event_type, id)),
         Payload::Embedded => {
             let id = id.or_else(|| crate::demo_object_id(event_type))?;
-            let object: Value = serde_json::from_str(state.catalogue().find(id)?.get()).ok()?;
+            let object: Value = serde_json::from_str(state.fixtures().find(id)?.get()).ok()?;
             Some(OutgoingEvent::embedded(event_type, &object))
         }
     }

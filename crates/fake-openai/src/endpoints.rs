@@ -1,21 +1,21 @@
 //! The API's endpoints under `/v1`, all of them reads: which object or list a path means.
 
-mod asked;
+mod api_request;
 mod content;
 mod responses;
 
 use actix_web::HttpResponse;
 use serde_json::Value;
 
-use crate::answer::json;
 use crate::api_error::ApiError;
-use crate::catalogue::Catalogue;
+use crate::fixtures::Fixtures;
+use crate::http_response::json;
 use crate::kind::Kind;
 use crate::page::{Item, ListRules, Ordering, page};
 use crate::query::Query;
 use crate::state::State;
 
-pub(crate) use asked::Asked;
+pub(crate) use api_request::ApiRequest;
 
 /// Batches, jobs and their events, from the newest on.
 const NEWEST_FIRST: ListRules =
@@ -23,67 +23,71 @@ const NEWEST_FIRST: ListRules =
 const FILES: ListRules = ListRules {
     limit_default: 10_000,
     limit_max: 10_000,
-    order: Ordering::Asked { newest_first_by_default: true },
+    order: Ordering::ByParameter { newest_first_by_default: true },
     with_ids: true,
 };
 const EVALS: ListRules = ListRules {
     limit_default: 20,
     limit_max: 100,
-    order: Ordering::Asked { newest_first_by_default: false },
+    order: Ordering::ByParameter { newest_first_by_default: false },
     with_ids: true,
 };
 const RUN_STATES: [&str; 5] = ["queued", "in_progress", "completed", "canceled", "failed"];
 
 /// The answer of an API that works. With `foreign` every object belongs to another project than the key.
-pub(crate) fn answer(state: &State, asked: &Asked<'_>, foreign: bool) -> Result<HttpResponse, ApiError> {
-    let empty = Catalogue::default();
+pub(crate) fn respond(
+    state: &State,
+    request: &ApiRequest<'_>,
+    foreign: bool,
+) -> Result<HttpResponse, ApiError> {
+    let empty = Fixtures::default();
     let guard;
-    let catalogue = if foreign {
+    let fixtures = if foreign {
         &empty
     } else {
-        guard = state.catalogue();
+        guard = state.fixtures();
         &*guard
     };
-    let segments: Vec<&str> = asked.tail.split('/').collect();
+    let segments: Vec<&str> = request.tail.split('/').collect();
     let get = |kind: Kind, id: &str| {
-        let raw = catalogue.get(kind, id).ok_or_else(|| ApiError::not_found(kind, id))?;
+        let raw = fixtures.get(kind, id).ok_or_else(|| ApiError::not_found(kind, id))?;
         Ok(json(raw.get().to_owned()))
     };
-    let query = &asked.query;
+    let query = &request.query;
     if !exists(&segments) {
-        return Err(ApiError::invalid_url(asked.method, asked.path));
+        return Err(ApiError::invalid_url(request.method, request.path));
     }
-    if asked.method != "GET" {
-        return Err(ApiError::wrong_method(asked.method, asked.path));
+    if request.method != "GET" {
+        return Err(ApiError::wrong_method(request.method, request.path));
     }
     match segments[..] {
-        ["responses", id] => responses::get(catalogue, id, query),
-        ["batches"] => list(catalogue.list(Kind::Batch, None), query, NEWEST_FIRST),
+        ["responses", id] => responses::get(fixtures, id, query),
+        ["batches"] => list(fixtures.list(Kind::Batch, None), query, NEWEST_FIRST),
         ["batches", id] => get(Kind::Batch, id),
-        ["files"] => list(files(catalogue, query), query, FILES),
+        ["files"] => list(files(fixtures, query), query, FILES),
         ["files", id] => get(Kind::File, id),
-        ["files", id, "content"] => content::get(catalogue, id, &state.access(), asked),
-        ["fine_tuning", "jobs"] => list(jobs(catalogue, query), query, without_ids(NEWEST_FIRST)),
+        ["files", id, "content"] => content::get(fixtures, id, &state.access(), request),
+        ["fine_tuning", "jobs"] => list(jobs(fixtures, query), query, without_ids(NEWEST_FIRST)),
         ["fine_tuning", "jobs", id] => get(Kind::FineTuningJob, id),
         ["fine_tuning", "jobs", id, "checkpoints"] => {
             let rules = ListRules { limit_default: 10, ..NEWEST_FIRST };
-            list(children(catalogue, Kind::Checkpoint, id)?, query, rules)
+            list(children(fixtures, Kind::Checkpoint, id)?, query, rules)
         }
         ["fine_tuning", "jobs", id, "events"] => {
-            let events = children(catalogue, Kind::JobEvent, id)?;
+            let events = children(fixtures, Kind::JobEvent, id)?;
             list(events, query, without_ids(NEWEST_FIRST))
         }
-        ["models"] => list(catalogue.list(Kind::Model, None), query, without_ids(FILES)),
+        ["models"] => list(fixtures.list(Kind::Model, None), query, without_ids(FILES)),
         ["models", id] => get(Kind::Model, id),
-        ["evals"] => list(evals(catalogue, query)?, query, EVALS),
+        ["evals"] => list(evals(fixtures, query)?, query, EVALS),
         ["evals", id] => get(Kind::Eval, id),
-        ["evals", id, "runs"] => list(runs(catalogue, id, query)?, query, EVALS),
+        ["evals", id, "runs"] => list(runs(fixtures, id, query)?, query, EVALS),
         ["evals", eval_id, "runs", id] => {
-            let raw = catalogue.get_of(Kind::EvalRun, eval_id, id);
+            let raw = fixtures.get_of(Kind::EvalRun, eval_id, id);
             let raw = raw.ok_or_else(|| ApiError::not_found(Kind::EvalRun, id))?;
             Ok(json(raw.get().to_owned()))
         }
-        _ => Err(ApiError::invalid_url(asked.method, asked.path)),
+        _ => Err(ApiError::invalid_url(request.method, request.path)),
     }
 }
 
@@ -111,10 +115,10 @@ const fn without_ids(rules: ListRules) -> ListRules {
     ListRules { with_ids: false, ..rules }
 }
 
-fn children(catalogue: &Catalogue, kind: Kind, job_id: &str) -> Result<Vec<Item>, ApiError> {
-    let job = catalogue.get(Kind::FineTuningJob, job_id);
+fn children(fixtures: &Fixtures, kind: Kind, job_id: &str) -> Result<Vec<Item>, ApiError> {
+    let job = fixtures.get(Kind::FineTuningJob, job_id);
     job.ok_or_else(|| ApiError::not_found(Kind::FineTuningJob, job_id))?;
-    Ok(catalogue.list(kind, Some(job_id)))
+    Ok(fixtures.list(kind, Some(job_id)))
 }
 
 /// A value of an object, if it can be read at all.
@@ -123,40 +127,40 @@ fn field(item: &Item, name: &str) -> Option<Value> {
     Some(object.get_mut(name)?.take())
 }
 
-fn files(catalogue: &Catalogue, query: &Query) -> Vec<Item> {
-    let mut files = catalogue.list(Kind::File, None);
+fn files(fixtures: &Fixtures, query: &Query) -> Vec<Item> {
+    let mut files = fixtures.list(Kind::File, None);
     if let Some(purpose) = query.get("purpose") {
         files.retain(|file| field(file, "purpose").is_some_and(|found| found == purpose));
     }
     files
 }
 
-fn jobs(catalogue: &Catalogue, query: &Query) -> Vec<Item> {
-    let mut jobs = catalogue.list(Kind::FineTuningJob, None);
+fn jobs(fixtures: &Fixtures, query: &Query) -> Vec<Item> {
+    let mut jobs = fixtures.list(Kind::FineTuningJob, None);
     for (key, wanted) in query.nested("metadata") {
         jobs.retain(|job| field(job, "metadata").is_some_and(|metadata| metadata[key] == wanted));
     }
     jobs
 }
 
-fn evals(catalogue: &Catalogue, query: &Query) -> Result<Vec<Item>, ApiError> {
-    let mut evals = catalogue.list(Kind::Eval, None);
+fn evals(fixtures: &Fixtures, query: &Query) -> Result<Vec<Item>, ApiError> {
+    let mut evals = fixtures.list(Kind::Eval, None);
     let order_by = query.one_of("order_by", &["created_at", "updated_at"])?;
     if order_by == Some("updated_at") {
         // An eval does not say when it was updated; a run is what changes it.
         for eval in &mut evals {
-            let runs = catalogue.list(Kind::EvalRun, Some(&eval.id));
-            let latest = runs.iter().map(|run| run.place.0).max();
-            eval.place.0 = eval.place.0.max(latest.unwrap_or_default());
+            let runs = fixtures.list(Kind::EvalRun, Some(&eval.id));
+            let latest = runs.iter().map(|run| run.sort_key.0).max();
+            eval.sort_key.0 = eval.sort_key.0.max(latest.unwrap_or_default());
         }
     }
     Ok(evals)
 }
 
-fn runs(catalogue: &Catalogue, eval_id: &str, query: &Query) -> Result<Vec<Item>, ApiError> {
-    let eval = catalogue.get(Kind::Eval, eval_id);
+fn runs(fixtures: &Fixtures, eval_id: &str, query: &Query) -> Result<Vec<Item>, ApiError> {
+    let eval = fixtures.get(Kind::Eval, eval_id);
     eval.ok_or_else(|| ApiError::not_found(Kind::Eval, eval_id))?;
-    let mut runs = catalogue.list(Kind::EvalRun, Some(eval_id));
+    let mut runs = fixtures.list(Kind::EvalRun, Some(eval_id));
     if let Some(status) = query.one_of("status", &RUN_STATES)? {
         runs.retain(|run| field(run, "status").is_some_and(|found| found == status));
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::catalogue::demo_object_id;
+use crate::fixtures::demo_object_id;
 
 /// One event and the `webhook-id` it is delivered under.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! Which faults a request meets: by path, a number of times, at a rate, or always. How each looks on the wire is in
-//! `misbehave.rs`.
+//! `fault_injection.rs`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

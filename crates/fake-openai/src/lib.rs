@@ -4,18 +4,18 @@
 //!
 //! Nothing here calls out, except [`Sender`] to the receiver it is told of.
 
-mod answer;
 mod api_error;
-mod catalogue;
 mod config;
 mod content;
 mod control;
 mod endpoints;
 mod event;
+mod fault_injection;
 mod faults;
+mod fixtures;
 mod generated_lines;
+mod http_response;
 mod kind;
-mod misbehave;
 mod page;
 mod query;
 mod ranges;
@@ -25,12 +25,12 @@ mod sender;
 mod server;
 mod state;
 
-pub use catalogue::{PutError, demo_object_id};
 pub use config::FakeConfig;
 pub use event::{OutgoingEvent, Payload};
 pub use faults::{ContentCoding, Fault, FaultKind};
+pub use fixtures::{PutError, demo_object_id};
 pub use generated_lines::LINE_BYTES_DEFAULT;
 pub use kind::Kind;
 pub use request_log::RecordedRequest;
-pub use sender::{Attempt, AttemptOutcome, Pattern, Report, SendError, Sender, SenderConfig};
+pub use sender::{Attempt, AttemptOutcome, DeliveryReport, Pattern, SendError, Sender, SenderConfig};
 pub use server::{FakeOpenAi, StartError};

@@ -73,7 +73,7 @@ async fn send(fake: &FakeOpenAi, sending: &Sending, secret: Option<SigningSecret
     Ok(())
 }
 
-/// With `--embed`, a type that is about no object of the catalogue is sent thin all the same.
+/// With `--embed`, a type that is about no object of the fixtures is sent thin all the same.
 fn event(
     fake: &FakeOpenAi,
     payload: Payload,

@@ -24,7 +24,7 @@ pub(crate) struct ListRules {
 pub(crate) enum Ordering {
     NewestFirst,
     /// `order=asc|desc`; this is what holds without it.
-    Asked {
+    ByParameter {
         newest_first_by_default: bool,
     },
 }
@@ -35,7 +35,7 @@ pub(crate) struct Item {
     pub(crate) id: String,
     pub(crate) raw: Arc<RawValue>,
     /// Sorts the list; the second part breaks ties by the order in which objects were added.
-    pub(crate) place: (i64, u64),
+    pub(crate) sort_key: (i64, u64),
 }
 
 #[derive(Serialize)]
@@ -58,19 +58,19 @@ pub(crate) fn page(mut items: Vec<Item>, query: &Query, rules: ListRules) -> Res
     let limit = limit(query, rules)?;
     let newest_first = match rules.order {
         Ordering::NewestFirst => true,
-        Ordering::Asked { newest_first_by_default } => {
+        Ordering::ByParameter { newest_first_by_default } => {
             query.one_of("order", &["asc", "desc"])?.map_or(newest_first_by_default, |order| order == "desc")
         }
     };
-    items.sort_by_key(|item| item.place);
+    items.sort_by_key(|item| item.sort_key);
     if newest_first {
         items.reverse();
     }
     let start = match query.get("after").filter(|after| !after.is_empty()) {
         None => 0,
         Some(after) => {
-            let place = items.iter().position(|item| item.id == after);
-            place.ok_or_else(|| ApiError::unknown_cursor(after))? + 1
+            let index = items.iter().position(|item| item.id == after);
+            index.ok_or_else(|| ApiError::unknown_cursor(after))? + 1
         }
     };
     let end = items.len().min(start + limit);

@@ -2,7 +2,7 @@
 
 /// What to answer.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestedRange {
     /// 200 with everything.
     Whole,
     /// 206 with these bytes, both ends included.
@@ -13,32 +13,37 @@ pub(crate) enum Wanted {
 
 /// What is malformed, of another unit or of several ranges is ignored, as the RFC allows. An `If-Range` that is not
 /// this strong ETag, a date included, asks for the whole file.
-pub(crate) fn wanted(range: Option<&str>, if_range: Option<&str>, etag: &str, len: u64) -> Wanted {
+pub(crate) fn requested_range(
+    range: Option<&str>,
+    if_range: Option<&str>,
+    etag: &str,
+    len: u64,
+) -> RequestedRange {
     let Some((first, last)) =
         range.and_then(|range| range.trim().strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
     else {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     };
     if if_range.is_some_and(|given| given.trim() != etag || given.trim().starts_with("W/")) {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     }
     let (first, last) = (first.trim(), last.trim());
     match (number(first), number(last)) {
         // The last so many bytes.
         (None, Some(count)) if first.is_empty() => match count.min(len) {
-            0 => Wanted::Unsatisfiable,
-            count => Wanted::Part { first: len - count, last: len - 1 },
+            0 => RequestedRange::Unsatisfiable,
+            count => RequestedRange::Part { first: len - count, last: len - 1 },
         },
         (Some(first), last_number) if last_number.is_some() || last.is_empty() => {
             if last_number.is_some_and(|last| last < first) {
-                return Wanted::Whole;
+                return RequestedRange::Whole;
             }
             if first >= len {
-                return Wanted::Unsatisfiable;
+                return RequestedRange::Unsatisfiable;
             }
-            Wanted::Part { first, last: last_number.map_or(len - 1, |last| last.min(len - 1)) }
+            RequestedRange::Part { first, last: last_number.map_or(len - 1, |last| last.min(len - 1)) }
         }
-        _ => Wanted::Whole,
+        _ => RequestedRange::Whole,
     }
 }
 
@@ -52,7 +57,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_the_rfc_says() {
-        let part = |first, last| Wanted::Part { first, last };
+        let part = |first, last| RequestedRange::Part { first, last };
         let cases = [
             ("bytes=0-", part(0, 99)),
             ("bytes=10-19", part(10, 19)),
@@ -60,31 +65,35 @@ mod tests {
             ("bytes=90-1000", part(90, 99)),
             ("bytes=-10", part(90, 99)),
             ("bytes=-1000", part(0, 99)),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=100-", Wanted::Unsatisfiable),
-            ("bytes=100-200", Wanted::Unsatisfiable),
-            ("bytes=20-10", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=+1-5", Wanted::Whole),
-            ("bytes=0-1,5-6", Wanted::Whole),
-            ("lines=0-1", Wanted::Whole),
-            ("bytes=99999999999999999999-", Wanted::Whole),
+            ("bytes=-0", RequestedRange::Unsatisfiable),
+            ("bytes=100-", RequestedRange::Unsatisfiable),
+            ("bytes=100-200", RequestedRange::Unsatisfiable),
+            ("bytes=20-10", RequestedRange::Whole),
+            ("bytes=-", RequestedRange::Whole),
+            ("bytes=a-b", RequestedRange::Whole),
+            ("bytes=+1-5", RequestedRange::Whole),
+            ("bytes=0-1,5-6", RequestedRange::Whole),
+            ("lines=0-1", RequestedRange::Whole),
+            ("bytes=99999999999999999999-", RequestedRange::Whole),
         ];
         for (range, expected) in cases {
-            assert_eq!(wanted(Some(range), None, "\"a\"", 100), expected, "{range}");
+            assert_eq!(requested_range(Some(range), None, "\"a\"", 100), expected, "{range}");
         }
-        assert_eq!(wanted(None, None, "\"a\"", 100), Wanted::Whole);
-        assert_eq!(wanted(Some("bytes=0-"), None, "\"a\"", 0), Wanted::Unsatisfiable);
+        assert_eq!(requested_range(None, None, "\"a\"", 100), RequestedRange::Whole);
+        assert_eq!(requested_range(Some("bytes=0-"), None, "\"a\"", 0), RequestedRange::Unsatisfiable);
     }
 
     #[test]
     fn if_range_wants_the_same_strong_etag() {
-        let with = |if_range| wanted(Some("bytes=1-"), Some(if_range), "\"a\"", 100);
-        assert_eq!(with("\"a\""), Wanted::Part { first: 1, last: 99 });
-        assert_eq!(wanted(Some("bytes=1-"), Some("W/\"a\""), "W/\"a\"", 100), Wanted::Whole, "weak");
+        let with = |if_range| requested_range(Some("bytes=1-"), Some(if_range), "\"a\"", 100);
+        assert_eq!(with("\"a\""), RequestedRange::Part { first: 1, last: 99 });
+        assert_eq!(
+            requested_range(Some("bytes=1-"), Some("W/\"a\""), "W/\"a\"", 100),
+            RequestedRange::Whole,
+            "weak"
+        );
         for other in ["\"b\"", "W/\"a\"", "Sun, 22 Nov 2026 00:00:00 GMT"] {
-            assert_eq!(with(other), Wanted::Whole, "{other}");
+            assert_eq!(with(other), RequestedRange::Whole, "{other}");
         }
     }
 }

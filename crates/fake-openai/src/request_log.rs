@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::HttpRequest;
 use serde::{Serialize, Serializer};
 
-/// Older requests are forgotten beyond this.
-const REQUESTS_KEPT_MAX: usize = 100_000;
+/// Older requests are dropped beyond this.
+const REQUESTS_MAX: usize = 100_000;
 
 /// One request to the API (not to the control endpoint).
 #[derive(Debug, Clone, Serialize)]
@@ -46,18 +46,18 @@ pub(crate) struct RequestLog {
 
 #[derive(Debug, Default)]
 struct Entries {
-    kept: VecDeque<RecordedRequest>,
+    requests: VecDeque<RecordedRequest>,
     /// How many came before the first that is kept.
-    forgotten: usize,
+    dropped: usize,
 }
 
 /// Which entry an answer belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ticket(usize);
+pub(crate) struct EntryNumber(usize);
 
 impl RequestLog {
     /// Notes a request as soon as it has come, so that one who waits for it need not wait for its answer.
-    pub(crate) fn came(&self, request: &HttpRequest) -> Ticket {
+    pub(crate) fn record(&self, request: &HttpRequest) -> EntryNumber {
         let headers = request.headers().iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
             let shown = match name.as_str() {
@@ -76,36 +76,36 @@ impl RequestLog {
             fault: None,
         };
         let mut entries = self.lock();
-        entries.kept.push_back(recorded);
-        if entries.kept.len() > REQUESTS_KEPT_MAX {
-            entries.kept.pop_front();
-            entries.forgotten += 1;
+        entries.requests.push_back(recorded);
+        if entries.requests.len() > REQUESTS_MAX {
+            entries.requests.pop_front();
+            entries.dropped += 1;
         }
-        Ticket(entries.forgotten + entries.kept.len() - 1)
+        EntryNumber(entries.dropped + entries.requests.len() - 1)
     }
 
-    pub(crate) fn answered(&self, ticket: Ticket, status: u16) {
-        self.change(ticket, |request| request.status = Some(status));
+    pub(crate) fn set_status(&self, entry: EntryNumber, status: u16) {
+        self.change(entry, |request| request.status = Some(status));
     }
 
-    pub(crate) fn faulted(&self, ticket: Ticket, fault: &'static str) {
-        self.change(ticket, |request| request.fault = Some(fault));
+    pub(crate) fn set_fault(&self, entry: EntryNumber, fault: &'static str) {
+        self.change(entry, |request| request.fault = Some(fault));
     }
 
     pub(crate) fn all(&self) -> Vec<RecordedRequest> {
-        self.lock().kept.iter().cloned().collect()
+        self.lock().requests.iter().cloned().collect()
     }
 
     pub(crate) fn clear(&self) {
         let mut entries = self.lock();
-        entries.forgotten += entries.kept.len();
-        entries.kept.clear();
+        entries.dropped += entries.requests.len();
+        entries.requests.clear();
     }
 
-    fn change(&self, ticket: Ticket, change: impl FnOnce(&mut RecordedRequest)) {
+    fn change(&self, entry: EntryNumber, change: impl FnOnce(&mut RecordedRequest)) {
         let mut entries = self.lock();
-        let index = ticket.0.checked_sub(entries.forgotten);
-        if let Some(request) = index.and_then(|index| entries.kept.get_mut(index)) {
+        let index = entry.0.checked_sub(entries.dropped);
+        if let Some(request) = index.and_then(|index| entries.requests.get_mut(index)) {
             change(request);
         }
     }

@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 pub(crate) struct Cut;
 
 /// Where a script puts what is to be sent. One piece at a time, so that a script keeps pace with the client.
-pub(crate) struct Pen(mpsc::Sender<Result<Bytes, Cut>>);
+pub(crate) struct BodyWriter(mpsc::Sender<Result<Bytes, Cut>>);
 
-impl Pen {
+impl BodyWriter {
     /// Whether the client is still there.
     pub(crate) async fn write(&self, bytes: Bytes) -> bool {
         self.0.send(Ok(bytes)).await.is_ok()
@@ -34,29 +34,29 @@ impl Pen {
 pub(crate) struct ScriptedBody {
     pieces: mpsc::Receiver<Result<Bytes, Cut>>,
     /// An end that waits for what came before it to be written.
-    held_back: Option<Option<Result<Bytes, Cut>>>,
+    deferred_end: Option<Option<Result<Bytes, Cut>>>,
 }
 
 /// Runs `script` beside the answer; what it writes is the stream.
-pub(crate) fn scripted<F>(script: impl FnOnce(Pen) -> F) -> ScriptedBody
+pub(crate) fn scripted<F>(script: impl FnOnce(BodyWriter) -> F) -> ScriptedBody
 where
     F: Future<Output = ()> + 'static,
 {
     let (sender, pieces) = mpsc::channel(1);
-    actix_web::rt::spawn(script(Pen(sender)));
-    ScriptedBody { pieces, held_back: None }
+    actix_web::rt::spawn(script(BodyWriter(sender)));
+    ScriptedBody { pieces, deferred_end: None }
 }
 
 impl Stream for ScriptedBody {
     type Item = Result<Bytes, Cut>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(end) = self.held_back.take() {
+        if let Some(end) = self.deferred_end.take() {
             return Poll::Ready(end);
         }
         match self.pieces.poll_recv(context) {
             Poll::Ready(end @ (None | Some(Err(Cut)))) => {
-                self.held_back = Some(end);
+                self.deferred_end = Some(end);
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -54,7 +54,7 @@ pub struct Pattern {
 
 /// What became of one delivery.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct DeliveryReport {
     pub webhook_id: String,
     pub event_type: String,
     pub delivered: bool,
@@ -109,7 +109,7 @@ impl Sender {
     }
 
     /// Delivers one event; comes back when that has ended, well or not.
-    pub async fn send(&self, event: &OutgoingEvent) -> Report {
+    pub async fn send(&self, event: &OutgoingEvent) -> DeliveryReport {
         let mut attempts = Vec::new();
         let mut backoff = self.config.backoff_min;
         let mut delivered = false;
@@ -126,7 +126,7 @@ impl Sender {
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(self.config.backoff_max);
         }
-        Report {
+        DeliveryReport {
             webhook_id: event.webhook_id.clone(),
             event_type: event.event_type.clone(),
             delivered,
@@ -135,7 +135,7 @@ impl Sender {
     }
 
     /// Delivers all of them, retries beside first attempts; the reports come in the order in which deliveries end.
-    pub async fn send_all(&self, events: Vec<OutgoingEvent>, pattern: Pattern) -> Vec<Report> {
+    pub async fn send_all(&self, events: Vec<OutgoingEvent>, pattern: Pattern) -> Vec<DeliveryReport> {
         let mut deliveries = Vec::new();
         for _ in 0..=pattern.duplicates {
             deliveries.extend(events.iter().cloned());

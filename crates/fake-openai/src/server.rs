@@ -14,15 +14,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::answer::with_header;
 use crate::api_error::ApiError;
-use crate::catalogue::PutError;
 use crate::config::FakeConfig;
 use crate::content::FileContent;
 use crate::event::{OutgoingEvent, Payload, random_hex};
+use crate::fault_injection::{delay, respond_with_fault};
 use crate::faults::{Fault, FaultKind};
+use crate::fixtures::PutError;
 use crate::generated_lines::LINE_BYTES_DEFAULT;
-use crate::misbehave::{delay, misbehave};
+use crate::http_response::with_header;
 use crate::query::Query;
 use crate::request_log::RecordedRequest;
 use crate::state::State;
@@ -53,7 +53,7 @@ pub struct FakeOpenAi {
 }
 
 impl FakeOpenAi {
-    /// Listens, with the demo objects in the catalogue.
+    /// Listens, with the demo objects in the fixtures.
     ///
     /// # Errors
     /// [`StartError`] when the address cannot be had.
@@ -108,7 +108,7 @@ impl FakeOpenAi {
     /// # Errors
     /// [`PutError`] when it does not say what it is.
     pub fn add_object(&self, object: &Value) -> Result<(), PutError> {
-        self.state.catalogue_mut().put_value(object, None)
+        self.state.fixtures_mut().put_value(object, None)
     }
 
     /// The same byte for byte, with values that no JSON library can hold.
@@ -117,7 +117,7 @@ impl FakeOpenAi {
     /// [`PutError`] when it is no JSON or does not say what it is.
     pub fn add_raw_object(&self, text: &str) -> Result<(), PutError> {
         let raw = RawValue::from_string(text.to_owned()).map_err(PutError::NotAnObject)?;
-        self.state.catalogue_mut().put(raw, None)
+        self.state.fixtures_mut().put(raw, None)
     }
 
     /// Adds a response; `object` may be left out.
@@ -141,8 +141,8 @@ impl FakeOpenAi {
     /// # Panics
     /// When `object` gives the file another kind or an empty id.
     pub fn add_file(&self, id: &str, object: &Value, content: impl Into<Bytes>) {
-        let content = FileContent::Kept(content.into());
-        let put = self.state.catalogue_mut().put_file(id, object, content);
+        let content = FileContent::InMemory(content.into());
+        let put = self.state.fixtures_mut().put_file(id, object, content);
         put.expect("a file has an id");
     }
 
@@ -153,21 +153,21 @@ impl FakeOpenAi {
 
     /// The same with lines of `line_bytes` each, newline included.
     pub fn add_generated_batch_of(&self, id: &str, lines: u64, line_bytes: usize) {
-        let mut catalogue = self.state.catalogue_mut();
-        catalogue.put_generated_batch(id, lines, line_bytes);
+        let mut fixtures = self.state.fixtures_mut();
+        fixtures.put_generated_batch(id, lines, line_bytes);
     }
 
     /// Forgets an object; whether it was there.
     pub fn remove(&self, id: &str) -> bool {
-        self.state.catalogue_mut().remove(id)
+        self.state.fixtures_mut().remove(id)
     }
 
     /// A file's whole content.
     pub fn file_bytes(&self, file_id: &str) -> Option<Bytes> {
-        self.state.catalogue().file_bytes(file_id)
+        self.state.fixtures().file_bytes(file_id)
     }
 
-    /// An event about an object of the catalogue; none when it is to carry one that is not there.
+    /// An event about an object of the fixtures; none when it is to carry one that is not there.
     pub fn event(&self, event_type: &str, id: Option<&str>, payload: Payload) -> Option<OutgoingEvent> {
         control::event(&self.state, event_type, id, payload)
     }
@@ -235,27 +235,27 @@ impl Drop for FakeOpenAi {
 
 async fn serve(request: HttpRequest, body: Bytes, state: web::Data<State>) -> HttpResponse {
     if let Some(path) = request.match_info().as_str().strip_prefix("/_control/") {
-        return control::answer(&state, &request, path, &body).await;
+        return control::respond(&state, &request, path, &body).await;
     }
     let started = Instant::now();
-    let ticket = state.log.came(&request);
+    let entry = state.log.record(&request);
     let plan = state.faults.plan(&request.uri().to_string());
     if let Some(name) = plan.name() {
-        state.log.faulted(ticket, name);
+        state.log.set_fault(entry, name);
     }
     if !plan.delay.is_zero() {
         delay(plan.delay, &state.faults).await;
     }
-    let answer = || answer(&state, &request).unwrap_or_else(ApiError::into_response);
+    let answer = || respond(&state, &request).unwrap_or_else(ApiError::into_response);
     let response = match plan.fault {
-        Some(kind) => misbehave(kind, &state.faults, answer).await,
+        Some(kind) => respond_with_fault(kind, &state.faults, answer).await,
         None => answer(),
     };
-    state.log.answered(ticket, response.status().as_u16());
-    with_usual_headers(response, started)
+    state.log.set_status(entry, response.status().as_u16());
+    with_default_headers(response, started)
 }
 
-fn answer(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+fn respond(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let header = |name: &str| request.headers().get(name)?.to_str().ok();
     let access = state.access();
     let foreign = authorise(header("authorization"), &access)?;
@@ -264,7 +264,7 @@ fn answer(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiError
     let Some(tail) = request.match_info().as_str().strip_prefix("/v1/") else {
         return Err(ApiError::invalid_url(method, path));
     };
-    let asked = endpoints::Asked {
+    let api_request = endpoints::ApiRequest {
         method,
         path,
         tail,
@@ -272,7 +272,7 @@ fn answer(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiError
         range: header("range"),
         if_range: header("if-range"),
     };
-    endpoints::answer(state, &asked, foreign)
+    endpoints::respond(state, &api_request, foreign)
 }
 
 /// Whether the key is one of another project.
@@ -291,8 +291,8 @@ fn authorise(header: Option<&str>, access: &crate::state::Access) -> Result<bool
 }
 
 /// What every answer of the API carries, refusals included. What a fault has set already stays.
-fn with_usual_headers(response: HttpResponse, started: Instant) -> HttpResponse {
-    let usual = [
+fn with_default_headers(response: HttpResponse, started: Instant) -> HttpResponse {
+    let defaults = [
         ("x-request-id", format!("req_{}", random_hex())),
         ("openai-processing-ms", started.elapsed().as_millis().to_string()),
         ("openai-version", "2020-10-01".to_owned()),
@@ -304,7 +304,7 @@ fn with_usual_headers(response: HttpResponse, started: Instant) -> HttpResponse 
         ("x-ratelimit-remaining-tokens", "3999500".to_owned()),
         ("x-ratelimit-reset-tokens", "7ms".to_owned()),
     ];
-    usual.into_iter().fold(response, |response, (name, value)| {
+    defaults.into_iter().fold(response, |response, (name, value)| {
         if response.headers().contains_key(HeaderName::from_static(name)) {
             return response;
         }

@@ -1,16 +1,16 @@
-//! What every request to the fake shares: the catalogue, the faults in force, the log of requests, the keys.
+//! What every request to the fake shares: the fixtures, the faults in force, the log of requests, the keys.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use webhook::SigningSecret;
 
-use crate::catalogue::{Catalogue, demo_catalogue};
 use crate::config::FakeConfig;
 use crate::faults::Faults;
+use crate::fixtures::{Fixtures, demo_fixtures};
 use crate::request_log::RequestLog;
 
 pub(crate) struct State {
-    catalogue: RwLock<Catalogue>,
+    fixtures: RwLock<Fixtures>,
     access: RwLock<Access>,
     pub(crate) faults: Faults,
     pub(crate) log: RequestLog,
@@ -34,7 +34,7 @@ pub(crate) struct Access {
 impl State {
     pub(crate) fn new(config: FakeConfig) -> Self {
         Self {
-            catalogue: RwLock::new(demo_catalogue()),
+            fixtures: RwLock::new(demo_fixtures()),
             access: RwLock::new(Access {
                 api_key: config.api_key,
                 foreign_api_key: config.foreign_api_key,
@@ -47,12 +47,12 @@ impl State {
         }
     }
 
-    pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
-        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn fixtures(&self) -> RwLockReadGuard<'_, Fixtures> {
+        self.fixtures.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
-        self.catalogue.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn fixtures_mut(&self) -> RwLockWriteGuard<'_, Fixtures> {
+        self.fixtures.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn access(&self) -> Access {
@@ -65,7 +65,7 @@ impl State {
 
     /// As at the start: demo objects, no faults, an empty log. Keys and the like stay.
     pub(crate) fn reset(&self) {
-        *self.catalogue_mut() = demo_catalogue();
+        *self.fixtures_mut() = demo_fixtures();
         self.faults.clear();
         self.log.clear();
     }

@@ -56,7 +56,7 @@ impl Network {
     }
 
     /// New connections go to another server; open ones stay where they are.
-    pub fn lead_to(&self, port: u16) {
+    pub fn set_target(&self, port: u16) {
         self.state.send_modify(|state| state.target = port);
     }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::postgres::{PostgresServer, Reaper, give_away, unprivileged};
+use crate::postgres::{PostgresServer, Reaper, chown_to_server_user, unprivileged};
 use crate::wait;
 
 /// Of its socket.
@@ -30,7 +30,7 @@ impl PgBouncer {
         let folder = tempfile::Builder::new().prefix("landfall-pgbouncer-").tempdir();
         let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
         let reaper = Reaper::of(&folder, "pid");
-        give_away(&folder);
+        chown_to_server_user(&folder);
         let of = |name: &str| folder.join(name).display().to_string();
         let config = format!(
             "[databases]\n* = host={} port=5432\n[pgbouncer]\nlisten_port = {PORT}\nunix_socket_dir = {}\n\

@@ -76,7 +76,7 @@ impl PostgresServer {
             .expect("openssl is installed (PostgreSQL's package needs it)");
         assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
         for file in ["data/server.key", "data/server.crt"] {
-            give_away(&server.folder.join(file));
+            chown_to_server_user(&server.folder.join(file));
         }
         server.resume();
         server
@@ -92,7 +92,7 @@ impl PostgresServer {
         let folder = tempfile::Builder::new().prefix("landfall-pg-").tempdir();
         let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
         let reaper = Reaper::of(&folder, "data/postmaster.pid");
-        give_away(&folder);
+        chown_to_server_user(&folder);
         let made = program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
             .arg("--pgdata")
@@ -251,7 +251,7 @@ fn other_user() -> Option<User> {
 }
 
 /// Lets whoever runs the server use a file or folder.
-pub(crate) fn give_away(path: &Path) {
+pub(crate) fn chown_to_server_user(path: &Path) {
     if let Some(user) = other_user() {
         chown(path, Some(user.uid), Some(user.gid)).expect("root may give it away");
     }

@@ -74,12 +74,12 @@ impl RedisServer {
 
     /// Starts the server again on the same port and data, and waits until it has loaded them.
     pub fn resume(&mut self) {
-        self.resume_unawaited();
+        self.resume_without_waiting();
         wait::until_blocking("redis-server to answer", || self.answers().then_some(()));
     }
 
     /// The same without waiting: it may still be loading.
-    pub fn resume_unawaited(&mut self) {
+    pub fn resume_without_waiting(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         let child = Command::new(&self.program)
             .args([

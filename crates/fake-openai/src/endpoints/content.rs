@@ -4,32 +4,32 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, SizedStream};
 use serde_json::Value;
 
-use super::asked::Asked;
+use super::api_request::ApiRequest;
 use crate::api_error::ApiError;
-use crate::catalogue::Catalogue;
+use crate::fixtures::Fixtures;
 use crate::kind::Kind;
-use crate::ranges::{Wanted, wanted};
+use crate::ranges::{RequestedRange, requested_range};
 use crate::state::Access;
 
 pub(super) fn get(
-    catalogue: &Catalogue,
+    fixtures: &Fixtures,
     id: &str,
     access: &Access,
-    asked: &Asked<'_>,
+    request: &ApiRequest<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let missing = || ApiError::not_found(Kind::File, id);
-    let file = catalogue.get(Kind::File, id).ok_or_else(missing)?;
-    let content = catalogue.content(id).ok_or_else(missing)?.clone();
+    let file = fixtures.get(Kind::File, id).ok_or_else(missing)?;
+    let content = fixtures.content(id).ok_or_else(missing)?.clone();
     let (len, weak) = (content.len_bytes(), if access.weak_etags { "W/" } else { "" });
     let etag = format!("{weak}{}", content.etag());
-    let wanted = match access.ranges {
-        true => wanted(asked.range, asked.if_range, &etag, len),
-        false => Wanted::Whole,
+    let range = match access.ranges {
+        true => requested_range(request.range, request.if_range, &etag, len),
+        false => RequestedRange::Whole,
     };
-    let mut response = match wanted {
-        Wanted::Whole => HttpResponse::Ok(),
-        Wanted::Part { .. } => HttpResponse::PartialContent(),
-        Wanted::Unsatisfiable => HttpResponse::RangeNotSatisfiable(),
+    let mut response = match range {
+        RequestedRange::Whole => HttpResponse::Ok(),
+        RequestedRange::Part { .. } => HttpResponse::PartialContent(),
+        RequestedRange::Unsatisfiable => HttpResponse::RangeNotSatisfiable(),
     };
     if access.ranges {
         response.insert_header(("accept-ranges", "bytes"));
@@ -37,13 +37,13 @@ pub(super) fn get(
     }
     response.content_type("application/octet-stream");
     response.insert_header(("content-disposition", disposition(file.get())));
-    let (first, end) = match wanted {
-        Wanted::Whole => (0, len),
-        Wanted::Part { first, last } => {
+    let (first, end) = match range {
+        RequestedRange::Whole => (0, len),
+        RequestedRange::Part { first, last } => {
             response.insert_header(("content-range", format!("bytes {first}-{last}/{len}")));
             (first, last + 1)
         }
-        Wanted::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             response.insert_header(("content-range", format!("bytes */{len}")));
             return Ok(response.finish());
         }

@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use crate::answer::json as as_json;
 use crate::api_error::ApiError;
-use crate::catalogue::Catalogue;
+use crate::fixtures::Fixtures;
+use crate::http_response::json as as_json;
 use crate::kind::Kind;
 use crate::query::Query;
 
@@ -20,8 +20,8 @@ const INCLUDABLE: [&str; 8] = [
     "message.output_text.logprobs",
 ];
 
-pub(super) fn get(catalogue: &Catalogue, id: &str, query: &Query) -> Result<HttpResponse, ApiError> {
-    let raw = catalogue.get(Kind::Response, id).ok_or_else(|| ApiError::not_found(Kind::Response, id))?;
+pub(super) fn get(fixtures: &Fixtures, id: &str, query: &Query) -> Result<HttpResponse, ApiError> {
+    let raw = fixtures.get(Kind::Response, id).ok_or_else(|| ApiError::not_found(Kind::Response, id))?;
     let mut included = Vec::new();
     for (index, given) in query.all("include").enumerate() {
         if !INCLUDABLE.contains(&given) {

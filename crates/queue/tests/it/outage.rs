@@ -171,7 +171,7 @@ async fn a_demoted_primary_is_left_for_the_new_one() {
     queue.add("wh_1").await;
     one(&mut consumer).await.ack().await.unwrap();
     // Open connections stay with the old primary, as after a failover behind one name.
-    network.lead_to(new.port());
+    network.set_target(new.port());
     queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
     let mut refusals = 0;
     while let Err(error) = queue.producer.enqueue(FAMILY, &entry("wh_2")).await {

@@ -126,7 +126,7 @@ async fn a_redis_that_is_loading_is_waited_for() {
         queue.add(id).await;
     }
     queue.server.kill();
-    queue.server.resume_unawaited();
+    queue.server.resume_without_waiting();
     let refused = async || {
         let refused = queue.producer.enqueue(FAMILY, &entry("wh_new")).await.err()?;
         (refused.label() == "loading").then_some(())

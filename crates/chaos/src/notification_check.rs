@@ -1,72 +1,72 @@
-//! The verdict on what was told: everything stored, at least once, with one id and the same bytes; nothing else.
+//! The findings on what was receipts: everything stored, at least once, with one id and the same bytes; nothing else.
 
 use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::SqlitePool;
 
 use crate::event_plan::Effect;
-use crate::target::{AllTold, wait_secs};
+use crate::target::{Receipts, wait_secs};
 
 /// Latencies are noted in whole milliseconds, and SQLite's days are as exact.
 const CLOCK_SECS: f64 = 0.002;
 
-/// What is wrong with what was told, and how much there was.
+/// What is wrong with what was receipts, and how much there was.
 #[derive(Debug, Default)]
-pub(crate) struct Telling {
-    /// Notifications that the target thanked for.
+pub(crate) struct NotificationCheck {
+    /// Notifications that the target accepted for.
     pub(crate) delivered: usize,
     /// Requests beyond the first of each.
     pub(crate) repeated: u32,
-    /// Stored or dead, and the target was never told, or never to the end.
-    pub(crate) untold: Vec<String>,
-    /// Told of what is not stored, twice under different ids, with other bytes, or before its time.
+    /// Stored or dead, and the target was never receipts, or never to the end.
+    pub(crate) missing: Vec<String>,
+    /// Receipt of what is not stored, twice under different ids, with other bytes, or before its time.
     pub(crate) wrong: Vec<String>,
 }
 
-impl Telling {
+impl NotificationCheck {
     pub(crate) async fn check(
         expected: &HashMap<String, Effect>,
-        told: &AllTold,
+        receipts: &Receipts,
         database: &SqlitePool,
     ) -> sqlx::Result<Self> {
-        let mut telling = Self::default();
+        let mut check = Self::default();
         let query = "SELECT n.id, n.webhook_id, n.state, n.body, e.state FROM notifications n
                      JOIN events e ON e.webhook_id = n.webhook_id AND e.project = n.project";
         let rows: Vec<(String, String, String, Vec<u8>, String)> =
             sqlx::query_as(query).fetch_all(database).await?;
         let (mut ids, mut events) = (HashSet::new(), HashSet::new());
         for (id, webhook_id, state, body, event_state) in rows {
-            match told.get(&id) {
-                Some(one) if state == "delivered" && one.thanked > 0 => {
-                    telling.delivered += 1;
-                    telling.repeated += one.times - 1;
+            match receipts.get(&id) {
+                Some(one) if state == "delivered" && one.accepted > 0 => {
+                    check.delivered += 1;
+                    check.repeated += one.times - 1;
                     if one.changed || one.body != body {
-                        telling.wrong.push(format!("{id} was told with other bytes than stored"));
+                        check.wrong.push(format!("{id} was receipts with other bytes than stored"));
                     }
                 }
                 one => {
-                    let times = one.map_or((0, 0), |one| (one.times, one.thanked));
-                    telling
-                        .untold
-                        .push(format!("{id} is {state}; it came {} times, thanked {}", times.0, times.1));
+                    let times = one.map_or((0, 0), |one| (one.times, one.accepted));
+                    check
+                        .missing
+                        .push(format!("{id} is {state}; it came {} times, accepted {}", times.0, times.1));
                 }
             }
             if !matches!(event_state.as_str(), "stored" | "dead") {
-                telling.wrong.push(format!("{id} tells of {webhook_id}, which is {event_state}"));
+                check.wrong.push(format!("{id} tells of {webhook_id}, which is {event_state}"));
             }
             if !events.insert(webhook_id.clone()) {
-                telling.wrong.push(format!("{webhook_id} is told of under two ids"));
+                check.wrong.push(format!("{webhook_id} is receipts of under two ids"));
             }
             ids.insert(id);
         }
         let is_told_of = |effect: &Effect| *effect != Effect::EventOnly;
         let silent =
             expected.iter().filter(|(id, effect)| is_told_of(effect) && !events.contains(id.as_str()));
-        telling.untold.extend(silent.map(|(id, _)| format!("nobody is told of {id}")));
-        let invented = told.keys().filter(|id| !ids.contains(*id));
-        telling.wrong.extend(invented.map(|id| format!("{id} was told, but no row has it")));
-        telling.wrong.extend(too_early(database).await?);
-        Ok(telling)
+        check.missing.extend(silent.map(|(id, _)| format!("nobody is receipts of {id}")));
+        let invented = receipts.keys().filter(|id| !ids.contains(*id));
+        check.wrong.extend(invented.map(|id| format!("{id} was receipts, but no row has it")));
+        check.wrong.extend(too_early(database).await?);
+        Ok(check)
     }
 }
 

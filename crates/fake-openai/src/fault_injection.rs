@@ -9,10 +9,10 @@ use actix_web::body::{BoxBody, SizedStream, to_bytes};
 use actix_web::http::header::HttpDate;
 use bytes::Bytes;
 
-use crate::answer::with_header;
 use crate::api_error::ApiError;
 use crate::faults::{FaultKind, Faults};
-use crate::scripted_body::{Pen, length, next_chunk, scripted};
+use crate::http_response::with_header;
+use crate::scripted_body::{BodyWriter, length, next_chunk, scripted};
 
 /// How much of a huge body is made at a time.
 const PADDING_CHUNK_BYTES: u64 = 64 * 1024;
@@ -22,7 +22,7 @@ const BAD_GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>
     <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n";
 
 /// The answer to a request that meets `kind`; `answer` is the one it would have had.
-pub(crate) async fn misbehave(
+pub(crate) async fn respond_with_fault(
     kind: FaultKind,
     faults: &Faults,
     answer: impl FnOnce() -> HttpResponse,
@@ -89,25 +89,25 @@ fn rate_limited(name: &'static str, wait: Option<String>) -> HttpResponse {
 fn with_script<F>(
     response: HttpResponse,
     declared: u64,
-    script: impl FnOnce(BoxBody, Pen) -> F,
+    script: impl FnOnce(BoxBody, BodyWriter) -> F,
 ) -> HttpResponse
 where
     F: Future<Output = ()> + 'static,
 {
     let (response, body) = response.into_parts();
-    let stream = scripted(|pen| script(body, pen));
+    let stream = scripted(|writer| script(body, writer));
     response.set_body(BoxBody::new(SizedStream::new(declared, stream)))
 }
 
 /// Sends `count` bytes of the body. What is left of the last piece comes back; none when the client has gone away.
-async fn write_first(body: &mut BoxBody, pen: &Pen, count: u64) -> Option<Bytes> {
+async fn write_first(body: &mut BoxBody, writer: &BodyWriter, count: u64) -> Option<Bytes> {
     let mut left = count;
     while left > 0 {
         let Some(mut chunk) = next_chunk(body).await else { break };
         let now = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
         left -= now as u64;
         let rest = chunk.split_off(now);
-        if !pen.write(chunk).await {
+        if !writer.write(chunk).await {
             return None;
         }
         if left == 0 {
@@ -117,9 +117,9 @@ async fn write_first(body: &mut BoxBody, pen: &Pen, count: u64) -> Option<Bytes>
     Some(Bytes::new())
 }
 
-async fn write_rest(mut body: BoxBody, pen: &Pen) {
+async fn write_rest(mut body: BoxBody, writer: &BodyWriter) {
     while let Some(chunk) = next_chunk(&mut body).await {
-        if !pen.write(chunk).await {
+        if !writer.write(chunk).await {
             return;
         }
     }
@@ -129,11 +129,13 @@ fn stalled(response: HttpResponse, after: impl FnOnce(u64) -> u64, faults: &Faul
     let cleared = faults.cleared();
     let declared = length(response.body());
     let after = after(declared);
-    with_script(response, declared, move |mut body, pen| async move {
-        let Some(rest) = write_first(&mut body, &pen, after).await else { return };
+    with_script(response, declared, move |mut body, writer| async move {
+        let Some(rest) = write_first(&mut body, &writer, after).await else {
+            return;
+        };
         cleared.await;
-        if rest.is_empty() || pen.write(rest).await {
-            write_rest(body, &pen).await;
+        if rest.is_empty() || writer.write(rest).await {
+            write_rest(body, &writer).await;
         }
     })
 }
@@ -141,27 +143,27 @@ fn stalled(response: HttpResponse, after: impl FnOnce(u64) -> u64, faults: &Faul
 fn cut(response: HttpResponse, after: impl FnOnce(u64) -> u64) -> HttpResponse {
     let declared = length(response.body());
     let after = after(declared);
-    with_script(response, declared, move |mut body, pen| async move {
-        if write_first(&mut body, &pen, after).await.is_some() {
-            pen.cut().await;
+    with_script(response, declared, move |mut body, writer| async move {
+        if write_first(&mut body, &writer, after).await.is_some() {
+            writer.cut().await;
         }
     })
 }
 
 fn wrong_length(response: HttpResponse, off_by: i64) -> HttpResponse {
     let declared = length(response.body()).saturating_add_signed(off_by);
-    with_script(response, declared, |body, pen| async move {
-        write_rest(body, &pen).await;
+    with_script(response, declared, |body, writer| async move {
+        write_rest(body, &writer).await;
     })
 }
 
 fn dripping(response: HttpResponse, bytes: usize, every_ms: u64) -> HttpResponse {
     let declared = length(response.body());
-    with_script(response, declared, move |mut body, pen| async move {
+    with_script(response, declared, move |mut body, writer| async move {
         while let Some(mut chunk) = next_chunk(&mut body).await {
             while !chunk.is_empty() {
                 let drop = chunk.split_to(bytes.min(chunk.len()));
-                if !pen.write(drop).await {
+                if !writer.write(drop).await {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(every_ms)).await;
@@ -186,16 +188,16 @@ async fn padded(response: HttpResponse, padding: u64) -> HttpResponse {
     let Some(rest) = bytes.strip_prefix(b"{") else { return response.set_body(BoxBody::new(bytes)) };
     let rest = bytes.slice_ref(rest);
     let declared = (HEAD.len() + TAIL.len() + rest.len()) as u64 + padding;
-    let stream = scripted(move |pen| async move {
-        let mut open = pen.write(Bytes::from_static(HEAD)).await;
+    let stream = scripted(move |writer| async move {
+        let mut open = writer.write(Bytes::from_static(HEAD)).await;
         let mut left = padding;
         while open && left > 0 {
             let now = left.min(PADDING_CHUNK_BYTES);
             left -= now;
-            open = pen.write(vec![b'x'; now as usize].into()).await;
+            open = writer.write(vec![b'x'; now as usize].into()).await;
         }
-        if open && pen.write(Bytes::from_static(TAIL)).await {
-            pen.write(rest).await;
+        if open && writer.write(Bytes::from_static(TAIL)).await {
+            writer.write(rest).await;
         }
     });
     response.set_body(BoxBody::new(SizedStream::new(declared, stream)))

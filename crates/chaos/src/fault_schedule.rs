@@ -26,27 +26,27 @@ impl Kills {
     }
 }
 
-pub(crate) struct Havoc {
+pub(crate) struct FaultSchedule {
     rng: Rng,
     next: Instant,
     pub(crate) kills: Kills,
 }
 
-impl Havoc {
+impl FaultSchedule {
     pub(crate) fn new(rng: Rng) -> Self {
         Self { rng, next: Instant::now() + Duration::from_secs(1), kills: Kills::default() }
     }
 
-    pub(crate) fn strike_when_due(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+    pub(crate) fn inject_when_due(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
         if Instant::now() < self.next {
             return Ok(());
         }
-        self.strike(cluster)?;
+        self.inject(cluster)?;
         self.next = Instant::now() + Duration::from_millis(self.rng.u64(PAUSE_MS));
         Ok(())
     }
 
-    fn strike(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+    fn inject(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
         match self.rng.u32(..100) {
             0..20 => {
                 cluster.kill_redis(Duration::from_millis(self.rng.u64(..REDIS_DOWN_MS_MAX)));

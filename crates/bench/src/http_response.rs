@@ -2,18 +2,20 @@
 
 /// What a buffer begins with.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ParsedResponse {
     Partial,
-    Broken,
-    Whole { status: u16, bytes: usize, closes: bool },
+    Malformed,
+    Complete { status: u16, bytes: usize, closes: bool },
 }
 
 /// Reads the answer at the start of the buffer. All peers announce the length of their bodies.
-pub(crate) fn read(buffer: &[u8]) -> Answer {
+pub(crate) fn parse(buffer: &[u8]) -> ParsedResponse {
     let Some(head_end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Answer::Partial;
+        return ParsedResponse::Partial;
     };
-    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else { return Answer::Broken };
+    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else {
+        return ParsedResponse::Malformed;
+    };
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     let (mut length, mut closes) = (None, false);
@@ -26,10 +28,14 @@ pub(crate) fn read(buffer: &[u8]) -> Answer {
         }
     }
     let (Some(status), Some(length)) = (status, length) else {
-        return Answer::Broken;
+        return ParsedResponse::Malformed;
     };
     let bytes = head_end + 4 + length;
-    if buffer.len() < bytes { Answer::Partial } else { Answer::Whole { status, bytes, closes } }
+    if buffer.len() < bytes {
+        ParsedResponse::Partial
+    } else {
+        ParsedResponse::Complete { status, bytes, closes }
+    }
 }
 
 #[cfg(test)]
@@ -39,10 +45,10 @@ mod tests {
     #[test]
     fn an_answer_ends_where_its_length_says() {
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nConnection: close\r\n\r\nhiHTTP";
-        let whole = Answer::Whole { status: 200, bytes: text.len() - 4, closes: true };
-        assert_eq!(read(text), whole);
-        assert_eq!(read(&text[..text.len() - 5]), Answer::Partial);
-        assert_eq!(read(&text[..20]), Answer::Partial);
-        assert_eq!(read(b"nonsense\r\n\r\n"), Answer::Broken);
+        let whole = ParsedResponse::Complete { status: 200, bytes: text.len() - 4, closes: true };
+        assert_eq!(parse(text), whole);
+        assert_eq!(parse(&text[..text.len() - 5]), ParsedResponse::Partial);
+        assert_eq!(parse(&text[..20]), ParsedResponse::Partial);
+        assert_eq!(parse(b"nonsense\r\n\r\n"), ParsedResponse::Malformed);
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 ///
 /// # Errors
 /// When the server or the system takes no more.
-pub(crate) fn gather(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
+pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let open = |_| TcpStream::connect(address).context("an idle connection: see ulimit -n");
@@ -21,9 +21,9 @@ pub(crate) fn gather(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>
 ///
 /// # Errors
 /// When the system does not say.
-pub(crate) fn count_open(crowd: &[TcpStream]) -> Result<usize> {
+pub(crate) fn count_open(connections: &[TcpStream]) -> Result<usize> {
     let mut open = 0;
-    for connection in crowd {
+    for connection in connections {
         connection.set_nonblocking(true)?;
         if connection.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             open += 1;

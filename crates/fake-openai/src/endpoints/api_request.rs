@@ -3,7 +3,7 @@
 use crate::query::Query;
 
 /// What a request asks for.
-pub(crate) struct Asked<'r> {
+pub(crate) struct ApiRequest<'r> {
     pub(crate) method: &'r str,
     /// The whole path as it was sent, for error messages.
     pub(crate) path: &'r str,

@@ -11,16 +11,16 @@ use webhook::{Family, Reason};
 
 use crate::cluster::{Cluster, PREFIX};
 use crate::event_plan::{Effect, EventPlan};
-use crate::havoc::Kills;
+use crate::fault_schedule::Kills;
 use crate::load::Sent;
-use crate::target::AllTold;
-use crate::telling::Telling;
+use crate::notification_check::NotificationCheck;
+use crate::target::Receipts;
 
 /// Of each kind of mistake so many are printed.
 const SHOWN_MAX: usize = 10;
 
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct Findings {
     stored: usize,
     responses: usize,
     batch_lines: i64,
@@ -32,24 +32,24 @@ pub(crate) struct Verdict {
     unexpected: Vec<String>,
     /// Still in Redis.
     left_behind: Vec<String>,
-    telling: Telling,
+    notifications: NotificationCheck,
 }
 
 /// What those outside know.
-pub(crate) struct Found<'a> {
+pub(crate) struct Observed<'a> {
     pub(crate) seed: u64,
     pub(crate) sent: &'a Sent,
-    pub(crate) told: &'a AllTold,
+    pub(crate) receipts: &'a Receipts,
 }
 
-impl Verdict {
-    pub(crate) async fn reach(
-        &Found { seed, sent, told }: &Found<'_>,
+impl Findings {
+    pub(crate) async fn collect(
+        &Observed { seed, sent, receipts }: &Observed<'_>,
         cluster: &Cluster,
         reader: &QueueReader,
         database: &SqlitePool,
     ) -> anyhow::Result<Self> {
-        let mut verdict = Self::default();
+        let mut findings = Self::default();
         let mut expected = HashMap::new();
         for number in &sent.acknowledged {
             let plan = EventPlan::new(seed, *number);
@@ -58,21 +58,21 @@ impl Verdict {
         // Sent, never acknowledged: they may be there or not.
         let maybe: HashSet<String> =
             sent.never_acknowledged.iter().map(|number| EventPlan::new(seed, *number).webhook_id).collect();
-        verdict.check_events(&expected, &maybe, database).await.context("cannot read the events")?;
-        verdict.check_responses(&expected, database).await.context("cannot read the responses")?;
-        verdict.check_batches(&expected, cluster, database).await.context("cannot read the batches")?;
-        verdict.check_effects(database).await.context("cannot read the triggers' notes")?;
-        verdict.check_dead_letters(&expected, reader).await.context("cannot read the dead letters")?;
-        let telling = Telling::check(&expected, told, database).await;
-        verdict.telling = telling.context("cannot read the notifications")?;
-        verdict.check_redis(cluster).await.context("cannot read what is left in Redis")?;
-        Ok(verdict)
+        findings.check_events(&expected, &maybe, database).await.context("cannot read the events")?;
+        findings.check_responses(&expected, database).await.context("cannot read the responses")?;
+        findings.check_batches(&expected, cluster, database).await.context("cannot read the batches")?;
+        findings.check_effects(database).await.context("cannot read the triggers' notes")?;
+        findings.check_dead_letters(&expected, reader).await.context("cannot read the dead letters")?;
+        let notifications = NotificationCheck::check(&expected, receipts, database).await;
+        findings.notifications = notifications.context("cannot read the notifications")?;
+        findings.check_redis(cluster).await.context("cannot read what is left in Redis")?;
+        Ok(findings)
     }
 
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         let stored = [&self.lost, &self.stored_twice, &self.unexpected, &self.left_behind];
-        let told = [&self.telling.untold, &self.telling.wrong];
-        stored.iter().chain(&told).all(|mistakes| mistakes.is_empty())
+        let receipts = [&self.notifications.missing, &self.notifications.wrong];
+        stored.iter().chain(&receipts).all(|mistakes| mistakes.is_empty())
     }
 
     async fn check_events(
@@ -214,7 +214,7 @@ impl Verdict {
     }
 }
 
-impl Verdict {
+impl Findings {
     pub(crate) fn print(&self, sent: &Sent, kills: &Kills, ended: &[String], drained: Option<Duration>) {
         let drained = drained.map_or("never".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
         let rows: [(&str, String); 18] = [
@@ -233,8 +233,8 @@ impl Verdict {
             ("responses stored", self.responses.to_string()),
             ("batch lines stored", self.batch_lines.to_string()),
             ("dead letters (all planted)", self.dead.to_string()),
-            ("notifications delivered", self.telling.delivered.to_string()),
-            ("  requests beyond one for each", self.telling.repeated.to_string()),
+            ("notifications delivered", self.notifications.delivered.to_string()),
+            ("  requests beyond one for each", self.notifications.repeated.to_string()),
             ("programs that ended by themselves", ended.len().to_string()),
         ];
         println!();
@@ -249,8 +249,8 @@ impl Verdict {
             ("stored twice", &self.stored_twice),
             ("unexpected", &self.unexpected),
             ("left behind in Redis", &self.left_behind),
-            ("not told", &self.telling.untold),
-            ("told wrongly", &self.telling.wrong),
+            ("not receipts", &self.notifications.missing),
+            ("receipts wrongly", &self.notifications.wrong),
         ];
         for (name, found) in mistakes {
             println!("  {name:<36} {:>9}", found.len());

@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::{Map, Value};
 
-use crate::answer::with_header;
 use crate::faults::ContentCoding;
+use crate::http_response::with_header;
 
 /// What is no JSON object stays as it is.
 pub(super) async fn with_fields(response: HttpResponse, fields: &Map<String, Value>) -> HttpResponse {

@@ -41,7 +41,7 @@ stand_in() {
     redis:*) redis_files "$context" ;;
     postgres:*) postgres_files "$context" ;;
     caddy:*) caddy_files "$context" ;;
-    *) fail "there is no stand-in for $image: write one in scripts/stand-ins.sh" ;;
+    *) fail "there is no stand-in for $image: write one in scripts/stub-images.sh" ;;
   esac
   quietly docker build --label org.landfall.stand-in=true --tag "$image" "$context"
   rm -rf "$context"

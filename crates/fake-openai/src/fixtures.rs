@@ -20,11 +20,11 @@ use crate::generated_lines::GeneratedLines;
 use crate::kind::Kind;
 use crate::page::Item;
 
-pub(crate) use demo::demo_catalogue;
+pub(crate) use demo::demo_fixtures;
 pub use demo::demo_object_id;
 pub(crate) use objects::generated_batch;
 
-/// Why something cannot be put into the catalogue.
+/// Why something cannot be put into the fixtures.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
     #[error("it is not a JSON object")]
@@ -33,7 +33,7 @@ pub enum PutError {
     NoId,
     #[error("its `object` does not say what it is")]
     NoKind,
-    #[error("its `object` is none the catalogue knows")]
+    #[error("its `object` is none the fixtures knows")]
     UnknownKind(#[source] webhook::states::UnknownName),
     #[error("a {0} needs to say what it belongs to")]
     NoParent(Kind),
@@ -41,7 +41,7 @@ pub enum PutError {
 
 /// All objects and contents.
 #[derive(Debug, Default)]
-pub(crate) struct Catalogue {
+pub(crate) struct Fixtures {
     objects: HashMap<(Kind, String), Stored>,
     contents: HashMap<String, FileContent>,
     /// Counts what was ever added, to break ties between objects of one second.
@@ -61,10 +61,10 @@ struct Stored {
     raw: Arc<RawValue>,
     /// The job of an event or checkpoint, the eval of a run.
     parent: Option<String>,
-    place: (i64, u64),
+    sort_key: (i64, u64),
 }
 
-/// The fields the catalogue itself looks at. As raw JSON, so that odd values elsewhere do no harm.
+/// The fields the fixtures itself looks at. As raw JSON, so that odd values elsewhere do no harm.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -81,7 +81,7 @@ struct Head<'a> {
     fine_tuning_job_id: Option<&'a RawValue>,
 }
 
-impl Catalogue {
+impl Fixtures {
     /// Adds or replaces an object, which is served byte for byte as it is given. What it is and what it belongs to, it
     /// says itself; only a job's event does not name its job, so that `parent` must.
     pub(crate) fn put(&mut self, raw: Box<RawValue>, parent: Option<&str>) -> Result<(), PutError> {
@@ -105,7 +105,7 @@ impl Catalogue {
         let created = created.and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok());
         self.added += 1;
         let stored =
-            Stored { place: (created.unwrap_or_default() as i64, self.added), parent, raw: raw.into() };
+            Stored { sort_key: (created.unwrap_or_default() as i64, self.added), parent, raw: raw.into() };
         self.objects.insert((kind, id), stored);
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Catalogue {
             .map(|((_, id), stored)| Item {
                 id: id.clone(),
                 raw: Arc::clone(&stored.raw),
-                place: stored.place,
+                sort_key: stored.sort_key,
             })
             .collect()
     }
