@@ -1,5 +1,5 @@
-//! Refusals in OpenAI's words: `{"error":{"message","type","param","code"}}`. The texts are those the API is known to
-//! answer; where none is known the wording follows its neighbours.
+//! API errors in OpenAI's format: `{"error":{"message","type","param","code"}}`. Messages are copied from the real API
+//! where they are known, and modelled on similar ones where they are not.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kind::Kind;
 
-/// One refusal.
+/// One API error.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -39,7 +39,7 @@ impl ApiError {
         self
     }
 
-    /// The object is not there, or belongs to another project: OpenAI does not tell which.
+    /// The object does not exist or belongs to another project; OpenAI does not distinguish the two.
     pub(crate) fn not_found(kind: Kind, id: &str) -> Self {
         match kind {
             Kind::Response => Self::new(404, format!("Response with id '{id}' not found.")),
@@ -78,7 +78,7 @@ impl ApiError {
         )
     }
 
-    /// Names the key as OpenAI does: first and last letters only.
+    /// Shows only the first and last characters of the key, as OpenAI does.
     pub(crate) fn wrong_key(key: &str) -> Self {
         let message = format!(
             "Incorrect API key provided: {}. You can find your API key at \
@@ -128,7 +128,7 @@ impl ApiError {
             .code("insufficient_quota")
     }
 
-    /// What the API says with this status when nothing more is known.
+    /// The API's generic error for this status.
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
             401 => Self::wrong_key("sk-revoked-0000"),
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_key_is_not_repeated() {
+    fn a_wrong_key_is_masked() {
         for key in ["sk-short", "sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"] {
             let text = ApiError::wrong_key(key).body().to_string();
             assert!(!text.contains(key), "{text}");

@@ -1,23 +1,23 @@
-//! The settings that a fake starts with.
+//! Configuration of the fake server.
 
 use std::net::SocketAddr;
 
 use webhook::SigningSecret;
 
-/// How to start a fake.
+/// Configuration of a [`crate::FakeOpenAi`].
 #[derive(Clone)]
 pub struct FakeConfig {
-    /// Port 0 is any free one.
+    /// Port 0 picks a free port.
     pub addr: SocketAddr,
-    /// The key requests must have; none: anything goes.
+    /// The API key that requests must carry; `None` accepts any request.
     pub api_key: Option<String>,
-    /// A key that is right, but of another project: every object is 404, every list empty.
+    /// A valid key of another project: every object is a 404 and every list is empty.
     pub foreign_api_key: Option<String>,
-    /// Serve file content in ranges, with `ETag` and `Accept-Ranges`. Whether OpenAI does is not known.
+    /// Supports range requests for file content, with `ETag` and `Accept-Ranges`. It is unknown whether OpenAI does.
     pub ranges: bool,
-    /// Whether that `ETag` is a weak one, under which no range may be asked for.
+    /// Sends a weak `ETag`, which does not permit range requests.
     pub weak_etags: bool,
-    /// Signs what `POST /_control/send` sends.
+    /// Signs the webhooks that `POST /_control/send` sends.
     pub webhook_secret: Option<SigningSecret>,
 }
 

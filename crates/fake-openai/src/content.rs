@@ -1,4 +1,4 @@
-//! The bytes of a file, kept or made on the way, with a strong ETag.
+//! The content of a file, held in memory or generated while it is sent, with a strong ETag.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,7 +7,7 @@ use futures_util::stream::{self, Stream};
 
 use crate::generated_lines::GeneratedLines;
 
-/// How much is made or sliced at a time.
+/// Size of the chunks that a stream yields.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl FileContent {
         }
     }
 
-    /// Strong: other bytes have another one.
+    /// A strong ETag: it differs when the bytes differ.
     pub(crate) fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         match self {
@@ -34,7 +34,7 @@ impl FileContent {
         format!("\"{:016x}\"", hasher.finish())
     }
 
-    /// The bytes from `first` until before `end`, made while they are sent.
+    /// The bytes from `first` up to but excluding `end`, produced while they are sent.
     pub(crate) fn stream(
         self,
         first: u64,
@@ -48,7 +48,7 @@ impl FileContent {
         })
     }
 
-    /// Everything at once: for tests that compare.
+    /// The whole content, for tests that compare it.
     pub(crate) fn to_bytes(&self) -> Bytes {
         self.read(0, usize::try_from(self.len_bytes()).unwrap_or(usize::MAX))
     }

@@ -1,5 +1,5 @@
-//! The fake's own endpoints under `/_control`, which OpenAI does not have: look at requests, set faults, list and add
-//! objects, send webhooks. They need no key.
+//! The control API under `/_control`, which OpenAI does not have: inspect requests, inject faults, list and add objects,
+//! send webhooks. It needs no API key.
 
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -20,34 +20,34 @@ use crate::generated_lines::LINE_BYTES_DEFAULT;
 use crate::sender::{Pattern, SendError, Sender, SenderConfig};
 use crate::state::State;
 
-/// What the control endpoint does not do.
+/// Errors of the control API.
 #[derive(Debug, thiserror::Error)]
 enum ControlError {
-    #[error("the body is not what this endpoint reads")]
+    #[error("the request body does not have the format of this endpoint")]
     Body(#[source] serde_json::Error),
-    #[error("the object cannot be kept")]
+    #[error("cannot store the object")]
     Put(#[from] PutError),
-    #[error("content_base64 is not base64")]
+    #[error("content_base64 is not valid base64")]
     Content(#[source] base64::DecodeError),
-    #[error("there is no object {0}")]
+    #[error("no object with id {0}")]
     NoObject(String),
-    #[error("no secret: give one in the request or when the fake is started")]
+    #[error("no signing secret: set `secret` in the request or start the server with --secret")]
     NoSecret,
-    #[error("the secret cannot be used")]
+    #[error("the signing secret is not valid")]
     Secret(#[from] SecretError),
-    #[error("nothing can be sent")]
+    #[error("cannot send webhooks")]
     Send(#[from] SendError),
-    #[error("there is nothing at {0}")]
+    #[error("not found: {0}")]
     NotFound(String),
 }
 
-/// `PUT /_control/objects`: served as it stands in `object`. With a content it is a file, whose other fields are then
-/// filled in.
+/// `PUT /_control/objects`: `object` is served unchanged. With `content` or `content_base64` it is a file, and missing
+/// fields are filled in.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PutObject {
     object: Box<RawValue>,
-    /// The job that an event belongs to.
+    /// The fine-tuning job that a job event belongs to.
     parent: Option<String>,
     content: Option<String>,
     content_base64: Option<String>,
@@ -62,7 +62,7 @@ struct PostBatch {
     line_bytes: Option<usize>,
 }
 
-/// `PUT /_control/settings`; what is not named stays.
+/// `PUT /_control/settings`: fields that are absent keep their value.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PutSettings {
@@ -72,27 +72,27 @@ struct PutSettings {
     weak_etags: Option<bool>,
 }
 
-/// `POST /_control/send`: answers when the delivery has ended, well or not.
+/// `POST /_control/send`: responds once the delivery has succeeded or has been given up.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PostSend {
     url: String,
     r#type: String,
-    /// None: the demo object of the type.
+    /// Defaults to the demo object of the event type.
     id: Option<String>,
-    /// None: the secret the fake was started with.
+    /// Defaults to the secret that the server was started with.
     secret: Option<String>,
-    /// The whole object in `data` instead of its id.
+    /// Puts the whole object in `data`, not only its id.
     #[serde(default)]
     embed: bool,
-    /// To repeat an earlier delivery.
+    /// Set to repeat an earlier delivery.
     webhook_id: Option<String>,
     attempts_max: Option<u32>,
     #[serde(default)]
     duplicates: u32,
 }
 
-/// The answer to one request. `path` is what follows `/_control/`.
+/// Handles one request. `path` is the part after `/_control/`.
 pub(crate) async fn respond(state: &State, request: &HttpRequest, path: &str, body: &[u8]) -> HttpResponse {
     match dispatch(state, request.method().as_str(), path, body).await {
         Ok(value) => HttpResponse::Ok().json(value),
@@ -188,7 +188,7 @@ async fn send(state: &State, request: PostSend) -> Result<Value, ControlError> {
     Ok(json!(reports))
 }
 
-/// An event about an object; none when it is to carry an object that is not there.
+/// An event about an object; `None` if the object to embed does not exist.
 pub(crate) fn event(
     state: &State,
     event_type: &str,

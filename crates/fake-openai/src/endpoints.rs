@@ -1,4 +1,4 @@
-//! The API's endpoints under `/v1`, all of them reads: which object or list a path means.
+//! The API's endpoints under `/v1`, all read-only: maps a path to an object or a list.
 
 mod api_request;
 mod content;
@@ -17,7 +17,7 @@ use crate::state::State;
 
 pub(crate) use api_request::ApiRequest;
 
-/// Batches, jobs and their events, from the newest on.
+/// Batches, jobs and their events.
 const NEWEST_FIRST: ListRules =
     ListRules { limit_default: 20, limit_max: 100, order: Ordering::NewestFirst, with_ids: true };
 const FILES: ListRules = ListRules {
@@ -34,7 +34,7 @@ const EVALS: ListRules = ListRules {
 };
 const RUN_STATES: [&str; 5] = ["queued", "in_progress", "completed", "canceled", "failed"];
 
-/// The answer of an API that works. With `foreign` every object belongs to another project than the key.
+/// The response without faults. With `foreign`, the API key belongs to another project and sees no object.
 pub(crate) fn respond(
     state: &State,
     request: &ApiRequest<'_>,
@@ -91,7 +91,7 @@ pub(crate) fn respond(
     }
 }
 
-/// Whether the path is one of ours at all, so that another method is refused in other words than an unknown path.
+/// Whether the path exists, to tell a wrong method (405) from an unknown path (404).
 fn exists(segments: &[&str]) -> bool {
     matches!(
         segments,
@@ -121,7 +121,7 @@ fn children(fixtures: &Fixtures, kind: Kind, job_id: &str) -> Result<Vec<Item>, 
     Ok(fixtures.list(kind, Some(job_id)))
 }
 
-/// A value of an object, if it can be read at all.
+/// A field of an object, if the object is valid JSON.
 fn field(item: &Item, name: &str) -> Option<Value> {
     let mut object: Value = serde_json::from_str(item.raw.get()).ok()?;
     Some(object.get_mut(name)?.take())
@@ -147,7 +147,7 @@ fn evals(fixtures: &Fixtures, query: &Query) -> Result<Vec<Item>, ApiError> {
     let mut evals = fixtures.list(Kind::Eval, None);
     let order_by = query.one_of("order_by", &["created_at", "updated_at"])?;
     if order_by == Some("updated_at") {
-        // An eval does not say when it was updated; a run is what changes it.
+        // An eval has no update time; its latest run is the last change.
         for eval in &mut evals {
             let runs = fixtures.list(Kind::EvalRun, Some(&eval.id));
             let latest = runs.iter().map(|run| run.sort_key.0).max();

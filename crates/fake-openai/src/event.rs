@@ -1,5 +1,5 @@
-//! The events OpenAI sends, as bodies ready to be signed: thin (a type and an id), or with the whole object in `data`
-//! as some senders and older documents have it.
+//! The events OpenAI sends, as bodies ready to sign: thin (a type and an id), or with the whole object in `data` as in
+//! older versions of the documentation.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::demo_object_id;
 
-/// One event and the `webhook-id` it is delivered under.
+/// One event and its `webhook-id`.
 #[derive(Debug, Clone)]
 pub struct OutgoingEvent {
     pub webhook_id: String,
@@ -15,30 +15,30 @@ pub struct OutgoingEvent {
     pub body: Vec<u8>,
 }
 
-/// What stands in `data`.
+/// The content of `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload {
-    /// What OpenAI sends: an id and, for few types, a little more.
+    /// An id and, for a few types, some more fields, as OpenAI sends it.
     Thin,
     /// The whole object.
     Embedded,
 }
 
 impl OutgoingEvent {
-    /// A thin event; without an id about the demo object of its type, or about none that exists.
+    /// A thin event. Without an id it is about the demo object of its type, or about an object that does not exist.
     pub fn thin(event_type: &str, object_id: Option<&str>) -> Self {
         let sample = sample_id(event_type);
         Self::with_data(event_type, &thin_data(event_type, object_id.unwrap_or(&sample)))
     }
 
-    /// An event that carries this object.
+    /// An event that embeds this object.
     pub fn embedded(event_type: &str, object: &Value) -> Self {
         Self::with_data(event_type, object)
     }
 
-    /// Any `data`, under new ids, created now.
+    /// An event with any `data`, new ids and the current time.
     pub fn with_data(event_type: &str, data: &Value) -> Self {
-        // The order of the fields is OpenAI's. What the type is, is not ours to judge: it may be nonsense on purpose.
+        // Fields are in OpenAI's order. The type is not checked: tests send invalid ones on purpose.
         let body = format!(
             r#"{{"id":"evt_{}","object":"event","created_at":{},"type":{},"data":{data}}}"#,
             random_hex(),
@@ -59,7 +59,7 @@ pub(crate) fn now_secs() -> u64 {
     since.expect("the clock is past 1970").as_secs()
 }
 
-/// Thirty-two random digits, as OpenAI's ids have them.
+/// Thirty-two random hex digits, as in OpenAI's ids.
 pub(crate) fn random_hex() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
@@ -81,9 +81,9 @@ fn sample_id(event_type: &str) -> String {
     }
 }
 
-/// `data` by type, after the official clients' own types.
+/// `data` by event type, following the types of the official clients.
 fn thin_data(event_type: &str, id: &str) -> Value {
-    // Numbers kept free for fiction.
+    // Phone numbers reserved for fiction.
     let sip_headers = json!([
         {"name": "From", "value": "sip:+12025550142@sip.example.com"},
         {"name": "To", "value": "sip:+12025550143@sip.api.openai.com"},

@@ -1,4 +1,4 @@
-//! How each fault looks on the wire.
+//! Applies faults to responses.
 
 mod replaced;
 
@@ -14,14 +14,14 @@ use crate::faults::{FaultKind, Faults};
 use crate::http_response::with_header;
 use crate::scripted_body::{BodyWriter, length, next_chunk, scripted};
 
-/// How much of a huge body is made at a time.
+/// Size of the chunks of a huge body.
 const PADDING_CHUNK_BYTES: u64 = 64 * 1024;
 
-/// What a proxy before the API answers when it does not reach it.
+/// The error page of a proxy that cannot reach the API.
 const BAD_GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
     <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n";
 
-/// The answer to a request that meets `kind`; `answer` is the one it would have had.
+/// The response to a request that the fault `kind` applies to; `answer` makes the one without faults.
 pub(crate) async fn respond_with_fault(
     kind: FaultKind,
     faults: &Faults,
@@ -69,7 +69,7 @@ pub(crate) async fn respond_with_fault(
     }
 }
 
-/// Waits, but no longer than the faults are in force.
+/// Waits until the time has passed or the faults are cleared.
 pub(crate) async fn delay(how_long: Duration, faults: &Faults) {
     tokio::select! {
         () = tokio::time::sleep(how_long) => {}
@@ -85,7 +85,7 @@ fn rate_limited(name: &'static str, wait: Option<String>) -> HttpResponse {
     with_header(response, "x-ratelimit-remaining-requests", "0")
 }
 
-/// The same status and headers with another body of a declared length.
+/// Replaces the body by a scripted one with this `Content-Length`.
 fn with_script<F>(
     response: HttpResponse,
     declared: u64,
@@ -99,7 +99,7 @@ where
     response.set_body(BoxBody::new(SizedStream::new(declared, stream)))
 }
 
-/// Sends `count` bytes of the body. What is left of the last piece comes back; none when the client has gone away.
+/// Sends `count` bytes of the body. Returns the rest of the last chunk, or `None` if the client has disconnected.
 async fn write_first(body: &mut BoxBody, writer: &BodyWriter, count: u64) -> Option<Bytes> {
     let mut left = count;
     while left > 0 {
@@ -179,7 +179,7 @@ async fn broken_off(response: HttpResponse) -> HttpResponse {
     response.set_body(BoxBody::new(bytes))
 }
 
-/// `{"padding":"xxx…",` before what the object begins with; what is no JSON object stays as it is.
+/// Inserts `"padding":"xxx…",` as the first field. A body that is not a JSON object is left unchanged.
 async fn padded(response: HttpResponse, padding: u64) -> HttpResponse {
     const HEAD: &[u8] = b"{\"padding\":\"";
     const TAIL: &[u8] = b"\",";

@@ -1,5 +1,5 @@
-//! Which faults a request meets: by path, a number of times, at a rate, or always. How each looks on the wire is in
-//! `fault_injection.rs`.
+//! Selects the faults that apply to a request: by path, a number of times, at a rate, or always. `fault_injection.rs`
+//! applies them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-/// One way for OpenAI, or the network before it, to have a bad day. In JSON: `"cut_body"`, `{"status":500}`,
+/// A failure of OpenAI or of the network in front of it. In JSON: `"cut_body"`, `{"status":500}`,
 /// `{"slow_drip":{"bytes":10,"every_ms":100}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// An answer of this status with the body OpenAI gives it; 502 comes from the proxy, as HTML.
+    /// This status with OpenAI's error body; 502 is the HTML page of a proxy.
     Status(u16),
     /// 403 with code `misalignment_policy_violation`.
     PolicyViolation,
-    /// 429, with or without `Retry-After` in seconds (however absurd).
+    /// 429, with or without `Retry-After` in seconds (any value).
     RateLimited { retry_after_secs: Option<u64> },
-    /// 429 whose `Retry-After` is an HTTP date so many seconds from now.
+    /// 429 whose `Retry-After` is an HTTP date this many seconds from now.
     RateLimitedUntil { in_secs: u64 },
-    /// 429 with `retry-after-ms`, which only OpenAI's own clients know.
+    /// 429 with `retry-after-ms`, a header that only OpenAI's clients use.
     RateLimitedMs { retry_after_ms: u64 },
-    /// 429 with code `insufficient_quota` and no `Retry-After`: waiting does not help.
+    /// 429 with code `insufficient_quota` and no `Retry-After`: a retry does not help.
     InsufficientQuota,
-    /// An error that says in `x-should-retry` what the client is to do, whatever its status suggests.
+    /// An error with the header `x-should-retry`, which overrides what its status suggests.
     ShouldRetry { status: u16, should_retry: bool },
-    /// The right answer, so many milliseconds late. Delays add up and go together with one other fault.
+    /// The correct response after a delay. Delays add up, and combine with one other fault.
     Delay { ms: u64 },
     /// Headers, then silence until the faults are cleared.
     StallBeforeBody,
@@ -35,43 +35,43 @@ pub enum FaultKind {
     StallInBody,
     /// Half of the body, then the connection is closed.
     CutBody,
-    /// About so many bytes of the body, then the connection is closed.
+    /// About this many bytes of the body, then the connection is closed.
     CutBodyAfter { bytes: u64 },
-    /// `Content-Length` is off by so much. Too long: the connection closes before it is reached. Too short: the rest of
-    /// the body is missing, and only the object's own size tells.
+    /// `Content-Length` is off by this much. Too long: the connection closes early. Too short: the rest of the body is
+    /// missing, and only the object's size field reveals it.
     WrongContentLength { off_by: i64 },
-    /// The body in pieces of so many bytes, one every so many milliseconds.
+    /// The body in chunks of `bytes`, one every `every_ms` milliseconds.
     SlowDrip { bytes: usize, every_ms: u64 },
-    /// 200, but the JSON breaks off in the middle.
+    /// 200 with JSON that is truncated in the middle.
     InvalidJson,
-    /// The right JSON with one more field of so many bytes.
+    /// The correct JSON with an additional field of this size.
     HugeJson { bytes: u64 },
-    /// The right JSON with these fields instead of its own: an unknown status, a file id that is not there yet
-    /// (null), the id of another object.
+    /// The correct JSON with these fields replaced: an unknown status, a file id that is still null, the id of another
+    /// object.
     Fields(Map<String, Value>),
-    /// 200 with this body: a proxy's page, an error object, a file that is not whole yet.
+    /// 200 with this body: a proxy's page, an error object, an incomplete file.
     Body(String),
-    /// The right body, compressed although `identity` was asked for.
+    /// The correct body, compressed although the client requested `identity`.
     Encoded(ContentCoding),
-    /// 307 to this address.
+    /// 307 to this URL.
     Redirect { to: String },
 }
 
-/// How a body is compressed.
+/// A `Content-Encoding`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContentCoding {
     Gzip,
-    /// As RFC 9110 has it, within zlib's frame.
+    /// In the zlib format, as RFC 9110 defines it.
     Deflate,
-    /// As some servers understand the same name.
+    /// Without the zlib format, as some servers send it under the same name.
     RawDeflate,
-    /// Named, but not done: clients need not know it.
+    /// Only the header; the body is not compressed. Clients need not support it.
     Brotli,
 }
 
 impl FaultKind {
-    /// Its name in JSON and in the request log.
+    /// The name in JSON and in the request log.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
@@ -98,49 +98,49 @@ impl FaultKind {
     }
 }
 
-/// A fault and the requests it meets. The first fault that fits a request is taken.
+/// A fault and the requests it applies to. The first fault that matches a request applies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Only requests whose path and query contain this text; empty for all.
     #[serde(default)]
     pub path_contains: String,
-    /// Only requests whose path, without the query, ends with this text: a file's object, but not its content.
+    /// Only requests whose path, without the query, ends with this text: a file object, but not its content.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path_ends: String,
     pub kind: FaultKind,
-    /// So many requests, then no more; none for no end. `404 then found` is a status 404 with `times`.
+    /// The number of requests it applies to; `None` for no limit. A 404 that resolves later is a status 404 with `times`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// This share of the requests, 0 to 1; none for every one.
+    /// The share of matching requests, 0 to 1; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
 }
 
 impl Fault {
-    /// Every request whose path contains the text.
+    /// Applies to every request whose path contains the text.
     pub fn always(kind: FaultKind, path_contains: &str) -> Self {
         let path_ends = String::new();
         Self { path_contains: path_contains.to_owned(), path_ends, kind, times: None, rate: None }
     }
 
-    /// Every request whose path ends with the text.
+    /// Applies to every request whose path ends with the text.
     pub fn at_end(kind: FaultKind, path_ends: &str) -> Self {
         Self { path_ends: path_ends.to_owned(), ..Self::always(kind, "") }
     }
 
-    /// The next so many of them.
+    /// Applies to the next `times` requests whose path contains the text.
     pub fn times(kind: FaultKind, path_contains: &str, times: u32) -> Self {
         Self { times: Some(times), ..Self::always(kind, path_contains) }
     }
 
-    /// This share of them, 0 to 1.
+    /// Applies to this share, 0 to 1, of the requests whose path contains the text.
     pub fn at_rate(kind: FaultKind, path_contains: &str, rate: f64) -> Self {
         Self { rate: Some(rate), ..Self::always(kind, path_contains) }
     }
 
-    /// Whether the fault meets this request; uses up one of its times if so.
-    fn meets(&mut self, path_and_query: &str) -> bool {
+    /// Whether the fault applies to this request; if so, it counts towards `times`.
+    fn applies_to(&mut self, path_and_query: &str) -> bool {
         let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
         if !path_and_query.contains(&self.path_contains)
             || !path.ends_with(&self.path_ends)
@@ -154,7 +154,7 @@ impl Fault {
     }
 }
 
-/// What one request is to meet.
+/// The faults that apply to one request.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) delay: Duration,
@@ -169,7 +169,7 @@ impl Plan {
     }
 }
 
-/// All faults in force. Clearing them ends every stall and delay that is under way.
+/// All active faults. Clearing them ends every stall and delay in progress.
 #[derive(Debug)]
 pub(crate) struct Faults {
     active: Mutex<Vec<Fault>>,
@@ -187,7 +187,7 @@ impl Faults {
         self.lock().push(fault);
     }
 
-    /// Those that can still meet a request.
+    /// The faults that can still apply to a request.
     pub(crate) fn all(&self) -> Vec<Fault> {
         self.lock().clone()
     }
@@ -206,7 +206,7 @@ impl Faults {
                 _ => None,
             };
             let taken = delay.is_none() && plan.fault.is_some();
-            if taken || !fault.meets(path_and_query) {
+            if taken || !fault.applies_to(path_and_query) {
                 continue;
             }
             match delay {
@@ -218,11 +218,11 @@ impl Faults {
         plan
     }
 
-    /// Ends when the faults are cleared after this call.
+    /// Resolves when the faults are cleared after this call.
     pub(crate) fn cleared(&self) -> impl Future<Output = ()> + use<> {
         let mut cleared = self.cleared.subscribe();
         async move {
-            // An error says that the server is gone, which ends the wait as well.
+            // An error means that the server has stopped, which also ends the wait.
             cleared.changed().await.ok();
         }
     }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_meets_as_many_requests_as_it_says_and_only_on_its_path() {
+    fn a_fault_applies_to_its_number_of_requests_and_only_to_its_path() {
         let faults = Faults::default();
         faults.inject(Fault::times(FaultKind::Status(500), "/batches/", 2));
         assert!(faults.plan("/v1/responses/resp_1").fault.is_none());
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_at_the_end_of_a_path_leaves_what_is_below_it_alone() {
+    fn a_fault_at_the_end_of_a_path_does_not_apply_to_longer_paths() {
         let faults = Faults::default();
         faults.inject(Fault::at_end(FaultKind::Status(500), "/files/file-1"));
         assert!(faults.plan("/v1/files/file-1/content").fault.is_none());
@@ -261,12 +261,12 @@ mod tests {
         let faults = Faults::default();
         faults.inject(Fault::at_rate(FaultKind::CutBody, "", 0.3));
         let met = (0..10_000).filter(|_| faults.plan("/v1/files").fault.is_some()).count();
-        // Thirteen standard deviations: chance does not fail this test.
+        // Thirteen standard deviations: the test does not fail by chance.
         assert!((2400..3600).contains(&met), "{met}");
     }
 
     #[test]
-    fn delays_add_up_and_go_with_one_other_fault() {
+    fn delays_add_up_and_combine_with_one_other_fault() {
         let faults = Faults::default();
         faults.inject(Fault::always(FaultKind::Delay { ms: 5 }, ""));
         faults.inject(Fault::times(FaultKind::CutBody, "/files", 1));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_written_in_json_as_the_help_shows_them() {
+    fn faults_parse_from_the_json_that_the_help_shows() {
         let text =
             r#"{"path_contains":"/responses/","kind":{"rate_limited":{"retry_after_secs":1}},"times":2}"#;
         let fault: Fault = serde_json::from_str(text).unwrap();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_every_kind_is_called_by_one_name() {
+    fn the_name_of_a_fault_is_its_name_in_json() {
         let kinds = [FaultKind::CutBody, FaultKind::PolicyViolation, FaultKind::Status(500)];
         for kind in kinds {
             let json = serde_json::to_value(&kind).unwrap();

@@ -1,5 +1,5 @@
-//! What the fake knows: objects by kind and id, as the JSON text they are served with, and the content of files. Any
-//! object can be added, replaced or removed while it runs; `demo` is what is there from the start.
+//! The objects the fake serves, by kind and id, as JSON text, and the content of files. Objects can be added, replaced
+//! and removed at run time; `demo` holds the initial ones.
 
 mod demo;
 mod fine_tuning;
@@ -24,31 +24,31 @@ pub(crate) use demo::demo_fixtures;
 pub use demo::demo_object_id;
 pub(crate) use objects::generated_batch;
 
-/// Why something cannot be put into the fixtures.
+/// Why an object cannot be added.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
-    #[error("it is not a JSON object")]
+    #[error("not a JSON object")]
     NotAnObject(#[source] serde_json::Error),
-    #[error("it needs an `id`")]
+    #[error("the field `id` is missing")]
     NoId,
-    #[error("its `object` does not say what it is")]
+    #[error("the field `object` is missing: it names the kind of the object")]
     NoKind,
-    #[error("its `object` is none the fixtures knows")]
+    #[error("the field `object` names an unknown kind")]
     UnknownKind(#[source] webhook::states::UnknownName),
-    #[error("a {0} needs to say what it belongs to")]
+    #[error("a {0} needs a parent: the eval or the fine-tuning job it belongs to")]
     NoParent(Kind),
 }
 
-/// All objects and contents.
+/// All objects and file contents.
 #[derive(Debug, Default)]
 pub(crate) struct Fixtures {
     objects: HashMap<(Kind, String), Stored>,
     contents: HashMap<String, FileContent>,
-    /// Counts what was ever added, to break ties between objects of one second.
+    /// Counts additions, to break ties between objects created in the same second.
     added: u64,
 }
 
-/// What `GET /_control/objects` says of an object.
+/// An object in the list of `GET /_control/objects`.
 #[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     object: &'static str,
@@ -59,12 +59,12 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 struct Stored {
     raw: Arc<RawValue>,
-    /// The job of an event or checkpoint, the eval of a run.
+    /// The job of an event or checkpoint, or the eval of a run.
     parent: Option<String>,
     sort_key: (i64, u64),
 }
 
-/// The fields the fixtures itself looks at. As raw JSON, so that odd values elsewhere do no harm.
+/// The fields that are indexed. They are raw JSON, so that unusual values in other fields do not matter.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -82,8 +82,8 @@ struct Head<'a> {
 }
 
 impl Fixtures {
-    /// Adds or replaces an object, which is served byte for byte as it is given. What it is and what it belongs to, it
-    /// says itself; only a job's event does not name its job, so that `parent` must.
+    /// Adds or replaces an object, which is served byte for byte. Its fields name its kind and its parent, except for a
+    /// job event, which needs `parent`.
     pub(crate) fn put(&mut self, raw: Box<RawValue>, parent: Option<&str>) -> Result<(), PutError> {
         let head: Head<'_> = serde_json::from_str(raw.get()).map_err(PutError::NotAnObject)?;
         let id = head.id.and_then(text).ok_or(PutError::NoId)?;
@@ -110,13 +110,13 @@ impl Fixtures {
         Ok(())
     }
 
-    /// The same for a value.
+    /// The same for a JSON value.
     pub(crate) fn put_value(&mut self, object: &Value, parent: Option<&str>) -> Result<(), PutError> {
         let raw = RawValue::from_string(format!("{object:#}")).map_err(PutError::NotAnObject)?;
         self.put(raw, parent)
     }
 
-    /// Gives a file its content, and an object that fits it; the fields of `object` win.
+    /// Adds a file: its content and a matching object. Fields of `object` take precedence.
     pub(crate) fn put_file(
         &mut self,
         id: &str,
@@ -135,7 +135,7 @@ impl Fixtures {
         Ok(())
     }
 
-    /// Adds a finished batch whose output is made while it is sent.
+    /// Adds a completed batch whose output is generated while it is sent.
     pub(crate) fn put_generated_batch(&mut self, id: &str, lines: u64, line_bytes: usize) {
         let output_id = format!("file-{id}-output");
         let content = FileContent::Generated(GeneratedLines::new(id, lines, line_bytes));
@@ -143,10 +143,10 @@ impl Fixtures {
         let filename = json!({"filename": format!("{id}_output.jsonl")});
         self.put_value(&batch, None)
             .and_then(|()| self.put_file(&output_id, &filename, content))
-            .expect("both objects have an id and say what they are");
+            .expect("both objects have an id and a kind");
     }
 
-    /// Forgets every object and content of this id; whether there was one.
+    /// Removes the objects and content with this id. Returns whether there were any.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         let before = self.objects.len();
         self.objects.retain(|(_, known), _| known != id);
@@ -157,18 +157,18 @@ impl Fixtures {
         self.objects.get(&(kind, id.to_owned())).map(|stored| &*stored.raw)
     }
 
-    /// An object of a parent: a run under another eval is not found.
+    /// An object that belongs to this parent.
     pub(crate) fn get_of(&self, kind: Kind, parent: &str, id: &str) -> Option<&RawValue> {
         let stored = self.objects.get(&(kind, id.to_owned()))?;
         (stored.parent.as_deref() == Some(parent)).then_some(&*stored.raw)
     }
 
-    /// An object whatever it is, to be embedded in an event.
+    /// An object of any kind, to embed in an event.
     pub(crate) fn find(&self, id: &str) -> Option<&RawValue> {
         Kind::ALL.iter().find_map(|kind| self.get(*kind, id))
     }
 
-    /// All objects of a kind, with `parent` only those of it; in no order.
+    /// All objects of a kind, or only those of `parent`; unordered.
     pub(crate) fn list(&self, kind: Kind, parent: Option<&str>) -> Vec<Item> {
         let wanted = |stored: &Stored| parent.is_none() || stored.parent.as_deref() == parent;
         let of_kind = self.objects.iter().filter(|((known, _), stored)| *known == kind && wanted(stored));
@@ -181,7 +181,7 @@ impl Fixtures {
             .collect()
     }
 
-    /// Every object there is, sorted.
+    /// All objects, sorted.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = self
             .objects

@@ -1,4 +1,4 @@
-//! The flags of the binary `fake-openai`, each text turned into what it means.
+//! The command-line flags of the binary `fake-openai`, and their parsers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,37 +8,37 @@ use fake_openai::{Fault, FaultKind, LINE_BYTES_DEFAULT, Pattern, Payload};
 use service::settings::LogSettings;
 use webhook::SigningSecret;
 
-/// A server that behaves like the OpenAI API that Landfall reads, with faults on demand, and a sender of signed webhooks.
-/// For development and demonstrations; it is no part of an installation.
+/// Fake of the OpenAI API that Landfall reads, with fault injection, and a sender of signed webhooks.
+/// For development and demos only.
 #[derive(clap::Parser)]
 #[command(name = "fake-openai", version)]
 pub(crate) struct Flags {
-    /// Where to listen; port 0 is any free one, logged as openai.addr
+    /// Address to listen on; port 0 picks a free port, which is logged as openai.addr
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8081")]
     pub(crate) addr: SocketAddr,
-    /// Ask the fake-openai that runs at --addr whether it lives, and exit with 0 or 1
+    /// Check the health of the fake-openai that runs at --addr, and exit with 0 or 1
     #[arg(long)]
     pub(crate) healthcheck: bool,
-    /// The key requests must have; without it every key will do
+    /// API key that requests must carry; without it any request is accepted
     #[arg(long, value_name = "KEY")]
     pub(crate) api_key: Option<String>,
-    /// A key of another project: accepted, but it finds nothing
+    /// API key of another project: accepted, but it sees no objects
     #[arg(long, value_name = "KEY")]
     pub(crate) foreign_api_key: Option<String>,
     /// Serve file content without Range, ETag and Accept-Ranges
     #[arg(long)]
     pub(crate) no_ranges: bool,
-    /// Serve file content with weak ETags, under which no range may be asked for
+    /// Serve file content with weak ETags, which do not permit range requests
     #[arg(long)]
     pub(crate) weak_etags: bool,
-    /// A fault as JSON, repeatable: '{"kind":{"status":500},"path_contains":"/batches/","times":2}',
+    /// Fault to inject, as JSON; repeatable: '{"kind":{"status":500},"path_contains":"/batches/","times":2}',
     /// '{"kind":"cut_body","rate":0.1}', '{"kind":{"rate_limited":{"retry_after_secs":1}}}'
     #[arg(long, value_name = "JSON", value_parser = fault)]
     pub(crate) fault: Vec<Fault>,
-    /// Answers to everything come so many milliseconds later
+    /// Delay every response by this many milliseconds
     #[arg(long, value_name = "MS")]
     pub(crate) delay_ms: Option<u64>,
-    /// Add a batch with many lines of output, repeatable: id=batch_big,lines=50000 or with line_bytes=4096
+    /// Add a batch with generated output; repeatable: id=batch_big,lines=50000 or with line_bytes=4096
     #[arg(long, value_name = "id=ID,lines=N", value_parser = batch)]
     pub(crate) batch: Vec<Batch>,
     #[command(flatten)]
@@ -47,43 +47,43 @@ pub(crate) struct Flags {
     pub(crate) log: LogSettings,
 }
 
-/// What to send once the server listens.
+/// The webhooks to send once the server listens.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sending webhooks")]
 pub(crate) struct Sending {
-    /// Send webhooks to this receiver, then go on serving
+    /// Send webhooks to this receiver, then keep serving
     #[arg(long, value_name = "URL")]
     pub(crate) send_to: Option<String>,
-    /// The secret to sign with: whsec_…
+    /// Signing secret: whsec_…
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
     secret: Option<String>,
-    /// A file that holds it
+    /// File that contains the signing secret
     #[arg(long, value_name = "PATH")]
     secret_file: Option<PathBuf>,
-    /// Send every known type of event once, about the demo objects
+    /// Send one event of every known type, about the demo objects
     #[arg(long)]
     every_type_once: bool,
-    /// Send one event, repeatable: batch.completed=batch_demo_completed, or only a type
+    /// Send one event; repeatable: batch.completed=batch_demo_completed, or only the type
     #[arg(long, value_name = "TYPE=ID")]
     event: Vec<String>,
-    /// First attempts a second
+    /// First attempts per second
     #[arg(long, value_name = "PER_SEC", value_parser = rate)]
     rate: Option<f64>,
-    /// How many more times each webhook is delivered under the same webhook-id
+    /// Number of additional deliveries of each webhook, with the same webhook-id
     #[arg(long, value_name = "N", default_value_t = 0)]
     duplicates: u32,
-    /// In any order
+    /// Send in random order
     #[arg(long)]
     shuffle: bool,
-    /// Put the whole object into data where there is one, not only its id
+    /// Embed the whole object in data, if it exists, not only its id
     #[arg(long)]
     embed: bool,
-    /// Attempts for each delivery, the first included
+    /// Maximum attempts per delivery, including the first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts_max: Option<u32>,
 }
 
-/// A batch to be generated.
+/// A batch to generate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
     pub(crate) id: String,
@@ -92,7 +92,7 @@ pub(crate) struct Batch {
 }
 
 impl Flags {
-    /// All faults, the general delay included.
+    /// All faults, including that of `--delay-ms`.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let delay = self.delay_ms.map(|ms| Fault::always(FaultKind::Delay { ms }, ""));
         self.fault.iter().cloned().chain(delay).collect()
@@ -100,23 +100,23 @@ impl Flags {
 }
 
 impl Sending {
-    /// The signing secret, if one was given.
+    /// The signing secret, if one is set.
     pub(crate) fn secret(&self) -> anyhow::Result<Option<SigningSecret>> {
         let (text, name) = match (&self.secret, &self.secret_file) {
             (Some(text), _) => (text.clone(), "--secret"),
             (None, Some(path)) => {
                 let text = std::fs::read_to_string(path);
-                let text =
-                    text.with_context(|| format!("--secret-file {} cannot be read", path.display()))?;
+                let text = text.with_context(|| format!("cannot read --secret-file {}", path.display()))?;
                 (text, "--secret-file")
             }
             (None, None) => return Ok(None),
         };
-        let secret = SigningSecret::parse(text.trim()).with_context(|| format!("{name} cannot be used"))?;
+        let secret = SigningSecret::parse(text.trim())
+            .with_context(|| format!("{name} is not a valid signing secret"))?;
         Ok(Some(secret))
     }
 
-    /// Types and ids of what is to be sent.
+    /// Types and object ids of the events to send.
     pub(crate) fn events(&self) -> Vec<(&str, Option<&str>)> {
         let every: &[&str] = if self.every_type_once { webhook::EventKind::KNOWN } else { &[] };
         let every = every.iter().map(|event_type| (*event_type, None));
@@ -143,7 +143,7 @@ fn fault(text: &str) -> Result<Fault, serde_json::Error> {
 fn rate(text: &str) -> anyhow::Result<f64> {
     let rate: f64 = text.parse()?;
     if !(0.001..=100_000.0).contains(&rate) {
-        bail!("write a number between 0.001 and 100000");
+        bail!("must be a number between 0.001 and 100000");
     }
     Ok(rate)
 }
@@ -155,11 +155,11 @@ fn batch(text: &str) -> anyhow::Result<Batch> {
             Some(("id", id)) => id.clone_into(&mut batch.id),
             Some(("lines", lines)) => batch.lines = lines.parse().context("lines")?,
             Some(("line_bytes", bytes)) => batch.line_bytes = bytes.parse().context("line_bytes")?,
-            _ => bail!("{part:?} is none of id=ID, lines=N, line_bytes=N"),
+            _ => bail!("unknown part {part:?}; use id=ID, lines=N and optionally line_bytes=N"),
         }
     }
     if batch.id.is_empty() || batch.lines == 0 {
-        bail!("write id=ID,lines=N");
+        bail!("must have the form id=ID,lines=N");
     }
     Ok(batch)
 }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_say_what_is_served_and_sent() {
+    fn flags_define_faults_batches_and_events() {
         let arguments = [
             "fake-openai",
             "--fault",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_values_are_refused() {
         for arguments in [
             ["--batch", "id=x"],
             ["--batch", "id=x,lines=many"],
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_secret_is_named_and_not_repeated() {
+    fn an_invalid_secret_is_reported_without_its_value() {
         let flags = Flags::try_parse_from(["fake-openai", "--secret", "whsec_nonsense!"]).unwrap();
         let error = format!("{:#}", flags.sending.secret().unwrap_err());
         assert!(error.contains("--secret") && !error.contains("nonsense"), "{error}");

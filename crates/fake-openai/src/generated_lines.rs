@@ -1,14 +1,14 @@
-//! The output of a batch of any size, made line by line while it is sent. Every line has the same length, so that any
-//! part of the file can be made without what comes before it.
+//! The output of a batch of any size, generated line by line while it is sent. All lines have the same length, so that
+//! any range can be generated on its own.
 
 use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 
-/// Length of a line with its newline unless another is asked for: about what a short answer takes.
+/// Default length of a line, including the newline: about that of a short answer.
 pub const LINE_BYTES_DEFAULT: usize = 1024;
 
-/// Tokens each line reports; the batch's usage is so many times these.
+/// Tokens that each line reports; the batch's usage is their sum.
 pub(crate) const INPUT_TOKENS: u64 = 120;
 pub(crate) const OUTPUT_TOKENS: u64 = 80;
 
@@ -16,10 +16,10 @@ const WORDS: &str = "a about after answer batch between both can clear could cus
     invoice is it latency made many model most negative neutral not of on one only order other our positive question \
     refund request result sentiment shipment since small so summary that the their then there these this time to token \
     two under value was well were when which will with word would year you your";
-/// As long as text must be before its beginning may come again: compressors look less far back.
+/// The text repeats after this many bytes, which exceeds the window of common compressors.
 const TEXT_BYTES: usize = 256 << 10;
 
-/// Words in no order, so that answers compress about as well as real ones. The same at every start.
+/// Random words, so that answers compress about as well as real ones. Identical at every start.
 static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut random = fastrand::Rng::with_seed(1);
@@ -31,7 +31,7 @@ static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     text
 });
 
-/// All lines of one output file.
+/// The lines of one output file.
 #[derive(Debug, Clone)]
 pub(crate) struct GeneratedLines {
     batch_id: Arc<str>,
@@ -40,7 +40,7 @@ pub(crate) struct GeneratedLines {
 }
 
 impl GeneratedLines {
-    /// Lines shorter than what a line must hold are made as long as it takes.
+    /// A `line_bytes` that is too small is raised to the shortest possible line.
     pub(crate) fn new(batch_id: &str, lines: u64, line_bytes: usize) -> Self {
         let mut generated = Self { batch_id: batch_id.into(), lines, line_bytes: 0 };
         let shortest = generated.line(0).len();
@@ -52,12 +52,12 @@ impl GeneratedLines {
         self.lines * self.line_bytes as u64
     }
 
-    /// Tells this file from every other, for its ETag.
+    /// Identifies the content, for the ETag.
     pub(crate) fn identity(&self) -> impl std::hash::Hash + use<'_> {
         (&*self.batch_id, self.lines, self.line_bytes)
     }
 
-    /// Up to `max` bytes from `offset` on.
+    /// Up to `max` bytes, starting at `offset`.
     pub(crate) fn read(&self, offset: u64, max: usize) -> Bytes {
         let end = self.len_bytes().min(offset.saturating_add(max as u64));
         let mut bytes = BytesMut::with_capacity(max + self.line_bytes);
@@ -73,7 +73,7 @@ impl GeneratedLines {
         bytes.freeze()
     }
 
-    /// Line `index`, from 0. Batches do not answer in the order they were asked: the last request comes first.
+    /// Line `index`, from 0. Output is not in the order of the input: the last request comes first.
     fn line(&self, index: u64) -> Vec<u8> {
         let request = self.lines.saturating_sub(index);
         let total_tokens = INPUT_TOKENS + OUTPUT_TOKENS;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_promised_lines_and_size_however_it_is_read() {
+    fn a_file_has_its_lines_and_size_for_every_read_size() {
         let generated = GeneratedLines::new("batch_1", 37, 1500);
         let bytes = whole(&generated, 64 * 1024);
         assert_eq!((bytes.len() as u64, bytes.len()), (generated.len_bytes(), 37 * 1500));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_short_for_its_content_is_made_longer() {
+    fn a_line_length_that_is_too_short_is_raised() {
         let generated = GeneratedLines::new("batch_1", 3, 1);
         let bytes = whole(&generated, 100);
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 3);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn no_lines_are_an_empty_file() {
+    fn zero_lines_make_an_empty_file() {
         let generated = GeneratedLines::new("batch_1", 0, 1024);
         assert_eq!(generated.len_bytes(), 0);
         assert!(generated.read(0, 100).is_empty());

@@ -1,9 +1,9 @@
-//! The kinds of objects, by the names that OpenAI gives them.
+//! The kinds of objects, by OpenAI's names.
 
 use webhook::closed_set;
 
 closed_set! {
-    /// What an object says of itself in its field `object`.
+    /// The value of an object's field `object`.
     pub enum Kind {
         Response => "response",
         Batch => "batch",

@@ -1,8 +1,8 @@
-//! A server that behaves like the parts of the OpenAI API that Landfall reads: the same objects, lists, headers and
-//! errors, with faults on demand, and webhooks signed as OpenAI signs them. For tests (in-process, on any free port) and
-//! for trying Landfall without an account (the binary). Held to OpenAI's own schemas by `tests/api/schemas.rs`.
+//! A fake of the parts of the OpenAI API that Landfall reads: the same objects, lists, headers and errors, with fault
+//! injection and signed webhooks. Tests run it in-process on a free port; the binary lets you try Landfall without an
+//! account. `tests/api/schemas.rs` checks it against OpenAI's schemas.
 //!
-//! Nothing here calls out, except [`Sender`] to the receiver it is told of.
+//! It opens no outgoing connections, except [`Sender`] to the configured receiver.
 
 mod api_error;
 mod config;

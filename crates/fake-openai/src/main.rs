@@ -1,4 +1,4 @@
-//! The binary `fake-openai`: serves, sends what it is told to send, and goes on serving until it is stopped.
+//! The binary `fake-openai`: serves the API, sends the requested webhooks, and serves until it is stopped.
 
 mod flags;
 
@@ -58,7 +58,7 @@ async fn send(fake: &FakeOpenAi, sending: &Sending, secret: Option<SigningSecret
         events.push(event(fake, sending.payload(), event_type, id)?);
     }
     if events.is_empty() {
-        bail!("--send-to needs --every-type-once or --event");
+        bail!("--send-to needs events to send: add --every-type-once or --event");
     }
     let mut config = SenderConfig::new(url, secret);
     config.attempts_max = sending.attempts_max.unwrap_or(config.attempts_max);
@@ -73,7 +73,7 @@ async fn send(fake: &FakeOpenAi, sending: &Sending, secret: Option<SigningSecret
     Ok(())
 }
 
-/// With `--embed`, a type that is about no object of the fixtures is sent thin all the same.
+/// With `--embed`, an event type without a demo object is still sent thin.
 fn event(
     fake: &FakeOpenAi,
     payload: Payload,
@@ -84,7 +84,7 @@ fn event(
         return Ok(event);
     }
     if id.is_some() {
-        bail!("--embed: there is no object {} for {event_type}", id.unwrap_or_default());
+        bail!("--embed: no object with id {} for {event_type}", id.unwrap_or_default());
     }
     Ok(OutgoingEvent::thin(event_type, None))
 }

@@ -1,5 +1,5 @@
-//! Lists as OpenAI pages them: `{"object":"list","data":[…],"first_id","last_id","has_more"}`, continued with
-//! `after=<last id>`.
+//! Pagination as in the OpenAI API: `{"object":"list","data":[…],"first_id","last_id","has_more"}`; the next page is
+//! requested with `after=<last id>`.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use serde_json::value::RawValue;
 use crate::api_error::ApiError;
 use crate::query::Query;
 
-/// How one list endpoint differs from the others.
+/// The pagination rules of one list endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListRules {
     pub(crate) limit_default: usize,
     pub(crate) limit_max: usize,
     pub(crate) order: Ordering,
-    /// Fine-tuning lists of jobs and events have no `first_id` and `last_id`.
+    /// Lists of fine-tuning jobs and their events have no `first_id` and `last_id`.
     pub(crate) with_ids: bool,
 }
 
-/// In which order a list is, and whether `order=` may change it.
+/// The order of a list, and whether `order=` changes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ordering {
     NewestFirst,
-    /// `order=asc|desc`; this is what holds without it.
+    /// `order=asc|desc`, with this default.
     ByParameter {
         newest_first_by_default: bool,
     },
@@ -34,7 +34,7 @@ pub(crate) enum Ordering {
 pub(crate) struct Item {
     pub(crate) id: String,
     pub(crate) raw: Arc<RawValue>,
-    /// Sorts the list; the second part breaks ties by the order in which objects were added.
+    /// Sorts the list; the second part breaks ties by insertion order.
     pub(crate) sort_key: (i64, u64),
 }
 
@@ -53,7 +53,7 @@ struct PageIds<'a> {
     last_id: Option<&'a str>,
 }
 
-/// The page of `items` that `query` asks for, as JSON.
+/// The page of `items` that `query` requests, as JSON.
 pub(crate) fn page(mut items: Vec<Item>, query: &Query, rules: ListRules) -> Result<String, ApiError> {
     let limit = limit(query, rules)?;
     let newest_first = match rules.order {
@@ -84,7 +84,7 @@ pub(crate) fn page(mut items: Vec<Item>, query: &Query, rules: ListRules) -> Res
         }),
         has_more: end < items.len(),
     };
-    Ok(serde_json::to_string(&page).expect("raw JSON and texts always serialize"))
+    Ok(serde_json::to_string(&page).expect("raw JSON and strings always serialize"))
 }
 
 fn limit(query: &Query, rules: ListRules) -> Result<usize, ApiError> {

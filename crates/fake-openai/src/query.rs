@@ -1,15 +1,15 @@
-//! The query of a request: repeated names, and arrays as the official clients write them (`include[]=a&include[]=b`).
+//! A query string with repeated names, and arrays as the official clients write them (`include[]=a&include[]=b`).
 
 use actix_web::web;
 
 use crate::api_error::ApiError;
 
-/// Names and values in their order.
+/// Names and values in the order of the query string.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Lenient, as web servers are: what is not well-formed is left out.
+    /// Lenient, as web servers are: a malformed query string counts as empty.
     pub(crate) fn parse(text: &str) -> Self {
         web::Query::<Vec<(String, String)>>::from_query(text)
             .map_or_else(|_| Self::default(), |pairs| Self(pairs.into_inner()))
@@ -33,7 +33,7 @@ impl Query {
         })
     }
 
-    /// One of the values OpenAI supports, or none.
+    /// One of the supported values, or `None` if the name is absent.
     pub(crate) fn one_of<'q>(&'q self, name: &str, supported: &[&str]) -> Result<Option<&'q str>, ApiError> {
         match self.get(name) {
             Some(given) if !supported.contains(&given) => Err(ApiError::not_one_of(name, given, supported)),

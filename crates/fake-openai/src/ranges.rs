@@ -1,18 +1,18 @@
-//! Which bytes of a file a request asks for (RFC 9110 sections 13 and 14): one range, only under an unchanged ETag.
+//! Range requests (RFC 9110 sections 13 and 14): a single range, only if the ETag is unchanged.
 
-/// What to answer.
+/// The part of a file that a request selects.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(crate) enum RequestedRange {
-    /// 200 with everything.
+    /// 200 with the whole file.
     Whole,
-    /// 206 with these bytes, both ends included.
+    /// 206 with these bytes, both ends inclusive.
     Part { first: u64, last: u64 },
     /// 416.
     Unsatisfiable,
 }
 
-/// What is malformed, of another unit or of several ranges is ignored, as the RFC allows. An `If-Range` that is not
-/// this strong ETag, a date included, asks for the whole file.
+/// A malformed range, another unit or several ranges are ignored, as the RFC allows. An `If-Range` that is not this
+/// strong ETag, or that is a date, selects the whole file.
 pub(crate) fn requested_range(
     range: Option<&str>,
     if_range: Option<&str>,
@@ -29,7 +29,7 @@ pub(crate) fn requested_range(
     }
     let (first, last) = (first.trim(), last.trim());
     match (number(first), number(last)) {
-        // The last so many bytes.
+        // A suffix range.
         (None, Some(count)) if first.is_empty() => match count.min(len) {
             0 => RequestedRange::Unsatisfiable,
             count => RequestedRange::Part { first: len - count, last: len - 1 },
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_the_rfc_says() {
+    fn ranges_follow_the_rfc() {
         let part = |first, last| RequestedRange::Part { first, last };
         let cases = [
             ("bytes=0-", part(0, 99)),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn if_range_wants_the_same_strong_etag() {
+    fn if_range_needs_the_same_strong_etag() {
         let with = |if_range| requested_range(Some("bytes=1-"), Some(if_range), "\"a\"", 100);
         assert_eq!(with("\"a\""), RequestedRange::Part { first: 1, last: 99 });
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What was asked of the fake: the last requests, bounded, for tests and for `GET /_control/requests`.
+//! A bounded log of the most recent requests, for tests and for `GET /_control/requests`.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,23 +7,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::HttpRequest;
 use serde::{Serialize, Serializer};
 
-/// Older requests are dropped beyond this.
+/// Beyond this the oldest requests are dropped.
 const REQUESTS_MAX: usize = 100_000;
 
-/// One request to the API (not to the control endpoint).
+/// One request to the API (not to the control API).
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordedRequest {
     pub method: String,
-    /// As it was sent, such as `/v1/models/ft:gpt-4.1`.
+    /// As sent, such as `/v1/models/ft:gpt-4.1`.
     pub path: String,
     pub query: String,
-    /// Names in lower case. Of `authorization` only the scheme is kept.
+    /// Names are in lower case. `authorization` is reduced to its scheme.
     pub headers: Vec<(String, String)>,
     #[serde(rename = "received_ms", serialize_with = "unix_ms")]
     pub received_at: SystemTime,
-    /// Of the answer; none while it is awaited or when the client went away before.
+    /// Status of the response; `None` until it is sent, or if the client disconnected before.
     pub status: Option<u16>,
-    /// The fault it was answered with, if one was.
+    /// The fault that applied to the request, if any.
     pub fault: Option<&'static str>,
 }
 
@@ -47,16 +47,16 @@ pub(crate) struct RequestLog {
 #[derive(Debug, Default)]
 struct Entries {
     requests: VecDeque<RecordedRequest>,
-    /// How many came before the first that is kept.
+    /// How many requests were dropped before the first entry.
     dropped: usize,
 }
 
-/// Which entry an answer belongs to.
+/// Identifies the log entry of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryNumber(usize);
 
 impl RequestLog {
-    /// Notes a request as soon as it has come, so that one who waits for it need not wait for its answer.
+    /// Records a request on arrival, so that tests can wait for it without waiting for its response.
     pub(crate) fn record(&self, request: &HttpRequest) -> EntryNumber {
         let headers = request.headers().iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());

@@ -1,6 +1,6 @@
-//! A body sent as a script says: slowly, in part, or with a pause. actix closes the connection when a body ends in an
-//! error or short of its Content-Length, but forgets what it has not written yet; so an end like that is held back for
-//! one turn, in which what came before it is written.
+//! A response body written by a script: slowly, in part, or with a pause. actix closes the connection when a body ends
+//! with an error or before its Content-Length, but drops what it has not flushed; such an end is therefore deferred by
+//! one poll, so that everything before it is written first.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,16 +10,16 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 
-/// The end of a body that was cut.
+/// Ends a body that is cut off.
 #[derive(Debug, thiserror::Error)]
-#[error("the fault asked for the connection to be closed")]
+#[error("an injected fault closed the connection")]
 pub(crate) struct Cut;
 
-/// Where a script puts what is to be sent. One piece at a time, so that a script keeps pace with the client.
+/// The script's side of the body. It buffers a single chunk, which applies the client's backpressure to the script.
 pub(crate) struct BodyWriter(mpsc::Sender<Result<Bytes, Cut>>);
 
 impl BodyWriter {
-    /// Whether the client is still there.
+    /// Sends a chunk. Returns `false` if the client has disconnected.
     pub(crate) async fn write(&self, bytes: Bytes) -> bool {
         self.0.send(Ok(bytes)).await.is_ok()
     }
@@ -30,14 +30,14 @@ impl BodyWriter {
     }
 }
 
-/// The pieces a script writes, as a body.
+/// The chunks of a script, as a body.
 pub(crate) struct ScriptedBody {
     pieces: mpsc::Receiver<Result<Bytes, Cut>>,
-    /// An end that waits for what came before it to be written.
+    /// An end that is reported on the next poll.
     deferred_end: Option<Option<Result<Bytes, Cut>>>,
 }
 
-/// Runs `script` beside the answer; what it writes is the stream.
+/// Spawns `script`; the stream yields what it writes.
 pub(crate) fn scripted<F>(script: impl FnOnce(BodyWriter) -> F) -> ScriptedBody
 where
     F: Future<Output = ()> + 'static,
@@ -65,12 +65,12 @@ impl Stream for ScriptedBody {
     }
 }
 
-/// The next piece of an ordinary answer; none at its end.
+/// The next chunk of an ordinary body; `None` at its end.
 pub(crate) async fn next_chunk(body: &mut BoxBody) -> Option<Bytes> {
     std::future::poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await?.ok()
 }
 
-/// How long an ordinary answer's body is.
+/// The length of an ordinary body.
 pub(crate) fn length(body: &BoxBody) -> u64 {
     match body.size() {
         BodySize::Sized(bytes) => bytes,

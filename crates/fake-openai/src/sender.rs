@@ -1,5 +1,5 @@
-//! Delivers webhooks as OpenAI does: signed, again with growing pauses until a 2xx comes or a limit is reached, always
-//! under the same `webhook-id` and with the time of the attempt. Redirects count as failures.
+//! Delivers webhooks as OpenAI does: signed, retried with exponential backoff until a 2xx or a limit, always with the
+//! same `webhook-id` and the time of the attempt. Redirects count as failures.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use webhook::SigningSecret;
 use crate::event::{OutgoingEvent, now_secs};
 
 const USER_AGENT: &str = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)";
-/// Deliveries under way at once, those that wait for their next attempt included.
+/// Maximum concurrent deliveries, including those that wait for their next attempt.
 const DELIVERIES_MAX: usize = 512;
 
-/// Where to and how patiently. OpenAI's own schedule is not published, except that it goes on for 72 hours.
+/// The receiver and the retry schedule. OpenAI's schedule is not published, except that it ends after 72 hours.
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
     pub url: String,
     pub secret: SigningSecret,
-    /// The first one included.
+    /// Including the first attempt.
     pub attempts_max: u32,
-    /// Before the second attempt; doubled after each one.
+    /// Wait before the second attempt; doubled after each attempt.
     pub backoff_min: Duration,
     pub backoff_max: Duration,
-    /// For one attempt; OpenAI waits "a few seconds".
+    /// Timeout of one attempt; OpenAI waits "a few seconds".
     pub timeout: Duration,
 }
 
@@ -41,18 +41,18 @@ impl SenderConfig {
     }
 }
 
-/// Several events and what happens to them on their way.
+/// How several events are delivered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pattern {
-    /// First attempts a second; none for as fast as it goes.
+    /// First attempts per second; `None` for no limit.
     pub rate_per_sec: Option<f64>,
-    /// How many more times each event is delivered, under the same `webhook-id`.
+    /// Additional deliveries of each event, with the same `webhook-id`.
     pub duplicates: u32,
-    /// In any order.
+    /// Deliver in random order.
     pub shuffle: bool,
 }
 
-/// What became of one delivery.
+/// The result of one delivery.
 #[derive(Debug, Clone, Serialize)]
 pub struct DeliveryReport {
     pub webhook_id: String,
@@ -63,7 +63,7 @@ pub struct DeliveryReport {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Attempt {
-    /// What stood in `webhook-timestamp`, in unix seconds.
+    /// The `webhook-timestamp`, in Unix seconds.
     pub timestamp_secs: u64,
     pub outcome: AttemptOutcome,
 }
@@ -71,18 +71,18 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// The receiver's answer.
+    /// The receiver responded with this status.
     Status(u16),
-    /// There was none: refused, timed out, broken off.
+    /// No response: refused, timed out, or disconnected.
     NoAnswer(String),
 }
 
-/// Why no sender can be made.
+/// Why a sender cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    #[error("the receiver's URL cannot be used")]
+    #[error("the receiver's URL is not valid")]
     Url(#[source] reqwest::Error),
-    #[error("the HTTP client cannot be made")]
+    #[error("cannot create the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
@@ -95,7 +95,7 @@ pub struct Sender {
 
 impl Sender {
     /// # Errors
-    /// [`SendError`] when the URL is none.
+    /// [`SendError`] if the URL is not valid.
     pub fn new(config: SenderConfig) -> Result<Self, SendError> {
         service::install_crypto_provider();
         let client = reqwest::Client::builder()
@@ -108,7 +108,7 @@ impl Sender {
         Ok(Self { config, client })
     }
 
-    /// Delivers one event; comes back when that has ended, well or not.
+    /// Delivers one event; returns once it is delivered or given up.
     pub async fn send(&self, event: &OutgoingEvent) -> DeliveryReport {
         let mut attempts = Vec::new();
         let mut backoff = self.config.backoff_min;
@@ -122,7 +122,12 @@ impl Sender {
             if delivered || limit || is_final(&event.event_type, &outcome) {
                 break;
             }
-            tracing::info!(webhook.id = event.webhook_id, ?outcome, ?backoff, "webhook is sent again later");
+            tracing::info!(
+                webhook.id = event.webhook_id,
+                ?outcome,
+                ?backoff,
+                "webhook not accepted, retrying"
+            );
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(self.config.backoff_max);
         }
@@ -134,7 +139,7 @@ impl Sender {
         }
     }
 
-    /// Delivers all of them, retries beside first attempts; the reports come in the order in which deliveries end.
+    /// Delivers all events concurrently. Reports are in order of completion.
     pub async fn send_all(&self, events: Vec<OutgoingEvent>, pattern: Pattern) -> Vec<DeliveryReport> {
         let mut deliveries = Vec::new();
         for _ in 0..=pattern.duplicates {
@@ -174,7 +179,7 @@ impl Sender {
     }
 }
 
-/// Only for safety events does OpenAI promise that a 410 ends the attempts.
+/// OpenAI documents only for safety events that a 410 ends the retries.
 fn is_final(event_type: &str, outcome: &AttemptOutcome) -> bool {
     *outcome == AttemptOutcome::Status(410) && event_type.starts_with("safety")
 }

@@ -1,4 +1,4 @@
-//! The HTTP server on a thread of its own, so that it works inside any caller's runtime, and the handle to it.
+//! The HTTP server and its handle. It runs on a separate thread, so that it works with any async runtime.
 
 use std::convert::Infallible;
 use std::io;
@@ -28,13 +28,13 @@ use crate::request_log::RecordedRequest;
 use crate::state::State;
 use crate::{control, endpoints};
 
-/// Objects come in over the control endpoint; the largest tests put are tens of megabytes.
+/// Limit for objects that are put through the control API; tests put tens of megabytes.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a stop waits for connections to be closed.
+/// How long a stop waits for connections to close.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Why it does not start.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {addr}")]
@@ -43,21 +43,21 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
-/// A running fake. It stops when this is dropped.
+/// A running server. It stops when this handle is dropped.
 pub struct FakeOpenAi {
     state: Arc<State>,
     addr: SocketAddr,
     server: ServerHandle,
-    /// Closed once every thread of the server, with its connections, is gone.
+    /// Closes once all threads and connections of the server have ended.
     ended: mpsc::Receiver<Infallible>,
 }
 
 impl FakeOpenAi {
-    /// Listens, with the demo objects in the fixtures.
+    /// Starts the server with the demo objects.
     ///
     /// # Errors
-    /// [`StartError`] when the address cannot be had.
-    #[expect(clippy::unused_async, reason = "callers await it; starting may come to need that")]
+    /// [`StartError`] if the address cannot be bound.
+    #[expect(clippy::unused_async, reason = "callers await it; starting may become asynchronous")]
     pub async fn start(config: FakeConfig) -> Result<Self, StartError> {
         let wanted = config.addr;
         let failed = |source| StartError::Listen { addr: wanted, source };
@@ -89,12 +89,12 @@ impl FakeOpenAi {
         Ok(Self { state, addr, server: handle, ended })
     }
 
-    /// What `OPENAI_BASE_URL` is to be: `http://127.0.0.1:PORT/v1`.
+    /// The value for `OPENAI_BASE_URL`: `http://127.0.0.1:PORT/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Where the control endpoint is: `http://127.0.0.1:PORT/_control`.
+    /// The URL of the control API: `http://127.0.0.1:PORT/_control`.
     pub fn control_url(&self) -> String {
         format!("http://{}/_control", self.addr)
     }
@@ -103,106 +103,106 @@ impl FakeOpenAi {
         self.addr
     }
 
-    /// Adds or replaces an object of any kind, as its field `object` says.
+    /// Adds or replaces an object; its field `object` is its kind.
     ///
     /// # Errors
-    /// [`PutError`] when it does not say what it is.
+    /// [`PutError`] if the kind or id is missing.
     pub fn add_object(&self, object: &Value) -> Result<(), PutError> {
         self.state.fixtures_mut().put_value(object, None)
     }
 
-    /// The same byte for byte, with values that no JSON library can hold.
+    /// Adds or replaces an object that is served byte for byte, for values that a JSON library cannot represent.
     ///
     /// # Errors
-    /// [`PutError`] when it is no JSON or does not say what it is.
+    /// [`PutError`] if the text is not JSON, or the kind or id is missing.
     pub fn add_raw_object(&self, text: &str) -> Result<(), PutError> {
         let raw = RawValue::from_string(text.to_owned()).map_err(PutError::NotAnObject)?;
         self.state.fixtures_mut().put(raw, None)
     }
 
-    /// Adds a response; `object` may be left out.
+    /// Adds a response; the field `object` is optional.
     ///
     /// # Panics
-    /// Without an `id`.
+    /// If `id` is missing.
     pub fn add_response(&self, response: Value) {
         self.add_named(response, "response");
     }
 
-    /// Adds a batch; `object` may be left out.
+    /// Adds a batch; the field `object` is optional.
     ///
     /// # Panics
-    /// Without an `id`.
+    /// If `id` is missing.
     pub fn add_batch(&self, batch: Value) {
         self.add_named(batch, "batch");
     }
 
-    /// Adds a file with its content; what `object` does not say is filled in.
+    /// Adds a file and its content; fields missing in `object` are filled in.
     ///
     /// # Panics
-    /// When `object` gives the file another kind or an empty id.
+    /// If `object` has another kind or an empty id.
     pub fn add_file(&self, id: &str, object: &Value, content: impl Into<Bytes>) {
         let content = FileContent::InMemory(content.into());
         let put = self.state.fixtures_mut().put_file(id, object, content);
         put.expect("a file has an id");
     }
 
-    /// Adds a finished batch with so many lines of output, made while they are sent.
+    /// Adds a completed batch with this many lines of generated output.
     pub fn add_generated_batch(&self, id: &str, lines: usize) {
         self.add_generated_batch_of(id, lines as u64, LINE_BYTES_DEFAULT);
     }
 
-    /// The same with lines of `line_bytes` each, newline included.
+    /// The same with lines of `line_bytes` each, including the newline.
     pub fn add_generated_batch_of(&self, id: &str, lines: u64, line_bytes: usize) {
         let mut fixtures = self.state.fixtures_mut();
         fixtures.put_generated_batch(id, lines, line_bytes);
     }
 
-    /// Forgets an object; whether it was there.
+    /// Removes an object. Returns whether it existed.
     pub fn remove(&self, id: &str) -> bool {
         self.state.fixtures_mut().remove(id)
     }
 
-    /// A file's whole content.
+    /// The whole content of a file.
     pub fn file_bytes(&self, file_id: &str) -> Option<Bytes> {
         self.state.fixtures().file_bytes(file_id)
     }
 
-    /// An event about an object of the fixtures; none when it is to carry one that is not there.
+    /// An event about an object; `None` if the object to embed does not exist.
     pub fn event(&self, event_type: &str, id: Option<&str>, payload: Payload) -> Option<OutgoingEvent> {
         control::event(&self.state, event_type, id, payload)
     }
 
-    /// From now on, requests meet this fault.
+    /// Injects a fault into the following requests.
     pub fn inject(&self, fault: Fault) {
         self.state.faults.inject(fault);
     }
 
-    /// From now on, answers to paths that contain the text come so much later.
+    /// Delays the responses to all paths that contain the text.
     pub fn delay_ms(&self, path_contains: &str, ms: u64) {
         self.inject(Fault::always(FaultKind::Delay { ms }, path_contains));
     }
 
-    /// Ends all faults, with the delays and stalls under way.
+    /// Removes all faults and ends the delays and stalls in progress.
     pub fn clear_faults(&self) {
         self.state.faults.clear();
     }
 
-    /// Another key from now on: the old one is revoked.
+    /// Replaces the API key: the old one is revoked.
     pub fn set_api_key(&self, api_key: Option<&str>) {
         self.state.change_access(|access| access.api_key = api_key.map(str::to_owned));
     }
 
-    /// Ranges, `ETag` and `Accept-Ranges` on or off.
+    /// Enables or disables range requests, `ETag` and `Accept-Ranges`.
     pub fn set_ranges(&self, ranges: bool) {
         self.state.change_access(|access| access.ranges = ranges);
     }
 
-    /// Whether an `ETag` is a weak one from now on.
+    /// Enables or disables weak ETags.
     pub fn set_weak_etags(&self, weak_etags: bool) {
         self.state.change_access(|access| access.weak_etags = weak_etags);
     }
 
-    /// The requests so far, oldest first.
+    /// All logged requests, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.log.all()
     }
@@ -215,7 +215,7 @@ impl FakeOpenAi {
     pub async fn stop(mut self) {
         self.state.faults.clear();
         self.server.stop(false).await;
-        // actix says that it has stopped when its threads know of it, not when their connections are closed.
+        // actix reports the stop once its threads are notified, before their connections are closed.
         tokio::time::timeout(STOP_MAX, self.ended.recv()).await.ok();
     }
 
@@ -228,7 +228,7 @@ impl FakeOpenAi {
 impl Drop for FakeOpenAi {
     fn drop(&mut self) {
         self.state.faults.clear();
-        // The order to stop goes out with the call; nobody waits for it to be carried out.
+        // The call sends the stop command; its future is not awaited.
         drop(self.server.stop(false));
     }
 }
@@ -275,7 +275,7 @@ fn respond(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiErro
     endpoints::respond(state, &api_request, foreign)
 }
 
-/// Whether the key is one of another project.
+/// Checks the API key. Returns whether it belongs to another project.
 fn authorise(header: Option<&str>, access: &crate::state::Access) -> Result<bool, ApiError> {
     let key = header.and_then(|header| header.strip_prefix("Bearer ")).map(str::trim);
     let Some(key) = key.filter(|key| !key.is_empty()) else {
@@ -290,7 +290,7 @@ fn authorise(header: Option<&str>, access: &crate::state::Access) -> Result<bool
     }
 }
 
-/// What every answer of the API carries, refusals included. What a fault has set already stays.
+/// Adds the headers of every API response, including errors. Headers set by a fault are kept.
 fn with_default_headers(response: HttpResponse, started: Instant) -> HttpResponse {
     let defaults = [
         ("x-request-id", format!("req_{}", random_hex())),

@@ -1,4 +1,4 @@
-//! What every request to the fake shares: the fixtures, the faults in force, the log of requests, the keys.
+//! The shared state of the server: fixtures, active faults, request log, API keys.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -14,20 +14,20 @@ pub(crate) struct State {
     access: RwLock<Access>,
     pub(crate) faults: Faults,
     pub(crate) log: RequestLog,
-    /// Signs what `POST /_control/send` sends, unless that names another one.
+    /// Default secret for `POST /_control/send`.
     pub(crate) webhook_secret: Option<SigningSecret>,
 }
 
-/// Who may read, and how.
+/// Access settings of the API.
 #[derive(Clone)]
 pub(crate) struct Access {
-    /// None: every key will do, and so will none.
+    /// `None` accepts any key, or none.
     pub(crate) api_key: Option<String>,
-    /// A key that is right, but for another project: it finds nothing.
+    /// A valid key of another project, which sees no objects.
     pub(crate) foreign_api_key: Option<String>,
-    /// Whether file content is served in ranges, with an ETag.
+    /// Whether file content supports range requests, with an ETag.
     pub(crate) ranges: bool,
-    /// Whether that ETag is a weak one.
+    /// Whether the ETag is weak.
     pub(crate) weak_etags: bool,
 }
 
@@ -63,7 +63,7 @@ impl State {
         change(&mut self.access.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// As at the start: demo objects, no faults, an empty log. Keys and the like stay.
+    /// Restores the demo objects, and clears faults and log. Access settings are kept.
     pub(crate) fn reset(&self) {
         *self.fixtures_mut() = demo_fixtures();
         self.faults.clear();

@@ -1,13 +1,13 @@
-//! An API request, as the endpoints see it.
+//! The parts of an API request that the endpoints use.
 
 use crate::query::Query;
 
-/// What a request asks for.
+/// A parsed API request.
 pub(crate) struct ApiRequest<'r> {
     pub(crate) method: &'r str,
-    /// The whole path as it was sent, for error messages.
+    /// The whole path as sent, for error messages.
     pub(crate) path: &'r str,
-    /// What follows `/v1/`, decoded.
+    /// The decoded path after `/v1/`.
     pub(crate) tail: &'r str,
     pub(crate) query: Query,
     pub(crate) range: Option<&'r str>,

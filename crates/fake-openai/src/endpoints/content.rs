@@ -1,4 +1,4 @@
-//! `GET /v1/files/{id}/content`: the bytes, whole or in a range.
+//! `GET /v1/files/{id}/content`: the whole file or a range of it.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, SizedStream};

@@ -29,7 +29,7 @@ pub(super) fn get(fixtures: &Fixtures, id: &str, query: &Query) -> Result<HttpRe
         }
         included.push(given);
     }
-    // What cannot be read as a value (a test's odd text, say) has nothing to be left out.
+    // Text that is not valid JSON (tests store some) is served unchanged.
     let Ok(whole) = serde_json::from_str::<Value>(raw.get()) else {
         return Ok(as_json(raw.get().to_owned()));
     };
@@ -37,7 +37,7 @@ pub(super) fn get(fixtures: &Fixtures, id: &str, query: &Query) -> Result<HttpRe
     for item in shown["output"].as_array_mut().into_iter().flatten() {
         leave_out(item, &included);
     }
-    // Only what changes is written anew, so that an object is otherwise served byte for byte as it was given.
+    // An object without excluded fields is served byte for byte as it was stored.
     Ok(as_json(if shown == whole { raw.get().to_owned() } else { format!("{shown:#}") }))
 }
 
@@ -72,7 +72,7 @@ fn remove(object: &mut Value, name: &str) {
     }
 }
 
-/// Only a field that is there: nothing is invented.
+/// Replaces an existing field; an absent one stays absent.
 fn replace(object: &mut Value, name: &str, value: &Value) {
     if let Some(found) = object.get_mut(name) {
         *found = value.clone();

@@ -1,4 +1,4 @@
-//! Faults that send another body than the right one: other fields, or the same bytes compressed.
+//! Faults that replace the body: other fields, or the same bytes compressed.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::faults::ContentCoding;
 use crate::http_response::with_header;
 
-/// What is no JSON object stays as it is.
+/// Replaces fields. A body that is not a JSON object is left unchanged.
 pub(super) async fn with_fields(response: HttpResponse, fields: &Map<String, Value>) -> HttpResponse {
     let (response, body) = response.into_parts();
     let bytes = to_bytes(body).await.unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) async fn with_fields(response: HttpResponse, fields: &Map<String, Val
     response.set_body(BoxBody::new(format!("{:#}", Value::Object(object))))
 }
 
-/// `Content-Length` is that of the compressed bytes.
+/// Compresses the body; `Content-Length` is that of the compressed bytes.
 pub(super) async fn encoded(response: HttpResponse, coding: ContentCoding) -> HttpResponse {
     let (response, body) = response.into_parts();
     let bytes = to_bytes(body).await.unwrap_or_default();
@@ -49,5 +49,5 @@ fn written<E: io::Write>(
     bytes: &[u8],
     finish: impl FnOnce(E) -> io::Result<Vec<u8>>,
 ) -> Vec<u8> {
-    encoder.write_all(bytes).and_then(|()| finish(encoder)).expect("memory takes all that is written to it")
+    encoder.write_all(bytes).and_then(|()| finish(encoder)).expect("writing to memory does not fail")
 }

@@ -1,4 +1,4 @@
-//! The binary: serves as its flags say, sends what it is told to, and ends well.
+//! The binary: serves and sends according to its flags, and exits cleanly.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use crate::sending::{Receiver, verify};
 async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> Value {
     loop {
         let line = log.next_line().await.unwrap();
-        let line = line.unwrap_or_else(|| panic!("it ended before it logged {text:?}"));
+        let line = line.unwrap_or_else(|| panic!("the program exited before it logged {text:?}"));
         if line.contains(text) {
             return serde_json::from_str(&line).unwrap();
         }
@@ -21,7 +21,7 @@ async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> Value
 }
 
 #[tokio::test]
-async fn the_binary_serves_and_sends_what_its_flags_say() {
+async fn the_binary_serves_and_sends_according_to_its_flags() {
     let receiver = Receiver::answering(&["500 Oh", "200 OK"]).await;
     let fault = json!({"kind": {"status": 418}, "path_contains": "/batches", "times": 1}).to_string();
     let secret_file = std::env::temp_dir().join(format!("fake-openai-secret-{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! A running fake, and two ways to ask it: reqwest, and a bare socket that shows every byte.
+//! A running fake and two clients: reqwest, and a bare socket that shows every byte.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
 }
 
-/// An answer as it came, whether it was whole or not.
+/// A response as received, complete or not.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) status: u16,
@@ -50,7 +50,7 @@ impl Client {
         Self { fake, http: http() }
     }
 
-    /// `path` is what follows `/v1`.
+    /// `path` is the part after `/v1`.
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         let url = format!("{}{path}", self.fake.base_url());
         self.http.get(url).send().await.unwrap()
@@ -64,7 +64,7 @@ impl Client {
         self.get(path).await.status().as_u16()
     }
 
-    /// A list from its first page to its last.
+    /// All pages of a list.
     pub(crate) async fn pages(&self, path: &str, limit: usize) -> Vec<Vec<Value>> {
         let mut pages = Vec::new();
         let mut after = String::new();
@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    /// Sends a GET over a bare socket; what comes until the connection is closed is the stream's business.
+    /// Sends a GET over a bare socket, which closes after the response.
     pub(crate) async fn open(&self, path: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.fake.addr()).await.unwrap();
         let request = format!("GET /v1{path} HTTP/1.1\r\nhost: fake\r\nconnection: close\r\n\r\n");
@@ -94,17 +94,17 @@ impl Client {
         socket
     }
 
-    /// The whole answer, byte for byte.
+    /// The whole response, byte for byte.
     pub(crate) async fn wire(&self, path: &str) -> Wire {
         let mut socket = self.open(path).await;
         let mut bytes = Vec::new();
-        // A connection that is reset shows in what is missing.
+        // A reset connection shows as missing bytes.
         socket.read_to_end(&mut bytes).await.ok();
         parse(&bytes)
     }
 }
 
-/// Reads from the socket until `enough` says so.
+/// Reads from the socket until `enough` returns true.
 pub(crate) async fn read_until(socket: &mut TcpStream, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     while !enough(&bytes) {

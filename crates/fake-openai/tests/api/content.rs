@@ -1,4 +1,4 @@
-//! File content: whole, in ranges, and under `If-Range`.
+//! File content: whole, in ranges, and with `If-Range`.
 
 use fake_openai::FakeConfig;
 
@@ -18,7 +18,7 @@ fn header<'a>(answer: &'a reqwest::Response, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn a_file_comes_whole_with_its_length_and_a_strong_etag() {
+async fn a_file_is_served_with_its_length_and_a_strong_etag() {
     let client = Client::new().await;
     let expected = client.fake.file_bytes(FILE).unwrap();
     let answer = get(&client, FILE, &[]).await;
@@ -32,7 +32,7 @@ async fn a_file_comes_whole_with_its_length_and_a_strong_etag() {
 }
 
 #[tokio::test]
-async fn ranges_fit_together_to_the_whole() {
+async fn ranges_add_up_to_the_whole_file() {
     let client = Client::new().await;
     client.fake.add_generated_batch_of("batch_ranged", 300, 1300);
     for file_id in [FILE, "file-batch_ranged-output"] {
@@ -52,7 +52,7 @@ async fn ranges_fit_together_to_the_whole() {
 }
 
 #[tokio::test]
-async fn a_file_that_changed_meanwhile_is_sent_whole() {
+async fn a_file_that_changed_between_ranges_is_sent_whole() {
     let client = Client::new().await;
     let etag = header(&get(&client, FILE, &[]).await, "etag").unwrap().to_owned();
     client.fake.add_file(FILE, &serde_json::json!({}), "other content");
@@ -84,7 +84,7 @@ async fn ranges_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn under_a_weak_etag_the_file_is_sent_whole() {
+async fn with_a_weak_etag_the_file_is_sent_whole() {
     let client = Client::new().await;
     client.fake.set_weak_etags(true);
     let etag = header(&get(&client, FILE, &[]).await, "etag").unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! The control endpoint: the same as the library, over HTTP.
+//! The control API: the same functions as the library, over HTTP.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn faults_are_set_listed_and_cleared() {
 }
 
 #[tokio::test]
-async fn requests_are_listed_without_the_key_and_forgotten() {
+async fn requests_are_listed_without_the_key_and_cleared() {
     let client = Client::new().await;
     let url = format!("{}/models/ft%3Ax?a=b", client.fake.base_url());
     client.http.get(url).bearer_auth("sk-secret").send().await.unwrap();
@@ -62,7 +62,7 @@ async fn objects_and_files_are_put_and_removed() {
 }
 
 #[tokio::test]
-async fn every_object_is_listed_with_what_it_belongs_to() {
+async fn every_object_is_listed_with_its_parent() {
     let client = Client::new().await;
     let (_, listed) = control(&client, Method::GET, "objects", json!(null)).await;
     let listed = listed.as_array().unwrap();
@@ -76,7 +76,7 @@ async fn every_object_is_listed_with_what_it_belongs_to() {
 }
 
 #[tokio::test]
-async fn a_batch_is_generated_and_a_reset_forgets_it() {
+async fn a_batch_is_generated_and_removed_by_a_reset() {
     let client = Client::new().await;
     control(&client, Method::POST, "batches", json!({"id": "batch_big", "lines": 10, "line_bytes": 2048}))
         .await;
@@ -88,14 +88,14 @@ async fn a_batch_is_generated_and_a_reset_forgets_it() {
 }
 
 #[tokio::test]
-async fn settings_change_while_it_runs() {
+async fn settings_change_at_run_time() {
     let client = Client::new().await;
     control(&client, Method::PUT, "settings", json!({"api_key": "sk-new", "ranges": false})).await;
     assert_eq!(client.status("/batches").await, 401);
 }
 
 #[tokio::test]
-async fn nonsense_is_refused_and_said_why() {
+async fn invalid_requests_are_refused_with_a_reason() {
     let client = Client::new().await;
     let cases = [
         (Method::POST, "faults", json!({"kind": "explode"}), 400, "explode"),

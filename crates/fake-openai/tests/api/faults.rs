@@ -1,4 +1,4 @@
-//! Each fault, as a client meets it.
+//! Each fault, as a client observes it.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ async fn once(kind: FaultKind, path: &str) -> (Client, crate::client::Wire) {
     let client = Client::new().await;
     client.fake.inject(Fault::times(kind, "", 1));
     let met = client.wire(path).await;
-    // Nothing but this one request is touched.
+    // The fault applies to this request only.
     let after = client.wire(path).await;
     assert_eq!((after.status, after.content_length()), (200, after.body.len()), "{after:?}");
     (client, met)
 }
 
 #[tokio::test]
-async fn any_status_comes_with_openais_error() {
+async fn any_status_has_openais_error_body() {
     for status in [400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504] {
         let (client, met) = once(FaultKind::Status(status), PATH).await;
         assert_eq!(met.status, status);
@@ -71,7 +71,7 @@ async fn a_429_says_in_every_known_way_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn x_should_retry_contradicts_the_status() {
+async fn x_should_retry_overrides_the_status() {
     for (status, should_retry) in [(500, false), (400, true)] {
         let kind = FaultKind::ShouldRetry { status, should_retry };
         let (_, met) = once(kind, PATH).await;
@@ -88,13 +88,13 @@ async fn an_object_can_be_missing_twice_and_then_be_found() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         seen.push(client.status("/responses/resp_demo_research").await);
-        assert_eq!(client.status(PATH).await, 200, "another object is not touched");
+        assert_eq!(client.status(PATH).await, 200, "another object is not affected");
     }
     assert_eq!(seen, [404, 404, 200]);
 }
 
 #[tokio::test]
-async fn a_cut_body_ends_in_the_middle_and_is_noticed_by_clients() {
+async fn a_cut_body_ends_in_the_middle_and_clients_notice() {
     for path in [PATH, CONTENT] {
         let (client, met) = once(FaultKind::CutBody, path).await;
         assert_eq!(met.status, 200);
@@ -118,7 +118,7 @@ async fn a_large_body_can_be_cut_anywhere() {
 }
 
 #[tokio::test]
-async fn a_wrong_content_length_promises_more_or_less_than_comes() {
+async fn a_wrong_content_length_is_more_or_less_than_is_sent() {
     let whole = Client::new().await.wire(CONTENT).await.body;
     let (_, more) = once(FaultKind::WrongContentLength { off_by: 100 }, CONTENT).await;
     assert_eq!(more.content_length(), whole.len() + 100);
@@ -129,7 +129,7 @@ async fn a_wrong_content_length_promises_more_or_less_than_comes() {
 }
 
 #[tokio::test]
-async fn a_stall_holds_the_answer_until_the_faults_are_cleared() {
+async fn a_stall_delays_the_body_until_the_faults_are_cleared() {
     let whole = Client::new().await.wire(CONTENT).await.body;
     for (kind, expected) in [(FaultKind::StallBeforeBody, 0), (FaultKind::StallInBody, whole.len() / 2)] {
         let client = Client::new().await;
@@ -141,7 +141,7 @@ async fn a_stall_holds_the_answer_until_the_faults_are_cleared() {
         };
         let mut bytes = read_until(&mut socket, arrived).await;
         assert_eq!(parse(&bytes).body.len(), expected);
-        // Silence cannot be waited for to its end: a while without a byte has to do.
+        // A short time without a byte counts as a stall.
         let more = read_until(&mut socket, |bytes| !bytes.is_empty());
         tokio::time::timeout(Duration::from_millis(150), more).await.unwrap_err();
         client.fake.clear_faults();
@@ -152,7 +152,7 @@ async fn a_stall_holds_the_answer_until_the_faults_are_cleared() {
 }
 
 #[tokio::test]
-async fn a_slow_drip_comes_in_small_pieces_over_time_and_is_whole() {
+async fn a_slow_drip_arrives_in_small_chunks_and_is_complete() {
     let client = Client::new().await;
     let whole = client.wire("/models/gpt-5.6-sol").await.body;
     let kind = FaultKind::SlowDrip { bytes: 10, every_ms: 20 };
@@ -174,7 +174,7 @@ async fn a_slow_drip_comes_in_small_pieces_over_time_and_is_whole() {
 }
 
 #[tokio::test]
-async fn invalid_json_is_a_whole_answer_that_breaks_off() {
+async fn invalid_json_is_a_complete_response_with_truncated_json() {
     let (_, met) = once(FaultKind::InvalidJson, PATH).await;
     assert_eq!((met.status, met.content_length()), (200, met.body.len()));
     serde_json::from_slice::<serde_json::Value>(&met.body).unwrap_err();
@@ -192,7 +192,7 @@ async fn huge_json_is_the_same_object_with_a_huge_field() {
 }
 
 #[tokio::test]
-async fn a_delay_makes_the_right_answer_late() {
+async fn a_delay_sends_the_correct_response_late() {
     let client = Client::new().await;
     client.fake.delay_ms("/batches/", 60);
     let started = Instant::now();
@@ -201,11 +201,11 @@ async fn a_delay_makes_the_right_answer_late() {
 }
 
 #[tokio::test]
-async fn a_request_is_in_the_log_before_it_is_answered_and_a_cleared_delay_ends() {
+async fn a_request_is_logged_before_its_response_and_a_cleared_delay_ends() {
     let client = Client::new().await;
     client.fake.delay_ms("/batches/", 600_000);
     let asked = async {
-        // It is logged first, and its fault chosen then.
+        // The request is logged first; its fault is selected after that.
         let asked = async || client.fake.requests().pop().filter(|request| request.fault.is_some());
         let request = test_support::wait::until("the request to be delayed", asked).await;
         assert_eq!((request.status, request.fault), (None, Some("delay")));
@@ -217,7 +217,7 @@ async fn a_request_is_in_the_log_before_it_is_answered_and_a_cleared_delay_ends(
 }
 
 #[tokio::test]
-async fn a_fault_at_a_rate_meets_some_requests() {
+async fn a_fault_at_a_rate_applies_to_some_requests() {
     let client = Client::new().await;
     client.fake.inject(Fault::at_rate(FaultKind::Status(500), "", 0.5));
     let mut failed = 0;
@@ -236,15 +236,15 @@ async fn requests_in_flight_end_when_the_fake_stops() {
     let url = format!("{}/files/file-only-here/content", client.fake.base_url());
     let answer = client.http.get(&url).send().await.unwrap();
     client.fake.stop().await;
-    // Whole or cut, but over.
+    // The response may be complete or cut, but it must end.
     answer.bytes().await.ok();
-    // The port may be another test's fake by now; that one does not have the file.
+    // Another test's fake may use the port by now; it does not have the file.
     let again = client.http.get(&url).send().await;
     assert!(again.as_ref().map_or(true, |answer| answer.status() == 404), "{again:?}");
 }
 
 #[tokio::test]
-async fn fields_of_an_object_may_be_others() {
+async fn fields_of_an_object_can_be_replaced() {
     let fields = json!({"output_file_id": null, "status": "completed_with_errors"});
     let serde_json::Value::Object(fields) = fields else { panic!("an object") };
     let (client, met) = once(FaultKind::Fields(fields), PATH).await;
@@ -256,7 +256,7 @@ async fn fields_of_an_object_may_be_others() {
 }
 
 #[tokio::test]
-async fn the_body_may_be_another_or_be_somewhere_else() {
+async fn the_body_can_be_replaced_or_redirected() {
     let (_, page) = once(FaultKind::Body("<html>One moment</html>".to_owned()), CONTENT).await;
     assert_eq!((page.status, page.body.as_slice()), (200, &b"<html>One moment</html>"[..]));
     let to = "https://elsewhere.example/x".to_owned();
@@ -265,7 +265,7 @@ async fn the_body_may_be_another_or_be_somewhere_else() {
 }
 
 #[tokio::test]
-async fn a_body_may_be_compressed_although_nobody_asked_for_it() {
+async fn a_body_can_be_compressed_without_being_requested() {
     for (coding, name) in [
         (ContentCoding::Gzip, "gzip"),
         (ContentCoding::Deflate, "deflate"),

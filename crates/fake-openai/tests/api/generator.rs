@@ -1,11 +1,11 @@
-//! Batches of any size, made while they are sent.
+//! Batches of any size, generated while they are sent.
 
 use serde_json::Value;
 
 use crate::client::Client;
 
 #[tokio::test]
-async fn a_generated_batch_has_the_lines_and_the_size_it_promises() {
+async fn a_generated_batch_has_the_announced_lines_and_size() {
     const LINES: usize = 5000;
     let client = Client::new().await;
     client.fake.add_generated_batch("batch_big", LINES);
@@ -30,7 +30,7 @@ async fn a_generated_batch_has_the_lines_and_the_size_it_promises() {
 }
 
 #[tokio::test]
-async fn a_file_of_many_gigabytes_starts_at_once_and_can_be_read_anywhere() {
+async fn a_file_of_many_gigabytes_starts_at_once_and_supports_ranges() {
     let client = Client::new().await;
     client.fake.add_generated_batch_of("batch_vast", 50_000_000, 4096);
     let url = format!("{}/files/file-batch_vast-output/content", client.fake.base_url());

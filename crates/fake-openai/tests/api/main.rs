@@ -1,4 +1,4 @@
-//! The fake as a client sees it, over real sockets: held to OpenAI's schemas, and every fault as it is on the wire.
+//! Tests of the fake over real sockets: OpenAI's schemas, and every fault as it is on the wire.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod binary;

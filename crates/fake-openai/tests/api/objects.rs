@@ -1,4 +1,4 @@
-//! The demo objects hold together: citations point at their text, counts agree with files, parts appear when asked for.
+//! The demo objects are consistent: citations match their text, counts match the files, `include` adds parts.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ async fn every_citation_points_at_the_source_named_in_the_text() {
 }
 
 #[tokio::test]
-async fn parts_of_a_response_are_there_only_when_they_are_asked_for() {
+async fn parts_of_a_response_are_present_only_if_included() {
     let client = Client::new().await;
     let path = "/responses/resp_demo_research";
     let item = |response: &Value, kind: &str| {
@@ -50,7 +50,7 @@ async fn parts_of_a_response_are_there_only_when_they_are_asked_for() {
     assert_eq!(item(&plain, "reasoning").get("encrypted_content"), None);
     assert_eq!(item(&plain, "code_interpreter_call")["outputs"], Value::Null);
 
-    // As the Python client writes arrays, and as others do.
+    // Arrays as the Python client writes them, and as others do.
     for name in ["include[]", "include"] {
         let query = format!(
             "{path}?{name}=web_search_call.action.sources&{name}=reasoning.encrypted_content&{name}=code_interpreter_call.outputs"
@@ -76,7 +76,7 @@ async fn the_completed_batch_has_ten_answers_and_two_errors_of_both_shapes() {
         lines.iter().map(|line| line["custom_id"].as_str().unwrap().to_owned()).collect()
     };
     let mut answered = [ids(&output), ids(&errors)].concat();
-    assert_ne!(ids(&output), ids(&input)[..10], "answers come in another order");
+    assert_ne!(ids(&output), ids(&input)[..10], "output is not in the order of the input");
     answered.sort_unstable();
     answered.dedup();
     assert_eq!(answered.len(), 12);
@@ -92,7 +92,7 @@ async fn the_completed_batch_has_ten_answers_and_two_errors_of_both_shapes() {
 }
 
 #[tokio::test]
-async fn batches_that_ended_early_have_what_was_done_until_then() {
+async fn batches_that_ended_early_have_partial_results() {
     let client = Client::new().await;
     let expired = client.json("/batches/batch_demo_expired").await;
     assert_eq!(lines(&client, &expired["output_file_id"]).await.len(), 5);
@@ -126,7 +126,7 @@ async fn a_fine_tuned_model_is_found_by_its_id_with_colons_escaped_or_not() {
 }
 
 #[tokio::test]
-async fn what_an_object_names_exists() {
+async fn referenced_objects_exist() {
     let client = Client::new().await;
     for list in ["/batches", "/fine_tuning/jobs"] {
         for object in client.pages(list, 100).await.concat() {
@@ -144,7 +144,7 @@ async fn what_an_object_names_exists() {
 }
 
 #[tokio::test]
-async fn odd_objects_are_served_byte_for_byte() {
+async fn unusual_objects_are_served_byte_for_byte() {
     let client = Client::new().await;
     let odd = r#"{ "id":"resp_odd", "object":"response","output":[],
         "a":"\ud800 \u0000", "b":123456789012345678901234567890, "c":1e999 }"#;

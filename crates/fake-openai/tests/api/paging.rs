@@ -1,4 +1,4 @@
-//! Lists: their shape, their order, and every page until the last.
+//! Lists: their format, their order, and pagination.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn a_page_names_its_first_and_last_object() {
     let last = page["last_id"].as_str().unwrap();
     let rest = client.json(&format!("/batches?after={last}")).await;
     assert_eq!((rest["data"].as_array().unwrap().len(), &rest["has_more"]), (2, &json!(false)));
-    // Fine-tuning lists do without them.
+    // Fine-tuning lists do not have these fields.
     assert_eq!(client.json("/fine_tuning/jobs").await.get("first_id"), None);
     let end = rest["last_id"].as_str().unwrap();
     let nothing = client.json(&format!("/batches?after={end}")).await;
@@ -59,7 +59,7 @@ async fn a_page_names_its_first_and_last_object() {
 }
 
 #[tokio::test]
-async fn lists_come_newest_first_and_evals_oldest_first_unless_asked_otherwise() {
+async fn lists_are_newest_first_and_evals_oldest_first_by_default() {
     let client = Client::new().await;
     let times = async |path: &str| -> Vec<i64> {
         let page = client.json(path).await;

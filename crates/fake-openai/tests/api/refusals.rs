@@ -1,4 +1,4 @@
-//! Refusals: OpenAI's shape and words, keys, and the headers every answer carries.
+//! API errors: OpenAI's format and messages, API keys, and the headers of every response.
 
 use fake_openai::FakeConfig;
 use serde_json::Value;
@@ -14,7 +14,7 @@ async fn with_key(client: &Client, key: &str, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn every_refusal_has_the_four_fields_of_an_error() {
+async fn every_error_has_the_four_fields() {
     let client = Client::new().await;
     let cases = [
         ("/responses/resp_abc123", 404, Value::Null),
@@ -47,7 +47,7 @@ async fn every_refusal_has_the_four_fields_of_an_error() {
 }
 
 #[tokio::test]
-async fn another_method_is_refused_in_other_words_than_an_unknown_path() {
+async fn a_wrong_method_and_an_unknown_path_are_different_errors() {
     let client = Client::new().await;
     let post = async |path: &str| {
         let url = format!("{}{path}", client.fake.base_url());
@@ -74,7 +74,7 @@ async fn a_wrong_or_missing_key_is_refused_when_one_is_set() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_project_is_accepted_and_finds_nothing() {
+async fn a_key_of_another_project_is_accepted_and_sees_nothing() {
     let config = FakeConfig {
         api_key: Some(KEY.into()),
         foreign_api_key: Some("sk-foreign".into()),
@@ -87,7 +87,7 @@ async fn a_key_of_another_project_is_accepted_and_finds_nothing() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_usual_headers() {
+async fn every_response_has_the_default_headers() {
     let client = Client::new().await;
     let mut request_ids = Vec::new();
     for path in ["/batches/batch_demo_completed", "/batches/batch_x", "/files/file-DemoTicketsOutput/content"]

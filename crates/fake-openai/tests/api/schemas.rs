@@ -1,4 +1,4 @@
-//! Every object of the catalogue, every list, error and webhook against OpenAI's own schemas
+//! Validates every fixture, list, error and webhook against OpenAI's schemas
 //! (`tests/fixtures/openai/openapi-subset.json`, OpenAPI 3.1).
 
 use std::collections::{HashMap, HashSet};
@@ -10,9 +10,9 @@ use crate::client::Client;
 
 const SUBSET: &str = include_str!("../../../../tests/fixtures/openai/openapi-subset.json");
 
-/// Null, or an object without anything, on the wire although the schema says otherwise, by schema and JSON pointer.
-/// Known from answers of the API, examples in OpenAI's guides (a job that went well has `"error": {}`) and from the
-/// official clients' types, which have them as optional.
+/// Fields that are null or an empty object on the wire although the schema forbids it, by schema and JSON pointer.
+/// They are known from API responses, from examples in OpenAI's guides (a successful job has `"error": {}`) and from the
+/// official clients, where they are optional.
 const EMPTY_ON_THE_WIRE: [(&str, &str); 20] = [
     ("Batch", "/errors"),
     ("Batch", "/model"),
@@ -36,7 +36,7 @@ const EMPTY_ON_THE_WIRE: [(&str, &str); 20] = [
     ("ListBatchesResponse", "/last_id"),
 ];
 
-/// The schemas, compiled when first asked for, and which exemptions were used.
+/// The schemas, compiled on first use, and the exemptions that were used.
 struct Schemas {
     components: Value,
     compiled: HashMap<String, jsonschema::Validator>,
@@ -61,7 +61,7 @@ impl Schemas {
         validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path())).collect()
     }
 
-    /// Valid but for the written exemptions, each of which must be needed.
+    /// Checks that the object is valid except for the listed exemptions, each of which must be needed.
     fn check(&mut self, schema: &'static str, object: &Value) {
         let mut repaired = object.clone();
         let exempted = EMPTY_ON_THE_WIRE.into_iter().filter(|(of, _)| *of == schema);
@@ -87,12 +87,12 @@ fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
-/// Puts what the schema wants where nothing was.
+/// Inserts a value that the schema accepts.
 fn repair_empty(pointer: &str, object: &mut Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     match name {
-        // No schema requires it.
+        // No schema requires this field.
         "usage" => parent.remove(name),
         "errors" => parent.insert(name.to_owned(), json!({})),
         "error" => parent.insert(name.to_owned(), json!({"code": "", "message": "", "param": null})),
@@ -101,7 +101,7 @@ fn repair_empty(pointer: &str, object: &mut Value) {
     };
 }
 
-/// OpenAPI 3.0's `exclusiveMinimum: true` beside `minimum` is no valid 3.1, but it is in the file.
+/// The file contains OpenAPI 3.0's `exclusiveMinimum: true` with `minimum`, which is not valid in 3.1.
 fn repair(schema: &mut Value) {
     if let Some(object) = schema.as_object_mut()
         && object.get("exclusiveMinimum") == Some(&json!(true))
@@ -149,7 +149,7 @@ async fn every_object_and_list_is_valid() {
         }
         if !list.is_empty() {
             let mut page = client.json(path).await;
-            // Its objects were judged one by one, with their exemptions.
+            // Its objects were validated one by one, with their exemptions.
             page["data"] = json!([]);
             schemas.check(list, &page);
         }
@@ -159,7 +159,7 @@ async fn every_object_and_list_is_valid() {
     schemas.check("ListBatchesResponse", &empty);
     let unused: Vec<_> =
         EMPTY_ON_THE_WIRE.iter().filter(|exemption| !schemas.used.contains(*exemption)).collect();
-    assert!(unused.is_empty(), "exemptions nothing needs: {unused:?}");
+    assert!(unused.is_empty(), "unused exemptions: {unused:?}");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn the_bodies_in_batch_lines_are_valid_responses() {
 }
 
 #[tokio::test]
-async fn refusals_are_valid_errors() {
+async fn errors_are_valid() {
     let client = Client::new().await;
     let mut schemas = Schemas::new();
     for path in ["/responses/x", "/files/x", "/models/x", "/batches?limit=1000", "/x"] {

@@ -1,4 +1,4 @@
-//! Webhooks as OpenAI sends them, judged by Landfall's own verifier.
+//! Webhooks as OpenAI sends them, checked by Landfall's verifier.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ use webhook::{SigningSecret, Verifier};
 
 use crate::client::http;
 
-/// What the receiver was sent.
+/// A request that the receiver got.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
-/// A receiver that gives these answers in turn, the last one for ever.
+/// A receiver that sends these responses in order, and repeats the last one.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
@@ -81,7 +81,7 @@ async fn read_request(socket: &mut TcpStream) -> Received {
     }
 }
 
-/// Panics unless the request is genuine.
+/// Panics unless the signature is valid.
 pub(crate) fn verify(request: &Received) {
     let verifier = Verifier::from_setting(SECRET).unwrap();
     let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -108,7 +108,7 @@ async fn a_webhook_looks_like_openais_and_verifies() {
 async fn retries_keep_the_webhook_id_and_the_body_and_refresh_the_timestamp() {
     let receiver = Receiver::answering(&["500 Oh", "400 Bad", "200 OK"]).await;
     let mut config = SenderConfig::new(&receiver.url, SigningSecret::parse(SECRET).unwrap());
-    // More than a second, so that a fresh timestamp differs.
+    // More than a second, so that the new timestamp differs.
     config.backoff_min = Duration::from_millis(1100);
     config.backoff_max = Duration::from_millis(1100);
     let event = OutgoingEvent::thin("batch.completed", None);
@@ -136,7 +136,7 @@ async fn it_gives_up_at_the_limit_and_a_redirect_is_a_failure() {
     assert!(!report.delivered);
     let outcomes: Vec<_> = report.attempts.into_iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, vec![AttemptOutcome::Status(302); 4]);
-    assert_eq!(receiver.received().len(), 4, "nobody went elsewhere");
+    assert_eq!(receiver.received().len(), 4, "the redirect is not followed");
 }
 
 #[tokio::test]
@@ -150,11 +150,11 @@ async fn a_410_ends_the_attempts_for_safety_events_only() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_tried_again() {
-    // Bound, so that no other test gets the port, but not listening.
-    let nobody = TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
+async fn an_unreachable_receiver_is_retried() {
+    // The port is bound, so that no other test gets it, but nothing listens.
+    let unreachable = TcpSocket::new_v4().unwrap();
+    unreachable.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", unreachable.local_addr().unwrap());
     let mut config = SenderConfig::new(&url, SigningSecret::parse(SECRET).unwrap());
     config.attempts_max = 2;
     config.backoff_min = Duration::from_millis(1);
@@ -185,7 +185,7 @@ async fn many_events_are_repeated_shuffled_and_paced() {
 }
 
 #[tokio::test]
-async fn an_event_can_carry_the_whole_object() {
+async fn an_event_can_embed_the_whole_object() {
     let fake = FakeOpenAi::start(FakeConfig::default()).await.unwrap();
     let event = fake.event("response.completed", None, Payload::Embedded).unwrap();
     let body: Value = serde_json::from_slice(&event.body).unwrap();
