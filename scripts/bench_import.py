@@ -1,5 +1,5 @@
-"""A finished batch's output file into a database: Landfall from webhook to `results_complete`, beside `psql \\copy` and
-`sqlite3 .import` of the same rows into a table with the same columns and indexes. See scripts/bench."""
+"""Measures the import of a batch's output file: Landfall from webhook to `results_complete`, compared with `psql \\copy`
+and `sqlite3 .import` of the same rows into a table with the same columns and indexes. See scripts/bench."""
 
 import argparse
 import csv
@@ -34,7 +34,7 @@ def free_port():
 
 
 class Bench:
-    """Everything that runs, in one folder; stopped and removed at the end."""
+    """All processes, in one folder; they are stopped and the folder is removed at the end."""
 
     def __init__(self, args):
         self.args = args
@@ -53,7 +53,7 @@ class Bench:
         return process
 
     def logged(self, process, name, field):
-        """The value of a field that a program logs once it listens."""
+        """The value of a field that a program logs at startup."""
         until = time.monotonic() + 60
         while time.monotonic() < until and process.poll() is None:
             for line in open(f"{self.folder}/{name}.log", errors="replace"):
@@ -88,7 +88,7 @@ class Bench:
         self.env["INGEST_URL"] = f"http://{self.logged(ingest, 'ingest', 'ingest.addr')}/openai/webhook"
 
     def start_postgres(self):
-        """As shipped (fsync included), but for room: no checkpoint and no vacuum falls into one peer's turn."""
+        """Starts PostgreSQL with default durability (fsync), sized so that no checkpoint or vacuum affects a single turn."""
         programs = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: int(p.split("/")[-2]), default="")
         home, self.pg_port = f"{self.folder}/postgres", free_port()
         os.mkdir(home)
@@ -110,7 +110,7 @@ class Bench:
         return f"postgresql://bench@127.0.0.1:{self.pg_port}/{database}"
 
     def ask(self, database, sql):
-        """The answer's fields, as text."""
+        """The fields of the first row, as text."""
         if database == "postgres":
             out = subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.url(database), "-c", sql], check=True,
                                  capture_output=True, text=True)
@@ -126,7 +126,7 @@ class Bench:
         return self.pg("bench") if database == "postgres" else f"sqlite://{self.sqlite}"
 
     def fresh(self, database):
-        """An empty database with Landfall's tables, everything before it on disk."""
+        """Creates an empty database with Landfall's tables, and syncs everything to disk."""
         shutil.rmtree(f"{self.folder}/files", ignore_errors=True)
         if database == "postgres":
             for sql in ("DROP DATABASE IF EXISTS bench", "CREATE DATABASE bench", "CHECKPOINT"):
@@ -139,7 +139,7 @@ class Bench:
         os.sync()
 
     def rows_as_csv(self):
-        """The same rows as they come to lie in the table."""
+        """Writes the rows as they are stored in the table."""
         path = f"{self.folder}/rows.csv"
         file = json.load(urllib.request.urlopen(f"{self.env['OPENAI_BASE_URL']}/batches/{BATCH}"))["output_file_id"]
         content = urllib.request.urlopen(f"{self.env['OPENAI_BASE_URL']}/files/{file}/content")
@@ -177,7 +177,7 @@ class Bench:
         self.fresh(database)
         columns = ", ".join(COLUMNS)
         if database == "postgres":
-            # Without INCLUDING COMPRESSION and STORAGE: as PostgreSQL stores by default.
+            # Without INCLUDING COMPRESSION and STORAGE: PostgreSQL's default storage.
             like = "CREATE TABLE plain_results (LIKE batch_results INCLUDING DEFAULTS INCLUDING INDEXES)"
             subprocess.run(["psql", "-qX", self.url(database), "-c", like], check=True)
             argv = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", self.url(database), "-c",
@@ -186,7 +186,7 @@ class Bench:
             with sqlite3.connect(self.sqlite) as connection:
                 made = connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'batch_results' AND sql NOT NULL")
                 for (sql,) in made.fetchall():
-                    # sqlite3 imports every field as text, which a strict table refuses.
+                    # sqlite3 imports every field as text, which a STRICT table rejects.
                     connection.execute(sql.replace("batch_results", "plain_results").replace("STRICT", ""))
             argv = ["sqlite3", self.sqlite, "-cmd", "PRAGMA journal_mode=WAL", "-cmd", "PRAGMA synchronous=NORMAL",
                     f".import --csv {rows} plain_results"]
@@ -202,11 +202,11 @@ class Bench:
     def check(self, database, table):
         found = self.ask(database, CHECK.format(table=table))
         if found[:2] != [str(self.args.lines)] * 2 or found[2] == "":
-            sys.exit(f"{table} in {database} holds {found}, not {self.args.lines} rows")
+            sys.exit(f"{table} in {database} has {found} instead of {self.args.lines} rows")
 
 
 def report(database, args, ours, peer):
-    """Medians; the ratio is the median of those of each turn."""
+    """Prints medians. The ratio is the median of the ratios per turn."""
     median = lambda runs, key: statistics.median(run[key] for run in runs)
     ratios = [mine["seconds"] / theirs["seconds"] for mine, theirs in zip(ours, peer)]
     megabytes = args.lines * args.line_bytes / 1e6
@@ -215,7 +215,7 @@ def report(database, args, ours, peer):
     if peer:
         print(f"  {name:<16} {median(peer, 'seconds'):7.2f} s")
     print(f"  {'landfall':<16} {median(ours, 'seconds'):7.2f} s   peak memory {max(run['peak_mib'] for run in ours):.1f} MiB"
-          f"   its own CPU {median(ours, 'cpu'):.2f} s")
+          f"   CPU {median(ours, 'cpu'):.2f} s")
     if ratios:
         print(f"  landfall takes {statistics.median(ratios):.2f} x the time of {name}"
               f" (turns: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
@@ -228,8 +228,8 @@ def main():
     p.add_argument("--line-bytes", type=int, default=2057)
     p.add_argument("--turns", type=int, default=3)
     p.add_argument("--into", default="postgres,sqlite", help="postgres, sqlite, or both")
-    p.add_argument("--alone", action="store_true", help="without the peers: only time and memory of Landfall")
-    p.add_argument("--timeout", type=float, default=600, help="seconds one import may take")
+    p.add_argument("--alone", action="store_true", help="measure only Landfall, without the peers")
+    p.add_argument("--timeout", type=float, default=600, help="maximum seconds per import")
     args = p.parse_args()
     bench = Bench(args)
     try:

@@ -1,19 +1,19 @@
-# Shared by scripts/test-compose: what it proves, one function a point. Each ends with a line that says what was seen, and
-# runs in a shell of its own: what a later one needs to know lies in variables that the functions use_... set.
+# The tests of scripts/test-compose, one function each. Each prints its result on one line and runs in a subshell; state
+# for later tests is in variables that the use_... functions set.
 # shellcheck shell=bash disable=SC2154,SC2016  # the caller sets folder and compose_command
 
 section() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 ok() { printf '  \033[32mok\033[0m  %s\n' "$*" >&2; }
 
-# has PATTERN: whether a line matches. Reads to the end: whoever writes to a reader that has left fails.
+# has PATTERN: whether a line matches. Reads all input, so that the writer does not fail with a broken pipe.
 has() { grep "$@" >/dev/null; }
 
-# quietly COMMAND...: what it says is shown only when it fails.
+# quietly COMMAND...: shows the output of the command only if it fails.
 quietly() {
   local log="$folder/quiet.log"
   "$@" >"$log" 2>&1 || {
     tail -n 60 "$log" >&2
-    fail "'$*' failed; its last words are above"
+    fail "'$*' failed; see its output above"
   }
 }
 
@@ -22,7 +22,7 @@ profiles=()
 compose() { "${compose_command[@]}" "${files[@]}" "${profiles[@]}" "$@"; }
 engine() { printf 'Docker %s, Compose %s' "$(docker version --format '{{.Server.Version}}')" "$("${compose_command[@]}" version --short)"; }
 
-# containers [SERVICE...]: the ids of those that run. all_containers: also of those that have ended.
+# containers [SERVICE...]: the ids of running containers. all_containers: also of stopped ones.
 containers() { list_containers "" "$@"; }
 all_containers() { list_containers --all "$@"; }
 list_containers() {
@@ -37,7 +37,7 @@ list_containers() {
 inspect() { docker inspect --format "$2" "$1"; }
 container() { containers "$1" | head -n 1; }
 
-# all_up [ARGUMENTS]: everything runs, also after a point that failed.
+# all_up [ARGUMENTS]: starts everything, also after a failed test.
 all_up() {
   quietly compose up -d "$@"
   wait_for "all containers to be healthy" all_healthy
@@ -56,16 +56,16 @@ remove_everything() {
   compose down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
 }
 
-# all_healthy: every container that runs and has a health check passes it, and there is one at least.
+# all_healthy: all running containers with a health check pass it, and there is at least one.
 all_healthy() {
   local states
   states="$(containers | xargs -r docker inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{end}}' | grep .)"
   [ -n "$states" ] && ! grep -qv '^healthy$' <<<"$states"
 }
 
-# ---- The files
+# ---- Files
 
-# By the schema of the Compose Specification, which v2 reads; and by the Compose that is here.
+# Checks the files with the schema of the Compose Specification and with the installed Compose.
 files_are_valid() {
   quietly compose config
   local venv="$folder/venv"
@@ -73,21 +73,21 @@ files_are_valid() {
     quietly "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker-compose*.yml
     ok "docker-compose*.yml follow the Compose Specification's schema, and $(engine) reads them"
   else
-    ok "$(engine) reads docker-compose.yml (the schema of the Compose Specification cannot be had here)"
+    ok "$(engine) reads docker-compose.yml (the schema of the Compose Specification is not available here)"
   fi
 }
 
-# ---- The image
+# ---- Image
 
 build_image() {
   local version started="$SECONDS"
   quietly compose build
-  ok "built from the sources in $((SECONDS - started)) s"
+  ok "the image builds from source in $((SECONDS - started)) s"
   for program in ingest worker landfall fake-openai; do
     version="$(docker run --rm --read-only --cap-drop ALL --network none "$LANDFALL_IMAGE" "$program" --version)"
-    [ "$version" = "$program $(label version)" ] || fail "$program says '$version', the image's label $(label version)"
+    [ "$version" = "$program $(label version)" ] || fail "$program reports '$version', but the image label is $(label version)"
   done
-  ok "ingest, worker, landfall and fake-openai run in it: version $(label version), revision $(label revision)"
+  ok "ingest, worker, landfall and fake-openai run in the image: version $(label version), revision $(label revision)"
   grep -q "^FROM rust:$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)-" Dockerfile ||
     fail "Dockerfile and rust-toolchain.toml name different versions of Rust"
 }
@@ -97,14 +97,14 @@ label() { docker image inspect --format "{{index .Config.Labels \"org.opencontai
 image_is_small_and_bare() {
   local bytes id
   bytes="$(docker image inspect --format '{{.Size}}' "$LANDFALL_IMAGE")"
-  [ "$bytes" -le 80000000 ] || fail "the image has $bytes bytes; 80 MB are allowed"
+  [ "$bytes" -le 80000000 ] || fail "the image has $bytes bytes; the limit is 80 MB"
   id="$(docker create "$LANDFALL_IMAGE")"
   docker export "$id" | tar -t >"$folder/image.files"
   docker rm "$id" >/dev/null
   if grep -E '(^|/)(sh|bash|busybox|apt|apt-get|dpkg|apk)$' "$folder/image.files"; then
-    fail "a shell or a package manager is in the image (above)"
+    fail "the image contains a shell or a package manager (see above)"
   fi
-  ok "all of it has $((bytes / 1000000)) MB, C library included; no shell, no package manager"
+  ok "the image has $((bytes / 1000000)) MB, including the C library; no shell, no package manager"
 }
 
 dependencies_stay_in_the_cache() {
@@ -114,27 +114,27 @@ dependencies_stay_in_the_cache() {
   printf '\n// Changed.\n' >>crates/cli/src/main.rs
   after="$("${build[@]}" 2>/dev/null)"
   git -C "$OLDPWD" show HEAD:crates/cli/src/main.rs >crates/cli/src/main.rs
-  [ "$before" = "$after" ] || fail "a change of the code rebuilds the dependencies"
-  ok "a change of the code leaves the layer of dependencies in the cache"
+  [ "$before" = "$after" ] || fail "a code change rebuilds the dependencies"
+  ok "a code change does not rebuild the layer of dependencies"
 }
 
-# ---- The first start
+# ---- First start
 
 a_missing_secret_is_one_clear_line() {
   if compose up -d >"$folder/up.log" 2>&1; then
-    fail "it starts without secrets"
+    fail "'up' succeeds without secrets"
   fi
   compose logs --no-color secrets >"$folder/secrets.log" 2>&1
-  [ "$(grep -c 'secrets/' "$folder/secrets.log")" -eq 1 ] || fail "not one line: $(cat "$folder/secrets.log")"
-  [ -z "$(containers ingest worker postgres)" ] || fail "something started that needs a secret"
-  [ "$(inspect "$(all_containers secrets)" '{{.RestartCount}}')" -eq 0 ] || fail "it was tried again and again"
+  [ "$(grep -c 'secrets/' "$folder/secrets.log")" -eq 1 ] || fail "the error is not one line: $(cat "$folder/secrets.log")"
+  [ -z "$(containers ingest worker postgres)" ] || fail "a service that needs a secret has started"
+  [ "$(inspect "$(all_containers secrets)" '{{.RestartCount}}')" -eq 0 ] || fail "the container was restarted"
   ok "without secrets: $(grep -o 'landfall: [^;]*' "$folder/secrets.log" | cut -c 1-110)…"
   quietly compose down
 }
 
 three_secrets_and_up_are_all() {
   OPENAI_API_KEY=sk-test OPENAI_WEBHOOK_SECRET="$(webhook_secret)" quietly scripts/setup
-  # Whoever runs compose owns them: neither root nor the user of a container.
+  # The owner is the user who runs compose: neither root nor the user of a container.
   as_root chown -R 12345:12345 secrets
   local file
   for file in openai_webhook_secret openai_api_key database_password; do
@@ -143,8 +143,8 @@ three_secrets_and_up_are_all() {
   local started="$SECONDS"
   all_up
   [ "$(containers | wc -l)" -eq 4 ] ||
-    fail "redis, postgres, ingest and worker should be there"
-  ok "scripts/setup, 'up -d': all healthy after $((SECONDS - started)) s; secrets are 0600 and belong to somebody else"
+    fail "expected redis, postgres, ingest and worker"
+  ok "scripts/setup, 'up -d': all healthy after $((SECONDS - started)) s; secrets have mode 0600 and another owner"
 }
 
 webhook_secret() {
@@ -161,14 +161,14 @@ free_port() {
       return
     }
   done
-  fail "nine ports were all in use"
+  fail "found no free port"
 }
 
 containers_may_do_little() {
   local id name
   for id in $(containers); do
     name="$(inspect "$id" '{{index .Config.Labels "com.docker.compose.service"}}')"
-    expect "$name" "$(docker top "$id" -eo pid,uid | awk 'NR > 1 && $2 == 0' | wc -l)" 0 "processes of root"
+    expect "$name" "$(docker top "$id" -eo pid,uid | awk 'NR > 1 && $2 == 0' | wc -l)" 0 "root processes"
     expect "$name" "$(inspect "$id" '{{.HostConfig.ReadonlyRootfs}}')" true "read-only root file system"
     expect "$name" "$(inspect "$id" '{{.HostConfig.CapDrop}}{{len .HostConfig.CapAdd}}')" '[ALL]0' "capabilities"
     expect "$name" "$(inspect "$id" '{{.HostConfig.RestartPolicy.Name}}')" unless-stopped "restart policy"
@@ -181,7 +181,7 @@ containers_may_do_little() {
 # expect WHO FOUND WANTED WHAT
 expect() { [ "$2" = "$3" ] || fail "$1: $4 should be '$3', not '$2'"; }
 
-redis_and_postgres_keep_what_they_have() {
+redis_and_postgres_are_durable() {
   local setting
   for setting in "appendonly yes" "appendfsync always" "maxmemory-policy noeviction"; do
     expect redis "$(redis CONFIG GET "${setting% *}" | tail -n 1)" "${setting#* }" "${setting% *}"
@@ -199,8 +199,8 @@ redis_and_postgres_keep_what_they_have() {
 }
 
 mounted() { printf '{{range .Mounts}}{{if eq .Destination "%s"}}{{.Name}}{{end}}{{end}}' "$1"; }
-# in_container SERVICE COMMAND...: 'compose exec' for what is asked again and again. Compose v1 takes half a second of a core
-# for each call, and would be measured along with the workers.
+# in_container SERVICE COMMAND...: a cheap 'compose exec' for polling. Compose v1 uses half a second of CPU per call, which
+# would affect the measurements.
 in_container() {
   local id
   id="$(container "$1")"
@@ -220,7 +220,7 @@ only_ingest_is_published() {
   ok "only ingest's port is published: a webhook is answered 200, a forgery 400"
 }
 
-# published_ports: service and port, of all containers.
+# published_ports: service and port of all containers.
 published_ports() {
   local id
   for id in $(containers); do
@@ -228,7 +228,7 @@ published_ports() {
   done | grep . | sort -u
 }
 
-# post URL [wrong]: status and body of the answer to a signed webhook that needs nothing fetched.
+# post URL [wrong]: posts a signed webhook that needs no fetch, and prints status and body of the response.
 post() {
   local id="wh_$RANDOM$RANDOM$RANDOM" now body key signature
   now="$(date +%s)"
@@ -242,10 +242,10 @@ post() {
   cat "$folder/answer"
 }
 
-# ---- The demo
+# ---- Demo
 
 landfall() { in_container worker landfall "$@"; }
-# stored: how many events have their results in the database. shown_as_stored: how many the command says have.
+# stored: number of stored events in the database. shown_as_stored: the number that landfall reports.
 stored() { sql "SELECT count(*) FROM events WHERE state = 'stored'"; }
 shown_as_stored() { landfall status --json | grep -o '"state":"stored","count":[0-9]*' | grep -o '[0-9]*$' | awk '{ n += $1 } END { print n + 0 }'; }
 stored_are() { [ "$(stored)" -eq "$1" ]; }
@@ -253,13 +253,13 @@ sql() { in_container postgres psql -U landfall -d landfall -Atc "$1"; }
 
 settled() { landfall status --json | has '"backlog":0,'; }
 
-# use_demo: from here on with the demo's file.
+# use_demo: switches to the demo's compose file.
 use_demo() {
   compose down --volumes >/dev/null 2>&1 || true
   as_root rm -rf secrets
   mkdir secrets
   files=(-f docker-compose.yml -f docker-compose.demo.yml -f docker-compose.test.yml)
-  # One worker asks for one thing at once: four of them wait for answers, and not for the two cores that all share here.
+  # One request at a time per worker: four workers are then limited by response time, not by the cores they share.
   cat >docker-compose.test.yml <<'END'
 services:
   worker:
@@ -272,21 +272,21 @@ demo_needs_no_account() {
   all_up
   sent() { compose logs --no-color openai | has '"message":"sent"'; }
   wait_for "every type of event to be sent" sent
-  wait_for "the backlog to become empty" settled
+  wait_for "an empty backlog" settled
   total="$(stored)"
   compose logs --no-color openai | grep '"message":"sent"' | has "\"delivered\":$total,\"given_up\":0" ||
     fail "$total events are stored, but: $(compose logs --no-color openai | grep '"message":"sent"')"
-  expect landfall "$(shown_as_stored)" "$total" "events that its status shows"
-  [ "$(sql "SELECT count(*) FROM research_results WHERE output_text <> ''")" -gt 0 ] || fail "no research result is in PostgreSQL"
-  ok "the demo, without secrets or account: $total events sent and stored in PostgreSQL, after $((SECONDS - started)) s"
+  expect landfall "$(shown_as_stored)" "$total" "stored events in landfall status"
+  [ "$(sql "SELECT count(*) FROM research_results WHERE output_text <> ''")" -gt 0 ] || fail "there is no research result in PostgreSQL"
+  ok "the demo needs no secrets and no account: $total events sent and stored in PostgreSQL after $((SECONDS - started)) s"
   compose run --rm landfall events --json 2>/dev/null | has '"state":"stored"' || fail "'run --rm landfall events' shows nothing"
   ok "'compose run --rm landfall events' shows them"
 }
 
 # ---- Scaling
 
-# load NAME COUNT RATE: an OpenAI look-alike that sends so many events, so many a second, and tries each one until it is
-# acknowledged, as OpenAI does. Leaves in the variable total how many are to be stored in the end.
+# load NAME COUNT RATE: starts a fake-openai that sends COUNT events at RATE per second and retries each one until it is
+# acknowledged, as OpenAI does. Sets total to the number of events that must be stored in the end.
 load() {
   local name="$1" count="$2" rate="$3" event=() volume="${COMPOSE_PROJECT_NAME}_secrets-ingest"
   total=$(($(stored) + count))
@@ -297,7 +297,7 @@ load() {
     --attempts-max 20 --rate "$rate" "${event[@]}" >/dev/null
 }
 
-# loaded NAME COUNT: waits until all are acknowledged.
+# loaded NAME COUNT: waits until all events are acknowledged.
 loaded() {
   local name="$COMPOSE_PROJECT_NAME-$1"
   done_sending() { docker logs "$name" 2>&1 | has '"message":"sent"'; }
@@ -307,20 +307,20 @@ loaded() {
   docker rm -f "$name" >/dev/null
 }
 
-# all_stored: nothing is left in the queue, and every acknowledged event is in the database.
+# all_stored: the queue is empty, and every acknowledged event is in the database.
 all_stored() {
   settled && stored_are "$total"
 }
 
-# backlog_reaches_0: asked within the container, because starting a process there many times would take the workers' cores.
+# backlog_reaches_0: polls inside the container, because repeated 'docker exec' would take CPU from the workers.
 backlog_reaches_0() {
   in_container redis timeout "$wait_max_secs" \
     sh -c 'until [ "$(redis-cli XLEN "{landfall}:events:response")" = 0 ]; do sleep 0.2; done' ||
-    fail "waited $wait_max_secs s in vain for the backlog to reach 0"
+    fail "timed out after $wait_max_secs s waiting for the backlog to reach 0"
 }
 
-# throughput NAME COUNT: works off a backlog that grew while all workers waited, as after a 429, and began again together;
-# events a second into the variable rate.
+# throughput NAME COUNT: builds a backlog while all workers are paused, as after a 429, and measures how fast they process
+# it. Sets rate to events per second.
 throughput() {
   local name="$1" count="$2" mark length
   mark="$(date -u +%Y-%m-%dT%H:%M:%S)"
@@ -328,41 +328,41 @@ throughput() {
   load "$name" "$count" 5000
   loaded "$name" "$count"
   length="$(backlog)"
-  # On a slow machine the wait may be over; then the figure says little, and that is all.
+  # On a slow machine the pause may have ended already; the backlog is then smaller.
   if [ "$(redis PTTL '{landfall}:pause:default:response')" -gt 0 ]; then
     expect redis "$length" "$count" "backlog by XLEN"
-    ok "redis-cli XLEN '{landfall}:events:response' shows the backlog: $count"
+    ok "redis-cli XLEN '{landfall}:events:response' is the backlog: $count"
   fi
   backlog_reaches_0
-  wait_for "all to be stored" all_stored
+  wait_for "all events to be stored" all_stored
   rate="$(for id in $(containers worker); do docker logs --since "${mark}Z" "$id" 2>&1; done | grep '"outcome":"stored"' |
     sed 's/.*"timestamp":"\([^"]*\)".*/\1/' | sort | sed -n '1p;$p' | date -u -f - +%s.%N | tr '\n' ' ' |
     awk -v count="$count" '{ printf "%.1f", count / ($2 - $1) }')"
 }
 
-# Reported, and not judged: one worker and four are measured one after the other, on a machine that others use too.
+# Reported only: one worker and four are measured one after the other, on a machine that may be busy.
 four_workers_are_measured_beside_one() {
   local one times turn seen=""
-  delay_of_answers 50
+  delay_responses 50
   for turn in 1 2 3; do
     workers_are 1
     throughput "one-$turn" 200
     one="$rate"
     workers_are 4
     throughput "four-$turn" 800
-    seen+="$(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') ($rate and $one events a second)"$'\n'
+    seen+="$(awk -v one="$one" -v four="$rate" 'BEGIN { printf "%.2f", four / one }') ($rate and $one events/s)"$'\n'
   done
   times="$(sort -n <<<"${seen%$'\n'}" | sed -n 2p)"
-  ok "--scale worker=4: $times times as many as one, the median of three turns; XLEN is 0 again"
+  ok "--scale worker=4: $times times the throughput of one worker, median of three turns; XLEN is 0 again"
 }
 
 workers_are() {
   all_up --scale "worker=$1" worker
-  [ "$(containers worker | wc -l)" -eq "$1" ] || fail "there should be so many workers: $1"
+  [ "$(containers worker | wc -l)" -eq "$1" ] || fail "expected $1 workers"
 }
 
-# delay_of_answers MS: the look-alike is started anew with slower answers.
-delay_of_answers() {
+# delay_responses MS: restarts fake-openai with slower responses.
+delay_responses() {
   cat >docker-compose.test.yml <<END
 services:
   worker:
@@ -378,7 +378,7 @@ END
 killed_containers_lose_nothing() {
   all_up --scale worker=4
   load kill 1500 60
-  wait_for "events to come in" entries_come
+  wait_for "events to arrive" events_arrive
   docker kill "$(container worker)" >/dev/null
   docker kill "$(container redis)" >/dev/null
   sleep 2
@@ -386,26 +386,26 @@ killed_containers_lose_nothing() {
   quietly compose kill worker
   quietly compose up -d --scale worker=4
   loaded kill 1500
-  wait_for "all to be stored" all_stored
+  wait_for "all events to be stored" all_stored
   nothing_is_dead
   ok "a worker, Redis and all workers were killed under load: 1500 events acknowledged, 1500 stored, no dead letter"
 }
 
-entries_come() { [ "$(backlog)" -gt 0 ]; }
+events_arrive() { [ "$(backlog)" -gt 0 ]; }
 nothing_is_dead() { landfall status --json | has '"dead":0,"oldest_ms"' || fail "there are dead letters: $(landfall status)"; }
 
 rolling_restarts_lose_nothing() {
   local id
   all_up --scale worker=4 --scale ingest=2
   load rolling 1500 60
-  wait_for "events to come in" entries_come
+  wait_for "events to arrive" events_arrive
   for id in $(containers ingest worker); do
     quietly docker stop --time 40 "$id"
-    expect "$(inspect "$id" '{{.Name}}')" "$(inspect "$id" '{{.State.ExitCode}}')" 0 "exit code of a stop"
+    expect "$(inspect "$id" '{{.Name}}')" "$(inspect "$id" '{{.State.ExitCode}}')" 0 "exit code after a stop"
     quietly docker start "$id"
   done
   loaded rolling 1500
-  wait_for "all to be stored" all_stored
+  wait_for "all events to be stored" all_stored
   nothing_is_dead
   ok "two ingest and four workers were replaced in turn under load: 1500 events acknowledged, 1500 stored, no dead letter"
 }
@@ -419,31 +419,31 @@ down_and_up_keep_everything() {
   quietly compose down
   [ -z "$(all_containers)" ] || fail "'down' left containers"
   all_up
-  wait_for "all to be stored" all_stored
-  ok "'down' and 'up': $((total - 50)) events are still in the database, and the 50 of the queue came after them"
+  wait_for "all events to be stored" all_stored
+  ok "'down' and 'up': $((total - 50)) events are still in the database, and the 50 queued ones were added"
 }
 
-# What the README says under "Back up", and back in.
-a_backup_comes_back() {
+# Runs the commands of the README's section "Back up", and restores the backup.
+a_backup_can_be_restored() {
   all_up
   compose exec -T postgres pg_dump -U landfall -Fc landfall >"$folder/landfall.dump"
   compose run --rm --no-deps -T --user 65532:65532 -v "${COMPOSE_PROJECT_NAME}_files:/files:ro" --entrypoint tar postgres -C /files -c . >"$folder/files.tar" 2>/dev/null
   compose exec -T redis redis-cli --rdb - >"$folder/queue.rdb" 2>/dev/null
-  tar -tf "$folder/files.tar" | has default || fail "the raw files are not in the backup: $(tar -tf "$folder/files.tar")"
-  [ "$(head -c 5 "$folder/queue.rdb")" = REDIS ] || fail "the queue's snapshot is none"
+  tar -tf "$folder/files.tar" | has default || fail "the backup does not contain the raw files: $(tar -tf "$folder/files.tar")"
+  [ "$(head -c 5 "$folder/queue.rdb")" = REDIS ] || fail "the queue's snapshot is not an RDB file"
   local before
   before="$(sql 'SELECT count(*) FROM events')"
   quietly compose stop worker
   sql 'TRUNCATE events CASCADE; DROP VIEW research_results' >/dev/null
   compose exec -T postgres pg_restore -U landfall -d landfall --clean --if-exists <"$folder/landfall.dump"
   all_up
-  expect postgres "$(sql 'SELECT count(*) FROM events')" "$before" "events after the backup came back"
-  ok "a backup of database, raw files and queue is taken while all runs; $before events come back from it"
+  expect postgres "$(sql 'SELECT count(*) FROM events')" "$before" "events after the restore"
+  ok "a backup of database, raw files and queue is taken while everything runs; it restores $before events"
 }
 
 # ---- HTTPS
 
-# use_proxy: from here on as with DOMAIN in .env.
+# use_proxy: switches to HTTPS, as with DOMAIN in .env.
 use_proxy() {
   compose down --volumes >/dev/null 2>&1 || true
   files=(-f docker-compose.yml)
@@ -463,22 +463,22 @@ proxy_alone_is_published_and_ingest_scales() {
   local url="https://localhost:${HTTPS_PUBLISH##*:}/openai/webhook"
   https_answers() { [ "$(post "$url")" = '200 {"received":true}' ]; }
   wait_for "the proxy's certificate" https_answers
-  for _ in 1 2 3 4 5 6 7 8 9; do https_answers || fail "the proxy does not pass a webhook on: $(cat "$folder/answer")"; done
+  for _ in 1 2 3 4 5 6 7 8 9; do https_answers || fail "the proxy does not forward a webhook: $(cat "$folder/answer")"; done
   local id
   for id in $(containers ingest); do
-    docker logs "$id" 2>&1 | has '"outcome":"accepted"' || fail "one of two ingest got nothing"
+    docker logs "$id" 2>&1 | has '"outcome":"accepted"' || fail "one of the two ingest received nothing"
   done
-  ok "profile tls: only the proxy is published; over HTTPS, two ingest share the webhooks"
+  ok "profile tls: only the proxy is published; two ingest share the HTTPS webhooks"
   local forged="https://localhost:${HTTPS_PUBLISH##*:}/results/default/resp_1?expires=4000000000&signature=v1,x"
   expect worker "$(curl --silent --insecure --output /dev/null --write-out '%{http_code}' "$forged")" 403 "answer to a forged link"
-  ok "the proxy leads links to results to a worker, which refuses a forged one"
+  ok "the proxy forwards result links to a worker, which refuses a forged one"
   id="$(container ingest)"
   quietly docker stop --time 40 "$id"
-  # What it is sent before the proxy notices, within a second or two, is OpenAI's to send again.
+  # OpenAI retries the webhooks that fail before the proxy notices, within a second or two.
   ten_in_a_row() {
     for _ in 1 2 3 4 5 6 7 8 9 10; do https_answers || return 1; done
   }
-  wait_for "the proxy to leave out the ingest that has stopped" ten_in_a_row
+  wait_for "the proxy to skip the stopped ingest" ten_in_a_row
   quietly docker start "$id"
-  ok "with one of them stopped, the other takes all"
+  ok "with one ingest stopped, the other receives all webhooks"
 }

@@ -1,8 +1,8 @@
-# Shared by the scripts that run Landfall's programs: processes in the background, in a temporary folder.
-# The caller sets wait_max_secs and ends with stop_all.
+# Shared by the scripts that run Landfall's programs: background processes in a temporary folder.
+# The caller sets wait_max_secs, and calls stop_all at the end.
 # shellcheck shell=bash
 
-# make_folder NAME: the folder for logs and data.
+# make_folder NAME: creates the folder for logs and data, and sets folder.
 make_folder() { folder="$(mktemp -d "${TMPDIR:-/tmp}/landfall-$1.XXXXXX")"; }
 
 pids=()
@@ -11,17 +11,17 @@ stop_all() {
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
 }
 
-# wait_for WHAT COMMAND...: until the command succeeds.
+# wait_for WHAT COMMAND...: waits until the command succeeds.
 wait_for() {
   local what="$1" deadline=$((SECONDS + ${wait_max_secs:?}))
   shift
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "waited $wait_max_secs s in vain for $what"
+    [ "$SECONDS" -lt "$deadline" ] || fail "timed out after $wait_max_secs s waiting for $what"
     sleep 0.1
   done
 }
 
-# start NAME COMMAND...: in the background, output to NAME.log.
+# start NAME COMMAND...: runs the command in the background, with its output in NAME.log.
 start() {
   local name="$1"
   shift
@@ -30,15 +30,15 @@ start() {
   printf '%s %s\n' "$name" "$!" >>"$folder/pids"
 }
 
-# address NAME FIELD: the address that a program logged when it was listening.
+# address NAME FIELD: the listen address that a program logged.
 address() { sed -n "s/.*\"$2\":\"\([^\"]*\)\".*/\1/p" "$folder/$1.log" | head -n 1; }
 has_address() { [ -n "$(address "$1" "$2")" ]; }
 listening() {
-  kill -0 "${pids[-1]}" 2>/dev/null || fail "$1 ended at once: $(tail -n 3 "$folder/$1.log")"
+  kill -0 "${pids[-1]}" 2>/dev/null || fail "$1 exited at startup: $(tail -n 3 "$folder/$1.log")"
   wait_for "$1 to listen" has_address "$1" "$2"
 }
 
-# start_redis: on a port that turns out to be free, left in redis_port; nothing is evicted, nothing outlives the folder.
+# start_redis: starts Redis on a free port, and sets redis_port. Nothing is evicted; all data is in the folder.
 start_redis() {
   for _ in 1 2 3 4 5; do
     redis_port=$((20000 + RANDOM % 20000))
@@ -47,15 +47,15 @@ start_redis() {
     wait_for "Redis to start or fail" grep -qE 'Ready to accept connections|Address already in use' "$folder/redis.log"
     grep -q 'Ready to accept' "$folder/redis.log" && return 0
   done
-  fail "five ports were all in use: $(tail -n 3 "$folder/redis.log")"
+  fail "Redis could not start on five random ports: $(tail -n 3 "$folder/redis.log")"
 }
 
-# start_landfall: Redis, an OpenAI look-alike, ingest and a worker, of the programs in $bin, as a newcomer would set them
-# up but for shorter waits. Leaves the settings in the environment, ingest's address in INGEST_URL, and the worker's
-# admin port in WORKER_ADMIN_URL.
+# start_landfall: starts Redis, fake-openai, ingest and a worker from the programs in $bin, with default settings except
+# for shorter waits. Exports the settings, the URL of ingest as INGEST_URL, and the worker's admin URL as
+# WORKER_ADMIN_URL.
 start_landfall() {
   start_redis
-  # All of it is on this machine: no proxy is to see it.
+  # Everything runs on this machine: use no proxy.
   export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
   LOG_FORMAT=json
   REDIS_URL="redis://127.0.0.1:$redis_port"

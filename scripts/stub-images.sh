@@ -1,12 +1,12 @@
-# Shared by scripts/test-compose: makes images under the names that Dockerfile and docker-compose.yml pin, where no registry
-# can be reached. Debian, Redis, PostgreSQL and Caddy come from Debian's packages, Rust from this machine. They behave as
-# the images they stand for as far as our files use that: users, paths, variables. Versions differ.
+# Used by scripts/test-compose if no registry is reachable: builds stub images with the names that Dockerfile and
+# docker-compose.yml pin. Redis, PostgreSQL and Caddy come from Debian packages, Rust from this machine. The stubs match the
+# real images in the users, paths and variables that our files use. Versions differ.
 # shellcheck shell=bash disable=SC2154,SC2016,SC2317  # the caller sets folder and compose_command
 
 debian_release=bookworm
-debian_image="landfall-stand-in:$debian_release"
+debian_image="landfall-stub:$debian_release"
 
-# pinned_images: every image that our files name, but for what they build themselves.
+# pinned_images: all images that our files use, except those they build.
 pinned_images() {
   {
     sed -n 's/^FROM \([^ ]*\).*/\1/p' Dockerfile | grep ':'
@@ -14,7 +14,7 @@ pinned_images() {
   } | sort -u
 }
 
-# provide_images: pulls what is pinned, or makes stand-ins.
+# provide_images: pulls the pinned images, or builds stubs.
 provide_images() {
   local image
   for image in $(pinned_images); do
@@ -26,42 +26,42 @@ provide_images() {
       continue
     fi
     no_registry=1
-    stand_in "$image"
+    build_stub "$image"
   done
 }
 
-# stand_in IMAGE
-stand_in() {
+# build_stub IMAGE
+build_stub() {
   local image="$1" context
-  docker image inspect "$debian_image" >/dev/null 2>&1 || make_debian
-  say "no registry is in reach: making a stand-in for $image"
-  context="$(mktemp -d "$folder/stand-in.XXXXXX")"
+  docker image inspect "$debian_image" >/dev/null 2>&1 || build_debian
+  say "no registry is reachable: building a stub of $image"
+  context="$(mktemp -d "$folder/stub.XXXXXX")"
   case "$image" in
     rust:*) rust_files "$context" ;;
     redis:*) redis_files "$context" ;;
     postgres:*) postgres_files "$context" ;;
     caddy:*) caddy_files "$context" ;;
-    *) fail "there is no stand-in for $image: write one in scripts/stub-images.sh" ;;
+    *) fail "there is no stub of $image: add one to scripts/stub-images.sh" ;;
   esac
-  quietly docker build --label org.landfall.stand-in=true --tag "$image" "$context"
+  quietly docker build --label org.landfall.stub=true --tag "$image" "$context"
   rm -rf "$context"
 }
 
-# make_debian: one Debian with all packages that a stand-in needs.
-make_debian() {
+# build_debian: a Debian base image with all packages that the stubs need.
+build_debian() {
   local root="$folder/debian" mirror
   need_package debootstrap debootstrap
-  say "making a Debian ($debian_release) for the stand-ins"
+  say "building a Debian base image ($debian_release) for the stubs"
   mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $debian_release" | head -n 1)"
   local packages=ca-certificates,gcc,libc6-dev,redis-server,postgresql-15,caddy,wget
-  # shellcheck disable=SC2086  # without a mirror it takes its own
+  # shellcheck disable=SC2086  # without a mirror, debootstrap uses its default
   quietly as_root debootstrap --variant=minbase --include="$packages" "$debian_release" "$root" $mirror
   as_root cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   as_root tar -C "$root" -c . | docker import - "$debian_image" >/dev/null
   as_root rm -rf "$root"
 }
 
-# rust_files CONTEXT: the toolchain that builds here builds there.
+# rust_files CONTEXT: the Rust toolchain of this machine.
 rust_files() {
   tar -C "$(rustc --print sysroot)" -cf "$1/rust.tar" --exclude=lib/rustlib/src bin lib
   if [ -f "${CARGO_HOME:-$HOME/.cargo}/config.toml" ]; then
@@ -91,7 +91,7 @@ END
 postgres_files() {
   cat >"$1/entrypoint" <<'END'
 #!/bin/sh
-# As the image does it: makes the database at the first start, then runs the server.
+# Like the real image: creates the database at the first start, then runs the server.
 set -e
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS >/dev/null

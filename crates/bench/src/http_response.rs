@@ -1,6 +1,6 @@
-//! Just enough of HTTP/1.1 to know where an answer ends.
+//! A minimal HTTP/1.1 parser that finds the end of a response.
 
-/// What a buffer begins with.
+/// The state of the response at the start of a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ParsedResponse {
     Partial,
@@ -8,7 +8,7 @@ pub(crate) enum ParsedResponse {
     Complete { status: u16, bytes: usize, closes: bool },
 }
 
-/// Reads the answer at the start of the buffer. All peers announce the length of their bodies.
+/// Parses the response at the start of the buffer. All peers send `Content-Length`.
 pub(crate) fn parse(buffer: &[u8]) -> ParsedResponse {
     let Some(head_end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return ParsedResponse::Partial;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_ends_where_its_length_says() {
+    fn a_response_ends_at_its_content_length() {
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nConnection: close\r\n\r\nhiHTTP";
         let whole = ParsedResponse::Complete { status: 200, bytes: text.len() - 4, closes: true };
         assert_eq!(parse(text), whole);

@@ -1,4 +1,4 @@
-//! Connections that are opened and never used.
+//! Connections that are opened and send nothing.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -6,21 +6,24 @@ use std::net::{SocketAddr, TcpStream};
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Opens them; they last until it is dropped.
+/// Opens connections. They close when the result is dropped.
 ///
 /// # Errors
-/// When the server or the system takes no more.
+/// If the server or the OS accepts no more connections.
 pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
-    let open = |_| TcpStream::connect(address).context("an idle connection: see ulimit -n");
+    let open = |_| {
+        TcpStream::connect(address)
+            .context("cannot open an idle connection; raise the limit on open files (ulimit -n)")
+    };
     (0..count).map(open).collect()
 }
 
-/// How many of them the server has not closed. It sends nothing: whatever can be read is the end.
+/// Counts the connections that the server has not closed. The server sends no data, so a readable socket is closed.
 ///
 /// # Errors
-/// When the system does not say.
+/// If a socket cannot be inspected.
 pub(crate) fn count_open(connections: &[TcpStream]) -> Result<usize> {
     let mut open = 0;
     for connection in connections {

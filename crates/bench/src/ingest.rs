@@ -1,4 +1,4 @@
-//! `bench ingest`: all peers are up, and take short turns under the same load, so that drift hits all alike.
+//! `bench ingest`: all peers run at once and take short turns under the same load, so that drift affects all of them.
 
 use std::process::Command;
 use std::time::Instant;
@@ -14,41 +14,43 @@ use crate::plan::{Mix, Plan};
 use crate::table::{self, Figures};
 use crate::{idle_connections, process};
 
-/// A turn that others disturbed by more is taken again, once.
+/// A turn is repeated once if other processes used more CPU than this.
 const OTHER_CORES_MAX: f64 = 0.2;
 const WARM_UP: usize = 6000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// Who is compared
+    /// Servers to compare
     #[arg(long, value_enum, value_delimiter = ',', default_value = "bare,ingest,ingest-info")]
     peers: Vec<Peer>,
-    /// Turns of each
+    /// Turns per server
     #[arg(long, default_value_t = 5)]
     turns: usize,
-    /// Aimed length of a turn
+    /// Target duration of a turn
     #[arg(long, default_value_t = 2.5)]
     seconds: f64,
+    /// Connections that send requests
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Open loop: so many requests a second, whatever comes back; latency counts from when each was due
+    /// Open loop: send this many requests per second; latency is measured from the scheduled send time
     #[arg(long)]
     rate: Option<f64>,
+    /// Size of a request body
     #[arg(long, default_value_t = 250)]
     body_bytes: usize,
-    /// Percent that repeat an earlier webhook byte for byte
+    /// Percentage of requests that repeat an earlier webhook byte for byte
     #[arg(long, default_value_t = 0.0)]
     duplicates: f64,
-    /// Percent with a wrong signature
+    /// Percentage of requests with a wrong signature
     #[arg(long, default_value_t = 0.0)]
     forgeries: f64,
-    /// Secrets that ingest has to try; the last one is right
+    /// Number of secrets that ingest has to try; the last one matches
     #[arg(long, default_value_t = 1)]
     secrets: usize,
-    /// Connections that are open and send nothing
+    /// Additional connections that send nothing
     #[arg(long, default_value_t = 0)]
     idle: usize,
-    /// Redis's append-only file: no, everysec, always
+    /// Append-only file of Redis: no, everysec or always
     #[arg(long, default_value = "no")]
     aof: String,
 }
@@ -86,7 +88,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
                 figures = bed.turn(contender, turn)?;
             }
             eprintln!(
-                "turn {}: {}: {:.0} requests/s, {:.1} µs CPU, others {:.2} cores",
+                "turn {}: {}: {:.0} requests/s, {:.1} µs CPU, other processes {:.2} cores",
                 turn + 1,
                 contender.peer.name(),
                 figures.rate,
@@ -95,7 +97,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
             );
             if flags.idle > 0 {
                 eprintln!(
-                    "        {} idle connections came within {:.1} s, {} were open at its end",
+                    "        {} idle connections opened within {:.1} s, {} still open at the end",
                     flags.idle, figures.idle_open_secs, figures.idle_open
                 );
             }
@@ -125,7 +127,7 @@ impl TestBed<'_> {
     }
 
     fn plan(&self, mix: &Mix, seed: u64) -> Result<Plan> {
-        Plan::new(mix, self.secrets.last().context("a secret")?, PATH, seed)
+        Plan::new(mix, self.secrets.last().context("there is no secret")?, PATH, seed)
     }
 
     fn turn(&self, contender: &Contender, turn: usize) -> Result<Figures> {
@@ -157,7 +159,7 @@ impl TestBed<'_> {
         drop(idle);
         let used: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
         let answers = outcome.answers() as f64;
-        ensure!(answers > 0.0, "{} answers nothing", peer.name());
+        ensure!(answers > 0.0, "{} sent no response", peer.name());
         let refused = outcome.statuses.iter().filter(|(status, _)| **status != 200).map(|(_, count)| count);
         Ok(Figures {
             peer: *peer,
@@ -177,7 +179,7 @@ impl TestBed<'_> {
         })
     }
 
-    /// What was acknowledged and is not in the stream. Below 0: what was stored, but not acknowledged.
+    /// Acknowledged webhooks that are not in the stream. Negative: stored, but not acknowledged.
     fn lost(&self, server: &Server, acknowledged: u64) -> Result<i64> {
         let Some(stream) = server.stream else { return Ok(0) };
         let stored: i64 = self.redis_cli(&["XLEN", stream])?.trim().parse()?;
@@ -187,7 +189,7 @@ impl TestBed<'_> {
     fn redis_cli(&self, arguments: &[&str]) -> Result<String> {
         let port = self.redis.port().to_string();
         let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output();
-        let output = output.context("redis-cli is missing: apt-get install redis-tools")?;
+        let output = output.context("redis-cli is missing; install it with apt-get install redis-tools")?;
         ensure!(output.status.success(), "redis-cli {arguments:?} failed");
         Ok(String::from_utf8(output.stdout)?)
     }

@@ -1,5 +1,5 @@
-//! The load: one thread, one epoll set, keep-alive connections. In the run itself it only writes, waits and reads, so that
-//! on a small machine it leaves the cores to the server.
+//! The load generator: one thread, one epoll set, keep-alive connections. During a run it only writes, waits and reads, to
+//! leave the cores of a small machine to the server.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -18,26 +18,26 @@ use crate::plan::{Kind, Plan};
 
 const EVENTS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(20);
-/// A run that takes longer is ended as it is.
+/// A run that takes longer is stopped.
 const RUN_MAX: Duration = Duration::from_secs(60);
 
-/// How it is sent.
+/// How the load is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoadOptions {
     pub(crate) connections: usize,
-    /// Requests a second, whatever comes back; without it each connection sends when it was answered.
+    /// Requests per second (open loop); without it, each connection sends its next request after a response (closed loop).
     pub(crate) rate: Option<f64>,
 }
 
-/// What came back.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// Of answers 200, in microseconds, sorted.
+    /// Latencies of the 200 responses, in microseconds, sorted.
     pub(crate) latencies_us: Vec<f64>,
     pub(crate) lost_connections: u64,
-    /// Different webhooks that were answered 200.
+    /// Distinct webhooks that were answered with 200.
     pub(crate) acknowledged: u64,
     pub(crate) forgeries_accepted: u64,
 }
@@ -60,7 +60,7 @@ struct Run<'p> {
     address: SocketAddr,
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    /// The longest idle last, so that few connections carry a small load.
+    /// Lowest number first, so that a small load uses few connections.
     idle: BinaryHeap<Reverse<usize>>,
     next: usize,
     finished: usize,
@@ -72,9 +72,9 @@ struct Run<'p> {
 /// Sends the plan to the server.
 ///
 /// # Errors
-/// When it cannot be connected to.
+/// If the server cannot be reached.
 pub(crate) fn send(plan: &Plan, options: LoadOptions, address: SocketAddr) -> Result<Outcome> {
-    // Otherwise the system rounds short waits up by 50 microseconds.
+    // By default the kernel extends short waits by up to 50 microseconds.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let mut run = Run {
         plan,
@@ -134,12 +134,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives what is due to idle connections; says when the next is due.
+    /// Assigns due requests to idle connections. Returns when the next one is due.
     fn dispatch(&mut self) -> Result<Option<Instant>> {
         while self.next < self.plan.len() {
             let now = Instant::now();
             let due = match self.options.rate {
-                // A server that stalls cannot hide it: the time counts from when the request was due.
+                // Latency is measured from the scheduled time, so that a stall is not hidden (coordinated omission).
                 Some(rate) => self.start + Duration::from_secs_f64(self.next as f64 / rate),
                 None => now,
             };
@@ -186,7 +186,7 @@ impl Run<'_> {
         match http_response::parse(unread) {
             ParsedResponse::Complete { status, bytes, closes } if job.is_some() => {
                 unread.drain(..bytes);
-                let job = job.take().expect("it was looked at");
+                let job = job.take().expect("the guard checks it");
                 self.record_response(&job, status);
                 if closes || ended {
                     self.connections[number] = self.connect(number)?;
@@ -229,7 +229,7 @@ impl Run<'_> {
 }
 
 impl Outcome {
-    /// Microseconds within which this share of the answers came.
+    /// The latency quantile for this share, in microseconds.
     pub(crate) fn latency_us(&self, share: f64) -> f64 {
         let count = self.latencies_us.len();
         let rank = (count as f64 * share).ceil() as usize;

@@ -1,6 +1,6 @@
-//! The program `bench`: Landfall beside what users would write themselves, in alternating turns on one machine.
-//! `scripts/bench` builds and starts it.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what it is for")]
+//! The program `bench`: compares Landfall with hand-written receivers, in alternating turns on one machine. `scripts/bench`
+//! builds and starts it.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod http_response;
 mod idle_connections;
@@ -14,11 +14,11 @@ mod table;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures Landfall beside what users would write themselves
+/// Compares the performance of Landfall with hand-written receivers
 #[derive(Parser)]
 #[command(name = "bench", version)]
 enum Command {
-    /// Receiving webhooks: verify, drop repeats, put into Redis, answer
+    /// Receiving webhooks: verify, deduplicate, enqueue in Redis, respond
     Ingest(ingest::Flags),
 }
 

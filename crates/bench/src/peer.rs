@@ -1,4 +1,4 @@
-//! The servers that are compared, and how each is started.
+//! The servers to compare, and how to start each one.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -11,16 +11,16 @@ use test_support::wait;
 
 pub(crate) const PATH: &str = "/openai/webhook";
 
-/// Who takes the load.
+/// A server under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
-    /// actix-web that reads the body and answers 200: the ceiling
+    /// actix-web handler that reads the body and answers 200: the upper bound
     Bare,
-    /// The same, and it makes the body's SHA-256
+    /// The same, and computes the SHA-256 of the body
     BareHash,
     /// Landfall's ingest, with RUST_LOG=warn
     Ingest,
-    /// The same with RUST_LOG=info: a line for each event
+    /// The same with RUST_LOG=info: one log line per event
     IngestInfo,
     /// FastAPI, the official SDK, redis-py
     Fastapi,
@@ -28,11 +28,11 @@ pub(crate) enum Peer {
     Node,
 }
 
-/// A running one. Killed when dropped.
+/// A running server. Killed when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// Where it puts events.
+    /// The Redis stream that it writes to.
     pub(crate) stream: Option<&'static str>,
 }
 
@@ -48,11 +48,11 @@ impl Peer {
         }
     }
 
-    /// `secrets` are as in `OPENAI_WEBHOOK_SECRET`; the others know only the last.
+    /// Starts the server. `ingest` gets all secrets, the others only the last one.
     pub(crate) fn start(self, redis: &RedisServer, secrets: &[String]) -> Result<Server> {
         let port = free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let last = secrets.last().context("a secret")?;
+        let last = secrets.last().context("there is no secret")?;
         let mut command = match self {
             Self::Bare => Command::new(built("bare-actix")?),
             Self::BareHash => {
@@ -65,7 +65,7 @@ impl Peer {
                 command.env("INGEST_ADDR", address.to_string()).env("ADMIN_ADDR", "127.0.0.1:0");
                 command.env("ALLOW_VOLATILE_REDIS", "true").env("OPENAI_WEBHOOK_SECRET", secrets.join(" "));
                 command.env("RUST_LOG", if self == Self::Ingest { "warn" } else { "info" });
-                // Of a real log, without the disk: the write is there.
+                // The format that is used in production.
                 command.env("LOG_FORMAT", "json");
                 command
             }
@@ -87,7 +87,7 @@ impl Peer {
         command.env("PORT", port.to_string()).env("REDIS_URL", redis.url());
         command.env("ENQUEUE_LUA", source("enqueue.lua"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.log()?).spawn();
-        let child = child.with_context(|| format!("{} cannot be started", self.name()))?;
+        let child = child.with_context(|| format!("cannot start {}", self.name()))?;
         wait::until_blocking(self.name(), || TcpStream::connect(address).ok());
         Ok(Server { child, address, stream: self.stream() })
     }
@@ -100,7 +100,7 @@ impl Peer {
         }
     }
 
-    /// A file, as a container's log is one.
+    /// A log file, as for a container.
     fn log(self) -> Result<Stdio> {
         let folder = std::env::current_exe()?.with_file_name("bench-logs");
         std::fs::create_dir_all(&folder)?;
@@ -122,7 +122,7 @@ impl Drop for Server {
     }
 }
 
-/// A program of this workspace, built beside this one.
+/// A program of this workspace, built in the same folder as this one.
 fn built(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
@@ -131,8 +131,9 @@ fn source(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
-/// What `scripts/bench` has installed for a peer.
+/// The packages that `scripts/bench` has installed for a peer.
 fn installed(name: &str) -> Result<PathBuf> {
-    let target = std::env::var_os("BENCH_PEERS").context("start it by scripts/bench")?;
+    let target = std::env::var_os("BENCH_PEERS")
+        .context("BENCH_PEERS is not set; start this program with scripts/bench")?;
     Ok(PathBuf::from(target).join(name))
 }

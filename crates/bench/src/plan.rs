@@ -1,4 +1,4 @@
-//! All requests of a run, written and signed before its clock starts.
+//! All requests of a run, built and signed before the measurement starts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,22 +6,22 @@ use anyhow::Result;
 use fastrand::Rng;
 use webhook::SigningSecret;
 
-/// What is sent.
+/// The mix of requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Mix {
     pub(crate) requests: usize,
     pub(crate) body_bytes: usize,
-    /// Percent that repeat an earlier webhook byte for byte.
+    /// Percentage that repeats an earlier webhook byte for byte.
     pub(crate) duplicates: f64,
-    /// Percent whose signature is wrong.
+    /// Percentage with a wrong signature.
     pub(crate) forgeries: f64,
 }
 
-/// What an answer to a request means.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Fresh,
-    /// Of the request with this number.
+    /// Repeats the request with this number.
     Duplicate(usize),
     Forged,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// # Errors
-    /// When the clock is before 1970, or the secret is none.
+    /// If the clock is before 1970, or the secret is not valid.
     pub(crate) fn new(mix: &Mix, secret: &str, path: &str, seed: u64) -> Result<Self> {
         let secret = SigningSecret::parse(secret)?;
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -102,7 +102,7 @@ impl Plan {
     }
 }
 
-/// An event of OpenAI's shape, made longer by a field of ours.
+/// An event in OpenAI's format, padded with an additional field.
 fn body(rng: &mut Rng, created_at: u64, bytes: usize) -> String {
     let mut body = format!(
         r#"{{"id":"evt_{:032x}","object":"event","created_at":{created_at},"type":"batch.completed","data":{{"id":"batch_{:032x}""#,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_holds_what_was_asked_for() {
+    fn a_plan_has_the_requested_mix() {
         let secret = SigningSecret::encode(&[7; 32]);
         let mix = Mix { requests: 4000, body_bytes: 500, duplicates: 10.0, forgeries: 5.0 };
         let plan = Plan::new(&mix, &secret, "/x", 1).unwrap();

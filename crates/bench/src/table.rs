@@ -1,8 +1,8 @@
-//! Medians of runs, and the ratios to the ceiling of the same turn, as a Markdown table.
+//! Prints the medians, and the ratios to the bare server in the same turn, as a Markdown table.
 
 use crate::peer::Peer;
 
-/// One peer's figures in one turn.
+/// The measurements of one peer in one turn.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
     pub(crate) peer: Peer,
@@ -18,11 +18,11 @@ pub(crate) struct Figures {
     pub(crate) refused: u64,
     pub(crate) lost: i64,
     pub(crate) forgeries_accepted: u64,
-    /// What others on this machine used meanwhile.
+    /// CPU cores that other processes used during the turn.
     pub(crate) other_cores: f64,
 }
 
-/// One line a peer.
+/// Prints one line per peer.
 pub(crate) fn print(all: &[Figures], peers: &[Peer]) {
     println!(
         "| server | requests/s | × bare | CPU µs/request | × bare | p50 µs | p99 µs | p99.9 µs | Redis µs | MiB idle, loaded | not 200 | lost |"
@@ -54,11 +54,11 @@ pub(crate) fn print(all: &[Figures], peers: &[Peer]) {
     }
     let forgeries: u64 = all.iter().map(|figures| figures.forgeries_accepted).sum();
     if forgeries > 0 {
-        println!("\n{forgeries} FORGERIES WERE ANSWERED 200 (the bare handler does not look)");
+        println!("\n{forgeries} FORGERIES WERE ANSWERED 200 (the bare handler does not check signatures)");
     }
 }
 
-/// The median of the ratios of runs in the same turn.
+/// The median of the ratios per turn.
 fn times_bare(all: &[Figures], mine: &[&Figures], figure: fn(&Figures) -> f64) -> String {
     let bare = |turn| all.iter().find(|other| other.peer == Peer::Bare && other.turn == turn);
     let ratios = mine.iter().filter_map(|mine| Some(figure(mine) / figure(bare(mine.turn)?)));

@@ -1,4 +1,4 @@
-//! What is in the database, in Redis and on the disk when all is over, against what must be there.
+//! Compares the final contents of the database, Redis and the disk with the expected ones.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::load::Sent;
 use crate::notification_check::NotificationCheck;
 use crate::target::Receipts;
 
-/// Of each kind of mistake so many are printed.
+/// How many errors of each kind are printed.
 const SHOWN_MAX: usize = 10;
 
 #[derive(Debug, Default)]
@@ -25,17 +25,17 @@ pub(crate) struct Findings {
     responses: usize,
     batch_lines: i64,
     dead: usize,
-    /// Acknowledged, and their effect is not (wholly) there.
+    /// Acknowledged events whose effect is missing or incomplete.
     lost: Vec<String>,
     stored_twice: Vec<String>,
-    /// There, although nobody sent it, or dead without being poison.
+    /// Rows that were never sent, and dead letters that are not poison.
     unexpected: Vec<String>,
-    /// Still in Redis.
+    /// Keys that still exist in Redis.
     left_behind: Vec<String>,
     notifications: NotificationCheck,
 }
 
-/// What those outside know.
+/// The observations of the sender and the target.
 pub(crate) struct Observed<'a> {
     pub(crate) seed: u64,
     pub(crate) sent: &'a Sent,
@@ -55,24 +55,24 @@ impl Findings {
             let plan = EventPlan::new(seed, *number);
             expected.insert(plan.webhook_id, plan.effect);
         }
-        // Sent, never acknowledged: they may be there or not.
+        // Events that were never acknowledged may or may not be stored.
         let maybe: HashSet<String> =
             sent.never_acknowledged.iter().map(|number| EventPlan::new(seed, *number).webhook_id).collect();
         findings.check_events(&expected, &maybe, database).await.context("cannot read the events")?;
         findings.check_responses(&expected, database).await.context("cannot read the responses")?;
         findings.check_batches(&expected, cluster, database).await.context("cannot read the batches")?;
-        findings.check_effects(database).await.context("cannot read the triggers' notes")?;
+        findings.check_effects(database).await.context("cannot read the records of the triggers")?;
         findings.check_dead_letters(&expected, reader).await.context("cannot read the dead letters")?;
         let notifications = NotificationCheck::check(&expected, receipts, database).await;
         findings.notifications = notifications.context("cannot read the notifications")?;
-        findings.check_redis(cluster).await.context("cannot read what is left in Redis")?;
+        findings.check_redis(cluster).await.context("cannot read Redis")?;
         Ok(findings)
     }
 
     pub(crate) fn is_clean(&self) -> bool {
         let stored = [&self.lost, &self.stored_twice, &self.unexpected, &self.left_behind];
-        let receipts = [&self.notifications.missing, &self.notifications.wrong];
-        stored.iter().chain(&receipts).all(|mistakes| mistakes.is_empty())
+        let notified = [&self.notifications.missing, &self.notifications.wrong];
+        stored.iter().chain(&notified).all(|errors| errors.is_empty())
     }
 
     async fn check_events(
@@ -92,8 +92,8 @@ impl Findings {
                 None => self.lost.push(format!("{id} has no row")),
             }
         }
-        let strangers = found.keys().filter(|id| !expected.contains_key(*id) && !maybe.contains(*id));
-        self.unexpected.extend(strangers.map(|id| format!("{id} has a row, but was never sent")));
+        let unknown = found.keys().filter(|id| !expected.contains_key(*id) && !maybe.contains(*id));
+        self.unexpected.extend(unknown.map(|id| format!("{id} has a row, but was never sent")));
         Ok(())
     }
 
@@ -188,11 +188,11 @@ impl Findings {
         self.stored_twice.extend(twice.map(|(id, times)| format!("{id} is {times} dead letters")));
         let poison = expected.iter().filter(|(_, effect)| **effect == Effect::Dead);
         let missing = poison.filter(|(id, _)| !found.contains_key(*id));
-        self.lost.extend(missing.map(|(id, _)| format!("{id} is poison, but no dead letter")));
+        self.lost.extend(missing.map(|(id, _)| format!("{id} is poison, but not a dead letter")));
         Ok(())
     }
 
-    /// Streams, delayed sets and attempts: empty keys do not exist, but for streams that keep their group.
+    /// Streams, delayed sets and attempts must be empty. Only streams exist when they are empty, because of their group.
     async fn check_redis(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
         let client = redis::Client::open(cluster.redis.url())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
@@ -220,22 +220,22 @@ impl Findings {
         let rows: [(&str, String); 18] = [
             ("events acknowledged (2xx)", sent.acknowledged.len().to_string()),
             ("events never acknowledged", sent.never_acknowledged.len().to_string()),
-            ("answers that were refusals (503)", sent.refused.to_string()),
-            ("requests without an answer", sent.unanswered.to_string()),
+            ("requests answered 503", sent.refused.to_string()),
+            ("requests without a response", sent.unanswered.to_string()),
             ("duplicates sent", sent.duplicates.to_string()),
             ("processes killed (SIGKILL)", kills.all().to_string()),
-            ("  of them redis-server", kills.redis.to_string()),
-            ("  of them ingest", kills.ingest.to_string()),
-            ("  of them worker", kills.worker.to_string()),
+            ("  redis-server", kills.redis.to_string()),
+            ("  ingest", kills.ingest.to_string()),
+            ("  worker", kills.worker.to_string()),
             ("workers frozen past their lease", kills.frozen.to_string()),
-            ("drained after the last kill within", drained),
+            ("time to drain after the last kill", drained),
             ("events stored", self.stored.to_string()),
             ("responses stored", self.responses.to_string()),
             ("batch lines stored", self.batch_lines.to_string()),
-            ("dead letters (all planted)", self.dead.to_string()),
+            ("dead letters (poison events)", self.dead.to_string()),
             ("notifications delivered", self.notifications.delivered.to_string()),
-            ("  requests beyond one for each", self.notifications.repeated.to_string()),
-            ("programs that ended by themselves", ended.len().to_string()),
+            ("  repeated deliveries", self.notifications.repeated.to_string()),
+            ("unexpected exits", ended.len().to_string()),
         ];
         println!();
         for (name, value) in rows {
@@ -244,15 +244,15 @@ impl Findings {
         for line in ended {
             println!("      {line}");
         }
-        let mistakes = [
+        let errors = [
             ("lost", &self.lost),
             ("stored twice", &self.stored_twice),
             ("unexpected", &self.unexpected),
             ("left behind in Redis", &self.left_behind),
-            ("not receipts", &self.notifications.missing),
-            ("receipts wrongly", &self.notifications.wrong),
+            ("notifications missing", &self.notifications.missing),
+            ("notifications wrong", &self.notifications.wrong),
         ];
-        for (name, found) in mistakes {
+        for (name, found) in errors {
             println!("  {name:<36} {:>9}", found.len());
             for line in found.iter().take(SHOWN_MAX) {
                 println!("      {line}");

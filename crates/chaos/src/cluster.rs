@@ -1,5 +1,5 @@
-//! The installation under test: one Redis as durable as Landfall asks for, two ingest, three workers on one SQLite
-//! database, all with settings that make time pass quickly.
+//! The installation under test: one durable Redis, two ingest, and three workers with one SQLite database, all with short
+//! timeouts.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(crate) const PREFIX: &str = "landfall";
 const API_KEY: &str = crate::openai::API_KEY;
 
 pub(crate) struct Cluster {
-    // Before the folder, so that all have ended when it is removed.
+    // Declared before the folder, so that all processes have ended when it is removed.
     pub(crate) ingests: Vec<Service>,
     pub(crate) workers: Vec<Service>,
     pub(crate) redis: RedisServer,
@@ -34,8 +34,8 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("landfall-chaos-").tempdir()?;
         let redis = RedisServer::start();
         target.write_config(&folder.path().join(TARGETS_FILE))?;
-        let bin = std::env::current_exe().context("this program has no path")?;
-        let bin = bin.parent().context("this program lies nowhere")?;
+        let bin = std::env::current_exe().context("the path of this program is unknown")?;
+        let bin = bin.parent().context("the folder of this program is unknown")?;
         let ingest_ports: Vec<u16> = (0..INGESTS).map(|_| free_port()).collect();
         let mut cluster = Self { ingests: Vec::new(), workers: Vec::new(), redis, folder, ingest_ports };
         for (number, port) in cluster.ingest_ports.iter().enumerate() {
@@ -59,7 +59,7 @@ impl Cluster {
             ("REDIS_KEY_PREFIX", PREFIX.to_owned()),
             ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
-            // A line for each event is no part of the promise, and a good part of the work.
+            // Logging each event is not under test, and costs time.
             ("RUST_LOG", "warn".to_owned()),
         ];
         let environment = shared.iter().chain(own).map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -78,7 +78,7 @@ impl Cluster {
             ("DATABASE_URL", format!("sqlite://{}", self.database().display())),
             ("FILES_URL", self.files().display().to_string()),
             ("LEASE_SECS", LEASE.as_secs().to_string()),
-            // The database is what limits; more in hand would only be more that each kill makes a suspect.
+            // The database is the bottleneck; more concurrency only means more crashed deliveries per kill.
             ("WORKER_CONCURRENCY", "2,response=8".to_owned()),
             ("LANDFALL_CONFIG", self.folder.path().join(TARGETS_FILE).display().to_string()),
             ("APP_SECRET", SECRET.to_owned()),
@@ -104,7 +104,7 @@ impl Cluster {
         self.ingest_ports.iter().map(|port| format!("http://127.0.0.1:{port}/openai/webhook")).collect()
     }
 
-    /// Kills Redis and starts it again on the same append-only file.
+    /// Kills Redis and restarts it with the same append-only file.
     pub(crate) fn kill_redis(&mut self, down_for: Duration) {
         tokio::task::block_in_place(|| {
             self.redis.kill();
@@ -113,22 +113,22 @@ impl Cluster {
         });
     }
 
-    /// What a supervisor does: starts what has ended, thaws what was frozen long enough.
+    /// Acts as a supervisor: restarts exited processes and thaws those that were frozen long enough.
     pub(crate) fn supervise(&mut self) -> anyhow::Result<()> {
         self.services().try_for_each(Service::supervise)
     }
 
-    /// Everything runs again.
+    /// Makes sure that every process runs.
     pub(crate) fn heal(&mut self) -> anyhow::Result<()> {
         self.services().for_each(Service::thaw);
         self.supervise()
     }
 
-    /// The programs that ended without being killed: none should.
+    /// The programs that exited without being killed; there must be none.
     pub(crate) fn unexpected_exits(&self) -> Vec<String> {
         let all = self.ingests.iter().chain(&self.workers).filter(|service| service.unexpected_exits > 0);
         all.map(|service| {
-            format!("{} {} times, last {}", service.name, service.unexpected_exits, service.last_exit)
+            format!("{}: {} times, last status {}", service.name, service.unexpected_exits, service.last_exit)
         })
         .collect()
     }
@@ -138,7 +138,7 @@ impl Cluster {
     }
 }
 
-/// When a worker that is frozen now has certainly lost its leases.
+/// The time at which a worker that is frozen now has certainly lost its leases.
 pub(crate) fn past_the_lease() -> Instant {
     Instant::now() + LEASE.mul_f64(1.5)
 }

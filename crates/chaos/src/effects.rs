@@ -1,6 +1,6 @@
-//! The database watched from outside: triggers of our own note every time an event becomes `stored`, and every time a
-//! row is taken back, so that an effect applied twice shows even where the rows end up the same. They also note which
-//! notifications became due before their time, because their target had been left alone and was back.
+//! Triggers that record database changes: each transition of an event to `stored`, and each change or deletion of a stored
+//! row, so that an effect applied twice is visible even if the rows are equal in the end. They also record notifications
+//! that became due early because the breaker of their target closed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,14 +30,14 @@ const TRIGGERS: [&str; 8] = [
      BEGIN INSERT INTO chaos_made_due VALUES (NEW.id, NEW.attempts); END",
 ];
 
-/// Waits until a worker has made the tables, and installs the triggers.
+/// Waits until a worker has created the tables, and installs the triggers.
 pub(crate) async fn watch(database: &Path) -> anyhow::Result<SqlitePool> {
     let started = Instant::now();
     loop {
         match install(database).await {
             Ok(pool) => return Ok(pool),
             Err(error) if started.elapsed() > MIGRATED_WITHIN => {
-                return Err(error).context("no worker made its tables");
+                return Err(error).context("no worker created the tables in time");
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -50,7 +50,7 @@ async fn install(database: &Path) -> anyhow::Result<SqlitePool> {
     let tables = "SELECT count(*) FROM sqlite_master
                   WHERE name IN ('events', 'batch_results', 'files', 'notifications')";
     let tables: i64 = sqlx::query_scalar(tables).fetch_one(&pool).await?;
-    anyhow::ensure!(tables == 4, "the tables are not there yet");
+    anyhow::ensure!(tables == 4, "the tables do not exist yet");
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     for statement in TRIGGERS {
         sqlx::query(statement).execute(&mut *transaction).await?;

@@ -1,11 +1,11 @@
-//! What event number n is, and what must come of it: a function of the seed alone, so that the load and the findings
-//! agree without talking.
+//! Event number n and its expected effect: a pure function of the seed, so that the load and the checker agree without
+//! communication.
 
 use fastrand::Rng;
 
-/// OpenAI refuses objects whose ids begin with this: 400.
+/// OpenAI answers 400 for objects whose ids begin with this.
 pub(crate) const POISON: &str = "resp_poison_";
-/// Types with nothing to fetch: the event itself is the record.
+/// Types with nothing to fetch: only the event is stored.
 const PLAIN_TYPES: [&str; 10] = [
     "agent.session.created",
     "agent.session.idle",
@@ -27,21 +27,21 @@ pub(crate) struct EventPlan {
     pub(crate) effect: Effect,
 }
 
-/// What must be in the store in the end, besides the event's own row.
+/// What must be in the store in the end, in addition to the event's row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     EventOnly,
     Response {
         id: String,
         text: String,
-        /// OpenAI does not know it when it is first asked.
+        /// OpenAI answers the first request with 404.
         late: bool,
     },
     Batch {
         id: String,
         lines: usize,
     },
-    /// Nothing: OpenAI refuses it for good, and it must lie in the dead letters.
+    /// Nothing: OpenAI rejects the request permanently, and the event must be a dead letter.
     Dead,
 }
 
@@ -63,14 +63,14 @@ impl EventPlan {
                 };
                 ("response.completed", id, effect)
             }
-            // Objects that many events share.
+            // Objects shared by many events.
             103..106 => ("fine_tuning.job.succeeded", "ftjob_demo_succeeded".to_owned(), Effect::EventOnly),
             106..109 => ("eval.run.succeeded", "evalrun_demo_succeeded".to_owned(), Effect::EventOnly),
             109..112 => ("", String::new(), Effect::EventOnly),
             _ => (PLAIN_TYPES[rng.usize(..PLAIN_TYPES.len())], format!("asess_{number}"), Effect::EventOnly),
         };
         let body = if event_type.is_empty() {
-            // Signed, but no event: kept all the same.
+            // Signed, but not an event: stored anyway.
             format!("not JSON, number {number}")
         } else {
             format!(
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_always_the_same_event_and_every_kind_occurs() {
+    fn a_number_always_gives_the_same_event_and_every_kind_occurs() {
         let effects: Vec<Effect> = (0..5000).map(|number| EventPlan::new(7, number).effect).collect();
         let again: Vec<Effect> = (0..5000).map(|number| EventPlan::new(7, number).effect).collect();
         assert!(effects == again);

@@ -1,4 +1,4 @@
-//! Which process is hit, and when: about once a second, by the seed.
+//! The fault schedule: kills or freezes a process about once per second, determined by the seed.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,18 @@ use crate::cluster::{Cluster, past_the_lease};
 const PAUSE_MS: std::ops::Range<u64> = 500..1300;
 const REDIS_DOWN_MS_MAX: u64 = 400;
 
-/// What was done.
+/// The faults injected so far.
 #[derive(Debug, Default)]
 pub(crate) struct Kills {
     pub(crate) redis: u32,
     pub(crate) ingest: u32,
     pub(crate) worker: u32,
-    /// Workers that were stopped for longer than their lease, and went on after it.
+    /// Workers that were stopped for longer than their lease, and then resumed.
     pub(crate) frozen: u32,
 }
 
 impl Kills {
-    /// By SIGKILL.
+    /// Processes killed with SIGKILL.
     pub(crate) fn all(&self) -> u32 {
         self.redis + self.ingest + self.worker
     }

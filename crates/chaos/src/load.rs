@@ -1,5 +1,5 @@
-//! OpenAI as a sender: new events at a rate, each sent until it is acknowledged, always with the same `webhook-id` and a
-//! fresh timestamp; now and then once more after that.
+//! OpenAI as a sender: new events at a fixed rate, each retried until it is acknowledged, always with the same `webhook-id`
+//! and a new timestamp. Some are sent again after that.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,16 +15,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::event_plan::EventPlan;
 use crate::openai;
 
-/// Events under way at once; more wait.
+/// Maximum concurrent events.
 const IN_FLIGHT_MAX: usize = 256;
-/// With more in the queue no new events are sent: the end would only be drained for longer.
+/// With a longer backlog no new events are sent, because the final drain would only take longer.
 const BACKLOG_MAX: u64 = 4000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// One in so many is sent again although it was acknowledged.
+/// One in this many events is sent again after it was acknowledged.
 const AGAIN_ONE_IN: u32 = 50;
-/// OpenAI sends for 72 hours; whoever has no answer by then, in our time, never gets one.
+/// OpenAI retries for 72 hours; this is the equivalent at our speed.
 const ATTEMPTS_MAX: u32 = 600;
 
 pub(crate) struct Load {
@@ -47,17 +47,17 @@ struct Shared {
     never: Mutex<Vec<u64>>,
 }
 
-/// What was sent.
+/// The events that were sent.
 pub(crate) struct Sent {
-    /// The numbers of the events that got a 2xx.
+    /// The numbers of the events that were answered with 2xx.
     pub(crate) acknowledged: Vec<u64>,
-    /// Those that never did.
+    /// The numbers of the others.
     pub(crate) never_acknowledged: Vec<u64>,
-    /// Deliveries beyond the first of an event.
+    /// Deliveries after the first one of each event.
     pub(crate) duplicates: u64,
-    /// Answers that were not 2xx.
+    /// Responses other than 2xx.
     pub(crate) refused: u64,
-    /// Requests without an answer.
+    /// Requests without a response.
     pub(crate) unanswered: u64,
 }
 
@@ -69,7 +69,10 @@ impl Load {
         openai: &Arc<FakeOpenAi>,
         reader: QueueReader,
     ) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build().context("no HTTP client")?;
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .context("cannot create the HTTP client")?;
         let shared = Arc::new(Shared {
             seed,
             urls,
@@ -94,7 +97,7 @@ impl Load {
         format!("{acknowledged} events acknowledged, {} queued", self.shared.backlog.load(Relaxed))
     }
 
-    /// Begins no new event, and waits until those under way are acknowledged.
+    /// Sends no new events, and waits until those in flight are acknowledged.
     pub(crate) async fn end(self) -> Sent {
         self.shared.ended.store(true, Relaxed);
         self.sending.await.ok();
@@ -114,7 +117,7 @@ impl Load {
 
 async fn watch_backlog(shared: Arc<Shared>) {
     while !shared.ended.load(Relaxed) {
-        // Redis may be dead just now.
+        // Redis may be down.
         if let Ok(stats) = shared.reader.stats().await {
             shared.backlog.store(stats.iter().map(queue::FamilyStats::backlog).sum(), Relaxed);
         }
@@ -162,7 +165,7 @@ async fn send(shared: Arc<Shared>, number: u64) {
 }
 
 impl Shared {
-    /// One delivery; whether it was acknowledged.
+    /// Delivers once. Returns whether it was acknowledged.
     async fn post(&self, plan: &EventPlan, rng: &mut Rng) -> bool {
         self.requests.fetch_add(1, Relaxed);
         let webhook = SignedWebhook::with_body(&plan.webhook_id, plan.body.clone());

@@ -1,6 +1,6 @@
-//! Chaos: a whole Landfall under load, of which some process is killed about every second; in the end every event that
-//! was acknowledged must be stored once, and receipts, and nothing else. For tests only: `scripts/chaos`, and `.ci/run`.
-#![expect(clippy::print_stdout, reason = "a program for people: it prints what happened")]
+//! Chaos test: runs a complete Landfall under load and kills a process about once per second. In the end every acknowledged
+//! event must be stored exactly once and notified, and nothing else. Used by `scripts/chaos` and `.ci/run`.
+#![expect(clippy::print_stdout, reason = "a program that prints its results")]
 
 mod checker;
 mod cluster;
@@ -29,25 +29,25 @@ use crate::fault_schedule::{FaultSchedule, Kills};
 use crate::load::Load;
 use crate::target::Target;
 
-/// From the last kill on; after it, whatever is still queued is stranded.
+/// Time to drain after the last kill. Entries that are queued longer are stuck.
 const DRAIN_MAX: Duration = Duration::from_secs(180);
 const TICK: Duration = Duration::from_millis(100);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
-/// Kills and stops the processes of a Landfall under load, and checks that nothing was lost.
+/// Kills and freezes the processes of a Landfall under load, and checks that nothing is lost
 #[derive(Debug, Parser)]
 #[command(name = "chaos")]
 struct Flags {
-    /// How long there is load and havoc; draining and checking come after it
+    /// Duration of load and faults, in minutes; draining and checking follow
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
-    /// Decides what is sent, and what is killed when
+    /// Seed of the load and of the fault schedule
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// New events a second at most; fewer while the backlog is long
+    /// Maximum new events per second; fewer while the backlog is long
     #[arg(long, default_value_t = 300)]
     events_per_sec: u32,
-    /// Keep the folder with the database and the logs, also after a good end
+    /// Keep the folder with the database and the logs even if all checks pass
     #[arg(long)]
     keep: bool,
 }
@@ -64,9 +64,9 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether all is as it must be.
+/// Runs the test. Returns whether all checks passed.
 async fn run(flags: &Flags) -> anyhow::Result<bool> {
-    // reqwest asks for a TLS provider even where nothing is encrypted.
+    // reqwest needs a TLS provider even for plain HTTP.
     rustls::crypto::ring::default_provider().install_default().ok();
     let openai = Arc::new(openai::start().await?);
     let target = Target::start(flags.seed);
@@ -77,12 +77,12 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         cluster.folder.path().display()
     );
     let database = effects::watch(&cluster.database()).await?;
-    let reader = QueueReader::new(&cluster.queue_config()).context("the queue cannot be read")?;
+    let reader = QueueReader::new(&cluster.queue_config()).context("cannot connect to the queue")?;
 
     let load =
         Load::start(flags.seed, flags.events_per_sec, cluster.webhook_urls(), &openai, reader.clone())?;
     let kills = inject_faults(flags, &mut cluster, &load).await?;
-    println!("calm: every process runs; waiting until all is worked off");
+    println!("all processes run again; waiting until the queue is drained");
     cluster.heal()?;
     target.make_reliable();
     let sent = load.end().await;
@@ -98,12 +98,12 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
     .await?;
     database.close().await;
     findings.print(&sent, &kills, &cluster.unexpected_exits(), drained);
-    let good = drained.is_some() && findings.is_clean();
-    if flags.keep || !good {
+    let passed = drained.is_some() && findings.is_clean();
+    if flags.keep || !passed {
         cluster.folder.disable_cleanup(true);
         println!("database and logs: {}", cluster.folder.path().display());
     }
-    Ok(good)
+    Ok(passed)
 }
 
 async fn inject_faults(flags: &Flags, cluster: &mut Cluster, load: &Load) -> anyhow::Result<Kills> {
@@ -122,7 +122,8 @@ async fn inject_faults(flags: &Flags, cluster: &mut Cluster, load: &Load) -> any
     Ok(schedule.kills)
 }
 
-/// Waits until nothing is undelivered, pending or delayed, and nobody is still to be receipts; how long that took.
+/// Waits until no entry is undelivered, pending or delayed and no notification is pending. Returns how long that took, or
+/// `None` after a timeout.
 async fn drain(
     cluster: &mut Cluster,
     reader: &QueueReader,
@@ -131,9 +132,9 @@ async fn drain(
     let started = Instant::now();
     while started.elapsed() < DRAIN_MAX {
         let stats = reader.stats().await?;
-        let missing = "SELECT count(*) FROM notifications WHERE state = 'pending'";
-        let missing: i64 = sqlx::query_scalar(missing).fetch_one(database).await?;
-        if missing == 0 && stats.iter().all(|family| family.backlog() == 0) {
+        let pending = "SELECT count(*) FROM notifications WHERE state = 'pending'";
+        let pending: i64 = sqlx::query_scalar(pending).fetch_one(database).await?;
+        if pending == 0 && stats.iter().all(|family| family.backlog() == 0) {
             return Ok(Some(started.elapsed()));
         }
         cluster.supervise()?;

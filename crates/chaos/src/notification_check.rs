@@ -1,4 +1,4 @@
-//! The findings on what was receipts: everything stored, at least once, with one id and the same bytes; nothing else.
+//! Checks the notifications: every expected one is delivered at least once, with one id and identical bytes, and no others.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,19 +7,19 @@ use sqlx::sqlite::SqlitePool;
 use crate::event_plan::Effect;
 use crate::target::{Receipts, wait_secs};
 
-/// Latencies are noted in whole milliseconds, and SQLite's days are as exact.
+/// Latencies are stored in whole milliseconds, and SQLite's julianday() is about as precise.
 const CLOCK_SECS: f64 = 0.002;
 
-/// What is wrong with what was receipts, and how much there was.
+/// The delivered notifications, and the errors among them.
 #[derive(Debug, Default)]
 pub(crate) struct NotificationCheck {
-    /// Notifications that the target accepted for.
+    /// Notifications that the target accepted.
     pub(crate) delivered: usize,
-    /// Requests beyond the first of each.
+    /// Deliveries after the first one of each notification.
     pub(crate) repeated: u32,
-    /// Stored or dead, and the target was never receipts, or never to the end.
+    /// Events that are stored or dead, but whose notification was not accepted.
     pub(crate) missing: Vec<String>,
-    /// Receipt of what is not stored, twice under different ids, with other bytes, or before its time.
+    /// Notifications about events that are not stored, with several ids, with different bytes, or sent too early.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -41,37 +41,39 @@ impl NotificationCheck {
                     check.delivered += 1;
                     check.repeated += one.times - 1;
                     if one.changed || one.body != body {
-                        check.wrong.push(format!("{id} was receipts with other bytes than stored"));
+                        check.wrong.push(format!("{id} was sent with other bytes than stored"));
                     }
                 }
                 one => {
                     let times = one.map_or((0, 0), |one| (one.times, one.accepted));
-                    check
-                        .missing
-                        .push(format!("{id} is {state}; it came {} times, accepted {}", times.0, times.1));
+                    check.missing.push(format!(
+                        "{id} is {state}; received {} times, accepted {} times",
+                        times.0, times.1
+                    ));
                 }
             }
             if !matches!(event_state.as_str(), "stored" | "dead") {
-                check.wrong.push(format!("{id} tells of {webhook_id}, which is {event_state}"));
+                check.wrong.push(format!("{id} is about {webhook_id}, which is {event_state}"));
             }
             if !events.insert(webhook_id.clone()) {
-                check.wrong.push(format!("{webhook_id} is receipts of under two ids"));
+                check.wrong.push(format!("{webhook_id} has notifications with two ids"));
             }
             ids.insert(id);
         }
-        let is_told_of = |effect: &Effect| *effect != Effect::EventOnly;
-        let silent =
-            expected.iter().filter(|(id, effect)| is_told_of(effect) && !events.contains(id.as_str()));
-        check.missing.extend(silent.map(|(id, _)| format!("nobody is receipts of {id}")));
-        let invented = receipts.keys().filter(|id| !ids.contains(*id));
-        check.wrong.extend(invented.map(|id| format!("{id} was receipts, but no row has it")));
+        let needs_notification = |effect: &Effect| *effect != Effect::EventOnly;
+        let absent = expected
+            .iter()
+            .filter(|(id, effect)| needs_notification(effect) && !events.contains(id.as_str()));
+        check.missing.extend(absent.map(|(id, _)| format!("{id} has no notification")));
+        let unknown = receipts.keys().filter(|id| !ids.contains(*id));
+        check.wrong.extend(unknown.map(|id| format!("{id} was received, but has no row")));
         check.wrong.extend(too_early(database).await?);
         Ok(check)
     }
 }
 
-/// Attempts that came before their time: each failure is followed by its wait, whoever noted it and whoever tries next,
-/// unless the target had been left alone for its failures and was back.
+/// Attempts that were too early: each failure is followed by its wait, whichever worker makes the next attempt, unless the
+/// breaker of the target was open and has closed.
 async fn too_early(database: &SqlitePool) -> sqlx::Result<Vec<String>> {
     let query = "SELECT id, failed, waited_secs FROM (
                      SELECT notification_id AS id, attempt - 1 AS failed,

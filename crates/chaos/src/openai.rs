@@ -1,5 +1,5 @@
-//! An OpenAI with bad days: a share of errors, rate limits, cut and broken answers, objects that are not found at
-//! first; and poison, which it refuses for good.
+//! A fake OpenAI with faults: errors, rate limits, cut and invalid responses, objects that are not found at first, and
+//! poison objects, which it always rejects.
 
 use anyhow::Context as _;
 use fake_openai::{FakeConfig, FakeOpenAi, Fault, FaultKind};
@@ -11,8 +11,8 @@ pub(crate) const API_KEY: &str = "sk-chaos";
 
 pub(crate) async fn start() -> anyhow::Result<FakeOpenAi> {
     let config = FakeConfig { api_key: Some(API_KEY.to_owned()), ..FakeConfig::default() };
-    let fake = FakeOpenAi::start(config).await.context("the fake OpenAI does not start")?;
-    // The first fault that fits is taken: what is refused is always refused.
+    let fake = FakeOpenAi::start(config).await.context("cannot start fake-openai")?;
+    // The first matching fault applies, so poison is always rejected.
     fake.inject(Fault::always(FaultKind::Status(400), POISON));
     let rates = [
         (FaultKind::Status(500), 0.02),
@@ -29,7 +29,7 @@ pub(crate) async fn start() -> anyhow::Result<FakeOpenAi> {
     Ok(fake)
 }
 
-/// Makes the object that an event is about.
+/// Creates the object that an event is about.
 pub(crate) fn prepare(fake: &FakeOpenAi, plan: &EventPlan) {
     match &plan.effect {
         Effect::EventOnly | Effect::Dead => {}

@@ -1,4 +1,4 @@
-//! One program of ours as a process that may die at any time: started, killed, stopped, started again.
+//! One of our programs as a process that can be started, killed, frozen and restarted.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-/// A program that is to run all the time.
+/// A supervised program.
 pub(crate) struct Service {
-    /// `worker-2`; also the name of its log.
+    /// Such as `worker-2`; also the name of its log file.
     pub(crate) name: String,
     program: PathBuf,
     environment: Vec<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
-    /// While it is frozen by SIGSTOP.
+    /// Set while it is frozen by SIGSTOP.
     frozen_until: Option<Instant>,
-    /// How often it ended without being killed, and how the last time.
+    /// How often it exited without being killed; `last_exit` is its last status.
     pub(crate) unexpected_exits: u32,
     pub(crate) last_exit: String,
 }
@@ -42,21 +42,24 @@ impl Service {
     }
 
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
-        let log = File::options().create(true).append(true).open(&self.log).context("cannot write a log")?;
+        let log =
+            File::options().create(true).append(true).open(&self.log).context("cannot write the log")?;
         let child = Command::new(&self.program)
             .env_clear()
             .env("PATH", env!("PATH"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("cannot write a log")?)
+            .stdout(log.try_clone().context("cannot write the log")?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}: is it built?", self.program.display()))?;
+            .with_context(|| {
+                format!("cannot start {}; build it with scripts/chaos", self.program.display())
+            })?;
         self.child = Some(child);
         Ok(())
     }
 
-    /// SIGKILL, and a new start at once.
+    /// Kills it with SIGKILL and restarts it at once.
     pub(crate) fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.kill();
         self.start()
@@ -77,7 +80,7 @@ impl Service {
         }
     }
 
-    /// Thaws it when its time has come, and starts it again when it has ended by itself.
+    /// Thaws it when its freeze is over, and restarts it if it has exited.
     pub(crate) fn supervise(&mut self) -> anyhow::Result<()> {
         if self.frozen_until.is_some_and(|until| Instant::now() >= until) {
             self.thaw();
@@ -86,7 +89,7 @@ impl Service {
             return Ok(());
         };
         self.unexpected_exits += 1;
-        self.last_exit = status.context("cannot ask for a process")?.to_string();
+        self.last_exit = status.context("cannot get the status of a process")?.to_string();
         self.start()
     }
 

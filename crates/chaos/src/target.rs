@@ -1,5 +1,5 @@
-//! The user's own system with bad days: it fails, stalls, hangs up, and is gone for seconds. It remembers what it was
-//! receipts, and whether it said thanks.
+//! A notification target with faults: it fails, stalls, disconnects, and is down for seconds. It records every
+//! notification and whether it accepted it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,35 +13,35 @@ use fastrand::Rng;
 use test_support::receiver::{Received, Receiver, Reply};
 use test_support::redis::free_port;
 
-/// Events of these types are few enough that check of them is not most of the database's work.
+/// These event types are rare enough that notifications are not most of the database's work.
 const CONFIG: &str = "[notifications]\nallow = [\"127.0.0.1\"]\n[[targets]]\nname = \"app\"\n\
                       events = [\"response.stored\", \"batch.stored\", \"event.dead\"]\nsecret_env = \"APP_SECRET\"\n\
                       timeout_secs = 1\nrate_per_sec = 500\npayload = \"full\"\n";
-/// Failed attempts of one notification before it is given up: more than it can have before the target is back.
+/// Attempts until a notification is given up: more than can fail before the target recovers.
 const WAITS: usize = 200;
 const UP: std::ops::Range<u64> = 4_000..9_000;
 const DOWN: std::ops::Range<u64> = 500..3_000;
 
-/// What came of one notification.
+/// The deliveries of one notification.
 #[derive(Debug, Clone)]
 pub(crate) struct Receipt {
     pub(crate) body: Vec<u8>,
-    /// Answered with 200.
+    /// Deliveries answered with 200.
     pub(crate) accepted: u32,
     pub(crate) times: u32,
-    /// Once it came with other bytes under the same id.
+    /// Whether a later delivery had a different body.
     pub(crate) changed: bool,
 }
 
-/// By the notification's id.
+/// Receipts by notification id.
 pub(crate) type Receipts = HashMap<String, Receipt>;
 
-/// The wait after so many failed attempts, from 1.
+/// The wait after this many failed attempts, starting at 1.
 pub(crate) fn wait_secs(failed: usize) -> f64 {
     if failed <= 10 { 0.2 } else { 2.0 }
 }
 
-/// The workers' setting that says so.
+/// The same waits as a value of `NOTIFICATION_SCHEDULE`.
 pub(crate) fn schedule() -> String {
     (1..=WAITS).map(|failed| wait_secs(failed).to_string()).collect::<Vec<_>>().join(",")
 }
@@ -62,19 +62,19 @@ impl Target {
         Self { address, receipts, is_reliable, task }
     }
 
-    /// Writes the file that names it to the workers.
+    /// Writes the workers' configuration file.
     pub(crate) fn write_config(&self, path: &Path) -> anyhow::Result<()> {
         let text = format!("{CONFIG}url = \"http://{}/hook\"\n", self.address);
         std::fs::write(path, text).context("cannot write landfall.toml")
     }
 
-    /// From now on it takes everything.
+    /// Accepts every notification from now on.
     pub(crate) fn make_reliable(&self) {
         self.is_reliable.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn receipts(&self) -> Receipts {
-        self.receipts.lock().expect("nothing panics while it holds it").clone()
+        self.receipts.lock().expect("no thread panics while it holds the lock").clone()
     }
 }
 
@@ -95,7 +95,7 @@ async fn serve_unreliably(
         let (receipts, reliable, rolls) =
             (Arc::clone(&receipts), Arc::clone(&is_reliable), Mutex::new(rng.fork()));
         let server = Receiver::start_at(address, move |received| {
-            let roll = rolls.lock().expect("nothing panics while it holds it").u32(..100);
+            let roll = rolls.lock().expect("no thread panics while it holds the lock").u32(..100);
             let reply = if reliable.load(Ordering::SeqCst) { Reply::ok() } else { reply(roll) };
             note(&receipts, received, matches!(reply, Reply::Answer { status: "200 OK", .. }));
             reply
@@ -125,7 +125,7 @@ fn reply(roll: u32) -> Reply {
 }
 
 fn note(receipts: &Mutex<Receipts>, received: &Received, is_accepted: bool) {
-    let mut receipts = receipts.lock().expect("nothing panics while it holds it");
+    let mut receipts = receipts.lock().expect("no thread panics while it holds the lock");
     let entry = receipts.entry(received.id().to_owned());
     let one = entry.or_insert_with(|| Receipt {
         body: received.body.clone(),

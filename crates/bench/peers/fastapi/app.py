@@ -1,4 +1,4 @@
-"""What a Python user would write: verify with the official SDK, drop repeats, put it into Redis, acknowledge."""
+"""A typical Python receiver: verify with the official SDK, deduplicate, enqueue in Redis, acknowledge."""
 
 import os
 

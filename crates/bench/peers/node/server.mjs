@@ -1,4 +1,4 @@
-// What a Node user would write: verify with the official SDK, drop repeats, put it into Redis, acknowledge.
+// A typical Node receiver: verify with the official SDK, deduplicate, enqueue in Redis, acknowledge.
 import fs from "node:fs";
 import express from "express";
 import Redis from "ioredis";

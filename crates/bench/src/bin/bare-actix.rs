@@ -1,11 +1,11 @@
-//! The ceiling: an actix-web server that reads the body and answers 200, nothing else. With `--hash` it also makes the
-//! body's SHA-256, which no receiver of signed webhooks can do without.
+//! The upper bound: an actix-web server that only reads the body and answers 200. With `--hash` it also computes the
+//! SHA-256 of the body, which every receiver of signed webhooks needs.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
 use sha2::{Digest as _, Sha256};
 
-/// Reads the body, answers 200.
+/// Reads the body and answers 200
 #[derive(Parser)]
 struct Flags {
     #[arg(long, env = "PORT")]
