@@ -1,4 +1,4 @@
-//! What tests of several crates share: disposable servers, the project's own programs as processes, signed webhooks,
+//! Helpers shared by the tests of several crates: disposable servers, the project's programs as processes, signed webhooks,
 //! and waiting for a condition. Never part of a release.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 

@@ -1,5 +1,5 @@
-//! A network between a program and a server, on which everything can go wrong that TCP allows: black holes, delays,
-//! answers cut in the middle, connections that only one side believes in, another server behind the same name.
+//! A TCP proxy between a program and a server that injects network faults: black holes, delays, truncated responses,
+//! half-open connections, a different server behind the same address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
-/// Listens on a port of its own, and carries what comes to a server on this machine.
+/// Listens on a free port and forwards connections to a server on this machine.
 pub struct Network {
     port: u16,
     state: Arc<watch::Sender<State>>,
@@ -19,12 +19,12 @@ pub struct Network {
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    /// Where connections that open now go.
+    /// The port that new connections are forwarded to.
     target: u16,
     black_hole: bool,
     delay: Duration,
     cut: Option<Cut>,
-    /// Connections opened before this one are silent for ever, or half-open.
+    /// Connections with a lower number are silent, or half-open.
     silent_before: u64,
     half_open_before: u64,
     opened: u64,
@@ -37,15 +37,15 @@ struct Cut {
 }
 
 impl Network {
-    /// A network without faults that leads to this port.
+    /// A proxy to this port, without faults.
     pub async fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let state = Arc::new(watch::Sender::new(State { target, ..State::default() }));
-        let of_connections = Arc::clone(&state);
+        let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, Arc::clone(&of_connections)));
+                tokio::spawn(proxy(client, Arc::clone(&shared)));
             }
         });
         Self { port, state }
@@ -55,48 +55,48 @@ impl Network {
         self.port
     }
 
-    /// New connections go to another server; open ones stay where they are.
+    /// Forwards new connections to another server; open ones are kept.
     pub fn set_target(&self, port: u16) {
         self.state.send_modify(|state| state.target = port);
     }
 
-    /// Nothing comes through, on connections old or new, until it is taken back; then what was sent meanwhile does.
+    /// Stops forwarding on all connections, until it is switched off; data sent in the meantime is then forwarded.
     pub fn black_hole(&self, on: bool) {
         self.state.send_modify(|state| state.black_hole = on);
     }
 
-    /// Everything comes so much later.
+    /// Delays all data.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
 
-    /// So many of the next pieces of an answer are cut after so many bytes, and their connections closed.
+    /// Truncates the next `times` chunks of responses after this many bytes, and closes their connections.
     pub fn cut_answers(&self, after_bytes: usize, times: u32) {
         self.state.send_modify(|state| state.cut = Some(Cut { after_bytes, times }));
     }
 
-    /// Connections that are open stay open, but nothing comes through any more; new ones work.
+    /// Open connections stay open, but forward nothing any more; new ones work.
     pub fn silence(&self) {
         self.state.send_modify(|state| state.silent_before = state.opened);
     }
 
-    /// The server forgets the connections that are open, and the client is never told; new ones work.
+    /// Closes open connections on the server's side only, so that the client does not notice; new ones work.
     pub fn half_open(&self) {
         self.state.send_modify(|state| state.half_open_before = state.opened);
     }
 
-    /// How many connections were opened so far.
+    /// How many connections have been opened.
     pub fn opened(&self) -> u64 {
         self.state.borrow().opened
     }
 
-    /// How often an answer is still to be cut.
+    /// How many chunks are still to be truncated.
     pub fn cuts_left(&self) -> u32 {
         self.state.borrow().cut.map_or(0, |cut| cut.times)
     }
 }
 
-async fn carry(mut client: TcpStream, state: Arc<watch::Sender<State>>) {
+async fn proxy(mut client: TcpStream, state: Arc<watch::Sender<State>>) {
     let mut number = 0;
     state.send_modify(|state| {
         number = state.opened;
@@ -120,7 +120,7 @@ async fn carry(mut client: TcpStream, state: Arc<watch::Sender<State>>) {
     std::future::pending::<()>().await;
 }
 
-/// Passes on what comes from one side, until a side closes or the answer is cut.
+/// Forwards one direction until a side closes or the response is truncated.
 async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &watch::Sender<State>, is_answer: bool) {
     let mut watching = state.subscribe();
     let mut piece = vec![0; PIECE_BYTES_MAX];
@@ -140,7 +140,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &watch::Send
     }
 }
 
-/// After how many bytes this piece is cut, if it is.
+/// The length to truncate this chunk to, if any.
 fn take_cut(state: &watch::Sender<State>) -> Option<usize> {
     let mut after_bytes = None;
     state.send_if_modified(|state| {

@@ -1,5 +1,5 @@
-//! A disposable PgBouncer in transaction mode, as it is configured by default otherwise: each transaction may get another
-//! connection of the server, and it is not reset between two clients.
+//! A disposable PgBouncer in transaction mode with default settings: each transaction may use another server connection,
+//! which is not reset between clients.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use tempfile::TempDir;
 use crate::postgres::{PostgresServer, Reaper, chown_to_server_user, unprivileged};
 use crate::wait;
 
-/// Of its socket.
+/// The port in the name of its socket.
 const PORT: u16 = 6432;
-/// Where Debian puts it, which may not be in `PATH`.
+/// Where Debian installs it, which may not be in `PATH`.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
 /// A pooler. Stopped when dropped.
 pub struct PgBouncer {
     folder: PathBuf,
     child: Child,
-    /// Declared after the pooler that it waits for.
+    /// Declared after the process that it waits for.
     _reaper: Reaper,
 }
 
 impl PgBouncer {
-    /// In front of all databases of a server, with at most so many connections to each.
+    /// Starts a pooler for all databases of a server, with at most `connections_max` connections to each.
     pub fn start(server: &PostgresServer, connections_max: u32) -> Self {
         let folder = tempfile::Builder::new().prefix("landfall-pgbouncer-").tempdir();
-        let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
+        let folder = folder.map(TempDir::keep).expect("a temporary folder can be created");
         let reaper = Reaper::of(&folder, "pid");
         chown_to_server_user(&folder);
         let of = |name: &str| folder.join(name).display().to_string();
@@ -57,22 +57,22 @@ impl PgBouncer {
         pooler
     }
 
-    /// In front of the server that all tests of this binary share.
+    /// The pooler for the server that all tests of this binary share.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<PgBouncer> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(PostgresServer::shared(), 5))
     }
 
-    /// `postgres://…` of a database through the pooler, as README says.
+    /// The URL of a database through the pooler, as the README documents it.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.display();
         format!("postgres://postgres@localhost:{PORT}/{database}?host={folder}&statement-cache-capacity=0")
     }
 
-    /// Runs statements as another client of the pooler; their answer as text, or what was wrong.
+    /// Runs statements as another client of the pooler and returns their result as text.
     ///
     /// # Errors
-    /// What psql says.
+    /// The error output of psql.
     pub fn psql(&self, database: &str, statements: &str) -> Result<String, String> {
         let mut psql = Command::new("psql");
         psql.args(["-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statements]);
@@ -82,7 +82,7 @@ impl PgBouncer {
         if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
     }
 
-    /// The folder with its socket and its log.
+    /// The folder with its socket and log.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

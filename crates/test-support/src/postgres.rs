@@ -1,5 +1,5 @@
-//! A disposable PostgreSQL server of Debian's package, in a folder of its own and without a port unless asked for one.
-//! One shared by all tests of a binary, with a database each; or one of a test's own, which it may kill.
+//! A disposable PostgreSQL server from Debian's package, in a temporary folder, without a TCP port unless requested.
+//! Either shared by all tests of a binary, with one database each, or owned by a test, which may kill it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::redis::free_port;
 use crate::wait;
 
-/// Who runs the server when the tests run as root, which PostgreSQL refuses to do.
+/// Users to run the server as if the tests run as root, because PostgreSQL refuses to run as root.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
-/// Stops the server and removes its folder as soon as the tests are gone, however they ended: then its input ends. After
-/// a SIGKILL parts of the server still write for a moment.
+/// Stops the server and removes its folder when the tests have ended, even by a crash: its stdin then closes. After a
+/// SIGKILL, child processes of the server still write for a moment.
 const REAPER: &str = r#"cat; pid=$(head -n 1 "$1/$2" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
 while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 for _ in $(seq 100); do rm -rf "$1" && break; sleep 0.1; done"#;
@@ -25,43 +25,43 @@ for _ in $(seq 100); do rm -rf "$1" && break; sleep 0.1; done"#;
 /// A server. Stopped when dropped.
 pub struct PostgresServer {
     folder: PathBuf,
-    /// Of the socket, and of TCP for a server that has TLS.
+    /// The port of the socket, and of TCP if it is enabled.
     port: u16,
     arguments: Vec<String>,
     child: Option<Child>,
-    /// Declared after the server that it waits for.
+    /// Declared after the process that it waits for.
     _reaper: Reaper,
 }
 
 impl PostgresServer {
-    /// A server as durable as PostgreSQL is by default.
+    /// A server with PostgreSQL's default durability.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// A server with more arguments of `postgres`, such as `-c` and a setting.
+    /// A server with additional arguments for `postgres`, such as `-c` and a setting.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let mut server = Self::made(5432, arguments);
+        let mut server = Self::init(5432, arguments);
         server.resume();
         server
     }
 
-    /// A server that also listens on the IPv6 address of this machine itself.
+    /// A server that also listens on the IPv6 loopback address.
     pub fn start_with_ipv6() -> Self {
-        let mut server = Self::made(free_port(), &["-c", "listen_addresses=::1"]);
+        let mut server = Self::init(free_port(), &["-c", "listen_addresses=::1"]);
         server.resume();
         server
     }
 
-    /// The port of a server that listens to TCP.
+    /// The TCP port of the server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A server that also listens to TCP, with TLS and a certificate for `localhost`, which is its own authority.
+    /// A server that also listens on TCP with TLS, and a self-signed certificate for `localhost`.
     pub fn start_with_tls() -> Self {
         let port = free_port();
-        let mut server = Self::made(port, &["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]);
+        let mut server = Self::init(port, &["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]);
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
             .args([
@@ -82,15 +82,15 @@ impl PostgresServer {
         server
     }
 
-    /// `postgres://…` of a database through TCP, and the file of the certificate that proves it.
+    /// The URL of a database through TCP, and the path of the certificate to trust.
     pub fn tls_url(&self, database: &str) -> (String, PathBuf) {
         let url = format!("postgres://postgres@localhost:{}/{database}", self.port);
         (url, self.folder.join("data/server.crt"))
     }
 
-    fn made(port: u16, arguments: &[&str]) -> Self {
+    fn init(port: u16, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("landfall-pg-").tempdir();
-        let folder = folder.map(TempDir::keep).expect("a temporary folder can be made");
+        let folder = folder.map(TempDir::keep).expect("a temporary folder can be created");
         let reaper = Reaper::of(&folder, "data/postmaster.pid");
         chown_to_server_user(&folder);
         let made = program("initdb")
@@ -104,7 +104,7 @@ impl PostgresServer {
         Self { folder, port, arguments, child: None, _reaper: reaper }
     }
 
-    /// The server that all tests of this binary share. It may forget everything with the machine, which makes it fast.
+    /// The server that all tests of this binary share. It is not durable, which makes it fast.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<PostgresServer> = OnceLock::new();
         let hasty = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=600"];
@@ -119,15 +119,15 @@ impl PostgresServer {
         self.url(&name)
     }
 
-    /// `postgres://…` of a database, through the server's socket.
+    /// The URL of a database through the server's socket.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost:{}/{database}?host={}", self.port, self.folder.display())
     }
 
-    /// Runs a statement from outside, and gives its answer as text.
+    /// Runs a statement with psql and returns its result as text.
     ///
     /// # Panics
-    /// When the server refuses it.
+    /// If the statement fails.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let done = self.psql(database, statement);
         assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
@@ -141,12 +141,12 @@ impl PostgresServer {
         psql.output().expect("psql is installed (scripts/test installs it)")
     }
 
-    /// The folder with its data, its socket and its log.
+    /// The folder with its data, socket and log.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Kills the server with SIGKILL, as a crash would. Its data stays.
+    /// Kills the server with SIGKILL, like a crash. Its data is kept.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
@@ -154,20 +154,20 @@ impl PostgresServer {
         }
     }
 
-    /// Stops the server as an operator would who does not wait for its clients.
+    /// Stops the server in fast mode (SIGINT), without waiting for its clients.
     pub fn stop(&mut self) {
         let mut child = self.child.take().expect("the server is running");
         let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(status.is_ok_and(|status| status.success()), "kill -INT failed");
-        wait::until_blocking("postgres to end", || child.try_wait().ok().flatten());
+        wait::until_blocking("postgres to exit", || child.try_wait().ok().flatten());
     }
 
-    /// Starts the server again on the same data, and waits until it answers.
+    /// Restarts the server with the same data, and waits until it accepts connections.
     pub fn resume(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         self.child = Some(self.spawn());
-        wait::until_blocking("postgres to answer", || {
-            // After a SIGKILL its former self still ends for a moment, and the new one refuses to start.
+        wait::until_blocking("postgres to accept connections", || {
+            // After a SIGKILL, old child processes may still run, and the new server refuses to start.
             if self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
                 self.child = Some(self.spawn());
             }
@@ -192,7 +192,7 @@ impl PostgresServer {
             .expect("postgres is installed (scripts/test installs it)")
     }
 
-    /// What the server has said.
+    /// The server's log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
@@ -204,7 +204,7 @@ impl Drop for PostgresServer {
     }
 }
 
-/// Outlives the tests, but only by a moment.
+/// A process that cleans up after the tests have ended.
 pub(crate) struct Reaper(Child);
 
 impl Reaper {
@@ -213,13 +213,13 @@ impl Reaper {
             .args(["-c", REAPER, "reaper"])
             .arg(folder)
             .arg(pid_file)
-            // Whoever ends the tests by their group must not end this one.
+            // A signal to the tests' process group must not reach this process.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        Self(child.expect("bash is there"))
+        Self(child.expect("bash is installed"))
     }
 }
 
@@ -236,12 +236,12 @@ struct User {
     gid: u32,
 }
 
-/// Whom to become; `None` when we are not root.
+/// The user to run the server as; `None` if the tests do not run as root.
 fn other_user() -> Option<User> {
     if fs::metadata("/proc/self").expect("Linux has /proc").uid() != 0 {
         return None;
     }
-    let users = fs::read_to_string("/etc/passwd").expect("there are users");
+    let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
     let named = |name: &'static str| {
         let line = users.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":"))?;
         let mut ids = line.split(':').skip(1).map(str::parse);
@@ -250,19 +250,19 @@ fn other_user() -> Option<User> {
     Some(UNPRIVILEGED.into_iter().find_map(named).expect("there is an unprivileged user"))
 }
 
-/// Lets whoever runs the server use a file or folder.
+/// Gives a file or folder to the user that runs the server.
 pub(crate) fn chown_to_server_user(path: &Path) {
     if let Some(user) = other_user() {
-        chown(path, Some(user.uid), Some(user.gid)).expect("root may give it away");
+        chown(path, Some(user.uid), Some(user.gid)).expect("root may change the owner");
     }
 }
 
-/// A program of the server, in the newest version that is installed, as somebody who is not root.
+/// A program of the server, in the newest installed version, run as an unprivileged user.
 fn program(name: &str) -> Command {
     unprivileged(installed(name))
 }
 
-/// A program that refuses to be run by root.
+/// A program that refuses to run as root.
 pub(crate) fn unprivileged(path: PathBuf) -> Command {
     match other_user() {
         None => Command::new(path),
@@ -271,14 +271,14 @@ pub(crate) fn unprivileged(path: PathBuf) -> Command {
             command
                 .args(["--reuid", user.name, "--regid", &user.gid.to_string(), "--clear-groups"])
                 .arg(path);
-            // Where root may be, others may not.
+            // The user may not have access to root's working directory.
             command.current_dir("/");
             command
         }
     }
 }
 
-/// Debian keeps the server's programs out of `PATH`, in a folder a version.
+/// Debian installs the server outside of `PATH`, in one folder per version.
 fn installed(name: &str) -> PathBuf {
     let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

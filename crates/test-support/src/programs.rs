@@ -1,4 +1,4 @@
-//! The project's own programs as real processes: found beside the test, started on free ports, killed like crashes.
+//! The project's programs as real processes, from the same target folder as the test.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crate::wait;
 
-/// How all programs are built: with every test, so that cargo gives the dependencies the same features.
+/// Builds all programs together with the tests, so that cargo unifies the features of their dependencies.
 const BUILD: &str = "cargo build --workspace --all-targets";
 
-/// The path of a program of this workspace, built in the same profile as the test that asks.
+/// The path of a program of this workspace, built with the same profile as the test.
 ///
 /// # Panics
-/// When it was not built since its sources changed: cargo builds no program for the tests of another crate. `scripts/test`
-/// builds all of them first.
+/// If the program is older than its sources: cargo does not build it for the tests of another crate. `scripts/test` builds
+/// all programs first.
 pub fn path(program: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
+    let test = std::env::current_exe().expect("the path of the test is known");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("tests are in target/<profile>/deps");
     let path = folder.join(program);
     if let Some(reason) = out_of_date(&path) {
         panic!("{} {reason}: run {BUILD} first", path.display());
@@ -26,14 +26,14 @@ pub fn path(program: &str) -> PathBuf {
     path
 }
 
-/// Why the program is not what its sources say now. Cargo lists them beside it.
+/// Why the program is out of date. Cargo lists its sources in a `.d` file.
 fn out_of_date(program: &Path) -> Option<String> {
     let Ok(built) = program.metadata().and_then(|file| file.modified()) else {
         return Some("is not built".to_owned());
     };
     let list = std::fs::read_to_string(program.with_extension("d")).unwrap_or_default();
     let (made, sources) = list.split_once(": ").unwrap_or_default();
-    // As after copying the target folder.
+    // The target folder may have been copied.
     if !split(made).iter().any(|made| same_file(Path::new(made), program)) {
         return Some("was not built here".to_owned());
     }
@@ -45,17 +45,17 @@ fn out_of_date(program: &Path) -> Option<String> {
     Some(format!("is older than {changed}"))
 }
 
-/// Whichever links led there.
+/// Compares the paths after resolving links.
 fn same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The paths of such a list, in which cargo escapes blanks.
+/// Splits a list of paths, in which cargo escapes blanks.
 fn split(list: &str) -> Vec<String> {
     list.replace("\\ ", "\0").split(' ').map(|path| path.replace('\0', " ")).collect()
 }
 
-/// A running program whose log lines (JSON, on stdout or stderr) are kept. Killed when dropped.
+/// A running program and its log lines (JSON, from stdout and stderr). Killed when dropped.
 pub struct Program {
     child: Child,
     name: String,
@@ -80,15 +80,15 @@ impl Program {
         self.child.id()
     }
 
-    /// All log lines so far. A program writes what it says some milliseconds later: [`Program::log_when`] waits for it.
+    /// All log lines so far. Lines arrive with a delay; use [`Program::log_when`] to wait for them.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    /// All log lines, once they are as `complete` wants them.
+    /// Waits until the log satisfies `complete`, and returns it.
     ///
     /// # Panics
-    /// With the whole log when they never are.
+    /// On timeout, with the whole log.
     pub async fn log_when(&self, complete: impl Fn(&[String]) -> bool) -> Vec<String> {
         let started = Instant::now();
         loop {
@@ -96,7 +96,11 @@ impl Program {
             if complete(&log) {
                 return log;
             }
-            assert!(started.elapsed() < wait::DEADLINE, "{} did not say it: {log:#?}", self.name);
+            assert!(
+                started.elapsed() < wait::DEADLINE,
+                "timed out waiting for the log of {}: {log:#?}",
+                self.name
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -104,7 +108,7 @@ impl Program {
     /// Waits for a log line that contains `text`, and returns it.
     ///
     /// # Panics
-    /// With the whole log when the line does not come.
+    /// On timeout, or if the program exits, with the whole log.
     pub fn wait_for_log(&mut self, text: &str) -> String {
         wait::until_blocking(&format!("{text:?} in the log of {}", self.name), || {
             let found = self.log().iter().find(|line| line.contains(text)).cloned();
@@ -112,7 +116,7 @@ impl Program {
                 && let Some(status) = self.child.try_wait().unwrap()
             {
                 panic!(
-                    "{} ended with {status} before it logged {text:?}:\n{}",
+                    "{} exited with {status} before it logged {text:?}:\n{}",
                     self.name,
                     self.log().join("\n")
                 );
@@ -121,7 +125,7 @@ impl Program {
         })
     }
 
-    /// SIGKILL: no goodbye, as in a crash.
+    /// Kills the program with SIGKILL, like a crash.
     pub fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -133,15 +137,15 @@ impl Program {
         assert!(status.is_ok_and(|s| s.success()), "kill -{name} failed");
     }
 
-    /// SIGTERM, then waits for the end.
+    /// Sends SIGTERM and waits until the program has exited.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
     }
 
-    /// Waits for the program's end.
+    /// Waits until the program has exited.
     pub fn wait(&mut self) -> ExitStatus {
-        wait::until_blocking(&format!("{} to end", self.name), || self.child.try_wait().unwrap())
+        wait::until_blocking(&format!("{} to exit", self.name), || self.child.try_wait().unwrap())
     }
 }
 
@@ -151,7 +155,7 @@ impl Drop for Program {
         if std::thread::panicking() {
             let log = self.log();
             let tail = &log[log.len().saturating_sub(40)..];
-            #[expect(clippy::print_stderr, reason = "a failed test shows what its programs said")]
+            #[expect(clippy::print_stderr, reason = "a failed test shows the logs of its programs")]
             {
                 eprintln!("--- last lines of {}:\n{}", self.name, tail.join("\n"));
             }
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_older_than_a_source_is_not_run() {
+    fn a_program_that_is_older_than_its_sources_is_not_run() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("a folder");
         std::fs::create_dir(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! The user's own system, as a test needs it: an HTTP server that records what it is sent, and answers as scripted.
+//! A notification target for tests: an HTTP server that records requests and sends scripted responses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::wait;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub head: String,
@@ -20,21 +20,21 @@ pub struct Received {
     pub at: Instant,
 }
 
-/// What the server does with a request.
+/// How the server responds to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// A status line's rest (`200 OK`), more header lines (each ending in `\r\n`), and a body.
+    /// Sends this status (`200 OK`), additional header lines (each ending in `\r\n`), and body.
     Answer { status: &'static str, headers: String, body: String },
-    /// Says nothing, and keeps the connection open until the client goes.
+    /// Sends nothing, and keeps the connection open until the client disconnects.
     Stall,
-    /// The head of an answer, then a byte of its body now and then, for ever.
+    /// Sends the response head, then one byte of the body at a time, endlessly.
     Dribble,
-    /// Closes the connection without a word.
+    /// Closes the connection without a response.
     HangUp,
 }
 
 impl Reply {
-    /// 200 and nothing more.
+    /// 200 without a body.
     pub fn ok() -> Self {
         Self::status("200 OK")
     }
@@ -56,28 +56,28 @@ pub struct Receiver {
 }
 
 impl Received {
-    /// A header's value, by its name in any case.
+    /// The value of a header; its name is case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// The notification's own id.
+    /// The id of the notification.
     ///
     /// # Panics
-    /// When it has none.
+    /// If the request has no id.
     pub fn id(&self) -> &str {
         self.header(webhook::HEADER_ID).expect("a notification has an id")
     }
 }
 
 impl Receiver {
-    /// Answers each request as the script says. Connections are closed after one answer, so that each request needs one.
+    /// Starts a server that responds with `script`. It closes the connection after each response.
     pub async fn start(script: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0), script).await
     }
 
-    /// The same on an address of the test's choice.
+    /// The same on a given address.
     pub async fn start_at(
         address: SocketAddr,
         script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
@@ -104,20 +104,20 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// How many connections were ever opened.
+    /// How many connections have been opened.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// All requests so far.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().expect("no test panics while it holds it").clone()
+        self.received.lock().expect("no test panics while it holds the lock").clone()
     }
 
-    /// Waits for so many requests, and returns all there are.
+    /// Waits until there are `count` requests, and returns all.
     ///
     /// # Panics
-    /// When they do not come.
+    /// On timeout.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         wait::until(&format!("{count} requests"), || async {
             let received = self.received();
@@ -136,14 +136,14 @@ impl Drop for Receiver {
 async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Received>>>) {
     let Some(received) = read(&mut stream).await else { return };
     let reply = script(&received);
-    seen.lock().expect("no test panics while it holds it").push(received);
+    seen.lock().expect("no test panics while it holds the lock").push(received);
     match reply {
         Reply::Answer { status, headers, body } => {
             let length = body.len();
             let answer = format!(
                 "HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
             );
-            // The client may have gone for good reason.
+            // The client may have disconnected on purpose.
             if stream.write_all(answer.as_bytes()).await.is_ok() {
                 let _ = stream.shutdown().await;
             }
@@ -161,7 +161,7 @@ async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Receiv
     }
 }
 
-/// One request; `None` when the client goes before it is whole.
+/// Reads one request; `None` if the client disconnects before it is complete.
 async fn read(stream: &mut TcpStream) -> Option<Received> {
     let mut bytes = Vec::new();
     let end = loop {

@@ -1,4 +1,4 @@
-//! A disposable `redis-server` (or `valkey-server`) of the test's own, which it may kill and start again.
+//! A disposable `redis-server` (or `valkey-server`), which a test may kill and restart.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -18,39 +18,39 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server as durable as Landfall asks for: AOF, fsync always, no eviction.
+    /// Starts a server with the durability that Landfall requires: AOF, fsync always, no eviction.
     pub fn start() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// Starts a server with more arguments of `redis-server`.
+    /// Starts a server with additional arguments for `redis-server`.
     pub fn start_with(arguments: &[&str]) -> Self {
         Self::start_program("redis-server", arguments)
     }
 
-    /// Starts a server of another make, such as `valkey-server`.
+    /// Starts another server program, such as `valkey-server`.
     pub fn start_program(program: &str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let mut server =
             Self { program: program.to_owned(), port: free_port(), folder, arguments, child: None };
         server.resume();
         server
     }
 
-    /// Other arguments from the next start on, as after a restart with another configuration.
+    /// Changes the arguments for the next start.
     pub fn set_arguments(&mut self, arguments: &[&str]) {
         self.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
     }
 
-    /// Whether this make of server can be started here.
+    /// Whether this server program is installed.
     pub fn is_installed(program: &str) -> bool {
         let mut version = Command::new(program);
         version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         version.status().is_ok_and(|status| status.success())
     }
 
-    /// `redis://…` of the server.
+    /// The `redis://` URL of the server.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -64,7 +64,7 @@ impl RedisServer {
         self.folder.path()
     }
 
-    /// Kills the server with SIGKILL, as a crash would. Its data stays.
+    /// Kills the server with SIGKILL, like a crash. Its data is kept.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
@@ -72,13 +72,13 @@ impl RedisServer {
         }
     }
 
-    /// Starts the server again on the same port and data, and waits until it has loaded them.
+    /// Restarts the server with the same port and data, and waits until the data is loaded.
     pub fn resume(&mut self) {
         self.resume_without_waiting();
-        wait::until_blocking("redis-server to answer", || self.answers().then_some(()));
+        wait::until_blocking("redis-server to respond", || self.answers().then_some(()));
     }
 
-    /// The same without waiting: it may still be loading.
+    /// The same without waiting: the server may still load its data.
     pub fn resume_without_waiting(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         let child = Command::new(&self.program)
@@ -102,10 +102,10 @@ impl RedisServer {
         self.child = Some(child);
     }
 
-    /// Waits until the server has ended by itself.
+    /// Waits until the server has exited.
     pub fn ended(&mut self) {
         let mut child = self.child.take().expect("the server is running");
-        wait::until_blocking("redis-server to end", || child.try_wait().ok().flatten());
+        wait::until_blocking("redis-server to exit", || child.try_wait().ok().flatten());
     }
 
     /// The process id, for signals.
@@ -120,7 +120,7 @@ impl RedisServer {
         stream.set_read_timeout(Some(wait::DEADLINE)).ok();
         stream.write_all(b"PING\r\n").is_ok()
             && stream.read_exact(&mut answer).is_ok()
-            // One with a password answers, too.
+            // A server with a password responds as well.
             && [*b"+PONG\r\n", *b"-NOAUTH"].contains(&answer)
     }
 }

@@ -1,5 +1,4 @@
-//! A disposable server that speaks S3 (moto, from PyPI), with one bucket. `scripts/test` installs it into the target
-//! folder.
+//! A disposable S3 server (moto, from PyPI) with one bucket. `scripts/test` installs it into the target folder.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use crate::wait;
 
-/// The bucket that is there from the start.
+/// The bucket that exists from the start.
 pub const BUCKET: &str = "landfall-test";
 
-/// A server on a free port that holds its objects in memory. Stopped when dropped.
+/// A server on a free port with its objects in memory. Stopped when dropped.
 pub struct S3Server {
     child: Child,
     /// `127.0.0.1:PORT`
@@ -19,10 +18,10 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// Starts it, and makes the bucket.
+    /// Starts the server and creates the bucket.
     ///
     /// # Panics
-    /// When it is not installed.
+    /// If it is not installed.
     pub fn start() -> Self {
         let mut child = Command::new(program())
             .args(["-H", "127.0.0.1", "-p", "0"])
@@ -38,19 +37,19 @@ impl S3Server {
             let line = line.ok()?;
             line.split_once("Running on http://").map(|(_, addr)| addr.trim().to_owned())
         });
-        // It logs every request: somebody must read that.
+        // It logs every request; the pipe must be drained.
         std::thread::spawn(move || lines.for_each(drop));
-        let server = Self { child, addr: running.expect("the S3 server says where it listens") };
+        let server = Self { child, addr: running.expect("the S3 server logs its address") };
         server.put_bucket(BUCKET);
         server
     }
 
-    /// What `AWS_ENDPOINT_URL` is to be.
+    /// The value for `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Names and values of the settings that lead to it, `FILES_URL` with a prefix.
+    /// The settings to use the server, with a prefix in `FILES_URL`.
     pub fn settings(&self) -> [(&'static str, String); 5] {
         [
             ("FILES_URL", format!("s3://{BUCKET}/raw/files")),
@@ -62,32 +61,32 @@ impl S3Server {
     }
 
     pub fn put_bucket(&self, name: &str) {
-        let answer = self.ask("PUT", &format!("/{name}"));
+        let answer = self.request("PUT", &format!("/{name}"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     pub fn delete_bucket(&self, name: &str) {
-        let answer = self.ask("DELETE", &format!("/{name}"));
+        let answer = self.request("DELETE", &format!("/{name}"));
         assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     }
 
     /// The keys of all objects in the bucket, sorted.
     pub fn keys(&self) -> Vec<String> {
-        between(&self.ask("GET", &format!("/{BUCKET}?list-type=2")), "Key")
+        between(&self.request("GET", &format!("/{BUCKET}?list-type=2")), "Key")
     }
 
-    /// The keys of uploads that were begun and neither completed nor aborted.
+    /// The keys of uploads that were neither completed nor aborted.
     pub fn unfinished(&self) -> Vec<String> {
-        between(&self.ask("GET", &format!("/{BUCKET}?uploads")), "Key")
+        between(&self.request("GET", &format!("/{BUCKET}?uploads")), "Key")
     }
 
-    /// Kills the server; what it held is gone.
+    /// Kills the server. Its objects are lost.
     pub fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 
-    fn ask(&self, method: &str, target: &str) -> String {
+    fn request(&self, method: &str, target: &str) -> String {
         let mut stream = TcpStream::connect(&self.addr).expect("the S3 server listens");
         stream.set_read_timeout(Some(wait::DEADLINE)).ok();
         let request = format!(
@@ -96,7 +95,7 @@ impl S3Server {
         );
         stream.write_all(request.as_bytes()).expect("the S3 server reads");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the S3 server answers in text");
+        stream.read_to_string(&mut answer).expect("the S3 server responds with text");
         answer
     }
 }
@@ -107,10 +106,10 @@ impl Drop for S3Server {
     }
 }
 
-/// `scripts/test` puts it beside the profiles' folders.
+/// `scripts/test` installs it into the target folder.
 fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let target = test.ancestors().nth(3).expect("tests lie in target/<profile>/deps");
+    let test = std::env::current_exe().expect("the path of the test is known");
+    let target = test.ancestors().nth(3).expect("tests are in target/<profile>/deps");
     let path = target.join("s3-venv/bin/moto_server");
     assert!(path.exists(), "{} is not installed: run scripts/test once", path.display());
     path

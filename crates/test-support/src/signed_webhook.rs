@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use webhook::SigningSecret;
 
-/// The secret every test signs with: 32 bytes, base64, as OpenAI's are.
+/// The signing secret of all tests: 32 bytes in base64, like OpenAI's.
 pub const SECRET: &str = "whsec_dGVzdHMgb25seTogMzIgYnl0ZXMgb2Yga2V5ISEhISE=";
 
-/// One delivery, ready to be posted.
+/// One delivery, ready to post.
 #[derive(Debug, Clone)]
 pub struct SignedWebhook {
     pub webhook_id: String,
@@ -50,7 +50,7 @@ impl SignedWebhook {
     }
 }
 
-/// Twenty-four random letters and digits, as OpenAI's ids have them.
+/// Twenty-four random letters and digits, as in OpenAI's ids.
 pub fn random_id() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(24).collect()
 }

@@ -1,14 +1,14 @@
-//! Waiting for a condition with a deadline: the only way a test waits for another process.
+//! Waits for a condition with a deadline: the only way a test waits for another process.
 
 use std::time::{Duration, Instant};
 
-/// How long a condition may take before the test fails. Generous: the machines that run tests are busy.
+/// Timeout of a condition. Generous, because machines that run tests are busy.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Polls `condition` until it gives a value.
+/// Polls `condition` until it returns a value.
 ///
 /// # Panics
-/// After [`DEADLINE`], naming what was waited for.
+/// After [`DEADLINE`], with the name of the condition.
 pub async fn until<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -18,7 +18,7 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out after {DEADLINE:?} waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -26,14 +26,14 @@ where
 /// The same for tests without a runtime.
 ///
 /// # Panics
-/// After [`DEADLINE`], naming what was waited for.
+/// After [`DEADLINE`], with the name of the condition.
 pub fn until_blocking<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out after {DEADLINE:?} waiting for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }
