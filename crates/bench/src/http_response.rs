@@ -13,9 +13,7 @@ pub(crate) fn parse(buffer: &[u8]) -> ParsedResponse {
     let Some(head_end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return ParsedResponse::Partial;
     };
-    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else {
-        return ParsedResponse::Malformed;
-    };
+    let Ok(head) = std::str::from_utf8(&buffer[..head_end]) else { return ParsedResponse::Malformed };
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     let (mut length, mut closes) = (None, false);
@@ -27,9 +25,7 @@ pub(crate) fn parse(buffer: &[u8]) -> ParsedResponse {
             closes = value.eq_ignore_ascii_case("close");
         }
     }
-    let (Some(status), Some(length)) = (status, length) else {
-        return ParsedResponse::Malformed;
-    };
+    let (Some(status), Some(length)) = (status, length) else { return ParsedResponse::Malformed };
     let bytes = head_end + 4 + length;
     if buffer.len() < bytes {
         ParsedResponse::Partial

@@ -130,9 +130,7 @@ fn stalled(response: HttpResponse, after: impl FnOnce(u64) -> u64, faults: &Faul
     let declared = length(response.body());
     let after = after(declared);
     with_script(response, declared, move |mut body, writer| async move {
-        let Some(rest) = write_first(&mut body, &writer, after).await else {
-            return;
-        };
+        let Some(rest) = write_first(&mut body, &writer, after).await else { return };
         cleared.await;
         if rest.is_empty() || writer.write(rest).await {
             write_rest(body, &writer).await;
