@@ -1,4 +1,4 @@
-//! A key of another project, and one that is revoked in the middle: loud, and mended by the key alone.
+//! An API key of another project, and a revoked API key: both are reported, and a correct key is enough to recover.
 
 use serde_json::json;
 use test_support::wait;
@@ -18,19 +18,19 @@ async fn a_key_of_another_project_finds_nothing_and_the_worker_shouts() {
         sent.push(landfall.send("response.completed", object_id).await);
     }
     landfall.settled().await;
-    let shouts =
+    let warnings =
         || landfall.workers[0].log().iter().filter(|line| line.contains("every recent fetch")).count();
-    assert_eq!(shouts(), 0, "four objects may be samples, however often they are asked for");
+    assert_eq!(warnings(), 0, "four objects may be samples, however often they are fetched");
     sent.push(landfall.send("batch.completed", "batch_demo_completed").await);
     landfall.settled().await;
     landfall.metric(SUSPECT).await;
-    // Once a minute at most, not once a request.
-    assert_eq!(shouts(), 1);
+    // At most once per minute, not once per request.
+    assert_eq!(warnings(), 1);
     for id in sent {
         let event = landfall.event(&id).await.unwrap();
         assert_eq!((event.state, event.reason), (EventState::Stored, Some(Reason::NotFound)));
     }
-    // Not lost: what was not fetched is listed for a repair.
+    // Nothing is lost: the object is listed as missing.
     let missing = landfall.show("resp_demo_research");
     assert_eq!(missing["fetch_state"], FetchState::NotFound.as_str());
 }
@@ -79,7 +79,7 @@ async fn after_the_key_is_mended_one_command_has_all_tried_at_once() {
     ] {
         waiting.push(landfall.send(event_type, object_id).await);
     }
-    wait::until("all to wait for half an hour", async || {
+    wait::until("all events to wait for half an hour", async || {
         (landfall.status()["total"]["delayed"] == 3).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Large answers at once: they wait for room in memory, instead of taking the worker down.
+//! Many large responses at once: they wait for free memory, and the worker does not run out of memory.
 
 use serde_json::json;
 use test_support::wait;
@@ -7,7 +7,7 @@ use crate::harness::Landfall;
 
 const RESPONSE_BYTES: usize = 20 << 20;
 const BUDGET: &str = "200MiB";
-/// The budget and the worker itself, with much to spare.
+/// The memory budget plus the worker itself, with a large margin.
 const PEAK_MIB_MAX: u64 = 600;
 
 fn peak_memory_mib(pid: u32) -> u64 {
@@ -16,7 +16,7 @@ fn peak_memory_mib(pid: u32) -> u64 {
     peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// So many responses of 20 MiB of text, read off the queue together; the most memory that the worker ever had.
+/// Processes this many responses of 20 MiB at once. Returns the worker's peak memory.
 async fn peak_of(responses: usize) -> u64 {
     let landfall = Landfall::start_with(1, &[("BODY_MEMORY_BYTES", BUDGET)]).await;
     let text = "All work and no play. ".repeat(RESPONSE_BYTES / 22);
@@ -28,7 +28,7 @@ async fn peak_of(responses: usize) -> u64 {
     }
     let mut stored = 0;
     while stored < responses {
-        // Each step is a condition of its own, so that only one that stands still fails.
+        // Each step has its own timeout, so that the test only fails if there is no progress.
         let more = async || {
             let log = landfall.workers[0].log();
             assert!(!log.iter().any(|line| line.contains("delivery failed")), "{log:#?}");
@@ -38,14 +38,14 @@ async fn peak_of(responses: usize) -> u64 {
         stored = wait::until("the next response to be stored", more).await;
     }
     assert_eq!(landfall.show("resp_large")["output_text"].as_str().map(str::len), Some(text.len()));
-    assert_eq!(landfall.fake.requests().len(), responses, "none was asked for twice");
+    assert_eq!(landfall.fake.requests().len(), responses, "a response was fetched twice");
     peak_memory_mib(landfall.workers[0].pid())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_large_answers_at_once_stay_within_the_budget() {
     let peak = peak_of(12).await;
-    // All of them at once would be 240 MiB of bytes alone, and several times that with what is made of them.
+    // All of them at once would be 240 MiB of bytes, and several times that when parsed.
     assert!(peak < PEAK_MIB_MAX, "{peak} MiB");
 }
 

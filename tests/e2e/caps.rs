@@ -1,5 +1,5 @@
-//! Every answer of the API has a cap, and what is large goes to files: never through memory without end, never lost
-//! in silence.
+//! Every API response has a size limit, and large content goes to files: memory use is bounded, and nothing is lost
+//! silently.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::json;
@@ -7,7 +7,7 @@ use webhook::{EventState, Reason};
 
 use crate::harness::Landfall;
 
-/// The most memory a process has held so far, in MiB.
+/// The peak memory of a process, in MiB.
 fn peak_memory_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -29,7 +29,7 @@ async fn a_response_of_20_megabytes_of_images_is_kept_whole_as_a_file() {
 
     let stored = landfall.show("resp_images");
     assert_eq!((&stored["output_text"], &stored["status"]), (&"Four images.".into(), &"completed".into()));
-    assert_eq!(stored["raw"]["output"][4], message, "the rest can still be queried");
+    assert_eq!(stored["raw"]["output"][4], message, "the other items can still be queried");
     let note = stored["raw"]["output"][3]["result"].as_str().unwrap();
     let expected = format!("[{} bytes left out; see file resp_images.json]", (5 << 20) + 2);
     assert!(note == expected, "an image is in the column: {} bytes", note.len());
@@ -38,7 +38,7 @@ async fn a_response_of_20_megabytes_of_images_is_kept_whole_as_a_file() {
         (&file["object_id"], &file["location"]),
         (&"resp_images".into(), &"default/resp_images/resp_images.json".into())
     );
-    // Byte for byte as it was sent; `--raw` finds it.
+    // The file is stored byte for byte, and `--raw` prints it.
     let kept = std::fs::read(landfall.file("resp_images", "resp_images.json")).unwrap();
     assert!(kept.len() > 20 << 20);
     let mut whole: serde_json::Value = serde_json::from_slice(&kept).unwrap();
@@ -67,7 +67,7 @@ async fn an_answer_beyond_its_cap_is_given_up_and_visible() {
     landfall.settled().await;
     assert_eq!(landfall.status()["total"]["dead"], 3);
     let grown = peak_memory_mib(landfall.workers[0].pid()) - before;
-    assert!(grown < 60, "answers that were refused took {grown} MiB of memory");
+    assert!(grown < 60, "rejected responses took {grown} MiB of memory");
 }
 
 #[tokio::test(flavor = "multi_thread")]

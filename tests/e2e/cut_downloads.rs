@@ -1,4 +1,4 @@
-//! Downloads that are cut: the same rows and the same bytes in the end, whether the rest can be asked for or not.
+//! Interrupted downloads: the same rows and bytes in the end, with or without range requests.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn with_batch(database: Database) -> Landfall {
     landfall
 }
 
-/// The event is stored after so many attempts and downloads; each line is there once, and the file byte for byte.
+/// Checks that the event is stored after this many attempts and downloads, with each line once and the whole file.
 async fn imported(landfall: &Landfall, (attempts, downloads): (u32, usize)) {
     let id = landfall.send("batch.completed", BATCH).await;
     landfall.settled().await;
@@ -41,7 +41,7 @@ async fn imported(landfall: &Landfall, (attempts, downloads): (u32, usize)) {
 
 async fn a_download_cut_at_every_tenth_goes_on_within_one_attempt(database: Database) {
     let landfall = with_batch(database).await;
-    // Each answer is cut after its first tenth of the file, so the cuts lie at every tenth.
+    // Each response is cut after a tenth of the file, so the cuts are at every tenth.
     landfall.fake.inject(Fault::times(FaultKind::CutBodyAfter { bytes: TENTH_BYTES }, "/content", 9));
     imported(&landfall, (1, 10)).await;
     let log = landfall.workers[0].log().join("\n");
@@ -72,16 +72,16 @@ async fn a_file_that_changed_while_it_was_read_is_read_anew() {
     landfall.fake.inject(Fault::times(FaultKind::CutBody, "/content", 1));
     landfall.fake.inject(Fault::times(FaultKind::Status(503), "/content", 2));
     let id = landfall.send("batch.completed", "batch_changing").await;
-    // Meanwhile the worker waits: first half a second, then one.
-    let asked_in_vain = |r: &fake_openai::RecordedRequest| r.fault == Some("status");
-    let asked = async || landfall.fake.requests().iter().any(asked_in_vain).then_some(());
-    test_support::wait::until("the rest to be asked for in vain", asked).await;
+    // In the meantime the worker waits: half a second, then a second.
+    let failed_request = |r: &fake_openai::RecordedRequest| r.fault == Some("status");
+    let asked = async || landfall.fake.requests().iter().any(failed_request).then_some(());
+    test_support::wait::until("the requests for the rest to fail", asked).await;
     landfall.fake.add_file("file-changing", &json!({}), content('2'));
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 2), "{:?}", event.last_error);
     let kept = std::fs::read(landfall.file("batch_changing", "file-changing")).unwrap();
-    assert!(kept == content('2').as_bytes(), "not the file as it is now");
+    assert!(kept == content('2').as_bytes(), "not the current file");
     assert_eq!(landfall.custom_ids("batch_changing").await, vec!["2"; 500]);
 }
 

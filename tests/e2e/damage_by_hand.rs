@@ -1,4 +1,4 @@
-//! Commands by hand that would strand events for ever are noticed, mended within a minute, and counted.
+//! Manual Redis commands that would leave events stuck are detected, repaired within a minute, and counted.
 
 use test_support::wait;
 use webhook::EventState;
@@ -7,7 +7,7 @@ use crate::harness::Landfall;
 use crate::raw_redis::redis;
 
 const ASKED: &str = "/responses/resp_demo_research";
-/// The heartbeat tells the worker; a handler that was done before would have acked, and rightly.
+/// The heartbeat reports it. A handler that finishes before that acks its entry, which is correct.
 const LEASE_LOST: &str = "\"outcome\":\"lease_lost\"";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +16,7 @@ async fn entries_that_were_acked_or_lost_their_consumer_by_hand_are_stored_all_t
     landfall.fake.delay_ms(ASKED, 600_000);
     let first = landfall.send("response.completed", "resp_demo_research").await;
     let asked = async || (landfall.fake.requests().len() == 1).then_some(());
-    wait::until("the worker to ask", asked).await;
+    wait::until("the worker to send a request", asked).await;
     let entries: Vec<(String, Vec<String>)> = redis(&landfall, "XRANGE {landfall}:events:response - +").await;
     let acked: u64 =
         redis(&landfall, &format!("XACK {{landfall}}:events:response workers {}", entries[0].0)).await;
@@ -29,7 +29,7 @@ async fn entries_that_were_acked_or_lost_their_consumer_by_hand_are_stored_all_t
     landfall.fake.delay_ms(ASKED, 600_000);
     let second = landfall.send("response.completed", "resp_demo_research").await;
     let pending = async || (landfall.status()["total"]["pending"] == 1).then_some(());
-    wait::until("the worker to have it", pending).await;
+    wait::until("the worker to hold the entry", pending).await;
     let names: Vec<Vec<redis::Value>> =
         redis(&landfall, "XINFO CONSUMERS {landfall}:events:response workers").await;
     let name: String = redis::from_redis_value(names[0][1].clone()).unwrap();
@@ -40,7 +40,7 @@ async fn entries_that_were_acked_or_lost_their_consumer_by_hand_are_stored_all_t
         let log = landfall.workers[0].log();
         (log.iter().filter(|line| line.contains(LEASE_LOST)).count() == 2).then_some(())
     };
-    wait::until("the worker to notice", noticed).await;
+    wait::until("the worker to detect the lost lease", noticed).await;
     landfall.fake.clear_faults();
     let event = landfall.event_when(&second, |event| event.state == EventState::Stored).await;
     assert_eq!(event.attempts, 1);

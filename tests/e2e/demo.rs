@@ -1,4 +1,4 @@
-//! The README's first command, as a newcomer runs it.
+//! The README's first command, as a new user runs it.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use test_support::programs;
 fn the_demo_shows_real_results_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    // Each is asked for, so that none is yesterday's.
+    // `path` checks that each program is up to date.
     let paths = ["ingest", "worker", "fake-openai", "landfall"].map(programs::path);
     let output = Command::new(format!("{root}/scripts/demo"))
         .env("DEMO_BIN", paths[0].parent().unwrap())
@@ -23,5 +23,5 @@ fn the_demo_shows_real_results_and_cleans_up() {
     {
         assert!(said.contains(expected), "the demo does not show {expected}:\n{said}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it left files behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo left files behind");
 }

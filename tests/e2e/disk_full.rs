@@ -1,5 +1,5 @@
-//! A disk that is full for real, a small file system of the test's own: what was written stays, the rest follows once
-//! there is room again. Where a file system cannot be mounted (it takes root), the test says so on stderr and ends.
+//! A really full disk, on a small temporary file system: written data is kept, and the rest follows once there is space.
+//! If a file system cannot be mounted (this needs root), the test prints that to stderr and is skipped.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::imported::assert_whole;
 const LINES: usize = 20_000;
 const DISK_BYTES: u64 = 96 << 20;
 
-/// A file system in memory, which ends with the test.
+/// A file system in memory, removed at the end of the test.
 pub(crate) struct SmallDisk {
     folder: TempDir,
 }
@@ -29,7 +29,7 @@ impl SmallDisk {
         match mount {
             Ok(mount) if mount.status.success() => Some(Self { folder }),
             refused => {
-                // Past the capture of a test's output, which nobody reads when it succeeds.
+                // Bypasses the capture of test output, which is hidden when the test succeeds.
                 let mut stderr = std::io::stderr();
                 writeln!(
                     stderr,
@@ -45,7 +45,7 @@ impl SmallDisk {
         self.folder.path()
     }
 
-    /// Takes all room that is left; gone when the file is removed.
+    /// Fills the disk with a file. Remove the file to free the space.
     pub(crate) fn fill(&self) -> std::path::PathBuf {
         let path = self.path().join("ballast");
         let mut file = std::fs::File::create(&path).unwrap();
@@ -58,7 +58,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that ends may hold a file still.
+        // Lazily: an exiting process may still have a file open.
         Command::new("umount").arg("-l").arg(self.path()).status().ok();
     }
 }
@@ -66,7 +66,7 @@ impl Drop for SmallDisk {
 async fn a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte(database: Database) {
     let Some(disk) = SmallDisk::mount() else { return };
     let database = match database {
-        // On the same disk: SQLite's own writes fail as well.
+        // On the same disk, so that SQLite's writes fail as well.
         Database::Sqlite => Database::At(format!("sqlite://{}/landfall.db", disk.path().display())),
         other => other,
     };
@@ -82,12 +82,12 @@ async fn a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte(
     };
     let stored = wait::until("the first rows", rows).await;
     let ballast = disk.fill();
-    assert!(stored < i64::try_from(LINES).unwrap(), "it was filled too late to show anything");
+    assert!(stored < i64::try_from(LINES).unwrap(), "the disk was filled too late to test anything");
     let full = async || {
         let log = landfall.workers[0].log();
         log.iter().any(|line| line.contains("disk is full") || line.contains("No space left")).then_some(())
     };
-    wait::until("the worker to meet the full disk", full).await;
+    wait::until("the worker to report the full disk", full).await;
     std::fs::remove_file(ballast).unwrap();
     landfall.settled().await;
     assert_whole(&landfall, "batch_big", LINES).await;

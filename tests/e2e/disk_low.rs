@@ -1,4 +1,4 @@
-//! Downloads stop while there is room for others: a full disk would stop Redis and the database as well.
+//! Downloads stop before the disk is full: a full disk would stop Redis and the database as well.
 
 use webhook::{EventState, Reason};
 
@@ -18,9 +18,9 @@ async fn a_nearly_full_disk_makes_downloads_wait_and_nothing_else() {
     let downloads = landfall.fake.requests().into_iter().filter(|r| r.path.ends_with("/content")).count();
     assert_eq!(downloads, 0);
     let noted: Vec<String> = redis(&landfall, "HKEYS {landfall}:attempts:batch").await;
-    assert!(noted.is_empty(), "waiting is no attempt: {noted:?}");
+    assert!(noted.is_empty(), "waiting counts as an attempt: {noted:?}");
 
-    // The disk has room again.
+    // The disk has free space again.
     assert!(landfall.workers[0].stop().success());
     landfall.workers.clear();
     landfall.set("MIN_FREE_BYTES", "1KiB");

@@ -9,7 +9,7 @@ use crate::harness::{Database, Landfall};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_sent_1000_times_at_once_is_enqueued_once() {
-    // No worker: what is enqueued stays to be counted.
+    // Without a worker, enqueued entries stay and can be counted.
     let landfall = Arc::new(Landfall::start_with(0, &[]).await);
     let webhook = Arc::new(SignedWebhook::new("batch.completed", "batch_demo_completed"));
     let posts = (0..1000).map(|_| {

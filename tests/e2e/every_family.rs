@@ -1,4 +1,4 @@
-//! Each family's event ends as rows that hold what the job produced.
+//! The events of each family end as rows with the results of the job.
 
 use crate::harness::{Database, Landfall};
 
@@ -42,7 +42,7 @@ async fn a_batch_is_stored_with_both_files_and_one_row_a_line(database: Database
     assert!(rows.iter().all(|row| row.custom_id.is_some()));
     let failed = rows.iter().filter(|row| row.error.is_some()).count();
     assert_eq!(i64::try_from(failed).unwrap(), batch["requests_failed"].as_i64().unwrap());
-    // Byte for byte, both of them.
+    // Both files are stored byte for byte.
     for file_id in [&batch["output_file_id"], &batch["error_file_id"]] {
         let file_id = file_id.as_str().unwrap();
         let kept = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();

@@ -1,4 +1,4 @@
-//! `FETCH=off`, and objects that are gone: what the event itself holds is stored, and marked as not fetched.
+//! `FETCH=off`, and deleted objects: the data of the event is stored and marked as not fetched.
 
 use test_support::signed_webhook::SignedWebhook;
 

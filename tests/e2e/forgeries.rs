@@ -1,4 +1,4 @@
-//! What is not signed by OpenAI is refused, leaves no trace in the queue, and learns nothing from the answer.
+//! Webhooks that are not signed by OpenAI are refused, leave no trace in the queue, and the response reveals nothing.
 
 use serde_json::json;
 use test_support::signed_webhook::{SignedWebhook, now_secs};
@@ -24,7 +24,7 @@ async fn forged_changed_and_stale_webhooks_are_refused_alike() {
     landfall.ingest.wait_for_log("stale_timestamp_genuine");
 }
 
-/// OpenAI signs every attempt anew: ten minutes off means that our clock is wrong, or that somebody replays.
+/// OpenAI signs every attempt with a new timestamp: ten minutes off is a wrong clock or a replay attack.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_ten_minutes_off_is_named_in_the_log_and_in_the_metrics() {
     let landfall = Landfall::start_with(0, &[]).await;
@@ -36,7 +36,7 @@ async fn a_clock_ten_minutes_off_is_named_in_the_log_and_in_the_metrics() {
     let mut forged = SignedWebhook::signed_at("wh_forged", body(), now_secs() - 600);
     forged.body.push(b' ');
     assert_eq!(landfall.post(&forged).await.0, 400);
-    // The last of the three is in the log, and with it what was said before.
+    // The log is in order: once the last of the three is logged, the others are as well.
     let log = landfall.ingest.log_when(|log| log.iter().any(|line| line.contains("wh_forged"))).await;
     let hints = log.iter().filter(|line| line.contains("check this machine's clock"));
     assert_eq!(hints.count(), 2, "{log:?}");
@@ -44,7 +44,7 @@ async fn a_clock_ten_minutes_off_is_named_in_the_log_and_in_the_metrics() {
     for expected in [r#"{reason="stale_timestamp_genuine"} 2"#, r#"{reason="stale_timestamp"} 1"#] {
         assert!(metrics.contains(expected), "{metrics}");
     }
-    // A minute is within what every verifier allows.
+    // A minute is within the tolerance.
     let late = SignedWebhook::signed_at("wh_late", body(), now_secs() - 60);
     assert_eq!(landfall.post(&late).await.0, 200);
 }

@@ -1,5 +1,5 @@
-//! A whole Landfall on one machine: Redis, an OpenAI look-alike, the real `ingest` and `worker` processes on free
-//! ports, SQLite in a temporary folder or a PostgreSQL of the tests. Everything ends when it is dropped.
+//! A complete Landfall on one machine: Redis, fake-openai, the real `ingest` and `worker` processes on free ports, and
+//! SQLite in a temporary folder or the tests' PostgreSQL. Everything stops when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,22 +16,22 @@ use test_support::signed_webhook::{SECRET, SignedWebhook};
 use test_support::wait;
 use webhook::{EventState, Family, Reason};
 
-/// The key the look-alike accepts, and the workers have.
+/// The API key that fake-openai accepts and the workers use.
 pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
-/// A key the look-alike accepts as that of another project.
+/// A key that fake-openai accepts as a key of another project.
 pub(crate) const FOREIGN_API_KEY: &str = "sk-test-of-another-project";
 
-/// Where an installation keeps its rows.
+/// The database of an installation.
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
     Sqlite,
-    /// One of its own on the server that all tests share.
+    /// A new database on the server that all tests share.
     Postgres,
-    /// A server of the test's own, by its URL.
+    /// A database at this URL.
     At(String),
 }
 
-/// A row of `events` that the workers of the test have written.
+/// A row of `events`.
 #[derive(Debug, Clone)]
 pub(crate) struct EventRow {
     pub(crate) event_id: Option<String>,
@@ -61,7 +61,7 @@ impl EventRow {
     }
 }
 
-/// One installation.
+/// A running installation.
 pub(crate) struct Landfall {
     pub(crate) ingest: Program,
     pub(crate) workers: Vec<Program>,
@@ -75,24 +75,24 @@ pub(crate) struct Landfall {
 }
 
 impl Landfall {
-    /// Everything with one worker.
+    /// Starts everything with one worker.
     pub(crate) async fn start() -> Self {
         Self::start_with(1, &[]).await
     }
 
-    /// Everything with so many workers, which get these settings besides; `RUST_LOG` is ingest's, too.
+    /// Starts everything with this many workers and these additional worker settings; `RUST_LOG` also applies to ingest.
     pub(crate) async fn start_with(workers: usize, settings: &[(&str, &str)]) -> Self {
         Self::start_on_with(Database::Sqlite, workers, settings).await
     }
 
-    /// Everything with one worker, on this database.
+    /// Starts everything with one worker, on this database.
     pub(crate) async fn start_on(database: Database) -> Self {
         Self::start_on_with(database, 1, &[]).await
     }
 
-    /// The same with so many workers and their settings.
+    /// The same with a number of workers and their settings.
     pub(crate) async fn start_on_with(database: Database, workers: usize, settings: &[(&str, &str)]) -> Self {
-        // reqwest asks for a TLS provider even where nothing is encrypted.
+        // reqwest needs a TLS provider even for plain HTTP.
         rustls::crypto::ring::default_provider().install_default().ok();
         let redis = RedisServer::start();
         let config = FakeConfig {
@@ -121,12 +121,12 @@ impl Landfall {
             log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr")
         );
         let mut worker_settings: Vec<(String, String)> = [
-            // Short waits, so that tests of retries end soon; the defaults are tested where they are defined.
+            // Short waits, so that tests of retries are fast. Unit tests check the defaults.
             ("RETRY_MIN_SECS", "0.05"),
             ("RETRY_MAX_SECS", "1"),
             ("NOT_FOUND_FOR_SECS", "1"),
             ("LEASE_SECS", "2"),
-            // Whatever the disk of the machine has left.
+            // The tests must also run on a nearly full disk.
             ("MIN_FREE_BYTES", "1MiB"),
             ("ADMIN_ADDR", "127.0.0.1:0"),
             ("OPENAI_API_KEY", API_KEY),
@@ -159,18 +159,18 @@ impl Landfall {
         landfall
     }
 
-    /// Gives workers that are started from now on another setting.
+    /// Changes a setting for the workers that are started from now on.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.worker_settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Starts one more worker and waits until it is at work.
+    /// Starts another worker and waits until it is ready.
     pub(crate) fn add_worker(&mut self) {
         let worker = self.begin_worker();
         self.workers[worker].wait_for_log("admin.addr");
     }
 
-    /// Starts one more worker, which may not be at work yet; its index.
+    /// Starts another worker without waiting until it is ready. Returns its index.
     pub(crate) fn begin_worker(&mut self) -> usize {
         let settings: Vec<(&str, &str)> =
             self.worker_settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -178,7 +178,7 @@ impl Landfall {
         self.workers.len() - 1
     }
 
-    /// Waits until one of the workers logs a line that contains `text`. Any of them may get a delivery.
+    /// Waits until any worker logs a line that contains `text`.
     pub(crate) async fn a_worker_logs(&self, text: &str) {
         let logged = async || {
             let mut lines = self.workers.iter().flat_map(Program::log);
@@ -187,7 +187,7 @@ impl Landfall {
         wait::until(&format!("{text:?} in the log of a worker"), logged).await;
     }
 
-    /// Posts a webhook to ingest; status and body of its answer.
+    /// Posts a webhook to ingest. Returns status and body of the response.
     pub(crate) async fn post(&self, webhook: &SignedWebhook) -> (u16, Value) {
         let answer = self.try_post(webhook).await.unwrap();
         let status = answer.status().as_u16();
@@ -202,7 +202,7 @@ impl Landfall {
         request.send().await
     }
 
-    /// Posts a thin event that must be accepted; its webhook-id.
+    /// Posts a thin event, which must be accepted. Returns its webhook-id.
     pub(crate) async fn send(&self, event_type: &str, object_id: &str) -> String {
         let webhook = SignedWebhook::new(event_type, object_id);
         assert_eq!(self.post(&webhook).await, (200, serde_json::json!({"received": true})));
@@ -211,13 +211,13 @@ impl Landfall {
 
     /// Waits until nothing is queued, running or delayed.
     pub(crate) async fn settled(&self) {
-        // A machine that is busy with other tests may keep one look from reaching Redis in time.
+        // On a busy machine a single `landfall status` may time out.
         let empty = async || {
             let output = self.landfall(&["status", "--json"]);
             let status: Value = serde_json::from_slice(&output.stdout).ok()?;
             (status["total"]["backlog"] == 0).then_some(())
         };
-        wait::until("the backlog to become empty", empty).await;
+        wait::until("an empty backlog", empty).await;
     }
 
     /// Entries in all streams: undelivered, running and delayed.
@@ -258,7 +258,7 @@ impl Landfall {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The store, as the worker sees it.
+    /// Opens the store with the worker's settings.
     pub(crate) async fn store(&self) -> Store {
         let config = StoreConfig {
             database_url: self.database_url.clone().into(),
@@ -278,7 +278,7 @@ impl Landfall {
         answer.text().await.unwrap()
     }
 
-    /// `/readyz` of one of the programs: status and body, when it answers.
+    /// `/readyz` of one of the programs: status and body, if it responds.
     pub(crate) async fn readyz(&self, program: &Program) -> Option<(u16, String)> {
         let line = program.log().into_iter().find(|line| line.contains("\"admin.addr\""))?;
         let url = format!("http://{}/readyz", log_field(&line, "admin.addr"));
@@ -286,7 +286,7 @@ impl Landfall {
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
-    /// Waits for a line of a program's metrics that begins and ends like this.
+    /// Waits for a line in a program's metrics with this prefix and suffix.
     pub(crate) async fn metric_of(&self, program: &Program, begins: &str, ends: &str) {
         let shown = async || {
             let metrics = self.metrics(program).await;
@@ -295,7 +295,7 @@ impl Landfall {
         wait::until(&format!("{begins}…{ends}"), shown).await;
     }
 
-    /// Runs a command of Redis, its words separated by blanks, as an operator would.
+    /// Runs a Redis command, given as words separated by blanks.
     pub(crate) async fn redis_command(&self, words: &str) {
         let client = redis::Client::open(self.redis.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -306,20 +306,20 @@ impl Landfall {
         command.query_async::<()>(&mut connection).await.unwrap();
     }
 
-    /// Waits for a line of the first worker's metrics.
+    /// Waits for a line in the first worker's metrics.
     pub(crate) async fn metric(&self, line: &str) {
         let has_line = |metrics: String| metrics.lines().any(|found| found == line).then_some(());
         let shown = async || has_line(self.metrics(&self.workers[0]).await);
         wait::until(line, shown).await;
     }
 
-    /// The one record under this id that is no event.
+    /// The only record with this id, excluding events.
     pub(crate) async fn found(&self, id: &str) -> Found {
         let found = self.store().await.find(id).await.unwrap();
         found.into_iter().find(|found| !matches!(found, Found::Event(_))).unwrap()
     }
 
-    /// All of a batch's rows, the output file's first.
+    /// All rows of a batch, those of the output file first.
     pub(crate) async fn rows(&self, batch_id: &str) -> Vec<ResultRow> {
         let filter = ResultFilter::of("default", batch_id, 1_000_000);
         self.store().await.batch_results(&filter).await.unwrap()
@@ -330,18 +330,18 @@ impl Landfall {
         &self.database_url
     }
 
-    /// The folder with the raw files, and with the database when it is SQLite.
+    /// The folder with the raw files and the SQLite database.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where a raw file lies.
+    /// The path of a raw file.
     pub(crate) fn file(&self, object_id: &str, file_id: &str) -> PathBuf {
         self.folder.path().join("files").join("default").join(object_id).join(file_id)
     }
 
-    /// A raw file of the default project as it is kept, wherever `FILES_URL` is.
-    pub(crate) fn kept(&self, object_id: &str, file_id: &str) -> Vec<u8> {
+    /// The content of a raw file of the default project, wherever `FILES_URL` is.
+    pub(crate) fn stored_file(&self, object_id: &str, file_id: &str) -> Vec<u8> {
         let files = self.worker_settings.iter().rev().find(|(name, _)| name == "FILES_URL");
         let (_, files) = files.unwrap();
         std::fs::read(Path::new(files).join("default").join(object_id).join(file_id)).unwrap()
@@ -356,7 +356,7 @@ impl Landfall {
         ids
     }
 
-    /// The event's row, if a worker has seen it.
+    /// The event's row, if there is one.
     pub(crate) async fn event(&self, webhook_id: &str) -> Option<EventRow> {
         let events = self
             .store()
@@ -367,7 +367,7 @@ impl Landfall {
         events.into_iter().find(|event| event.webhook_id == webhook_id).map(EventRow::of)
     }
 
-    /// Waits until the event's row says so.
+    /// Waits until the event's row has this state.
     pub(crate) async fn event_when(
         &self,
         webhook_id: &str,

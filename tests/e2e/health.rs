@@ -1,5 +1,5 @@
-//! Health that tells the truth: what is wrong shows in readiness, metrics, log, `status` and `doctor`, and goes by itself
-//! when it is mended. The rows of docs/health.md, with the real programs.
+//! Health reporting: each problem is visible in readiness, metrics, log, `status` and `doctor`, and disappears once it is
+//! fixed. Tests the rows of docs/health.md with the real programs.
 
 use serde_json::Value;
 use test_support::postgres::PostgresServer;
@@ -12,7 +12,7 @@ use crate::harness::{API_KEY, Database, FOREIGN_API_KEY, Landfall};
 const READY: u16 = 200;
 const NOT_READY: u16 = 503;
 
-/// Waits until the first worker's `/readyz` answers this, with these words.
+/// Waits until the first worker's `/readyz` responds with this status and these words.
 async fn worker_is(landfall: &Landfall, status: u16, words: &str) {
     let found = async || {
         let (found, body) = landfall.readyz(&landfall.workers[0]).await?;
@@ -21,7 +21,7 @@ async fn worker_is(landfall: &Landfall, status: u16, words: &str) {
     wait::until(&format!("/readyz to answer {status} with {words:?}"), found).await;
 }
 
-/// Runs the doctor as an operator would beside the programs; exit code and findings.
+/// Runs `landfall doctor`. Returns its exit code and findings.
 pub(crate) fn doctor(landfall: &Landfall, settings: &[(&str, &str)]) -> (i32, Vec<Value>) {
     let base_url = landfall.fake.base_url();
     let mut all = vec![("OPENAI_API_KEY", API_KEY), ("OPENAI_BASE_URL", base_url.as_str())];
@@ -32,7 +32,7 @@ pub(crate) fn doctor(landfall: &Landfall, settings: &[(&str, &str)]) -> (i32, Ve
     (output.status.code().unwrap(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// The doctor finds one thing wrong, of this check, and says what it is and what to do.
+/// Asserts that the doctor reports exactly one problem, from this check, with these words.
 pub(crate) fn one_is_wrong(found: &(i32, Vec<Value>), check: &str, words: &[&str]) {
     let wrong: Vec<&Value> = found.1.iter().filter(|finding| finding["state"] == "wrong").collect();
     assert!(found.0 == 1 && wrong.len() == 1 && wrong[0]["check"] == check, "{found:#?}");
@@ -42,10 +42,10 @@ pub(crate) fn one_is_wrong(found: &(i32, Vec<Value>), check: &str, words: &[&str
     }
 }
 
-/// The doctor's finding about it goes with its cause.
-pub(crate) async fn doctor_is_content(landfall: &Landfall, settings: &[(&str, &str)]) {
+/// Waits until the doctor reports no problem.
+pub(crate) async fn doctor_reports_no_problem(landfall: &Landfall, settings: &[(&str, &str)]) {
     let content = async || (doctor(landfall, settings).0 == 0).then_some(());
-    wait::until("the doctor to find nothing wrong", content).await;
+    wait::until("the doctor to report no problem", content).await;
 }
 
 fn running(landfall: &Landfall) -> Vec<(String, bool)> {
@@ -70,15 +70,19 @@ async fn a_program_that_does_not_run_is_missed_by_the_doctor() {
     let mut landfall = Landfall::start().await;
     all_are_listed(&landfall, 2).await;
     assert_eq!(running(&landfall), [("ingest".to_owned(), true), ("worker".to_owned(), true)]);
-    doctor_is_content(&landfall, &[]).await;
+    doctor_reports_no_problem(&landfall, &[]).await;
     landfall.metric_of(&landfall.ingest, r#"landfall_instances{program="worker","#, " 1.0").await;
 
     landfall.workers[0].stop();
-    assert_eq!(running(&landfall), [("ingest".to_owned(), true)], "a clean stop leaves no trace");
+    assert_eq!(
+        running(&landfall),
+        [("ingest".to_owned(), true)],
+        "a cleanly stopped program is still listed"
+    );
     one_is_wrong(&doctor(&landfall, &[]), "programs", &["no worker runs", "docker compose up -d worker"]);
     landfall.metric_of(&landfall.ingest, r#"landfall_instances{program="worker","#, " 0.0").await;
     landfall.add_worker();
-    doctor_is_content(&landfall, &[]).await;
+    doctor_reports_no_problem(&landfall, &[]).await;
 
     landfall.ingest.stop();
     one_is_wrong(&doctor(&landfall, &[]), "programs", &["no ingest runs", "webhooks are not received"]);
@@ -113,7 +117,7 @@ async fn a_key_of_the_wrong_type_stops_readiness_and_is_found_by_the_doctor() {
     one_is_wrong(&doctor(&landfall, &[]), "redis", &["WRONGTYPE", "another REDIS_KEY_PREFIX"]);
     landfall.redis_command("DEL {landfall}:events:batch").await;
     worker_is(&landfall, READY, "").await;
-    doctor_is_content(&landfall, &[]).await;
+    doctor_reports_no_problem(&landfall, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +169,7 @@ async fn a_read_only_postgresql_stops_readiness_until_it_is_mended() {
     server.sql("postgres", "SELECT pg_reload_conf()");
     worker_is(&landfall, READY, "").await;
     landfall.metric("landfall_database_up 1.0").await;
-    doctor_is_content(&landfall, &[]).await;
+    doctor_reports_no_problem(&landfall, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +207,7 @@ async fn without_redis_the_alarm_can_fire_and_no_old_value_is_shown() {
             || metrics.contains("landfall_instances{");
         (metrics.contains("\nlandfall_redis_up 0.0") && !is_old).then_some(())
     };
-    wait::until("the queue's metrics to go", gone).await;
+    wait::until("the queue's metrics to disappear", gone).await;
     worker_is(&landfall, NOT_READY, "").await;
     landfall.metric_of(&landfall.ingest, "landfall_redis_up ", "0.0").await;
     let log = landfall.workers[0]
@@ -217,7 +221,7 @@ async fn without_redis_the_alarm_can_fire_and_no_old_value_is_shown() {
     assert!(code == 1 && redis["what"].as_str().unwrap().contains(&address), "{redis}");
     assert!(redis["cure"].as_str().unwrap().contains("start Redis"), "{redis}");
     landfall.redis.resume();
-    wait::until("the queue's metrics to come back", async || shown(&landfall).await).await;
+    wait::until("the queue's metrics to reappear", async || shown(&landfall).await).await;
     worker_is(&landfall, READY, "").await;
 }
 
@@ -246,7 +250,7 @@ async fn a_redis_that_becomes_volatile_is_noticed_and_ingest_goes_on() {
     assert_eq!(landfall.post(&SignedWebhook::new("response.completed", "resp_demo_research")).await.0, 200);
     landfall.redis_command("CONFIG SET appendonly yes").await;
     landfall.metric_of(&landfall.ingest, volatile, " 0.0").await;
-    doctor_is_content(&landfall, &[]).await;
+    doctor_reports_no_problem(&landfall, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +266,7 @@ async fn a_redis_restarted_without_its_durability_is_noticed() {
         let webhook = SignedWebhook::new("response.completed", "resp_demo_research");
         (landfall.post(&webhook).await.0 == 200).then_some(())
     };
-    wait::until("ingest to go on", accepted).await;
+    wait::until("ingest to accept webhooks", accepted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,7 +277,7 @@ async fn a_worker_stopped_without_redis_says_how_many_deliveries_it_leaves_behin
         landfall.send("response.completed", &format!("resp_demo_{object}")).await;
     }
     let running = async || (landfall.status()["total"]["pending"] == 3).then_some(());
-    wait::until("the deliveries to be under way", running).await;
+    wait::until("the deliveries to be running", running).await;
     landfall.redis.kill();
     assert!(landfall.workers[0].stop().success());
     let log = landfall.workers[0].log();

@@ -1,13 +1,13 @@
-//! A target that is told nothing is no quiet success: the doctor says which, why, and what to do.
+//! A target that receives no notifications is not a silent success: the doctor reports which one, why, and what to do.
 
 use tempfile::TempDir;
 use test_support::receiver::{Receiver, Reply};
 use test_support::signed_webhook::SECRET;
 
 use crate::harness::Landfall;
-use crate::health::{all_are_listed, doctor, doctor_is_content, one_is_wrong};
+use crate::health::{all_are_listed, doctor, doctor_reports_no_problem, one_is_wrong};
 
-/// `landfall.toml` with one target at this URL, and what it allows.
+/// `landfall.toml` with one target at this URL, and the addresses it allows.
 fn file(url: &str, allow: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landfall.toml");
@@ -29,7 +29,7 @@ async fn a_target_that_answered_410_is_found_with_what_waits_for_it() {
     let (_folder, path) = file(&app.url(), "\"127.0.0.1/32\"");
     let landfall = Landfall::start_with(1, &settings(&path)).await;
     all_are_listed(&landfall, 2).await;
-    doctor_is_content(&landfall, &settings(&path)).await;
+    doctor_reports_no_problem(&landfall, &settings(&path)).await;
     landfall.metric(r#"landfall_target_state{target="app",state="active"} 1.0"#).await;
     landfall.metric(r#"landfall_notifications_total{target="app",outcome="given_up"} 0"#).await;
     landfall.send("response.completed", "resp_demo_research").await;
@@ -37,7 +37,7 @@ async fn a_target_that_answered_410_is_found_with_what_waits_for_it() {
     landfall.metric(r#"landfall_target_state{target="app",state="active"} 0.0"#).await;
     let words = ["target app answered 410 Gone", "1 notification waits", "landfall targets resume app"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
-    // Beside the workers' file, too: the database knows.
+    // Also without the workers' file: the state is in the database.
     one_is_wrong(&doctor(&landfall, &[]), "targets", &words);
 }
 
@@ -84,7 +84,7 @@ async fn a_target_that_the_workers_do_not_know_is_found() {
         ["the workers do not agree about the targets", "knows none", "knows app", "the same landfall.toml"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     landfall.workers[0].stop();
-    doctor_is_content(&landfall, &settings(&path)).await;
+    doctor_reports_no_problem(&landfall, &settings(&path)).await;
     let targets = landfall.status()["instances"][0]["targets"].to_string();
     assert!(targets.contains("app") || targets == "null", "{targets}");
 }

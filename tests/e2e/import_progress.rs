@@ -1,4 +1,4 @@
-//! How far an import is can be seen from outside while it runs, and no longer when it has ended.
+//! The progress of an import is visible while it runs, and no longer once it has ended.
 
 use fake_openai::{Fault, FaultKind};
 use test_support::wait;
@@ -12,7 +12,7 @@ async fn an_import_under_way_is_seen_in_the_status_with_its_rows(database: Datab
     landfall.send("batch.completed", "batch_seen").await;
     let imports = || landfall.status()["imports"].as_array().unwrap().clone();
     let half = async || imports().into_iter().find(|import| import["rows_stored"].as_i64() > Some(1000));
-    let import = wait::until("rows to be seen", half).await;
+    let import = wait::until("rows to be visible", half).await;
     assert_eq!((&import["batch_id"], &import["requests_total"]), (&"batch_seen".into(), &6000.into()));
     assert!(import["rows_per_sec"].as_f64() > Some(0.0) && import["left_secs"].is_u64(), "{import}");
     let text = String::from_utf8(landfall.landfall(&["status"]).stdout).unwrap();
@@ -32,11 +32,11 @@ async fn an_import_whose_worker_died_has_no_time_left() {
     landfall.send("batch.completed", "batch_dead").await;
     let import = || landfall.status()["imports"].as_array().unwrap().first().cloned();
     let moves = async || import().filter(|import| import["left_secs"].is_u64());
-    wait::until("the import to say how long it takes", moves).await;
+    wait::until("the import to report its remaining time", moves).await;
     landfall.workers.pop().unwrap().kill();
     let import = || landfall.status()["imports"].as_array().unwrap().first().cloned();
     let stands = async || import().filter(|import| import["left_secs"].is_null());
-    assert_eq!(wait::until("the worker to be taken for dead", stands).await["batch_id"], "batch_dead");
+    assert_eq!(wait::until("the worker to be considered dead", stands).await["batch_id"], "batch_dead");
 }
 
 on_both_databases!(an_import_under_way_is_seen_in_the_status_with_its_rows);

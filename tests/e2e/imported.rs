@@ -1,10 +1,10 @@
-//! A generated batch as it must be in the end, whatever happened on the way: each line once, and the file byte for byte.
+//! Checks the final state of a generated batch, whatever faults occurred: each line once, and the file byte for byte.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::Landfall;
 
-/// The batch, added by `add_generated_batch`, is stored whole.
+/// Asserts that a batch added by `add_generated_batch` is completely stored.
 pub(crate) async fn assert_whole(landfall: &Landfall, batch_id: &str, lines: usize) {
     let batch = landfall.show(batch_id);
     assert_eq!(
@@ -19,7 +19,7 @@ pub(crate) async fn assert_whole(landfall: &Landfall, batch_id: &str, lines: usi
     ids.sort_unstable();
     assert_eq!(ids.len(), lines);
     assert!(landfall.custom_ids(batch_id).await == ids, "{batch_id}: other rows");
-    assert!(landfall.kept(batch_id, file_id) == sent, "{batch_id}: other bytes");
+    assert!(landfall.stored_file(batch_id, file_id) == sent, "{batch_id}: other bytes");
     let sha256: String = Sha256::digest(&sent).iter().map(|byte| format!("{byte:02x}")).collect();
     let file = landfall.show(file_id);
     assert_eq!((&file["sha256"], &file["bytes"]), (&sha256.into(), &sent.len().into()), "{batch_id}");

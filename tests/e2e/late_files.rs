@@ -1,4 +1,4 @@
-//! OpenAI may say that a batch has ended some seconds before it names its files.
+//! OpenAI may report that a batch has ended some seconds before it names the files.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use webhook::{EventState, Reason};
 
 use crate::harness::{Database, Landfall};
 
-/// The batch never names these files.
+/// A fault that hides these file ids of the batch.
 fn unnamed(batch_id: &str, names: &[&str]) -> Fault {
     let fields = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
     Fault::at_end(FaultKind::Fields(fields), batch_id)
 }
 
-/// Two lines of output, and one of errors.
+/// Adds a batch with two lines of output and one of errors.
 fn add_batch(landfall: &Landfall, status: &str) -> String {
     let id = format!("batch_{status}");
     let (output, error) = (format!("file-{status}-output"), format!("file-{status}-error"));

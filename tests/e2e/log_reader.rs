@@ -12,11 +12,11 @@ use test_support::{programs, wait};
 use crate::harness::{API_KEY, Landfall};
 
 const DROPPED: &str = "landfall_log_lines_dropped_total";
-/// Posted together, so that they are quick.
+/// Webhooks posted concurrently.
 const AT_ONCE: usize = 64;
 const ROUND: usize = 1000;
 
-/// A program whose log is read only when the test says so.
+/// A program whose log is read only on demand.
 struct Unread {
     child: Child,
     log: BufReader<ChildStderr>,
@@ -32,11 +32,14 @@ impl Unread {
         Self { child, log }
     }
 
-    /// Reads up to the line with this field.
+    /// Reads the log up to the line with this field, and returns its value.
     fn read_to(&mut self, field: &str) -> Value {
         loop {
             let mut line = String::new();
-            assert!(self.log.read_line(&mut line).unwrap() > 0, "it ended before it logged {field}");
+            assert!(
+                self.log.read_line(&mut line).unwrap() > 0,
+                "the program exited before it logged {field}"
+            );
             let line: Value = serde_json::from_str(&line).unwrap();
             if let Some(value) = line.get(field) {
                 return value.clone();
@@ -47,7 +50,7 @@ impl Unread {
     fn stop(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        wait::until_blocking("the program to end", || self.child.try_wait().unwrap())
+        wait::until_blocking("the program to exit", || self.child.try_wait().unwrap())
     }
 }
 
@@ -79,7 +82,7 @@ impl UnreadIngest {
                 ("ADMIN_ADDR", "127.0.0.1:0"),
             ],
         );
-        // In the order in which it logs them.
+        // In the order in which they are logged.
         let mut address = |field| program.read_to(field).as_str().unwrap().to_owned();
         let admin = address("admin.addr");
         let url = format!("http://{}/openai/webhook", address("ingest.addr"));
@@ -106,7 +109,7 @@ impl UnreadIngest {
         sample.unwrap().parse().unwrap()
     }
 
-    /// Sends webhooks until neither the pipe nor the buffer has room for another line.
+    /// Sends webhooks until both the pipe and the log buffer are full.
     async fn fill_the_log(&self) {
         wait::until("a line to be dropped", async || {
             self.webhooks_are_answered(ROUND).await;
@@ -122,7 +125,7 @@ async fn a_log_reader_that_stands_still_keeps_ingest_neither_from_receiving_nor_
     ingest.fill_the_log().await;
     let before = ingest.dropped().await;
     ingest.webhooks_are_answered(ROUND).await;
-    assert!(ingest.dropped().await >= before + ROUND as u64, "each webhook has a line, which is counted");
+    assert!(ingest.dropped().await >= before + ROUND as u64, "a dropped line was not counted");
     assert!(ingest.program.stop().success());
 }
 
@@ -134,7 +137,7 @@ async fn a_log_reader_that_goes_on_is_told_once_how_many_lines_it_missed() {
     assert_eq!(ingest.program.read_to("log.lines_dropped"), dropped);
     assert_eq!(ingest.dropped().await, dropped);
     ingest.webhooks_are_answered(1).await;
-    // These few lines fit into the pipe.
+    // The pipe has room for these few lines.
     assert!(ingest.program.stop().success());
     let mut rest = String::new();
     ingest.program.log.read_to_string(&mut rest).unwrap();
@@ -159,7 +162,7 @@ async fn a_log_reader_that_stands_still_keeps_a_worker_neither_from_storing_nor_
         ],
     );
     worker.read_to("admin.addr");
-    // Far more lines than a pipe and what the program keeps at its end can hold.
+    // Far more lines than the pipe and the log buffer can hold.
     let sent = (0..ROUND).map(|_| landfall.send("video.completed", "video_1"));
     futures_util::stream::iter(sent).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
     landfall.settled().await;
@@ -167,5 +170,5 @@ async fn a_log_reader_that_stands_still_keeps_a_worker_neither_from_storing_nor_
     let mut log = String::new();
     worker.log.read_to_string(&mut log).unwrap();
     let lines = log.matches(r#""outcome":"stored""#).count();
-    assert!(lines < ROUND, "the log did stand still: of {lines} lines the last ones are missing");
+    assert!(lines < ROUND, "the log did not stall: {lines} lines");
 }

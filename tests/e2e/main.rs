@@ -1,10 +1,10 @@
-//! End to end: the real programs as processes, real sockets, a real Redis, SQLite or a real PostgreSQL; OpenAI alone is a
-//! look-alike.
-//! One file per promise. The programs must be built first: `scripts/test` does that, and a test says so when they are older
-//! than their sources.
+//! End-to-end tests: the real programs as processes, real sockets, a real Redis, SQLite or a real PostgreSQL; only OpenAI
+//! is a fake.
+//! One file per guarantee. The programs must be built first: `scripts/test` does that, and a test fails with a hint if they
+//! are older than their sources.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
-/// Runs each test on SQLite and on PostgreSQL: a test takes the database it is given.
+/// Runs each test on SQLite and on PostgreSQL. A test has the database as its argument.
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {

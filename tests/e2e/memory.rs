@@ -1,4 +1,4 @@
-//! A worker's memory does not depend on the size of a batch. Minutes long, so on demand and as released:
+//! A worker's memory does not depend on the size of a batch. Takes minutes, so it runs on demand, with a release build:
 //! `cargo build --release --workspace --all-targets && cargo test --release --workspace --test e2e -- --ignored memory`
 
 use test_support::s3::S3Server;
@@ -6,20 +6,20 @@ use test_support::wait;
 
 use crate::harness::Landfall;
 
-/// What a worker may take at its peak, and how much more for a larger batch.
+/// Limit of a worker's peak memory, and of its growth with a larger batch.
 const PEAK_KIB_MAX: u64 = 48 << 10;
 const GROWTH_MAX: f64 = 1.15;
 const LINE_BYTES: usize = 2048;
 const LINES: u64 = 50_000;
 
-/// Imports a batch of so many lines with a worker of its own; the most memory it ever had.
+/// Imports a batch of this many lines with a new worker. Returns the worker's peak memory.
 async fn peak_kib(lines: u64, settings: &[(&str, &str)]) -> u64 {
     let landfall = Landfall::start_with(1, settings).await;
     landfall.fake.add_generated_batch_of("batch_large", lines, LINE_BYTES);
     landfall.send("batch.completed", "batch_large").await;
     let mut rows = 0;
     while rows < lines {
-        // Each step is a condition of its own, so that only one that stands still fails.
+        // Each step has its own timeout, so that the test only fails if there is no progress.
         let more = async || {
             let shown = landfall.landfall(&["show", "batch_large", "--json"]).stdout;
             let batch: serde_json::Value = serde_json::from_slice(&shown).ok()?;
@@ -35,7 +35,7 @@ async fn peak_kib(lines: u64, settings: &[(&str, &str)]) -> u64 {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-#[expect(clippy::print_stdout, reason = "who asked for the figures wants to see them")]
+#[expect(clippy::print_stdout, reason = "a test on demand that prints its measurements")]
 fn judge(what: &str, small: u64, large: u64) {
     println!("{what}: peak {small} KiB for {LINES} lines, {large} KiB for the large batch");
     assert!(large <= PEAK_KIB_MAX, "{large} KiB");

@@ -1,4 +1,4 @@
-//! A bad network between the worker and OpenAI, or Redis: it costs time, and nothing else.
+//! Network faults between the worker and OpenAI or Redis cost time, but no results.
 
 use test_support::network::Network;
 use test_support::wait;
@@ -8,7 +8,7 @@ use crate::harness::Landfall;
 
 const LINES: usize = 5000;
 
-/// An installation whose workers reach OpenAI by the network.
+/// An installation whose workers reach OpenAI through the network.
 async fn behind(network: &Network) -> Landfall {
     let url = format!("http://127.0.0.1:{}/v1", network.port());
     let mut landfall = Landfall::start_with(0, &[("OPENAI_BASE_URL", &url)]).await;

@@ -1,4 +1,4 @@
-//! An entry that a newer Landfall wrote waits for a newer worker; it is never given up.
+//! An entry written by a newer version waits for a newer worker and is never given up.
 
 use test_support::wait;
 
@@ -19,8 +19,8 @@ async fn an_entry_of_format_2_is_handed_back_untouched() {
     let fields = ["v", "2", "id", "wh_new", "colour", "blue"].map(str::to_owned).to_vec();
     assert_eq!(entries, [(entry_id, fields)]);
     let noted: Vec<String> = redis(&landfall, "HKEYS {landfall}:attempts:response").await;
-    assert!(noted.is_empty(), "it cost something: {noted:?}");
-    // What this worker can read goes on.
+    assert!(noted.is_empty(), "the entry has attempts: {noted:?}");
+    // The worker still processes the entries it can read.
     let id = landfall.send("response.completed", "resp_demo_research").await;
     landfall.event_when(&id, |event| event.state == webhook::EventState::Stored).await;
 }

@@ -1,4 +1,4 @@
-//! What is stored is told to the user's own systems: signed, once each, whatever happens on the way.
+//! Notifications about stored results: signed, and one per event and target, whatever faults occur.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::raw_redis::redis;
 
 const OTHER_SECRET: &str = "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=";
 
-/// A file of targets that may be on this machine.
+/// A `landfall.toml` that allows targets on this machine.
 fn targets_file(tables: &[String]) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landfall.toml");
@@ -44,9 +44,9 @@ async fn start(database: Database, workers: usize, path: &str, more: &[(&str, &s
     Landfall::start_on_with(database, workers, &settings).await
 }
 
-/// Each is signed by both secrets; by id, what it says. An id that comes again carries the same bytes.
-fn told(received: &[Received]) -> BTreeMap<String, Value> {
-    let mut told: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+/// The notifications by id. Checks that each is signed with both secrets, and that repeated ids have identical bytes.
+fn notifications(received: &[Received]) -> BTreeMap<String, Value> {
+    let mut notified: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for request in received {
         for secret in [SECRET, OTHER_SECRET] {
             let verifier = webhook::Verifier::from_setting(secret).unwrap();
@@ -54,14 +54,14 @@ fn told(received: &[Received]) -> BTreeMap<String, Value> {
             let headers = headers.map(|name| (name, request.header(name).unwrap().as_bytes()));
             verifier.verify(headers, &request.body, now_secs()).unwrap();
         }
-        let before = told.insert(request.id().to_owned(), request.body.clone());
+        let before = notified.insert(request.id().to_owned(), request.body.clone());
         assert!(before.is_none_or(|before| before == request.body));
     }
-    told.into_iter().map(|(id, body)| (id, serde_json::from_slice(&body).unwrap())).collect()
+    notified.into_iter().map(|(id, body)| (id, serde_json::from_slice(&body).unwrap())).collect()
 }
 
-fn types(told: &BTreeMap<String, Value>) -> Vec<&str> {
-    let mut types: Vec<&str> = told.values().map(|body| body["type"].as_str().unwrap()).collect();
+fn types(notified: &BTreeMap<String, Value>) -> Vec<&str> {
+    let mut types: Vec<&str> = notified.values().map(|body| body["type"].as_str().unwrap()).collect();
     types.sort_unstable();
     types
 }
@@ -85,21 +85,21 @@ async fn every_family_is_told_once_to_every_target_that_wants_it(database: Datab
     landfall.send("response.reticulated", "resp_demo_research").await;
     all.wait_for(5).await;
     full.wait_for(3).await;
-    // The same event for another endpoint, and a replay of it.
+    // The same event from another webhook endpoint, and a replay of it.
     let again = SignedWebhook::with_body("wh_another_endpoint", response.body.clone());
     landfall.post(&again).await;
     let replay = landfall.landfall(&["replay", &response.webhook_id, "--yes"]);
     assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stderr));
     landfall.settled().await;
 
-    let told_all = told(&all.received());
+    let notified_all = notifications(&all.received());
     let expected = ["batch.stored", "eval.stored", "event.received", "fine_tuning.stored", "response.stored"];
-    assert_eq!(types(&told_all), expected);
-    assert_eq!(all.received().len(), 5, "nobody was told twice");
-    assert!(told_all.values().all(|body| body["data"]["result"].is_null()));
-    let told_full = told(&full.received());
-    assert_eq!(types(&told_full), ["batch.stored", "event.received", "response.stored"]);
-    for body in told_full.values() {
+    assert_eq!(types(&notified_all), expected);
+    assert_eq!(all.received().len(), 5, "a notification was sent twice");
+    assert!(notified_all.values().all(|body| body["data"]["result"].is_null()));
+    let notified_full = notifications(&full.received());
+    assert_eq!(types(&notified_full), ["batch.stored", "event.received", "response.stored"]);
+    for body in notified_full.values() {
         let data = &body["data"];
         let result = &data["result"];
         match body["type"].as_str().unwrap() {
@@ -135,7 +135,7 @@ async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes(database:
     let landfall = start(database, 1, &path, &[]).await;
     landfall.send("response.completed", "resp_demo_research").await;
     let received = server.wait_for(4).await;
-    assert_eq!(told(&received).len(), 1);
+    assert_eq!(notifications(&received).len(), 1);
     landfall.metric("landfall_notifications_total{target=\"app\",outcome=\"delivered\"} 1").await;
     landfall.metric("landfall_event_lag_seconds_count{stage=\"notified\"} 1").await;
     landfall.metric("landfall_notifications_pending{target=\"app\"} 0.0").await;
@@ -150,7 +150,7 @@ async fn a_worker_that_is_killed_while_it_tells_is_replaced(database: Database) 
     landfall.workers[0].kill();
     landfall.add_worker();
     let received = server.wait_for(2).await;
-    assert_eq!(told(&received).len(), 1, "the same notification again");
+    assert_eq!(notifications(&received).len(), 1, "there is more than one notification");
 }
 
 async fn what_is_given_up_is_told_too(database: Database) {
@@ -162,11 +162,12 @@ async fn what_is_given_up_is_told_too(database: Database) {
     landfall.send("response.completed", "resp_demo_research").await;
     let _entry_id: String = redis(&landfall, "XADD {landfall}:events:response * v 1 nonsense x").await;
     let received = server.wait_for(2).await;
-    let told = told(&received);
-    let mut reasons: Vec<&str> = told.values().map(|body| body["data"]["reason"].as_str().unwrap()).collect();
+    let notified = notifications(&received);
+    let mut reasons: Vec<&str> =
+        notified.values().map(|body| body["data"]["reason"].as_str().unwrap()).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["gave_up", "undecodable_entry"]);
-    let lost = told.values().find(|body| body["data"]["reason"] == "gave_up").unwrap();
+    let lost = notified.values().find(|body| body["data"]["reason"] == "gave_up").unwrap();
     assert_eq!(lost["data"]["result"]["data"]["id"], "resp_demo_research");
     assert!(lost["data"]["error"].as_str().unwrap().contains("given up after"), "{lost}");
     wait::until("both dead letters", || async { (landfall.status()["total"]["dead"] == 2).then_some(()) })
@@ -195,10 +196,10 @@ async fn what_is_too_large_is_fetched_by_a_signed_link(database: Database) {
     landfall.send("batch.completed", "batch_demo_completed").await;
     let call = SignedWebhook::new("realtime.call.incoming", "rtc_1");
     landfall.post(&call).await;
-    // Four requests for three: the one that failed came again with the same bytes, link and all.
-    let told = told(&server.wait_for(4).await);
-    assert_eq!(types(&told), ["batch.stored", "event.received", "response.stored"]);
-    for body in told.values() {
+    // Four requests for three notifications: the failed one was repeated with identical bytes, including its link.
+    let notified = notifications(&server.wait_for(4).await);
+    assert_eq!(types(&notified), ["batch.stored", "event.received", "response.stored"]);
+    for body in notified.values() {
         let data = &body["data"];
         assert_eq!((&data["result"], &data["result_omitted"]), (&Value::Null, &true.into()));
         let link = data["result_url"].as_str().unwrap();

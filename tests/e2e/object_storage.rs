@@ -1,4 +1,4 @@
-//! Raw files in a bucket: the same bytes, read back by the command, and nothing left unfinished.
+//! Raw files in a bucket: identical bytes, readable with the command, and no unfinished uploads.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::Value;
@@ -11,7 +11,7 @@ const FILE: &str = "file-batch_bucket-output";
 
 fn settings(server: &S3Server) -> Vec<(&'static str, String)> {
     let mut settings = server.settings().to_vec();
-    // Only a disk can be full.
+    // MIN_FREE_BYTES does not apply to a bucket.
     settings.push(("MIN_FREE_BYTES", "1000000TiB".to_owned()));
     settings
 }

@@ -1,4 +1,4 @@
-//! OpenAI on a bad day: rate limits, refusals, cut downloads. Nothing is lost, and nothing is stored by half.
+//! OpenAI with faults: rate limits, errors, interrupted downloads. Nothing is lost, and nothing is stored partially.
 
 use fake_openai::{Fault, FaultKind};
 use webhook::{EventState, Reason};
@@ -19,7 +19,7 @@ async fn a_429_is_obeyed_and_then_the_response_is_stored() {
     landfall.settled().await;
     let times: Vec<_> = landfall.fake.requests().iter().map(|request| request.received_at).collect();
     assert_eq!(times.len(), 2);
-    assert!(times[1].duration_since(times[0]).unwrap().as_millis() >= 1000, "Retry-After was not obeyed");
+    assert!(times[1].duration_since(times[0]).unwrap().as_millis() >= 1000, "Retry-After was ignored");
     assert_eq!(landfall.event(&id).await.unwrap().state, EventState::Stored);
 }
 
@@ -30,7 +30,7 @@ async fn errors_of_the_server_are_retried_until_it_answers() {
     landfall.fake.inject(Fault::times(FaultKind::CutBody, "/content", 1));
     let id = landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.settled().await;
-    // The download that was cut went on within its attempt.
+    // The interrupted download was resumed within its attempt.
     assert_eq!(landfall.event(&id).await.unwrap().attempts, 3);
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&batch["requests_total"], &true.into()));

@@ -1,5 +1,5 @@
-//! Batches that differ from the documentation: every line ends as a row, whatever is in it, and both files byte for
-//! byte.
+//! Batches that differ from the documentation: every line is stored as a row, whatever it contains, and both files are
+//! stored byte for byte.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use webhook::{EventState, Reason};
 
 use crate::harness::{Database, Landfall};
 
-/// A batch whose files the look-alike holds; the event is sent and settled.
+/// Adds a batch with these files to fake-openai, sends its event, and waits until it is settled.
 async fn imported(database: Database, files: &[(ResultSource, &[u8])], more: Value) -> Landfall {
     let landfall = Landfall::start_on(database).await;
     let mut batch =
@@ -28,7 +28,7 @@ async fn imported(database: Database, files: &[(ResultSource, &[u8])], more: Val
     assert_eq!((event.state, event.attempts), (EventState::Stored, 1), "{:?}", event.last_error);
     for (source, content) in files {
         let kept = std::fs::read(landfall.file("batch_odd", &format!("file-{source}"))).unwrap();
-        assert!(kept == *content, "the {source} file is not kept byte for byte");
+        assert!(kept == *content, "the {source} file is not stored byte for byte");
     }
     landfall
 }
@@ -60,7 +60,7 @@ async fn empty_file_ids_are_no_files(database: Database) {
     let batch = landfall.show("batch_odd");
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&0.into(), &true.into()));
     assert_eq!((&batch["output_file_id"], &batch["error_file_id"]), (&Value::Null, &Value::Null));
-    assert_eq!(landfall.fake.requests().len(), 1, "only the batch was asked for");
+    assert_eq!(landfall.fake.requests().len(), 1, "more than the batch was fetched");
 }
 
 async fn every_odd_line_of_a_result_file_ends_as_a_row(database: Database) {
@@ -78,13 +78,13 @@ async fn every_odd_line_of_a_result_file_ends_as_a_row(database: Database) {
         answer("huge", r#"{"n":1e400000}"#).into(),
         b"[\"JSON, but no result\"]".to_vec(),
         b"{\"custom_id\":\"\xff\"}".to_vec(),
-        // The same custom_id and line id once more, and before what was asked first.
+        // A repeated custom_id and line id, not in the order of the input.
         good.into(),
         answer("a", r#"{"n":2}"#).into(),
         answer("\\u0000\\ud800", r#"{"n":3}"#).into(),
     ];
     let mut file = lines[..5].join(&b"\r\n"[..]);
-    // A blank line is no result; the last line has no end.
+    // A blank line is not a result; the last line has no newline.
     file.extend_from_slice(b"\r\n\n  \n");
     file.extend_from_slice(&lines[5..].join(&b"\n"[..]));
     let counts = json!({"request_counts": {"total": 10, "completed": 10, "failed": 0}});
@@ -106,10 +106,10 @@ async fn every_odd_line_of_a_result_file_ends_as_a_row(database: Database) {
         assert!(rows[quarantined].quarantined && bodies[quarantined] == lines[quarantined]);
     }
     let batch = landfall.show("batch_odd");
-    // Three are no results, and three more hold what no JSON column does.
+    // Three lines are not results, and three more cannot be stored in a JSON column.
     assert_eq!((&batch["rows_stored"], &batch["rows_quarantined"]), (&10.into(), &6.into()));
     assert_eq!(batch["results_complete"], true);
-    // For scripts it is JSON all the same.
+    // The output for scripts is still JSON.
     let shown = landfall.landfall(&["results", "batch_odd", "--json"]).stdout;
     let shown: Vec<Value> =
         shown.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
@@ -142,7 +142,7 @@ async fn files_that_do_not_have_one_line_a_request_are_reported(database: Databa
     landfall.workers[0].log_when(|log| log.iter().any(said)).await;
     let text = String::from_utf8(landfall.landfall(&["show", "batch_odd"]).stdout).unwrap();
     assert!(text.contains("2 rows stored, all there is: not one a request"), "{text}");
-    assert_eq!(batch["results_state"], "mismatch", "a state, not an error");
+    assert_eq!(batch["results_state"], "mismatch", "a mismatch is a state, not an error");
 }
 
 async fn a_result_file_that_expired_before_we_came_marks_the_batch(database: Database) {
@@ -156,15 +156,15 @@ async fn a_result_file_that_expired_before_we_came_marks_the_batch(database: Dat
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.reason), (EventState::Stored, Some(Reason::NotFound)));
-    assert!(event.attempts >= 3, "a file that is not there yet is asked for again");
+    assert!(event.attempts >= 3, "a missing file was not retried");
     let batch = landfall.show("batch_gone");
     assert_eq!((&batch["fetch_state"], &batch["results_complete"]), (&"expired".into(), &false.into()));
-    assert_eq!(batch["rows_stored"], 1, "the other file was still there");
+    assert_eq!(batch["rows_stored"], 1, "the other file was not stored");
 }
 
 async fn a_file_shorter_than_openai_says_it_is_is_never_accepted(database: Database) {
     let landfall = Landfall::start_on(database).await;
-    // The answer is whole by its own Content-Length: only the file object knows better.
+    // The response is complete according to its Content-Length; only the file object has the real size.
     landfall.fake.inject(Fault::times(FaultKind::WrongContentLength { off_by: -100 }, "/content", 1));
     let id = landfall.send("batch.completed", "batch_demo_completed").await;
     let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;

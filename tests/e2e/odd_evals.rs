@@ -1,4 +1,4 @@
-//! Eval runs that cannot be resolved: the webhook does not name the eval, and the product ends on 2026-11-30.
+//! Eval runs that cannot be found: the webhook does not name the eval, and OpenAI shuts the product down on 2026-11-30.
 
 use fake_openai::{Fault, FaultKind};
 use webhook::{EventState, Reason};

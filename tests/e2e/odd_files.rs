@@ -1,4 +1,4 @@
-//! Files whose object, name, encoding or place is odd: what can be read of them is read.
+//! Files with an unusual object, name, encoding or location: everything readable is read.
 
 use fake_openai::{ContentCoding, Fault, FaultKind};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn add_batch(landfall: &Landfall, number: usize, file_id: &str, file: &Value) ->
     batch
 }
 
-/// The event is sent, and stored by the first attempt; the file is kept byte for byte.
+/// Sends the event, and checks that the first attempt stores it and its file byte for byte.
 async fn imported(landfall: &Landfall, batch: &str, file_id: &str) {
     let id = landfall.send("batch.completed", batch).await;
     landfall.settled().await;

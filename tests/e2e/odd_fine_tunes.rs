@@ -1,4 +1,4 @@
-//! Fine-tuning jobs that differ from the documentation, or whose parts are gone.
+//! Fine-tuning jobs that differ from the documentation, or whose model or files are deleted.
 
 use serde_json::json;
 use store::MetricRecord;
@@ -53,7 +53,7 @@ async fn a_job_is_stored_though_its_model_and_its_result_file_are_gone() {
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
     assert_eq!(event.state, EventState::Stored);
-    assert!(event.attempts >= 3, "a new model may not be readable yet");
+    assert!(event.attempts >= 3, "a missing model was not retried");
     let stored = landfall.show("ftjob-odd");
     assert_eq!((&stored["fetch_state"], &stored["status"]), (&"fetched".into(), &"succeeded".into()));
     assert_eq!(metrics(&landfall).await, []);

@@ -1,4 +1,4 @@
-//! Responses that differ from the documentation: all of them are stored, and what can be read of them is.
+//! Responses that differ from the documentation: all are stored, with everything that is readable.
 
 use serde_json::{Value, json};
 use store::Found;
@@ -7,7 +7,7 @@ use webhook::{EventState, FetchState};
 
 use crate::harness::{Database, Landfall};
 
-/// Every type of `output` that OpenAI's SDKs know, without `message`.
+/// Every type of `output` item in OpenAI's SDKs except `message`.
 const SILENT_ITEMS: [&str; 27] = [
     "file_search_call",
     "function_call",
@@ -46,7 +46,7 @@ fn text(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
 }
 
-/// Has the look-alike hold a completed response, sends its event, and gives the record.
+/// Adds a completed response to fake-openai, sends its event, and returns the record.
 async fn stored(database: Database, output: Value, more: &Value) -> Value {
     let landfall = Landfall::start_on(database).await;
     let mut response = json!({"id": "resp_odd", "status": "completed", "created_at": 1_795_305_600});
@@ -72,7 +72,7 @@ async fn every_type_of_output_item_is_kept_and_an_unknown_one_too(database: Data
     let response = stored(database, json!(output), &json!({})).await;
     assert_eq!(response["output_text"], "The answer.");
     assert_eq!(response["raw"]["output"], json!(output));
-    assert!(response["completed_at"].is_string(), "the event's time, for want of the object's");
+    assert!(response["completed_at"].is_string(), "the event's time replaces the object's missing one");
 }
 
 async fn commentary_is_part_of_the_text_and_a_refusal_is_not(database: Database) {
@@ -84,7 +84,7 @@ async fn commentary_is_part_of_the_text_and_a_refusal_is_not(database: Database)
         ),
     ]);
     assert_eq!(stored(database.clone(), output, &json!({})).await["output_text"], "Looking. Found it.");
-    // A refusal alone is an answer without text, which is not the same as no answer.
+    // A refusal without text is an empty output_text, not a missing one.
     let refusal = json!([message("final_answer", &json!([{"type": "refusal", "refusal": "No."}]))]);
     assert_eq!(stored(database, refusal, &json!({})).await["output_text"], "");
 }

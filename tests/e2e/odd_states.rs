@@ -1,4 +1,4 @@
-//! Objects whose status nobody knows, and answers that are about another object.
+//! Objects with an unknown status, and responses with a different object.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::{Map, Value, json};
@@ -84,7 +84,7 @@ async fn an_answer_that_is_another_object_is_not_stored_as_the_one_asked_for(dat
     assert_eq!((event.state, event.reason), (EventState::Dead, Some(Reason::GaveUp)));
     assert!(event.last_error.unwrap().contains("is another object, \"batch_other\""));
     let results = landfall.landfall(&["results", "batch_demo_completed"]);
-    assert!(!results.status.success(), "nothing is stored of it");
+    assert!(!results.status.success(), "the object is stored");
 }
 
 on_both_databases!(

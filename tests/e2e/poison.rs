@@ -1,4 +1,4 @@
-//! An event that takes down whichever worker runs it ends in the dead letters, alone; those beside it are stored.
+//! An event that crashes every worker that runs it becomes a dead letter; the events next to it are stored.
 
 use test_support::wait;
 use webhook::{EventState, Reason};
@@ -8,13 +8,13 @@ use crate::raw_redis::redis;
 
 const POISON: &str = "resp_demo_failed";
 
-/// Waits until a worker runs the poison for the `times`th time, then kills that worker and starts another.
+/// Waits until a worker runs the poison event for the `times`th time, then kills that worker and starts another one.
 async fn killed_by_it(landfall: &mut Landfall, times: usize) {
     let running = async || {
         let requests = landfall.fake.requests();
         (requests.iter().filter(|request| request.path.contains(POISON)).count() >= times).then_some(())
     };
-    wait::until("the poison to run", running).await;
+    wait::until("the poison event to run", running).await;
     landfall.workers[0].kill();
     landfall.workers.clear();
     landfall.add_worker();
@@ -30,10 +30,10 @@ async fn poison_is_given_up_after_it_crashed_alone_and_its_neighbours_are_stored
         neighbours.push(landfall.send("response.completed", "resp_demo_research").await);
     }
     landfall.add_worker();
-    // Twice with neighbours in the same worker: nobody can tell who is to blame.
+    // Twice with other events in the same worker: it is unknown which one crashes it.
     for times in 1..=2 {
         let all = async || (landfall.fake.requests().len() >= 5 * times).then_some(());
-        wait::until("all of them to run", all).await;
+        wait::until("all events to run", all).await;
         killed_by_it(&mut landfall, times).await;
     }
     landfall.fake.clear_faults();
@@ -51,9 +51,9 @@ async fn poison_is_given_up_after_it_crashed_alone_and_its_neighbours_are_stored
     }
     assert_eq!(landfall.status()["total"]["dead"], 1);
     let runs = landfall.fake.requests().iter().filter(|request| request.path.contains(POISON)).count();
-    assert_eq!(runs, 5, "it ran once more");
+    assert_eq!(runs, 5, "the poison event ran again");
     let left: bool = redis(&landfall, "EXISTS {landfall}:attempts:response").await;
-    assert!(!left, "crashes are forgotten with their entries");
+    assert!(!left, "the crash counters remain");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn while_a_suspect_runs_its_worker_takes_nothing_else_of_any_family() {
     wait::until("the suspect to run alone", alone).await;
     let batch = landfall.send("batch.completed", "batch_demo_completed").await;
     let response = landfall.send("response.completed", "resp_demo_research").await;
-    // Another worker takes them at once.
+    // Another worker processes them at once.
     landfall.add_worker();
     for id in [&batch, &response] {
         landfall.event_when(id, |event| event.state == EventState::Stored).await;

@@ -1,4 +1,4 @@
-//! PostgreSQL goes and comes back: workers wait for it and go on where they were.
+//! PostgreSQL stops and restarts: workers wait for it and continue where they were.
 
 use test_support::postgres::PostgresServer;
 use test_support::wait;
@@ -21,8 +21,8 @@ async fn a_postgresql_restarted_in_the_middle_of_a_batch_leaves_the_same_rows_in
     };
     let stored = wait::until("the first rows", &rows).await;
     server.kill();
-    assert!(stored < i64::try_from(LINES).unwrap(), "it was killed too late to show anything");
-    // What comes meanwhile waits, too.
+    assert!(stored < i64::try_from(LINES).unwrap(), "PostgreSQL was killed too late to test anything");
+    // Events that arrive in the meantime wait as well.
     landfall.send("response.completed", "resp_demo_research").await;
     server.resume();
 

@@ -1,10 +1,10 @@
-//! Redis behind Landfall's back, as an operator with `redis-cli` sees it.
+//! Direct access to Redis, as with `redis-cli`.
 
 use redis::FromRedisValue;
 
 use crate::harness::Landfall;
 
-/// Runs one command, its words separated by blanks.
+/// Runs one command, given as words separated by blanks.
 pub(crate) async fn redis<T: FromRedisValue>(landfall: &Landfall, words: &str) -> T {
     let client = redis::Client::open(landfall.redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

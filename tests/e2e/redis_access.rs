@@ -1,4 +1,4 @@
-//! A Redis of one's own: by TLS with a certificate of a private authority, with a password in a file.
+//! An external Redis: TLS with a private certificate authority, and a password in a file.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,10 +13,10 @@ use test_support::wait;
 
 use crate::harness::log_field;
 
-/// Everything that an address cannot hold as it is.
+/// A password with characters that must be escaped in a URL.
 const PASSWORD: &str = "p%41/w?#:@x";
 
-/// A server with TLS, and beside its files one folder with nothing but its authority.
+/// A server with TLS, and a folder that contains only its certificate authority.
 struct PrivateRedis {
     folder: TempDir,
     port: u16,
@@ -69,7 +69,7 @@ impl PrivateRedis {
     }
 }
 
-/// The settings of all programs of one installation, in a folder of its own.
+/// The settings of all programs of one installation.
 struct Settings(Vec<(&'static str, String)>);
 
 impl Settings {
@@ -96,7 +96,7 @@ impl Settings {
         self.0.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
-    /// What the command prints as JSON.
+    /// The JSON output of the command.
     fn landfall(&self, arguments: &[&str]) -> Vec<Value> {
         let mut command = Command::new(programs::path("landfall"));
         let output = command.args(arguments).arg("--json").env_clear().envs(self.all()).output().unwrap();

@@ -1,4 +1,4 @@
-//! Redis at its memory limit: ingest says 503, workers work everything off, and ingest takes events again by itself.
+//! Redis at its memory limit: ingest answers 503, workers drain the queue, and ingest then recovers automatically.
 
 use test_support::programs::Program;
 use test_support::redis::RedisServer;
@@ -10,7 +10,7 @@ use crate::harness::Landfall;
 use crate::raw_redis::redis;
 
 const EVENTS: usize = 40;
-/// Enough to see in Redis's memory.
+/// Large enough to be visible in Redis's memory.
 const PADDING_BYTES: usize = 100_000;
 
 fn large(number: usize) -> SignedWebhook {
@@ -33,7 +33,7 @@ async fn at_its_memory_limit_workers_drain_redis_and_ingest_recovers_by_itself()
         line.trim().parse::<usize>().unwrap()
     };
     let full: String = redis(&landfall, "INFO memory").await;
-    // Below what it uses now: Redis refuses every write that may grow. Above what it used when it was empty.
+    // Below the current use, so that Redis rejects writes, and above the use of an empty queue.
     let limit = usize::midpoint(used(&before), used(&full));
     redis::<()>(&landfall, &format!("CONFIG SET maxmemory {limit}")).await;
     let refused = landfall.post(&large(EVENTS)).await;
@@ -67,7 +67,7 @@ fn a_worker_refuses_a_redis_that_would_lose_events() {
     ];
     let mut worker = Program::start("worker", &environment);
     assert_eq!(worker.wait().code(), Some(2));
-    let said = wait::until_blocking("its last words", || {
+    let said = wait::until_blocking("its error message", || {
         let said = worker.log().join("\n");
         said.contains("REDIS_URL").then_some(said)
     });

@@ -1,4 +1,4 @@
-//! Guarantee 1: a 2xx means that Redis has the event; without Redis there is no 2xx, and afterwards all goes on.
+//! Guarantee 1: a 2xx means that Redis has the event; without Redis there is no 2xx, and everything recovers afterwards.
 
 use test_support::signed_webhook::SignedWebhook;
 use test_support::wait;
@@ -19,9 +19,9 @@ async fn without_redis_ingest_answers_503_and_both_programs_come_back_by_themsel
     assert_eq!(answer.text().await.unwrap(), r#"{"error":"Queue unavailable"}"#);
 
     landfall.redis.resume();
-    // OpenAI delivers again; so do we.
+    // Retry, as OpenAI does.
     let accepted = async || (landfall.post(&webhook).await.0 == 200).then_some(());
-    wait::until("ingest to come back", accepted).await;
+    wait::until("ingest to recover", accepted).await;
     landfall.settled().await;
     for id in [before, webhook.webhook_id.clone()] {
         assert_eq!(landfall.event(&id).await.unwrap().state, webhook::EventState::Stored);

@@ -1,5 +1,5 @@
-//! Look and repair, with workers at work: stored events run again, objects that were missed are fetched, and what
-//! happens can be watched.
+//! Inspection and repair while workers run: stored events are replayed, missing objects are fetched, and events can be
+//! watched.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
@@ -86,7 +86,7 @@ async fn what_is_missing_is_fetched_once_openai_has_it(database: Database) {
         (state_of("resp_demo_research"), state_of("batch_demo_completed")),
         ("fetched".into(), "fetched".into())
     );
-    assert_eq!(landfall.show("resp_abc123"), sample, "to ask in vain changes nothing");
+    assert_eq!(landfall.show("resp_abc123"), sample, "a failed fetch changed the record");
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["results_complete"], &batch["fetch_state"]), (&true.into(), &"fetched".into()));
     assert_eq!(

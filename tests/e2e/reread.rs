@@ -1,5 +1,5 @@
-//! The first download of a batch's file may be half of it, or a page that is none. A person who asks for the batch has it
-//! read again; what is stored is replaced by something better, or stays.
+//! The first download of a batch's file may be incomplete, or an error page. Fetching the batch again downloads it again; a
+//! stored file is only replaced by a more complete one.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ fn first_lines(lines: usize) -> String {
     FILE.split_inclusive('\n').take(lines).collect()
 }
 
-/// A batch of five requests whose file is [`FILE`], except for the first download. The file object does not say how long
-/// it is. The id of the event.
+/// Stores a batch of five requests whose file is [`FILE`], except for the first download. The file object has no size.
+/// Returns the webhook-id of the event.
 async fn stored_from(landfall: &Landfall, batch: &str, first: String) -> String {
     let file = format!("file-{batch}");
     landfall.fake.add_file(&file, &json!({"bytes": null}), FILE);
@@ -48,11 +48,11 @@ fn fetch(landfall: &Landfall, arguments: &[&str]) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// All that could change.
+/// Everything that could change.
 async fn everything(landfall: &Landfall, batch: &str) -> (Value, Vec<u8>, Vec<(i64, bool, Option<Vec<u8>>)>) {
     let row = |row: ResultRow| (row.line, row.quarantined, row.body);
     let rows = landfall.rows(batch).await.into_iter().map(row).collect();
-    (landfall.show(batch), landfall.kept(batch, &format!("file-{batch}")), rows)
+    (landfall.show(batch), landfall.stored_file(batch, &format!("file-{batch}")), rows)
 }
 
 async fn is_whole(landfall: &Landfall, batch: &str) {
@@ -60,7 +60,7 @@ async fn is_whole(landfall: &Landfall, batch: &str) {
     let row = landfall.show(batch);
     assert_eq!((&row["results_state"], &row["rows_quarantined"]), (&"complete".into(), &0.into()), "{row}");
     let file = format!("file-{batch}");
-    assert_eq!(landfall.kept(batch, &file), FILE.as_bytes());
+    assert_eq!(landfall.stored_file(batch, &file), FILE.as_bytes());
     let shown = landfall.show(&file);
     assert_eq!(
         (&shown["bytes"], &shown["location"]),
@@ -85,7 +85,7 @@ async fn a_file_that_was_half_or_none_at_first_is_replaced_by_a_fetch(database: 
             (&row["results_state"], &row["rows_quarantined"]),
             (&expected.into(), &quarantined.into())
         );
-        // Another webhook about the same batch is nobody's wish to read it again.
+        // Another webhook about the same batch does not download it again.
         landfall.fake.clear_requests();
         landfall.send("batch.completed", batch).await;
         landfall.settled().await;
@@ -94,7 +94,7 @@ async fn a_file_that_was_half_or_none_at_first_is_replaced_by_a_fetch(database: 
         fetch(&landfall, &[batch]);
         assert_eq!(downloads(&landfall), 1);
         is_whole(&landfall, batch).await;
-        // It is as it should be: no reason to read it any more.
+        // The batch is complete, so it is not downloaded again.
         fetch(&landfall, &[batch]);
         assert_eq!(downloads(&landfall), 1);
     }
@@ -132,7 +132,7 @@ async fn the_same_file_again_changes_nothing_and_is_no_longer_missing(database: 
     let output = landfall.landfall(&["fetch", "--missing"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing is missing"), "{output:?}");
     assert_eq!(downloads(&landfall), 2);
-    // By its name it is read again whenever somebody asks.
+    // A fetch by id always downloads it again.
     fetch(&landfall, &["batch_short"]);
     is_whole(&landfall, "batch_short").await;
 }
@@ -147,7 +147,7 @@ async fn a_file_that_is_worse_or_does_not_come_leaves_all_as_it_was(database: Da
         }
         landfall.fake.clear_requests();
         fetch(&landfall, &["batch_better"]);
-        assert_eq!(downloads(&landfall), 5, "it may have had a bad moment");
+        assert_eq!(downloads(&landfall), 5, "the failed download was not retried");
         assert_eq!(everything(&landfall, "batch_better").await, before);
     }
     landfall.fake.inject(Fault::always(FaultKind::Status(500), "/content"));

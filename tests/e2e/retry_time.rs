@@ -1,4 +1,4 @@
-//! For how long an event is tried: from its first attempt on, however long it waited for a worker.
+//! The retry period of an event begins with its first attempt, however long it waited for a worker.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::json;
@@ -7,7 +7,7 @@ use webhook::{EventState, Reason};
 
 use crate::harness::{Database, Landfall};
 
-/// How each attempt at an event ended, and why.
+/// The outcome and reason of each attempt.
 async fn attempts(landfall: &Landfall, webhook_id: &str) -> Vec<(AttemptOutcome, Option<Reason>)> {
     let attempts = landfall.store().await.event_attempts("default", webhook_id).await.unwrap();
     let ended = |attempt: AttemptRecord| {
@@ -17,7 +17,7 @@ async fn attempts(landfall: &Landfall, webhook_id: &str) -> Vec<(AttemptOutcome,
 }
 
 async fn the_first_failure_is_never_the_last_however_long_the_event_waited(database: Database) {
-    // The time is over before any worker is there.
+    // The retry period is over before the first worker starts.
     let mut landfall = Landfall::start_on_with(database, 0, &[("RETRY_FOR_SECS", "0.001")]).await;
     landfall.fake.inject(Fault::times(FaultKind::Status(500), "/responses/", 1));
     landfall.fake.inject(Fault::times(FaultKind::RateLimited { retry_after_secs: None }, "/batches/", 1));

@@ -1,5 +1,4 @@
-//! Two ingest are replaced in turn while webhooks come in: whoever knows both is always answered, and nothing that was
-//! acknowledged is lost.
+//! Two ingest are replaced in turn while webhooks arrive: one of them always responds, and no acknowledged webhook is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,12 +13,12 @@ use webhook::EventState;
 use crate::harness::Landfall;
 
 const RESTARTS: usize = 4;
-/// Webhooks under way at once.
+/// Concurrent senders.
 const SENDERS: usize = 8;
-/// One after the other, without waiting.
+/// Attempts per webhook, without waiting.
 const ATTEMPTS: usize = 10;
 
-/// Ingest on a port that it gets again after a restart, as behind a load balancer.
+/// An ingest that keeps its port after a restart, as behind a load balancer.
 struct Ingest {
     port: u16,
     redis_url: String,
@@ -45,7 +44,7 @@ impl Ingest {
         program
     }
 
-    /// SIGTERM, the end of the drain, and a new one in its place.
+    /// Sends SIGTERM, waits for the drain, and starts a new process.
     fn replace(&mut self) {
         assert!(self.program.stop().success());
         self.program = Self::program(self.port, &self.redis_url);
@@ -56,15 +55,15 @@ impl Ingest {
     }
 }
 
-/// Sends one webhook after the other until told to stop; when one ingest does not take it, the other is asked.
-/// The webhook-ids that were acknowledged.
+/// Sends webhooks one after the other until `stop` is set; if one ingest fails, it tries the other. Returns the
+/// acknowledged webhook-ids.
 async fn send_until(stop: Arc<AtomicBool>, urls: [String; 2]) -> Vec<String> {
     let http = reqwest::Client::builder().build().unwrap();
     let mut acknowledged = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let webhook = SignedWebhook::new("video.completed", "video_1");
         let mut refusals = Vec::new();
-        // More than one turn: between two attempts, the one may have come back and the other have gone.
+        // More than one round: between two attempts, one ingest may have started and the other may have stopped.
         for url in urls.iter().cycle().take(ATTEMPTS) {
             let mut request = http.post(url).body(webhook.body.clone());
             for (name, value) in webhook.headers() {
@@ -75,7 +74,7 @@ async fn send_until(stop: Arc<AtomicBool>, urls: [String; 2]) -> Vec<String> {
                 Err(error) => refusals.push(error),
             }
         }
-        assert!(refusals.len() < ATTEMPTS, "{} was taken by none: {refusals:?}", webhook.webhook_id);
+        assert!(refusals.len() < ATTEMPTS, "{} was not accepted: {refusals:?}", webhook.webhook_id);
         acknowledged.push(webhook.webhook_id);
     }
     acknowledged
@@ -100,7 +99,7 @@ async fn ingest_replaced_in_turn_under_load_is_always_there_and_loses_nothing() 
     });
     stop.store(true, Ordering::Relaxed);
     let acknowledged: Vec<String> = join_all(senders).await.into_iter().flat_map(Result::unwrap).collect();
-    assert!(acknowledged.len() > 10 * RESTARTS, "{} webhooks are no load", acknowledged.len());
+    assert!(acknowledged.len() > 10 * RESTARTS, "{} webhooks are not enough load", acknowledged.len());
 
     landfall.settled().await;
     let names: Vec<_> = acknowledged.iter().map(|id| ("default".to_owned(), id.clone())).collect();

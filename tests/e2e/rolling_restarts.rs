@@ -1,4 +1,4 @@
-//! Deploys cost nothing: neither an attempt nor a crash, however often a long batch meets one.
+//! A deploy counts neither as an attempt nor as a crash, however often it interrupts a long batch.
 
 use fake_openai::{Fault, FaultKind};
 use test_support::wait;
@@ -22,7 +22,7 @@ async fn ten_rolling_restarts_under_a_long_batch_cost_no_attempt_and_no_crash() 
     for restart in 1..=RESTARTS {
         let asked = async || (downloads(&landfall) >= restart).then_some(());
         wait::until("a worker to download the file", asked).await;
-        // Whichever has it hands it back; both are replaced in turn.
+        // The worker that holds it releases it; both workers are replaced in turn.
         let mut workers = std::mem::take(&mut landfall.workers);
         landfall.add_worker();
         landfall.add_worker();

@@ -1,4 +1,4 @@
-//! Whatever goes wrong, the API key and the webhook secret are shown nowhere, and bodies not in logs.
+//! No failure reveals the API key or the webhook secret anywhere, or a body in a log.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use webhook::{EventState, Reason};
 
 use crate::harness::{API_KEY, Landfall};
 
-/// What OpenAI's answers hold in this test, and what its events hold.
+/// Markers in OpenAI's responses and in its events.
 const OF_THE_API: &str = "Zebra-of-the-API";
 const OF_AN_EVENT: &str = "Okapi-of-an-event";
 
@@ -25,7 +25,7 @@ fn assert_without(what: &str, bytes: &[u8], secrets: &[&str]) {
     }
 }
 
-/// Objects full of recognisable text, and every way to fail.
+/// Adds objects with recognisable text, and provokes every kind of failure.
 async fn provoke(landfall: &Landfall) {
     let fake = &landfall.fake;
     let output = json!([{"type": "message", "content": [{"type": "output_text", "text": OF_THE_API}]}]);
@@ -79,7 +79,7 @@ async fn provoke(landfall: &Landfall) {
     assert_eq!(waiting.reason, Some(Reason::Unauthorized));
 }
 
-/// Every error that Redis keeps, and everything else in it.
+/// All errors in Redis, and everything else in it.
 fn redis_texts(url: &str) -> (Vec<u8>, Vec<u8>) {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
@@ -103,7 +103,7 @@ fn redis_texts(url: &str) -> (Vec<u8>, Vec<u8>) {
         let mut strings = Vec::new();
         collect_strings(&value, &mut strings);
         everything.extend(strings.concat());
-        // An entry's fields: name, value, name, value …; in the hash of attempts the errors are part of the values.
+        // The fields of an entry alternate between name and value; in the hash of attempts, errors are part of the values.
         let of_dead_letters = strings.windows(2).filter(|pair| pair[0].ends_with(b"error"));
         errors.extend(of_dead_letters.flat_map(|pair| pair[1].clone()));
         if kind == "hash" {
@@ -134,7 +134,7 @@ async fn no_failure_shows_the_key_anywhere_or_a_body_in_a_log() {
     for reason in ["bad_answer", "not_found", "unauthorized", "rejected", "rate_limited", "in quarantine"] {
         landfall.workers[0].wait_for_log(reason);
     }
-    // Where a worker's libraries speak at this level; nothing in ingest does.
+    // The worker's libraries log at this level; those of ingest do not.
     landfall.workers[0].wait_for_log("\"level\":\"TRACE\"");
     for program in [&landfall.ingest, &landfall.workers[0]] {
         let log = program.log();
@@ -144,7 +144,7 @@ async fn no_failure_shows_the_key_anywhere_or_a_body_in_a_log() {
         }
     }
     let (errors, everything) = redis_texts(&landfall.redis.url());
-    assert!(String::from_utf8_lossy(&errors).contains("400"), "the dead letter says why");
+    assert!(String::from_utf8_lossy(&errors).contains("400"), "the dead letter has no reason");
     assert_without("an error in Redis", &errors, &[OF_THE_API, OF_AN_EVENT]);
     assert_without("Redis", &everything, &[API_KEY, SECRET]);
     for file in files_below(landfall.folder()) {
@@ -158,7 +158,7 @@ async fn no_command_shows_the_key_or_the_secret() {
     provoke(&landfall).await;
     let base_url = landfall.fake.base_url();
     let mut shown = Vec::new();
-    // Accepted, refused, and unreachable.
+    // The API key is accepted, refused, or the API is unreachable.
     for (key_accepted, base_url) in
         [(true, base_url.as_str()), (false, &base_url), (false, "http://127.0.0.1:9/v1")]
     {

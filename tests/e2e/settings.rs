@@ -1,4 +1,4 @@
-//! Nonsense in the settings is refused at start, by name, without printing a secret.
+//! Invalid settings are refused at start, with their name, and without printing a secret.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -90,7 +90,7 @@ async fn blanks_newlines_and_byte_order_marks_around_settings_do_no_harm() {
     let file = folder.path().join("key");
     std::fs::write(&file, format!("\u{feff}{API_KEY}\r\n")).unwrap();
     let file = format!(" {}\n", file.display());
-    // Empty counts as not set: the key is in the file.
+    // An empty value counts as not set: the key is in the file.
     let settings = [
         ("OPENAI_API_KEY", "\n"),
         ("OPENAI_API_KEY_FILE", file.as_str()),

@@ -1,4 +1,4 @@
-//! One 429 is enough: no worker asks for that family again before OpenAI wants to be asked.
+//! One 429 pauses a family for all workers until OpenAI accepts requests again.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
     let first = landfall.send("response.completed", "resp_demo_research").await;
     let waiting = landfall.event_when(&first, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::RateLimited));
-    // The row is written first.
+    // The row is written before the pause.
     let paused = async || redis::<Option<String>>(&landfall, "GET {landfall}:pause:default:response").await;
     assert_eq!(wait::until("the pause", paused).await, "rate_limited");
     let mut others = Vec::new();
     for _ in 0..8 {
         others.push(landfall.send("response.completed", "resp_demo_research").await);
     }
-    // Another family does not wait.
+    // Another family is not paused.
     let batch = landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.event_when(&batch, |event| event.state == EventState::Stored).await;
 
@@ -34,7 +34,7 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
     asked.sort_by_key(|request| request.received_at);
     assert_eq!(asked.len(), 10);
     let quiet = asked[1].received_at.duration_since(asked[0].received_at).unwrap();
-    assert!(quiet >= Duration::from_secs(3), "somebody asked after {quiet:?}");
+    assert!(quiet >= Duration::from_secs(3), "a request was sent after {quiet:?}");
     assert_eq!(landfall.event(&first).await.unwrap().attempts, 2);
     for id in &others {
         let event = landfall.event(id).await.unwrap();
@@ -58,32 +58,32 @@ async fn a_quota_that_is_used_up_pauses_for_as_long_as_a_retry_waits() {
     landfall.send("response.completed", "resp_demo_research").await;
     let shown = "landfall_pause_seconds{family=\"batch\"} 0.0";
     landfall.metric(shown).await;
-    assert_eq!(landfall.fake.requests().len(), 1, "one refusal is enough");
+    assert_eq!(landfall.fake.requests().len(), 1, "more than one request was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_met_by_a_pause_waits_visibly_and_ends_with_the_pause() {
     let landfall = Landfall::start().await;
     redis::<()>(&landfall, "ZADD {landfall}:pauses 1 default:response").await;
-    // A worker that waits at the empty stream has looked for a pause before: what it is given now meets this one.
+    // A worker that blocks on the empty stream checked for a pause before; its next delivery must still respect this one.
     let blocked = async || {
         let clients: String = redis(&landfall, "CLIENT LIST").await;
         (clients.matches("cmd=xreadgroup").count() >= webhook::Family::ALL.len()).then_some(())
     };
-    wait::until("the worker to wait at all streams", blocked).await;
+    wait::until("the worker to block on all streams", blocked).await;
     redis::<()>(&landfall, "SET {landfall}:pause:default:response rate_limited PX 600000").await;
     let id = landfall.send("response.completed", "resp_demo_research").await;
     let status = landfall.status();
     assert_eq!(status["pauses"][0]["family"], "response");
     assert_eq!(status["pauses"][0]["reason"], "rate_limited");
     landfall.metric("landfall_queue_backlog{family=\"response\",state=\"pending\"} 0.0").await;
-    assert!(landfall.fake.requests().is_empty(), "OpenAI was asked in the pause");
+    assert!(landfall.fake.requests().is_empty(), "a request was sent during the pause");
     if let Some(waiting) = landfall.event(&id).await {
         let seen = (waiting.state, waiting.reason, waiting.attempts);
         assert_eq!(seen, (EventState::Retrying, Some(Reason::RateLimited), 0));
     }
     redis::<()>(&landfall, "DEL {landfall}:pause:default:response").await;
-    // What was put back is due at the end of the pause as it was.
+    // The snoozed entry is due at the end of the original pause.
     let delayed: Vec<String> = redis(&landfall, "ZRANGE {landfall}:delayed:response 0 -1").await;
     for entry_id in delayed {
         redis::<()>(&landfall, &format!("ZADD {{landfall}}:delayed:response XX 1 {entry_id}")).await;

@@ -1,4 +1,4 @@
-//! SIGTERM: nothing is lost, nothing counts as an attempt or a crash, and both programs end well.
+//! SIGTERM: nothing is lost, nothing counts as an attempt or a crash, and both programs exit cleanly.
 
 use std::process::Command;
 
@@ -9,14 +9,14 @@ use crate::harness::{Landfall, log_field};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_hands_back_what_it_cannot_finish() {
     let mut landfall = Landfall::start().await;
-    // Longer than a stopping worker waits.
+    // Longer than a worker waits at shutdown.
     landfall.fake.delay_ms("/responses/resp_demo_research", 600_000);
     let id = landfall.send("response.completed", "resp_demo_research").await;
     let asked = async || (!landfall.fake.requests().is_empty()).then_some(());
-    wait::until("the worker to ask OpenAI", asked).await;
+    wait::until("the worker to send a request", asked).await;
     assert!(landfall.workers[0].stop().success());
     assert_eq!(landfall.status()["total"]["backlog"], 1);
-    assert_eq!(landfall.status()["total"]["pending"], 0, "no lease is left behind");
+    assert_eq!(landfall.status()["total"]["pending"], 0, "a lease is left behind");
 
     landfall.fake.clear_faults();
     landfall.add_worker();
@@ -33,7 +33,7 @@ async fn ingest_ends_well_on_sigterm() {
     assert_eq!(landfall.backlog(), 1);
 }
 
-/// What a container's health check does.
+/// The health check of a container.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workers_healthcheck_says_whether_it_lives() {
     let mut landfall = Landfall::start().await;

@@ -1,4 +1,4 @@
-//! Which state of an object wins: an end beats everything before it, and of two answers the one asked for later.
+//! Conflicting states of an object: a terminal state wins over others, and of two responses the later request wins.
 
 use fake_openai::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn response(status: &str, text: &str) -> Value {
     json!({"id": "resp_state", "status": status, "output": [{"type": "message", "content": text}]})
 }
 
-/// Sends the event while the object has not ended, sees it wait, and lets the object end.
+/// Sends the event before the object has ended, checks that it waits, and lets the object end.
 async fn waits_for_its_end(event_type: &str, running: &Value, ended: &Value) -> Landfall {
     let landfall = Landfall::start().await;
     landfall.fake.add_object(running).unwrap();
@@ -19,7 +19,7 @@ async fn waits_for_its_end(event_type: &str, running: &Value, ended: &Value) -> 
     let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::NotTerminal));
     let status = running["status"].as_str().unwrap();
-    assert!(waiting.last_error.unwrap().contains(status), "it says what it waits for");
+    assert!(waiting.last_error.unwrap().contains(status), "the error does not name the status");
     landfall.fake.add_object(ended).unwrap();
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
@@ -66,12 +66,12 @@ async fn an_older_answer_that_comes_late_does_not_win() {
     landfall.fake.inject(Fault::times(FaultKind::StallInBody, "/responses/", 1));
     let older = landfall.send("response.completed", "resp_state").await;
     let asked = async || (!landfall.fake.requests().is_empty()).then_some(());
-    wait::until("the worker to ask OpenAI", asked).await;
+    wait::until("the worker to send a request", asked).await;
     landfall.fake.add_response(response("completed", "newer"));
     let newer = landfall.send("response.completed", "resp_state").await;
     landfall.event_when(&newer, |event| event.state == EventState::Stored).await;
     assert_eq!(landfall.show("resp_state")["output_text"], "newer");
-    // Now the rest of the first answer comes.
+    // Now the rest of the first response arrives.
     landfall.fake.clear_faults();
     landfall.settled().await;
     let older = landfall.event(&older).await.unwrap();

@@ -1,16 +1,16 @@
-//! Values from strangers, from the API into either database: ids of any length, JSON nested to any depth.
+//! Untrusted values, from the API to both databases: ids of any length, JSON nested to any depth.
 
 use serde_json::{Value, json};
 use webhook::EventState;
 
 use crate::harness::{Database, Landfall};
 
-/// `[[…]]`, so many levels.
+/// `[[…]]` with this many levels.
 fn nested(levels: usize) -> String {
     "[".repeat(levels) + &"]".repeat(levels)
 }
 
-/// Text that does not compress, the same in every run.
+/// Incompressible text, identical in every run.
 fn random_text(chars: usize) -> String {
     let mut state = 88_172_645_463_325_252_u64;
     let next = || {
@@ -31,7 +31,7 @@ fn line(custom_id: &str, body: &str) -> String {
 
 async fn lines_with_long_ids_and_deep_answers_cost_no_other_line_its_row(database: Database) {
     let landfall = Landfall::start_on(database).await;
-    // What a proxy made of a whole request, and characters that do not compress.
+    // Long and incompressible.
     let long = random_text(50_000);
     let ids = [
         "a".to_owned(),

@@ -1,4 +1,4 @@
-//! Two workers share the work, and racing on the same object leaves the same rows.
+//! Two workers share the load, and a race on the same object leaves the same rows.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ async fn two_workers_share_a_backlog_and_store_each_event_once(database: Databas
     };
     let shares = wait::until("60 events in the logs", shares).await;
     assert_eq!(shares.iter().sum::<usize>(), 60);
-    assert!(shares.iter().all(|share| *share > 0), "one worker did everything: {shares:?}");
+    assert!(shares.iter().all(|share| *share > 0), "one worker processed everything: {shares:?}");
     for webhook_id in &sent {
         assert_eq!(landfall.event(webhook_id).await.unwrap().attempts, 1);
     }
@@ -48,7 +48,7 @@ async fn two_workers_racing_on_one_batch_store_each_line_once(database: Database
     assert_eq!(store.count_events().await.unwrap().iter().map(|(_, _, count)| count).sum::<i64>(), 2);
 }
 
-/// What is small waits for nothing large; what is large is sent to several workers at once.
+/// Small results do not wait for large ones, and a large backlog is shared by several workers.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_workers_on_postgresql_give_each_result_once() {
     let landfall = Landfall::start_on_with(Database::Postgres, 4, &[]).await;

@@ -1,4 +1,4 @@
-//! OpenAI adds event types faster than receivers are updated: what is verified is kept, known or not.
+//! OpenAI adds event types faster than receivers are updated: every verified event is stored, whether known or not.
 
 use test_support::signed_webhook::SignedWebhook;
 use webhook::{EventState, Family};

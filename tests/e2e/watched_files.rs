@@ -1,5 +1,5 @@
-//! Files that are read while a program runs: a file of targets that cannot be used stops nothing, and one that hangs does
-//! not keep a program from stopping.
+//! Files that are read at run time: an invalid file of targets stops nothing, and a read that hangs does not prevent a
+//! program from stopping.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,8 +23,8 @@ fn target(server: &Receiver) -> String {
     )
 }
 
-/// Status and body of `/readyz`.
-/// Waits until `/readyz` answers so. A worker that has just started may still wait for its first read of the queue.
+/// Waits until `/readyz` has this status and reason. A worker that has just started may still wait for its first read of
+/// the queue.
 async fn readiness_is(program: &mut Program, status: u16, reason: &str) {
     let addr = log_field(&program.wait_for_log("admin.addr"), "admin.addr");
     let answers = async || {
@@ -35,12 +35,12 @@ async fn readiness_is(program: &mut Program, status: u16, reason: &str) {
     wait::until(&format!("readiness to be {status} {reason}"), answers).await;
 }
 
-/// Makes a FIFO.
+/// Creates a FIFO.
 fn make_fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Waits until somebody reads a FIFO, and lets them wait for what is never written while the result lives.
+/// Waits until a process reads a FIFO. Its read blocks as long as the result lives.
 fn being_read(path: &Path) -> File {
     let open = || File::options().write(true).custom_flags(O_NONBLOCK).open(path).ok();
     wait::until_blocking("the file to be read", open)
@@ -88,7 +88,7 @@ async fn a_file_of_targets_that_hangs_keeps_no_worker_from_working_and_stopping(
     landfall.settled().await;
     assert!(landfall.workers[0].stop().success());
 
-    // And one that hangs later, as on a network file system that goes away.
+    // A file that hangs later, like one on an unreachable network file system.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "").unwrap();
     landfall.add_worker();
@@ -154,5 +154,5 @@ fn a_certificate_that_hangs_does_not_keep_ingest_from_stopping() {
     drop(silent);
     let mut ingest = Program::start("ingest", &settings);
     let _silent = being_read(&certificate);
-    assert_eq!(ingest.stop().code(), Some(0), "it hangs at the start");
+    assert_eq!(ingest.stop().code(), Some(0), "ingest hangs at startup");
 }

@@ -1,4 +1,4 @@
-//! Guarantee 2, the hard way: a worker that dies in the middle of a batch costs time, not results.
+//! Guarantee 2 with crashes: a worker that dies in the middle of a batch costs time, not results.
 
 use test_support::wait;
 use webhook::Family;
@@ -7,11 +7,11 @@ use crate::harness::{Database, Landfall};
 use crate::imported::assert_whole;
 
 const LINES: usize = 20_000;
-/// As many as an entry may take down before it is suspected of being poison, and one of it alone.
+/// As many crashes as are allowed before an entry is suspected to be poison, and one with the entry alone.
 const KILLS_PER_BATCH: usize = 2;
 const BATCHES: usize = 5;
 
-/// Ten kills, spread over the whole of an import: at a tenth and six tenths of the first batch, then a little later.
+/// Ten kills, spread over an import: at a tenth and six tenths of the first batch, then a little later in each one.
 async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_end(database: Database) {
     let mut landfall = Landfall::start_on_with(database, 1, &[("LEASE_SECS", "1")]).await;
     let store = landfall.store().await;
@@ -28,7 +28,7 @@ async fn a_worker_killed_in_the_middle_of_a_batch_leaves_the_same_rows_in_the_en
             };
             let rows = wait::until("rows", far_enough).await;
             landfall.workers.pop().unwrap().kill();
-            assert!(rows < i64::try_from(LINES).unwrap(), "it was killed too late to show anything");
+            assert!(rows < i64::try_from(LINES).unwrap(), "the worker was killed too late to test anything");
             landfall.add_worker();
         }
         landfall.settled().await;
