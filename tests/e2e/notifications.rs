@@ -157,8 +157,8 @@ async fn what_is_given_up_is_told_too(database: Database) {
     let server = Receiver::start(|_| Reply::ok()).await;
     let (_folder, path) =
         targets_file(&[target("app", &server, "events = \"event.dead\"\npayload = \"full\"")]);
-    let nobody = [("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"), ("RETRY_FOR_SECS", "0.5")];
-    let landfall = start(database, 1, &path, &nobody).await;
+    let unreachable = [("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"), ("RETRY_FOR_SECS", "0.5")];
+    let landfall = start(database, 1, &path, &unreachable).await;
     landfall.send("response.completed", "resp_demo_research").await;
     let _entry_id: String = redis(&landfall, "XADD {landfall}:events:response * v 1 nonsense x").await;
     let received = server.wait_for(2).await;

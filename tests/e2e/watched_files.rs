@@ -117,7 +117,7 @@ fn a_secret_that_hangs_keeps_no_program_from_stopping() {
             ("RESULTS_ADDR", "127.0.0.1:0"),
             ("RESULTS_BASE_URL", "http://localhost"),
             ("RESULTS_SECRET", SECRET),
-            ("DATABASE_URL", "postgres://nobody@127.0.0.1:9/none"),
+            ("DATABASE_URL", "postgres://user@127.0.0.1:9/none"),
         ];
         settings.retain(|(known, _)| *known != name.trim_end_matches("_FILE"));
         settings.push((name, file));

@@ -8,22 +8,26 @@ use std::path::{Path, PathBuf};
 use super::paths::{self, Import, PathUse};
 use super::{files, product_code, report, root};
 
-/// The place of a module in its crate: no names for the root, `["dead", "list"]` for `dead/list.rs`.
+/// The path of a module in its crate: empty for the root, `["dead", "list"]` for `dead/list.rs`.
 type Module = Vec<String>;
-/// For each file, the files that it needs.
+/// The files that each file depends on.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn no_two_files_need_each_other() {
+fn no_two_files_depend_on_each_other() {
     let circles = crates().into_iter().flat_map(|folder| circles(&Crate::read(&folder).graph()));
-    report(&circles.map(|circle| format!("these need each other: {}", listed(&circle))).collect::<Vec<_>>());
+    report(
+        &circles
+            .map(|circle| format!("these files depend on each other: {}", listed(&circle)))
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn listed(circle: &BTreeSet<String>) -> String {
     circle.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The folders that hold the sources of a crate.
+/// The source folders of all crates.
 fn crates() -> BTreeSet<PathBuf> {
     let src = |file: PathBuf| {
         let end = file.iter().position(|part| part == "src")?;
@@ -32,7 +36,7 @@ fn crates() -> BTreeSet<PathBuf> {
     files(".rs").into_iter().filter(|file| file.starts_with("crates")).filter_map(src).collect()
 }
 
-/// What the files of one crate say of each other.
+/// The files of one crate and their references to each other.
 struct Crate {
     sources: BTreeMap<Module, Source>,
 }
@@ -45,12 +49,12 @@ struct Source {
     names: BTreeSet<String>,
 }
 
-/// What a path leads to.
+/// The item that a path refers to.
 enum Target {
-    /// Nothing of this crate.
+    /// Not in this crate.
     Outside,
     Module(Module),
-    /// Something that the file of this module defines.
+    /// An item defined in the file of this module.
     Item(Module),
 }
 
@@ -66,7 +70,7 @@ impl Crate {
         Self::new(texts)
     }
 
-    /// Of files by their path below `src`, their name, and their text.
+    /// From files, given as path below `src`, name and text.
     fn new(texts: impl Iterator<Item = (PathBuf, String, String)>) -> Self {
         let sources = texts.map(|(path, file, text)| {
             let paths::Paths { imports, paths, names } = paths::of(&text);
@@ -77,7 +81,7 @@ impl Crate {
 
     fn graph(&self) -> Graph {
         let needs = self.sources.iter().map(|(module, source)| {
-            let targets = self.needed_by(module, source).into_iter();
+            let targets = self.dependencies_of(module, source).into_iter();
             let files =
                 targets.filter(|target| target != module).map(|target| self.sources[&target].file.clone());
             (source.file.clone(), files.collect())
@@ -85,8 +89,8 @@ impl Crate {
         needs.collect()
     }
 
-    fn needed_by(&self, module: &Module, source: &Source) -> BTreeSet<Module> {
-        // A name that is passed on and not used here is needed by others only.
+    fn dependencies_of(&self, module: &Module, source: &Source) -> BTreeSet<Module> {
+        // A re-exported name that is not used here is not a dependency of this file.
         let imports =
             source.imports.iter().filter(|import| !import.is_public || source.names.contains(&import.name));
         let imports = imports.map(|import| import.path.as_slice());
@@ -98,7 +102,7 @@ impl Crate {
         all.filter_map(item).collect()
     }
 
-    /// Follows a path that stands in `module`. `depth` ends a re-export that leads to itself.
+    /// Resolves a path in `module`. `depth` stops a re-export of itself.
     fn resolve(&self, module: &Module, path: &[String], depth: usize) -> Target {
         let Some((first, rest)) = path.split_first().filter(|_| depth < 16) else {
             return Target::Outside;
@@ -129,7 +133,7 @@ impl Crate {
         }
     }
 
-    /// Follows a path downwards from a module to the item that it names, through re-exports to the one who owns it.
+    /// Resolves a path relative to a module, through re-exports, to the module that defines the item.
     fn descend(&self, module: Module, path: &[String], depth: usize) -> Target {
         let Some((first, rest)) = path.split_first() else {
             return Target::Module(module);
@@ -151,7 +155,7 @@ impl Crate {
     }
 }
 
-/// The module that a path below `src` holds.
+/// The module of a path below `src`.
 fn module(path: &Path) -> Module {
     let mut module: Module =
         path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
@@ -176,7 +180,7 @@ fn circles(graph: &Graph) -> Vec<BTreeSet<String>> {
     circles
 }
 
-/// Where the arrows lead from a file, in one step or more.
+/// All files that a file depends on, directly or indirectly.
 fn reachable(graph: &Graph, start: &String) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut next = vec![start];
@@ -210,7 +214,7 @@ fn a_circle_is_found_through_re_exports_and_children() {
 }
 
 #[test]
-fn a_parent_that_only_passes_on_and_a_child_are_no_circle() {
+fn a_re_exporting_parent_and_its_child_are_not_a_circle() {
     let found = circles_of(&[
         ("main.rs", "mod show; fn main() { show::run() }"),
         (

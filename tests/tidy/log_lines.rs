@@ -16,7 +16,7 @@ fn no_log_line_leaves_out_the_causes_of_an_error() {
     report(&broken);
 }
 
-/// The arguments of each call that logs, on one line.
+/// The arguments of each log call, on one line.
 fn calls(code: &str) -> impl Iterator<Item = String> {
     code.split("tracing::").skip(1).filter_map(|rest| {
         let (level, rest) = rest.split_once("!(")?;
@@ -26,8 +26,8 @@ fn calls(code: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether an error is a field by itself (`%error`, `why = ?failed.source`, `error = &error as &dyn Error`), or stands in
-/// the message (`{error}`).
+/// Whether an error is logged as a field (`%error`, `why = ?failed.source`, `error = &error as &dyn Error`) or in the
+/// message (`{error}`).
 fn hides_causes(arguments: &str) -> bool {
     let is_error = |value: &str| NAMES.contains(&value.rsplit(['.', '_', '&', '*']).next().unwrap_or(value));
     let hides = |field: &str| {

@@ -1,17 +1,18 @@
-//! The rules of the house as tests: sizes, arrows between crates, who may speak to what, and documents that name
-//! only what exists. Each rule says why it is one.
+//! The project's own rules as tests: file sizes, dependencies between crates, access to external systems, prose, and
+//! references in documents. Each rule states its reason.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod circles;
 mod log_lines;
 mod paths;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Beyond this a file holds more than one noun.
+/// A longer file has more than one purpose.
 const FILE_LINES_MAX: usize = 400;
 
 fn root() -> &'static Path {
@@ -22,7 +23,7 @@ fn root() -> &'static Path {
 fn files(suffix: &str) -> Vec<PathBuf> {
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let listed = Command::new("git").args(arguments).current_dir(root()).output().unwrap();
-    assert!(listed.status.success(), "git lists the files: run the tests in a clone");
+    assert!(listed.status.success(), "git cannot list the files; run the tests in a clone");
     let names = String::from_utf8(listed.stdout).unwrap();
     let files: Vec<PathBuf> =
         names.lines().filter(|name| name.ends_with(suffix)).map(PathBuf::from).collect();
@@ -47,14 +48,14 @@ fn report(broken: &[String]) {
 fn no_file_is_longer_than_400_lines() {
     let long = |file: &PathBuf| {
         let lines = product_code(file).lines().count();
-        (lines > FILE_LINES_MAX).then(|| format!("{}: {lines} lines; split it by noun", file.display()))
+        (lines > FILE_LINES_MAX).then(|| format!("{}: {lines} lines; split it by purpose", file.display()))
     };
     report(&files(".rs").iter().filter_map(long).collect::<Vec<_>>());
 }
 
-/// So that what is tested is what runs: `cfg(test)` marks modules of tests, never a part of the product.
+/// The tested code must be the code that runs: `cfg(test)` only marks modules of tests.
 #[test]
-fn only_modules_of_tests_are_compiled_for_tests_alone() {
+fn cfg_test_only_marks_modules_of_tests() {
     let mut broken = Vec::new();
     for file in files(".rs") {
         let text = read(&file);
@@ -62,13 +63,13 @@ fn only_modules_of_tests_are_compiled_for_tests_alone() {
         let marked = |pair: &[&str]| pair[0] == concat!("#[cfg", "(test)]") && !pair[1].starts_with("mod ");
         let others = [concat!("cfg!", "(test"), concat!("cfg(not", "(test"), concat!("cfg_attr", "(test")];
         let is_broken = lines.windows(2).any(marked) || others.iter().any(|other| text.contains(other));
-        broken.extend(is_broken.then(|| format!("{}: cfg(test) on no module", file.display())));
+        broken.extend(is_broken.then(|| format!("{}: cfg(test) outside of a test module", file.display())));
     }
     report(&broken);
 }
 
 #[test]
-fn every_source_file_says_what_it_owns() {
+fn every_source_file_has_a_header() {
     let silent = |file: &&PathBuf| !read(file).starts_with("//!");
     let files = files(".rs");
     report(
@@ -81,13 +82,13 @@ fn every_source_file_says_what_it_owns() {
 }
 
 #[test]
-fn no_file_is_named_after_nothing() {
+fn no_file_has_an_unspecific_name() {
     let banned = ["utils", "util", "common", "helpers", "helper", "misc", "types", "manager", "mod"];
     let named = |file: &&PathBuf| banned.contains(&file.file_stem().unwrap().to_str().unwrap());
     report(&files(".rs").iter().filter(named).map(|file| file.display().to_string()).collect::<Vec<_>>());
 }
 
-/// Which siblings a crate may depend on: only rows below its own, see `crates/README.md`.
+/// The workspace crates that a crate may depend on: only rows below its own, see `crates/README.md`.
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("webhook", &[][..]),
@@ -115,9 +116,7 @@ fn crates_depend_only_downwards() {
     let mut broken = Vec::new();
     for (name, dependencies) in dependencies() {
         let Some(may) = allowed.get(name.as_str()) else {
-            broken.push(format!(
-                "{name}: give the new crate its row in tests/tidy/main.rs and crates/README.md"
-            ));
+            broken.push(format!("{name}: add the new crate to tests/tidy/main.rs and crates/README.md"));
             continue;
         };
         for other in dependencies {
@@ -129,15 +128,15 @@ fn crates_depend_only_downwards() {
     report(&broken);
 }
 
-/// So that one place knows each protocol, and can be changed alone.
+/// Each protocol is used in one place, which can be changed on its own.
 #[test]
-fn one_crate_speaks_to_each_outside_thing() {
+fn each_external_library_belongs_to_its_crates() {
     let owners: [(&str, &[&str]); 6] = [
         ("redis", &["queue", "chaos"]),
         ("deadpool-redis", &["queue"]),
         ("sqlx", &["store", "chaos"]),
         ("object_store", &["store"]),
-        // The store names it only to choose the TLS of object_store.
+        // The store uses it only to select the TLS backend of object_store.
         ("reqwest", &["openai-client", "notifier", "cli", "fake-openai", "chaos", "store"]),
         ("actix-web", &["ingest", "service", "worker", "fake-openai", "bench"]),
     ];
@@ -152,7 +151,7 @@ fn one_crate_speaks_to_each_outside_thing() {
     report(&broken);
 }
 
-/// What each crate depends on outside its tests.
+/// The dependencies of each crate, without those of its tests.
 fn dependencies() -> Vec<(String, Vec<String>)> {
     let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
@@ -190,7 +189,7 @@ fn only_settle_rs_settles_deliveries() {
     report(&files(".rs").iter().filter(outside).map(|file| file.display().to_string()).collect::<Vec<_>>());
 }
 
-/// A test waits for a condition (`test_support::wait`). Only a double of a slow server may be slow on purpose.
+/// Tests wait for a condition (`test_support::wait`). Only a fake of a slow server may sleep.
 #[test]
 fn no_test_sleeps() {
     let calls = [concat!("time::sl", "eep("), concat!("thread::sl", "eep(")];
@@ -220,20 +219,20 @@ fn documents_name_only_files_and_tests_that_exist() {
             if let Some(test) = name.strip_prefix("test:")
                 && !sources.contains(&format!("fn {test}("))
             {
-                broken.push(format!("{}: there is no test {test}", document.display()));
+                broken.push(format!("{}: test {test} does not exist", document.display()));
             }
         }
         for target in links(&text) {
             let path = document.parent().unwrap().join(target.split('#').next().unwrap());
             if !target.starts_with("http") && !target.starts_with('#') && !root().join(&path).exists() {
-                broken.push(format!("{}: the link to {target} leads nowhere", document.display()));
+                broken.push(format!("{}: broken link to {target}", document.display()));
             }
         }
     }
     report(&broken);
 }
 
-/// What stands between single backticks.
+/// The text between single backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }

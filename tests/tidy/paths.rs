@@ -1,30 +1,30 @@
-//! The paths that a source file names, read without a compiler: enough of Rust's grammar for `use` and `a::b::c`.
+//! Finds the paths in a source file without a compiler, with just enough of Rust's grammar for `use` and `a::b::c`.
 
 use std::collections::BTreeSet;
 
-/// `a::b::C`, name by name.
+/// The names of a path such as `a::b::C`.
 pub(crate) type PathUse = Vec<String>;
 
-/// A name that `use` brings into a file. For `use a::*` it is `*`.
+/// A name that `use` imports; `*` for `use a::*`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Import {
     pub(crate) name: String,
     pub(crate) path: PathUse,
-    /// Whether others see it too: a re-export.
+    /// Whether it is a re-export.
     pub(crate) is_public: bool,
 }
 
-/// All that a file names.
+/// The imports, paths and names in a file.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     pub(crate) imports: Vec<Import>,
-    /// Outside of `use`: paths of two names or more.
+    /// Paths with two or more names, outside of `use`.
     pub(crate) paths: Vec<PathUse>,
-    /// Outside of `use`: names that begin a path, or stand alone.
+    /// First names of paths and single names, outside of `use`.
     pub(crate) names: BTreeSet<String>,
 }
 
-/// Reads a file.
+/// Parses a file.
 pub(crate) fn of(text: &str) -> Paths {
     let tokens = tokens(text);
     let mut found = Paths::default();
@@ -45,7 +45,7 @@ pub(crate) fn of(text: &str) -> Paths {
                 found.paths.push(path);
             }
         } else {
-            // The field or method behind a dot, and the name behind `<T>::`, is none of a path.
+            // A field or method after a dot, and a name after `<T>::`, do not begin a path.
             let is_member = matches!(tokens[at].as_str(), "." | "::");
             at += if is_member { 2 } else { 1 };
         }
@@ -53,13 +53,13 @@ pub(crate) fn of(text: &str) -> Paths {
     found
 }
 
-/// Whether `pub` or `pub(crate)` stands at the end.
+/// Whether the tokens end with `pub` or `pub(crate)`.
 fn is_public(before: &[String]) -> bool {
     let last = before.iter().rposition(|token| matches!(token.as_str(), ";" | "}" | "{" | "]"));
     before[last.map_or(0, |last| last + 1)..].iter().any(|token| token == "pub")
 }
 
-/// The names from here on that `::` joins.
+/// The names joined by `::`, starting here.
 fn path(tokens: &[String], at: &mut usize) -> PathUse {
     let mut path = vec![tokens[*at].clone()];
     *at += 1;
@@ -72,7 +72,7 @@ fn path(tokens: &[String], at: &mut usize) -> PathUse {
     path
 }
 
-/// One tree of a `use`: `a::b`, `a::b as c`, `a::*`, `a::{b, c::d}`.
+/// Parses a `use` tree: `a::b`, `a::b as c`, `a::*`, `a::{b, c::d}`.
 fn tree(tokens: &[String], at: &mut usize, before: &[String], found: &mut dyn FnMut(String, PathUse)) {
     let mut path = before.to_vec();
     while let Some(token) = tokens.get(*at) {
@@ -101,7 +101,7 @@ fn tree(tokens: &[String], at: &mut usize, before: &[String], found: &mut dyn Fn
                 found(name, path.clone());
                 path.clear();
             }
-            // `a::{self}` is `a`.
+            // `a::{self}` imports `a`.
             "self" if !path.is_empty() => {}
             name => path.push(name.to_owned()),
         }
@@ -115,8 +115,8 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Names, `::`, and single signs; without comments, literals and lifetimes.
-fn tokens(text: &str) -> Vec<String> {
+/// Names, `::`, and other single characters, without comments, literals and lifetimes.
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -143,7 +143,7 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The length of the string, character or lifetime at the beginning, if there is one.
+/// The length of the string, character or lifetime at the start, if there is one.
 fn literal(text: &str) -> Option<usize> {
     let prefix = text.find(|c| !matches!(c, 'b' | 'c' | 'r')).filter(|length| *length <= 2)?;
     let rest = &text[prefix..];
@@ -163,7 +163,7 @@ fn literal(text: &str) -> Option<usize> {
     Some(prefix + 1 + if is_character { quoted(body, '\'') } else { name() })
 }
 
-/// How far it is to the end of a literal, its mark included.
+/// The length up to the end of a literal, including its closing quote.
 fn quoted(body: &str, mark: char) -> usize {
     let mut is_escaped = false;
     for (at, c) in body.char_indices() {

@@ -107,11 +107,11 @@ impl PostgresServer {
     /// The server that all tests of this binary share. It is not durable, which makes it fast.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<PostgresServer> = OnceLock::new();
-        let hasty = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=600"];
-        SHARED.get_or_init(|| Self::start_with(&hasty))
+        let not_durable = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=600"];
+        SHARED.get_or_init(|| Self::start_with(&not_durable))
     }
 
-    /// Makes a database that nobody else uses; its `postgres://…`.
+    /// Creates a database for the caller only. Returns its URL.
     pub fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
