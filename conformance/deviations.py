@@ -1,15 +1,15 @@
-"""Where OpenAI's API and OpenAI's own Python types disagree, each with its reason. An entry that nothing needs any more
-fails the sitting, so that the list stays as short as the truth allows."""
+"""Known differences between OpenAI's API and the types of its Python client, each with its reason. An unused entry fails
+the run, so that the list stays minimal."""
 
-# Null or not there, although the type wants it: by type and place.
+# Null or missing although the type requires it, by type and path.
 ABSENT = {
-    ("FineTuningJob", "error.code"): "a job without a fault has `error: {}` (OpenAI's guide to fine-tuning) or three nulls",
+    ("FineTuningJob", "error.code"): "a job without an error has `error: {}` (OpenAI's guide to fine-tuning) or three nulls",
     ("FineTuningJob", "error.message"): "the same",
-    ("RunRetrieveResponse", "error"): "null in OpenAI's example of a run that went well",
+    ("RunRetrieveResponse", "error"): "null in OpenAI's example of a successful run",
     ("RunListResponse", "error"): "the same",
 }
 
-# There, although the type does not have it: by type and name.
+# Present although the type does not have it, by type and name.
 UNKNOWN = {
     ("Response", "store"): "in every response of OpenAI's reference; the type has it only for requests",
     ("FineTuningJob", "user_provided_suffix"): "in the job that OpenAI's guide to fine-tuning shows",
@@ -17,15 +17,15 @@ UNKNOWN = {
     ("FineTuningJob", "shared_with_openai"): "the same",
 }
 
-# Types of events that can be subscribed to, for which the client has no class.
+# Event types that can be subscribed to, but have no class in the client.
 UNTYPED_EVENTS = {
-    "video.completed": "the Videos API ended in September 2026; its events can still be chosen",
+    "video.completed": "the Videos API ended in September 2026; its events can still be selected",
     "video.failed": "the same",
 }
 
 
 class Deviations:
-    """Remembers which entries were needed."""
+    """Records which entries were used."""
 
     def __init__(self):
         self.known = {"absent": ABSENT, "unknown": UNKNOWN, "untyped event": UNTYPED_EVENTS}
@@ -39,4 +39,4 @@ class Deviations:
 
     def unused(self) -> list[str]:
         entries = [(kind, key) for kind, entries in self.known.items() for key in entries]
-        return [f"deviations.py: nothing needs {kind} {key} any more" for kind, key in entries if (kind, key) not in self.used]
+        return [f"deviations.py: {kind} {key} is unused; remove it" for kind, key in entries if (kind, key) not in self.used]

@@ -1,5 +1,5 @@
-"""The look-alike of the OpenAI API as only its owner sees it: what it holds, what it was asked, faults, webhooks to
-send. And plain reads, to compare with what a client made of the same answer."""
+"""The control API of fake-openai: its objects, its request log, faults, webhooks to send. Also plain reads, to compare with
+the client's parsed responses."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One object it serves."""
+    """One object of fake-openai."""
 
     object: str
     id: str
@@ -21,7 +21,7 @@ class Fake:
         self.control_url = self.base_url.removesuffix("/v1") + "/_control"
 
     def entries(self, *kinds: str, parent: str | None = None) -> list[Entry]:
-        """Those of the kinds, with `parent` only what belongs to it."""
+        """The objects of these kinds, or only those of `parent`."""
         entries = [Entry(**entry) for entry in self._control("GET", "objects")]
         return [entry for entry in entries if entry.object in kinds and parent in (None, entry.parent)]
 
@@ -35,7 +35,7 @@ class Fake:
         self._control("POST", "batches", {"id": batch_id, "lines": lines})
 
     def inject(self, kind: object, path_contains: str, times: int) -> None:
-        """The next so many requests meet this fault."""
+        """Injects a fault into the next `times` requests."""
         self._control("POST", "faults", {"kind": kind, "path_contains": path_contains, "times": times})
 
     def clear(self) -> None:

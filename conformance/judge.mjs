@@ -1,6 +1,6 @@
-// OpenAI's own Node client before the same look-alike and the same webhooks as the Python one, in shorter form: it has
-// no strict types, so that it is held to what came over the wire. judge.py starts it, with a file of captured webhooks;
-// it prints its counts and disagreements as JSON.
+// Checks fake-openai and the captured webhooks with OpenAI's Node client, in shorter form than the Python checks: it has no
+// strict types, so objects are compared with the raw response. judge.py starts this script with a file of captured
+// webhooks. It prints its counts and disagreements as JSON.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ const require = createRequire(`${process.env.NODE_PACKAGES}/`);
 const { default: OpenAI, APIError, InvalidWebhookSignatureError } = require("openai");
 const { version } = JSON.parse(readFileSync(`${process.env.NODE_PACKAGES}/node_modules/openai/package.json`));
 
-// Set up from the environment, as its users do.
+// Configured from the environment.
 const client = new OpenAI();
 const control = process.env.OPENAI_BASE_URL.replace(/\/v1$/, "/_control");
 const MODEL = "gpt-5.6-sol";
@@ -40,7 +40,7 @@ async function ask(method, path, body) {
   return answer.json();
 }
 
-// What the API answers, without the client's help.
+// The raw response of the API, without the client.
 async function wire(path) {
   const headers = { authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
   const answer = await fetch(`${process.env.OPENAI_BASE_URL}${path}`, { headers });
@@ -64,7 +64,7 @@ async function judgeObjects(entries) {
       const [asked, path] = RETRIEVE[entry.object](entry);
       const { output_text: text, ...found } = await asked;
       const expected = JSON.parse(await wire(path));
-      same(found, expected, "what came and what the client made of it");
+      same(found, expected, "the response and the parsed object");
       if (entry.object === "response") same(text, outputText(expected), "output_text");
       count("OBJECTS");
     });
@@ -76,7 +76,7 @@ function outputText(response) {
   return parts.filter(({ type }) => type === "output_text").map(({ text }) => text).join("");
 }
 
-// Kind, the kind of what it belongs to, how to list, and how many a page.
+// Kind, kind of the parent, list function, page size.
 const LISTS = [
   ["batch", null, (_, limit) => client.batches.list({ limit }), 2],
   ["file", null, (_, limit) => client.files.list({ limit }), 5],
@@ -85,7 +85,7 @@ const LISTS = [
   ["fine_tuning.job.checkpoint", "fine_tuning.job", (job, limit) => client.fineTuning.jobs.checkpoints.list(job, { limit }), 1],
   ["eval", null, (_, limit) => client.evals.list({ limit }), 1],
   ["eval.run", "eval", (id, limit) => client.evals.runs.list(id, { limit }), 1],
-  // The client knows no pages of models.
+  // The client does not paginate models.
   ["model", null, () => client.models.list(), Infinity],
 ];
 
@@ -129,7 +129,7 @@ async function judgeContents(entries) {
   }
 }
 
-// Fault, statuses the client meets, the least it must have waited.
+// Fault, expected statuses, minimum wait in ms.
 const RETRIED = [
   [{ rate_limited_ms: { retry_after_ms: 120 } }, [429, 200], 120],
   [{ status: 500 }, [500, 200], 0],
@@ -141,11 +141,11 @@ async function judgeRetries() {
     await judging(JSON.stringify(kind), async () => {
       await ask("DELETE", "requests");
       await ask("POST", "faults", { kind, path_contains: MODEL, times: 1 });
-      same((await client.models.retrieve(MODEL)).id, MODEL, "the model in the end");
+      same((await client.models.retrieve(MODEL)).id, MODEL, "the final model");
       const requests = await ask("GET", "requests");
-      same(requests.map(({ status }) => status), statuses, "statuses it met");
+      same(requests.map(({ status }) => status), statuses, "statuses");
       const waitedMs = requests.at(-1).received_ms - requests[0].received_ms;
-      if (waitedMs < waitedMsMin) throw new Error(`it waited ${waitedMs} ms, not ${waitedMsMin}`);
+      if (waitedMs < waitedMsMin) throw new Error(`it waited ${waitedMs} ms instead of ${waitedMsMin}`);
       count("RETRIES");
     });
     await ask("DELETE", "faults");
@@ -162,7 +162,7 @@ async function judgeRefusals() {
   for (const [name, status, call] of refusals) {
     await judging(name, async () => {
       const error = await call().then(() => null, (error) => error);
-      if (!(error instanceof APIError)) throw new Error(`it took no notice: ${error}`);
+      if (!(error instanceof APIError)) throw new Error(`it did not throw an APIError: ${error}`);
       same([error.constructor.name, error.status], [name, status], "errors");
       if (!error.requestID?.startsWith("req_")) throw new Error(`no request id: ${error.requestID}`);
       count("REFUSALS");
@@ -182,7 +182,7 @@ async function judgeWebhooks({ genuine, forged }) {
   for (const webhook of forged) {
     await judging(`a forgery, ${JSON.stringify(webhook)}`, async () => {
       const error = await client.webhooks.unwrap(bodyOf(webhook), webhook.headers).then(() => null, (error) => error);
-      if (!(error instanceof InvalidWebhookSignatureError)) throw new Error(`it does not reject it: ${error}`);
+      if (!(error instanceof InvalidWebhookSignatureError)) throw new Error(`it was not rejected: ${error}`);
       count("REJECTED");
     });
   }

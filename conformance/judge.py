@@ -1,8 +1,9 @@
-"""The sitting: OpenAI's own clients (Python, and Node where it is there) and the Standard Webhooks library judge the
-look-alike, ingest and what Landfall stored. scripts/conformance starts all that and calls this.
+"""Checks fake-openai, ingest, the stored results and the notifications with OpenAI's clients (Python, and Node if it is
+installed) and the Standard Webhooks library. scripts/conformance starts everything and runs this script.
 
-Settings from the environment: those of OpenAI's client, INGEST_URL, WORKER_ADMIN_URL, BIN (folder of the programs),
-LANDFALL_CONFIG (which is written anew), those of `landfall`, and NODE_PACKAGES (folder of node_modules) where Node is to judge. Exit code: 0 all agree, 1 not."""
+Environment: the settings of OpenAI's client and of `landfall`, INGEST_URL, WORKER_ADMIN_URL, BIN (folder of the programs),
+LANDFALL_CONFIG (overwritten), and NODE_PACKAGES (folder of node_modules) to include Node. Exit code: 0 if everything
+agrees, else 1."""
 
 import json
 import os
@@ -19,9 +20,9 @@ from signatures import STANDARD, Signatures
 from stored import Stored
 from strict import NAME, StrictOpenAI
 from tally import Judged, Tally
-from told import Told
+from notifications import Notifications
 
-# Enough for many chunks of a download and several transactions.
+# Large enough for many download chunks and several transactions.
 BIG_BATCH = ("batch_conformance", 3000)
 
 BOTH_CLIENTS = [
@@ -39,27 +40,28 @@ BOTH_CLIENTS = [
 
 def main() -> int:
     tally = Tally({
-        NAME: BOTH_CLIENTS + [Judged.LINES, Judged.STORED, Judged.STORED_LINES, Judged.TOLD],
-        STANDARD: [Judged.ACCEPTED, Judged.REJECTED, Judged.INGESTED, Judged.INGEST_REFUSED, Judged.TOLD],
+        NAME: BOTH_CLIENTS + [Judged.LINES, Judged.STORED, Judged.STORED_LINES, Judged.NOTIFIED],
+        STANDARD: [Judged.ACCEPTED, Judged.REJECTED, Judged.INGESTED, Judged.INGEST_REFUSED, Judged.NOTIFIED],
     })
     deviations, fake = Deviations(), Fake()
     client = StrictOpenAI(deviations)
     fake.add_batch(*BIG_BATCH)
     Reads(client, fake, tally).judge()
-    signatures, stored, told = Signatures(client, fake, tally), Stored(client, fake, tally), Told(client, tally)
+    signatures, stored = Signatures(client, fake, tally), Stored(client, fake, tally)
+    notifications = Notifications(client, tally)
     signatures.judge()
-    told.begin()
+    notifications.begin()
     signatures.put_before_ingest(stored.events())
     wait_until_settled()
     stored.judge()
-    told.judge()
+    notifications.judge()
     if "NODE_PACKAGES" in os.environ:
         judge_by_node(signatures, tally)
-    return verdict(tally, deviations)
+    return print_results(tally, deviations)
 
 
 def judge_by_node(signatures: Signatures, tally: Tally) -> None:
-    """judge.mjs judges the same webhooks, byte for byte, and reads for itself."""
+    """Runs judge.mjs with the same webhooks, byte for byte; it reads the API on its own."""
     webhooks = {
         "genuine": [captured.as_json() for captured in signatures.genuine],
         "forged": [captured.as_json() for captured in signatures.forged],
@@ -70,7 +72,7 @@ def judge_by_node(signatures: Signatures, tally: Tally) -> None:
         script = Path(__file__).with_name("judge.mjs")
         done = subprocess.run(["node", script, file.name], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        tally.disagree("Node", "the sitting", f"judge.mjs ended with {done.returncode}; its words are above")
+        tally.disagree("Node", "the run", f"judge.mjs exited with {done.returncode}; see its output above")
         return
     report = json.loads(done.stdout)
     tally.judges[report["judge"]] = BOTH_CLIENTS
@@ -80,10 +82,10 @@ def judge_by_node(signatures: Signatures, tally: Tally) -> None:
         tally.disagree(report["judge"], what, words)
 
 
-def verdict(tally: Tally, deviations: Deviations) -> int:
+def print_results(tally: Tally, deviations: Deviations) -> int:
     faults = tally.disagreements + tally.idle() + deviations.unused()
     print(tally.table())
-    print(f"\n{len(deviations.used)} known deviations were met (conformance/deviations.py)")
+    print(f"\n{len(deviations.used)} known deviations were used (conformance/deviations.py)")
     for fault in faults:
         print(f"\n{fault}", file=sys.stderr)
     return 1 if faults else 0

@@ -1,4 +1,4 @@
-"""The official Python client reads everything the look-alike serves: objects, lists page by page, contents, errors."""
+"""Reads everything that fake-openai serves with the official Python client: objects, lists, file contents, errors."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from fake import Entry, Fake
 from strict import NAME, StrictOpenAI, unknown_fields, validate
 from tally import Judged, Tally
 
-# What Landfall asks for besides; more than it, so that every part of an answer is judged.
+# More than Landfall includes, so that every part of a response is checked.
 INCLUDE = [
     "web_search_call.action.sources",
     "file_search_call.results",
@@ -22,7 +22,7 @@ INCLUDE = [
     "reasoning.encrypted_content",
 ]
 
-# By the object's own word for what it is. Checkpoints and events can only be listed.
+# By the field `object`. Checkpoints and events can only be listed.
 RETRIEVE = {
     "response": lambda client, entry: client.responses.with_raw_response.retrieve(entry.id, include=INCLUDE),
     "batch": lambda client, entry: client.batches.with_raw_response.retrieve(entry.id),
@@ -33,7 +33,7 @@ RETRIEVE = {
     "eval.run": lambda client, entry: client.evals.runs.with_raw_response.retrieve(entry.id, eval_id=entry.parent),
 }
 
-# Kind, the kind of what it belongs to, how to list, and how many a page.
+# Kind, kind of the parent, list function, page size.
 LISTS = [
     ("batch", None, lambda client, _, limit: client.batches.list(limit=limit), 2),
     ("file", None, lambda client, _, limit: client.files.list(limit=limit), 5),
@@ -42,18 +42,18 @@ LISTS = [
     ("fine_tuning.job.checkpoint", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.checkpoints.list(job, limit=limit), 1),
     ("eval", None, lambda client, _, limit: client.evals.list(limit=limit), 1),
     ("eval.run", "eval", lambda client, eval_id, limit: client.evals.runs.list(eval_id, limit=limit), 1),
-    # The client knows no pages of models.
+    # The client does not paginate models.
     ("model", None, lambda client, _, limit: client.models.list(), math.inf),
 ]
 
-# The body of a line that was answered, by the batch's endpoint.
+# The body type of a successful line, by the batch's endpoint.
 BODIES = {
     "/v1/responses": Response,
     "/v1/chat/completions": ChatCompletion,
     "/v1/embeddings": CreateEmbeddingResponse,
 }
 
-# Name, fault, how often, statuses the client meets, the least it must have waited.
+# Name, fault, number of times, expected statuses, minimum wait in ms.
 MODEL = "gpt-5.6-sol"
 RETRIED = [
     ("429 with retry-after-ms", {"rate_limited_ms": {"retry_after_ms": 120}}, 1, [429, 200], 120),
@@ -65,7 +65,7 @@ RETRIED = [
     ("400 with x-should-retry", {"should_retry": {"status": 400, "should_retry": True}}, 1, [400, 200], 0),
 ]
 
-# Name, fault, what the client makes of it, the error's code.
+# Name, fault, expected exception, error code.
 REFUSED = [
     ("403 by policy", "policy_violation", openai.PermissionDeniedError, "misalignment_policy_violation"),
     ("500 that is not to be retried", {"should_retry": {"status": 500, "should_retry": False}}, openai.InternalServerError, None),
@@ -73,7 +73,7 @@ REFUSED = [
 
 
 class Reads:
-    """The client before the look-alike."""
+    """Reads fake-openai with the client."""
 
     def __init__(self, client: StrictOpenAI, fake: Fake, tally: Tally):
         self.client = client
@@ -103,11 +103,11 @@ class Reads:
         return RETRIEVE[entry.object](self.client, entry).parse()
 
     def check(self, found: BaseModel, wire: object) -> None:
-        """Nothing was lost, changed or unknown on the way into the client's types."""
+        """Checks that the client's types lose, change and add nothing."""
         unknown = unknown_fields(found, self.client.deviations)
         if unknown:
-            raise ValueError(f"fields its types do not have: {', '.join(unknown)}")
-        same(found.to_dict(mode="json"), wire, "what came and what the client made of it")
+            raise ValueError(f"fields missing in its types: {', '.join(unknown)}")
+        same(found.to_dict(mode="json"), wire, "the response and the parsed object")
 
     def read_list(self, kind: str, parent: Entry | None, list_objects, limit: float) -> None:
         expected = sorted(entry.id for entry in self.fake.entries(kind, parent=parent.id if parent else None))
@@ -117,7 +117,7 @@ class Reads:
         same(len(pages), max(1, math.ceil(len(expected) / limit)), "pages")
         unknown = unknown_fields(found, self.client.deviations)
         if unknown:
-            raise ValueError(f"fields its types do not have: {', '.join(unknown)}")
+            raise ValueError(f"fields missing in its types: {', '.join(unknown)}")
         if kind not in RETRIEVE:
             self.tally.count(NAME, Judged.OBJECTS, len(found))
         self.tally.count(NAME, Judged.LISTS)
@@ -151,12 +151,12 @@ class Reads:
             self.fake.clear()
             self.fake.inject(fault, MODEL, times)
             with self.tally.judging(NAME, name):
-                same(self.client.models.retrieve(MODEL).id, MODEL, "the model in the end")
+                same(self.client.models.retrieve(MODEL).id, MODEL, "the final model")
                 requests = self.fake.requests()
-                same([request["status"] for request in requests], statuses, "statuses it met")
+                same([request["status"] for request in requests], statuses, "statuses")
                 waited_ms = requests[-1]["received_ms"] - requests[0]["received_ms"]
                 if waited_ms < waited_ms_min:
-                    raise ValueError(f"it waited {waited_ms} ms, not {waited_ms_min}")
+                    raise ValueError(f"it waited {waited_ms} ms instead of {waited_ms_min}")
                 self.tally.count(NAME, Judged.RETRIES)
         self.fake.clear()
 
@@ -184,14 +184,14 @@ class Reads:
                 if code:
                     same(error.code, code, "code")
                 if not (error.request_id or "").startswith("req_") or not isinstance(error.body, dict):
-                    raise ValueError(f"no error as OpenAI's: {error.request_id} {error.body}") from error
+                    raise ValueError(f"not an error in OpenAI's format: {error.request_id} {error.body}") from error
                 self.tally.count(NAME, Judged.REFUSALS)
             else:
-                raise ValueError(f"it took no notice: {expected.__name__} was due")
+                raise ValueError(f"it did not raise {expected.__name__}")
         self.fake.clear()
 
 
 def same(found: object, expected: object, what: str) -> None:
-    """Both sides in the words of the disagreement, as far as they fit."""
+    """Raises an error with the start of both values if they differ."""
     if found != expected:
         raise ValueError(f"{what} differ:\n{str(found)[:2000]}\n{str(expected)[:2000]}")

@@ -1,5 +1,5 @@
-"""Signatures both ways: what the look-alike and `landfall send` sign is put before OpenAI's client and the Standard
-Webhooks library; and what that library signs is put before ingest. Forgeries of every kind must fail."""
+"""Checks signatures in both directions: OpenAI's client and the Standard Webhooks library verify the webhooks of fake-openai
+and `landfall send`, and ingest verifies webhooks signed by that library. Forgeries of every kind must fail."""
 
 import base64
 import json
@@ -27,12 +27,12 @@ from tally import Judged, Tally
 STANDARD = f"standardwebhooks {version('standardwebhooks')}"
 EVENTS = Path(__file__).parent.parent / "tests/fixtures/openai/events.json"
 
-# About so many seconds ago is too old for every verifier: the tolerance is 300.
+# Too old for every verifier: the tolerance is 300 seconds.
 STALE_SECS = 330
 
 
 class Captured(NamedTuple):
-    """A webhook as it came in."""
+    """A received webhook."""
 
     headers: dict[str, str]
     body: bytes
@@ -46,7 +46,7 @@ class Captured(NamedTuple):
 
 
 class Receiver:
-    """Keeps what is posted to it; answers 200 at /take and 400 at /refuse."""
+    """Records requests; responds with 200 at /take and 400 at /refuse."""
 
     def __init__(self):
         captured = self.captured = []
@@ -68,7 +68,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def taken(self) -> list[Captured]:
-        """All since the last call."""
+        """All requests since the last call."""
         taken, self.captured[:] = list(self.captured), []
         return taken
 
@@ -101,7 +101,7 @@ class Signatures:
             self.must_reject(STANDARD, captured, Webhook(self.secret).verify, WebhookVerificationError)
 
     def collect_genuine(self) -> None:
-        """Every type from both senders; from the look-alike also with whole objects where there are some."""
+        """Collects every event type from both senders; from fake-openai some also with embedded objects."""
         url = f"{self.receiver.url}/take"
         for event_type in self.types:
             self.fake.send(url, event_type)
@@ -111,10 +111,10 @@ class Signatures:
         self.genuine = self.receiver.taken()
         expected = 2 * len(self.types) + 4
         if len(self.genuine) != expected:
-            self.tally.disagree("the receiver", "webhooks sent to it", f"{len(self.genuine)} came, not {expected}")
+            self.tally.disagree("the receiver", "webhooks sent to it", f"{len(self.genuine)} received instead of {expected}")
 
     def collect_forged(self) -> None:
-        """Another key, another time, another body, another id, no signature that is one."""
+        """Collects forgeries: another key, time, body or id, and an invalid signature."""
         url = f"{self.receiver.url}/refuse"
         self.fake.send(url, "response.completed", secret=other_secret())
         landfall("send", "--url", url, "--forge", "response.completed")
@@ -132,7 +132,7 @@ class Signatures:
         self.forged = forged
 
     def accept_by_client(self, captured: Captured) -> None:
-        """`unwrap` itself never refuses a shape, so the event is put before its type once more."""
+        """`unwrap` does not validate the event, so it is validated against its type."""
         event = self.client.webhooks.unwrap(captured.body, captured.headers)
         event_type = captured.event["type"]
         if event.type != event_type:
@@ -140,7 +140,7 @@ class Signatures:
         expected = self.classes.get(event_type)
         if expected is None:
             if not self.client.deviations.permit("untyped event", event_type):
-                raise ValueError("the client has no type for it")
+                raise ValueError("the client has no type for this event")
             return
         unknown = unknown_fields(validate(expected, captured.event), self.client.deviations)
         if unknown and "object" not in captured.event["data"]:
@@ -157,7 +157,7 @@ class Signatures:
             self.tally.disagree(judge, "a forgery", f"it accepts {captured}")
 
     def put_before_ingest(self, events: list[dict]) -> None:
-        """Signed by the Standard Webhooks library: these, one of every type, and forgeries."""
+        """Sends webhooks signed by the Standard Webhooks library: these events, one of every type, and forgeries."""
         of_every_type = {captured.event["type"]: captured.event for captured in self.genuine}
         for event in events + list(of_every_type.values()):
             what = f"{event['type']} before ingest"
@@ -182,7 +182,7 @@ class Signatures:
 
 
 def event_classes() -> list[type[BaseModel]]:
-    """The client's types of events, those that `unwrap` does not know included."""
+    """The client's event types, including those that `unwrap` does not know."""
     found = [value for name, value in vars(event_types).items() if name.endswith("WebhookEvent")]
     return [value for value in found if isinstance(value, type) and "type" in value.model_fields]
 

@@ -1,5 +1,5 @@
-"""What Landfall stored, against what the official Python client reads of the same objects: texts, states, counts, every
-line of every batch, and the files by their bytes."""
+"""Compares the stored results with the objects that the official Python client reads: texts, states, counts, every line of
+every batch, and the bytes of files."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from signatures import thin_event
 from strict import NAME, StrictOpenAI
 from tally import Judged, Tally
 
-# Ours on the left, the client's on the right.
+# Landfall's field, and the corresponding value of the client.
 FIELDS = {
     "response": {
         "status": lambda found: found.status,
@@ -56,7 +56,7 @@ class Stored:
         self.tally = tally
 
     def events(self) -> list[dict]:
-        """One event for every object that can have one, of the type that its state asks for."""
+        """One event for every object that can have one, of the type that matches its state."""
         events = []
         for entry in self.fake.entries(*FIELDS):
             with self.tally.judging(NAME, f"the state of {entry.id}"):
@@ -77,7 +77,7 @@ class Stored:
     def compare(self, entry: Entry, found) -> None:
         [row] = [row for row in landfall("show", entry.id) if row["kind"] != "event"]
         for name, read in FIELDS[entry.object].items():
-            # An answer that is no text is null with us, an empty text with the client.
+            # Without text, output_text is null in Landfall and empty in the client.
             stored = row[name] or "" if name == "output_text" else row[name]
             same(stored, read(found), name)
 
@@ -115,7 +115,7 @@ def result_files(entry: Entry, found) -> list[str]:
 
 
 def line_as_stored(line: dict) -> list:
-    """custom_id, status_code, request_id, body, error: the error of a refused request is in its body."""
+    """custom_id, status_code, request_id, body, error. The error of a rejected request is in its body."""
     answer = line["response"] or {"status_code": None, "request_id": None, "body": None}
     refused = answer["status_code"] is not None and answer["status_code"] >= 400
     error = line["error"] or (answer["body"]["error"] if refused else None)

@@ -1,5 +1,5 @@
-"""The official Python client with its strictest validation: every answer must fit the client's own types, but for the
-deviations that are written down; and no field may be there that the types do not know."""
+"""The official Python client with strict validation: every response must match the client's types, except for the known
+deviations, and must not have unknown fields."""
 
 import re
 
@@ -13,7 +13,7 @@ NAME = f"openai-python {openai.__version__}"
 
 
 class StrictOpenAI(OpenAI):
-    """Set up from the environment, as its users do."""
+    """Configured from the environment."""
 
     def __init__(self, deviations: Deviations, **settings):
         self.deviations = deviations
@@ -38,7 +38,7 @@ class StrictOpenAI(OpenAI):
 
 
 def all_permitted(refusal: BaseException | None, deviations: Deviations) -> bool:
-    """Whether each single fault that the types find is a missing value that is written down."""
+    """Whether every validation error is a missing value in the list of deviations."""
     if not isinstance(refusal, pydantic.ValidationError):
         return False
     # `SyncCursorPage[FineTuningJob]` at `data.0.error.code` is `FineTuningJob` at `error.code`.
@@ -53,18 +53,18 @@ def all_permitted(refusal: BaseException | None, deviations: Deviations) -> bool
 
 
 def validate(model: type[BaseModel], value: object) -> BaseModel:
-    """The same strictness for an object that did not come as an answer."""
+    """Strict validation of an object that is not a response."""
     return pydantic.TypeAdapter(model).validate_python(value)
 
 
 def unknown_fields(value: object, deviations: Deviations) -> list[str]:
-    """Fields that are there although the client's types do not have them: OpenAI does not send them."""
+    """Fields that the client's types do not have."""
     if isinstance(value, (list, tuple)):
         return [field for item in value for field in unknown_fields(item, deviations)]
     if not isinstance(value, BaseModel):
         return []
     model = type(value).__name__
-    # Where the client's own name differs from the wire's, it may keep the value under both.
+    # If the client renames a field, it may keep the value under both names.
     known = {field.alias for field in type(value).model_fields.values()}
     extra = [name for name in value.model_extra or {} if name not in known]
     unknown = [f"{model}.{name}" for name in extra if not deviations.permit("unknown", (model, name))]

@@ -1,4 +1,4 @@
-"""What has been judged by whom: the counts of the table at the end, and every disagreement in the judge's own words."""
+"""Results of the checks: the counts for the final table, and every difference with the client's error message."""
 
 import enum
 import textwrap
@@ -23,14 +23,14 @@ class Judged(enum.Enum):
     REJECTED = "forgeries rejected"
     INGESTED = "signed by it, taken by ingest"
     INGEST_REFUSED = "forged with it, refused by ingest"
-    TOLD = "our notifications' signatures"
+    NOTIFIED = "our notifications' signatures"
 
 
 class Tally:
-    """One for the whole sitting."""
+    """The results of the whole run."""
 
     def __init__(self, judges: dict[str, list[Judged]]):
-        """`judges`: each judge, as `name version`, and the rows in which it must have judged something."""
+        """`judges`: each client as `name version`, and the rows for which it must have at least one check."""
         self.judges = judges
         self.counts: Counter[tuple[Judged, str]] = Counter()
         self.disagreements: list[str] = []
@@ -43,24 +43,24 @@ class Tally:
 
     @contextmanager
     def judging(self, judge: str, what: str):
-        """Whatever the client throws in here is its judgement of `what`."""
+        """Records an exception of the client as a difference in `what`."""
         try:
             yield
-        except Exception as error:  # Whatever it is: a client that fails disagrees.
+        except Exception as error:  # Any exception of the client is a difference.
             words = [f"{type(link).__name__}: {link}" for link in [error, error.__cause__] if link]
             self.disagree(judge, what, "\n".join(words))
 
     def idle(self) -> list[str]:
-        """Judges that had nothing to judge: a sitting that cannot fail is none."""
+        """Required checks that did not run."""
         return [
-            f"{judge}: {judged.value}: none, although there must be some"
+            f"{judge}: {judged.value}: none, but at least one is required"
             for judge, rows in self.judges.items()
             for judged in rows
             if not self.counts[judged, judge]
         ]
 
     def table(self) -> str:
-        """A column for each judge, headed by name and version."""
+        """A table with one column per client, headed by name and version."""
         heads = [judge.split(" ") for judge in self.judges]
         rows = [["", *(name for name, _ in heads)], ["", *(version for _, version in heads)]]
         for judged in Judged:

@@ -1,5 +1,5 @@
-"""What Landfall tells the user's own systems: two targets, each with two secrets as during a rotation. Everything that
-comes is put before OpenAI's client and the Standard Webhooks library, by each secret; and everything stored must come."""
+"""Checks notifications to two targets, each with two secrets as during a rotation. OpenAI's client and the Standard Webhooks
+library verify each one with both secrets, and every stored event must be notified."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from signatures import STANDARD, Captured, Receiver, other_secret
 from strict import NAME
 from tally import Judged, Tally
 
-# A worker looks at its file every second.
+# A worker checks its file every second.
 KNOWN_SECS_MAX = 30
-TOLD_SECS_MAX = 60
+NOTIFIED_SECS_MAX = 60
 PAYLOADS = {"conformance-thin": "thin", "conformance-full": "full"}
 
 
-class Told:
+class Notifications:
     def __init__(self, client: OpenAI, tally: Tally):
         self.client = client
         self.tally = tally
@@ -29,7 +29,7 @@ class Told:
         self.secrets = {target: [other_secret(), other_secret()] for target in PAYLOADS}
 
     def begin(self) -> None:
-        """Names the targets to the worker, which reads its file anew."""
+        """Writes the targets to the worker's file, which it reloads."""
         config = Path(os.environ["LANDFALL_CONFIG"])
         tables = ['[notifications]\nallow = ["127.0.0.1"]\n']
         for target, receiver in self.receivers.items():
@@ -39,30 +39,30 @@ class Told:
                 f'[[targets]]\nname = "{target}"\nurl = "{receiver.url}/take"\n'
                 f'secret_file = "{secret_file}"\npayload = "{PAYLOADS[target]}"\n'
             )
-        # At once, so that no half of it is read.
+        # Atomically, so that the worker does not read a partial file.
         config.with_suffix(".new").write_text("".join(tables))
         config.with_suffix(".new").replace(config)
-        wait_until(KNOWN_SECS_MAX, "the worker to know its targets", lambda: all(t in worker_metrics() for t in PAYLOADS))
+        wait_until(KNOWN_SECS_MAX, "the worker to load its targets", lambda: all(t in worker_metrics() for t in PAYLOADS))
 
     def judge(self) -> None:
         stored = {event["event_id"] for event in landfall("events", "--limit", "1000000") if event["state"] == "stored"}
         for target, receiver in self.receivers.items():
-            told = {}
+            received = {}
 
-            def all_told() -> bool:
+            def all_received() -> bool:
                 for captured in list(receiver.captured):
-                    told.setdefault(captured.event["data"]["event"]["id"], captured)
-                return told.keys() >= stored
+                    received.setdefault(captured.event["data"]["event"]["id"], captured)
+                return received.keys() >= stored
 
-            with self.tally.judging("Landfall", f"what {target} is told"):
-                wait_until(TOLD_SECS_MAX, f"{target} to be told of everything", all_told)
-                if told.keys() != stored:
-                    raise ValueError(f"told of what is not stored: {told.keys() - stored}")
-            for captured in told.values():
+            with self.tally.judging("Landfall", f"the notifications to {target}"):
+                wait_until(NOTIFIED_SECS_MAX, f"{target} to receive all notifications", all_received)
+                if received.keys() != stored:
+                    raise ValueError(f"notifications about events that are not stored: {received.keys() - stored}")
+            for captured in received.values():
                 for secret in self.secrets[target]:
                     self.accept(captured, secret)
-            if told:
-                self.reject(next(iter(told.values())), self.secrets[target][0])
+            if received:
+                self.reject(next(iter(received.values())), self.secrets[target][0])
 
     def accept(self, captured: Captured, secret: str) -> None:
         what = f"the notification {captured.headers['webhook-id']}"
@@ -71,14 +71,14 @@ class Told:
             event = self.client.webhooks.unwrap(captured.body, captured.headers, secret=secret)
             if event.type != captured.event["type"]:
                 raise ValueError(f"unwrapped as {event.type}")
-            self.tally.count(NAME, Judged.TOLD)
+            self.tally.count(NAME, Judged.NOTIFIED)
         with self.tally.judging(STANDARD, what):
             if Webhook(secret).verify(captured.body, captured.headers) != captured.event:
-                raise ValueError("it reads another body")
-            self.tally.count(STANDARD, Judged.TOLD)
+                raise ValueError("it parses another body")
+            self.tally.count(STANDARD, Judged.NOTIFIED)
 
     def reject(self, good: Captured, secret: str) -> None:
-        """A key that is not the target's, another body, another id."""
+        """Checks that another key, another body and another id are rejected."""
         for forged, key in [
             (good, other_secret()),
             (good._replace(body=good.body.replace(b"_", b"-", 1)), secret),
@@ -108,5 +108,5 @@ def wait_until(secs_max: float, what: str, is_so) -> None:
     deadline = time.monotonic() + secs_max
     while not is_so():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"waited {secs_max} s in vain for {what}")
+            raise RuntimeError(f"timed out after {secs_max} s waiting for {what}")
         time.sleep(0.1)
