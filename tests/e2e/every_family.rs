@@ -16,7 +16,7 @@ async fn a_response_is_stored_with_text_sources_and_usage(database: Database) {
     assert!(response["usage"].to_string().contains("input_tokens"));
 }
 
-async fn a_failed_and_an_incomplete_response_keep_their_reason(database: Database) {
+async fn a_failed_and_an_incomplete_response_are_stored_with_their_reason(database: Database) {
     let landfall = Landfall::start_on(database).await;
     for kind in ["failed", "cancelled", "incomplete"] {
         landfall.send(&format!("response.{kind}"), &format!("resp_demo_{kind}")).await;
@@ -27,7 +27,7 @@ async fn a_failed_and_an_incomplete_response_keep_their_reason(database: Databas
     assert!(landfall.show("resp_demo_incomplete")["incomplete_reason"].is_string());
 }
 
-async fn a_batch_is_stored_with_both_files_and_one_row_a_line(database: Database) {
+async fn a_batch_is_stored_with_both_files_and_one_row_per_line(database: Database) {
     let landfall = Landfall::start_on(database).await;
     landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.settled().await;
@@ -98,8 +98,8 @@ async fn an_eval_run_is_found_although_the_event_does_not_name_its_eval(database
 
 on_both_databases!(
     a_response_is_stored_with_text_sources_and_usage,
-    a_failed_and_an_incomplete_response_keep_their_reason,
-    a_batch_is_stored_with_both_files_and_one_row_a_line,
+    a_failed_and_an_incomplete_response_are_stored_with_their_reason,
+    a_batch_is_stored_with_both_files_and_one_row_per_line,
     partial_results_of_expired_and_cancelled_batches_are_kept,
     a_fine_tune_is_stored_with_its_model_and_loss_curve,
     an_eval_run_is_found_although_the_event_does_not_name_its_eval

@@ -5,7 +5,7 @@ use test_support::wait;
 
 use crate::harness::{Database, Landfall};
 
-async fn an_import_under_way_is_seen_in_the_status_with_its_rows(database: Database) {
+async fn a_running_import_is_shown_in_the_status_with_its_rows(database: Database) {
     let landfall = Landfall::start_on(database).await;
     landfall.fake.add_generated_batch("batch_seen", 6000);
     landfall.fake.inject(Fault::always(FaultKind::StallInBody, "/content"));
@@ -39,4 +39,4 @@ async fn an_import_whose_worker_died_has_no_time_left() {
     assert_eq!(wait::until("the worker to be considered dead", stands).await["batch_id"], "batch_dead");
 }
 
-on_both_databases!(an_import_under_way_is_seen_in_the_status_with_its_rows);
+on_both_databases!(a_running_import_is_shown_in_the_status_with_its_rows);

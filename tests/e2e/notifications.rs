@@ -153,7 +153,7 @@ async fn a_worker_that_is_killed_while_it_tells_is_replaced(database: Database) 
     assert_eq!(notifications(&received).len(), 1, "there is more than one notification");
 }
 
-async fn what_is_given_up_is_told_too(database: Database) {
+async fn given_up_events_are_notified_too(database: Database) {
     let server = Receiver::start(|_| Reply::ok()).await;
     let (_folder, path) =
         targets_file(&[target("app", &server, "events = \"event.dead\"\npayload = \"full\"")]);
@@ -232,6 +232,6 @@ on_both_databases!(
     every_family_is_told_once_to_every_target_that_wants_it,
     a_target_that_fails_is_tried_again_with_the_same_id_and_bytes,
     a_worker_that_is_killed_while_it_tells_is_replaced,
-    what_is_given_up_is_told_too,
+    given_up_events_are_notified_too,
     what_is_too_large_is_fetched_by_a_signed_link,
 );

@@ -21,7 +21,7 @@ fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_in_a_bucket_is_whole_though_its_download_was_cut() {
+async fn a_batch_in_a_bucket_is_complete_after_an_interrupted_download() {
     let server = S3Server::start();
     let settings = settings(&server);
     let settings = borrowed(&settings);
@@ -44,7 +44,7 @@ async fn a_batch_in_a_bucket_is_whole_though_its_download_was_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_missing_is_waited_for_and_the_doctor_says_so() {
+async fn a_worker_waits_for_a_missing_bucket_and_the_doctor_reports_it() {
     let server = S3Server::start();
     server.delete_bucket(BUCKET);
     let settings = settings(&server);

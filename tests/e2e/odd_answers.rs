@@ -24,7 +24,7 @@ async fn a_429_is_obeyed_and_then_the_response_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_of_the_server_are_retried_until_it_answers() {
+async fn server_errors_are_retried_until_they_end() {
     let landfall = Landfall::start().await;
     landfall.fake.inject(Fault::times(FaultKind::Status(500), "/batches/", 2));
     landfall.fake.inject(Fault::times(FaultKind::CutBody, "/content", 1));

@@ -57,7 +57,7 @@ async fn poison_is_given_up_after_it_crashed_alone_and_its_neighbours_are_stored
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_suspect_runs_its_worker_takes_nothing_else_of_any_family() {
+async fn a_worker_runs_a_suspected_event_exclusively() {
     let mut landfall = Landfall::start_with(0, &[("LEASE_SECS", "1")]).await;
     landfall.fake.delay_ms(POISON, 600_000);
     landfall.send("response.failed", POISON).await;

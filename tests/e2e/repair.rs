@@ -46,7 +46,7 @@ async fn a_replay_runs_a_stored_event_again_and_changes_nothing(database: Databa
     assert_eq!((again.state, again.processed_at), (EventState::Stored, event.processed_at));
 }
 
-async fn what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone(database: Database) {
+async fn a_given_up_event_is_stored_by_a_replay_once_the_cause_is_fixed(database: Database) {
     let landfall = Landfall::start_on(database).await;
     landfall.fake.inject(Fault::always(FaultKind::Status(400), "/responses/"));
     let sent = landfall.send("response.completed", "resp_demo_research").await;
@@ -61,7 +61,7 @@ async fn what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone(database
     assert_eq!(landfall.show("resp_demo_research")["fetch_state"], "fetched");
 }
 
-async fn what_is_missing_is_fetched_once_openai_has_it(database: Database) {
+async fn missing_objects_are_fetched_once_openai_has_them(database: Database) {
     let landfall = Landfall::start_on(database).await;
     for path in ["/responses/resp_demo_research", "/batches/batch_demo_completed"] {
         landfall.fake.inject(Fault::always(FaultKind::Status(404), path));
@@ -96,7 +96,7 @@ async fn what_is_missing_is_fetched_once_openai_has_it(database: Database) {
     );
 }
 
-async fn an_object_nobody_told_us_of_is_fetched_by_its_id(database: Database) {
+async fn an_object_without_an_event_is_fetched_by_its_id(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let ids = ["resp_demo_research", "batch_demo_expired", "ftjob_demo_succeeded", "evalrun_demo_succeeded"];
     let output = landfall.landfall(&[&["fetch"], &ids[..]].concat());
@@ -114,7 +114,7 @@ async fn an_object_nobody_told_us_of_is_fetched_by_its_id(database: Database) {
     assert_eq!((code(&output), states), (1, vec!["fetched".into(), "not_found".into()]), "{output:?}");
 }
 
-async fn what_happens_can_be_watched(database: Database) {
+async fn events_can_be_watched(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let files = landfall.file("object", "file").ancestors().nth(3).unwrap().to_owned();
     let mut tail = Command::new(programs::path("landfall"))
@@ -150,7 +150,7 @@ async fn what_happens_can_be_watched(database: Database) {
     reader.join().unwrap();
 }
 
-async fn a_running_installation_is_healthy_and_a_wrong_key_is_named(database: Database) {
+async fn a_running_installation_is_healthy_and_a_wrong_key_is_reported(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let base_url = landfall.fake.base_url();
     let doctor = |key: &str| {
@@ -166,9 +166,9 @@ async fn a_running_installation_is_healthy_and_a_wrong_key_is_named(database: Da
 
 on_both_databases!(
     a_replay_runs_a_stored_event_again_and_changes_nothing,
-    what_was_given_up_is_stored_by_a_replay_once_the_cause_is_gone,
-    what_is_missing_is_fetched_once_openai_has_it,
-    an_object_nobody_told_us_of_is_fetched_by_its_id,
-    what_happens_can_be_watched,
-    a_running_installation_is_healthy_and_a_wrong_key_is_named
+    a_given_up_event_is_stored_by_a_replay_once_the_cause_is_fixed,
+    missing_objects_are_fetched_once_openai_has_them,
+    an_object_without_an_event_is_fetched_by_its_id,
+    events_can_be_watched,
+    a_running_installation_is_healthy_and_a_wrong_key_is_reported
 );

@@ -38,7 +38,7 @@ fn the_worker_refuses_to_start_without_an_api_key_unless_fetching_is_off() {
 }
 
 #[test]
-fn nonsense_is_refused_with_the_setting_and_what_to_write() {
+fn invalid_values_are_refused_with_the_setting_and_a_hint() {
     let redis = RedisServer::start();
     let secret = ("OPENAI_WEBHOOK_SECRET", test_support::signed_webhook::SECRET);
     let url = redis.url();
@@ -132,7 +132,7 @@ fn start_error(
 }
 
 #[test]
-fn an_error_at_the_start_is_one_line_and_json_where_the_log_is_json() {
+fn a_startup_error_is_one_line_and_json_if_the_log_is_json() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}/landfall.db", folder.path().display());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

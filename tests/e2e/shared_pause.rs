@@ -43,7 +43,7 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_that_is_used_up_pauses_for_as_long_as_a_retry_waits() {
+async fn an_exhausted_quota_pauses_for_the_time_of_a_retry() {
     let landfall = Landfall::start_with(1, &[("RETRY_MAX_SECS", "60")]).await;
     landfall.fake.inject(Fault::always(FaultKind::InsufficientQuota, "/responses/"));
     let id = landfall.send("response.completed", "resp_demo_research").await;
@@ -62,7 +62,7 @@ async fn a_quota_that_is_used_up_pauses_for_as_long_as_a_retry_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_met_by_a_pause_waits_visibly_and_ends_with_the_pause() {
+async fn a_delivery_during_a_pause_is_snoozed_until_its_end() {
     let landfall = Landfall::start().await;
     redis::<()>(&landfall, "ZADD {landfall}:pauses 1 default:response").await;
     // A worker that blocks on the empty stream checked for a pause before; its next delivery must still respect this one.

@@ -26,7 +26,7 @@ async fn a_worker_that_is_stopped_hands_back_what_it_cannot_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ingest_ends_well_on_sigterm() {
+async fn ingest_exits_cleanly_on_sigterm() {
     let mut landfall = Landfall::start_with(0, &[]).await;
     landfall.send("video.completed", "video_1").await;
     assert!(landfall.ingest.stop().success());
@@ -35,7 +35,7 @@ async fn ingest_ends_well_on_sigterm() {
 
 /// The health check of a container.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workers_healthcheck_says_whether_it_lives() {
+async fn a_workers_healthcheck_reports_whether_it_runs() {
     let mut landfall = Landfall::start().await;
     let addr = log_field(&landfall.workers[0].wait_for_log("admin.addr"), "admin.addr");
     let ask = || {

@@ -89,7 +89,7 @@ async fn an_object_nested_to_any_depth_is_stored(database: Database) {
     }
 }
 
-async fn an_object_id_of_any_length_leaves_its_event_and_its_row(database: Database) {
+async fn an_object_id_of_any_length_is_stored_with_its_event(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let id = format!("resp_{}", random_text(9000));
     let sent = landfall.send("response.completed", &id).await;
@@ -102,5 +102,5 @@ async fn an_object_id_of_any_length_leaves_its_event_and_its_row(database: Datab
 on_both_databases!(
     lines_with_long_ids_and_deep_answers_cost_no_other_line_its_row,
     an_object_nested_to_any_depth_is_stored,
-    an_object_id_of_any_length_leaves_its_event_and_its_row,
+    an_object_id_of_any_length_is_stored_with_its_event,
 );

@@ -50,7 +50,7 @@ async fn two_workers_racing_on_one_batch_store_each_line_once(database: Database
 
 /// Small results do not wait for large ones, and a large backlog is shared by several workers.
 #[tokio::test(flavor = "multi_thread")]
-async fn four_workers_on_postgresql_give_each_result_once() {
+async fn four_workers_on_postgresql_store_each_result_once() {
     let landfall = Landfall::start_on_with(Database::Postgres, 4, &[]).await;
     let batches: Vec<String> = (0..6).map(|number| format!("batch_{number}")).collect();
     let mut sent = HashSet::new();

@@ -27,7 +27,7 @@ async fn unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte(databa
     }
 }
 
-async fn events_with_nothing_to_fetch_are_kept_without_asking_openai(database: Database) {
+async fn events_with_nothing_to_fetch_are_stored_without_a_request(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let types = ["agent.session.idle", "safety.alert.created", "realtime.call.incoming", "video.completed"];
     let mut ids = Vec::new();
@@ -43,5 +43,5 @@ async fn events_with_nothing_to_fetch_are_kept_without_asking_openai(database: D
 
 on_both_databases!(
     unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte,
-    events_with_nothing_to_fetch_are_kept_without_asking_openai
+    events_with_nothing_to_fetch_are_stored_without_a_request
 );
