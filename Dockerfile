@@ -1,14 +1,14 @@
-# One small image with all programs: ingest, worker, landfall, and fake-openai for trying. Nothing else is in it: no
-# shell, no package manager. Needs neither BuildKit nor anything that is installed while it is built.
+# A small image with all programs: ingest, worker, landfall, and fake-openai for the demo. It contains no shell and no
+# package manager. The build does not need BuildKit and installs no packages.
 #
 #   docker build -t landfall .                                          docker run --rm landfall worker --help
-#   docker build -t landfall --build-arg PROFILE=dist .                 as it is released
+#   docker build -t landfall --build-arg PROFILE=dist .                 for released images
 #
-# The version of Rust is that of rust-toolchain.toml (scripts/test-compose compares them).
+# The Rust version must match rust-toolchain.toml (scripts/test-compose checks it).
 FROM rust:1.95.0-slim-bookworm AS rust
 WORKDIR /src
 
-# The manifests alone, with empty programs: this stage's result changes only when a dependency does.
+# Only the manifests, with empty programs: the result of this stage changes only when a dependency changes.
 FROM rust AS manifests
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name main.rs ! -name lib.rs -delete \
@@ -16,9 +16,9 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -name main.rs ! -name
     && find . -name lib.rs -exec truncate -s 0 {} + \
     && for file in $(find . -name main.rs); do echo 'fn main() {}' >"$file"; done
 
-# The slow part, kept by Docker's cache.
+# Builds the dependencies, which is slow; Docker caches this stage.
 FROM rust AS dependencies
-# A profile of Cargo.toml: release is quick to build; dist, for images that are released, makes smaller and faster programs.
+# A profile of Cargo.toml: release builds faster; dist makes smaller and faster programs for released images.
 ARG PROFILE=release
 ENV PROFILE=$PROFILE
 COPY --from=manifests /src ./
@@ -26,11 +26,11 @@ RUN cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake
 
 FROM dependencies AS build
 COPY . .
-# Copied files are older than what was just built; cargo must not take that for their build.
+# Copied files are older than the build of the empty programs; touch them so that cargo rebuilds the crates.
 RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
 
-# What the programs need at run time: themselves, the C library, who may sign OpenAI's certificate, and a user.
+# The content of the image: the programs, the C library, CA certificates, and a user.
 RUN set -eu; cd "target/$PROFILE"; \
     mkdir -p /image/usr/local/bin /image/etc/ssl/certs /image/tmp /data/files; \
     cp ingest worker landfall fake-openai /image/usr/local/bin/; \
@@ -46,12 +46,12 @@ FROM scratch
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Landfall" \
-      org.opencontainers.image.description="Catches OpenAI's webhooks and brings the results home" \
+      org.opencontainers.image.description="Receives OpenAI webhooks, fetches the results and stores them" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /image /
-# A volume that is mounted here begins with this owner.
+# A new volume mounted here gets this owner.
 COPY --from=build --chown=65532:65532 /data /data
 ENV PATH=/usr/local/bin
 WORKDIR /data

@@ -1,12 +1,11 @@
-//! The reader of batch files: however the bytes are cut into chunks the lines are the same, and every line is read or
-//! refused without a panic.
+//! The reader of batch files: the lines do not depend on the chunks, and every line is read or rejected without a panic.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use openai_client::{BatchLine, LineSplitter};
 
-/// Small, so that lines that are too long occur.
+/// Small, so that some lines exceed it.
 const LINE_BYTES_MAX: usize = 200;
 
 fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
@@ -22,7 +21,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
     }
 });
 
-/// Every line, or `None` for one that is too long, when the content comes in chunks of these sizes.
+/// All lines of the content, read in chunks of these sizes; `None` for a line that is too long.
 fn lines(content: &[u8], cuts: impl Iterator<Item = u8>) -> Vec<Option<Vec<u8>>> {
     let mut splitter = LineSplitter::with_bytes_max(LINE_BYTES_MAX);
     let mut found = Vec::new();

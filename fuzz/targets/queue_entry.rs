@@ -1,4 +1,4 @@
-//! The decoder of queue entries: any fields are an entry or an error, and an entry survives being written again.
+//! The decoder of queue entries: any fields decode to an entry or an error, and an entry survives a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! The verifier: raw headers and a raw body never make it panic, nobody gets in without the key, and whoever has the key
-//! gets in exactly while nothing was changed on the way.
+//! The verifier: it never panics on raw headers and bodies, rejects webhooks that are not signed with the key, and accepts
+//! signed ones if and only if they are unchanged.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -14,9 +14,9 @@ const NAMES: [&str; 5] = [HEADER_ID, HEADER_TIMESTAMP, HEADER_SIGNATURE, "Webhoo
 struct Request {
     now_secs: i64,
     body: Vec<u8>,
-    /// Which name, and what raw value.
+    /// Index of the header name, and its raw value.
     headers: Vec<(u8, Vec<u8>)>,
-    /// When there is one, the headers above are left out, and these are signed with our key.
+    /// If set, the headers above are ignored, and the webhook is signed with our key.
     signed: Option<Signed>,
 }
 
@@ -24,7 +24,7 @@ struct Request {
 struct Signed {
     id_number: u64,
     skew_secs: i16,
-    /// Which byte of the body changes on the way, and how.
+    /// The byte of the body that is changed after signing, and how.
     tampered: Option<(u16, u8)>,
 }
 
@@ -38,7 +38,7 @@ fuzz_target!(|request: Request| {
             let headers =
                 headers.map(|(name, value)| (NAMES[usize::from(*name) % NAMES.len()], value.as_slice()));
             let answer = verifier.verify(headers, &request.body, request.now_secs);
-            assert!(answer.is_err(), "nobody guesses an HMAC");
+            assert!(answer.is_err(), "an HMAC cannot be guessed");
         }
     }
 });

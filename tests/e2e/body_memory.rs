@@ -50,7 +50,7 @@ async fn many_large_answers_at_once_stay_within_the_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "minutes long: as many as a worker takes at once"]
+#[ignore = "takes minutes: the maximum concurrency of a worker"]
 async fn the_most_concurrent_large_responses_stay_within_the_budget() {
     let peak = peak_of(32).await;
     println!("32 answers of 20 MiB within {BUDGET}: peak {peak} MiB");

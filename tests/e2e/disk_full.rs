@@ -33,7 +33,7 @@ impl SmallDisk {
                 let mut stderr = std::io::stderr();
                 writeln!(
                     stderr,
-                    "\n*** SKIPPED: a disk that is full for real takes the right to mount: {refused:?} ***\n"
+                    "\n*** SKIPPED: this test needs permission to mount a file system: {refused:?} ***\n"
                 )
                 .unwrap();
                 None

@@ -89,11 +89,7 @@ async fn missing_objects_are_fetched_once_openai_has_them(database: Database) {
     assert_eq!(landfall.show("resp_abc123"), sample, "a failed fetch changed the record");
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["results_complete"], &batch["fetch_state"]), (&true.into(), &"fetched".into()));
-    assert_eq!(
-        landfall.event(&sent).await.unwrap().reason,
-        None,
-        "the event says no more that it was not found"
-    );
+    assert_eq!(landfall.event(&sent).await.unwrap().reason, None, "the event still has the reason not_found");
 }
 
 async fn an_object_without_an_event_is_fetched_by_its_id(database: Database) {

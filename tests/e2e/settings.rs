@@ -112,7 +112,7 @@ async fn blanks_newlines_and_byte_order_marks_around_settings_do_no_harm() {
     assert!(findings.contains("it accepts OPENAI_API_KEY"), "{findings}");
 }
 
-/// What a program says that does not start, its exit code, and the log lines among it.
+/// The output, the exit code and the log lines of a program that fails to start.
 fn start_error(
     program: &str,
     log_format: &str,

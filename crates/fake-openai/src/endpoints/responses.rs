@@ -1,4 +1,4 @@
-//! `GET /v1/responses/{id}`: parts of an answer are only there when `include[]` asks for them.
+//! `GET /v1/responses/{id}`: some parts of a response are only present if `include[]` requests them.
 
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
