@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fake_openai::LINE_BYTES_DEFAULT;
-use queue::{Keys, QueueReader};
+use queue::{Keys, QueueAdmin};
 use sqlx::sqlite::SqlitePool;
 use webhook::{Family, Reason};
 
@@ -46,7 +46,7 @@ impl Findings {
     pub(crate) async fn collect(
         &Observed { seed, sent, receipts }: &Observed<'_>,
         cluster: &Cluster,
-        reader: &QueueReader,
+        reader: &QueueAdmin,
         database: &SqlitePool,
     ) -> anyhow::Result<Self> {
         let mut findings = Self::default();
@@ -170,7 +170,7 @@ impl Findings {
     async fn check_dead_letters(
         &mut self,
         expected: &HashMap<String, Effect>,
-        reader: &QueueReader,
+        reader: &QueueAdmin,
     ) -> anyhow::Result<()> {
         let mut found: HashMap<String, u32> = HashMap::new();
         for &family in Family::ALL {

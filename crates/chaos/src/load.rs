@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fake_openai::FakeOpenAi;
 use fastrand::Rng;
-use queue::QueueReader;
+use queue::QueueAdmin;
 use test_support::signed_webhook::SignedWebhook;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -37,7 +37,7 @@ struct Shared {
     urls: Vec<String>,
     http: reqwest::Client,
     openai: Arc<FakeOpenAi>,
-    reader: QueueReader,
+    reader: QueueAdmin,
     ended: AtomicBool,
     backlog: AtomicU64,
     requests: AtomicU64,
@@ -67,7 +67,7 @@ impl Load {
         events_per_sec: u32,
         urls: Vec<String>,
         openai: &Arc<FakeOpenAi>,
-        reader: QueueReader,
+        reader: QueueAdmin,
     ) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIMEOUT)

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Parser;
 use fastrand::Rng;
-use queue::QueueReader;
+use queue::QueueAdmin;
 use sqlx::sqlite::SqlitePool;
 
 use crate::checker::{Findings, Observed};
@@ -77,7 +77,7 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         cluster.folder.path().display()
     );
     let database = effects::watch(&cluster.database()).await?;
-    let reader = QueueReader::new(&cluster.queue_config()).context("cannot connect to the queue")?;
+    let reader = QueueAdmin::new(&cluster.queue_config()).context("cannot connect to the queue")?;
 
     let load =
         Load::start(flags.seed, flags.events_per_sec, cluster.webhook_urls(), &openai, reader.clone())?;
@@ -126,7 +126,7 @@ async fn inject_faults(flags: &Flags, cluster: &mut Cluster, load: &Load) -> any
 /// `None` after a timeout.
 async fn drain(
     cluster: &mut Cluster,
-    reader: &QueueReader,
+    reader: &QueueAdmin,
     database: &SqlitePool,
 ) -> anyhow::Result<Option<Duration>> {
     let started = Instant::now();

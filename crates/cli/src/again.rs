@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueError, QueueReader};
+use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueAdmin, QueueError};
 use service::settings::RedisSettings;
 use store::EventRecord;
 use webhook::{EventKind, EventState, Family};
@@ -25,7 +25,7 @@ const TRIES_MAX: u32 = 3;
 /// One run of a command.
 pub(crate) struct Again {
     producer: Producer,
-    reader: QueueReader,
+    reader: QueueAdmin,
     run: String,
     /// What waited for its retry when the run first asked.
     waiting: HashMap<Family, Waiting>,
@@ -145,7 +145,7 @@ impl Again {
     }
 }
 
-async fn waiting(reader: &QueueReader, family: Family) -> Result<Waiting, QueueError> {
+async fn waiting(reader: &QueueAdmin, family: Family) -> Result<Waiting, QueueError> {
     let ids: Vec<String> = reader.delayed(family).await?.into_iter().map(|entry| entry.entry_id).collect();
     let mut waiting = Waiting::new();
     // Bodies do not stay in memory.

@@ -1,6 +1,6 @@
 //! Opens the queue, and says in one place what kept it from being read or written.
 
-use queue::{Cause, EnqueueError, QueueConfig, QueueError, QueueReader};
+use queue::{Cause, EnqueueError, QueueAdmin, QueueConfig, QueueError};
 use service::settings::{RedisSettings, refuse};
 
 use crate::exit::Failure;
@@ -12,8 +12,8 @@ pub(crate) fn config(settings: &RedisSettings) -> QueueConfig {
 }
 
 /// The queue for looking at it; connects when it is first used.
-pub(crate) fn reader(settings: &RedisSettings) -> Result<QueueReader, Failure> {
-    Ok(QueueReader::new(&config(settings))?)
+pub(crate) fn reader(settings: &RedisSettings) -> Result<QueueAdmin, Failure> {
+    Ok(QueueAdmin::new(&config(settings))?)
 }
 
 impl From<QueueError> for Failure {

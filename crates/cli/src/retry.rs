@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use queue::{Delayed, QueueReader};
+use queue::{Delayed, QueueAdmin};
 use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::{Family, Reason};
@@ -115,7 +115,7 @@ fn lines(args: &Retry, counts: Counts) -> Vec<Line> {
 /// counted: it is tried already.
 async fn make_due(
     args: &Retry,
-    reader: &QueueReader,
+    reader: &QueueAdmin,
     chosen: &[(Family, Delayed)],
 ) -> Result<Vec<Line>, Failure> {
     let step = args.rate.map_or(STEP, |rate| STEP.min(rate as usize));
@@ -159,7 +159,7 @@ fn say(args: &Retry, lines: &[Line], others: u64) {
 }
 
 /// Their entries are due, but no worker takes them yet.
-async fn say_paused(reader: &QueueReader, lines: &[Line]) -> Result<(), Failure> {
+async fn say_paused(reader: &QueueAdmin, lines: &[Line]) -> Result<(), Failure> {
     for pause in reader.pauses().await? {
         if lines.iter().any(|line| line.family == pause.family) {
             eprintln!(

@@ -1,6 +1,6 @@
 //! Ingest's report of itself in Redis, and what its metrics say of Redis and of the other programs.
 
-use queue::{Presence, QueueError, QueueReader, Seen};
+use queue::{Presence, PresenceSnapshot, QueueAdmin, QueueError};
 use service::metrics::RedisMetrics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +13,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn start(reader: QueueReader, metrics: RedisMetrics) -> Self {
+    pub(crate) fn start(reader: QueueAdmin, metrics: RedisMetrics) -> Self {
         let gone = CancellationToken::new();
         let presence = Presence::new(reader, queue::consumer_name(), "ingest", env!("CARGO_PKG_VERSION"));
-        let publish = move |seen: Result<Seen, QueueError>| match seen {
+        let publish = move |seen: Result<PresenceSnapshot, QueueError>| match seen {
             Ok(seen) => metrics.reached(seen.faults(), seen.alive()),
             Err(_) => metrics.lost(),
         };

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use error_text::chain;
-use queue::{MemoryLevel, MemoryUse, Producer, QueueError, QueueReader, UnfitServer};
+use queue::{MemoryLevel, MemoryUse, PreflightError, Producer, QueueAdmin, QueueError};
 use service::metrics::{Gauges, Registry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(15);
 pub(crate) struct RedisWatch {
     gate: AdmissionGate,
     producer: Producer,
-    reader: QueueReader,
+    reader: QueueAdmin,
     bytes: Gauges<1>,
     dedupe_records: Gauges<0>,
     /// It is logged what fills Redis whenever this gets worse.
@@ -34,7 +34,7 @@ impl RedisWatch {
     pub(crate) fn new(
         gate: AdmissionGate,
         producer: Producer,
-        reader: QueueReader,
+        reader: QueueAdmin,
         registry: &mut Registry,
     ) -> Self {
         let bytes = registry.gauges(
@@ -56,7 +56,7 @@ impl RedisWatch {
         mut self,
         allow_volatile: bool,
         stop: CancellationToken,
-    ) -> Result<(), UnfitServer> {
+    ) -> Result<(), PreflightError> {
         let ended = stop.run_until_cancelled(self.watch(allow_volatile)).await.unwrap_or(Ok(()));
         if ended.is_err() {
             stop.cancel();
@@ -64,9 +64,9 @@ impl RedisWatch {
         ended
     }
 
-    async fn watch(&mut self, allow_volatile: bool) -> Result<(), UnfitServer> {
+    async fn watch(&mut self, allow_volatile: bool) -> Result<(), PreflightError> {
         if self.gate.admit().is_err() {
-            self.reader.until_fit(allow_volatile).await?;
+            self.reader.wait_until_ready(allow_volatile).await?;
             self.gate.open();
         }
         loop {

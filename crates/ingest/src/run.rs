@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use error_text::chain;
-use queue::{Fitness, Producer, QueueReader, UnfitServer};
+use queue::{Preflight, PreflightError, Producer, QueueAdmin};
 use service::admin::{self, Admin, AdminError};
 use service::metrics::{RedisMetrics, Registry};
 use service::settings::SettingError;
@@ -33,7 +33,7 @@ pub enum RunError {
     #[error("INGEST_ADDR: cannot listen on {addr}")]
     Bind { addr: SocketAddr, source: std::io::Error },
     #[error(transparent)]
-    Redis(#[from] UnfitServer),
+    Redis(#[from] PreflightError),
     #[error(transparent)]
     Admin(#[from] AdminError),
     #[error("cannot watch for signals")]
@@ -52,7 +52,7 @@ pub struct Ingest {
     /// Where the admin port is.
     pub admin_addr: SocketAddr,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
-    watch: tokio::task::JoinHandle<Result<(), UnfitServer>>,
+    watch: tokio::task::JoinHandle<Result<(), PreflightError>>,
     report: Report,
     admin: Admin,
 }
@@ -96,13 +96,13 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         None => None,
     }
     .unzip();
-    let reader = QueueReader::new(&queue).map_err(|error| SettingError::wrong("REDIS_URL", error))?;
+    let reader = QueueAdmin::new(&queue).map_err(|error| SettingError::wrong("REDIS_URL", error))?;
     let watch = RedisWatch::new(gate.clone(), producer.clone(), reader.clone(), &mut registry);
     let allow_volatile = settings.redis.allow_volatile_redis;
-    match reader.fitness(allow_volatile).await {
-        Fitness::Fit => gate.open(),
-        Fitness::Unfit(unfit) => return Err(unfit.into()),
-        Fitness::NotYet(_) => {}
+    match reader.preflight(allow_volatile).await {
+        Preflight::Ready => gate.open(),
+        Preflight::Failed(unfit) => return Err(unfit.into()),
+        Preflight::NotReady(_) => {}
     }
 
     let encrypted = tls.is_some();

@@ -10,10 +10,10 @@ use webhook::Family;
 use crate::error::QueueError;
 use crate::keys::GROUP;
 use crate::repair::{Repair, RepairKind};
-use crate::scripts::{self, STEP_BYTES_MAX, Seat, millis};
+use crate::scripts::{self, ConsumerSession, STEP_BYTES_MAX, millis};
 
 /// Audits are so far apart at most, so that what is found is mended within half a minute.
-const EVERY_MAX: Duration = Duration::from_secs(30);
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// Steps of one audit; it goes on there the next time. 30,000 entries, or about 300 MiB of them.
 const STEPS_MAX: usize = 300;
 const AUDIT_PAGE: usize = 100;
@@ -35,7 +35,7 @@ impl Default for Auditor {
 
 /// Spread, so that many workers do not look at once.
 fn next() -> Instant {
-    Instant::now() + EVERY_MAX.mul_f64(0.5 + fastrand::f64() / 2.0)
+    Instant::now() + INTERVAL_MAX.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 impl Auditor {
@@ -43,41 +43,41 @@ impl Auditor {
         std::mem::take(&mut self.repairs)
     }
 
-    pub(crate) async fn audit_now(&mut self, seat: &Seat) -> Result<(), QueueError> {
+    pub(crate) async fn audit_now(&mut self, session: &ConsumerSession) -> Result<(), QueueError> {
         self.due = next();
         let mut stranded = 0;
         for _ in 0..STEPS_MAX {
             let from = self.from.take();
             let mut script = scripts::AUDIT.prepare_invoke();
-            script.key(&seat.keys.events).key(&seat.keys.delayed).arg(GROUP);
+            script.key(&session.keys.events).key(&session.keys.delayed).arg(GROUP);
             script.arg(from.as_deref().unwrap_or("-")).arg(AUDIT_PAGE).arg(STEP_BYTES_MAX);
-            let (go_on, found): (String, u64) = seat.invoke("look for stranded entries", &script).await?;
+            let (go_on, found): (String, u64) = session.invoke("look for stranded entries", &script).await?;
             stranded += found;
             self.from = (!go_on.is_empty()).then_some(go_on);
             if self.from.is_none() {
                 break;
             }
         }
-        self.mended(seat.family, RepairKind::StrandedEntry, stranded);
-        let silent = SILENT_MIN.max(seat.lease / 2);
+        self.record_repair(session.family, RepairKind::StrandedEntry, stranded);
+        let silent = SILENT_MIN.max(session.lease / 2);
         let mut script = scripts::REMOVE_DEAD_CONSUMERS.prepare_invoke();
-        script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(millis(silent));
-        let gone = seat.invoke("remove the names of dead workers", &script).await?;
-        self.mended(seat.family, RepairKind::DeadConsumer, gone);
+        script.key(&session.keys.events).arg(GROUP).arg(&session.name).arg(millis(silent));
+        let gone = session.invoke("remove the names of dead workers", &script).await?;
+        self.record_repair(session.family, RepairKind::DeadConsumer, gone);
         Ok(())
     }
 
     /// Looks for damage when it is time to. A look that fails is not worth failing for.
-    pub(crate) async fn audit_when_due(&mut self, seat: &Seat) {
+    pub(crate) async fn audit_when_due(&mut self, session: &ConsumerSession) {
         if Instant::now() < self.due {
             return;
         }
-        match self.audit_now(seat).await {
+        match self.audit_now(session).await {
             Ok(()) => {}
             // The read that follows recreates the group.
             Err(error) if error.is_group_missing() => {}
             Err(error) => tracing::warn!(
-                event.family = seat.family.as_str(),
+                event.family = session.family.as_str(),
                 error = chain(&error),
                 "could not look for stranded entries; trying again"
             ),
@@ -85,7 +85,7 @@ impl Auditor {
     }
 
     /// Logs and counts a repair.
-    pub(crate) fn mended(&mut self, family: Family, kind: RepairKind, count: u64) {
+    pub(crate) fn record_repair(&mut self, family: Family, kind: RepairKind, count: u64) {
         if count == 0 {
             return;
         }

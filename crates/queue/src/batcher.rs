@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connection::{SharedConnection, closed, is_dropped};
-use crate::enqueue::{self, Answer, EnqueueLimits, EventArgs, Reply};
+use crate::enqueue::{self, EnqueueLimits, EnqueueResult, EventArgs, Reply};
 use crate::error::EnqueueError;
 
 /// Redis does nothing else while it takes a batch in: about ten microseconds an event.
@@ -31,7 +31,7 @@ pub(crate) struct Batcher {
 /// An event, and who waits for its answer.
 struct Waiter {
     event: EventArgs,
-    reply: oneshot::Sender<Answer>,
+    reply: oneshot::Sender<EnqueueResult>,
     arrived: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -49,14 +49,14 @@ impl Batcher {
     }
 
     /// Enqueues an event, together with all others that wait.
-    pub(crate) async fn enqueue(&self, event: EventArgs) -> Answer {
+    pub(crate) async fn enqueue(&self, event: EventArgs) -> EnqueueResult {
         let permit = self.event_permits.clone().try_acquire_owned();
         let _permit = permit.map_err(|_none_left| EnqueueError::Overloaded)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let waiter = Waiter { event, reply, arrived: Instant::now(), _permit };
         // The other ends are only dropped when their runtime ends.
         self.events.send(waiter).map_err(|_stopped| closed())?;
-        answer.await.unwrap_or_else(|_stopped| Err(closed().into()))
+        result.await.unwrap_or_else(|_stopped| Err(closed().into()))
     }
 }
 
@@ -94,13 +94,13 @@ async fn send(connection: &SharedConnection, limits: &EnqueueLimits, batch: Vec<
         // Perhaps long ago, and noticed only now. Should Redis have taken the events in, they are duplicates.
         replies = connection.invoke(&script).await;
     }
-    let answers: Vec<Answer> = match replies {
+    let results: Vec<EnqueueResult> = match replies {
         Ok(replies) if replies.len() == batch.len() => replies.into_iter().map(enqueue::read).collect(),
         Ok(_) => batch.iter().map(|_| Err(enqueue::unexpected())).collect(),
         Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
     };
-    for (waiter, answer) in batch.into_iter().zip(answers) {
+    for (waiter, result) in batch.into_iter().zip(results) {
         // A request that was cancelled does not listen.
-        waiter.reply.send(answer).ok();
+        waiter.reply.send(result).ok();
     }
 }

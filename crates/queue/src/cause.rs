@@ -1,10 +1,10 @@
-//! Why Redis does not do what is asked, told apart as far as a person must act differently, each with what to do.
+//! Why Redis does not do what is asked, cause apart as far as a person must act differently, each with what to do.
 
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
 
+use crate::admin::QueueAdmin;
 use crate::connection::CONNECT_TIMEOUT;
 use crate::error::{EnqueueError, QueueError};
-use crate::reader::QueueReader;
 
 /// What is wrong between a program and its Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn of_certificate(text: &str) -> Cause {
 fn of_answer(code: &str, detail: &str) -> Cause {
     match code {
         "NOPERM" => Cause::NotPermitted,
-        // What a script is not allowed is told in words.
+        // What a script is not allowed is cause in words.
         "ERR" if detail.contains("The user executing the script can't") => Cause::NotPermitted,
         "NOAUTH" | "DENIED" => Cause::PasswordMissing,
         "WRONGPASS" => Cause::PasswordWrong,
@@ -197,15 +197,15 @@ fn is_unknown(detail: &str, command: &str) -> bool {
     detail.contains("UNKNOWN COMMAND") && detail.contains(command)
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// The cause of an error. Where a port may speak TLS or not, it is asked once more in the other way, without
     /// credentials.
     pub async fn diagnose(&self, error: &QueueError) -> Cause {
-        let told = Cause::of(error);
-        if !matches!(told, Cause::Silent | Cause::Closed) {
-            return told;
+        let cause = Cause::of(error);
+        if !matches!(cause, Cause::Silent | Cause::Closed) {
+            return cause;
         }
-        let (other_way, cause) = match self.client.get_connection_info().addr() {
+        let (other_scheme, mismatch) = match self.client.get_connection_info().addr() {
             ConnectionAddr::TcpTls { host, port, .. } => {
                 (ConnectionAddr::Tcp(host.clone(), *port), Cause::TlsOnPlainPort)
             }
@@ -214,9 +214,9 @@ impl QueueReader {
                 let tls = ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None };
                 (tls, Cause::PlainOnTlsPort)
             }
-            _ => return told,
+            _ => return cause,
         };
-        if speaks_redis(other_way).await { cause } else { told }
+        if speaks_redis(other_scheme).await { mismatch } else { cause }
     }
 }
 

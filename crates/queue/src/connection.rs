@@ -104,36 +104,36 @@ impl SharedConnection {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
         let (opening, mut connection) = self.open().await?;
-        let answer = script.invoke_async(&mut connection).await;
-        self.left_if_lost(&opening, answer)
+        let reply = script.invoke_async(&mut connection).await;
+        self.disconnect_if_lost(&opening, reply)
     }
 
     /// Runs a command that does not block.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         let (opening, mut connection) = self.open().await?;
-        let answer = command.query_async(&mut connection).await;
-        self.left_if_lost(&opening, answer)
+        let reply = command.query_async(&mut connection).await;
+        self.disconnect_if_lost(&opening, reply)
     }
 
-    /// Runs a command that blocks, with the connection to itself. Unless the answer comes within `patience`, or when the
+    /// Runs a command that blocks, with the connection to itself. Unless the answer comes within `max_wait`, or when the
     /// caller is cancelled, the connection is closed: Redis would go on giving entries to it.
     pub(crate) async fn query_blocking<T: FromRedisValue>(
         &self,
         command: &Cmd,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<T, RedisError> {
         let opening = self.current().take().unwrap_or_else(|| self.0.connect());
-        let answer = async {
+        let reply = async {
             let mut connection = opening.clone().await?;
             command.query_async(&mut connection).await
         };
-        let answer = timeout(patience, answer).await.unwrap_or_else(|_elapsed| Err(timed_out()))?;
+        let reply = timeout(max_wait, reply).await.unwrap_or_else(|_elapsed| Err(timed_out()))?;
         *self.current() = Some(opening);
-        Ok(answer)
+        Ok(reply)
     }
 
     /// The next command opens a new connection.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn disconnect(&self) {
         self.current().take();
     }
 
@@ -142,21 +142,25 @@ impl SharedConnection {
         match opening.clone().await {
             Ok(connection) => Ok((opening, connection)),
             Err(error) => {
-                self.leave_if_current(&opening);
+                self.disconnect_if_current(&opening);
                 Err(error)
             }
         }
     }
 
-    fn left_if_lost<T>(&self, opening: &Opening, answer: Result<T, RedisError>) -> Result<T, RedisError> {
-        if answer.as_ref().is_err_and(is_lost) {
-            self.leave_if_current(opening);
+    fn disconnect_if_lost<T>(
+        &self,
+        opening: &Opening,
+        reply: Result<T, RedisError>,
+    ) -> Result<T, RedisError> {
+        if reply.as_ref().is_err_and(is_lost) {
+            self.disconnect_if_current(opening);
         }
-        answer
+        reply
     }
 
     /// Many commands fail together; only the first one leaves their connection. Those under way may still be answered.
-    fn leave_if_current(&self, opening: &Opening) {
+    fn disconnect_if_current(&self, opening: &Opening) {
         self.current().take_if(|current| current.ptr_eq(opening));
     }
 

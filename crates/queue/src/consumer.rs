@@ -16,7 +16,7 @@ use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
-use crate::scripts::{self, Seat, millis};
+use crate::scripts::{self, ConsumerSession, millis};
 
 /// Longest wait for something new. What others hand back or abandon is seen after it.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -24,11 +24,11 @@ const BLOCK: Duration = Duration::from_secs(2);
 const BLOCK_MARGIN: Duration = Duration::from_secs(5);
 const CURSOR_START: &str = "0-0";
 /// Entries a parting consumer gives back in one step; it was never given more at once.
-const GIVE_BACK_MAX: usize = 1000;
+const RELEASE_MAX: usize = 1000;
 
 /// Takes deliveries of one family. Dropping it leaves its deliveries alive; [`Consumer::remove`] is the clean end.
 pub struct Consumer {
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) session: Arc<ConsumerSession>,
     leases: Arc<Leases>,
     /// For blocking reads only.
     reading: SharedConnection,
@@ -46,7 +46,7 @@ impl Consumer {
     pub async fn connect(config: ConsumerConfig) -> Result<Self, QueueError> {
         let client = connection::client(&config.queue)?;
         let all_keys = Keys::new(&config.queue.key_prefix);
-        let seat = Arc::new(Seat {
+        let session = Arc::new(ConsumerSession {
             connection: SharedConnection::new(client.clone()),
             keys: FamilyKeys::new(&all_keys, config.family),
             all_keys,
@@ -54,11 +54,11 @@ impl Consumer {
             name: config.name,
             lease: config.lease,
         });
-        scripts::ensure_group(&seat.connection, &seat.keys).await?;
+        scripts::ensure_group(&session.connection, &session.keys).await?;
         let leases = Arc::new(Leases::default());
-        tokio::spawn(keep_alive(Arc::downgrade(&seat), Arc::downgrade(&leases), config.lease));
+        tokio::spawn(keep_alive(Arc::downgrade(&session), Arc::downgrade(&leases), config.lease));
         Ok(Self {
-            seat,
+            session,
             leases,
             reading: SharedConnection::for_blocking(client),
             unseen: false,
@@ -85,25 +85,25 @@ impl Consumer {
 
     /// Looks for damage now. [`Consumer::receive`] does it by itself at least every half minute.
     pub async fn audit_now(&mut self) -> Result<(), QueueError> {
-        self.auditor.audit_now(&self.seat).await
+        self.auditor.audit_now(&self.session).await
     }
 
     /// A clean end: what Redis gave us and we never saw is due at once for others, and the name goes, unless
     /// deliveries are unsettled.
     pub async fn remove(self) {
         let mut script = scripts::REMOVE_CONSUMER.prepare_invoke();
-        script.key(&self.seat.keys.events).key(&self.seat.keys.delayed);
-        script.arg(GROUP).arg(&self.seat.name).arg(GIVE_BACK_MAX).arg(self.leases.ids());
-        match self.seat.invoke("remove the consumer", &script).await {
+        script.key(&self.session.keys.events).key(&self.session.keys.delayed);
+        script.arg(GROUP).arg(&self.session.name).arg(RELEASE_MAX).arg(self.leases.ids());
+        match self.session.invoke("remove the consumer", &script).await {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(
-                    event.family = self.seat.family.as_str(),
+                    event.family = self.session.family.as_str(),
                     "unsettled deliveries remain; others take them over when their leases run out"
                 );
             }
             Err(error) => tracing::warn!(
-                event.family = self.seat.family.as_str(),
+                event.family = self.session.family.as_str(),
                 error = chain(&error),
                 "the consumer's name remains in Redis"
             ),
@@ -114,18 +114,20 @@ impl Consumer {
         if free == 0 {
             return Ok(Vec::new());
         }
-        self.auditor.audit_when_due(&self.seat).await;
+        self.auditor.audit_when_due(&self.session).await;
         match self.take(free, wait).await {
             Err(error) if error.is_group_missing() => {
                 // Another worker may have been faster.
-                if let Some(kind) = scripts::ensure_group(&self.seat.connection, &self.seat.keys).await? {
-                    self.auditor.mended(self.seat.family, kind, 1);
+                if let Some(kind) =
+                    scripts::ensure_group(&self.session.connection, &self.session.keys).await?
+                {
+                    self.auditor.record_repair(self.session.family, kind, 1);
                 }
                 self.take(free, wait).await
             }
             Err(error) => {
                 // It is no better than the connection that failed, and would take its own time to tell.
-                self.reading.leave();
+                self.reading.disconnect();
                 Err(error)
             }
             Ok(deliveries) => Ok(deliveries),
@@ -136,9 +138,9 @@ impl Consumer {
         let mut deliveries = Vec::new();
         if self.unseen {
             let mut script = scripts::RECOVER.prepare_invoke();
-            script.key(&self.seat.keys.events).arg(GROUP).arg(&self.seat.name);
+            script.key(&self.session.keys.events).arg(GROUP).arg(&self.session.name);
             script.arg(free).arg(self.leases.ids());
-            let ids: Vec<String> = self.seat.invoke("take undelivered entries again", &script).await?;
+            let ids: Vec<String> = self.session.invoke("take undelivered entries again", &script).await?;
             self.read_claimed(&ids, &mut deliveries).await?;
             self.unseen = ids.len() == free;
         }
@@ -161,19 +163,19 @@ impl Consumer {
         wait: Duration,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), QueueError> {
-        let Seat { keys, name, lease, .. } = &*self.seat;
+        let ConsumerSession { keys, name, lease, .. } = &*self.session;
         let mut script = scripts::DUE.prepare_invoke();
         script.key(&keys.events).key(&keys.delayed).key(&keys.attempts);
         script.arg(GROUP).arg(name).arg(free - deliveries.len());
         // Milliseconds until the next one is due, or -1.
-        let (next_ms, ids): (i64, Vec<String>) = self.seat.invoke("take due entries", &script).await?;
+        let (next_ms, ids): (i64, Vec<String>) = self.session.invoke("take due entries", &script).await?;
         self.read_claimed(&ids, deliveries).await?;
         if deliveries.len() < free {
             let mut script = scripts::RECLAIM.prepare_invoke();
             script.key(&keys.events).key(&keys.attempts).arg(GROUP).arg(name).arg(millis(*lease));
             script.arg(&self.reclaim_cursor).arg(free - deliveries.len()).arg(self.leases.ids());
             let (cursor, ids): (String, Vec<String>) =
-                self.seat.invoke("take over abandoned entries", &script).await?;
+                self.session.invoke("take over abandoned entries", &script).await?;
             self.reclaim_cursor = cursor;
             self.read_claimed(&ids, deliveries).await?;
         }
@@ -198,8 +200,8 @@ impl Consumer {
         for ids in ids.chunks(ENTRIES_PER_READ) {
             let reads = ids.iter().map(async |id| {
                 let mut read = redis::cmd("XRANGE");
-                read.arg(&self.seat.keys.events).arg(id).arg(id);
-                self.seat.connection.query::<Vec<RawEntry>>(&read).await
+                read.arg(&self.session.keys.events).arg(id).arg(id);
+                self.session.connection.query::<Vec<RawEntry>>(&read).await
             });
             let entries = try_join_all(reads).await;
             let entries = entries.map_err(QueueError::while_doing("read claimed entries"))?;
@@ -210,12 +212,12 @@ impl Consumer {
 
     async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<RawEntry>, QueueError> {
         let mut command = redis::cmd("XREADGROUP");
-        command.arg("GROUP").arg(GROUP).arg(&self.seat.name).arg("COUNT").arg(count);
+        command.arg("GROUP").arg(GROUP).arg(&self.session.name).arg("COUNT").arg(count);
         // BLOCK 0 would be for ever.
         if !wait.is_zero() {
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
-        command.arg("STREAMS").arg(&self.seat.keys.events).arg(">");
+        command.arg("STREAMS").arg(&self.session.keys.events).arg(">");
         let read = self.reading.query_blocking(&command, wait + BLOCK_MARGIN).await;
         let streams: NewEntries = read.map_err(QueueError::while_doing("read new entries"))?;
         Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
@@ -227,17 +229,17 @@ impl Consumer {
             return Ok(());
         }
         let mut command = redis::cmd("HMGET");
-        command.arg(&self.seat.keys.attempts);
+        command.arg(&self.session.keys.attempts);
         for (id, _) in &entries {
             command.arg(id);
             for part in ["crashes", "alone", "first_error", "last_error"] {
                 command.arg(format!("{id}#{part}"));
             }
         }
-        let histories: Result<Vec<History>, RedisError> = self.seat.connection.query(&command).await;
+        let histories: Result<Vec<History>, RedisError> = self.session.connection.query(&command).await;
         let histories = histories.map_err(QueueError::while_doing("read attempts"))?;
         for (entry, history) in entries.into_iter().zip(histories) {
-            deliveries.push(Delivery::new(&self.seat, &self.leases, entry, history));
+            deliveries.push(Delivery::new(&self.session, &self.leases, entry, history));
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 
 use webhook::{Family, Reason, ReasonClass};
 
+use crate::admin::QueueAdmin;
 use crate::entry::{ENTRIES_PER_READ, Entry, EntryError, Fields, RawEntry};
 use crate::error::QueueError;
-use crate::reader::QueueReader;
 use crate::scripts;
 
 /// Records kept of what operators did to dead letters; about the newest.
@@ -66,7 +66,7 @@ impl DeadLetter {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// A family's dead letters, the newest first.
     pub async fn dead_letters(&self, family: Family, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.read_letters(family, ("XREVRANGE", "+", "-"), None, limit).await

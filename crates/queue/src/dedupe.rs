@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::admin::QueueAdmin;
 use crate::error::QueueError;
-use crate::reader::QueueReader;
 
 /// OpenAI sends an event again for 72 hours; eight more leave room for its delays and ours.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(80 * 3600);
@@ -49,7 +49,7 @@ impl DedupeRecord {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// Drops the oldest generation of dedupe records that has any; duplicates of its events may be enqueued from then on.
     /// The newest generation is dropped only when `newest_too`. Says whether there was one.
     pub async fn drop_oldest_dedupe_records(&self, newest_too: bool) -> Result<bool, QueueError> {

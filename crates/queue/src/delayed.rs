@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use webhook::{Family, Reason};
 
+use crate::admin::{QueueAdmin, unix_ms};
 use crate::entry::{ENTRIES_PER_READ, Entry, RawEntry};
 use crate::error::QueueError;
 use crate::keys::FamilyKeys;
-use crate::reader::{QueueReader, unix_ms};
 use crate::scripts;
 
 /// Entries asked about, or made due, in one step.
@@ -39,7 +39,7 @@ pub struct Unsettled {
     pub last_error: Option<String>,
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// A family's entries that wait for their time to come, the next one first.
     pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
         const OPERATION: &str = "read delayed entries";

@@ -12,7 +12,7 @@ use crate::entry::{Entry, EntryError, RawEntry};
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP};
 use crate::leases::{LeaseGuard, Leases};
-use crate::scripts::{self, Seat, millis};
+use crate::scripts::{self, ConsumerSession, millis};
 
 /// How long settling goes on trying while Redis is away. After it the entry is simply delivered again.
 const SETTLE_FOR: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ pub struct Delivery {
     pub entry_id: String,
     pub first_error: Option<String>,
     pub last_error: Option<String>,
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) session: Arc<ConsumerSession>,
     lease: LeaseGuard,
 }
 
@@ -57,7 +57,7 @@ pub enum Settled {
 
 impl Delivery {
     pub(crate) fn new(
-        seat: &Arc<Seat>,
+        session: &Arc<ConsumerSession>,
         leases: &Arc<Leases>,
         (entry_id, fields): RawEntry,
         (failed, crashes, crashes_alone, first_error, last_error): History,
@@ -72,7 +72,7 @@ impl Delivery {
             entry_id,
             first_error: first_error.map(text),
             last_error: last_error.map(text),
-            seat: Arc::clone(seat),
+            session: Arc::clone(session),
         }
     }
 
@@ -88,14 +88,14 @@ impl Delivery {
     /// When Redis stays away: then nothing was noted, and it should not run.
     pub async fn begin_alone(&self) -> Result<Settled, QueueError> {
         let mut script = scripts::BEGIN_ALONE.prepare_invoke();
-        script.key(&self.seat.keys.events).key(&self.seat.keys.attempts);
-        script.arg(GROUP).arg(&self.seat.name).arg(&self.entry_id).arg(self.crashes_alone);
+        script.key(&self.session.keys.events).key(&self.session.keys.attempts);
+        script.arg(GROUP).arg(&self.session.name).arg(&self.entry_id).arg(self.crashes_alone);
         self.guarded("mark an entry as running alone", &script).await
     }
 
     /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
     pub async fn ack(self) -> Result<Settled, QueueError> {
-        let FamilyKeys { events, delayed, attempts, .. } = &self.seat.keys;
+        let FamilyKeys { events, delayed, attempts, .. } = &self.session.keys;
         let mut script = scripts::ACK.prepare_invoke();
         script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.entry_id);
         self.persist::<()>("ack a delivery", &script).await?;
@@ -132,17 +132,17 @@ impl Delivery {
         file_expires_ms: Option<i64>,
     ) -> Result<Settled, QueueError> {
         let error = format!("{reason}: {}", shortened(error));
-        let FamilyKeys { events, delayed, attempts, dead } = &self.seat.keys;
+        let FamilyKeys { events, delayed, attempts, dead } = &self.session.keys;
         let mut script = scripts::DEAD_LETTER.prepare_invoke();
-        script.key(events).key(delayed).key(attempts).key(dead).arg(GROUP).arg(&self.seat.name);
+        script.key(events).key(delayed).key(attempts).key(dead).arg(GROUP).arg(&self.session.name);
         script.arg(&self.entry_id).arg(reason.as_str()).arg(error).arg(file_expires_ms);
         self.guarded("write a dead letter", &script).await
     }
 
     async fn put_back(&self, delay: Duration, error: Option<&str>) -> Result<Settled, QueueError> {
-        let FamilyKeys { events, delayed, attempts, .. } = &self.seat.keys;
+        let FamilyKeys { events, delayed, attempts, .. } = &self.session.keys;
         let mut script = scripts::PUT_BACK.prepare_invoke();
-        script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.seat.name).arg(&self.entry_id);
+        script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.session.name).arg(&self.entry_id);
         script.arg(millis(delay.min(DELAY_MAX))).arg(self.crashes_alone).arg(error);
         self.guarded("put a delivery back", &script).await
     }
@@ -174,7 +174,7 @@ impl Delivery {
         let started = Instant::now();
         let mut pause = SETTLE_PAUSE_MIN;
         loop {
-            match self.seat.invoke(operation, script).await {
+            match self.session.invoke(operation, script).await {
                 Err(error)
                     if error.is_retryable()
                         && !error.is_group_missing()

@@ -25,7 +25,7 @@ pub enum Enqueued {
     Duplicate,
 }
 
-pub(crate) type Answer = Result<Enqueued, EnqueueError>;
+pub(crate) type EnqueueResult = Result<Enqueued, EnqueueError>;
 
 /// An answer as the scripts give it: the outcome, and the entry id or the error.
 pub(crate) type Reply = (String, String);
@@ -80,7 +80,7 @@ pub(crate) fn enqueue_again(
     script
 }
 
-pub(crate) fn read((outcome, detail): Reply) -> Answer {
+pub(crate) fn read((outcome, detail): Reply) -> EnqueueResult {
     match outcome.as_str() {
         "added" => Ok(Enqueued::Added { entry_id: detail }),
         "duplicate" => Ok(Enqueued::Duplicate),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::{QueueAdmin, unix_ms};
 use crate::error::QueueError;
-use crate::reader::{QueueReader, unix_ms};
 use crate::scripts;
 
 /// Between two reports of a program.
@@ -14,7 +14,7 @@ pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
 /// A program that was silent for longer is taken for dead.
 const ALIVE_FOR: Duration = Duration::from_secs(30);
 /// A dead program is forgotten after this.
-const KEEP_FOR: Duration = Duration::from_secs(24 * 3600);
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 /// What a program says of itself: the value of its field, as JSON, without the times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl Instance {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// All programs that reported within a day, the newest report first. What a newer version may have written is left
     /// out.
     pub async fn instances(&self) -> Result<Vec<Instance>, QueueError> {
@@ -76,7 +76,7 @@ impl QueueReader {
             Some(Instance { id, info, up: ago(since), silent: ago(heartbeat) })
         };
         let mut instances: Vec<Instance> = fields.into_iter().filter_map(instance).collect();
-        instances.retain(|instance| instance.silent <= KEEP_FOR);
+        instances.retain(|instance| instance.silent <= RETENTION);
         instances.sort_by_key(|instance| instance.silent);
         Ok(instances)
     }
@@ -90,20 +90,20 @@ impl QueueReader {
     }
 
     /// Takes a program's report back: it stopped, or was gone for a day.
-    pub(crate) async fn forget_instance(&self, id: &str) -> Result<(), QueueError> {
+    pub(crate) async fn deregister_instance(&self, id: &str) -> Result<(), QueueError> {
         let mut delete = redis::cmd("HDEL");
         delete.arg(self.keys.instances()).arg(id);
         self.query("take this program's report back", &delete).await
     }
 
     /// Takes back the reports of programs that were killed, a day later.
-    pub(crate) async fn forget_old_instances(&self) -> Result<(), QueueError> {
+    pub(crate) async fn prune_instances(&self) -> Result<(), QueueError> {
         let (now, fields) = self.instance_fields().await?;
-        let oldest = now - KEEP_FOR.as_millis() as i64;
+        let oldest = now - RETENTION.as_millis() as i64;
         for (id, value) in fields {
             // A value that is not understood is a newer version's, which takes it back itself.
             if serde_json::from_str(&value).is_ok_and(|record: Record| record.heartbeat < oldest) {
-                self.forget_instance(&id).await?;
+                self.deregister_instance(&id).await?;
             }
         }
         Ok(())

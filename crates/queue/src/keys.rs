@@ -78,7 +78,7 @@ impl Keys {
     }
 
     /// String: since when this queue's state exists. It vanishes only with everything else.
-    pub fn born(&self) -> String {
+    pub fn queue_generation(&self) -> String {
         format!("{{{}}}:born", self.prefix)
     }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(keys.records(), "{landfall}:records");
         assert_eq!(keys.notifications("app"), "{landfall}:notifications:app");
         assert_eq!(keys.instances(), "{landfall}:instances");
-        assert_eq!(keys.born(), "{landfall}:born");
+        assert_eq!(keys.queue_generation(), "{landfall}:born");
         assert_eq!(keys.replayed("default", "r7", "wh_1"), "{landfall}:replayed:default:r7:wh_1");
     }
 }

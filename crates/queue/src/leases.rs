@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cause::Cause;
 use crate::keys::GROUP;
-use crate::scripts::{self, Seat};
+use crate::scripts::{self, ConsumerSession};
 
 /// Leases are renewed this often within their time.
 const BEATS_PER_LEASE: u32 = 4;
@@ -22,10 +22,10 @@ const BATCH_MAX: usize = 256;
 
 /// The leases a consumer holds.
 #[derive(Default)]
-pub(crate) struct Leases(Mutex<Held>);
+pub(crate) struct Leases(Mutex<LeaseTable>);
 
 #[derive(Default)]
-struct Held {
+struct LeaseTable {
     /// An entry that is lost and taken again is another lease of the same id.
     next_serial: u64,
     by_id: HashMap<String, Lease>,
@@ -48,11 +48,11 @@ impl Leases {
     /// Begins to hold an entry that Redis just gave to this consumer.
     pub(crate) fn hold(self: &Arc<Self>, id: &str) -> LeaseGuard {
         let lost = CancellationToken::new();
-        let mut held = self.lock();
-        let serial = held.next_serial;
-        held.next_serial += 1;
+        let mut table = self.lock();
+        let serial = table.next_serial;
+        table.next_serial += 1;
         // An older lease of this id was lost unnoticed: the group was recreated.
-        if let Some(older) = held.by_id.insert(id.to_owned(), Lease { serial, lost: lost.clone() }) {
+        if let Some(older) = table.by_id.insert(id.to_owned(), Lease { serial, lost: lost.clone() }) {
             older.lost.cancel();
         }
         LeaseGuard { leases: Arc::clone(self), id: id.to_owned(), serial, lost }
@@ -68,14 +68,14 @@ impl Leases {
     }
 
     fn remove(&self, id: &str, serial: u64) -> Option<Lease> {
-        let mut held = self.lock();
-        if held.by_id.get(id)?.serial != serial {
+        let mut table = self.lock();
+        if table.by_id.get(id)?.serial != serial {
             return None;
         }
-        held.by_id.remove(id)
+        table.by_id.remove(id)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, LeaseTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,31 +93,31 @@ impl Drop for LeaseGuard {
 }
 
 /// Renews leases for as long as the consumer or one of its deliveries lives.
-pub(crate) async fn keep_alive(seat: Weak<Seat>, leases: Weak<Leases>, lease: Duration) {
+pub(crate) async fn keep_alive(session: Weak<ConsumerSession>, leases: Weak<Leases>, lease: Duration) {
     let pause = PAUSE_MIN.max(lease / BEATS_PER_LEASE);
     let mut next = pause;
     loop {
         tokio::time::sleep(next).await;
-        let (Some(seat), Some(leases)) = (seat.upgrade(), leases.upgrade()) else {
+        let (Some(session), Some(leases)) = (session.upgrade(), leases.upgrade()) else {
             return;
         };
-        next = if beat(&seat, &leases).await { pause } else { pause.min(BEAT_RETRY_DELAY) };
+        next = if beat(&session, &leases).await { pause } else { pause.min(BEAT_RETRY_DELAY) };
     }
 }
 
 /// Renews every lease; says whether Redis answered.
-async fn beat(seat: &Seat, leases: &Leases) -> bool {
+async fn beat(session: &ConsumerSession, leases: &Leases) -> bool {
     for batch in leases.snapshot().chunks(BATCH_MAX) {
         let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
         let mut script = scripts::BEAT.prepare_invoke();
-        script.key(&seat.keys.events).arg(GROUP).arg(&seat.name).arg(&ids);
-        let lost: Vec<String> = match seat.invoke("renew leases", &script).await {
+        script.key(&session.keys.events).arg(GROUP).arg(&session.name).arg(&ids);
+        let lost: Vec<String> = match session.invoke("renew leases", &script).await {
             Ok(lost) => lost,
             // Without a group nothing is pending any more.
             Err(error) if error.is_group_missing() => ids,
             Err(error) => {
                 tracing::warn!(
-                    event.family = seat.family.as_str(),
+                    event.family = session.family.as_str(),
                     error = chain(&error),
                     hint = Cause::of(&error).hint(),
                     "leases are not renewed; trying again"

@@ -28,9 +28,9 @@
 //! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
 //! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
 
+mod admin;
 mod audit;
 mod batcher;
-mod born;
 mod cause;
 mod config;
 mod connection;
@@ -42,21 +42,22 @@ mod delivery;
 mod enqueue;
 mod entry;
 mod error;
+mod generation;
 mod instances;
 mod keys;
 mod leases;
 mod memory;
 mod notifications;
 mod pauses;
+mod preflight;
 mod presence;
 mod producer;
-mod reader;
 mod repair;
 mod scripts;
 mod server_check;
-mod start_check;
 mod stats;
 
+pub use admin::QueueAdmin;
 pub use cause::Cause;
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
@@ -72,10 +73,9 @@ pub use keys::{GROUP, Keys};
 pub use memory::{MemoryLevel, MemoryReport, MemoryUse};
 pub use notifications::{NotificationStream, StreamedNotification};
 pub use pauses::Pause;
-pub use presence::{Presence, Seen};
+pub use preflight::{NotReady, Preflight, PreflightError};
+pub use presence::{Presence, PresenceSnapshot};
 pub use producer::Producer;
-pub use reader::QueueReader;
 pub use repair::{Repair, RepairKind};
 pub use server_check::{ServerFinding, ServerReport, Severity};
-pub use start_check::{Fitness, NotYet, UnfitServer};
 pub use stats::FamilyStats;

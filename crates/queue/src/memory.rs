@@ -3,10 +3,10 @@
 use redis::Pipeline;
 use webhook::{Family, closed_set};
 
+use crate::admin::QueueAdmin;
 use crate::dedupe::SHARDS;
 use crate::error::QueueError;
 use crate::keys::FamilyKeys;
-use crate::reader::QueueReader;
 use crate::server_check::Info;
 
 /// Sets looked at in each generation: hashes spread the records evenly.
@@ -86,7 +86,7 @@ impl MemoryReport {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
     pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
         Ok(self.memory_info().await?.and_then(|memory| memory.used_share()))
@@ -110,10 +110,10 @@ impl QueueReader {
                 usage.cmd("MEMORY").arg("USAGE").arg(&set).scard(set);
             }
         }
-        let Some(answers) = self.ask_all(&usage).await? else {
+        let Some(replies) = self.ask_all(&usage).await? else {
             return Ok(None);
         };
-        let (families, sets) = answers.split_at(4 * Family::ALL.len());
+        let (families, sets) = replies.split_at(4 * Family::ALL.len());
         for &[events, delayed, attempts, dead] in families.as_chunks::<4>().0 {
             memory.backlog_bytes += events + delayed + attempts;
             memory.dead_letter_bytes += dead;
@@ -133,7 +133,7 @@ impl QueueReader {
     /// What a key that is missing answers counts as 0.
     async fn ask_all(&self, commands: &Pipeline) -> Result<Option<Vec<u64>>, QueueError> {
         match self.query_all::<Vec<Option<u64>>>("ask what fills Redis", commands).await {
-            Ok(answers) => Ok(Some(answers.into_iter().map(Option::unwrap_or_default).collect())),
+            Ok(replies) => Ok(Some(replies.into_iter().map(Option::unwrap_or_default).collect())),
             Err(error) if error.is_retryable() => Err(error),
             Err(_refused) => Ok(None),
         }

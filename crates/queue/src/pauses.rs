@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use webhook::{Family, Reason};
 
+use crate::admin::QueueAdmin;
 use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::QueueError;
-use crate::reader::QueueReader;
-use crate::scripts::{self, Seat, millis};
+use crate::scripts::{self, ConsumerSession, millis};
 
 /// A pause that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Consumer {
     pub async fn paused_for(&self, projects: &[&str]) -> Result<Option<Duration>, QueueError> {
         let mut shortest = None;
         for project in projects {
-            match pause_left(&self.seat, project).await? {
+            match pause_left(&self.session, project).await? {
                 Some(left) => shortest = Some(shortest.map_or(left, |other: Duration| other.min(left))),
                 None => return Ok(None),
             }
@@ -38,21 +38,21 @@ impl Delivery {
     /// How long its project's family is paused, if it is.
     pub async fn paused_for(&self) -> Result<Option<Duration>, QueueError> {
         let Ok(entry) = &self.content else { return Ok(None) };
-        pause_left(&self.seat, &entry.project).await
+        pause_left(&self.session, &entry.project).await
     }
 
     /// Pauses its project's family for every worker; a longer pause stays. Returns how long it is paused now.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
-        let (Seat { all_keys, family, .. }, project) = (&*self.seat, &entry.project);
+        let (ConsumerSession { all_keys, family, .. }, project) = (&*self.session, &entry.project);
         let mut script = scripts::PAUSE.prepare_invoke();
         script.key(all_keys.pause(project, *family)).key(all_keys.pauses());
         script.arg(millis(wanted).max(1)).arg(reason.as_str()).arg(format!("{project}:{family}"));
-        self.seat.invoke("pause a family", &script).await.map(Duration::from_millis)
+        self.session.invoke("pause a family", &script).await.map(Duration::from_millis)
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// The pauses in force, in the order they end.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
         let mut list = redis::cmd("ZRANGE");
@@ -76,10 +76,10 @@ impl QueueReader {
 }
 
 /// `PTTL` is -2 without the key. One that somebody set by hand without an end (-1) is looked at again after a while.
-async fn pause_left(seat: &Seat, project: &str) -> Result<Option<Duration>, QueueError> {
-    let key = seat.all_keys.pause(project, seat.family);
-    let answer: Result<i64, _> = seat.connection.query(redis::cmd("PTTL").arg(key)).await;
-    match answer.map_err(QueueError::while_doing("look for a pause"))? {
+async fn pause_left(session: &ConsumerSession, project: &str) -> Result<Option<Duration>, QueueError> {
+    let key = session.all_keys.pause(project, session.family);
+    let reply: Result<i64, _> = session.connection.query(redis::cmd("PTTL").arg(key)).await;
+    match reply.map_err(QueueError::while_doing("look for a pause"))? {
         -1 => Ok(Some(Duration::from_secs(60))),
         ms => Ok(u64::try_from(ms).ok().map(Duration::from_millis)),
     }

@@ -8,23 +8,23 @@ use error_text::chain;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::QueueAdmin;
 use crate::config::host_name;
 use crate::error::QueueError;
 use crate::instances::{BEAT_EVERY, Instance, InstanceInfo, KnownTargets};
-use crate::reader::QueueReader;
 use crate::server_check::ServerFinding;
 
 /// Reports of dead programs are looked for this often.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// A stopping program does not wait longer for Redis.
-const LEAVE_MAX: Duration = Duration::from_secs(2);
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Programs that an installation has: none of one of them is worth a 0.
 const PROGRAMS: [&str; 2] = ["ingest", "worker"];
 
 /// What one look finds.
 #[derive(Debug)]
-pub struct Seen {
+pub struct PresenceSnapshot {
     pub findings: Vec<ServerFinding>,
     /// This program among them.
     pub instances: Vec<Instance>,
@@ -32,7 +32,7 @@ pub struct Seen {
     version: &'static str,
 }
 
-impl Seen {
+impl PresenceSnapshot {
     /// All faults there may be, and whether each is there.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let is_there = |label: &str| self.findings.iter().any(|finding| finding.label() == label);
@@ -56,20 +56,20 @@ impl Seen {
 
 /// Reports one program and watches its Redis.
 pub struct Presence {
-    reader: QueueReader,
+    queue_admin: QueueAdmin,
     id: String,
     program: &'static str,
     version: &'static str,
     started: Instant,
     /// `None` before the first look.
     known: Option<Vec<ServerFinding>>,
-    forgot_at: Option<Instant>,
+    pruned_at: Option<Instant>,
 }
 
 impl Presence {
     /// `id` is unique to the process and its start: see [`crate::consumer_name`].
-    pub fn new(reader: QueueReader, id: String, program: &'static str, version: &'static str) -> Self {
-        Self { reader, id, program, version, started: Instant::now(), known: None, forgot_at: None }
+    pub fn new(queue_admin: QueueAdmin, id: String, program: &'static str, version: &'static str) -> Self {
+        Self { queue_admin, id, program, version, started: Instant::now(), known: None, pruned_at: None }
     }
 
     /// Reports and looks every ten seconds until `stop`, then takes the report back. `targets` says which targets are
@@ -78,7 +78,7 @@ impl Presence {
         mut self,
         stop: CancellationToken,
         targets: impl Fn() -> Option<KnownTargets>,
-        publish: impl Fn(Result<Seen, QueueError>),
+        publish: impl Fn(Result<PresenceSnapshot, QueueError>),
     ) {
         while !stop.is_cancelled() {
             if let Some(seen) = stop.run_until_cancelled(self.look(targets())).await {
@@ -86,13 +86,14 @@ impl Presence {
             }
             stop.run_until_cancelled(tokio::time::sleep(BEAT_EVERY)).await;
         }
-        let left = tokio::time::timeout(LEAVE_MAX, self.reader.forget_instance(&self.id)).await;
+        let left =
+            tokio::time::timeout(DEREGISTER_TIMEOUT, self.queue_admin.deregister_instance(&self.id)).await;
         if let Ok(Err(error)) = left {
             tracing::debug!(error = chain(&error), "this program's report stays in Redis for a while");
         }
     }
 
-    async fn look(&mut self, targets: Option<KnownTargets>) -> Result<Seen, QueueError> {
+    async fn look(&mut self, targets: Option<KnownTargets>) -> Result<PresenceSnapshot, QueueError> {
         let info = InstanceInfo {
             program: self.program.to_owned(),
             version: self.version.to_owned(),
@@ -100,25 +101,25 @@ impl Presence {
             targets,
         };
         // A Redis that takes no report is worth a look all the same.
-        let reported = self.reader.beat(&self.id, &info, self.started.elapsed()).await;
-        let report = self.reader.check_server().await?;
-        self.tell_changes(&report.name, &report.findings);
+        let reported = self.queue_admin.beat(&self.id, &info, self.started.elapsed()).await;
+        let report = self.queue_admin.check_server().await?;
+        self.log_changes(&report.name, &report.findings);
         reported?;
-        if self.forgot_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
-            self.reader.forget_old_instances().await?;
-            self.forgot_at = Some(Instant::now());
+        if self.pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
+            self.queue_admin.prune_instances().await?;
+            self.pruned_at = Some(Instant::now());
         }
-        let instances = self.reader.instances().await?;
-        Ok(Seen { findings: report.findings, instances, version: self.version })
+        let instances = self.queue_admin.instances().await?;
+        Ok(PresenceSnapshot { findings: report.findings, instances, version: self.version })
     }
 
-    fn tell_changes(&mut self, redis: &str, findings: &[ServerFinding]) {
+    fn log_changes(&mut self, redis: &str, findings: &[ServerFinding]) {
         // What was there at the start was judged and logged then.
         let Some(known) = self.known.replace(findings.to_vec()) else { return };
         for finding in findings.iter().filter(|finding| !known.contains(finding)) {
             tracing::warn!(
                 redis,
-                redis.addr = self.reader.address(),
+                redis.addr = self.queue_admin.address(),
                 fault = finding.label(),
                 hint = finding.hint(),
                 "Redis has changed while this program runs: {finding}"
@@ -127,7 +128,7 @@ impl Presence {
         for finding in known.iter().filter(|finding| !findings.contains(finding)) {
             tracing::info!(
                 redis,
-                redis.addr = self.reader.address(),
+                redis.addr = self.queue_admin.address(),
                 fault = finding.label(),
                 "Redis is as it should be again: no longer so that {finding}"
             );

@@ -43,7 +43,7 @@ script!(DISCARD, "discard.lua");
 pub(crate) const STEP_BYTES_MAX: usize = 1 << 20;
 
 /// A consumer's place at one family's stream.
-pub(crate) struct Seat {
+pub(crate) struct ConsumerSession {
     pub(crate) connection: SharedConnection,
     pub(crate) keys: FamilyKeys,
     pub(crate) all_keys: Keys,
@@ -52,7 +52,7 @@ pub(crate) struct Seat {
     pub(crate) lease: Duration,
 }
 
-impl Seat {
+impl ConsumerSession {
     pub(crate) async fn invoke<T: FromRedisValue>(
         &self,
         operation: &'static str,
@@ -69,8 +69,8 @@ pub(crate) async fn ensure_group(
 ) -> Result<Option<RepairKind>, QueueError> {
     let mut script = ENSURE_GROUP.prepare_invoke();
     script.key(&keys.events).key(&keys.delayed).arg(GROUP);
-    let answer = connection.invoke(&script).await;
-    Ok(match answer.map_err(QueueError::while_doing("create the consumer group"))? {
+    let reply = connection.invoke(&script).await;
+    Ok(match reply.map_err(QueueError::while_doing("create the consumer group"))? {
         0 => None,
         1 => Some(RepairKind::Group),
         _ => Some(RepairKind::Stream),

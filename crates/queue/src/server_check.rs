@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis::{Cmd, FromRedisValue, RedisError};
 
+use crate::admin::{QueueAdmin, unix_ms};
 use crate::cause::Cause;
 use crate::error::QueueError;
-use crate::reader::{QueueReader, unix_ms};
 
 /// The oldest versions whose scripts and streams do what ours need.
 const REDIS_MAJOR_MIN: u32 = 7;
@@ -59,7 +59,7 @@ pub enum ServerFinding {
         policy: String,
     },
     /// Only keys with a time to live (dedupe records) are thrown away.
-    EvictsMarks {
+    EvictsDedupeKeys {
         policy: String,
     },
     /// Managed services often refuse `CONFIG`: how writes reach the disk is then unknown.
@@ -128,7 +128,7 @@ impl ServerFinding {
                 "set maxmemory to three quarters of its machine's memory, so that ingest answers 503 in time",
             ),
             Self::EvictsEvents { .. } => ("evicts_events", Wrong, "set maxmemory-policy noeviction"),
-            Self::EvictsMarks { .. } => ("evicts_marks", Warning, "set maxmemory-policy noeviction"),
+            Self::EvictsDedupeKeys { .. } => ("evicts_marks", Warning, "set maxmemory-policy noeviction"),
             Self::ConfigRefused => (
                 "config_refused",
                 Warning,
@@ -167,7 +167,7 @@ impl fmt::Display for ServerFinding {
             Self::EvictsEvents { policy } => {
                 write!(f, "maxmemory-policy is {policy}: when memory is full it throws events away")
             }
-            Self::EvictsMarks { policy } => {
+            Self::EvictsDedupeKeys { policy } => {
                 write!(f, "maxmemory-policy is {policy}: when memory is full, duplicates are let in")
             }
             Self::ConfigRefused => {
@@ -178,11 +178,11 @@ impl fmt::Display for ServerFinding {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// Asks the server about itself. Changes nothing.
     ///
     /// # Errors
-    /// When Redis cannot be reached; [`QueueReader::diagnose`] says why.
+    /// When Redis cannot be reached; [`QueueAdmin::diagnose`] says why.
     pub async fn check_server(&self) -> Result<ServerReport, QueueError> {
         // First, for a Sentinel knows this command and few others.
         let info: Option<String> = self.query_if_allowed(&redis::cmd("INFO")).await?;
@@ -203,7 +203,7 @@ impl QueueReader {
         let config = redis::cmd("CONFIG").arg("GET").arg("appendfsync").to_owned();
         let config: Option<HashMap<String, String>> = self.query_if_allowed(&config).await?;
         let fsync = config.as_ref().and_then(|config| config.get("appendfsync")).map(String::as_str);
-        Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: judge(&info, fsync) })
+        Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: evaluate(&info, fsync) })
     }
 
     /// `None` when the command is refused: by an access list, or because a service has taken it away.
@@ -268,7 +268,7 @@ impl<'a> Info<'a> {
 }
 
 /// `fsync` is unknown where `CONFIG` is refused.
-fn judge(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
+fn evaluate(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
     let mut findings = Vec::new();
     if info.is_too_old() {
         findings.push(ServerFinding::TooOld { name: info.name() });
@@ -301,7 +301,7 @@ fn judge(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
     match info.get("maxmemory_policy") {
         // Of our keys only dedupe records have a time to live.
         Some(policy) if policy.starts_with("volatile-") => {
-            findings.push(ServerFinding::EvictsMarks { policy: policy.to_owned() });
+            findings.push(ServerFinding::EvictsDedupeKeys { policy: policy.to_owned() });
         }
         Some(policy) if policy != "noeviction" => {
             findings.push(ServerFinding::EvictsEvents { policy: policy.to_owned() });
@@ -325,12 +325,12 @@ mod tests {
 
     fn with(name: &str, value: &str) -> Vec<ServerFinding> {
         let line = GOOD.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
-        judge(&Info::parse(&GOOD.replace(line, &format!("{name}:{value}"))), Some("always"))
+        evaluate(&Info::parse(&GOOD.replace(line, &format!("{name}:{value}"))), Some("always"))
     }
 
     #[test]
     fn a_good_server_has_no_findings() {
-        assert_eq!(judge(&Info::parse(GOOD), Some("always")), []);
+        assert_eq!(evaluate(&Info::parse(GOOD), Some("always")), []);
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
             (
                 "maxmemory_policy",
                 "volatile-ttl",
-                ServerFinding::EvictsMarks { policy: policy("volatile-ttl") },
+                ServerFinding::EvictsDedupeKeys { policy: policy("volatile-ttl") },
             ),
         ];
         for (name, value, finding) in cases {
@@ -360,24 +360,24 @@ mod tests {
             assert_eq!(with(name, value), [finding], "{name}:{value}");
         }
         let info = Info::parse(GOOD);
-        assert_eq!(judge(&info, Some("everysec")), [ServerFinding::FsyncEverySecond]);
-        assert_eq!(judge(&info, Some("no")), [ServerFinding::FsyncNever]);
-        assert_eq!(judge(&info, None), [ServerFinding::ConfigRefused]);
+        assert_eq!(evaluate(&info, Some("everysec")), [ServerFinding::FsyncEverySecond]);
+        assert_eq!(evaluate(&info, Some("no")), [ServerFinding::FsyncNever]);
+        assert_eq!(evaluate(&info, None), [ServerFinding::ConfigRefused]);
     }
 
     #[test]
     fn valkey_is_known_by_its_own_version() {
         let valkey = |version: &str| format!("{GOOD}server_name:valkey\r\nvalkey_version:{version}\r\n");
         let (old, new) = (valkey("7.2.8"), valkey("8.0.1"));
-        assert_eq!(judge(&Info::parse(&new), Some("always")), []);
+        assert_eq!(evaluate(&Info::parse(&new), Some("always")), []);
         assert_eq!(Info::parse(&new).name(), "Valkey 8.0.1");
         let too_old = ServerFinding::TooOld { name: "Valkey 7.2.8".to_owned() };
-        assert_eq!(judge(&Info::parse(&old), Some("always")), [too_old]);
+        assert_eq!(evaluate(&Info::parse(&old), Some("always")), [too_old]);
     }
 
     #[test]
     fn what_a_server_does_not_say_is_no_fault() {
-        assert_eq!(judge(&Info::parse("# Server\r\n"), Some("always")), []);
+        assert_eq!(evaluate(&Info::parse("# Server\r\n"), Some("always")), []);
     }
 
     #[test]

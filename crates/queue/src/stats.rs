@@ -5,9 +5,9 @@
 use serde::Serialize;
 use webhook::Family;
 
+use crate::admin::QueueAdmin;
 use crate::error::QueueError;
 use crate::keys::GROUP;
-use crate::reader::QueueReader;
 use crate::scripts::{self, STEP_BYTES_MAX};
 
 /// Undelivered entries that are counted one by one.
@@ -42,7 +42,7 @@ impl FamilyStats {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// Every family, in the order of [`Family::ALL`].
     pub async fn stats(&self) -> Result<Vec<FamilyStats>, QueueError> {
         let mut all = Vec::with_capacity(Family::ALL.len());

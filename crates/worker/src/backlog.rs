@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use notifier::Config;
-use queue::{FamilyStats, QueueError, QueueReader, Repair, RepairKind};
+use queue::{FamilyStats, QueueAdmin, QueueError, Repair, RepairKind};
 use service::telemetry::chain;
 use store::{Store, StoreError};
 use tokio::sync::watch;
@@ -16,38 +16,38 @@ use webhook::Family;
 
 use crate::metrics::Metrics;
 
-const EVERY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Dead letters are few, or something is very wrong; then the newest tell enough.
 const DEAD_LETTERS_MAX: usize = 1000;
 
 /// Looks at the queue now and then.
 pub(crate) struct Backlog {
-    pub(crate) reader: QueueReader,
+    pub(crate) admin: QueueAdmin,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
     /// Which targets there are.
     targets: watch::Receiver<Arc<Config>>,
-    seen: Option<Seen>,
+    seen: Option<Snapshot>,
     /// Dead letters are only read when there are others.
     dead: HashMap<Family, u64>,
 }
 
 /// The queue when it was last looked at.
-struct Seen {
+struct Snapshot {
     /// Another one says that everything was lost in between.
-    mark: String,
+    generation: String,
     at: DateTime<Utc>,
     stats: Vec<FamilyStats>,
 }
 
 impl Backlog {
     pub(crate) fn new(
-        reader: QueueReader,
+        admin: QueueAdmin,
         store: Store,
         metrics: Metrics,
         targets: watch::Receiver<Arc<Config>>,
     ) -> Self {
-        Self { reader, store, metrics, targets, seen: None, dead: HashMap::new() }
+        Self { admin, store, metrics, targets, seen: None, dead: HashMap::new() }
     }
 
     /// Runs until `shutdown`.
@@ -69,26 +69,26 @@ impl Backlog {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
     }
 
     async fn publish_once(&mut self) -> Result<(), QueueError> {
-        let mark = self.reader.born().await?;
-        let stats = self.reader.stats().await?;
-        if let Some(before) = self.seen.take_if(|seen| seen.mark != mark) {
+        let generation = self.admin.queue_generation().await?;
+        let stats = self.admin.stats().await?;
+        if let Some(before) = self.seen.take_if(|seen| seen.generation != generation) {
             self.vanished(&before);
         }
         for family in &stats {
             self.metrics.queue.family(family);
             if self.dead.insert(family.family, family.dead) != Some(family.dead) {
-                let letters = self.reader.dead_letters(family.family, DEAD_LETTERS_MAX).await?;
+                let letters = self.admin.dead_letters(family.family, DEAD_LETTERS_MAX).await?;
                 self.metrics.queue.dead_letters(family.family, &letters);
             }
         }
-        self.seen = Some(Seen { mark, at: Utc::now(), stats });
-        self.metrics.queue.pauses(&self.reader.pauses().await?);
+        self.seen = Some(Snapshot { generation, at: Utc::now(), stats });
+        self.metrics.queue.pauses(&self.admin.pauses().await?);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Backlog {
     }
 
     /// What was in the queue is gone for good; only a person knows why.
-    fn vanished(&self, before: &Seen) {
+    fn vanished(&self, before: &Snapshot) {
         self.metrics.repaired(Repair { kind: RepairKind::QueueVanished, count: 1 });
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let sum = |count: fn(&FamilyStats) -> u64| before.stats.iter().map(count).sum::<u64>();

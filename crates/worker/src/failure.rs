@@ -32,8 +32,8 @@ pub(crate) enum HandlerError {
     #[error("the {what} is still {status}, although the event says it has ended")]
     NotTerminal { what: &'static str, status: String },
     /// Perhaps an end that is new, perhaps not.
-    #[error("the {what} {sight}")]
-    UnknownStatus { what: &'static str, sight: String },
+    #[error("the {what} {observation}")]
+    UnknownStatus { what: &'static str, observation: String },
     #[error("the batch is {status}, but does not name yet all files that its counts speak of")]
     FileNotNamed { status: String },
     /// What is stored stays as it is.
@@ -98,7 +98,7 @@ impl Failure {
 
 impl From<HandlerError> for Failure {
     fn from(error: HandlerError) -> Self {
-        let (reason, advice) = error.judge();
+        let (reason, advice) = error.classify();
         let mut failure = Self::new(reason, chain(&error), advice);
         match error {
             HandlerError::Api { source, .. } | HandlerError::NotFoundYet { source, .. } => {
@@ -118,7 +118,7 @@ impl HandlerError {
     }
 
     /// Its reason, and what to do about it.
-    pub(crate) fn judge(&self) -> (Reason, RetryAdvice) {
+    pub(crate) fn classify(&self) -> (Reason, RetryAdvice) {
         match self {
             Self::Api { source, .. } => (api_reason(source.kind()), api_advice(source)),
             Self::NotFoundYet { retry_after, .. } => {

@@ -23,7 +23,7 @@ const RELEASE_MAX: Duration = Duration::from_millis(1500);
 const REMOVE_MAX: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
 /// A pause that somebody ends by hand is noticed so soon.
-const PAUSE_LOOK_EVERY: Duration = Duration::from_secs(5);
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One family's share of a worker.
 pub(crate) struct FamilyLoop {
@@ -39,7 +39,7 @@ impl FamilyLoop {
         let left_behind = Arc::new(AtomicUsize::new(0));
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let (tasks, release) = (TaskTracker::new(), CancellationToken::new());
-        let (mut outage_delay, mut told_of_pause) = (Duration::ZERO, false);
+        let (mut outage_delay, mut pause_logged) = (Duration::ZERO, false);
         while !shutdown.is_cancelled() {
             let slot = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -55,10 +55,10 @@ impl FamilyLoop {
             if let Some(left) = self.paused_for().await {
                 self.context.readiness.claimed(self.family, None);
                 drop(permit);
-                self.wait_out_pause(left, &mut told_of_pause, &shutdown).await;
+                self.wait_out_pause(left, &mut pause_logged, &shutdown).await;
                 continue;
             }
-            told_of_pause = false;
+            pause_logged = false;
             // Not cancelled by the shutdown: a read that is given up may already have taken entries. It returns
             // within two seconds.
             let received = self.consumer.receive(free).await;
@@ -69,7 +69,7 @@ impl FamilyLoop {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
                     self.context.readiness.claimed(self.family, Some(chain(&error)));
-                    outage_delay = self.wait_out(&error, outage_delay, &shutdown).await;
+                    outage_delay = self.back_off(&error, outage_delay, &shutdown).await;
                     continue;
                 }
             };
@@ -100,8 +100,8 @@ impl FamilyLoop {
         self.consumer.paused_for(&projects).await.ok().flatten()
     }
 
-    async fn wait_out_pause(&self, left: Duration, told: &mut bool, shutdown: &CancellationToken) {
-        if !std::mem::replace(told, true) {
+    async fn wait_out_pause(&self, left: Duration, logged: &mut bool, shutdown: &CancellationToken) {
+        if !std::mem::replace(logged, true) {
             tracing::info!(
                 event.family = self.family.as_str(),
                 paused_secs = left.as_secs_f64(),
@@ -110,11 +110,11 @@ impl FamilyLoop {
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(left.min(PAUSE_LOOK_EVERY)) => {}
+            () = tokio::time::sleep(left.min(PAUSE_POLL_INTERVAL)) => {}
         }
     }
 
-    async fn wait_out(
+    async fn back_off(
         &self,
         error: &queue::QueueError,
         delay: Duration,

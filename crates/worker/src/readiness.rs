@@ -12,11 +12,11 @@ use webhook::Family;
 
 use crate::metrics::Metrics;
 
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// After a real write nothing need be tried for so long.
-const WRITE_IS_NEWS_FOR: Duration = Duration::from_secs(15);
+const WRITE_VALID_FOR: Duration = Duration::from_secs(15);
 /// A write that takes longer is a failed one.
-const PROBE_MAX: Duration = Duration::from_secs(25);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(25);
 /// What is written to see whether the database still takes writes; and after a failure, when a small row may find room
 /// where an event's does not.
 const PROBE_BYTES: usize = 256;
@@ -63,12 +63,12 @@ impl Readiness {
 
     /// An event's effect is in the database.
     pub(crate) fn wrote(&self) {
-        self.turn(None, WriteFault::Other);
+        self.set_database_fault(None, WriteFault::Other);
     }
 
     /// A write failed.
     pub(crate) fn write_failed(&self, error: &str, fault: WriteFault) {
-        self.turn(Some(error), fault);
+        self.set_database_fault(Some(error), fault);
     }
 
     /// Tries a write where none was made lately, until `shutdown`.
@@ -83,7 +83,7 @@ impl Readiness {
                     Err((error, fault)) => self.write_failed(&error, fault),
                 }
             }
-            shutdown.run_until_cancelled(tokio::time::sleep(PROBE_EVERY)).await;
+            shutdown.run_until_cancelled(tokio::time::sleep(PROBE_INTERVAL)).await;
         }
     }
 
@@ -91,12 +91,12 @@ impl Readiness {
         let state = self.lock();
         match (&state.database, state.wrote_at) {
             (Some(_), _) => Some(RECOVERY_PROBE_BYTES),
-            (None, Some(at)) if at.elapsed() < WRITE_IS_NEWS_FOR => None,
+            (None, Some(at)) if at.elapsed() < WRITE_VALID_FOR => None,
             (None, _) => Some(PROBE_BYTES),
         }
     }
 
-    fn turn(&self, error: Option<&str>, fault: WriteFault) {
+    fn set_database_fault(&self, error: Option<&str>, fault: WriteFault) {
         let before = {
             let mut state = self.lock();
             if error.is_none() {
@@ -127,10 +127,10 @@ async fn try_write(store: &Store, bytes: usize) -> Result<(), (String, WriteFaul
         store.ping().await?;
         store.check_write(bytes).await
     };
-    match tokio::time::timeout(PROBE_MAX, write).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, write).await {
         Ok(tried) => tried.map_err(|error: StoreError| (chain(&error), error.write_fault())),
         Err(_elapsed) => {
-            let error = format!("it took longer than {} s", PROBE_MAX.as_secs());
+            let error = format!("it took longer than {} s", PROBE_TIMEOUT.as_secs());
             Err((error, WriteFault::Unreachable))
         }
     }

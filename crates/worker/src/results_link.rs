@@ -32,8 +32,9 @@ impl ResultsLinks {
     pub(crate) fn to(&self, project: &str, id: &str, now: DateTime<Utc>) -> Option<ResultLink> {
         let expires_at = now + TimeDelta::from_std(VALID_FOR).ok()?;
         let expires = expires_at.timestamp().to_string();
-        let signature = self.secrets.first()?.sign(&place(&self.base_url, project, id)?.1, &expires, b"");
-        let mut url = place(&self.base_url, project, id)?.0;
+        let signature =
+            self.secrets.first()?.sign(&signed_url(&self.base_url, project, id)?.1, &expires, b"");
+        let mut url = signed_url(&self.base_url, project, id)?.0;
         url.query_pairs_mut().append_pair("expires", &expires).append_pair("signature", &signature);
         Some(ResultLink { url: url.into(), expires_at: DateTime::from_timestamp(expires_at.timestamp(), 0)? })
     }
@@ -41,7 +42,7 @@ impl ResultsLinks {
     /// Whether a link to this was made by someone with the secret, and still holds.
     pub(crate) fn allows(&self, project: &str, id: &str, query: &Query, now: DateTime<Utc>) -> bool {
         let is_over = query.expires.parse::<i64>().map_or(true, |expires| expires < now.timestamp());
-        let Some((_, path)) = place(&self.base_url, project, id) else {
+        let Some((_, path)) = signed_url(&self.base_url, project, id) else {
             return false;
         };
         let is_signature =
@@ -61,7 +62,7 @@ pub(crate) struct Query {
 
 /// The address without its query, and its encoded path below the base: what is signed. Encoded, `/` in an id is another
 /// thing than `/` between two.
-fn place(base_url: &Url, project: &str, id: &str) -> Option<(Url, String)> {
+fn signed_url(base_url: &Url, project: &str, id: &str) -> Option<(Url, String)> {
     let mut url = base_url.clone();
     url.path_segments_mut().ok()?.pop_if_empty().extend([PATH, project, id]);
     let below = url.path().strip_prefix(base_url.path().trim_end_matches('/'))?.to_owned();

@@ -52,7 +52,7 @@ impl ResultsServer {
             App::new()
                 .app_data(state.clone())
                 .route(&format!("/{PATH}/{{project}}/{{id}}"), web::get().to(result))
-                .default_service(web::to(|| async { refusal(HttpResponse::NotFound(), "Not found") }))
+                .default_service(web::to(|| async { error_response(HttpResponse::NotFound(), "Not found") }))
         })
         .workers(1)
         .max_connections(CONNECTIONS_MAX)
@@ -86,23 +86,23 @@ async fn result(
             outcome = "refused",
             "a link to a result is wrong or over"
         );
-        return refusal(HttpResponse::Forbidden(), "The link is wrong or has expired");
+        return error_response(HttpResponse::Forbidden(), "The link is wrong or has expired");
     }
-    match answer(&state.store, &project, &id).await {
-        Ok(Some(answer)) => {
+    match find_result(&state.store, &project, &id).await {
+        Ok(Some(response)) => {
             tracing::info!(object.id = id, project, outcome = "served", "a result is fetched by its link");
-            answer
+            response
         }
-        Ok(None) => refusal(HttpResponse::NotFound(), "Not found"),
+        Ok(None) => error_response(HttpResponse::NotFound(), "Not found"),
         Err(error) => {
             tracing::error!(object.id = id, project, error = chain(&error), "a result cannot be read");
-            refusal(HttpResponse::ServiceUnavailable(), "The database cannot be read")
+            error_response(HttpResponse::ServiceUnavailable(), "The database cannot be read")
         }
     }
 }
 
 /// What a notification would carry as its `result`, of any size.
-async fn answer(store: &Store, project: &str, id: &str) -> Result<Option<HttpResponse>, StoreError> {
+async fn find_result(store: &Store, project: &str, id: &str) -> Result<Option<HttpResponse>, StoreError> {
     for found in store.find(id).await? {
         if let Found::Batch(batch) = found {
             if batch.batch.project == project {
@@ -119,14 +119,14 @@ async fn answer(store: &Store, project: &str, id: &str) -> Result<Option<HttpRes
 }
 
 fn ok() -> actix_web::HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    answer
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "private, no-store"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    answer
+    response
 }
 
-fn refusal(mut answer: actix_web::HttpResponseBuilder, words: &str) -> HttpResponse {
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({ "error": words }))
+fn error_response(mut response: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({ "error": message }))
 }

@@ -11,7 +11,7 @@ use webhook::{EventState, FetchState, NotificationType, Reason};
 use crate::context::Context;
 use crate::failure::{Failure, HandlerError, RetryAdvice};
 use crate::job::Job;
-use crate::notifications::Told;
+use crate::notifications::Trigger;
 use crate::outcome::DeliveryOutcome;
 use crate::settlement::{Effect, Settlement, Write};
 use crate::supervisor::Supervisor;
@@ -27,7 +27,7 @@ pub(crate) struct Ended {
     /// Of an attempt that is retried or given up.
     pub(crate) failure: Option<Failure>,
     pub(crate) retry_in: Option<Duration>,
-    /// Redis could not be told.
+    /// Redis could not be trigger.
     pub(crate) unsettled: Option<QueueError>,
 }
 
@@ -166,9 +166,12 @@ fn failure_row(context: &Context, job: &Job<'_>, failure: &Failure) -> store::Fa
 }
 
 fn dead_letter_notifications(context: &Context, job: &Job<'_>, failure: &Failure) -> Vec<NewNotification> {
-    let told =
-        Told { kind: NotificationType::EventDead, reason: Some(failure.reason), error: Some(&failure.error) };
-    context.outbox.of(job, told, || TheResult::of_body(&job.entry.body))
+    let trigger = Trigger {
+        kind: NotificationType::EventDead,
+        reason: Some(failure.reason),
+        error: Some(&failure.error),
+    };
+    context.outbox.of(job, trigger, || TheResult::of_body(&job.entry.body))
 }
 
 /// After a 429 no worker takes this project's family until OpenAI wants to be asked again.

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use openai_client::{BodyMemory, Client, ClientConfig};
 use queue::{
-    Cause, Consumer, ConsumerConfig, KnownTargets, NotificationStream, Presence, QueueConfig, QueueError,
-    QueueReader, Seen,
+    Cause, Consumer, ConsumerConfig, KnownTargets, NotificationStream, Presence, PresenceSnapshot,
+    QueueAdmin, QueueConfig, QueueError,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
@@ -63,7 +63,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
         return Ok(());
     };
-    let reader = QueueReader::new(&queue).context("REDIS_URL is wrong")?;
+    let queue_admin = QueueAdmin::new(&queue).context("REDIS_URL is wrong")?;
     let name = queue::consumer_name();
     let context = Arc::new(Context {
         worker: name.clone(),
@@ -77,18 +77,18 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         outbox: Outbox::new(targets_file.subscribe(), links),
         min_free_bytes: settings.min_free_bytes,
     });
-    let readiness = readiness(Arc::clone(&context), reader.clone(), targets_file.problem());
+    let readiness = readiness(Arc::clone(&context), queue_admin.clone(), targets_file.problem());
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
     let results = results.map(|(addr, links)| ResultsServer::start(addr, store, links)).transpose()?;
-    let fit = reader.until_fit(settings.redis.allow_volatile_redis);
-    if let Some(Err(unfit)) = shutdown.run_until_cancelled(fit).await {
-        refuse(&unfit);
+    let ready = queue_admin.wait_until_ready(settings.redis.allow_volatile_redis);
+    if let Some(Err(error)) = shutdown.run_until_cancelled(ready).await {
+        refuse(&error);
     }
-    let gone = CancellationToken::new();
-    let presence = tokio::spawn(presence(&context, reader.clone(), &name, gone.clone()));
+    let stopped = CancellationToken::new();
+    let presence = tokio::spawn(presence(&context, queue_admin.clone(), &name, stopped.clone()));
     let mut loops = JoinSet::new();
     loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
-    start_loops(&mut loops, &context, reader, &shutdown);
+    start_loops(&mut loops, &context, queue_admin, &shutdown);
     let schedule = settings.notification_schedule.clone();
     loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
     for &family in &settings.worker_families.0 {
@@ -105,10 +105,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     if let Some(results) = results {
         results.stop().await;
     }
-    gone.cancel();
+    stopped.cancel();
     presence.await.context("the loop that reports this worker ended by a bug")?;
     admin.stop().await;
-    tell_end(left_behind);
+    log_stop(left_behind);
     Ok(())
 }
 
@@ -116,17 +116,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 fn start_loops(
     loops: &mut JoinSet<usize>,
     context: &Arc<Context>,
-    reader: QueueReader,
+    queue_admin: QueueAdmin,
     shutdown: &CancellationToken,
 ) {
     let store = context.store.clone();
-    let backlog = Backlog::new(reader, store.clone(), context.metrics.clone(), context.outbox.config());
+    let backlog = Backlog::new(queue_admin, store.clone(), context.metrics.clone(), context.outbox.config());
     loops.spawn(backlog.publish(shutdown.clone()).map(|()| 0));
     let (probing, until) = (Arc::clone(context), shutdown.clone());
     loops.spawn(async move { probing.readiness.probe(store, until).map(|()| 0).await });
 }
 
-fn tell_end(left_behind: usize) {
+fn log_stop(left_behind: usize) {
     if left_behind == 0 {
         tracing::info!("worker stopped; nothing was left behind");
     } else {
@@ -138,10 +138,10 @@ fn tell_end(left_behind: usize) {
     }
 }
 
-/// Ready while events can be claimed and stored, and targets are told.
+/// Ready while events can be claimed and stored, and targets are logged.
 fn readiness(
     context: Arc<Context>,
-    queue: QueueReader,
+    queue: QueueAdmin,
     targets_problem: watch::Receiver<Option<String>>,
 ) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync {
     move || {
@@ -160,9 +160,9 @@ fn readiness(
 /// Reports this worker until `gone`, and publishes what it sees of Redis and of other programs.
 fn presence(
     context: &Context,
-    reader: QueueReader,
+    queue_admin: QueueAdmin,
     name: &str,
-    gone: CancellationToken,
+    stopped: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (config, metrics) = (context.outbox.config(), context.metrics.redis.clone());
     let targets = move || {
@@ -170,11 +170,12 @@ fn presence(
         let names = config.targets.iter().map(|target| target.name.clone()).collect();
         Some(KnownTargets { names, sha256: config.digest() })
     };
-    let publish = move |seen: Result<Seen, QueueError>| match seen {
-        Ok(seen) => metrics.reached(seen.faults(), seen.alive()),
+    let publish = move |snapshot: Result<PresenceSnapshot, QueueError>| match snapshot {
+        Ok(snapshot) => metrics.reached(snapshot.faults(), snapshot.alive()),
         Err(_) => metrics.lost(),
     };
-    Presence::new(reader, name.to_owned(), "worker", env!("CARGO_PKG_VERSION")).run(gone, targets, publish)
+    Presence::new(queue_admin, name.to_owned(), "worker", env!("CARGO_PKG_VERSION"))
+        .run(stopped, targets, publish)
 }
 
 /// How everything outside is reached, with the secrets that may be in files of their own.
@@ -254,14 +255,14 @@ fn announce(name: &str, settings: &Settings) {
 
 /// A database server that is down or starting is waited for, as Redis is.
 async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
-    let mut told = None;
+    let mut logged = None;
     loop {
         match Store::open(config).await {
             Err(error) if error.is_unreachable() => {
                 let (text, hint) = (chain(&error), error.write_fault().hint());
-                if told.as_ref() != Some(&text) {
+                if logged.as_ref() != Some(&text) {
                     tracing::error!(error = text, hint, "waiting for the database");
-                    told = Some(text);
+                    logged = Some(text);
                 }
                 tokio::time::sleep(START_RETRY_DELAY).await;
             }
@@ -317,16 +318,16 @@ async fn run_family(
     shutdown: CancellationToken,
 ) -> usize {
     let family: Family = config.family;
-    let mut told = None;
+    let mut logged = None;
     let consumer = loop {
         match Consumer::connect(config.clone()).await {
             Ok(consumer) => break consumer,
             Err(error) => {
                 let (text, hint) = (chain(&error), Cause::of(&error).hint());
                 context.readiness.claimed(family, Some(text.clone()));
-                if told.as_ref() != Some(&text) {
+                if logged.as_ref() != Some(&text) {
                     tracing::error!(event.family = family.as_str(), error = text, hint, "waiting for Redis");
-                    told = Some(text);
+                    logged = Some(text);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use queue::{DeadLetter, QueueReader};
+use queue::{DeadLetter, QueueAdmin};
 use serde::Serialize;
 use webhook::{Event, Family, Reason, ReasonClass};
 
@@ -114,7 +114,7 @@ impl Letter {
 /// Reads all letters that are there now, page after page; what dies later is not meant, so that an event which is
 /// redriven and dies again is not redriven for ever.
 pub(super) struct Pages<'a> {
-    reader: &'a QueueReader,
+    reader: &'a QueueAdmin,
     filter: Filter,
     /// Those that are still to be read.
     families: Vec<Family>,
@@ -123,7 +123,7 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) async fn begin(reader: &'a QueueReader, filter: Filter) -> Result<Self, Failure> {
+    pub(super) async fn begin(reader: &'a QueueAdmin, filter: Filter) -> Result<Self, Failure> {
         let mut last = HashMap::new();
         for family in filter.families() {
             let newest = reader.dead_letters(family, 1).await?;
@@ -167,7 +167,7 @@ fn place(id: &str) -> (u64, u64) {
 }
 
 /// The letters with this id, usually one.
-pub(super) async fn find(reader: &QueueReader, filter: Filter, id: &str) -> Result<Vec<Letter>, Failure> {
+pub(super) async fn find(reader: &QueueAdmin, filter: Filter, id: &str) -> Result<Vec<Letter>, Failure> {
     let mut found = Vec::new();
     let mut pages = Pages::begin(reader, filter).await?;
     while let Some(page) = pages.next().await? {

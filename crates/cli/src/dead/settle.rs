@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use queue::QueueReader;
+use queue::QueueAdmin;
 use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::Family;
@@ -104,7 +104,7 @@ async fn settle(
 struct Run<'a> {
     settlement: Settlement,
     args: &'a Selection,
-    reader: &'a QueueReader,
+    reader: &'a QueueAdmin,
     pace: Option<tokio::time::Interval>,
     out: &'a mut dyn Write,
     done: u64,

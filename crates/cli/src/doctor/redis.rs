@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use error_text::{chain, root_cause};
 use queue::{
-    Cause, EnqueueError, Instance, MemoryLevel, MemoryReport, MemoryUse, Producer, QueueConfig, QueueError,
-    QueueReader, Severity,
+    Cause, EnqueueError, Instance, MemoryLevel, MemoryReport, MemoryUse, Producer, QueueAdmin, QueueConfig,
+    QueueError, Severity,
 };
 use service::settings::RedisSettings;
 
@@ -27,7 +27,7 @@ pub(super) struct Checked {
 pub(super) async fn check(settings: &RedisSettings) -> Checked {
     let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None, instances: None };
     let config = queued::config(settings);
-    let reader = match QueueReader::new(&config) {
+    let reader = match QueueAdmin::new(&config) {
         Ok(reader) => reader,
         Err(error) => return unusable(unreachable(&error, Cause::InvalidUrl)),
     };
@@ -78,7 +78,7 @@ async fn try_enqueue(config: &QueueConfig) -> Option<Finding> {
 }
 
 /// What workers and metrics read: a key of another kind, or one that an access list forbids, is met here.
-async fn read_all(reader: &QueueReader) -> Result<Vec<Instance>, QueueError> {
+async fn read_all(reader: &QueueAdmin) -> Result<Vec<Instance>, QueueError> {
     reader.stats().await?;
     reader.pauses().await?;
     reader.instances().await

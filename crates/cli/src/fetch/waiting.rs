@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use indicatif::ProgressBar;
-use queue::{QueueReader, Unsettled};
+use queue::{QueueAdmin, Unsettled};
 use store::Store;
 use webhook::Family;
 
@@ -40,7 +40,7 @@ fn row_bar(hidden: bool) -> ProgressBar {
 /// bar.
 pub(super) async fn wait(
     store: &Store,
-    reader: &QueueReader,
+    reader: &QueueAdmin,
     queued: &[Queued],
     (at_most, hidden): (Duration, bool),
 ) -> Result<HashMap<String, Unsettled>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{Consumer, ConsumerConfig, DEDUPE_WINDOW, Entry, Producer, QueueConfig, QueueReader};
+use queue::{Consumer, ConsumerConfig, DEDUPE_WINDOW, Entry, Producer, QueueAdmin, QueueConfig};
 use test_support::redis::RedisServer;
 use webhook::{Family, Reason};
 
@@ -59,7 +59,7 @@ pub(crate) fn dead(redis: &RedisServer, arguments: &[&str]) -> Ended {
 }
 
 pub(crate) async fn counts(redis: &RedisServer) -> (u64, u64) {
-    let stats = QueueReader::new(&config(redis)).unwrap().stats().await.unwrap();
+    let stats = QueueAdmin::new(&config(redis)).unwrap().stats().await.unwrap();
     (stats.iter().map(|family| family.dead).sum(), stats.iter().map(queue::FamilyStats::backlog).sum())
 }
 

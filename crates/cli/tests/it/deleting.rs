@@ -1,6 +1,6 @@
 //! What deletes asks first: `prune` and `dead discard`, at a terminal and without one.
 
-use queue::{DEDUPE_WINDOW, Producer, QueueReader};
+use queue::{DEDUPE_WINDOW, Producer, QueueAdmin};
 use store::Found;
 use test_support::redis::RedisServer;
 use webhook::{Family, Reason};
@@ -101,7 +101,7 @@ async fn many_dead_letters_are_discarded_only_when_their_number_is_typed() {
 async fn a_dry_run_shows_what_would_happen_and_changes_nothing() {
     let redis = three_dead().await;
     let records = async || {
-        let reader = QueueReader::new(&config(&redis)).unwrap();
+        let reader = QueueAdmin::new(&config(&redis)).unwrap();
         reader.dead_letters(Family::Batch, 10).await.unwrap().len()
     };
     for (verb, words) in [("redrive", "2 would be redriven"), ("discard", "2 would be discarded")] {

@@ -1,19 +1,19 @@
 //! Programs as they report themselves in Redis, by the same code.
 
 use notifier::Config;
-use queue::{KnownTargets, Presence, QueueConfig, QueueReader};
+use queue::{KnownTargets, Presence, QueueAdmin, QueueConfig};
 use test_support::wait;
 use tokio_util::sync::CancellationToken;
 
 /// An ingest and a worker without targets, alive.
 pub(crate) struct Programs {
-    reader: QueueReader,
+    reader: QueueAdmin,
 }
 
 impl Programs {
     pub(crate) async fn start(redis_url: &str) -> Self {
         let config = QueueConfig { url: redis_url.into(), key_prefix: "landfall".to_owned() };
-        let programs = Self { reader: QueueReader::new(&config).unwrap() };
+        let programs = Self { reader: QueueAdmin::new(&config).unwrap() };
         programs.add("ingest", env!("CARGO_PKG_VERSION"), None).await;
         programs.add("worker", env!("CARGO_PKG_VERSION"), Some(&Config::default())).await;
         programs

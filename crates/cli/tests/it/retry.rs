@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{DEDUPE_WINDOW, Delivery, Entry, Producer, QueueReader};
+use queue::{DEDUPE_WINDOW, Delivery, Entry, Producer, QueueAdmin};
 use store::Failure;
 use test_support::redis::RedisServer;
 use webhook::{EventState, Family, Reason};
@@ -53,7 +53,7 @@ fn seen(delivery: &Delivery) -> (String, u32) {
 }
 
 async fn delayed(redis: &RedisServer, family: Family) -> usize {
-    QueueReader::new(&config(redis)).unwrap().delayed(family).await.unwrap().len()
+    QueueAdmin::new(&config(redis)).unwrap().delayed(family).await.unwrap().len()
 }
 
 #[tokio::test]

@@ -3,23 +3,23 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use queue::{Cause, QueueConfig, QueueReader, ServerFinding};
+use queue::{Cause, QueueAdmin, QueueConfig, ServerFinding};
 use test_support::redis::{RedisServer, free_port};
 use test_support::wait;
 
 use crate::harness::{FAMILY, TestQueue, entry};
 
-fn reader(url: &str) -> QueueReader {
-    QueueReader::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
+fn admin(url: &str) -> QueueAdmin {
+    QueueAdmin::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
 }
 
 /// The cause, and the whole error, of a Redis that cannot be asked. No password is in it.
 async fn cause(url: &str) -> (Cause, String) {
-    let reader = reader(url);
-    let error = reader.stats().await.unwrap_err();
+    let admin = admin(url);
+    let error = admin.stats().await.unwrap_err();
     let said = format!("{error}: {}", std::error::Error::source(&error).unwrap());
     assert!(!said.contains("hunter2"), "{said}");
-    (reader.diagnose(&error).await, said)
+    (admin.diagnose(&error).await, said)
 }
 
 async fn is(url: &str, expected: Cause) {
@@ -75,7 +75,7 @@ async fn what_keeps_a_program_from_its_redis_is_told_apart() {
     is(&format!("redis://:wrong@127.0.0.1:{port}"), Cause::PasswordWrong).await;
     // With a password, too, and without telling it to whoever listens there.
     is(&format!("rediss://:hunter2@127.0.0.1:{port}"), Cause::TlsOnPlainPort).await;
-    reader(&format!("redis://:hunter2@127.0.0.1:{port}")).stats().await.unwrap();
+    admin(&format!("redis://:hunter2@127.0.0.1:{port}")).stats().await.unwrap();
 }
 
 #[tokio::test]
@@ -141,14 +141,14 @@ async fn sentinel_and_cluster_are_named_as_not_supported() {
     let sentinel = Sentinel::start();
     assert_eq!(cause(&sentinel.url).await.0, Cause::Sentinel);
     assert_eq!(cause(&format!("{}/1", sentinel.url)).await.0, Cause::Sentinel);
-    let report = reader(&sentinel.url).check_server().await.unwrap();
+    let report = admin(&sentinel.url).check_server().await.unwrap();
     assert_eq!(report.findings, [ServerFinding::Sentinel]);
     assert!(ServerFinding::Sentinel.hint().contains("an address that always leads to it"));
 
     let queue = TestQueue::on(RedisServer::start_with(&["--cluster-enabled", "yes"]));
     assert_eq!(cause(&queue.server.url()).await.0, Cause::Cluster);
     assert_eq!(cause(&format!("{}/1", queue.server.url())).await.0, Cause::Cluster);
-    let report = queue.reader.check_server().await.unwrap();
+    let report = queue.admin.check_server().await.unwrap();
     assert!(report.findings.contains(&ServerFinding::Cluster), "{report:?}");
     assert!(Cause::Cluster.hint().contains("use one Redis or Valkey"));
     queue.producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap_err();

@@ -17,7 +17,7 @@ async fn a_dead_letter_keeps_the_entry_its_attempts_and_errors() {
         one(&mut consumer).await.dead_letter(Reason::PolicyViolation, "403: not allowed", None).await;
     assert_eq!(settled.unwrap(), Settled::Done);
 
-    let letters = queue.reader.dead_letters(FAMILY, 10).await.unwrap();
+    let letters = queue.admin.dead_letters(FAMILY, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
     assert_eq!(letter.content, Ok(entry("wh_1")));
@@ -38,7 +38,7 @@ async fn a_first_failure_is_both_first_and_last_error() {
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
     one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
-    let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
+    let letter = queue.admin.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.attempts, &letter.first_error), (1, &letter.last_error));
 }
 
@@ -48,7 +48,7 @@ async fn what_cannot_be_decoded_is_kept_as_it_is() {
     let mut consumer = queue.consumer("a", LONG).await;
     queue.command::<String>("XADD events * v 1 stray field").await;
     one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no id", None).await.unwrap();
-    let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
+    let letter = queue.admin.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!(letter.content, Err(EntryError::MissingField("id")));
     let raw: Vec<(String, Vec<String>)> = queue.command("XRANGE dead - +").await;
     assert_eq!(raw[0].1[..4], ["v", "1", "stray", "field"]);
@@ -62,18 +62,18 @@ async fn the_newest_come_first_and_only_as_many_as_asked_for() {
         queue.add(id).await;
         one(&mut consumer).await.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     }
-    let letters = queue.reader.dead_letters(FAMILY, 2).await.unwrap();
+    let letters = queue.admin.dead_letters(FAMILY, 2).await.unwrap();
     let ids: Vec<_> =
         letters.iter().map(|letter| letter.content.as_ref().unwrap().webhook_id.as_str()).collect();
     assert_eq!(ids, ["wh_3", "wh_2"]);
-    assert!(queue.reader.dead_letters(FAMILY, 0).await.unwrap().is_empty());
-    assert!(queue.reader.dead_letters(Family::Safety, 2).await.unwrap().is_empty());
+    assert!(queue.admin.dead_letters(FAMILY, 0).await.unwrap().is_empty());
+    assert!(queue.admin.dead_letters(Family::Safety, 2).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_reason_of_a_newer_version_does_not_hide_the_letter() {
     let queue = TestQueue::start();
     queue.command::<String>("XADD dead * v 1 id wh_1 _reason asteroid _attempts 3").await;
-    let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
+    let letter = queue.admin.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.reason, letter.attempts), (None, 3));
 }

@@ -147,17 +147,17 @@ async fn under_pressure_the_oldest_generation_is_dropped_and_the_newest_last() {
         queue.command::<()>(&format!("ZADD {{landfall}}:seen {expires_at} {generation}")).await;
     }
     queue.add("wh_new").await;
-    assert!(queue.reader.drop_oldest_dedupe_records(false).await.unwrap());
+    assert!(queue.admin.drop_oldest_dedupe_records(false).await.unwrap());
     assert_eq!(queue.command::<u64>(&format!("EXISTS {}", sets[0])).await, 0);
     assert_eq!(enqueued("wh_older").await, Enqueued::Duplicate);
-    assert!(queue.reader.drop_oldest_dedupe_records(false).await.unwrap());
-    assert!(!queue.reader.drop_oldest_dedupe_records(false).await.unwrap(), "only the newest is left");
+    assert!(queue.admin.drop_oldest_dedupe_records(false).await.unwrap());
+    assert!(!queue.admin.drop_oldest_dedupe_records(false).await.unwrap(), "only the newest is left");
     assert_eq!(enqueued("wh_new").await, Enqueued::Duplicate);
-    assert!(queue.reader.drop_oldest_dedupe_records(true).await.unwrap());
-    assert!(!queue.reader.drop_oldest_dedupe_records(true).await.unwrap());
+    assert!(queue.admin.drop_oldest_dedupe_records(true).await.unwrap());
+    assert!(!queue.admin.drop_oldest_dedupe_records(true).await.unwrap());
     assert_eq!(queue.command::<Vec<String>>("KEYS {landfall}:seen*").await, [""; 0]);
     assert!(matches!(enqueued("wh_new").await, Enqueued::Added { .. }));
-    assert!(queue.reader.drop_oldest_dedupe_records(true).await.unwrap(), "it is listed again");
+    assert!(queue.admin.drop_oldest_dedupe_records(true).await.unwrap(), "it is listed again");
 }
 
 async fn record_set_besides(queue: &TestQueue, others: &[String]) -> String {
@@ -176,8 +176,8 @@ async fn keys_of_earlier_versions_are_dropped_and_nothing_else() {
     for foreign in ["{landfall2}:seen:default:wh_1", "{landfall}:born", "seen"] {
         queue.command::<()>(&format!("SET {foreign} 1")).await;
     }
-    assert_eq!(queue.reader.drop_legacy_dedupe_keys().await.unwrap(), 2500);
-    assert_eq!(queue.reader.drop_legacy_dedupe_keys().await.unwrap(), 0);
+    assert_eq!(queue.admin.drop_legacy_dedupe_keys().await.unwrap(), 2500);
+    assert_eq!(queue.admin.drop_legacy_dedupe_keys().await.unwrap(), 0);
     let mut keys: Vec<String> = queue.command("KEYS *").await;
     keys.sort();
     let mut expected = [

@@ -52,17 +52,17 @@ async fn pour(events: usize, maxmemory: &str) -> Run {
         add(&producer, from, TOGETHER).await;
         consume(&queue, &mut connection).await;
         if from % (20 * TOGETHER) == 0 {
-            let share = queue.reader.memory_used().await.unwrap().unwrap();
+            let share = queue.admin.memory_used().await.unwrap().unwrap();
             run.used_share_max = run.used_share_max.max(share);
             if MemoryLevel::of(share) > MemoryLevel::Normal {
                 let newest_too = share >= 0.8;
-                let dropped = queue.reader.drop_oldest_dedupe_records(newest_too).await.unwrap();
+                let dropped = queue.admin.drop_oldest_dedupe_records(newest_too).await.unwrap();
                 run.dropped_generations += u32::from(dropped);
             }
         }
     }
     run.seconds = started.elapsed().as_secs_f64();
-    run.memory = queue.reader.memory_report().await.unwrap();
+    run.memory = queue.admin.memory_report().await.unwrap();
     run
 }
 
@@ -86,7 +86,7 @@ async fn five_million_events_fit_through_a_redis_of_half_a_gigabyte() {
 async fn bytes_per_event(events: usize, intset_max: &str) -> f64 {
     let queue = TestQueue::on(RedisServer::start_with(&["--set-max-intset-entries", intset_max]));
     let used = async || {
-        let memory = queue.reader.memory_report().await.unwrap().unwrap();
+        let memory = queue.admin.memory_report().await.unwrap().unwrap();
         memory.used_bytes as f64
     };
     add(&queue.producer, 0, TOGETHER).await;
@@ -121,21 +121,21 @@ async fn bytes_per_event_table() {
 async fn the_memory_report_says_what_fills_redis() {
     let queue = TestQueue::on(RedisServer::start_with(&["--maxmemory", "100mb"]));
     add(&queue.producer, 0, 3000).await;
-    let memory = queue.reader.memory_report().await.unwrap().unwrap();
+    let memory = queue.admin.memory_report().await.unwrap().unwrap();
     assert!((2000..4000).contains(&memory.dedupe_records), "{memory:?}");
     assert!((3000 * 8..3000 * 200).contains(&memory.dedupe_bytes), "{memory:?}");
     assert_eq!(memory.limit_bytes, Some(100 << 20));
     assert!(memory.backlog_bytes > 3000 * 50 && memory.dead_letter_bytes == 0, "{memory:?}");
 
     queue.command::<()>("RENAME events dead").await;
-    let memory = queue.reader.memory_report().await.unwrap().unwrap();
+    let memory = queue.admin.memory_report().await.unwrap().unwrap();
     assert!(memory.dead_letter_bytes > 3000 * 50 && memory.backlog_bytes == 0, "{memory:?}");
 
     queue.command::<()>(&format!("SETRANGE foreign {} x", 30 << 20)).await;
-    let memory = queue.reader.memory_report().await.unwrap().unwrap();
+    let memory = queue.admin.memory_report().await.unwrap().unwrap();
     assert_eq!(memory.largest(), MemoryUse::Other);
     assert!(memory.bytes(MemoryUse::Other) > 30 << 20, "{memory:?}");
     queue.command::<()>("ACL SETUSER default -memory").await;
-    assert_eq!(queue.reader.memory_report().await.unwrap(), None, "a service may refuse it");
-    assert!(queue.reader.memory_used().await.unwrap().is_some());
+    assert_eq!(queue.admin.memory_report().await.unwrap(), None, "a service may refuse it");
+    assert!(queue.admin.memory_used().await.unwrap().is_some());
 }

@@ -25,11 +25,11 @@ async fn waiting_entries_are_seen_with_their_reason() {
     // Due already: it does not wait.
     queue.add("wh_3").await;
     one(&mut queue.consumer("a", LONG).await).await.snooze(Duration::ZERO).await.unwrap();
-    let delayed = queue.reader.delayed(FAMILY).await.unwrap();
+    let delayed = queue.admin.delayed(FAMILY).await.unwrap();
     let seen: Vec<_> =
         delayed.iter().map(|entry| (entry.entry_id.as_str(), entry.failed_attempts, entry.reason)).collect();
     assert_eq!(seen, [(refused.as_str(), 1, Some(Reason::Unauthorized)), (&put_off, 0, None)]);
-    let entries = queue.reader.entries(FAMILY, &[put_off.clone(), "1-1".to_owned()]).await.unwrap();
+    let entries = queue.admin.entries(FAMILY, &[put_off.clone(), "1-1".to_owned()]).await.unwrap();
     assert_eq!(entries.len(), 1);
     assert_eq!((&entries[0].0, entries[0].1.webhook_id.as_str()), (&put_off, "wh_2"));
 }
@@ -43,13 +43,13 @@ async fn a_wait_that_is_ended_changes_nothing_else() {
     nothing(&mut consumer).await;
     // Neither an entry that is gone nor one that is due already is put into the set.
     let ids = [id.clone(), "1-1".to_owned()];
-    assert_eq!(queue.reader.make_due(FAMILY, &ids).await.unwrap(), std::slice::from_ref(&id));
-    assert_eq!(queue.reader.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
+    assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), std::slice::from_ref(&id));
+    assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
     let delivery = one(&mut consumer).await;
     assert_eq!((webhook_id(&delivery), delivery.attempt, delivery.crashes), ("wh_1", 2, 0));
     assert_eq!(delivery.last_error.as_deref(), Some("unauthorized: it said: no"));
     // What runs is left alone.
-    assert_eq!(queue.reader.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
+    assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
     nothing(&mut consumer).await;
     let stats = queue.stats().await;
     assert_eq!((stats.pending, stats.delayed, stats.backlog()), (1, 1, 2));
@@ -67,9 +67,9 @@ async fn thousands_of_waiting_entries_are_seen_each_once() {
     }
     pipe.query_async::<()>(&mut raw).await.unwrap();
     let ids: Vec<String> =
-        queue.reader.delayed(FAMILY).await.unwrap().into_iter().map(|entry| entry.entry_id).collect();
+        queue.admin.delayed(FAMILY).await.unwrap().into_iter().map(|entry| entry.entry_id).collect();
     let expected: Vec<String> = (0..3000).map(|number| format!("{number}-1")).collect();
     assert_eq!(ids, expected, "in the order in which they are due");
-    assert_eq!(queue.reader.make_due(FAMILY, &ids).await.unwrap().len(), 3000);
-    assert!(queue.reader.delayed(FAMILY).await.unwrap().is_empty());
+    assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap().len(), 3000);
+    assert!(queue.admin.delayed(FAMILY).await.unwrap().is_empty());
 }

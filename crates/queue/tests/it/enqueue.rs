@@ -28,7 +28,7 @@ async fn families_have_streams_of_their_own() {
     queue.producer.create_groups().await.unwrap();
     queue.producer.create_groups().await.unwrap();
     queue.producer.enqueue(Family::Eval, &entry("wh_1")).await.unwrap();
-    let stats = queue.reader.stats().await.unwrap();
+    let stats = queue.admin.stats().await.unwrap();
     let backlogs: HashSet<_> = stats.iter().map(|s| (s.family, s.backlog())).collect();
     let expected = Family::ALL.iter().map(|&family| (family, u64::from(family == Family::Eval)));
     assert_eq!(backlogs, expected.collect());

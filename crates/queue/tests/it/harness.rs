@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queue::{
     Consumer, ConsumerConfig, DEDUPE_WINDOW, Delivery, Enqueued, Entry, FamilyStats, Keys, Producer,
-    QueueConfig, QueueReader,
+    QueueAdmin, QueueConfig,
 };
 use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
@@ -22,7 +22,7 @@ pub(crate) struct TestQueue {
     pub(crate) server: RedisServer,
     pub(crate) config: QueueConfig,
     pub(crate) producer: Producer,
-    pub(crate) reader: QueueReader,
+    pub(crate) admin: QueueAdmin,
     pub(crate) keys: Keys,
 }
 
@@ -46,7 +46,7 @@ impl TestQueue {
         let config = QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() };
         Self {
             producer: Producer::new(&config, 1_000_000, DEDUPE_WINDOW).unwrap(),
-            reader: QueueReader::new(&config).unwrap(),
+            admin: QueueAdmin::new(&config).unwrap(),
             keys: Keys::new(&config.key_prefix),
             config,
             server,
@@ -97,7 +97,7 @@ impl TestQueue {
     }
 
     pub(crate) async fn stats(&self) -> FamilyStats {
-        let all = self.reader.stats().await.unwrap();
+        let all = self.admin.stats().await.unwrap();
         all.into_iter().find(|stats| stats.family == FAMILY).unwrap()
     }
 }

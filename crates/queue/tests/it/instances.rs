@@ -15,7 +15,7 @@ fn targets() -> Option<KnownTargets> {
 
 async fn instances_when(queue: &TestQueue, wanted: usize) -> Vec<Instance> {
     let there = async || {
-        let instances = queue.reader.instances().await.unwrap();
+        let instances = queue.admin.instances().await.unwrap();
         (instances.len() == wanted).then_some(instances)
     };
     wait::until("the instances", there).await
@@ -25,7 +25,7 @@ async fn instances_when(queue: &TestQueue, wanted: usize) -> Vec<Instance> {
 async fn a_program_is_listed_while_it_runs_and_not_after_a_clean_stop() {
     let queue = TestQueue::start();
     let stop = CancellationToken::new();
-    let presence = Presence::new(queue.reader.clone(), "box-1-a".to_owned(), "worker", "0.1.0");
+    let presence = Presence::new(queue.admin.clone(), "box-1-a".to_owned(), "worker", "0.1.0");
     let running = tokio::spawn(presence.run(stop.clone(), targets, |_| {}));
     let instances = instances_when(&queue, 1).await;
     let worker = &instances[0];
@@ -54,13 +54,13 @@ async fn a_program_that_fell_silent_is_dead_after_half_a_minute_and_forgotten_af
     add("killed", 60).await;
     add("forgotten", 90_000).await;
     queue.command::<()>("HSET {landfall}:instances newer {}").await;
-    let instances = queue.reader.instances().await.unwrap();
+    let instances = queue.admin.instances().await.unwrap();
     let shown: Vec<_> = instances.iter().map(|found| (found.id.as_str(), found.is_alive())).collect();
     assert_eq!(shown, [("alive", true), ("killed", false)]);
     assert!(instances[1].silent >= Duration::from_secs(60) && instances[1].up >= Duration::from_secs(60));
 
     let stop = CancellationToken::new();
-    let presence = Presence::new(queue.reader.clone(), "box".to_owned(), "ingest", "0.1.0");
+    let presence = Presence::new(queue.admin.clone(), "box".to_owned(), "ingest", "0.1.0");
     let running = tokio::spawn(presence.run(stop.clone(), || None, |_| {}));
     let left = async || {
         let ids = queue.command::<Vec<String>>("HKEYS {landfall}:instances").await;
@@ -77,7 +77,7 @@ async fn a_full_redis_does_not_make_a_program_look_dead() {
     let queue = TestQueue::start();
     queue.command::<()>("CONFIG SET maxmemory 1").await;
     assert!(queue.try_command::<()>("SET x y").await.is_err(), "it is full");
-    let presence = Presence::new(queue.reader.clone(), "box".to_owned(), "worker", "0.1.0");
+    let presence = Presence::new(queue.admin.clone(), "box".to_owned(), "worker", "0.1.0");
     let running = tokio::spawn(presence.run(CancellationToken::new(), targets, |_| {}));
     assert!(instances_when(&queue, 1).await[0].is_alive());
     running.abort();
@@ -89,7 +89,7 @@ async fn a_redis_that_changes_while_a_program_runs_is_seen() {
     let queue = TestQueue::on(test_support::redis::RedisServer::start_with(&durable));
     let seen: Arc<Mutex<Option<Vec<ServerFinding>>>> = Arc::default();
     let (stop, publish) = (CancellationToken::new(), Arc::clone(&seen));
-    let presence = Presence::new(queue.reader.clone(), "box".to_owned(), "ingest", "0.1.0");
+    let presence = Presence::new(queue.admin.clone(), "box".to_owned(), "ingest", "0.1.0");
     let running = tokio::spawn(presence.run(
         stop.clone(),
         || None,

@@ -33,7 +33,7 @@ async fn crashes_are_kept_beside_the_attempts() {
     let delivery = one(&mut consumer).await;
     assert_eq!((delivery.attempt, delivery.crashes), (2, 1));
     delivery.dead_letter(Reason::Crashed, "takes its worker down", None).await.unwrap();
-    let letter = queue.reader.dead_letters(crate::harness::FAMILY, 1).await.unwrap().pop().unwrap();
+    let letter = queue.admin.dead_letters(crate::harness::FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.attempts, letter.crashes), (2, 1));
 }
 

@@ -107,10 +107,10 @@ impl Walk {
 
     /// As `landfall retry --all` does.
     async fn end_waits(&self) {
-        let Ok(waiting) = self.queue.reader.delayed(FAMILY).await else { return };
+        let Ok(waiting) = self.queue.admin.delayed(FAMILY).await else { return };
         let ids: Vec<String> = waiting.into_iter().map(|entry| entry.entry_id).collect();
         // Redis may be dead; then nothing was changed, or the answer is lost.
-        let _ = self.queue.reader.make_due(FAMILY, &ids).await;
+        let _ = self.queue.admin.make_due(FAMILY, &ids).await;
     }
 
     async fn settle(&mut self) -> Result<(), Violation> {
@@ -213,18 +213,18 @@ impl Walk {
     }
 
     async fn redrive_or_discard(&mut self) -> Result<(), Violation> {
-        let Some(letter) = self.queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop() else {
+        let Some(letter) = self.queue.admin.dead_letters(FAMILY, 1).await.unwrap().pop() else {
             return Ok(());
         };
         let id = letter.content.unwrap().webhook_id;
         // The model knows events, not entries: what is still in somebody's hands is of the old entry.
         self.hands.retain(|delivery| webhook_id(delivery) != id);
         if self.rng.u32(..4) == 0 {
-            must!(self.queue.reader.discard(FAMILY, &letter.id).await.unwrap(), "{id} was no dead letter");
+            must!(self.queue.admin.discard(FAMILY, &letter.id).await.unwrap(), "{id} was no dead letter");
             self.dead.remove(&id);
             self.done.insert(id);
         } else {
-            let entry_id = self.queue.reader.redrive(FAMILY, &letter.id).await.unwrap();
+            let entry_id = self.queue.admin.redrive(FAMILY, &letter.id).await.unwrap();
             must!(entry_id.is_some(), "{id} was no dead letter");
             self.dead.remove(&id);
             self.done.remove(&id);

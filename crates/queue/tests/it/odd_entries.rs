@@ -34,13 +34,13 @@ async fn an_entry_with_thousands_of_fields_can_be_given_up_and_redriven() {
     let delivery = one(&mut consumer).await;
     assert_eq!(delivery.content, Ok(entry("wh_1").into()));
     delivery.dead_letter(Reason::Rejected, "400", None).await.unwrap();
-    let letter = queue.reader.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
+    let letter = queue.admin.dead_letters(FAMILY, 1).await.unwrap().pop().unwrap();
     assert_eq!((letter.content, letter.reason), (Ok(entry("wh_1")), Some(Reason::Rejected)));
     let fields: Vec<(String, Vec<String>)> = queue.command("XRANGE dead - +").await;
     let dropped = fields[0].1.iter().position(|field| field == "_dropped_fields").unwrap();
     assert_eq!(fields[0].1[dropped + 1], (MANY - 1000).to_string());
 
-    queue.reader.redrive(FAMILY, &letter.id).await.unwrap().unwrap();
+    queue.admin.redrive(FAMILY, &letter.id).await.unwrap().unwrap();
     let again = one(&mut consumer).await;
     assert_eq!(again.content.as_ref().unwrap().body, entry("wh_1").body);
     again.ack().await.unwrap();
@@ -52,9 +52,9 @@ async fn a_letter_with_thousands_of_fields_can_be_redriven_and_discarded() {
     for _ in 0..2 {
         add_with_fields(&queue, queue.keys.dead(FAMILY), MANY).await;
     }
-    let letters = queue.reader.dead_letters(FAMILY, 2).await.unwrap();
-    assert!(queue.reader.redrive(FAMILY, &letters[0].id).await.unwrap().is_some());
-    assert!(queue.reader.discard(FAMILY, &letters[1].id).await.unwrap());
+    let letters = queue.admin.dead_letters(FAMILY, 2).await.unwrap();
+    assert!(queue.admin.redrive(FAMILY, &letters[0].id).await.unwrap().is_some());
+    assert!(queue.admin.discard(FAMILY, &letters[1].id).await.unwrap());
     assert_eq!(queue.stats().await.undelivered, 1);
 }
 
@@ -87,7 +87,7 @@ async fn no_script_copies_many_large_bodies_at_once() {
     assert_eq!(held.len(), ENTRIES - 1);
     a.audit_now().await.unwrap();
     let ids: Vec<String> = held.iter().map(|delivery| delivery.entry_id.clone()).collect();
-    assert_eq!(queue.reader.unsettled(FAMILY, &ids).await.unwrap().len(), ids.len());
+    assert_eq!(queue.admin.unsettled(FAMILY, &ids).await.unwrap().len(), ids.len());
     for delivery in held {
         delivery.release().await.unwrap();
     }

@@ -55,7 +55,7 @@ async fn a_blocked_reader_survives_the_death_of_redis() {
         let delivery = one_in_the_end(&mut consumer).await;
         webhook_id(&delivery).to_owned()
     });
-    wait::until("a blocked reader", async || {
+    wait::until("a blocked admin", async || {
         let clients: String = queue.command("INFO clients").await;
         clients.contains("blocked_clients:1").then_some(())
     })
@@ -76,7 +76,7 @@ async fn settling_waits_for_a_redis_that_comes_back() {
     queue.server.kill();
     let ack = tokio::spawn(deliveries.pop().unwrap().ack());
     let retry = tokio::spawn(deliveries.pop().unwrap().retry_after(LONG, Reason::NotFound, "404"));
-    assert!(queue.reader.ping().await.is_err());
+    assert!(queue.admin.ping().await.is_err());
     queue.server.resume();
     assert_eq!(ack.await.unwrap().unwrap(), Settled::Done);
     assert_eq!(retry.await.unwrap().unwrap(), Settled::Done);

@@ -27,7 +27,7 @@ async fn a_pause_is_seen_by_all_and_never_shortened() {
     assert!(delivery.paused_for().await.unwrap().is_some());
     // Another project's events are not held up by it.
     assert_eq!(b.paused_for(&["default", "other"]).await.unwrap(), None);
-    let pauses = queue.reader.pauses().await.unwrap();
+    let pauses = queue.admin.pauses().await.unwrap();
     assert_eq!(pauses.len(), 1);
     assert_eq!(
         (&*pauses[0].project, pauses[0].family, &*pauses[0].reason),
@@ -45,10 +45,10 @@ async fn a_pause_ends_by_itself_or_by_hand() {
     delivery.pause(Duration::from_millis(30), Reason::RateLimited).await.unwrap();
     let over = async || delivery.paused_for().await.unwrap().is_none().then_some(());
     wait::until("the end of the pause", over).await;
-    assert_eq!(queue.reader.pauses().await.unwrap(), []);
+    assert_eq!(queue.admin.pauses().await.unwrap(), []);
 
     delivery.pause(MINUTE, Reason::RateLimited).await.unwrap();
     queue.command::<()>(&format!("DEL {}", queue.keys.pause("default", FAMILY))).await;
     assert_eq!(consumer.paused_for(&["default"]).await.unwrap(), None);
-    assert_eq!(queue.reader.pauses().await.unwrap(), []);
+    assert_eq!(queue.admin.pauses().await.unwrap(), []);
 }

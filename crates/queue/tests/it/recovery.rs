@@ -9,7 +9,7 @@ use crate::harness::{FAMILY, LONG, TestQueue, nothing, one, webhook_id};
 
 /// Waits until a consumer is blocked in `XREADGROUP`.
 async fn blocked(queue: &TestQueue) {
-    wait::until("a blocked reader", async || {
+    wait::until("a blocked admin", async || {
         let clients: String = queue.command("INFO clients").await;
         clients.contains("blocked_clients:1").then_some(())
     })
@@ -160,7 +160,7 @@ async fn a_redis_that_forgot_the_scripts_is_told_them_again() {
         one(&mut consumer).await.ack().await.unwrap();
         queue.command::<()>("SCRIPT FLUSH").await;
     }
-    assert!(queue.reader.dead_letters(FAMILY, 1).await.unwrap().is_empty());
+    assert!(queue.admin.dead_letters(FAMILY, 1).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn one_dead(queue: &TestQueue, id: &str) -> String {
     let delivery = one(&mut consumer).await;
     let settled = delivery.dead_letter(Reason::Rejected, "400", Some(1_900_000_000_000)).await.unwrap();
     assert_eq!(settled, Settled::Done);
-    queue.reader.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone()
+    queue.admin.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone()
 }
 
 async fn records(queue: &TestQueue) -> Vec<(String, Vec<String>)> {
@@ -24,10 +24,10 @@ async fn records(queue: &TestQueue) -> Vec<(String, Vec<String>)> {
 async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
     let queue = TestQueue::start();
     let dead_id = one_dead(&queue, "wh_1").await;
-    let letter = &queue.reader.dead_letters(FAMILY, 1).await.unwrap()[0];
+    let letter = &queue.admin.dead_letters(FAMILY, 1).await.unwrap()[0];
     assert_eq!(letter.file_expires_ms, Some(1_900_000_000_000));
 
-    let entry_id = queue.reader.redrive(FAMILY, &dead_id).await.unwrap().unwrap();
+    let entry_id = queue.admin.redrive(FAMILY, &dead_id).await.unwrap().unwrap();
     assert_ne!(entry_id, letter.entry_id);
     assert_eq!(queue.stats().await.dead, 0);
     let mut consumer = queue.consumer("b", LONG).await;
@@ -39,7 +39,7 @@ async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
     assert_eq!(queue::Entry { received_ms: first.received_ms, ..queue::Entry::clone(redriven) }, first);
     delivery.ack().await.unwrap();
 
-    assert_eq!(queue.reader.redrive(FAMILY, &dead_id).await.unwrap(), None, "once");
+    assert_eq!(queue.admin.redrive(FAMILY, &dead_id).await.unwrap(), None, "once");
     nothing(&mut consumer).await;
     // The dedupe record, against OpenAI's own repetitions, stays.
     assert_eq!(queue.producer.enqueue(FAMILY, &first).await.unwrap(), Enqueued::Duplicate);
@@ -65,9 +65,9 @@ async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
 async fn a_discarded_letter_is_gone_and_on_record() {
     let queue = TestQueue::start();
     let dead_id = one_dead(&queue, "wh_1").await;
-    assert!(queue.reader.discard(FAMILY, &dead_id).await.unwrap());
-    assert!(!queue.reader.discard(FAMILY, &dead_id).await.unwrap());
-    assert_eq!(queue.reader.redrive(FAMILY, &dead_id).await.unwrap(), None);
+    assert!(queue.admin.discard(FAMILY, &dead_id).await.unwrap());
+    assert!(!queue.admin.discard(FAMILY, &dead_id).await.unwrap());
+    assert_eq!(queue.admin.redrive(FAMILY, &dead_id).await.unwrap(), None);
     let stats = queue.stats().await;
     assert_eq!((stats.dead, stats.backlog()), (0, 0));
     let records = records(&queue).await;
@@ -81,8 +81,8 @@ async fn an_entry_that_cannot_be_decoded_comes_back_as_it_was() {
     let mut consumer = queue.consumer("a", LONG).await;
     queue.command::<String>("XADD events * v 1 id wh_odd colour blue").await;
     one(&mut consumer).await.dead_letter(Reason::UndecodableEntry, "no project", None).await.unwrap();
-    let dead_id = queue.reader.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone();
-    let entry_id = queue.reader.redrive(FAMILY, &dead_id).await.unwrap().unwrap();
+    let dead_id = queue.admin.dead_letters(FAMILY, 1).await.unwrap()[0].id.clone();
+    let entry_id = queue.admin.redrive(FAMILY, &dead_id).await.unwrap().unwrap();
     let entries: Vec<(String, Vec<String>)> = queue.command("XRANGE events - +").await;
     let fields = ["v", "1", "id", "wh_odd", "colour", "blue"].map(str::to_owned).to_vec();
     assert_eq!(entries, [(entry_id, fields)]);
@@ -97,7 +97,7 @@ async fn letters_are_paged_from_the_oldest() {
     }
     let (mut after, mut seen) = (None, Vec::new());
     loop {
-        let page = queue.reader.dead_letters_after(FAMILY, after.as_deref(), 2).await.unwrap();
+        let page = queue.admin.dead_letters_after(FAMILY, after.as_deref(), 2).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         seen.extend(page.into_iter().map(|letter| letter.id));
@@ -110,13 +110,13 @@ async fn a_full_redis_refuses_a_redrive_whole_and_still_discards() {
     let queue = TestQueue::start();
     let ids = [one_dead(&queue, "wh_1").await, one_dead(&queue, "wh_2").await];
     queue.command::<()>("CONFIG SET maxmemory 1mb").await;
-    let error = queue.reader.redrive(FAMILY, &ids[0]).await.unwrap_err();
+    let error = queue.admin.redrive(FAMILY, &ids[0]).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     let stats = queue.stats().await;
     assert_eq!((stats.dead, stats.backlog()), (2, 0));
-    assert!(queue.reader.discard(FAMILY, &ids[1]).await.unwrap());
+    assert!(queue.admin.discard(FAMILY, &ids[1]).await.unwrap());
     queue.command::<()>("CONFIG SET maxmemory 0").await;
     let mut consumer = queue.consumer("b", LONG).await;
-    queue.reader.redrive(FAMILY, &ids[0]).await.unwrap().unwrap();
+    queue.admin.redrive(FAMILY, &ids[0]).await.unwrap().unwrap();
     assert_eq!(webhook_id(&one(&mut consumer).await), "wh_1");
 }

@@ -108,12 +108,12 @@ async fn a_lost_group_and_a_lost_stream_are_told_apart() {
 #[tokio::test]
 async fn the_queues_mark_changes_only_when_everything_is_gone() {
     let mut queue = TestQueue::start();
-    let mark = queue.reader.born().await.unwrap();
-    assert_eq!(queue.reader.born().await.unwrap(), mark);
+    let generation = queue.admin.queue_generation().await.unwrap();
+    assert_eq!(queue.admin.queue_generation().await.unwrap(), generation);
     queue.server.kill();
     queue.server.resume();
-    let again = async || queue.reader.born().await.ok();
-    assert_eq!(wait::until("Redis to be back", again).await, mark);
+    let again = async || queue.admin.queue_generation().await.ok();
+    assert_eq!(wait::until("Redis to be back", again).await, generation);
     queue.command::<()>("FLUSHALL").await;
-    assert_ne!(queue.reader.born().await.unwrap(), mark);
+    assert_ne!(queue.admin.queue_generation().await.unwrap(), generation);
 }

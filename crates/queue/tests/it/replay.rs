@@ -45,7 +45,7 @@ async fn an_entry_is_unsettled_until_it_is_done_or_given_up() {
     let queue = TestQueue::start();
     let ids = [queue.add("wh_1").await, queue.add("wh_2").await, queue.add("wh_3").await];
     let unsettled = async || {
-        let unsettled = queue.reader.unsettled(FAMILY, &ids).await.unwrap();
+        let unsettled = queue.admin.unsettled(FAMILY, &ids).await.unwrap();
         unsettled.into_iter().map(|entry| (entry.entry_id, entry.last_error)).collect::<Vec<_>>()
     };
     assert_eq!(unsettled().await.len(), 3, "undelivered");
@@ -56,7 +56,7 @@ async fn an_entry_is_unsettled_until_it_is_done_or_given_up() {
     deliveries.remove(0).dead_letter(Reason::Rejected, "400", None).await.unwrap();
     deliveries.remove(0).retry_after(Duration::from_secs(600), Reason::RateLimited, "429").await.unwrap();
     assert_eq!(unsettled().await, [(ids[2].clone(), Some("rate_limited: 429".to_owned()))], "delayed");
-    let attempts = queue.reader.unsettled(FAMILY, &ids).await.unwrap()[0].failed_attempts;
+    let attempts = queue.admin.unsettled(FAMILY, &ids).await.unwrap()[0].failed_attempts;
     assert_eq!(attempts, 1);
-    assert_eq!(queue.reader.unsettled(FAMILY, &[]).await.unwrap(), []);
+    assert_eq!(queue.admin.unsettled(FAMILY, &[]).await.unwrap(), []);
 }

@@ -1,15 +1,15 @@
 //! What a real server says of itself, and what cannot be asked.
 
-use queue::{QueueConfig, QueueReader, ServerFinding, ServerReport};
+use queue::{QueueAdmin, QueueConfig, ServerFinding, ServerReport};
 use test_support::redis::RedisServer;
 
-fn reader(url: &str) -> QueueReader {
-    QueueReader::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
+fn admin(url: &str) -> QueueAdmin {
+    QueueAdmin::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
 }
 
 async fn report(arguments: &[&str]) -> ServerReport {
     let server = RedisServer::start_with(arguments);
-    reader(&server.url()).check_server().await.unwrap()
+    admin(&server.url()).check_server().await.unwrap()
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn what_a_managed_service_refuses_is_not_an_error() {
     for (refused, finding) in [("config", ServerFinding::ConfigRefused), ("info", ServerFinding::InfoRefused)]
     {
         command(&server, &format!("ACL SETUSER default -{refused}")).await;
-        let report = reader(&server.url()).check_server().await.unwrap();
+        let report = admin(&server.url()).check_server().await.unwrap();
         assert_eq!(report.findings, [finding]);
     }
 }
@@ -70,6 +70,6 @@ async fn a_replica_is_told_apart() {
     let primary = RedisServer::start();
     let server = RedisServer::start();
     command(&server, &format!("REPLICAOF 127.0.0.1 {}", primary.port())).await;
-    let report = reader(&server.url()).check_server().await.unwrap();
+    let report = admin(&server.url()).check_server().await.unwrap();
     assert!(report.findings.contains(&ServerFinding::Replica), "{report:?}");
 }

@@ -38,7 +38,7 @@ async fn the_newer_redis_protocol_works_as_well() {
     assert_eq!(queue.stats().await.pending, 1);
     second.dead_letter(Reason::Rejected, "400", None).await.unwrap();
     assert_eq!(queue.stats().await.dead, 1);
-    let letters = queue.reader.dead_letters(FAMILY, 1).await.unwrap();
+    let letters = queue.admin.dead_letters(FAMILY, 1).await.unwrap();
     assert_eq!(letters[0].content, Ok(entry("wh_1")));
 }
 

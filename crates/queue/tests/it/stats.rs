@@ -66,10 +66,10 @@ async fn a_reader_can_look_at_a_full_redis_and_says_when_there_is_none() {
     queue.producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap();
     queue.command::<()>("CONFIG SET maxmemory 1").await;
     assert_eq!(queue.stats().await.undelivered, 1);
-    queue.reader.ping().await.unwrap();
+    queue.admin.ping().await.unwrap();
     queue.server.kill();
-    assert!(queue.reader.stats().await.unwrap_err().is_retryable());
-    assert!(queue.reader.ping().await.unwrap_err().is_retryable());
+    assert!(queue.admin.stats().await.unwrap_err().is_retryable());
+    assert!(queue.admin.ping().await.unwrap_err().is_retryable());
 }
 
 /// So long ago that no machine is so slow.

@@ -21,16 +21,16 @@ use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
 /// OpenAI may say that a batch has ended before it names its files: so long they are asked for.
-const UNNAMED_FOR: Duration = Duration::from_secs(12 * 60);
+const UNNAMED_FILE_TIMEOUT: Duration = Duration::from_secs(12 * 60);
 /// A file that is worse than what is stored may have had a bad moment.
-const REREADS_MAX: u32 = 5;
+const REREAD_ATTEMPTS_MAX: u32 = 5;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.batch(id).await };
     let mut found = fetch::object(context, job, "batch", call, Batch::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "batch", status).await?;
-    found.raw = raw_object::keep(context, job, id, &found).await?;
+    found.raw = raw_object::for_column(context, job, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
     let room = std::mem::take(&mut found.room);
     let has_unnamed_file = found.object.has_unnamed_file();
@@ -73,7 +73,8 @@ async fn wait_for_names(
     let now = Utc::now();
     // Kept from attempt to attempt, as long as the object does not change.
     let since = progress.fetched_at.unwrap_or(now);
-    if context.retry.is_settled(since, UNNAMED_FOR, now) || context.was_tried_long_enough(job).await {
+    if context.retry.is_settled(since, UNNAMED_FILE_TIMEOUT, now) || context.was_tried_long_enough(job).await
+    {
         tracing::warn!(
             object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
@@ -96,7 +97,7 @@ async fn files(
     if progress.results_complete && !rereads {
         return Ok((BatchEnd::Complete, None));
     }
-    let (mut lines, mut is_same, mut is_gone) = (Some(0), true, false);
+    let (mut lines, mut is_same, mut is_deleted) = (Some(0), true, false);
     // Those of the newest state of the batch, should this one be older.
     let files = [
         (ResultSource::Output, &progress.output_file_id, progress.output_next_line),
@@ -111,28 +112,28 @@ async fn files(
             progress: &job.progress,
         };
         let file = BatchFile { remote, source, next_line };
-        let brought = match rereads {
-            false => batch_file::import(context, client, file).await.map(Brought::Lines),
-            true => again(context, client, job, file, progress.results_complete).await,
+        let imported = match rereads {
+            false => batch_file::import(context, client, file).await.map(FileImport::Lines),
+            true => reread_or_import(context, client, job, file, progress.results_complete).await,
         };
-        match brought {
-            Ok(Brought::Lines(found)) => {
+        match imported {
+            Ok(FileImport::Lines(found)) => {
                 (lines, is_same) = (lines.map(|lines| lines + found), false);
             }
-            Ok(Brought::Same) => lines = None,
-            Ok(Brought::Other) => (lines, is_same) = (None, false),
+            Ok(FileImport::Same) => lines = None,
+            Ok(FileImport::Different) => (lines, is_same) = (None, false),
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 // Output files live 30 days, or as little as one hour (`output_expires_after`).
                 fetch::unfetched_for_good(context, job, "result file", source)?;
-                is_gone = true;
+                is_deleted = true;
             }
             Err(error) => return Err(error),
         }
     }
-    if let Some(lines) = lines.filter(|_| !is_gone) {
+    if let Some(lines) = lines.filter(|_| !is_deleted) {
         warn_of_mismatch(batch, lines);
     }
-    Ok(match (is_gone, progress.results_complete) {
+    Ok(match (is_deleted, progress.results_complete) {
         // It will not come again: there is no more to be had than what is stored.
         (true, true) => (BatchEnd::Confirmed, Some(Reason::NotFound)),
         (true, false) => (BatchEnd::Expired, Some(Reason::NotFound)),
@@ -142,38 +143,38 @@ async fn files(
 }
 
 /// What became of one file.
-enum Brought {
+enum FileImport {
     /// It was imported; so many lines.
     Lines(i64),
     /// It was read again, and is what is stored.
     Same,
     /// It was read again, and is another one; or is worse, and was left alone.
-    Other,
+    Different,
 }
 
 /// A file of which nothing is stored yet is imported as usual.
-async fn again(
+async fn reread_or_import(
     context: &Context,
     client: &Client,
     job: &Job<'_>,
     file: BatchFile<'_>,
     is_complete: bool,
-) -> Result<Brought, HandlerError> {
+) -> Result<FileImport, HandlerError> {
     let RemoteFile { project, object_id, file_id, .. } = file.remote;
     let old = context.store.file_of(project, object_id, file_id).await?;
     if old.is_none() && file.next_line == 1 {
-        return batch_file::import(context, client, file).await.map(Brought::Lines);
+        return batch_file::import(context, client, file).await.map(FileImport::Lines);
     }
     match reread::file(context, client, file, old.as_ref(), is_complete).await {
-        Ok(Reread::Same) => Ok(Brought::Same),
-        Ok(Reread::Replaced) => Ok(Brought::Other),
-        Err(error @ HandlerError::FewerLines { .. }) if is_complete && job.attempt >= REREADS_MAX => {
+        Ok(Reread::Same) => Ok(FileImport::Same),
+        Ok(Reread::Replaced) => Ok(FileImport::Different),
+        Err(error @ HandlerError::FewerLines { .. }) if is_complete && job.attempt >= REREAD_ATTEMPTS_MAX => {
             tracing::warn!(
                 object.id = excerpt(object_id).as_ref(),
                 "{}; what is stored stays as it is",
                 chain(&error)
             );
-            Ok(Brought::Other)
+            Ok(FileImport::Different)
         }
         Err(error) => Err(error),
     }

@@ -30,7 +30,7 @@ pub(super) struct Content {
 }
 
 /// Keeps a file, and gives its content if it is small.
-pub(super) async fn keep_small(
+pub(super) async fn store_small(
     context: &Context,
     job: &Job<'_>,
     client: &Client,

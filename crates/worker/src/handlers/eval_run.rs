@@ -20,7 +20,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let mut found = find(context, job, id).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "eval run", status).await?;
-    found.raw = raw_object::keep(context, job, id, &found).await?;
+    found.raw = raw_object::for_column(context, job, id, &found).await?;
     let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
     let record = record(job, id, found, terminal);
     let kind = NotificationType::EvalStored;
@@ -39,7 +39,7 @@ async fn find(context: &Context, job: &Job<'_>, id: &str) -> Result<Found<EvalRu
                 // A revoked key says nothing about evals; somebody will mend it.
                 let is_key = source.kind() == ErrorKind::Unauthorized;
                 let error = HandlerError::Api { what: "eval run", source };
-                let (reason, advice) = error.judge();
+                let (reason, advice) = error.classify();
                 if advice != RetryAdvice::GiveUp && (is_key || job.attempt < ATTEMPTS_MAX) {
                     return Err(error);
                 }

@@ -24,7 +24,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let mut found = fetch::object(context, job, "fine-tuning job", call, FineTuningJob::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "fine-tuning job", status).await?;
-    found.raw = raw_object::keep(context, job, id, &found).await?;
+    found.raw = raw_object::for_column(context, job, id, &found).await?;
     // A job is small, and its files need room of their own.
     drop(std::mem::take(&mut found.room));
     let (state, reason) = (found.state, found.reason);
@@ -89,7 +89,7 @@ async fn metrics(
 ) -> Result<Vec<MetricRecord>, HandlerError> {
     let mut steps = BTreeMap::new();
     for file_id in &tuned.result_files {
-        let content = match download::keep_small(context, job, client, file_id).await {
+        let content = match download::store_small(context, job, client, file_id).await {
             Ok(content) => content,
             // Its owner may have deleted it; then the job is stored without its curve.
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {

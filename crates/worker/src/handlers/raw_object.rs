@@ -15,7 +15,7 @@ const RAW_COLUMN_BYTES_MAX: usize = 1 << 20;
 const STRING_BYTES_MAX: usize = 16 << 10;
 
 /// What the column `raw` is to hold. A large object that was fetched is kept as the file `<object id>.json` first.
-pub(super) async fn keep<T>(
+pub(super) async fn for_column<T>(
     context: &Context,
     job: &Job<'_>,
     object_id: &str,

@@ -16,7 +16,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let mut found = fetch::object(context, job, "response", call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "response", status).await?;
-    found.raw = raw_object::keep(context, job, id, &found).await?;
+    found.raw = raw_object::for_column(context, job, id, &found).await?;
     let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
     let record = record(job, id, found, terminal)?;
     let kind = NotificationType::ResponseStored;

@@ -21,7 +21,7 @@ const UNCHANGED_FOR: Duration = Duration::from_secs(3600);
 /// How often, and since when, the same status was seen. Attempts are made by any worker, at any time: what the one before
 /// has seen is read out of its error, which lies beside the entry in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Sight {
+struct Observation {
     status: String,
     answers: u32,
     since: DateTime<Utc>,
@@ -43,48 +43,48 @@ impl<T> Found<T> {
             Phase::Unknown => {}
         }
         let now = Utc::now();
-        let sight = Sight::after(job.last_error.as_deref(), status, now);
-        let settled = sight.answers >= ANSWERS_MIN
-            || context.retry.is_settled(sight.since, UNCHANGED_FOR, now)
+        let observation = Observation::after(job.last_error.as_deref(), status, now);
+        let settled = observation.answers >= ANSWERS_MIN
+            || context.retry.is_settled(observation.since, UNCHANGED_FOR, now)
             || context.was_tried_long_enough(job).await;
         if !settled {
-            return Err(HandlerError::UnknownStatus { what, sight: sight.to_string() });
+            return Err(HandlerError::UnknownStatus { what, observation: observation.to_string() });
         }
         tracing::warn!(
             object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
-            status = sight.status,
-            answers = sight.answers,
+            status = observation.status,
+            answers = observation.answers,
             "the status is not known and does not change; the object is stored as it is"
         );
         Ok(true)
     }
 }
 
-impl Sight {
+impl Observation {
     fn after(last_error: Option<&str>, status: Option<&str>, now: DateTime<Utc>) -> Self {
-        let mut sight = Self { status: shown_status(status), answers: 1, since: now };
-        if let Some((answers, since)) = last_error.and_then(|error| sight.read(error)) {
-            (sight.answers, sight.since) = (answers.saturating_add(1), since);
+        let mut observation = Self { status: shown_status(status), answers: 1, since: now };
+        if let Some((answers, since)) = last_error.and_then(|error| observation.read(error)) {
+            (observation.answers, observation.since) = (answers.saturating_add(1), since);
         }
-        sight
+        observation
     }
 
-    fn head(&self) -> String {
+    fn prefix(&self) -> String {
         format!("has the unknown status {:?}: answer ", self.status)
     }
 
     /// What an error says of the same status.
     fn read(&self, error: &str) -> Option<(u32, DateTime<Utc>)> {
-        let (answers, since) = error.split_once(&self.head())?.1.split_once(" since ")?;
+        let (answers, since) = error.split_once(&self.prefix())?.1.split_once(" since ")?;
         let since = since.split_whitespace().next()?;
         Some((answers.parse().ok()?, DateTime::parse_from_rfc3339(since).ok()?.to_utc()))
     }
 }
 
-impl fmt::Display for Sight {
+impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.since.to_rfc3339_opts(SecondsFormat::Secs, true);
-        write!(f, "{}{} since {since}", self.head(), self.answers)
+        write!(f, "{}{} since {since}", self.prefix(), self.answers)
     }
 }
 
@@ -98,15 +98,15 @@ mod tests {
         let later = now + UNCHANGED_FOR;
         let odd = "a \"b\": answer 99 since 1970-01-01T00:00:00Z";
         for status in [Some("completed_with_errors"), Some(odd), None] {
-            let first = Sight::after(None, status, now);
+            let first = Observation::after(None, status, now);
             assert_eq!((first.answers, first.since), (1, now));
             let error = format!("not_terminal: the batch {first}");
-            let second = Sight::after(Some(&error), status, later);
+            let second = Observation::after(Some(&error), status, later);
             assert_eq!((second.answers, second.since), (2, now), "{error}");
-            let other = Sight::after(Some(&error), Some("another"), later);
+            let other = Observation::after(Some(&error), Some("another"), later);
             assert_eq!((other.answers, other.since), (1, later));
         }
-        let unrelated = Sight::after(Some("openai_unavailable: no answer"), None, now);
+        let unrelated = Observation::after(Some("openai_unavailable: no answer"), None, now);
         assert_eq!(unrelated.answers, 1);
     }
 }

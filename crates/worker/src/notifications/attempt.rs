@@ -13,9 +13,9 @@ use crate::metrics::Metrics;
 use crate::notifications::schedule::Timing;
 use crate::outcome::NotificationOutcome;
 
-/// The way to a target.
+/// The transport to a target.
 #[derive(Clone)]
-pub(crate) enum Way {
+pub(crate) enum Transport {
     Http(Endpoint),
     Stream { stream: NotificationStream, max_len: u64 },
 }
@@ -24,16 +24,16 @@ pub(crate) enum Way {
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) store: Store,
-    pub(crate) way: Way,
+    pub(crate) transport: Transport,
     pub(crate) timing: Timing,
     pub(crate) metrics: Metrics,
 }
 
 /// A notification that is ours for a while.
-pub(crate) struct Held {
+pub(crate) struct LeasedNotification {
     pub(crate) record: NotificationRecord,
     pub(crate) owner: String,
-    pub(crate) is_trial: bool,
+    pub(crate) is_probe: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +46,8 @@ enum AttemptError {
 
 impl Sender {
     /// Sends it, and settles it. Never fails: what cannot be settled is sent again when its lease has run out.
-    pub(crate) async fn attempt(&self, held: Held) {
-        let Held { record, owner, is_trial } = &held;
+    pub(crate) async fn attempt(&self, leased: LeasedNotification) {
+        let LeasedNotification { record, owner, is_probe } = &leased;
         let (started_at, started) = (self.timing.now(), Instant::now());
         let sent = self.send(record).await;
         let took = started.elapsed();
@@ -85,7 +85,7 @@ impl Sender {
                 error: sent.as_ref().err().map(|error| chain(error)),
             },
             next,
-            is_trial: *is_trial,
+            is_trial: *is_probe,
             is_gone,
             retry_after,
             at: now,
@@ -99,18 +99,18 @@ impl Sender {
             (_, NextStep::RetryAt(_)) => NotificationOutcome::Retry,
             (_, NextStep::GiveUp) => NotificationOutcome::GivenUp,
         };
-        self.tell(record, &end, outcome, settled.err().map(|error| chain(&error)));
+        self.log(record, &end, outcome, settled.err().map(|error| chain(&error)));
     }
 
     async fn send(&self, record: &NotificationRecord) -> Result<Option<Answer>, AttemptError> {
         let notification = &record.notification;
-        match &self.way {
-            Way::Http(endpoint) => {
+        match &self.transport {
+            Transport::Http(endpoint) => {
                 let body = Bytes::from(notification.body.clone());
                 let sent = endpoint.send(&notification.id, body, self.timing.now()).await;
                 sent.map(Some).map_err(AttemptError::Http)
             }
-            Way::Stream { stream, max_len } => {
+            Transport::Stream { stream, max_len } => {
                 let streamed = StreamedNotification {
                     target: &notification.target,
                     id: &notification.id,
@@ -123,7 +123,7 @@ impl Sender {
     }
 
     /// The one log line an attempt gets, and its metrics.
-    fn tell(
+    fn log(
         &self,
         record: &NotificationRecord,
         end: &AttemptEnd,

@@ -28,7 +28,7 @@ pub(crate) struct Outbox {
 
 /// Something that happened to an event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told<'a> {
+pub(crate) struct Trigger<'a> {
     pub(crate) kind: NotificationType,
     /// Why less than the whole is stored, or why it was given up.
     pub(crate) reason: Option<Reason>,
@@ -69,7 +69,7 @@ impl Outbox {
         self.config.borrow().full_max_bytes
     }
 
-    /// Turns the event to `stored`, and says who is to be told.
+    /// Turns the event to `stored`, and says who is to be trigger.
     pub(crate) fn completion(
         &self,
         job: &Job<'_>,
@@ -77,7 +77,7 @@ impl Outbox {
         reason: Option<Reason>,
         result: impl FnOnce() -> TheResult,
     ) -> Completion {
-        let notifications = self.of(job, Told { kind, reason, error: None }, result);
+        let notifications = self.of(job, Trigger { kind, reason, error: None }, result);
         Completion { notifications, ..job.completion(reason) }
     }
 
@@ -85,18 +85,18 @@ impl Outbox {
     pub(crate) fn of(
         &self,
         job: &Job<'_>,
-        told: Told<'_>,
+        trigger: Trigger<'_>,
         result: impl FnOnce() -> TheResult,
     ) -> Vec<NewNotification> {
-        if !self.is_wanted(told.kind) {
+        if !self.is_wanted(trigger.kind) {
             return Vec::new();
         }
         let TheResult { value, is_whole } = result();
         let (at, links) = (Utc::now(), self.links.as_ref());
         let webhook_id = job.entry.webhook_id.as_str();
-        let id = if told.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };
+        let id = if trigger.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };
         self.render(&News {
-            kind: told.kind,
+            kind: trigger.kind,
             project: job.entry.project.clone(),
             at,
             webhook_id: Some(job.entry.webhook_id.clone()),
@@ -106,8 +106,8 @@ impl Outbox {
             object_id: job.object_id().map(str::to_owned),
             result: value,
             result_is_whole: is_whole,
-            reason: told.reason.map(Reason::as_str),
-            error: told.error.map(shortened),
+            reason: trigger.reason.map(Reason::as_str),
+            error: trigger.error.map(shortened),
             link: id.and_then(|id| links?.to(&job.entry.project, id, at)),
         })
     }

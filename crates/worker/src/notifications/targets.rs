@@ -1,4 +1,4 @@
-//! All targets: starts their lanes, and starts them anew when the file changes.
+//! All targets: starts their dispatchers, and starts them anew when the file changes.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::notifications::attempt::{Sender, Way};
-use crate::notifications::lane::Lane;
+use crate::notifications::attempt::{Sender, Transport};
+use crate::notifications::dispatcher::Dispatcher;
 use crate::notifications::schedule::Timing;
 
 /// What sends to every target of the file.
@@ -30,12 +30,12 @@ pub(crate) struct Targets {
 impl Targets {
     /// Runs until `shutdown`. Lanes of an old file finish what they hold; leases keep them and the new ones apart.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut lanes = JoinSet::new();
+        let mut dispatchers = JoinSet::new();
         loop {
             let config = Arc::clone(&self.config.borrow_and_update());
             let until_change = shutdown.child_token();
             for target in &config.targets {
-                self.start(&config, target, &mut lanes, &until_change);
+                self.start(&config, target, &mut dispatchers, &until_change);
             }
             let changed = tokio::select! {
                 () = shutdown.cancelled() => false,
@@ -47,22 +47,22 @@ impl Targets {
                 break;
             }
             until_change.cancel();
-            while lanes.try_join_next().is_some() {}
+            while dispatchers.try_join_next().is_some() {}
         }
-        while lanes.join_next().await.is_some() {}
+        while dispatchers.join_next().await.is_some() {}
     }
 
     fn start(
         &self,
         config: &Config,
         target: &Arc<Target>,
-        lanes: &mut JoinSet<()>,
+        dispatchers: &mut JoinSet<()>,
         until: &CancellationToken,
     ) {
-        let way = match &target.destination {
+        let transport = match &target.destination {
             Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
                 match place.endpoint(&config.allow, system_lookup()) {
-                    Ok(endpoint) => Way::Http(endpoint),
+                    Ok(endpoint) => Transport::Http(endpoint),
                     Err(error) => {
                         tracing::error!(
                             notification.target = target.name,
@@ -74,20 +74,20 @@ impl Targets {
                 }
             }
             Destination::RedisStream { max_len } => {
-                Way::Stream { stream: self.stream.clone(), max_len: *max_len }
+                Transport::Stream { stream: self.stream.clone(), max_len: *max_len }
             }
         };
         let sender = Sender {
             store: self.store.clone(),
-            way,
+            transport,
             timing: self.timing.clone(),
             metrics: self.metrics.clone(),
         };
         for urgent in [true, false] {
             let (sender, target) = (sender.clone(), Arc::clone(target));
             let owner = format!("{}:{:016x}", self.worker, fastrand::u64(..));
-            let lane = Lane { sender, target, urgent, owner };
-            lanes.spawn(lane.run(self.written.clone(), until.clone()));
+            let dispatcher = Dispatcher { sender, target, urgent, owner };
+            dispatchers.spawn(dispatcher.run(self.written.clone(), until.clone()));
         }
     }
 }

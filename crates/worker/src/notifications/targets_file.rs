@@ -13,20 +13,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A change counts once two looks in a row see the same: an editor may truncate the file before it writes it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A file that takes longer to read hangs. Fetching starts without it.
-const LOOK_MAX: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The file, and what it said when it was last well.
 pub(crate) struct TargetsFile {
     path: Option<PathBuf>,
-    /// The content that was last judged: put in force, or found wrong.
-    judged: Option<Content>,
+    /// The content that was last evaluated: put in force, or found wrong.
+    evaluated: Option<Content>,
     /// Another content that one look has seen.
     candidate: Option<Content>,
     current: watch::Sender<Arc<Config>>,
     /// A file was put in force, and is until another one is.
-    is_in_force: bool,
+    is_active: bool,
     /// Why no target is in force although there is a file.
     problem: watch::Sender<Option<String>>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct TargetsFile {
 struct Content(Vec<Vec<u8>>);
 
 /// One reading of the file.
-struct Look {
+struct Reading {
     config: Result<Config, ConfigFileError>,
     content: Content,
 }
@@ -46,15 +46,15 @@ impl TargetsFile {
     pub(crate) async fn open(path: Option<PathBuf>) -> Self {
         let mut file = Self {
             path,
-            judged: None,
+            evaluated: None,
             candidate: None,
             current: watch::Sender::default(),
-            is_in_force: false,
+            is_active: false,
             problem: watch::Sender::default(),
         };
         let Some(path) = file.path.clone() else { return file };
-        match tokio::time::timeout(LOOK_MAX, detached::run(move || Look::at(&path))).await {
-            Ok(Ok(look)) => file.judge(look),
+        match tokio::time::timeout(READ_TIMEOUT, detached::run(move || Reading::at(&path))).await {
+            Ok(Ok(reading)) => file.apply(reading),
             Ok(Err(error)) => file.reject(chain(&error)),
             Err(_) => file.reject(hangs()),
         }
@@ -75,18 +75,18 @@ impl TargetsFile {
         let Some(path) = self.path.clone() else { return };
         let following = async {
             loop {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 let path = path.clone();
-                let mut looking = std::pin::pin!(detached::run(move || Look::at(&path)));
-                let looked = match tokio::time::timeout(LOOK_MAX, &mut looking).await {
-                    Ok(looked) => looked,
+                let mut reading_task = std::pin::pin!(detached::run(move || Reading::at(&path)));
+                let read = match tokio::time::timeout(READ_TIMEOUT, &mut reading_task).await {
+                    Ok(read) => read,
                     Err(_) => {
                         tracing::warn!(error = hangs(), "changes of the targets are not seen meanwhile");
-                        looking.await
+                        reading_task.await
                     }
                 };
-                if let Ok(look) = looked {
-                    self.weigh(look);
+                if let Ok(reading) = read {
+                    self.observe(reading);
                 }
             }
         };
@@ -94,48 +94,48 @@ impl TargetsFile {
     }
 
     /// Judges a content that two looks in a row have seen.
-    fn weigh(&mut self, look: Look) {
-        if self.judged.as_ref() == Some(&look.content) {
+    fn observe(&mut self, reading: Reading) {
+        if self.evaluated.as_ref() == Some(&reading.content) {
             self.candidate = None;
-        } else if self.candidate.as_ref() == Some(&look.content) {
-            self.judge(look);
+        } else if self.candidate.as_ref() == Some(&reading.content) {
+            self.apply(reading);
         } else {
-            self.candidate = Some(look.content);
+            self.candidate = Some(reading.content);
         }
     }
 
-    fn judge(&mut self, look: Look) {
-        self.judged = Some(look.content);
+    fn apply(&mut self, reading: Reading) {
+        self.evaluated = Some(reading.content);
         self.candidate = None;
-        match look.config {
-            Ok(config) => self.put_in_force(config),
+        match reading.config {
+            Ok(config) => self.activate(config),
             Err(error) => self.reject(chain(&error)),
         }
     }
 
-    fn put_in_force(&mut self, config: Config) {
+    fn activate(&mut self, config: Config) {
         let before = self.current.send_replace(Arc::new(config));
         let had_problem = self.problem.send_replace(None).is_some();
-        let was_in_force = std::mem::replace(&mut self.is_in_force, true);
+        let was_active = std::mem::replace(&mut self.is_active, true);
         let config = self.current.borrow();
         let path = self.path.as_deref().unwrap_or(Path::new("")).display();
         let is_named = |name: &&str| config.targets.iter().any(|target| target.name == *name);
         let names = before.targets.iter().map(|target| target.name.as_str());
-        let vanished: Vec<&str> = names.filter(|name| !is_named(name)).collect();
-        if !vanished.is_empty() {
+        let removed: Vec<&str> = names.filter(|name| !is_named(name)).collect();
+        if !removed.is_empty() {
             tracing::warn!(
-                targets = vanished.join(", "),
+                targets = removed.join(", "),
                 path = %path,
                 "targets vanished from the file: they get no new notifications; those that wait for them are kept"
             );
         }
-        if was_in_force || had_problem {
+        if was_active || had_problem {
             tracing::info!(targets = config.targets.len(), path = %path, "the file of targets was read again");
         }
     }
 
     fn reject(&self, error: String) {
-        if self.is_in_force {
+        if self.is_active {
             tracing::error!(error, "the file of targets cannot be used: the one before it stays in force");
             return;
         }
@@ -147,7 +147,7 @@ impl TargetsFile {
     }
 }
 
-impl Look {
+impl Reading {
     fn at(path: &Path) -> Self {
         let file = match ConfigFile::read(path) {
             Ok(file) => file,
@@ -173,7 +173,7 @@ impl Look {
 fn hangs() -> String {
     format!(
         "LANDFALL_CONFIG: reading it, or a secret that it names, takes longer than {} s",
-        LOOK_MAX.as_secs()
+        READ_TIMEOUT.as_secs()
     )
 }
 
@@ -217,7 +217,7 @@ mod tests {
 
         /// What a second brings.
         fn look(&mut self) -> Vec<String> {
-            self.file.weigh(Look::at(&self.path));
+            self.file.observe(Reading::at(&self.path));
             self.names()
         }
 
@@ -292,10 +292,10 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         std::fs::write(&secret, test_support::signed_webhook::SECRET).unwrap();
-        let before = Look::at(&path);
+        let before = Reading::at(&path);
         before.config.unwrap();
-        assert!(Look::at(&path).content == before.content);
+        assert!(Reading::at(&path).content == before.content);
         std::fs::write(&secret, "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=\n").unwrap();
-        assert!(Look::at(&path).content != before.content);
+        assert!(Reading::at(&path).content != before.content);
     }
 }

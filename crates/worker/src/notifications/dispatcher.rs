@@ -1,4 +1,4 @@
-//! One target's way out: takes what is due, sends several at a time, waits for more. Each target has two lanes, so that
+//! One target's way out: takes what is due, sends several at a time, waits for more. Each target has two dispatchers, so that
 //! what a call waits for never stands behind the rest.
 
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::notifications::attempt::{Held, Sender};
+use crate::notifications::attempt::{LeasedNotification, Sender};
 
-/// Attempts of one lane at once in one worker.
+/// Attempts of one dispatcher at once in one worker.
 const CONCURRENCY: u32 = 8;
 /// What other workers wrote is noticed so soon.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY: Duration = Duration::from_secs(2);
 /// A stream's write has a time-out of its own, far below.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,45 +25,45 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(15);
 const DRAIN_MAX: Duration = Duration::from_secs(7);
 
 /// The urgent or the other notifications of one target.
-pub(crate) struct Lane {
+pub(crate) struct Dispatcher {
     pub(crate) sender: Sender,
     pub(crate) target: Arc<Target>,
     pub(crate) urgent: bool,
-    /// Unique to this lane of this worker.
+    /// Unique to this dispatcher of this worker.
     pub(crate) owner: String,
 }
 
 /// What may be done now.
 struct Step {
-    held: Vec<Held>,
+    leased: Vec<LeasedNotification>,
     next_at: Option<DateTime<Utc>>,
 }
 
-impl Lane {
+impl Dispatcher {
     /// Runs until `shutdown`, then finishes or hands back what it holds.
     pub(crate) async fn run(self, mut written: watch::Receiver<()>, shutdown: CancellationToken) {
         let mut running = JoinSet::new();
-        let mut is_well = true;
+        let mut is_healthy = true;
         while !shutdown.is_cancelled() {
             written.mark_unchanged();
             let free = CONCURRENCY - u32::try_from(running.len()).unwrap_or(CONCURRENCY);
-            let mut wait = LOOK_EVERY;
+            let mut wait = POLL_INTERVAL;
             if free > 0 {
                 match self.take(free).await {
                     Ok(step) => {
-                        is_well = true;
+                        is_healthy = true;
                         wait = self.until(step.next_at);
-                        let any = !step.held.is_empty();
-                        for held in step.held {
+                        let any = !step.leased.is_empty();
+                        for leased in step.leased {
                             let sender = self.sender.clone();
-                            running.spawn(async move { sender.attempt(held).await });
+                            running.spawn(async move { sender.attempt(leased).await });
                         }
                         if any {
                             continue;
                         }
                     }
                     Err(error) => {
-                        self.report(&error, std::mem::replace(&mut is_well, false));
+                        self.report(&error, std::mem::replace(&mut is_healthy, false));
                         wait = OUTAGE_DELAY;
                     }
                 }
@@ -91,16 +91,17 @@ impl Lane {
             lease_for: timeout + self.sender.timing.lease_margin,
             breaker: self.sender.timing.breaker,
         };
-        let leased = self.sender.store.lease_notifications(&request, self.sender.timing.now()).await?;
-        let is_trial = leased.is_trial;
-        let held = leased.notifications.into_iter();
-        let held = held.map(|record| Held { record, owner: self.owner.clone(), is_trial }).collect();
-        Ok(Step { held, next_at: leased.next_at })
+        let batch = self.sender.store.lease_notifications(&request, self.sender.timing.now()).await?;
+        let is_probe = batch.is_trial;
+        let leased = batch.notifications.into_iter();
+        let leased =
+            leased.map(|record| LeasedNotification { record, owner: self.owner.clone(), is_probe }).collect();
+        Ok(Step { leased, next_at: batch.next_at })
     }
 
     fn until(&self, next_at: Option<DateTime<Utc>>) -> Duration {
         let left = next_at.map(|at| (at - self.sender.timing.now()).to_std().unwrap_or_default());
-        left.map_or(LOOK_EVERY, |left| left.clamp(Duration::from_millis(1), LOOK_EVERY))
+        left.map_or(POLL_INTERVAL, |left| left.clamp(Duration::from_millis(1), POLL_INTERVAL))
     }
 
     fn report(&self, error: &StoreError, is_first: bool) {
@@ -154,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::notifications::attempt::Way;
+    use crate::notifications::attempt::Transport;
     use crate::notifications::schedule::{Schedule, Timing};
 
     /// A database of its own and a clock that only the test moves.
@@ -189,8 +190,8 @@ mod tests {
             *self.clock.lock().unwrap() = now;
         }
 
-        /// A lane to a server, with more lines for its target's table.
-        fn lane(&self, name: &str, server: &Receiver, more: &str) -> Lane {
+        /// A dispatcher to a server, with more lines for its target's table.
+        fn dispatcher(&self, name: &str, server: &Receiver, more: &str) -> Dispatcher {
             let text = format!(
                 "[notifications]\nallow = [\"127.0.0.0/8\"]\n[[targets]]\nname = \"{name}\"\nurl = \"{}\"\n\
                  secret_env = \"SECRET\"\n{more}\n",
@@ -206,11 +207,11 @@ mod tests {
             };
             let sender = Sender {
                 store: self.store.clone(),
-                way: Way::Http(place.endpoint(&config.allow, system_lookup()).unwrap()),
+                transport: Transport::Http(place.endpoint(&config.allow, system_lookup()).unwrap()),
                 timing,
                 metrics: Metrics::new(&mut Registry::default()),
             };
-            Lane { sender, target, urgent: false, owner: format!("test:{:016x}", fastrand::u64(..)) }
+            Dispatcher { sender, target, urgent: false, owner: format!("test:{:016x}", fastrand::u64(..)) }
         }
 
         async fn add(&self, target: &str, ids: impl IntoIterator<Item = usize>, urgent: bool) {
@@ -241,27 +242,27 @@ mod tests {
         }
     }
 
-    impl Lane {
+    impl Dispatcher {
         /// Sends all that is due now, one take after the other, to its end. When there may be more.
         async fn send_due(&self) -> (usize, Option<DateTime<Utc>>) {
             let mut sent = 0;
             loop {
                 let step = self.take(CONCURRENCY).await.unwrap();
-                if step.held.is_empty() {
+                if step.leased.is_empty() {
                     return (sent, step.next_at);
                 }
-                sent += step.held.len();
-                let attempts = step.held.into_iter().map(|held| self.sender.attempt(held));
+                sent += step.leased.len();
+                let attempts = step.leased.into_iter().map(|leased| self.sender.attempt(leased));
                 futures_util::future::join_all(attempts).await;
             }
         }
     }
 
-    /// Runs lanes as a worker does, until the guard is dropped.
-    fn run(lanes: Vec<Lane>) -> (watch::Sender<()>, tokio_util::sync::DropGuard) {
+    /// Runs dispatchers as a worker does, until the guard is dropped.
+    fn run(dispatchers: Vec<Dispatcher>) -> (watch::Sender<()>, tokio_util::sync::DropGuard) {
         let (written, shutdown) = (watch::Sender::new(()), CancellationToken::new());
-        for lane in lanes {
-            tokio::spawn(lane.run(written.subscribe(), shutdown.clone()));
+        for dispatcher in dispatchers {
+            tokio::spawn(dispatcher.run(written.subscribe(), shutdown.clone()));
         }
         (written, shutdown.drop_guard())
     }
@@ -293,7 +294,8 @@ mod tests {
         })
         .await;
         let well = Receiver::start(|_| Reply::ok()).await;
-        let lanes = [bench.lane("down", &down, "rate_per_sec = 5"), bench.lane("well", &well, "")];
+        let dispatchers =
+            [bench.dispatcher("down", &down, "rate_per_sec = 5"), bench.dispatcher("well", &well, "")];
         let start = bench.now();
         let back_at = start + TimeDelta::days(1);
         let mut next = [None; 2];
@@ -305,8 +307,8 @@ mod tests {
                 bench.add("well", [written], false).await;
                 written += 1;
             }
-            for (lane, next) in lanes.iter().zip(&mut next) {
-                *next = lane.send_due().await.1;
+            for (dispatcher, next) in dispatchers.iter().zip(&mut next) {
+                *next = dispatcher.send_due().await.1;
             }
             let soonest = next.iter().flatten().min().copied();
             let write_at =
@@ -340,10 +342,10 @@ mod tests {
     async fn the_whole_schedule_is_walked_and_then_it_is_given_up() {
         let bench = Bench::new().await;
         let server = Receiver::start(|_| Reply::status("500 Internal Server Error")).await;
-        let lane = bench.lane("app", &server, "");
+        let dispatcher = bench.dispatcher("app", &server, "");
         bench.add("app", [0], false).await;
         let start = bench.now();
-        while let (_, Some(next)) = lane.send_due().await {
+        while let (_, Some(next)) = dispatcher.send_due().await {
             bench.set(next);
         }
         let record = &bench.all("app").await[0];
@@ -379,18 +381,18 @@ mod tests {
             },
         ]));
         let server = Receiver::start(move |_| replies.lock().unwrap().pop().unwrap()).await;
-        let lane = bench.lane("app", &server, "");
+        let dispatcher = bench.dispatcher("app", &server, "");
         bench.add("app", [0], false).await;
-        let (sent, next) = lane.send_due().await;
+        let (sent, next) = dispatcher.send_due().await;
         assert_eq!((sent, next), (1, Some(bench.now() + TimeDelta::seconds(90))));
         bench.set(next.unwrap());
-        let (sent, next) = lane.send_due().await;
+        let (sent, next) = dispatcher.send_due().await;
         assert_eq!(sent, 1, "410");
         bench.set(next.unwrap() + TimeDelta::days(1));
-        assert_eq!(lane.send_due().await.0, 0, "nothing more is sent");
+        assert_eq!(dispatcher.send_due().await.0, 0, "nothing more is sent");
         assert_eq!(bench.store.target_health().await.unwrap()[0].state, TargetState::Disabled);
         bench.store.set_target_state("app", TargetState::Active, bench.now()).await.unwrap();
-        assert_eq!(lane.send_due().await.0, 1);
+        assert_eq!(dispatcher.send_due().await.0, 1);
         assert_eq!(bench.all("app").await[0].state, NotificationState::Delivered);
     }
 
@@ -405,13 +407,14 @@ mod tests {
         let well = Receiver::start(|_| Reply::ok()).await;
         bench.add("stalls", 0..50, false).await;
         bench.add("well", 0..50, false).await;
-        let urgent = Lane { urgent: true, ..bench.lane("stalls", &stalling, "timeout_secs = 120") };
-        let lanes = vec![
-            bench.lane("stalls", &stalling, "timeout_secs = 120"),
+        let urgent =
+            Dispatcher { urgent: true, ..bench.dispatcher("stalls", &stalling, "timeout_secs = 120") };
+        let dispatchers = vec![
+            bench.dispatcher("stalls", &stalling, "timeout_secs = 120"),
             urgent,
-            bench.lane("well", &well, "rate_per_sec = 1000"),
+            bench.dispatcher("well", &well, "rate_per_sec = 1000"),
         ];
-        let (written, _running) = run(lanes);
+        let (written, _running) = run(dispatchers);
         well.wait_for(50).await;
         stalling.wait_for(8).await;
         bench.add("stalls", [9999], true).await;
@@ -429,7 +432,7 @@ mod tests {
         let server = Receiver::start(|_| Reply::ok()).await;
         bench.add("app", 0..200, false).await;
         let (_written, _running) =
-            run((0..3).map(|_| bench.lane("app", &server, "rate_per_sec = 1000")).collect());
+            run((0..3).map(|_| bench.dispatcher("app", &server, "rate_per_sec = 1000")).collect());
         // The clock stands still, so the rate lets through a burst; each move of it lets through more.
         wait::until("all to be delivered", || async {
             bench.set(bench.now() + TimeDelta::milliseconds(100));
@@ -452,14 +455,14 @@ mod tests {
             )
             .await;
         bench.add("app", 0..3, false).await;
-        let killed = bench.lane("app", &server, "timeout_secs = 10");
+        let killed = bench.dispatcher("app", &server, "timeout_secs = 10");
         let running = tokio::spawn(async move { killed.send_due().await });
         server.wait_for(3).await;
         running.abort();
         running.await.unwrap_err();
         stall.store(false, Ordering::SeqCst);
 
-        let other = bench.lane("app", &server, "timeout_secs = 10");
+        let other = bench.dispatcher("app", &server, "timeout_secs = 10");
         assert_eq!(other.send_due().await.0, 0, "the leases still run");
         bench.set(bench.now() + TimeDelta::seconds(41));
         assert_eq!(other.send_due().await.0, 3);
@@ -472,9 +475,9 @@ mod tests {
         let bench = Bench::new().await;
         let server = Receiver::start(|_| Reply::Stall).await;
         bench.add("app", 0..3, false).await;
-        let lane = bench.lane("app", &server, "timeout_secs = 120");
+        let dispatcher = bench.dispatcher("app", &server, "timeout_secs = 120");
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(lane.run(watch::Sender::new(()).subscribe(), shutdown.clone()));
+        let running = tokio::spawn(dispatcher.run(watch::Sender::new(()).subscribe(), shutdown.clone()));
         server.wait_for(3).await;
         shutdown.cancel();
         tokio::time::timeout(Duration::from_secs(30), running).await.unwrap().unwrap();

@@ -14,21 +14,21 @@ use crate::keys::Keys;
 const CONNECTIONS_MAX: usize = 4;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What `TIME` answers, in unix milliseconds.
+/// What `TIME` replies, in unix milliseconds.
 pub(crate) fn unix_ms((secs, micros): (i64, i64)) -> i64 {
     secs * 1000 + micros / 1000
 }
 
 /// Reads the queue without taking part in it. Clones share a small pool of connections.
 #[derive(Clone)]
-pub struct QueueReader {
+pub struct QueueAdmin {
     pool: Pool,
     /// For looks beside the pool.
     pub(crate) client: Client,
     pub(crate) keys: Keys,
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// Connects when it is first used.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
         let client = connection::client(config)?;
@@ -53,7 +53,7 @@ impl QueueReader {
         connection::address(self.client.get_connection_info())
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis replies.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.query("ping Redis", &redis::cmd("PING")).await
     }
@@ -63,8 +63,8 @@ impl QueueReader {
         operation: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        let answer = script.invoke_async(&mut self.connection().await?).await;
-        answer.map_err(QueueError::while_doing(operation))
+        let reply = script.invoke_async(&mut self.connection().await?).await;
+        reply.map_err(QueueError::while_doing(operation))
     }
 
     pub(crate) async fn query<T: FromRedisValue>(
@@ -72,8 +72,8 @@ impl QueueReader {
         operation: &'static str,
         command: &Cmd,
     ) -> Result<T, QueueError> {
-        let answer = command.query_async(&mut self.connection().await?).await;
-        answer.map_err(QueueError::while_doing(operation))
+        let reply = command.query_async(&mut self.connection().await?).await;
+        reply.map_err(QueueError::while_doing(operation))
     }
 
     pub(crate) async fn query_all<T: FromRedisValue>(
@@ -81,8 +81,8 @@ impl QueueReader {
         operation: &'static str,
         commands: &Pipeline,
     ) -> Result<T, QueueError> {
-        let answers = commands.query_async(&mut self.connection().await?).await;
-        answers.map_err(QueueError::while_doing(operation))
+        let replies = commands.query_async(&mut self.connection().await?).await;
+        replies.map_err(QueueError::while_doing(operation))
     }
 
     async fn connection(&self) -> Result<Connection, QueueError> {

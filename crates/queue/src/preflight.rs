@@ -6,37 +6,37 @@ use std::time::Duration;
 use error_text::chain;
 use tokio::time::Instant;
 
+use crate::admin::QueueAdmin;
 use crate::cause::Cause;
 use crate::error::QueueError;
-use crate::reader::QueueReader;
 use crate::server_check::{ServerFinding, Severity};
 
 /// Two clocks that differ by more make ages and retries wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 30_000;
 const WAIT: Duration = Duration::from_secs(1);
 /// The log repeats why a program waits, for readers who look late.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// A Redis that must not be used, with all that is wrong and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("REDIS_URL: {name} cannot be trusted with events: {problems}")]
-pub struct UnfitServer {
+pub struct PreflightError {
     name: String,
     problems: String,
 }
 
 /// What one look at a Redis says.
 #[derive(Debug)]
-pub enum Fitness {
-    Fit,
+pub enum Preflight {
+    Ready,
     /// Down, loading, or with a full disk: look again.
-    NotYet(NotYet),
-    Unfit(UnfitServer),
+    NotReady(NotReady),
+    Failed(PreflightError),
 }
 
 /// Why there is no answer yet.
 #[derive(Debug, thiserror::Error)]
-pub enum NotYet {
+pub enum NotReady {
     #[error("Redis at {address} cannot be used")]
     Unreachable {
         address: String,
@@ -48,7 +48,7 @@ pub enum NotYet {
     Busy(ServerFinding),
 }
 
-impl NotYet {
+impl NotReady {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -58,27 +58,30 @@ impl NotYet {
     }
 }
 
-impl QueueReader {
+impl QueueAdmin {
     /// One look whether the server may be used; warnings are logged. `allow_volatile` is `ALLOW_VOLATILE_REDIS`.
-    pub async fn fitness(&self, allow_volatile: bool) -> Fitness {
+    pub async fn preflight(&self, allow_volatile: bool) -> Preflight {
         let report = match self.check_server().await {
             Ok(report) => report,
             Err(source) => {
                 let (address, cause) = (self.address(), self.diagnose(&source).await);
-                return Fitness::NotYet(NotYet::Unreachable { address, cause, source });
+                return Preflight::NotReady(NotReady::Unreachable { address, cause, source });
             }
         };
         let busy =
             |finding: &&ServerFinding| matches!(finding, ServerFinding::Loading | ServerFinding::AppendFails);
         if let Some(finding) = report.findings.iter().find(busy) {
-            return Fitness::NotYet(NotYet::Busy(finding.clone()));
+            return Preflight::NotReady(NotReady::Busy(finding.clone()));
         }
         let (wrong, warnings): (Vec<_>, Vec<_>) =
             report.findings.iter().partition(|finding| finding.severity(allow_volatile) == Severity::Wrong);
         if !wrong.is_empty() {
             let problems: Vec<String> =
                 wrong.iter().map(|finding| format!("{finding}; {}", finding.hint())).collect();
-            return Fitness::Unfit(UnfitServer { name: report.name, problems: problems.join(". And ") });
+            return Preflight::Failed(PreflightError {
+                name: report.name,
+                problems: problems.join(". And "),
+            });
         }
         for finding in warnings {
             tracing::warn!(redis = report.name, hint = finding.hint(), "Redis: {finding}");
@@ -93,27 +96,27 @@ impl QueueReader {
                 "the clocks of Redis and of this machine differ: ages and retries are wrong by as much"
             );
         }
-        Fitness::Fit
+        Preflight::Ready
     }
 
     /// Waits for a server that may be used, however long it takes to come.
     ///
     /// # Errors
-    /// [`UnfitServer`] when it came and must not be used.
-    pub async fn until_fit(&self, allow_volatile: bool) -> Result<(), UnfitServer> {
-        let mut told: Option<(String, Instant)> = None;
+    /// [`PreflightError`] when it came and must not be used.
+    pub async fn wait_until_ready(&self, allow_volatile: bool) -> Result<(), PreflightError> {
+        let mut logged: Option<(String, Instant)> = None;
         loop {
-            let why = match self.fitness(allow_volatile).await {
-                Fitness::Fit => return Ok(()),
-                Fitness::Unfit(unfit) => return Err(unfit),
-                Fitness::NotYet(why) => why,
+            let why = match self.preflight(allow_volatile).await {
+                Preflight::Ready => return Ok(()),
+                Preflight::Failed(unfit) => return Err(unfit),
+                Preflight::NotReady(why) => why,
             };
             // One cause may hide another: a password that is wrong is only met when Redis is there.
             let error = chain(&why);
-            if told.as_ref().is_none_or(|(last, at)| *last != error || at.elapsed() >= TELL_EVERY) {
+            if logged.as_ref().is_none_or(|(last, at)| *last != error || at.elapsed() >= LOG_EVERY) {
                 let (redis, hint) = (self.address(), why.hint());
                 tracing::warn!(error, redis.addr = redis, hint, "waiting for Redis");
-                told = Some((error, Instant::now()));
+                logged = Some((error, Instant::now()));
             }
             tokio::time::sleep(WAIT).await;
         }
