@@ -177,7 +177,7 @@ fn only_settle_rs_settles_deliveries() {
         ".save_fine_tuning(",
         ".save_eval_run(",
         ".finish_batch(",
-        ".keep_event(",
+        ".save_event(",
         ".fail_event(",
         ".add_notifications(",
     ];

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use store::{EventFilter, EventPlace, EventRecord, Store};
+use store::{EventFilter, EventRecord, EventSeq, Store};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::exit::Failure;
@@ -38,7 +38,7 @@ pub(crate) struct Follower {
     store: Store,
     family: Option<Family>,
     /// Events up to here were seen when they were new.
-    after: EventPlace,
+    after: EventSeq,
     /// Events that can still change, the oldest first.
     watched: VecDeque<(Name, Seen)>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// From now on: also what is there already and has not come to its end.
     pub(crate) async fn start(store: Store, family: Option<Family>) -> Result<Self, Failure> {
-        let after = store.newest_event().await?;
+        let after = store.event_watermark().await?;
         let mut follower = Self { store, family, after, watched: VecDeque::new() };
         let families = match &family {
             Some(family) => std::slice::from_ref(family),
@@ -64,7 +64,7 @@ impl Follower {
     /// Events in another state than before, then new ones in the order in which they came.
     pub(crate) async fn look(&mut self) -> Result<News, Failure> {
         let mut events = self.look_at_watched().await?;
-        let newest = self.store.newest_event().await?;
+        let newest = self.store.event_watermark().await?;
         let filter = EventFilter { family: self.family, limit: PAGE, ..EventFilter::default() };
         if self.after < newest {
             let page = self.store.events_between(&filter, self.after, newest).await?;

@@ -11,7 +11,7 @@ use notifier::{AllowList, Endpoint, EndpointConfig, News, Payload, Proof, SendEr
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use service::settings::StoreSettings;
-use store::{EventRecord, Store, TheResult};
+use store::{EventRecord, ResultPayload, Store};
 use webhook::{EventState, Family, MaybeKnown, NotificationType, Reason};
 
 use crate::exit::{Answer, Failure};
@@ -136,7 +136,7 @@ impl Forwarding<'_> {
     }
 
     async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), Failure> {
-        let (kind, result) = TheResult::of_event(&self.store, event, FULL_BYTES_MAX).await?;
+        let (kind, result) = ResultPayload::of_event(&self.store, event, FULL_BYTES_MAX).await?;
         let news = news(event, kind, result);
         let (id, body) = (news.id(TARGET), news.json_body(self.args.payload, FULL_BYTES_MAX));
         let started = Instant::now();
@@ -164,7 +164,7 @@ impl Forwarding<'_> {
     }
 }
 
-fn news(event: &EventRecord, kind: NotificationType, result: TheResult) -> News {
+fn news(event: &EventRecord, kind: NotificationType, result: ResultPayload) -> News {
     News {
         kind,
         project: event.project.clone(),

@@ -5,7 +5,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
-use store::{EventFilter, EventPlace, EventRecord, Found, Store};
+use store::{EventFilter, EventRecord, EventSeq, Found, Store};
 use webhook::{EventState, Family, MaybeKnown};
 
 use crate::again::{Again, Requeued};
@@ -137,7 +137,7 @@ impl Run<'_> {
         let Replay { family, state, since, .. } = *self.args;
         let filter = EventFilter { project: None, family, state, since, limit: PAGE };
         // What comes in meanwhile is not meant.
-        let up_to = store.newest_event().await?;
+        let up_to = store.event_watermark().await?;
         let total = store.count_chosen(&filter, up_to).await?;
         if total > FEW && !self.args.yes && !self.args.dry_run {
             return Err(Failure::WrongUse(format!(
@@ -147,7 +147,7 @@ impl Run<'_> {
         }
         self.lines = total <= FEW || self.args.dry_run;
         let bar = progress::bar(total, self.lines || self.args.json);
-        let mut after = EventPlace::default();
+        let mut after = EventSeq::default();
         loop {
             let page = store.events_between(&filter, after, up_to).await?;
             let Some((last, _)) = page.last() else { break };

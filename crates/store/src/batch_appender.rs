@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::batch::{Appended, BatchChunk, BatchResult, ResultSource};
 use crate::error::StoreError;
 use crate::store::Store;
-use crate::tables::batch_append::{Ahead, Told};
+use crate::tables::batch_append::{ChunkSignals, Predecessor};
 
 impl Store {
     /// For a file of many chunks: writes while the next rows are read.
@@ -23,8 +23,8 @@ impl Store {
     ) -> BatchAppender {
         let (project, batch_id) = (project.to_owned(), batch_id.to_owned());
         let given_up = CancellationToken::new().drop_guard();
-        let (store, lanes) = (self.clone(), VecDeque::new());
-        BatchAppender { store, project, batch_id, source, next_line, lanes, stored: 0, given_up }
+        let (store, in_flight) = (self.clone(), VecDeque::new());
+        BatchAppender { store, project, batch_id, source, next_line, in_flight, stored: 0, given_up }
     }
 }
 
@@ -37,21 +37,21 @@ pub struct BatchAppender {
     project: String,
     batch_id: String,
     source: ResultSource,
-    /// The first line that was not handed to a lane yet.
+    /// The first line that was not handed to a chunk yet.
     next_line: i64,
     /// Oldest first.
-    lanes: VecDeque<Lane>,
+    in_flight: VecDeque<InFlightChunk>,
     /// Rows that came to be on disk since the last call.
     stored: usize,
-    /// Told to the lanes when this is dropped.
+    /// ChunkSignals to the in_flight when this is dropped.
     given_up: DropGuard,
 }
 
 /// A chunk that is being written.
-struct Lane {
+struct InFlightChunk {
     task: JoinHandle<(BatchChunk, Result<Appended, StoreError>)>,
-    /// For the lane behind it.
-    ahead: Option<Ahead>,
+    /// For the chunk behind it.
+    predecessor: Option<Predecessor>,
 }
 
 impl BatchAppender {
@@ -62,7 +62,7 @@ impl BatchAppender {
     /// # Errors
     /// When the database could not be written, or the batch was begun anew by another worker; begin it again.
     pub async fn append(&mut self, rows: Vec<BatchResult>) -> Result<usize, StoreError> {
-        while self.lanes.len() >= self.store.database.import_lanes() {
+        while self.in_flight.len() >= self.store.database.import_concurrency() {
             self.settle().await?;
         }
         if let Some(chunk) = self.chunk(rows) {
@@ -84,7 +84,7 @@ impl BatchAppender {
     /// # Errors
     /// Those of [`BatchAppender::append`].
     pub async fn drain(&mut self) -> Result<usize, StoreError> {
-        while !self.lanes.is_empty() {
+        while !self.in_flight.is_empty() {
             self.settle().await?;
         }
         Ok(std::mem::take(&mut self.stored))
@@ -104,36 +104,36 @@ impl BatchAppender {
     }
 
     fn begin(&mut self, chunk: BatchChunk) {
-        let ahead = self.lanes.back_mut().and_then(|lane| lane.ahead.take());
+        let predecessor = self.in_flight.back_mut().and_then(|chunk| chunk.predecessor.take());
         let (claimed, is_claimed) = oneshot::channel();
         let (added, is_added) = oneshot::channel();
-        let parity = ahead.as_ref().is_some_and(|ahead| !ahead.parity);
+        let uses_second_lock = predecessor.as_ref().is_some_and(|predecessor| !predecessor.uses_second_lock);
         let store = self.store.clone();
-        let told = Told { claimed, given_up: self.given_up.token().clone() };
+        let signals = ChunkSignals { claimed, given_up: self.given_up.token().clone() };
         let task = tokio::spawn(async move {
-            let ended = store.append_behind(&chunk, ahead, told).await;
+            let ended = store.append_after(&chunk, predecessor, signals).await;
             if matches!(ended, Ok(Appended::Added)) {
                 // Nobody may be behind.
                 let _ = added.send(());
             }
             (chunk, ended)
         });
-        let ahead = Some(Ahead { claimed: is_claimed, added: is_added, parity });
-        self.lanes.push_back(Lane { task, ahead });
+        let predecessor = Some(Predecessor { claimed: is_claimed, added: is_added, uses_second_lock });
+        self.in_flight.push_back(InFlightChunk { task, predecessor });
     }
 
-    /// Waits for the oldest lane. When another worker was ahead of it, what is left of all lanes is written anew.
+    /// Waits for the oldest chunk. When another worker was ahead of it, what is left of all in_flight is written anew.
     async fn settle(&mut self) -> Result<(), StoreError> {
-        let Some(lane) = self.lanes.pop_front() else { return Ok(()) };
-        let (chunk, ended) = lane.ended().await;
+        let Some(chunk) = self.in_flight.pop_front() else { return Ok(()) };
+        let (chunk, ended) = chunk.ended().await;
         let Appended::Overtaken { next_line } = ended? else {
             self.stored += chunk.rows.len();
             return Ok(());
         };
         let mut left = vec![chunk];
-        for lane in std::mem::take(&mut self.lanes) {
+        for chunk in std::mem::take(&mut self.in_flight) {
             // It waited in vain for the one ahead of it.
-            left.push(lane.ended().await.0);
+            left.push(chunk.ended().await.0);
         }
         let after = self.next_line;
         self.next_line = next_line;
@@ -151,7 +151,7 @@ impl BatchAppender {
     }
 }
 
-impl Lane {
+impl InFlightChunk {
     async fn ended(self) -> (BatchChunk, Result<Appended, StoreError>) {
         match self.task.await {
             Ok(ended) => ended,

@@ -99,9 +99,9 @@ impl Field for String {
 impl Field for Option<String> {
     fn write<'a>(&'a self, kind: Kind, values: &mut Vec<Value<'a>>) {
         values.push(match kind {
-            Kind::Key => Value::key_if_any(self.as_deref()),
-            Kind::Json => Value::lifted(self.as_deref()),
-            _ => Value::text_if_any(self.as_deref()),
+            Kind::Key => Value::opt_key(self.as_deref()),
+            Kind::Json => Value::extracted(self.as_deref()),
+            _ => Value::opt_text(self.as_deref()),
         });
     }
 
@@ -154,7 +154,7 @@ impl<T: ClosedSet> Field for MaybeKnown<T> {
 
 impl<T: ClosedSet> Field for Option<MaybeKnown<T>> {
     fn write<'a>(&'a self, _: Kind, values: &mut Vec<Value<'a>>) {
-        values.push(Value::text_if_any(self.as_ref().map(MaybeKnown::as_str)));
+        values.push(Value::opt_text(self.as_ref().map(MaybeKnown::as_str)));
     }
 
     fn read(row: &Row, column: &str, _: Kind) -> sqlx::Result<Self> {
@@ -185,7 +185,7 @@ fields! {
     u64: Value::from, count;
     bool: Value::from, get;
     DateTime<Utc>: Value::time, required_time;
-    Option<DateTime<Utc>>: Value::time_if_any, time;
+    Option<DateTime<Utc>>: Value::opt_time, time;
     Family: Value::member, member;
 }
 

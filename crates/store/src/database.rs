@@ -156,7 +156,7 @@ impl Database {
 
     /// How many chunks of a batch's file are worth being written at once. On two cores, with lines of 1 and 4 KB, an import
     /// into PostgreSQL by one at a time takes 1.2 and 1.45 times as long.
-    pub(crate) fn import_lanes(&self) -> usize {
+    pub(crate) fn import_concurrency(&self) -> usize {
         match self {
             Self::Sqlite(_) => 1,
             Self::Postgres(_) => 2,

@@ -131,7 +131,7 @@ pub struct EventFilter {
 
 /// Where an event stands in the order in which workers first saw events. The default is before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct EventPlace(pub(crate) i64);
+pub struct EventSeq(pub(crate) i64);
 
 impl Default for EventFilter {
     fn default() -> Self {

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::tables::batch_replace::{self, Begun};
 
 /// How often it is looked whether an import of the same batch has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ async fn replace(
         match batch_replace::begin(&store.database, &content).await.map_err(failed)? {
             Begun::Ready(replacing) => break replacing,
             Begun::Busy if steps.is_closed() => return Ok(Replaced::GivenUp),
-            Begun::Busy => tokio::time::sleep(LOOK_EVERY).await,
+            Begun::Busy => tokio::time::sleep(POLL_EVERY).await,
             Begun::Superseded => return Ok(Replaced::Superseded),
             Begun::Fewer { stored } => return Ok(Replaced::Fewer { stored }),
         }

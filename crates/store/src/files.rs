@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::columns::columns;
 use crate::error::{READ, StoreError};
-use crate::file_place::{self, FilePlace, S3Config};
+use crate::file_storage::{self, FileStorage, S3Config};
 use crate::folder;
 use crate::folder_check::{self, FolderCheck};
 
@@ -61,7 +61,7 @@ columns! {
 /// Where the raw files are: a folder or a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Files {
-    place: FilePlace,
+    storage: FileStorage,
 }
 
 /// A place that takes what is written.
@@ -87,23 +87,23 @@ pub type FileStream = BoxStream<'static, Result<Bytes, StoreError>>;
 impl Files {
     /// Reads the settings; touches nothing.
     pub(crate) fn new(files_url: &str, s3: &S3Config) -> Result<Self, StoreError> {
-        Ok(Self { place: FilePlace::new(files_url, s3)? })
+        Ok(Self { storage: FileStorage::new(files_url, s3)? })
     }
 
     /// Makes the folder. A bucket is there, or what is written to it fails and is tried again.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
-        match &self.place {
-            FilePlace::Folder(root) => folder::create(root).await.map_err(unusable(root)),
-            FilePlace::Bucket { .. } => Ok(()),
+        match &self.storage {
+            FileStorage::Folder(root) => folder::create(root).await.map_err(unusable(root)),
+            FileStorage::Bucket { .. } => Ok(()),
         }
     }
 
     /// Whether what is written is taken, tried with a small file that is gone afterwards.
     pub(crate) async fn check(&self) -> Result<FilesCheck, StoreError> {
-        Ok(match &self.place {
-            FilePlace::Folder(root) => FilesCheck::Folder(folder_check::check("FILES_URL", root).await?),
-            FilePlace::Bucket { name, files } => {
-                file_place::check_bucket(files).await?;
+        Ok(match &self.storage {
+            FileStorage::Folder(root) => FilesCheck::Folder(folder_check::check("FILES_URL", root).await?),
+            FileStorage::Bucket { name, files } => {
+                file_storage::check_bucket(files).await?;
                 FilesCheck::Bucket { name: name.clone() }
             }
         })
@@ -114,7 +114,7 @@ impl Files {
     /// # Errors
     /// When the folder is not there or its file system does not say.
     pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
-        let FilePlace::Folder(root) = &self.place else { return Ok(None) };
+        let FileStorage::Folder(root) = &self.storage else { return Ok(None) };
         let folder = root.clone();
         let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
         let asked = asked.map_err(std::io::Error::from).and_then(|asked| asked.map_err(Into::into));
@@ -134,7 +134,7 @@ impl Files {
         self.create_at(&Self::location(project, object_id, file_id)).await
     }
 
-    /// The same at a location that is known, to replace what lies elsewhere: see [`Files::beside`].
+    /// The same at a location that is known, to replace what lies elsewhere: see [`Files::replacement_location`].
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -142,7 +142,7 @@ impl Files {
         let location = location.to_owned();
         let failed = StoreError::files("create", &location);
         let begin = async {
-            let backend = self.place.backend()?;
+            let backend = self.storage.backend()?;
             backend.put_multipart(&Path::parse(&location)?).await
         };
         let upload = Some(begin.await.map_err(failed)?);
@@ -155,7 +155,7 @@ impl Files {
     /// When there is none, or it cannot be read.
     pub async fn open(&self, location: &str) -> Result<FileStream, StoreError> {
         let begin = async {
-            let backend = self.place.backend()?;
+            let backend = self.storage.backend()?;
             backend.get(&Path::parse(location)?).await
         };
         let found = begin.await.map_err(StoreError::files(READ, location))?;
@@ -172,14 +172,14 @@ impl Files {
     }
 
     /// A location of its own for another content of a file, as long as the old one is needed.
-    pub fn beside(project: &str, object_id: &str, file_id: &str) -> String {
+    pub fn replacement_location(project: &str, object_id: &str, file_id: &str) -> String {
         // No id is written with `==`, and the number is random.
         format!("{}=={:016x}", Self::location(project, object_id, file_id), fastrand::u64(..))
     }
 
     /// Another name for the same bytes, in place of what had it.
     pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        let copy = async { self.place.backend()?.copy(&Path::parse(from)?, &Path::parse(to)?).await };
+        let copy = async { self.storage.backend()?.copy(&Path::parse(from)?, &Path::parse(to)?).await };
         copy.await.map_err(StoreError::files("copy", from))
     }
 }
@@ -191,7 +191,7 @@ impl Files {
     /// # Errors
     /// When the place cannot be written.
     pub async fn remove(&self, location: &str) -> Result<(), StoreError> {
-        let remove = async { self.place.backend()?.delete(&Path::parse(location)?).await };
+        let remove = async { self.storage.backend()?.delete(&Path::parse(location)?).await };
         match remove.await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(StoreError::files("remove", location)(error)),
@@ -264,7 +264,7 @@ impl FileWriter {
     /// Gives the file up.
     pub async fn abort(mut self) {
         if let Some(upload) = self.upload.take() {
-            give_up(upload, &self.location).await;
+            abort_upload(upload, &self.location).await;
         }
     }
 }
@@ -276,11 +276,11 @@ impl Drop for FileWriter {
             return;
         };
         let location = std::mem::take(&mut self.location);
-        runtime.spawn(async move { give_up(upload, &location).await });
+        runtime.spawn(async move { abort_upload(upload, &location).await });
     }
 }
 
-async fn give_up(mut upload: Box<dyn MultipartUpload>, location: &str) {
+async fn abort_upload(mut upload: Box<dyn MultipartUpload>, location: &str) {
     if let Err(error) = upload.abort().await {
         tracing::warn!(file = location, error = chain(&error), "a file that was begun could not be removed");
     }
@@ -326,10 +326,10 @@ mod tests {
     #[test]
     fn another_content_of_a_file_lies_beside_it_under_a_name_that_no_id_has() {
         let home = Files::location("default", "batch_1", "file-1");
-        let other = Files::beside("default", "batch_1", "file-1");
+        let other = Files::replacement_location("default", "batch_1", "file-1");
         assert_eq!(home, "default/batch_1/file-1");
         assert!(other.starts_with("default/batch_1/file-1=="), "{other}");
-        assert_ne!(other, Files::beside("default", "batch_1", "file-1"));
+        assert_ne!(other, Files::replacement_location("default", "batch_1", "file-1"));
         assert!(Path::parse(&other).is_ok_and(|path| path.as_ref() == other));
         assert!(!safe_name("file-1==0").contains("=="));
     }

@@ -1,6 +1,6 @@
 //! What a column can hold, by the stricter of the two dialects. PostgreSQL's `jsonb` refuses `\u0000`, lone surrogates and
 //! numbers out of range; both databases refuse JSON that is nested too deep, SQLite only when a view reads it. Such bytes
-//! go to the column beside it, whole; text lifted out of JSON is mended. A key holds so many bytes, and no more.
+//! go to the column beside it, whole; text lifted out of JSON is sanitized. A key holds so many bytes, and no more.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub(crate) struct JsonColumns<'a> {
 
 impl<'a> JsonColumns<'a> {
     pub(crate) fn of(raw: Option<&'a [u8]>) -> Self {
-        match raw.map(|raw| (raw, storable(raw))) {
+        match raw.map(|raw| (raw, json_column_text(raw))) {
             None => Self { text: None, bytes: None },
             Some((_, Some(text))) => Self { text: Some(text), bytes: None },
             Some((raw, None)) => Self { text: None, bytes: Some(raw) },
@@ -42,16 +42,16 @@ impl<'a> JsonColumns<'a> {
     }
 }
 
-fn storable(raw: &[u8]) -> Option<&str> {
+fn json_column_text(raw: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(raw).ok()?;
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     let found = Findings::of(text);
-    (found.unstorable.is_empty() && found.depth <= DEPTH_MAX).then_some(text)
+    (found.invalid.is_empty() && found.depth <= DEPTH_MAX).then_some(text)
 }
 
 /// Whether a JSON column takes this as it is.
-pub(crate) fn is_storable(json: &str) -> bool {
-    storable(json.as_bytes()).is_some()
+pub(crate) fn fits_json_column(json: &str) -> bool {
+    json_column_text(json.as_bytes()).is_some()
 }
 
 /// Plain text as both dialects hold it: U+0000 becomes U+FFFD.
@@ -71,33 +71,33 @@ pub(crate) fn key(id: &str) -> Cow<'_, str> {
 
 /// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place, and what
 /// is no JSON, or nested too deep, becomes a JSON string.
-pub(crate) fn mended(json: &str) -> Cow<'_, str> {
+pub(crate) fn sanitized(json: &str) -> Cow<'_, str> {
     let as_string = || Cow::Owned(serde_json::to_string(&plain(json)).expect("a string is JSON"));
     if serde_json::from_str::<IgnoredAny>(json).is_err() {
         return as_string();
     }
-    let Findings { unstorable, depth } = Findings::of(json);
+    let Findings { invalid, depth } = Findings::of(json);
     if depth > DEPTH_MAX {
         return as_string();
     }
-    if unstorable.is_empty() {
+    if invalid.is_empty() {
         return Cow::Borrowed(json);
     }
-    let mut mended = String::with_capacity(json.len());
+    let mut sanitized = String::with_capacity(json.len());
     let mut kept_to = 0;
-    for (range, replacement) in unstorable {
-        mended.push_str(&json[kept_to..range.start]);
-        mended.push_str(replacement);
+    for (range, replacement) in invalid {
+        sanitized.push_str(&json[kept_to..range.start]);
+        sanitized.push_str(replacement);
         kept_to = range.end;
     }
-    mended.push_str(&json[kept_to..]);
-    Cow::Owned(mended)
+    sanitized.push_str(&json[kept_to..]);
+    Cow::Owned(sanitized)
 }
 
 /// What there is to know about valid JSON.
 struct Findings {
     /// Where it holds what `jsonb` does not, and what to write instead.
-    unstorable: Vec<(Range<usize>, &'static str)>,
+    invalid: Vec<(Range<usize>, &'static str)>,
     /// How many arrays and objects lie within each other.
     depth: usize,
 }
@@ -128,7 +128,7 @@ impl Findings {
                 _ => {}
             }
         }
-        Self { unstorable: found, depth: depth_max }
+        Self { invalid: found, depth: depth_max }
     }
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn nested_optional_bytes<S: Serializer>(
 fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     // A lone surrogate, a huge number or a deep nesting is well-formed, but a `serde_json::Value` cannot hold it.
     let found = Findings::of(text);
-    let is_plain = found.unstorable.is_empty() && found.depth <= NESTED_DEPTH_MAX;
+    let is_plain = found.invalid.is_empty() && found.depth <= NESTED_DEPTH_MAX;
     let json = is_plain.then(|| serde_json::from_str::<&RawValue>(text));
     match json {
         Some(Ok(json)) => json.serialize(serializer),
@@ -270,8 +270,8 @@ mod tests {
         assert!(is_text(nested(128).as_bytes()) && is_text(in_text.as_bytes()));
         for depth in [130, 1500, 100_000] {
             assert!(!is_text(nested(depth).as_bytes()), "{depth}");
-            let lifted = mended(&nested(depth)).into_owned();
-            assert_eq!(serde_json::from_str::<String>(&lifted).unwrap(), nested(depth));
+            let extracted = sanitized(&nested(depth)).into_owned();
+            assert_eq!(serde_json::from_str::<String>(&extracted).unwrap(), nested(depth));
         }
     }
 
@@ -301,19 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn lifted_json_is_mended_in_place() {
-        let lifted = r#"{"a":"x\u0000y","b":"\udc00","c":"\ud83d\ude00","d":[1e999999,2]}"#;
-        assert_eq!(mended(lifted), r#"{"a":"x\ufffdy","b":"\ufffd","c":"\ud83d\ude00","d":[null,2]}"#);
-        assert!(matches!(mended("{\"a\":1}"), Cow::Borrowed(_)));
-        assert_eq!([mended(""), mended("no \0 \"JSON\"")], [r#""""#, "\"no \u{FFFD} \\\"JSON\\\"\""]);
+    fn extracted_json_is_sanitized_in_place() {
+        let extracted = r#"{"a":"x\u0000y","b":"\udc00","c":"\ud83d\ude00","d":[1e999999,2]}"#;
+        assert_eq!(sanitized(extracted), r#"{"a":"x\ufffdy","b":"\ufffd","c":"\ud83d\ude00","d":[null,2]}"#);
+        assert!(matches!(sanitized("{\"a\":1}"), Cow::Borrowed(_)));
+        assert_eq!([sanitized(""), sanitized("no \0 \"JSON\"")], [r#""""#, "\"no \u{FFFD} \\\"JSON\\\"\""]);
         assert_eq!(plain("a\0b"), "a\u{FFFD}b");
     }
 
     proptest! {
         #[test]
-        fn nothing_panics_and_mended_json_can_be_stored(text in r#"([\\"u0dD8cC{}:,\[\]eE+\-.1-9]|\\u0000|\\ud83d){0,60}"#) {
-            let mended = mended(&text);
-            prop_assert!(is_text(mended.as_bytes()), "{text} became {mended}");
+        fn nothing_panics_and_sanitized_json_can_be_stored(text in r#"([\\"u0dD8cC{}:,\[\]eE+\-.1-9]|\\u0000|\\ud83d){0,60}"#) {
+            let sanitized = sanitized(&text);
+            prop_assert!(is_text(sanitized.as_bytes()), "{text} became {sanitized}");
         }
 
         #[test]

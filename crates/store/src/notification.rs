@@ -123,7 +123,7 @@ pub struct BreakerPolicy {
 pub struct Leased {
     pub notifications: Vec<NotificationRecord>,
     /// The only one: it tells whether a target that failed is back.
-    pub is_trial: bool,
+    pub is_probe: bool,
     /// When there may be more, as far as is known; something may be written before.
     pub next_at: Option<DateTime<Utc>>,
 }
@@ -138,7 +138,7 @@ pub struct AttemptEnd {
     pub owner: String,
     pub attempt: NotificationAttempt,
     pub next: NextStep,
-    pub is_trial: bool,
+    pub is_probe: bool,
     /// The target wants nothing any more.
     pub is_gone: bool,
     /// The target's own wish, from now.

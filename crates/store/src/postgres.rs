@@ -3,11 +3,11 @@
 
 pub(crate) mod batch_rows;
 pub(crate) mod bind;
+mod commit_watermark;
 pub(crate) mod migrate;
 mod obstacles;
 pub(crate) mod pool;
 mod server;
-mod settled_place;
 
 use std::str::FromStr as _;
 use std::time::Duration;

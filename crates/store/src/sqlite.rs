@@ -46,7 +46,7 @@ pub(crate) type WriteTransaction = Transaction<'static, sqlx::Sqlite>;
 pub(crate) struct Sqlite {
     writer: SqlitePool,
     /// Whose turn it is to wait for other processes: in this one, first come, first served.
-    turn: Arc<Mutex<()>>,
+    write_queue: Arc<Mutex<()>>,
     readers: SqlitePool,
 }
 
@@ -107,7 +107,7 @@ impl Sqlite {
         let read_only = options.clone().pragma("query_only", "ON");
         Self {
             writer: pool(1).connect_lazy_with(options.busy_timeout(WRITER_BUSY_TIMEOUT)),
-            turn: Arc::default(),
+            write_queue: Arc::default(),
             readers: pool(READERS_MAX).connect_lazy_with(read_only),
         }
     }
@@ -139,7 +139,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
-        let _turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.turn.lock())
+        let _permit = tokio::time::timeout(ACQUIRE_TIMEOUT, self.write_queue.lock())
             .await
             .map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
         let started = Instant::now();

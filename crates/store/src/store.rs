@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::database::{Database, Dialect};
 use crate::error::StoreError;
-use crate::file_place::S3Config;
+use crate::file_storage::S3Config;
 use crate::files::{Files, FilesCheck};
 use crate::folder_check::{self, FolderCheck};
 use crate::sqlite;

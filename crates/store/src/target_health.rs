@@ -39,10 +39,11 @@ pub struct TargetHealth {
     /// Attempts that failed since the last success.
     pub failures_in_row: u32,
     /// Nothing is sent before; then one attempt tells whether the target is back.
-    pub waits_until: Option<DateTime<Utc>>,
+    #[serde(rename = "waits_until")]
+    pub open_until: Option<DateTime<Utc>>,
     /// By its rate, what was taken is sent by then.
     #[serde(skip)]
-    pub busy_until: Option<DateTime<Utc>>,
+    pub rate_limited_until: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
 }
 
@@ -51,8 +52,8 @@ columns! {
         target: Text,
         state: Text,
         failures_in_row: Integer,
-        waits_until: Time,
-        busy_until: Time,
+        open_until as "waits_until": Time,
+        rate_limited_until as "busy_until": Time,
         updated_at: Time,
     }
 }
@@ -62,7 +63,7 @@ columns! {
 pub(crate) enum Allowance {
     UpTo(u32),
     /// The target has failed again and again: one, to see.
-    OneTrial,
+    Probe,
     NotBefore(DateTime<Utc>),
     /// Until a person says so.
     Stopped,
@@ -79,8 +80,8 @@ impl TargetHealth {
             target: target.to_owned(),
             state: TargetState::Active.into(),
             failures_in_row: 0,
-            waits_until: None,
-            busy_until: None,
+            open_until: None,
+            rate_limited_until: None,
             updated_at: None,
         }
     }
@@ -102,56 +103,60 @@ impl TargetHealth {
             Some(TargetState::Paused | TargetState::Disabled) | None => return Allowance::Stopped,
             Some(TargetState::Active) => {}
         }
-        if let Some(until) = self.waits_until.filter(|until| *until > now) {
+        if let Some(until) = self.open_until.filter(|until| *until > now) {
             return Allowance::NotBefore(until);
         }
         if self.failures_in_row >= request.breaker.failures_max {
-            return Allowance::OneTrial;
+            return Allowance::Probe;
         }
         let each = each(request.rate_per_sec);
         let burst = each.max(if request.urgent { BURST_URGENT } else { BURST });
-        let busy_until = self.busy_until.map_or(now, |until| until.max(now));
-        let free = now + burst - busy_until;
+        let rate_limited_until = self.rate_limited_until.map_or(now, |until| until.max(now));
+        let free = now + burst - rate_limited_until;
         let count = free.as_seconds_f64() / each.as_seconds_f64();
         // A rounding error must not cost the only one.
         let count = (count + 1e-6).floor().clamp(0.0, f64::from(request.limit)) as u32;
-        if count > 0 { Allowance::UpTo(count) } else { Allowance::NotBefore(busy_until + each - burst) }
+        if count > 0 {
+            Allowance::UpTo(count)
+        } else {
+            Allowance::NotBefore(rate_limited_until + each - burst)
+        }
     }
 
     /// After `count` were taken.
     pub(crate) fn taken(mut self, count: u32, rate_per_sec: f64, now: DateTime<Utc>) -> Self {
-        let busy_until = self.busy_until.map_or(now, |until| until.max(now));
+        let rate_limited_until = self.rate_limited_until.map_or(now, |until| until.max(now));
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        self.busy_until = Some(busy_until + each(rate_per_sec) * count);
+        self.rate_limited_until = Some(rate_limited_until + each(rate_per_sec) * count);
         self.updated_at = Some(now);
         self
     }
 
     /// While one attempt tells whether the target is back: nobody else tries. Ends by itself should its worker die.
-    pub(crate) fn on_trial(mut self, lease_for: Duration, now: DateTime<Utc>) -> Self {
-        self.waits_until = Some(later(now, lease_for));
+    pub(crate) fn probing(mut self, lease_for: Duration, now: DateTime<Utc>) -> Self {
+        self.open_until = Some(later(now, lease_for));
         self.updated_at = Some(now);
         self
     }
 
     pub(crate) fn after_success(mut self, now: DateTime<Utc>) -> Self {
-        (self.failures_in_row, self.waits_until, self.updated_at) = (0, None, Some(now));
+        (self.failures_in_row, self.open_until, self.updated_at) = (0, None, Some(now));
         self
     }
 
-    /// `is_trial`: the attempt was the one that was to tell whether the target is back.
+    /// `is_probe`: the attempt was the one that was to tell whether the target is back.
     pub(crate) fn after_failure(mut self, failure: TargetFailure, breaker: BreakerPolicy) -> Self {
-        let TargetFailure { is_trial, is_gone, retry_after, at } = failure;
-        let waits = self.waits_until.filter(|until| *until > at);
+        let TargetFailure { is_probe, is_gone, retry_after, at } = failure;
+        let waits = self.open_until.filter(|until| *until > at);
         // Attempts that were under way when the target was left alone tell nothing new.
-        let is_news = is_trial || waits.is_none();
+        let is_news = is_probe || waits.is_none();
         self.failures_in_row = self.failures_in_row.saturating_add(u32::from(is_news));
         let over = self.failures_in_row.checked_sub(breaker.failures_max).filter(|_| is_news);
         let wait = over.map(|over| {
             breaker.wait_min.saturating_mul(2_u32.saturating_pow(over.min(16))).min(breaker.wait_max)
         });
         let wanted = wait.max(retry_after).map(|wait| later(at, wait));
-        self.waits_until = if is_trial { wanted } else { wanted.max(waits) };
+        self.open_until = if is_probe { wanted } else { wanted.max(waits) };
         if is_gone && self.state == TargetState::Active {
             self.state = TargetState::Disabled.into();
         }
@@ -163,7 +168,7 @@ impl TargetHealth {
 /// What a failed attempt says about its target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TargetFailure {
-    pub(crate) is_trial: bool,
+    pub(crate) is_probe: bool,
     /// It answered 410.
     pub(crate) is_gone: bool,
     /// Its own wish.
@@ -193,8 +198,8 @@ mod tests {
         DateTime::from_timestamp_millis(1_795_464_147_000 + ms).unwrap()
     }
 
-    fn fail(health: TargetHealth, is_trial: bool, ms: i64) -> TargetHealth {
-        let failure = TargetFailure { is_trial, is_gone: false, retry_after: None, at: at(ms) };
+    fn fail(health: TargetHealth, is_probe: bool, ms: i64) -> TargetHealth {
+        let failure = TargetFailure { is_probe, is_gone: false, retry_after: None, at: at(ms) };
         health.after_failure(failure, BREAKER)
     }
 
@@ -257,8 +262,8 @@ mod tests {
             health = fail(health, true, now);
             assert_eq!(allowance(&health, 10.0, now), Allowance::NotBefore(at(now + secs * 1000)));
             now += secs * 1000;
-            assert_eq!(allowance(&health, 10.0, now), Allowance::OneTrial);
-            health = health.on_trial(Duration::from_secs(30), at(now));
+            assert_eq!(allowance(&health, 10.0, now), Allowance::Probe);
+            health = health.probing(Duration::from_secs(30), at(now));
             assert!(matches!(allowance(&health, 10.0, now), Allowance::NotBefore(_)), "one is enough");
         }
         health = health.after_success(at(now));
@@ -271,13 +276,13 @@ mod tests {
         for _ in 0..50 {
             health = fail(health, false, 0);
         }
-        assert_eq!((health.failures_in_row, health.waits_until), (3, Some(at(10_000))));
+        assert_eq!((health.failures_in_row, health.open_until), (3, Some(at(10_000))));
     }
 
     #[test]
     fn a_target_that_says_when_is_believed() {
         let failure = TargetFailure {
-            is_trial: false,
+            is_probe: false,
             is_gone: false,
             retry_after: Some(Duration::from_secs(90)),
             at: at(0),
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn gone_and_paused_are_for_a_person_to_end() {
-        let failure = TargetFailure { is_trial: false, is_gone: true, retry_after: None, at: at(0) };
+        let failure = TargetFailure { is_probe: false, is_gone: true, retry_after: None, at: at(0) };
         let gone = TargetHealth::new("app").after_failure(failure, BREAKER);
         assert_eq!(allowance(&gone, 10.0, 1_000_000_000), Allowance::Stopped);
         let paused = TargetHealth { state: TargetState::Paused.into(), ..TargetHealth::new("app") };

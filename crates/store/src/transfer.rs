@@ -148,14 +148,14 @@ impl Store {
                 _ => return Err(lines.wrong("is neither a table nor the end")),
             }
         }
-        continue_places(&mut transaction).await.map_err(written())?;
+        resync_sequence(&mut transaction).await.map_err(written())?;
         transaction.commit().await.map_err(written())?;
         Ok(total)
     }
 }
 
-/// New events come behind those that came with their places. SQLite looks at what is there.
-async fn continue_places(transaction: &mut WriteTransaction) -> sqlx::Result<()> {
+/// New events come behind those that came with their placeholders. SQLite looks at what is there.
+async fn resync_sequence(transaction: &mut WriteTransaction) -> sqlx::Result<()> {
     match transaction {
         WriteTransaction::Sqlite(_) => Ok(()),
         WriteTransaction::Postgres(_) => {
@@ -183,7 +183,7 @@ async fn read_table(
     let named = |name: &String| known.iter().find(|(known, _)| known == name).copied();
     let columns: Option<Vec<Column>> = heading.columns.iter().map(named).collect();
     let columns = columns.ok_or_else(|| lines.wrong("names a column that this version does not know"))?;
-    let (mut held, mut held_bytes, mut count) = (Vec::new(), 0, 0);
+    let (mut pending, mut pending_bytes, mut count) = (Vec::new(), 0, 0);
     loop {
         match lines.next()? {
             Line::Row(fields) => {
@@ -193,16 +193,16 @@ async fn read_table(
                         .zip(fields)
                         .map(|((name, kind), json)| value(*kind, json, name))
                         .collect::<Result<_, _>>()
-                        .map(|row| storable(&columns, row))
+                        .map(|row| fit_json_columns(&columns, row))
                 } else {
                     Err("has not one value a column".to_owned())
                 };
-                held.push(row.map_err(|problem| lines.wrong(&problem))?);
-                held_bytes += lines.text.len();
+                pending.push(row.map_err(|problem| lines.wrong(&problem))?);
+                pending_bytes += lines.text.len();
                 count += 1;
-                if held.len() >= ROWS_MAX || held_bytes >= BYTES_MAX {
-                    insert(transaction, table, &columns, &std::mem::take(&mut held)).await?;
-                    held_bytes = 0;
+                if pending.len() >= ROWS_MAX || pending_bytes >= BYTES_MAX {
+                    insert(transaction, table, &columns, &std::mem::take(&mut pending)).await?;
+                    pending_bytes = 0;
                 }
             }
             Line::Footing(footing) if footing.rows == count => break,
@@ -214,7 +214,7 @@ async fn read_table(
             Line::Heading(_) | Line::End(_) => return Err(lines.wrong("comes before the table's count")),
         }
     }
-    insert(transaction, table, &columns, &held).await?;
+    insert(transaction, table, &columns, &pending).await?;
     Ok(count)
 }
 
@@ -229,11 +229,12 @@ async fn insert(
     }
     let row = |index: usize| {
         let first = index * columns.len() + 1;
-        let places: Vec<String> = (first..first + columns.len()).map(|place| format!("${place}")).collect();
-        format!("({})", places.join(", "))
+        let placeholders: Vec<String> =
+            (first..first + columns.len()).map(|number| format!("${number}")).collect();
+        format!("({})", placeholders.join(", "))
     };
-    let places: Vec<String> = (0..rows.len()).map(row).collect();
-    let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names(columns), places.join(", "));
+    let placeholders: Vec<String> = (0..rows.len()).map(row).collect();
+    let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names(columns), placeholders.join(", "));
     let values = rows.concat();
     let inserted = transaction.execute(sqlx::AssertSqlSafe(sql), &values).await;
     inserted.map_err(StoreError::database("write all rows"))?;
@@ -260,7 +261,7 @@ fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String>
         Kind::Flag => Value::Flag(json.as_bool().ok_or_else(wrong)?),
         Kind::Time => {
             let time = text(json)?.map(|text| text.parse::<DateTime<Utc>>()).transpose();
-            Value::time_if_any(time.map_err(|_| wrong())?)
+            Value::opt_time(time.map_err(|_| wrong())?)
         }
         Kind::Bytes => {
             let bytes = text(json)?.map(|text| STANDARD.decode(text)).transpose();
@@ -269,15 +270,15 @@ fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String>
     })
 }
 
-/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it, or is mended.
-fn storable<'a>(columns: &[Column], mut row: Vec<Value<'a>>) -> Vec<Value<'a>> {
+/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it, or is sanitized.
+fn fit_json_columns<'a>(columns: &[Column], mut row: Vec<Value<'a>>) -> Vec<Value<'a>> {
     let beside = |name: &str| columns.iter().position(|(column, _)| *column == format!("{name}_bytes"));
     for (index, (name, _)) in columns.iter().enumerate() {
         let (Value::Json(json) | Value::VerbatimJson(json)) = &mut row[index] else { continue };
-        let Some(text) = json.take_if(|text| !json_text::is_storable(text)) else { continue };
+        let Some(text) = json.take_if(|text| !json_text::fits_json_column(text)) else { continue };
         match beside(name) {
             Some(bytes) => row[bytes] = Value::Bytes(Some(text.into_owned().into_bytes().into())),
-            None => *json = Some(json_text::mended(&text).into_owned().into()),
+            None => *json = Some(json_text::sanitized(&text).into_owned().into()),
         }
     }
     row

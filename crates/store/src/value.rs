@@ -7,7 +7,7 @@ use webhook::ClosedSet;
 
 use crate::json_text::{self, JsonColumns};
 
-/// A parameter. Text is mended when it is made, so that no column refuses it.
+/// A parameter. Text is sanitized when it is made, so that no column refuses it.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
     Text(Option<Cow<'a, str>>),
@@ -32,11 +32,11 @@ impl<'a> Value<'a> {
         Self::Text(Some(json_text::key(id)))
     }
 
-    pub(crate) fn key_if_any(id: Option<&'a str>) -> Self {
+    pub(crate) fn opt_key(id: Option<&'a str>) -> Self {
         Self::Text(id.map(json_text::key))
     }
 
-    pub(crate) fn text_if_any(text: Option<&'a str>) -> Self {
+    pub(crate) fn opt_text(text: Option<&'a str>) -> Self {
         Self::Text(text.map(json_text::plain))
     }
 
@@ -46,11 +46,11 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn time(at: DateTime<Utc>) -> Self {
-        Self::Time(Some(storable(at)))
+        Self::Time(Some(clamp(at)))
     }
 
-    pub(crate) fn time_if_any(at: Option<DateTime<Utc>>) -> Self {
-        Self::Time(at.map(storable))
+    pub(crate) fn opt_time(at: Option<DateTime<Utc>>) -> Self {
+        Self::Time(at.map(clamp))
     }
 
     pub(crate) fn bytes(bytes: Option<&'a [u8]>) -> Self {
@@ -58,8 +58,8 @@ impl<'a> Value<'a> {
     }
 
     /// JSON lifted out of an object.
-    pub(crate) fn lifted(json: Option<&'a str>) -> Self {
-        Self::Json(json.map(json_text::mended))
+    pub(crate) fn extracted(json: Option<&'a str>) -> Self {
+        Self::Json(json.map(json_text::sanitized))
     }
 
     /// The pair of columns `x`, `x_bytes`.
@@ -108,7 +108,7 @@ impl From<bool> for Value<'_> {
 
 /// Years that do not have four digits would not sort as text, and PostgreSQL does not know all of chrono's: they become
 /// the nearest.
-fn storable(at: DateTime<Utc>) -> DateTime<Utc> {
+fn clamp(at: DateTime<Utc>) -> DateTime<Utc> {
     let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).expect("it is in the calendar");
     let first = day(0, 1, 1).and_time(NaiveTime::MIN).and_utc();
     let last =
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn times_beyond_four_digits_become_the_nearest_that_have_them() {
         let years = [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC]
-            .map(|at| storable(at).format("%Y").to_string());
+            .map(|at| clamp(at).format("%Y").to_string());
         assert_eq!(years, ["0000", "1970", "9999"]);
     }
 }

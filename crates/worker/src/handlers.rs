@@ -15,7 +15,7 @@ mod response;
 mod unknown_status;
 
 use openai_client::BodyRoom;
-use store::TheResult;
+use store::ResultPayload;
 use webhook::{Family, NotificationType};
 
 use crate::context::Context;
@@ -44,7 +44,7 @@ pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, 
 }
 
 fn stored_only(context: &Context, job: &Job<'_>) -> Write {
-    let result = || TheResult::of_body(&job.entry.body);
+    let result = || ResultPayload::of_body(&job.entry.body);
     let completion = context.outbox.completion(job, NotificationType::EventReceived, None, result);
     let effect = Effect::EventOnly(Box::new(job.new_event()));
     Write { effect, completion, fetch_state: None, room: BodyRoom::default() }

@@ -11,7 +11,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::Utc;
 use service::excerpt;
 use service::telemetry::chain;
-use store::{Found, Store, StoreError, TheResult};
+use store::{Found, ResultPayload, Store, StoreError};
 
 use crate::results_link::{PATH, Query, ResultsLinks};
 
@@ -106,11 +106,11 @@ async fn find_result(store: &Store, project: &str, id: &str) -> Result<Option<Ht
     for found in store.find(id).await? {
         if let Found::Batch(batch) = found {
             if batch.batch.project == project {
-                return Ok(Some(ok().streaming(TheResult::stream_batch(store.clone(), &batch.batch))));
+                return Ok(Some(ok().streaming(ResultPayload::stream_batch(store.clone(), &batch.batch))));
             }
             continue;
         }
-        if let Some(result) = TheResult::of_found(store, project, &found, u64::MAX).await? {
+        if let Some(result) = ResultPayload::of_found(store, project, &found, u64::MAX).await? {
             let value = result.1.value.unwrap_or_default();
             return Ok(Some(ok().body(value.to_string())));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use queue::{Delivery, EntryError, QueueError, Settled};
 use service::telemetry::chain;
-use store::{NewNotification, TheResult};
+use store::{NewNotification, ResultPayload};
 use webhook::{EventState, FetchState, NotificationType, Reason};
 
 use crate::context::Context;
@@ -95,7 +95,7 @@ async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerEr
         Effect::Batch { batch_id, end } => store.finish_batch(batch_id, *end, completion).await?,
         Effect::FineTuning(fine_tuning) => store.save_fine_tuning(fine_tuning, completion).await?,
         Effect::EvalRun(run) => store.save_eval_run(run, completion).await?,
-        Effect::EventOnly(event) => store.keep_event(event, completion).await?,
+        Effect::EventOnly(event) => store.save_event(event, completion).await?,
     }
     drop(room);
     context.outbox.wake();
@@ -171,7 +171,7 @@ fn dead_letter_notifications(context: &Context, job: &Job<'_>, failure: &Failure
         reason: Some(failure.reason),
         error: Some(&failure.error),
     };
-    context.outbox.of(job, trigger, || TheResult::of_body(&job.entry.body))
+    context.outbox.of(job, trigger, || ResultPayload::of_body(&job.entry.body))
 }
 
 /// After a 429 no worker takes this project's family until OpenAI wants to be asked again.

@@ -72,8 +72,8 @@ async fn lines(config: &Config, store: &Store) -> Result<Vec<Line>, Failure> {
     }
     for health in store.target_health().await? {
         if let Some(line) = lines.get_mut(&health.target) {
-            let TargetHealth { state, failures_in_row, waits_until, .. } = health;
-            (line.state, line.failures_in_row, line.waits_until) = (state, failures_in_row, waits_until);
+            let TargetHealth { state, failures_in_row, open_until, .. } = health;
+            (line.state, line.failures_in_row, line.waits_until) = (state, failures_in_row, open_until);
         }
     }
     for (target, state, count) in store.count_notifications().await? {

@@ -126,7 +126,7 @@ async fn settle(filled: &Filled, target: &str, next: NextStep) {
             error: (!is_delivered).then(|| "the target answered with status 503 ".repeat(10)),
         },
         next,
-        is_trial: false,
+        is_probe: false,
         is_gone: false,
         retry_after: None,
         at: Utc::now(),

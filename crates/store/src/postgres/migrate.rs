@@ -20,7 +20,7 @@ use crate::migrations::{self, TABLE};
 const MIGRATION_LOCK: i64 = 0x6c61_6e64_6661_6c6c;
 /// Who holds this one builds indexes.
 const BUILD_LOCK: i64 = MIGRATION_LOCK + 1;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
 const RECORD: &str = "INSERT INTO landfall_migrations (version, description, success, checksum, execution_time) \
                       VALUES ($1, $2, TRUE, $3, -1)";
@@ -135,7 +135,7 @@ async fn apply_alone(
             break lock;
         }
         lock.rollback().await?;
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     };
     tracing::info!(
         schema.version = migration.version,

@@ -13,8 +13,8 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, rows: &[ResultValu
     let names = columns::names(ResultRow::COLUMNS);
     for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let row = format!("({})", vec!["?"; ResultRow::COLUMNS.len()].join(", "));
-        let places = vec![row; rows.len()].join(", ");
-        let insert = format!("INSERT INTO batch_results ({names}) VALUES {places}");
+        let placeholders = vec![row; rows.len()].join(", ");
+        let insert = format!("INSERT INTO batch_results ({names}) VALUES {placeholders}");
         bound(AssertSqlSafe(insert), rows.as_flattened()).execute(&mut *connection).await?;
     }
     Ok(())

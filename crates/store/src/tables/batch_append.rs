@@ -21,21 +21,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::OutOfStep`] when lines before the chunk are missing; when the database cannot be written.
     pub async fn append_batch_results(&self, chunk: &BatchChunk) -> Result<Appended, StoreError> {
-        let told = Told { claimed: oneshot::channel().0, given_up: CancellationToken::new() };
-        self.append_behind(chunk, None, told).await
+        let signals = ChunkSignals { claimed: oneshot::channel().0, given_up: CancellationToken::new() };
+        self.append_after(chunk, None, signals).await
     }
 
-    pub(crate) async fn append_behind(
+    pub(crate) async fn append_after(
         &self,
         chunk: &BatchChunk,
-        ahead: Option<Ahead>,
-        told: Told,
+        predecessor: Option<Predecessor>,
+        signals: ChunkSignals,
     ) -> Result<Appended, StoreError> {
         let Some(first) = chunk.rows.first() else {
             return Ok(Appended::Added);
         };
         debug_assert!(first.line >= chunk.first_line && chunk.rows.is_sorted_by(|a, b| a.line < b.line));
-        let found = append(&self.database, chunk, ahead, told).await;
+        let found = append(&self.database, chunk, predecessor, signals).await;
         match found.map_err(StoreError::database("store results of a batch"))? {
             Some(next_line) if next_line == chunk.first_line => Ok(Appended::Added),
             Some(next_line) if next_line > chunk.first_line => Ok(Appended::Overtaken { next_line }),
@@ -48,25 +48,25 @@ impl Store {
     }
 }
 
-/// What a chunk knows of the one ahead of it, which is being written at the same time.
-pub(crate) struct Ahead {
+/// What a chunk knows of the one predecessor of it, which is being written at the same time.
+pub(crate) struct Predecessor {
     /// Sent once it may write rows.
     pub(crate) claimed: oneshot::Receiver<()>,
     /// Sent once its rows are committed; dropped when they will not be.
     pub(crate) added: oneshot::Receiver<()>,
     /// Which of the two locks it holds when it is not the first.
-    pub(crate) parity: bool,
+    pub(crate) uses_second_lock: bool,
 }
 
-/// Whom a chunk tells that it may write rows, and by whom it is told that nobody waits for it any more.
-pub(crate) struct Told {
+/// Whom a chunk tells that it may write rows, and by whom it is signals that nobody waits for it any more.
+pub(crate) struct ChunkSignals {
     pub(crate) claimed: oneshot::Sender<()>,
     /// Looked at between transactions only.
     pub(crate) given_up: CancellationToken,
 }
 
 /// How often an import looks whether another one of the same file has ended, or how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// Adds a chunk, and says where the batch was: the chunk is in exactly when that is its first line. `None` when there is
 /// no such batch.
@@ -77,20 +77,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) async fn append(
     database: &Database,
     chunk: &BatchChunk,
-    ahead: Option<Ahead>,
-    told: Told,
+    predecessor: Option<Predecessor>,
+    signals: ChunkSignals,
 ) -> sqlx::Result<Option<i64>> {
-    let (mut added, parity) = (None, ahead.as_ref().map(|ahead| !ahead.parity));
-    if let Some(ahead) = ahead {
-        if ahead.claimed.await.is_err() {
+    let (mut added, uses_second_lock) =
+        (None, predecessor.as_ref().map(|predecessor| !predecessor.uses_second_lock));
+    if let Some(predecessor) = predecessor {
+        if predecessor.claimed.await.is_err() {
             // Who looks at the one ahead first does not ask.
             return Ok(None);
         }
-        added = Some(ahead.added);
+        added = Some(predecessor.added);
     }
     let mut transaction = loop {
         let mut transaction = database.begin().await?;
-        if claim(&mut transaction, &chunk.project, &chunk.batch_id, parity).await? {
+        if claim(&mut transaction, &chunk.project, &chunk.batch_id, uses_second_lock).await? {
             break transaction;
         }
         let line = next_line(&mut transaction, chunk).await?;
@@ -98,11 +99,11 @@ pub(crate) async fn append(
             return Ok(line);
         }
         transaction.rollback().await?;
-        if told.given_up.is_cancelled() {
+        if signals.given_up.is_cancelled() {
             // Nobody asks any more.
             return Ok(None);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     };
     let line = next_line(&mut transaction, chunk).await?;
     let in_step = match added {
@@ -114,7 +115,7 @@ pub(crate) async fn append(
         return Ok(line);
     }
     // Nobody may be behind.
-    let _ = told.claimed.send(());
+    let _ = signals.claimed.send(());
     let quarantined = batch_rows::add(&mut transaction, chunk).await?;
     if let Some(added) = added {
         // When it was dropped, the fence below says where the batch is.
@@ -125,7 +126,7 @@ pub(crate) async fn append(
     if line != Some(chunk.first_line) {
         return Ok(line);
     }
-    move_on(&mut transaction, chunk, quarantined).await?;
+    advance(&mut transaction, chunk, quarantined).await?;
     transaction.commit().await?;
     Ok(line)
 }
@@ -144,7 +145,7 @@ async fn next_line(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sq
     found.map(|row| row.get("line")).transpose()
 }
 
-async fn move_on(
+async fn advance(
     transaction: &mut WriteTransaction,
     chunk: &BatchChunk,
     quarantined: i64,

@@ -67,9 +67,9 @@ impl Store {
 async fn begin(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx::Result<BatchProgress> {
     // Of two workers that begin a batch which has no row yet, the second must see what the first one wrote.
     transaction.lock_name(&batch.project, &batch.batch_id).await?;
-    let before = place(transaction, batch).await?;
+    let before = lock_progress(transaction, batch).await?;
     transaction.execute(UPSERT.as_str(), &batch.values()).await?;
-    let mut after = place(transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let mut after = lock_progress(transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
     if let Some(before) = before {
         let mut changed = false;
         for (source, before, after) in [
@@ -77,19 +77,19 @@ async fn begin(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx:
             (ResultSource::Error, before.error_file_id, &after.error_file_id),
         ] {
             if before != *after {
-                start_file_over(transaction, batch, source).await?;
+                restart_file(transaction, batch, source).await?;
                 changed = true;
             }
         }
         if changed {
-            after = place(transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
+            after = lock_progress(transaction, batch).await?.ok_or(sqlx::Error::RowNotFound)?;
         }
     }
     imports::mark(transaction, batch).await?;
     Ok(after)
 }
 
-async fn place(
+async fn lock_progress(
     transaction: &mut WriteTransaction,
     batch: &BatchRecord,
 ) -> sqlx::Result<Option<BatchProgress>> {
@@ -114,7 +114,7 @@ async fn place(
 }
 
 /// A newer state of the batch names another file, or one where there was none: what is stored is not its lines.
-async fn start_file_over(
+async fn restart_file(
     transaction: &mut WriteTransaction,
     batch: &BatchRecord,
     source: ResultSource,

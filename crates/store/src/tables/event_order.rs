@@ -6,7 +6,7 @@ use webhook::Family;
 use crate::columns::Record as _;
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::event::{EventFilter, EventPlace, EventRecord};
+use crate::event::{EventFilter, EventRecord, EventSeq};
 use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
@@ -18,15 +18,15 @@ const NAMES_PER_STATEMENT: usize = 500;
 
 impl Store {
     /// The place up to which all events are there: none will appear below it later, however late a worker commits.
-    pub async fn newest_event(&self) -> Result<EventPlace, StoreError> {
+    pub async fn event_watermark(&self) -> Result<EventSeq, StoreError> {
         match &self.database {
             // One writer at a time: places appear in their order.
             Database::Sqlite(_) => {
                 let newest = "SELECT coalesce(max(place), 0) AS place FROM events";
-                self.database.read_one(READ, newest, &[], |row| row.get("place").map(EventPlace)).await
+                self.database.read_one(READ, newest, &[], |row| row.get("place").map(EventSeq)).await
             }
             Database::Postgres(postgres) => {
-                postgres.settled_place().await.map_err(StoreError::database(READ))
+                postgres.commit_watermark().await.map_err(StoreError::database(READ))
             }
         }
     }
@@ -35,20 +35,20 @@ impl Store {
     pub async fn events_between(
         &self,
         filter: &EventFilter,
-        after: EventPlace,
-        up_to: EventPlace,
-    ) -> Result<Vec<(EventPlace, EventRecord)>, StoreError> {
+        after: EventSeq,
+        up_to: EventSeq,
+    ) -> Result<Vec<(EventSeq, EventRecord)>, StoreError> {
         let select = "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
                       AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
                       AND place > $5 AND place <= $6 ORDER BY place LIMIT $7";
         let mut values = filter.values();
         values.extend([after.0.into(), up_to.0.into(), filter.limit.into()]);
-        let placed = |row: &Row| Ok((EventPlace(row.get("place")?), EventRecord::read(row)?));
-        self.database.read(READ, select, &values, placed).await
+        let numbered = |row: &Row| Ok((EventSeq(row.get("place")?), EventRecord::read(row)?));
+        self.database.read(READ, select, &values, numbered).await
     }
 
     /// How many events the filter chooses up to a place, its limit aside.
-    pub async fn count_chosen(&self, filter: &EventFilter, up_to: EventPlace) -> Result<u64, StoreError> {
+    pub async fn count_chosen(&self, filter: &EventFilter, up_to: EventSeq) -> Result<u64, StoreError> {
         let count = "SELECT count(*) AS events FROM events \
                      WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
                      AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) AND place <= $5";

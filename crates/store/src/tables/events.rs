@@ -32,7 +32,7 @@ impl Store {
     }
 
     /// Stores an event that has nothing to fetch, in one transaction; one that is stored stays as it is.
-    pub async fn keep_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
+    pub async fn save_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| {
             record_in(transaction, event, completion.attempts).await?;
             complete_in(transaction, completion).await
@@ -78,10 +78,10 @@ impl EventFilter {
     /// Project, family, state and since, each `NULL` when it chooses all.
     pub(super) fn values(&self) -> Vec<Value<'_>> {
         vec![
-            Value::text_if_any(self.project.as_deref()),
-            Value::text_if_any(self.family.map(Family::as_str)),
-            Value::text_if_any(self.state.map(EventState::as_str)),
-            Value::time_if_any(self.since),
+            Value::opt_text(self.project.as_deref()),
+            Value::opt_text(self.family.map(Family::as_str)),
+            Value::opt_text(self.state.map(EventState::as_str)),
+            Value::opt_time(self.since),
         ]
     }
 }
@@ -144,7 +144,7 @@ pub(super) async fn complete_in(
             &[
                 completion.attempts.into(),
                 Value::time(completion.processed_at),
-                Value::text_if_any(completion.reason.map(|reason| reason.as_str())),
+                Value::opt_text(completion.reason.map(|reason| reason.as_str())),
                 Value::text(&completion.project),
                 Value::key(&completion.webhook_id),
             ],

@@ -37,7 +37,11 @@ impl Store {
 
     /// After a file was replaced by one at another location: takes the old one away, and gives the new one its place. At
     /// any moment the file's row names bytes that are whole; where it ends half way, the new file stays where it is.
-    pub async fn bring_home(&self, file: &FileRecord, old_location: Option<&str>) -> Result<(), StoreError> {
+    pub async fn move_to_final_location(
+        &self,
+        file: &FileRecord,
+        old_location: Option<&str>,
+    ) -> Result<(), StoreError> {
         let home = Files::location(&file.project, &file.object_id, &file.file_id);
         // As copying replaces it, there is never no file of this name.
         let copied = self.files.copy(&file.location, &home).await;

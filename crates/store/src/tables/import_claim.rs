@@ -14,19 +14,19 @@ const BOTH: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || '0',
                     AND pg_try_advisory_xact_lock(hashtextextended($1 || '1', 0)) AS is_free";
 const ONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
-/// Whether rows may be written until the transaction ends. `behind` is which of the two locks, for a transaction that is
+/// Whether rows may be written until the transaction ends. `uses_second_lock` is which of the two locks, for a transaction that is
 /// not its import's first.
 pub(super) async fn claim(
     transaction: &mut WriteTransaction,
     project: &str,
     batch_id: &str,
-    behind: Option<bool>,
+    uses_second_lock: Option<bool>,
 ) -> sqlx::Result<bool> {
     if let WriteTransaction::Sqlite(_) = transaction {
         return Ok(true);
     }
     let name = format!("landfall import {project} {batch_id} ");
-    match behind {
+    match uses_second_lock {
         None => transaction.fetch_one(BOTH, &[Value::text(&name)]).await?.get("is_free"),
         Some(second) => {
             let name = format!("{name}{}", u8::from(second));

@@ -48,7 +48,7 @@ impl Store {
     }
 
     /// Gives back what was leased to `owner`: due as before, and no attempt.
-    pub async fn hand_back_notifications(&self, owner: &str) -> Result<(), StoreError> {
+    pub async fn release_notifications(&self, owner: &str) -> Result<(), StoreError> {
         let update = "UPDATE notifications SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1";
         let values = [Value::text(owner)];
         let steps = async |transaction: &mut WriteTransaction| transaction.execute(update, &values).await;
@@ -62,9 +62,9 @@ async fn lease(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Leased> {
     let health = targets::lock_in(transaction, &request.target).await?;
-    let (limit, is_trial) = match health.allowance(request, now) {
+    let (limit, is_probe) = match health.allowance(request, now) {
         Allowance::UpTo(count) => (count, false),
-        Allowance::OneTrial => (1, true),
+        Allowance::Probe => (1, true),
         Allowance::NotBefore(at) => return Ok(Leased { next_at: Some(at), ..Leased::default() }),
         Allowance::Stopped => return Ok(Leased::default()),
     };
@@ -72,12 +72,12 @@ async fn lease(
     let taken = u32::try_from(notifications.len()).unwrap_or(u32::MAX);
     if taken > 0 {
         let mut health = health.taken(taken, request.rate_per_sec, now);
-        if is_trial {
-            health = health.on_trial(request.lease_for, now);
+        if is_probe {
+            health = health.probing(request.lease_for, now);
         }
         targets::write_in(transaction, &health).await?;
     }
-    Ok(Leased { notifications, is_trial, next_at: None })
+    Ok(Leased { notifications, is_probe, next_at: None })
 }
 
 /// When the first that nobody holds is due.
@@ -118,8 +118,8 @@ async fn take(
         .await?;
     let mut taken = rows.iter().map(notifications::record).collect::<sqlx::Result<Vec<_>>>()?;
     taken.sort_by(|a, b| {
-        let place = |record: &NotificationRecord| (record.next_attempt_at, record.notification.created_at);
-        place(a).cmp(&place(b)).then_with(|| a.notification.id.cmp(&b.notification.id))
+        let order = |record: &NotificationRecord| (record.next_attempt_at, record.notification.created_at);
+        order(a).cmp(&order(b)).then_with(|| a.notification.id.cmp(&b.notification.id))
     });
     Ok(taken)
 }
@@ -134,13 +134,13 @@ async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::R
     }
     // It was left alone, and now it answers.
     let is_back = end.next == NextStep::Delivered && health.failures_in_row >= end.breaker.failures_max;
-    let is_well = health.failures_in_row == 0 && health.waits_until.is_none();
+    let is_well = health.failures_in_row == 0 && health.open_until.is_none();
     let health = match end.next {
         NextStep::Delivered if is_well => None,
         NextStep::Delivered => Some(health.after_success(end.at)),
         NextStep::RetryAt(_) | NextStep::GiveUp => {
-            let (is_trial, is_gone, retry_after) = (end.is_trial, end.is_gone, end.retry_after);
-            let failure = TargetFailure { is_trial, is_gone, retry_after, at: end.at };
+            let (is_probe, is_gone, retry_after) = (end.is_probe, end.is_gone, end.retry_after);
+            let failure = TargetFailure { is_probe, is_gone, retry_after, at: end.at };
             Some(health.after_failure(failure, end.breaker))
         }
     };
@@ -171,10 +171,10 @@ async fn settle_in(
             &[
                 Value::member(state),
                 end.attempt.attempt.into(),
-                Value::time_if_any(next_at),
-                Value::time_if_any(delivered_at),
+                Value::opt_time(next_at),
+                Value::opt_time(delivered_at),
                 end.attempt.status.into(),
-                Value::text_if_any(error),
+                Value::opt_text(error),
                 Value::text(&end.project),
                 Value::text(&end.id),
                 Value::text(&end.owner),

@@ -45,8 +45,9 @@ impl Store {
     ) -> Result<TargetHealth, StoreError> {
         let steps = async |transaction: &mut WriteTransaction| {
             let before = lock_in(transaction, target).await?;
-            let (state, busy_until, updated_at) = (state.into(), before.busy_until, Some(now));
-            let after = TargetHealth { state, busy_until, updated_at, ..TargetHealth::new(target) };
+            let (state, rate_limited_until, updated_at) =
+                (state.into(), before.rate_limited_until, Some(now));
+            let after = TargetHealth { state, rate_limited_until, updated_at, ..TargetHealth::new(target) };
             write_in(transaction, &after).await?;
             Ok(before)
         };

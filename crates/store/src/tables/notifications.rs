@@ -72,10 +72,10 @@ impl Store {
                       AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR created_at >= $4) \
                       ORDER BY created_at DESC, id DESC LIMIT $5";
         let values = [
-            Value::text_if_any(filter.target.as_deref()),
-            Value::text_if_any(filter.state.map(NotificationState::as_str)),
-            Value::text_if_any(filter.kind.map(NotificationType::as_str)),
-            Value::time_if_any(filter.since),
+            Value::opt_text(filter.target.as_deref()),
+            Value::opt_text(filter.state.map(NotificationState::as_str)),
+            Value::opt_text(filter.kind.map(NotificationType::as_str)),
+            Value::opt_time(filter.since),
             filter.limit.into(),
         ];
         self.database.read("list notifications", select, &values, record).await

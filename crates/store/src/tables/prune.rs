@@ -45,7 +45,7 @@ impl Store {
     pub async fn prune(
         &self,
         retention: &Retention,
-        mut went: impl FnMut(&Pruned),
+        mut on_step: impl FnMut(&Pruned),
     ) -> Result<(), StoreError> {
         if let Some(objects) = Objects::of(retention.family) {
             let mut after = Candidate::default();
@@ -54,7 +54,7 @@ impl Store {
                 for object in &found {
                     loop {
                         let step = self.prune_object(objects, object, retention).await?;
-                        went(&step);
+                        on_step(&step);
                         // Nothing: it is wanted again.
                         if step.objects > 0 || step.is_nothing() {
                             break;
@@ -74,7 +74,7 @@ impl Store {
             if events == 0 {
                 return Ok(());
             }
-            went(&Pruned { events, notifications, ..Pruned::default() });
+            on_step(&Pruned { events, notifications, ..Pruned::default() });
         }
     }
 

@@ -34,7 +34,7 @@ impl Store {
                 received_at: row.required_time("received_at")?,
             })
         };
-        let values = [Value::time_if_any(since), limit.into()];
+        let values = [Value::opt_time(since), limit.into()];
         self.database.read("look for objects that were not fetched", select, &values, object).await
     }
 

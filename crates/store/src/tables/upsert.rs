@@ -19,8 +19,8 @@ pub(super) enum Existing {
 
 /// Values are bound in the order of the columns.
 pub(super) fn insert(table: &Table, columns: &[Column]) -> String {
-    let places: Vec<String> = (1..=columns.len()).map(|place| format!("${place}")).collect();
-    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names(columns), places.join(", "))
+    let placeholders: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names(columns), placeholders.join(", "))
 }
 
 /// The same for a row that may be there already, by the table's key.

@@ -57,17 +57,17 @@ pub(crate) async fn a_stored_event_is_never_turned_back(fixture: Fixture) {
 
 pub(crate) async fn an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_once(fixture: Fixture) {
     let new = event("wh_1", "asess_1");
-    fixture.store.keep_event(&new, &completion("wh_1")).await.unwrap();
+    fixture.store.save_event(&new, &completion("wh_1")).await.unwrap();
     let row = the_event(&fixture).await;
     assert_eq!((row.state, row.attempts, row.body), (EventState::Stored.into(), 1, new.body.clone()));
     assert!(row.processed_at.is_some());
     let before = fixture.dump("events").await;
-    fixture.store.keep_event(&new, &completion("wh_1")).await.unwrap();
+    fixture.store.save_event(&new, &completion("wh_1")).await.unwrap();
     assert_eq!(fixture.dump("events").await, before);
 
     // One that failed before, because the database was away.
     fixture.store.record_delivery(&event("wh_2", "asess_2"), 1).await.unwrap();
-    fixture.store.keep_event(&event("wh_2", "asess_2"), &completion("wh_2")).await.unwrap();
+    fixture.store.save_event(&event("wh_2", "asess_2"), &completion("wh_2")).await.unwrap();
     assert!(
         fixture
             .store

@@ -15,19 +15,19 @@ use webhook::Reason;
 use crate::samples::file;
 
 /// What every place promises.
-macro_rules! places {
-    ($place:ident, [$($test:ident,)+]) => {
-        mod $place {
+macro_rules! storages {
+    ($storage:ident, [$($test:ident,)+]) => {
+        mod $storage {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $test() {
-                    super::$test(super::Place::$place().await).await;
+                    super::$test(super::TestStorage::$storage().await).await;
                 }
             )+
         }
     };
-    ($($place:ident),+) => {
-        $(places!($place, [
+    ($($storage:ident),+) => {
+        $(storages!($storage, [
             a_file_has_its_name_only_when_it_is_whole,
             an_aborted_or_dropped_file_leaves_nothing,
             two_writers_of_one_file_leave_one_whole_file,
@@ -39,17 +39,17 @@ macro_rules! places {
         ]);)+
     };
 }
-places!(a_folder, a_bucket);
+storages!(a_folder, a_bucket);
 
 /// A place of the test's own, and a look at it from outside.
-struct Place {
+struct TestStorage {
     config: StoreConfig,
     store: Store,
     folder: TempDir,
     bucket: Option<S3Server>,
 }
 
-impl Place {
+impl TestStorage {
     async fn a_folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let files_url = folder.path().join("files").display().to_string();
@@ -138,142 +138,143 @@ async fn content(files: &Files, location: &str) -> Vec<u8> {
     pieces.concat()
 }
 
-async fn a_file_has_its_name_only_when_it_is_whole(place: Place) {
-    let mut writer = place.files().create("default", "batch_1", "file_out").await.unwrap();
+async fn a_file_has_its_name_only_when_it_is_whole(storage: TestStorage) {
+    let mut writer = storage.files().create("default", "batch_1", "file_out").await.unwrap();
     let piece = Bytes::from((0..1_000_003).map(|index: u32| index as u8).collect::<Vec<_>>());
     for _ in 0..20 {
         writer.write(piece.clone()).await.unwrap();
     }
-    assert_eq!((place.names().len(), place.unfinished()), (0, 1));
+    assert_eq!((storage.names().len(), storage.unfinished()), (0, 1));
     let stored = writer.finish().await.unwrap();
     assert_eq!((stored.location.as_str(), stored.bytes), ("default/batch_1/file_out", 20_000_060));
-    assert_eq!((place.names(), place.unfinished()), (vec![stored.location.clone()], 0));
-    assert!(content(place.files(), &stored.location).await == piece.repeat(20));
+    assert_eq!((storage.names(), storage.unfinished()), (vec![stored.location.clone()], 0));
+    assert!(content(storage.files(), &stored.location).await == piece.repeat(20));
 
-    let empty = place.files().create("default", "batch_1", "empty").await.unwrap().finish().await.unwrap();
+    let empty = storage.files().create("default", "batch_1", "empty").await.unwrap().finish().await.unwrap();
     let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!((empty.bytes, empty.sha256.as_str()), (0, nothing));
-    assert!(content(place.files(), &empty.location).await.is_empty());
+    assert!(content(storage.files(), &empty.location).await.is_empty());
 }
 
-async fn an_aborted_or_dropped_file_leaves_nothing(place: Place) {
+async fn an_aborted_or_dropped_file_leaves_nothing(storage: TestStorage) {
     for dropped in [false, true] {
-        let mut writer = place.files().create("default", "batch_1", "file_out").await.unwrap();
+        let mut writer = storage.files().create("default", "batch_1", "file_out").await.unwrap();
         writer.write(Bytes::from(vec![7; 9 << 20])).await.unwrap();
-        assert_eq!(place.unfinished(), 1);
+        assert_eq!(storage.unfinished(), 1);
         if dropped {
             drop(writer)
         } else {
             writer.abort().await
         }
-        let gone = async || (place.unfinished() == 0).then_some(());
+        let gone = async || (storage.unfinished() == 0).then_some(());
         wait::until("what was begun to be removed", gone).await;
-        assert!(place.names().is_empty());
+        assert!(storage.names().is_empty());
     }
 }
 
-async fn two_writers_of_one_file_leave_one_whole_file(place: Place) {
-    let mut one = place.files().create("default", "batch_1", "file_out").await.unwrap();
-    let mut two = place.files().create("default", "batch_1", "file_out").await.unwrap();
+async fn two_writers_of_one_file_leave_one_whole_file(storage: TestStorage) {
+    let mut one = storage.files().create("default", "batch_1", "file_out").await.unwrap();
+    let mut two = storage.files().create("default", "batch_1", "file_out").await.unwrap();
     one.write(Bytes::from_static(b"first")).await.unwrap();
     two.write(Bytes::from_static(b"second, and longer")).await.unwrap();
     let (two, one) = (two.finish().await.unwrap(), one.finish().await.unwrap());
     assert_eq!(one.location, two.location);
-    assert_eq!(content(place.files(), &one.location).await, b"first");
-    assert_eq!((place.names(), place.unfinished()), (vec![one.location], 0));
+    assert_eq!(content(storage.files(), &one.location).await, b"first");
+    assert_eq!((storage.names(), storage.unfinished()), (vec![one.location], 0));
 }
 
-async fn path_tricks_stay_below_the_place(place: Place) {
+async fn path_tricks_stay_below_the_place(storage: TestStorage) {
     let tricks =
         ["..", ".", "", "/etc/passwd", "../../outside", "a/b", "a\\b", "x#1", "%2e%2e", "\0", "..\u{2215}"];
     let long = "x/".repeat(2000);
     let mut locations = Vec::new();
     for id in tricks.into_iter().chain([long.as_str()]) {
         for (project, object_id, file_id) in [(id, "o", "f"), ("p", id, "f"), ("p", "o", id)] {
-            let mut writer = place.files().create(project, object_id, file_id).await.unwrap();
+            let mut writer = storage.files().create(project, object_id, file_id).await.unwrap();
             writer.write(Bytes::from_static(b"content")).await.unwrap();
             let location = writer.finish().await.unwrap().location;
             assert_eq!(location.split('/').count(), 3, "{location}");
-            drop(place.files().open(&location).await.unwrap());
+            drop(storage.files().open(&location).await.unwrap());
             locations.push(location);
         }
     }
     locations.sort_unstable();
-    assert_eq!(place.names(), locations);
-    let beside = files_below(place.folder.path());
-    let (files, data) = (place.folder.path().join("files"), place.folder.path().join("data"));
+    assert_eq!(storage.names(), locations);
+    let beside = files_below(storage.folder.path());
+    let (files, data) = (storage.folder.path().join("files"), storage.folder.path().join("data"));
     assert!(beside.iter().all(|path| path.starts_with(&files) || path.starts_with(&data)));
-    assert!(place.files().open("../data/landfall.db").await.is_err());
+    assert!(storage.files().open("../data/landfall.db").await.is_err());
 }
 
-async fn a_lost_place_is_retryable_and_a_missing_file_is_not(place: Place) {
-    let missing = place.files().open("default/batch_1/none").await.err().unwrap();
+async fn a_lost_place_is_retryable_and_a_missing_file_is_not(storage: TestStorage) {
+    let missing = storage.files().open("default/batch_1/none").await.err().unwrap();
     assert_eq!((missing.is_retryable(), missing.reason()), (false, Reason::FilesUnavailable));
-    place.lose();
-    let lost = place.files().create("default", "batch_1", "file_out").await.err().unwrap();
+    storage.lose();
+    let lost = storage.files().create("default", "batch_1", "file_out").await.err().unwrap();
     assert!(matches!(lost, StoreError::Files { .. }));
     assert_eq!((lost.is_retryable(), lost.reason()), (true, Reason::FilesUnavailable));
 }
 
-async fn a_place_that_can_be_written_is_found_so_and_stays_as_it_was(place: Place) {
-    let free_bytes = place.files().free_bytes().await.unwrap();
-    match Store::check_files(&place.config).await.unwrap() {
+async fn a_place_that_can_be_written_is_found_so_and_stays_as_it_was(storage: TestStorage) {
+    let free_bytes = storage.files().free_bytes().await.unwrap();
+    match Store::check_files(&storage.config).await.unwrap() {
         FilesCheck::Folder(folder) => assert!(folder.exists && free_bytes.is_some()),
         FilesCheck::Bucket { name } => assert_eq!((name.as_str(), free_bytes), (BUCKET, None)),
     }
-    assert!(place.all().is_empty());
-    place.lose();
-    let lost = Store::check_files(&place.config).await.unwrap_err();
-    assert_eq!(lost.bucket_fault(), place.bucket.is_some().then_some(BucketFault::Missing));
+    assert!(storage.all().is_empty());
+    storage.lose();
+    let lost = Store::check_files(&storage.config).await.unwrap_err();
+    assert_eq!(lost.bucket_fault(), storage.bucket.is_some().then_some(BucketFault::Missing));
 }
 
-async fn a_removed_file_is_gone_and_may_be_removed_again(place: Place) {
+async fn a_removed_file_is_gone_and_may_be_removed_again(storage: TestStorage) {
     let mut locations = Vec::new();
     for file_id in ["one", "two"] {
-        let writer = place.files().create("default", "batch_1", file_id).await.unwrap();
+        let writer = storage.files().create("default", "batch_1", file_id).await.unwrap();
         locations.push(writer.finish().await.unwrap().location);
     }
     for _ in 0..2 {
-        place.files().remove(&locations[0]).await.unwrap();
-        assert_eq!(place.names(), locations[1..]);
+        storage.files().remove(&locations[0]).await.unwrap();
+        assert_eq!(storage.names(), locations[1..]);
     }
 }
 
 /// What cannot be seen with a server that takes every key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_out_of_reach_is_retryable_and_its_secrets_are_never_shown() {
-    let mut place = Place::a_bucket().await;
-    let shown = format!("{:?} {:?}", place.config, place.store);
+    let mut storage = TestStorage::a_bucket().await;
+    let shown = format!("{:?} {:?}", storage.config, storage.store);
     assert!(!shown.contains("\"secret\"") && !shown.contains("token\""), "{shown}");
-    if let Some(server) = &mut place.bucket {
+    if let Some(server) = &mut storage.bucket {
         server.kill();
     }
-    let unreachable = Store::check_files(&place.config).await.unwrap_err();
+    let unreachable = Store::check_files(&storage.config).await.unwrap_err();
     assert_eq!(unreachable.bucket_fault(), Some(BucketFault::Unreachable));
     assert!(unreachable.is_retryable());
 }
 
-async fn another_content_comes_home_and_the_old_one_goes(place: Place) {
-    let files = place.files();
+async fn another_content_comes_home_and_the_old_one_goes(storage: TestStorage) {
+    let files = storage.files();
     let write = async |content: &'static str, location: &str| {
         let mut writer = files.create_at(location).await.unwrap();
         writer.write(content.into()).await.unwrap();
         let StoredFile { bytes, sha256, location } = writer.finish().await.unwrap();
         let record = FileRecord { bytes, sha256, location, ..file() };
-        place.store.save_file(&record).await.unwrap();
+        storage.store.save_file(&record).await.unwrap();
         record
     };
     let record = file();
-    let beside = || Files::beside(&record.project, &record.object_id, &record.file_id);
+    let beside = || Files::replacement_location(&record.project, &record.object_id, &record.file_id);
     let home = Files::location(&record.project, &record.object_id, &record.file_id);
     // The first one lies where an earlier replacement that ended half way has left it.
     for old in [home.clone(), beside()] {
         write("old", &old).await;
         let new = write("new", &beside()).await;
-        place.store.bring_home(&new, Some(&old)).await.unwrap();
-        assert_eq!(place.names(), [home.as_str()]);
+        storage.store.move_to_final_location(&new, Some(&old)).await.unwrap();
+        assert_eq!(storage.names(), [home.as_str()]);
         assert_eq!(content(files, &home).await, b"new");
-        let row = place.store.file_of("default", &record.object_id, &record.file_id).await.unwrap().unwrap();
+        let row =
+            storage.store.file_of("default", &record.object_id, &record.file_id).await.unwrap().unwrap();
         assert_eq!((row.location, row.sha256), (home.clone(), new.sha256));
     }
 }

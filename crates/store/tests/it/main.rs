@@ -60,7 +60,7 @@ on_both!([
     objects::a_non_terminal_object_never_replaces_a_terminal_one,
     objects::any_order_of_states_ends_in_the_same_row,
     objects::the_event_is_completed_even_when_the_object_is_older,
-    objects::u0000_is_kept_in_raw_and_mended_in_text,
+    objects::u0000_is_kept_in_raw_and_replaced_in_text,
     objects::projects_do_not_mix,
     objects::a_repeated_step_keeps_what_an_empty_cell_would_erase,
     batches::five_thousand_rows_go_in_by_chunks_and_come_out_by_pages,

@@ -64,7 +64,7 @@ fn end(record: &NotificationRecord, owner: &str, next: NextStep, now: DateTime<U
             error,
         },
         next,
-        is_trial: false,
+        is_probe: false,
         is_gone: false,
         retry_after: None,
         at: now,
@@ -79,14 +79,14 @@ async fn only(store: &Store) -> NotificationRecord {
 }
 
 pub(crate) async fn what_is_stored_and_what_is_told_are_one(fixture: Fixture) {
-    let told = |ids: &[&str]| Completion {
+    let completion = |ids: &[&str]| Completion {
         notifications: ids.iter().map(|id| new(id, "app")).collect(),
         ..completion("wh_1")
     };
     fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     // As if the disk were full at the last of several notifications.
     fixture.execute("CREATE UNIQUE INDEX stop ON notifications (target, type)").await;
-    let failed = fixture.store.save_response(&response("{}"), &told(&["ntf_1", "ntf_bad"])).await;
+    let failed = fixture.store.save_response(&response("{}"), &completion(&["ntf_1", "ntf_bad"])).await;
     assert!(failed.is_err());
     let rows =
         fixture.select("SELECT (SELECT count(*) FROM responses), (SELECT count(*) FROM notifications)").await;
@@ -94,7 +94,7 @@ pub(crate) async fn what_is_stored_and_what_is_told_are_one(fixture: Fixture) {
     fixture.execute("DROP INDEX stop").await;
 
     for _again in 0..2 {
-        fixture.store.save_response(&response("{}"), &told(&["ntf_1", "ntf_2"])).await.unwrap();
+        fixture.store.save_response(&response("{}"), &completion(&["ntf_1", "ntf_2"])).await.unwrap();
     }
     let rows = fixture.select("SELECT id, state FROM notifications ORDER BY id").await;
     let pending = Some("pending".to_owned());
@@ -239,15 +239,15 @@ pub(crate) async fn a_target_that_fails_keeps_its_queue_and_one_attempt_tells_wh
         let failed = end(record, "a", NextStep::RetryAt(at(5)), at(0));
         fixture.store.settle_notification(&failed).await.unwrap();
     }
-    fixture.store.hand_back_notifications("a").await.unwrap();
+    fixture.store.release_notifications("a").await.unwrap();
     let leased = fixture.store.lease_notifications(&request("app", "a"), at(1)).await.unwrap();
     assert_eq!((leased.notifications.len(), leased.next_at), (0, Some(at(10))), "left alone");
 
     let trial = fixture.store.lease_notifications(&request("app", "a"), at(10)).await.unwrap();
-    assert_eq!((trial.notifications.len(), trial.is_trial), (1, true));
+    assert_eq!((trial.notifications.len(), trial.is_probe), (1, true));
     assert!(lease(&fixture.store, "b", at(11)).await.is_empty(), "one is enough to see");
     let back =
-        AttemptEnd { is_trial: true, ..end(&trial.notifications[0], "a", NextStep::Delivered, at(12)) };
+        AttemptEnd { is_probe: true, ..end(&trial.notifications[0], "a", NextStep::Delivered, at(12)) };
     fixture.store.settle_notification(&back).await.unwrap();
     assert_eq!(lease(&fixture.store, "b", at(12)).await.len(), 5, "all the rest");
 }

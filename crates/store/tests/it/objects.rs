@@ -151,7 +151,7 @@ pub(crate) async fn the_event_is_completed_even_when_the_object_is_older(fixture
     assert_eq!(counts, [(webhook::Family::Response.into(), EventState::Stored.into(), 1)]);
 }
 
-pub(crate) async fn u0000_is_kept_in_raw_and_mended_in_text(fixture: Fixture) {
+pub(crate) async fn u0000_is_kept_in_raw_and_replaced_in_text(fixture: Fixture) {
     let raw = br#"{"output_text":"a\u0000b"}"#;
     let record = ResponseRecord {
         output_text: Some("a\0b".to_owned()),

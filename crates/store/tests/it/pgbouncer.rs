@@ -84,7 +84,7 @@ async fn other_applications_behind_the_pooler_keep_their_settings_and_our_commit
     write_at_once(&store).await;
     store.begin_batch(&batch()).await.unwrap();
     store.append_batch_results(&chunk(ResultSource::Output, 1, vec![result(1)])).await.unwrap();
-    store.newest_event().await.unwrap();
+    store.event_watermark().await.unwrap();
     assert_eq!(
         store.list_events(&EventFilter { limit: 500, ..EventFilter::default() }).await.unwrap().len(),
         160

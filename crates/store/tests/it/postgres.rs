@@ -3,7 +3,7 @@
 
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use store::{EventFilter, EventPlace, FileRecord, ResultFilter, Store, StoreConfig, StoreError};
+use store::{EventFilter, EventSeq, FileRecord, ResultFilter, Store, StoreConfig, StoreError};
 use test_support::postgres::PostgresServer;
 
 use crate::fixture::{self, Fixture};
@@ -20,11 +20,11 @@ fn config(database_url: String) -> StoreConfig {
 
 /// What `landfall tail` does: from place to place, never back.
 async fn follow_until(store: &Store, wanted: usize) -> Vec<String> {
-    let mut after = EventPlace::default();
+    let mut after = EventSeq::default();
     let mut seen = Vec::new();
     let all = EventFilter { limit: 10_000, ..EventFilter::default() };
     while seen.len() < wanted {
-        let newest = store.newest_event().await.unwrap();
+        let newest = store.event_watermark().await.unwrap();
         let page = store.events_between(&all, after, newest).await.unwrap();
         seen.extend(page.into_iter().map(|(_, event)| event.webhook_id));
         after = newest;
@@ -180,7 +180,7 @@ async fn a_worker_whose_role_may_make_no_tables_runs_on_those_that_are_there() {
     let url = fixture.config.database_url.expose_secret().replace("postgres@", "modest@");
     let store = Store::open(&config(url)).await.unwrap();
     store.record_delivery(&event("wh_1", "x"), 1).await.unwrap();
-    assert!(store.newest_event().await.unwrap() > EventPlace::default());
+    assert!(store.event_watermark().await.unwrap() > EventSeq::default());
     assert!(store.server().await.unwrap().unwrap().writable);
 }
 

@@ -175,9 +175,10 @@ pub(crate) async fn a_prune_that_is_interrupted_leaves_a_batch_that_can_be_impor
 
 pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     let store = &fixture.store;
-    let told = NewNotification { webhook_id: Some("wh_response".to_owned()), ..new("n_1", "app") };
+    let new_notification =
+        NewNotification { webhook_id: Some("wh_response".to_owned()), ..new("n_1", "app") };
     let done = add_event(store, Family::Response, "wh_response", "resp_1", 0).await;
-    let done = Completion { notifications: vec![told], ..done };
+    let done = Completion { notifications: vec![new_notification], ..done };
     store.save_response(&response("{}"), &done).await.unwrap();
     let done = add_event(store, Family::FineTuning, "wh_job", "ftjob_1", 0).await;
     store.save_fine_tuning(&fine_tuning(), &done).await.unwrap();

@@ -280,8 +280,11 @@ pub(crate) async fn names_of_another_version_are_read_as_they_are(fixture: Fixtu
     assert!(unfetched.len() == 2 && unfetched.iter().all(|object| object.fetch_state.as_str() == "half"));
     let [Found::Batch(found)] = &store.find("batch_1").await.unwrap()[..] else { panic!() };
     assert_eq!(found.results_state, ResultsState::Unfetched);
-    let told = &store.list_notifications(&NotificationFilter::default()).await.unwrap()[0];
-    assert_eq!((told.state.as_str(), told.notification.kind.as_str()), ("muted", "video.stored"));
+    let notification = &store.list_notifications(&NotificationFilter::default()).await.unwrap()[0];
+    assert_eq!(
+        (notification.state.as_str(), notification.notification.kind.as_str()),
+        ("muted", "video.stored")
+    );
     assert_eq!(store.count_notifications().await.unwrap()[0].1.as_str(), "muted");
     assert_eq!(store.target_health().await.unwrap()[0].state.as_str(), "muted");
 

@@ -1,7 +1,7 @@
 //! What following, replaying and repairing read: events in the order they were first seen, objects not fetched.
 
 use store::{
-    BatchEnd, EvalRunRecord, EventFilter, EventPlace, Failure, FetchProgress, ResponseRecord, ResultSource,
+    BatchEnd, EvalRunRecord, EventFilter, EventSeq, Failure, FetchProgress, ResponseRecord, ResultSource,
 };
 use webhook::{EventState, Family, FetchState, Reason};
 
@@ -21,22 +21,22 @@ async fn four_events(fixture: &Fixture) {
 
 pub(crate) async fn events_come_in_the_order_workers_saw_them_page_by_page(fixture: Fixture) {
     let store = &fixture.store;
-    assert_eq!(store.newest_event().await.unwrap(), EventPlace::default());
+    assert_eq!(store.event_watermark().await.unwrap(), EventSeq::default());
     four_events(&fixture).await;
-    let up_to = store.newest_event().await.unwrap();
+    let up_to = store.event_watermark().await.unwrap();
     let all = EventFilter { limit: 3, ..EventFilter::default() };
     let page = async |filter: &EventFilter, after| {
         let page = store.events_between(filter, after, up_to).await.unwrap();
-        let last = page.last().map_or(after, |(place, _)| *place);
+        let last = page.last().map_or(after, |(seq, _)| *seq);
         (page.into_iter().map(|(_, event)| event.webhook_id).collect::<Vec<_>>(), last)
     };
-    let (first, after) = page(&all, EventPlace::default()).await;
+    let (first, after) = page(&all, EventSeq::default()).await;
     assert_eq!(first, ["wh_0", "wh_1", "wh_2"]);
     assert_eq!(page(&all, after).await, (vec!["wh_3".to_owned()], up_to));
 
     store.record_delivery(&event("wh_later", "x"), 1).await.unwrap();
     assert_eq!(page(&all, up_to).await.0, [""; 0], "what came after the end is left out");
-    let start = EventPlace::default();
+    let start = EventSeq::default();
     for (filter, names) in [
         (EventFilter { family: Some(Family::Batch), ..all.clone() }, &["wh_2"][..]),
         (EventFilter { state: Some(EventState::Stored), ..all.clone() }, &["wh_3"]),

@@ -71,7 +71,8 @@ pub(crate) async fn another_content_takes_the_place_of_the_old_one_in_one_step(f
     let store = &fixture.store;
     half_a_batch(&fixture).await;
     let old = store.file_of("default", "batch_1", "file_out").await.unwrap().unwrap();
-    let new = written(store, b"the whole", &Files::beside("default", "batch_1", "file_out")).await;
+    let new =
+        written(store, b"the whole", &Files::replacement_location("default", "batch_1", "file_out")).await;
     let new = FileRecord { purpose: None, filename: None, expires_at: None, ..new };
     let mut replacement = store.replace_file(content(5));
     assert!(replacement.add(vec![result(1), result(2), result(3)]).await);
@@ -91,7 +92,7 @@ pub(crate) async fn another_content_takes_the_place_of_the_old_one_in_one_step(f
     assert_eq!(kept_row.purpose, old.purpose, "what OpenAI did not say this time stays known");
     assert_eq!(kept(store, &new.location).await, b"the whole");
 
-    store.bring_home(&new, Some(&old.location)).await.unwrap();
+    store.move_to_final_location(&new, Some(&old.location)).await.unwrap();
     let home = store.file_of("default", "batch_1", "file_out").await.unwrap().unwrap();
     assert_eq!(home.location, old.location);
     assert_eq!(kept(store, &home.location).await, b"the whole");
@@ -102,7 +103,7 @@ pub(crate) async fn what_is_not_committed_or_not_better_changes_nothing(fixture:
     let store = &fixture.store;
     half_a_batch(&fixture).await;
     let before = fixture.dump_objects().await;
-    let new = written(store, b"worse", &Files::beside("default", "batch_1", "file_out")).await;
+    let new = written(store, b"worse", &Files::replacement_location("default", "batch_1", "file_out")).await;
 
     let mut dropped = store.replace_file(content(9));
     assert!(dropped.add((1..=9).map(result).collect()).await);

@@ -83,10 +83,10 @@ async fn events_keep_their_places_when_the_file_is_compacted() {
     for webhook_id in ["wh_1", "wh_2", "wh_3"] {
         fixture.store.record_delivery(&event(webhook_id, "resp_1"), 1).await.unwrap();
     }
-    let newest = fixture.store.newest_event().await.unwrap();
+    let newest = fixture.store.event_watermark().await.unwrap();
     // As `landfall prune` does; then rowids may begin anew.
     fixture.execute("DELETE FROM events WHERE webhook_id <> 'wh_3'; VACUUM").await;
-    assert_eq!(fixture.store.newest_event().await.unwrap(), newest);
+    assert_eq!(fixture.store.event_watermark().await.unwrap(), newest);
     fixture.store.record_delivery(&event("wh_4", "resp_1"), 1).await.unwrap();
-    assert!(fixture.store.newest_event().await.unwrap() > newest);
+    assert!(fixture.store.event_watermark().await.unwrap() > newest);
 }

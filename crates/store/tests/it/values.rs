@@ -65,7 +65,7 @@ pub(crate) async fn a_custom_id_of_any_length_is_stored_and_found(fixture: Fixtu
     assert_eq!(counts, [[Some(rows.len().to_string()), Some("0".to_owned())]]);
 }
 
-fn told(webhook_id: &str, id: &str) -> NewNotification {
+fn new_notification(webhook_id: &str, id: &str) -> NewNotification {
     NewNotification { object_id: Some(id.to_owned()), ..crate::notifications::new(webhook_id, "crm") }
 }
 
@@ -75,7 +75,8 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
     let begin = random_text(50_000);
     for id in [format!("{begin}a"), format!("{begin}b")] {
         let webhook_id = format!("wh_{}", &id[id.len() - 1..]);
-        let done = Completion { notifications: vec![told(&webhook_id, &id)], ..completion(&webhook_id) };
+        let done =
+            Completion { notifications: vec![new_notification(&webhook_id, &id)], ..completion(&webhook_id) };
         let new = NewEvent { event_id: Some(format!("evt_{id}")), ..event(&webhook_id, &id) };
         store.record_delivery(&new, 1).await.unwrap();
         store

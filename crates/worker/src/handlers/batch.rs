@@ -7,7 +7,7 @@ use chrono::Utc;
 use openai_client::{Batch, BodyRoom, Client, ErrorKind};
 use service::excerpt;
 use service::telemetry::chain;
-use store::{BatchEnd, BatchProgress, BatchRecord, ResultSource, TheResult};
+use store::{BatchEnd, BatchProgress, BatchRecord, ResultPayload, ResultSource};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
@@ -50,9 +50,9 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     };
     let kind = NotificationType::BatchStored;
     let result = if context.outbox.wants_result(kind) {
-        TheResult::of_batch(&context.store, &record, context.outbox.full_max_bytes()).await?
+        ResultPayload::of_batch(&context.store, &record, context.outbox.full_max_bytes()).await?
     } else {
-        TheResult::of_row(&record)
+        ResultPayload::of_row(&record)
     };
     let completion = context.outbox.completion(job, kind, reason, || result);
     Ok(Write {

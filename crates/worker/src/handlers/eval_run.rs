@@ -3,7 +3,7 @@
 
 use chrono::Utc;
 use openai_client::{ErrorKind, EvalRun};
-use store::{EvalRunRecord, TheResult};
+use store::{EvalRunRecord, ResultPayload};
 use webhook::{FetchState, NotificationType, Reason};
 
 use crate::context::Context;
@@ -24,7 +24,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
     let record = record(job, id, found, terminal);
     let kind = NotificationType::EvalStored;
-    let completion = context.outbox.completion(job, kind, reason, || TheResult::of_row(&record));
+    let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_row(&record));
     Ok(Write { effect: Effect::EvalRun(Box::new(record)), completion, fetch_state: Some(state), room })
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{BodyRoom, Client, ErrorKind, FineTuningJob, result_file};
 use service::excerpt;
-use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, TheResult};
+use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, ResultPayload};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
@@ -37,7 +37,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     };
     let record = FineTuningRecord { job: record(job, id, found, terminal), model, metrics };
     let kind = NotificationType::FineTuningStored;
-    let completion = context.outbox.completion(job, kind, reason, || TheResult::of_fine_tuning(&record));
+    let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_fine_tuning(&record));
     let effect = Effect::FineTuning(Box::new(record));
     Ok(Write { effect, completion, fetch_state: Some(state), room: BodyRoom::default() })
 }

@@ -47,7 +47,7 @@ pub(super) async fn file(
     let problem = match replaced {
         Ok(Replaced::Done) => {
             let old = old.map(|old| old.location.as_str());
-            if let Err(error) = context.store.bring_home(&new, old).await {
+            if let Err(error) = context.store.move_to_final_location(&new, old).await {
                 let error = chain(&error);
                 tracing::warn!(
                     file.id = excerpt(file_id).as_ref(),
@@ -84,7 +84,7 @@ async fn download(
     client: &Client,
     file: RemoteFile<'_>,
 ) -> Result<(FileRecord, i64), HandlerError> {
-    let location = Files::beside(file.project, file.object_id, file.file_id);
+    let location = Files::replacement_location(file.project, file.object_id, file.file_id);
     let mut download = Download::begin_at(context, client, file, &location).await?;
     let (mut lines, mut room) = (BatchLines::from(1), client.body_room());
     loop {

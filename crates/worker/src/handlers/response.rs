@@ -1,7 +1,7 @@
 //! `response.*`: one GET, one row with the text, its citations and its usage.
 
 use openai_client::{Client, Response};
-use store::{ResponseRecord, TheResult};
+use store::{ResponseRecord, ResultPayload};
 use webhook::NotificationType;
 
 use crate::context::Context;
@@ -20,7 +20,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
     let record = record(job, id, found, terminal)?;
     let kind = NotificationType::ResponseStored;
-    let completion = context.outbox.completion(job, kind, reason, || TheResult::of_row(&record));
+    let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_row(&record));
     Ok(Write { effect: Effect::Response(Box::new(record)), completion, fetch_state: Some(state), room })
 }
 

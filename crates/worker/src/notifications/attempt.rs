@@ -85,7 +85,7 @@ impl Sender {
                 error: sent.as_ref().err().map(|error| chain(error)),
             },
             next,
-            is_trial: *is_probe,
+            is_probe: *is_probe,
             is_gone,
             retry_after,
             at: now,

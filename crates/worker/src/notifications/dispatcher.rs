@@ -92,7 +92,7 @@ impl Dispatcher {
             breaker: self.sender.timing.breaker,
         };
         let batch = self.sender.store.lease_notifications(&request, self.sender.timing.now()).await?;
-        let is_probe = batch.is_trial;
+        let is_probe = batch.is_probe;
         let leased = batch.notifications.into_iter();
         let leased =
             leased.map(|record| LeasedNotification { record, owner: self.owner.clone(), is_probe }).collect();
@@ -125,7 +125,7 @@ impl Dispatcher {
             "handing notifications back that are still being sent"
         );
         running.shutdown().await;
-        if let Err(error) = self.sender.store.hand_back_notifications(&self.owner).await {
+        if let Err(error) = self.sender.store.release_notifications(&self.owner).await {
             tracing::warn!(
                 error = chain(&error),
                 "could not hand notifications back: they are sent again when their lease has run out"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use notifier::{Config, News, Payload, Subject};
 use serde_json::Value;
-use store::{Completion, NewNotification, TheResult};
+use store::{Completion, NewNotification, ResultPayload};
 use tokio::sync::watch;
 use webhook::{NotificationType, Reason};
 
@@ -75,7 +75,7 @@ impl Outbox {
         job: &Job<'_>,
         kind: NotificationType,
         reason: Option<Reason>,
-        result: impl FnOnce() -> TheResult,
+        result: impl FnOnce() -> ResultPayload,
     ) -> Completion {
         let notifications = self.of(job, Trigger { kind, reason, error: None }, result);
         Completion { notifications, ..job.completion(reason) }
@@ -86,12 +86,12 @@ impl Outbox {
         &self,
         job: &Job<'_>,
         trigger: Trigger<'_>,
-        result: impl FnOnce() -> TheResult,
+        result: impl FnOnce() -> ResultPayload,
     ) -> Vec<NewNotification> {
         if !self.is_wanted(trigger.kind) {
             return Vec::new();
         }
-        let TheResult { value, is_whole } = result();
+        let ResultPayload { value, is_whole } = result();
         let (at, links) = (Utc::now(), self.links.as_ref());
         let webhook_id = job.entry.webhook_id.as_str();
         let id = if trigger.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };

@@ -19,13 +19,13 @@ const PAGE: u32 = 200;
 
 /// A result, and whether it is the whole of it: of one that is too large for any notification, not all is read.
 #[derive(Debug, Clone, Default)]
-pub struct TheResult {
+pub struct ResultPayload {
     pub value: Option<Value>,
     /// False when parts were left out.
     pub is_whole: bool,
 }
 
-impl TheResult {
+impl ResultPayload {
     /// An object's row.
     pub fn of_row(row: &impl Serialize) -> Self {
         // Whatever no JSON value holds is text in these rows already.
@@ -164,8 +164,8 @@ impl TheResult {
             None => Vec::new(),
         };
         for found in &found {
-            if let Some(told) = Self::of_found(store, &event.project, found, bytes_max).await? {
-                return Ok(told);
+            if let Some(result) = Self::of_found(store, &event.project, found, bytes_max).await? {
+                return Ok(result);
             }
         }
         Ok((NotificationType::EventReceived, Self::of_body(&event.body)))

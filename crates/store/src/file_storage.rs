@@ -42,12 +42,12 @@ pub struct S3Config {
 
 /// A folder or a bucket. Cheap to clone.
 #[derive(Clone)]
-pub(crate) enum FilePlace {
+pub(crate) enum FileStorage {
     Folder(PathBuf),
     Bucket { name: String, files: Arc<PrefixStore<AmazonS3>> },
 }
 
-impl FilePlace {
+impl FileStorage {
     /// Reads the settings; touches nothing.
     pub(crate) fn new(files_url: &str, s3: &S3Config) -> Result<Self, StoreError> {
         let refuse = |problem| Err(refused("FILES_URL", problem));
@@ -62,7 +62,7 @@ impl FilePlace {
                     return refuse("is no file URL: write file:///folder, or just the folder");
                 }
             },
-            Some(("s3", place)) => return bucket(place, s3),
+            Some(("s3", bucket_and_prefix)) => return bucket(bucket_and_prefix, s3),
             Some(_) => return refuse("is neither a folder nor s3://bucket/prefix nor a file:// URL"),
         };
         Ok(Self::Folder(folder))
@@ -92,7 +92,7 @@ pub(crate) async fn check_bucket(files: &PrefixStore<AmazonS3>) -> Result<(), St
     probed.map_err(late).flatten().map_err(StoreError::files("try", &name))
 }
 
-impl fmt::Debug for FilePlace {
+impl fmt::Debug for FileStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(root) => f.debug_tuple("Folder").field(root).finish(),
@@ -102,9 +102,9 @@ impl fmt::Debug for FilePlace {
     }
 }
 
-/// `place` is what follows `s3://`.
-fn bucket(place: &str, s3: &S3Config) -> Result<FilePlace, StoreError> {
-    let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+/// `bucket_and_prefix` follows `s3://`.
+fn bucket(bucket_and_prefix: &str, s3: &S3Config) -> Result<FileStorage, StoreError> {
+    let (name, prefix) = bucket_and_prefix.split_once('/').unwrap_or((bucket_and_prefix, ""));
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let wrong = || refused("FILES_URL", "names no bucket: write s3://bucket or s3://bucket/prefix");
     if name.is_empty() || !name.chars().all(is_name) {
@@ -151,7 +151,7 @@ fn bucket(place: &str, s3: &S3Config) -> Result<FilePlace, StoreError> {
     let credentials = [&s3.secret_access_key, &s3.session_token].into_iter().flatten().cloned().collect();
     let builder = builder.with_http_connector(Connector { credentials });
     let client = builder.build().map_err(StoreError::files("reach the bucket of", name))?;
-    Ok(FilePlace::Bucket { name: name.to_owned(), files: Arc::new(PrefixStore::new(client, prefix)) })
+    Ok(FileStorage::Bucket { name: name.to_owned(), files: Arc::new(PrefixStore::new(client, prefix)) })
 }
 
 fn refused(setting: &'static str, problem: &str) -> StoreError {
@@ -163,13 +163,16 @@ mod tests {
     use super::*;
 
     fn problem(url: &str, s3: &S3Config) -> String {
-        FilePlace::new(url, s3).unwrap_err().to_string()
+        FileStorage::new(url, s3).unwrap_err().to_string()
     }
 
     #[test]
     fn a_folder_is_a_path_or_a_file_url() {
         for url in ["data/files", "/srv/files", "file:///srv/files"] {
-            assert!(matches!(FilePlace::new(url, &S3Config::default()), Ok(FilePlace::Folder(_))), "{url}");
+            assert!(
+                matches!(FileStorage::new(url, &S3Config::default()), Ok(FileStorage::Folder(_))),
+                "{url}"
+            );
         }
         let problem = |url| problem(url, &S3Config::default());
         assert!(problem("").contains("empty") && problem("gs://b").contains("neither"));

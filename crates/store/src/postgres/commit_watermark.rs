@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Row as _, raw_sql};
 
-use crate::event::EventPlace;
+use crate::event::EventSeq;
 use crate::postgres::pool::Postgres;
 
-const ASK_EVERY_MIN: Duration = Duration::from_millis(2);
-const ASK_EVERY_MAX: Duration = Duration::from_millis(100);
+const POLL_EVERY_MIN: Duration = Duration::from_millis(2);
+const POLL_EVERY_MAX: Duration = Duration::from_millis(100);
 /// Our own transactions end far sooner, or the server ends them.
 const WAIT_MAX: Duration = Duration::from_secs(90);
 
@@ -23,11 +23,11 @@ const WRITERS: &str = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 
     AND relation = 'events'::regclass AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()";
 
 impl Postgres {
-    pub(crate) async fn settled_place(&self) -> sqlx::Result<EventPlace> {
+    pub(crate) async fn commit_watermark(&self) -> sqlx::Result<EventSeq> {
         let started = Instant::now();
-        let place = EventPlace(raw_sql(NEWEST).fetch_one(self.pool()).await?.try_get(0)?);
+        let seq = EventSeq(raw_sql(NEWEST).fetch_one(self.pool()).await?.try_get(0)?);
         let mut waited_for = self.writers().await?;
-        let mut pause = ASK_EVERY_MIN;
+        let mut pause = POLL_EVERY_MIN;
         while !waited_for.is_empty() {
             if started.elapsed() > WAIT_MAX {
                 return Err(sqlx::Error::Protocol(format!(
@@ -35,11 +35,11 @@ impl Postgres {
                 )));
             }
             tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(ASK_EVERY_MAX);
+            pause = (2 * pause).min(POLL_EVERY_MAX);
             let writers = self.writers().await?;
             waited_for.retain(|writer| writers.contains(writer));
         }
-        Ok(place)
+        Ok(seq)
     }
 
     /// A virtual transaction has its name only once.
