@@ -1,4 +1,4 @@
-//! Builds the crate again when a migration is added: the macro that embeds them only sees files it already knows.
+//! Rebuilds the crate when a migration is added: the macro that embeds migrations tracks only known files.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -1,4 +1,4 @@
-//! Rows of `batches` and `batch_results`, and the chunks in which a batch's files are written.
+//! Rows of `batches` and `batch_results`, and the chunks in which the files of a batch are written.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::json_text;
 use crate::value::Value;
 
 closed_set! {
-    /// Which of a batch's two files a line comes from: the column `batch_results.source`.
+    /// The file of a batch that a line comes from: the column `batch_results.source`.
     pub enum ResultSource {
         Output => "output",
         Error => "error",
@@ -19,23 +19,23 @@ closed_set! {
 }
 
 closed_set! {
-    /// Whether a batch has the rows it should have: the column `results_state` of the view `batch_counts`.
+    /// Whether a batch has all its rows: the column `results_state` of the view `batch_counts`.
     pub enum ResultsState {
-        /// One row a request, or as many as there are when OpenAI did not say how many requests there were.
+        /// One row per request; or all available rows if OpenAI did not report the number of requests.
         Complete => "complete",
-        /// All that OpenAI's files hold is stored, but it is not one row a request.
+        /// All lines of OpenAI's files are stored, but there is not one row per request.
         Mismatch => "mismatch",
-        /// Rows are still to come.
+        /// Rows are still being imported.
         Importing => "importing",
-        /// A file was gone before it was read.
+        /// A file expired before it was read.
         Expired => "expired",
-        /// The batch itself could not be read.
+        /// The batch itself could not be fetched.
         Unfetched => "unfetched",
     }
 }
 
 impl ResultSource {
-    /// The column of `batches` that names this file.
+    /// The column of `batches` with the id of this file.
     pub(crate) fn file_id_column(self) -> &'static str {
         match self {
             Self::Output => "output_file_id",
@@ -43,7 +43,7 @@ impl ResultSource {
         }
     }
 
-    /// The column of `batches` that holds this file's first line which is not stored yet.
+    /// The column of `batches` with the first line of this file that is not stored yet.
     pub(crate) fn next_line_column(self) -> &'static str {
         match self {
             Self::Output => "output_next_line",
@@ -57,7 +57,7 @@ fields! {
 }
 
 impl ResultsState {
-    /// As the view says it in SQL.
+    /// Mirrors the SQL of the view.
     pub(crate) fn of(batch: &BatchRecord, rows_stored: i64, results_complete: bool) -> Self {
         match (results_complete, batch.fetch_state.known()) {
             (false, Some(FetchState::Fetched)) => Self::Importing,
@@ -65,7 +65,7 @@ impl ResultsState {
             (false, Some(FetchState::Off | FetchState::NotFound | FetchState::Forbidden) | None) => {
                 Self::Unfetched
             }
-            // A batch that was refused as a whole has requests and no files.
+            // A batch that was rejected as a whole has requests but no files.
             (true, _) if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != rows_stored) => {
                 Self::Mismatch
             }
@@ -74,7 +74,7 @@ impl ResultsState {
     }
 }
 
-/// A batch, as fetched or as an event held it.
+/// A batch, as fetched or as embedded in an event.
 #[derive(Debug, Clone, Serialize)]
 pub struct BatchRecord {
     pub project: String,
@@ -88,7 +88,7 @@ pub struct BatchRecord {
     /// JSON text.
     #[serde(serialize_with = "json_text::nested")]
     pub usage: Option<String>,
-    /// JSON text: why the input was refused.
+    /// JSON text: why the input was rejected.
     #[serde(serialize_with = "json_text::nested")]
     pub errors: Option<String>,
     /// JSON text.
@@ -98,14 +98,14 @@ pub struct BatchRecord {
     pub output_file_id: Option<String>,
     pub error_file_id: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
-    /// Whichever end it came to.
+    /// When the batch reached a terminal status, whichever it was.
     pub completed_at: Option<DateTime<Utc>>,
-    /// When ingest took the event that brought this state of the object.
+    /// When ingest received the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
     pub fetch_state: MaybeKnown<FetchState>,
-    /// Set exactly when the object was read from the API.
+    /// Set if and only if the object was fetched from the API.
     pub fetched_at: Option<DateTime<Utc>>,
-    /// Whether the object has reached its end.
+    /// Whether the object's status is terminal.
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,
@@ -142,23 +142,23 @@ columns! {
 pub struct StoredBatch {
     #[serde(flatten)]
     pub batch: BatchRecord,
-    /// Lines of both files that are in `batch_results`.
+    /// The number of lines of both files in `batch_results`.
     pub rows_stored: i64,
-    /// Of those, lines that no JSON column holds: kept as bytes, or only in the raw file when they are too long.
+    /// Lines among them that no JSON column can hold: stored as bytes, or only in the raw file if too long.
     pub rows_quarantined: i64,
     /// The first line of the output file that is not stored yet, from 1.
     pub output_next_line: i64,
-    /// The same of the error file.
+    /// The same for the error file.
     pub error_next_line: i64,
-    /// Whether both files are stored to their end.
+    /// Whether both files are stored completely.
     pub results_complete: bool,
-    /// Rows against `request_counts`.
+    /// Compares the rows with `request_counts`.
     pub results_state: ResultsState,
-    /// When its files were last read again and found to be what is stored.
+    /// When the files were last fetched again and found unchanged.
     pub results_confirmed_at: Option<DateTime<Utc>>,
 }
 
-/// Where to take up a batch's files: those of the state that won, which may not be the one that was given.
+/// Where to resume the import of a batch's files: those of the winning state, which may not be the given one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchProgress {
     pub output_file_id: Option<String>,
@@ -166,10 +166,10 @@ pub struct BatchProgress {
     pub output_next_line: i64,
     pub error_next_line: i64,
     pub results_complete: bool,
-    /// Whether all that there is is stored, and is not one row a request.
+    /// Whether the files are stored completely, but not with one row per request.
     pub is_mismatch: bool,
     pub rows_quarantined: i64,
-    /// Since when the object is as it is now, as far as it was asked for.
+    /// When the stored state was fetched, if it was.
     pub fetched_at: Option<DateTime<Utc>>,
 }
 
@@ -179,17 +179,17 @@ pub struct BatchChunk {
     pub project: String,
     pub batch_id: String,
     pub source: ResultSource,
-    /// Where the writer believes the batch to be; the chunk is refused when it is elsewhere.
+    /// The line at which the writer expects the batch; the chunk is rejected if the batch is at another line.
     pub first_line: i64,
-    /// By ascending line; empty lines of the file may be left out.
+    /// In ascending line order; empty lines may be left out.
     pub rows: Vec<BatchResult>,
 }
 
-/// What became of a chunk.
+/// The outcome of appending a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     Added,
-    /// Another worker is ahead: lines before `next_line` are stored already, none of this chunk was added.
+    /// Another worker was faster: the lines before `next_line` are already stored, and nothing of this chunk was added.
     Overtaken {
         next_line: i64,
     },
@@ -204,7 +204,7 @@ pub struct BatchResult {
     pub custom_id: Option<String>,
     pub status_code: Option<i64>,
     pub request_id: Option<String>,
-    /// `response.body`; the whole line when `quarantined`.
+    /// `response.body`, or the whole line if `quarantined`.
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub body: Option<Vec<u8>>,
     /// JSON text.
@@ -212,15 +212,15 @@ pub struct BatchResult {
     pub error: Option<String>,
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
-    /// The line cannot be read as a result.
+    /// The line could not be parsed as a result.
     pub quarantined: bool,
 }
 
-/// A row on its way into `batch_results`, in the order of [`ResultRow`]'s columns.
+/// The values of a `batch_results` row, in the order of [`ResultRow`]'s columns.
 pub(crate) type ResultValues<'a> = [Value<'a>; ResultRow::COLUMNS.len()];
 
 impl BatchResult {
-    /// A line in quarantine is kept as the bytes it is.
+    /// A quarantined line is stored as raw bytes.
     pub(crate) fn values<'a>(&'a self, chunk: &'a BatchChunk) -> ResultValues<'a> {
         let body = self.body.as_deref();
         let [json, bytes] = if self.quarantined {
@@ -246,27 +246,27 @@ impl BatchResult {
     }
 }
 
-/// Which file of which batch has another content.
+/// Identifies the batch file to replace, and its new content.
 #[derive(Debug, Clone)]
 pub struct NewContent {
     pub project: String,
     pub batch_id: String,
     pub source: ResultSource,
     pub file_id: String,
-    /// How many of its lines can be read as results.
+    /// How many of its lines can be parsed as results.
     pub readable_lines: i64,
 }
 
 /// How the import of a batch's files ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchEnd {
-    /// All that the batch has is stored.
+    /// All lines of the batch are stored.
     Complete,
-    /// A file has expired: what there was of it is stored, and the batch says `expired`.
+    /// A file has expired: the lines read so far are stored, and the batch is `expired`.
     Expired,
-    /// Its files were read again, and hold no more than what is stored.
+    /// The files were fetched again and have no more lines than stored.
     Confirmed,
-    /// The batch itself was not fetched, so its files were not either.
+    /// Neither the batch nor its files were fetched.
     NotFetched,
 }
 
@@ -306,23 +306,23 @@ columns! {
     }
 }
 
-/// Which results to read. In order: the output file, then the error file, each by line.
+/// Selects results. Ordered by file (output, then error) and line.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResultFilter {
     pub project: String,
     pub batch_id: String,
     pub custom_id: Option<String>,
-    /// Only lines with such a status: one, or a class of them such as 400 to 499.
+    /// Only lines with this status: a single one, or a range such as 400 to 499.
     pub status: Option<RangeInclusive<u16>>,
-    /// Only lines that are no success, as in the view `batch_errors`.
+    /// Only failed lines, as in the view `batch_errors`.
     pub errors_only: bool,
-    /// Only what comes after this one: the last row of the page before.
+    /// Only lines after this one: the last row of the previous page.
     pub after: Option<(ResultSource, i64)>,
     pub limit: u32,
 }
 
 impl ResultFilter {
-    /// A batch's first `limit` results.
+    /// The first `limit` results of a batch.
     pub fn of(project: &str, batch_id: &str, limit: u32) -> Self {
         Self {
             project: project.to_owned(),

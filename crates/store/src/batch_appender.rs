@@ -1,5 +1,5 @@
-//! Rows of one file of a batch on their way into the database, while more are read: in PostgreSQL over two connections at
-//! once, whose chunks are committed in order; in SQLite, which has one writer, over one.
+//! Writes the rows of one batch file while more rows are read: in PostgreSQL over two connections at once, whose chunks
+//! are committed in order; in SQLite, which has one writer, over one.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::tables::batch_append::{ChunkSignals, Predecessor};
 
 impl Store {
-    /// For a file of many chunks: writes while the next rows are read.
+    /// Appends a file in many chunks, writing while the next rows are read.
     pub fn batch_appender(
         &self,
         project: &str,
@@ -28,39 +28,39 @@ impl Store {
     }
 }
 
-/// Adds rows to a file of a batch. Dropped before [`BatchAppender::finish`], what is being written is still written, in
-/// order, or given up between two transactions: never in the middle of one, because a connection whose COPY was cut off
-/// half way is of no more use, and would keep the batch's locks.
-#[must_use = "rows are stored only when it is finished"]
+/// Appends rows to a batch file. If it is dropped before [`BatchAppender::finish`], chunks in flight are still written
+/// in order, or abandoned between two transactions, but never inside one: a connection whose COPY was interrupted
+/// cannot be reused, and would hold the batch's locks.
+#[must_use = "rows are durable only once the appender is finished"]
 pub struct BatchAppender {
     store: Store,
     project: String,
     batch_id: String,
     source: ResultSource,
-    /// The first line that was not handed to a chunk yet.
+    /// The first line that is not in a chunk yet.
     next_line: i64,
     /// Oldest first.
     in_flight: VecDeque<InFlightChunk>,
-    /// Rows that came to be on disk since the last call.
+    /// Rows committed since the last call.
     stored: usize,
-    /// ChunkSignals to the in_flight when this is dropped.
+    /// Cancels the chunks in flight on drop.
     given_up: DropGuard,
 }
 
 /// A chunk that is being written.
 struct InFlightChunk {
     task: JoinHandle<(BatchChunk, Result<Appended, StoreError>)>,
-    /// For the chunk behind it.
+    /// Handed to the next chunk.
     predecessor: Option<Predecessor>,
 }
 
 impl BatchAppender {
-    /// Takes rows by ascending line, those of lines that are missing from `rows` being empty. They are on disk once a
-    /// later call, or [`BatchAppender::finish`], has returned. What another worker has stored meanwhile is left out. How
-    /// many rows came to be on disk since the last call.
+    /// Appends rows in ascending line order; lines missing from `rows` are empty. Rows are durable once a later call,
+    /// or [`BatchAppender::finish`], has returned. Rows that another worker has stored in the meantime are skipped.
+    /// Returns the number of rows committed since the last call.
     ///
     /// # Errors
-    /// When the database could not be written, or the batch was begun anew by another worker; begin it again.
+    /// When the database cannot be written, or another worker restarted the batch; in the latter case begin it again.
     pub async fn append(&mut self, rows: Vec<BatchResult>) -> Result<usize, StoreError> {
         while self.in_flight.len() >= self.store.database.import_concurrency() {
             self.settle().await?;
@@ -71,18 +71,18 @@ impl BatchAppender {
         Ok(std::mem::take(&mut self.stored))
     }
 
-    /// Waits until every row is on disk. How many came to be there since the last call.
+    /// Waits until all rows are committed. Returns the number of rows committed since the last call.
     ///
     /// # Errors
-    /// Those of [`BatchAppender::append`].
+    /// The errors of [`BatchAppender::append`].
     pub async fn finish(mut self) -> Result<usize, StoreError> {
         self.drain().await
     }
 
-    /// The same, with more rows to come.
+    /// Like [`BatchAppender::finish`], but more rows may follow.
     ///
     /// # Errors
-    /// Those of [`BatchAppender::append`].
+    /// The errors of [`BatchAppender::append`].
     pub async fn drain(&mut self) -> Result<usize, StoreError> {
         while !self.in_flight.is_empty() {
             self.settle().await?;
@@ -90,7 +90,7 @@ impl BatchAppender {
         Ok(std::mem::take(&mut self.stored))
     }
 
-    /// What is still to be stored of these rows.
+    /// The chunk of those rows that are not stored yet.
     fn chunk(&mut self, mut rows: Vec<BatchResult>) -> Option<BatchChunk> {
         rows.retain(|row| row.line >= self.next_line);
         let after = rows.last()?.line + 1;
@@ -113,7 +113,7 @@ impl BatchAppender {
         let task = tokio::spawn(async move {
             let ended = store.append_after(&chunk, predecessor, signals).await;
             if matches!(ended, Ok(Appended::Added)) {
-                // Nobody may be behind.
+                // There may be no next chunk.
                 let _ = added.send(());
             }
             (chunk, ended)
@@ -122,7 +122,7 @@ impl BatchAppender {
         self.in_flight.push_back(InFlightChunk { task, predecessor });
     }
 
-    /// Waits for the oldest chunk. When another worker was ahead of it, what is left of all in_flight is written anew.
+    /// Waits for the oldest chunk. If another worker was faster, the rest of all chunks in flight is written again.
     async fn settle(&mut self) -> Result<(), StoreError> {
         let Some(chunk) = self.in_flight.pop_front() else { return Ok(()) };
         let (chunk, ended) = chunk.ended().await;
@@ -132,7 +132,7 @@ impl BatchAppender {
         };
         let mut left = vec![chunk];
         for chunk in std::mem::take(&mut self.in_flight) {
-            // It waited in vain for the one ahead of it.
+            // It fails, because its predecessor was not added.
             left.push(chunk.ended().await.0);
         }
         let after = self.next_line;

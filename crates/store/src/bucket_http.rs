@@ -1,5 +1,5 @@
-//! HTTP to a bucket, with a limit on answers that are not a file's content: `object_store` reads those as a whole, and
-//! repeats what an error says. S3 names the session token that it refuses, so only an error's code and message are kept.
+//! HTTP to a bucket, with a size limit on responses other than file contents, which `object_store` reads into memory
+//! and quotes in errors. S3 quotes a rejected session token, so only the code and message of an error are kept.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use object_store::client::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The largest that is needed is the answer to an upload of 10,000 parts.
+/// The largest legitimate response belongs to an upload of 10,000 parts.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// An error's code and message stand at its beginning.
+/// An error's code and message are at its beginning.
 const ERROR_BYTES_READ_MAX: usize = 16 << 10;
 const ERROR_CHARS_MAX: usize = 300;
-const STRUCK_OUT: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 
-/// Connects as `object_store` does by itself.
+/// Connects like the default connector of `object_store`.
 #[derive(Clone, Default)]
 pub(crate) struct Connector {
-    /// What no message may repeat.
+    /// Redacted from all messages.
     pub(crate) credentials: Vec<SecretString>,
 }
 
@@ -33,7 +33,7 @@ struct Limited {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is larger than {ANSWER_BYTES_MAX} bytes, but no file")]
+#[error("a response that is not a file is larger than {ANSWER_BYTES_MAX} bytes")]
 struct TooLarge;
 
 impl HttpConnector for Connector {
@@ -56,7 +56,7 @@ impl HttpService for Limited {
             let is_get = request.method().as_str() == "GET";
             let (head, body) = self.inner.execute(request).await?.into_parts();
             let body = match (head.status.is_success(), is_get) {
-                // A file's content, which is streamed.
+                // A file's content is streamed.
                 (true, true) => body,
                 (true, false) => {
                     let (read, is_whole) = read(body, ANSWER_BYTES_MAX).await?;
@@ -75,7 +75,7 @@ impl HttpService for Limited {
     }
 }
 
-/// The first bytes of an answer, and whether they are all of it.
+/// The first bytes of a response, and whether they are all of it.
 async fn read(body: HttpResponseBody, bytes_max: usize) -> Result<(Bytes, bool), HttpError> {
     let mut read = BytesMut::new();
     let mut pieces = body.bytes_stream();
@@ -91,11 +91,11 @@ async fn read(body: HttpResponseBody, bytes_max: usize) -> Result<(Bytes, bool),
 }
 
 impl Connector {
-    /// What a person needs of an error: S3's code and message, or the beginning of what another server says.
+    /// The useful part of an error: S3's code and message, or the beginning of another server's response.
     fn said(&self, body: &[u8]) -> String {
         let mut text = String::from_utf8_lossy(body).into_owned();
         for credential in &self.credentials {
-            text = text.replace(credential.expose_secret(), STRUCK_OUT);
+            text = text.replace(credential.expose_secret(), REDACTED);
         }
         let element = |name: &str| {
             let (_, rest) = text.split_once(&format!("<{name}>"))?;

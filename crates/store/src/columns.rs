@@ -1,4 +1,4 @@
-//! One list of columns per record, written beside the record: rows are inserted, read and exported by it.
+//! One list of columns per record, defined next to the record: used to insert, read and export rows.
 
 use std::borrow::Cow;
 
@@ -9,28 +9,28 @@ use crate::json_text::JsonColumns;
 use crate::row::Row;
 use crate::value::Value;
 
-/// What a column holds, in both dialects.
+/// The type of a column in both dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
-    /// An id in a primary key, or compared with one.
+    /// An id in a primary key, or compared with such an id.
     Key,
     /// PostgreSQL: `jsonb`.
     Json,
-    /// PostgreSQL: `json`, which keeps every byte.
+    /// PostgreSQL: `json`, which preserves every byte.
     VerbatimJson,
     Integer,
     Real,
-    /// Never missing.
+    /// Never NULL.
     Flag,
     Time,
     Bytes,
 }
 
-/// A column's name and what it holds.
+/// A column's name and type.
 pub(crate) type Column = (&'static str, Kind);
 
-/// As a statement lists them.
+/// The column list of a statement.
 pub(crate) fn names(columns: &[Column]) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     names.join(", ")
@@ -39,7 +39,7 @@ pub(crate) fn names(columns: &[Column]) -> String {
 /// A struct whose fields are columns of one table; see [`columns!`].
 pub(crate) trait Record: Sized {
     const COLUMNS: &'static [Column];
-    /// In the order of the columns.
+    /// The values, in the order of the columns.
     fn values(&self) -> Vec<Value<'_>>;
     fn read(row: &Row) -> sqlx::Result<Self>;
 }
@@ -80,7 +80,7 @@ macro_rules! column_name {
     };
 }
 
-/// A Rust type on its way to and from a column.
+/// A Rust type that can be written to and read from a column.
 pub(crate) trait Field: Sized {
     fn write<'a>(&'a self, kind: Kind, values: &mut Vec<Value<'a>>);
     fn read(row: &Row, column: &str, kind: Kind) -> sqlx::Result<Self>;
@@ -110,7 +110,7 @@ impl Field for Option<String> {
     }
 }
 
-/// Bytes of their own column, or JSON with a column for what no JSON column holds beside it.
+/// A bytes column, or a JSON column paired with a bytes column for text that JSON columns reject.
 impl Field for Option<Vec<u8>> {
     fn write<'a>(&'a self, kind: Kind, values: &mut Vec<Value<'a>>) {
         write_bytes(self.as_deref(), kind, values);
@@ -162,7 +162,7 @@ impl<T: ClosedSet> Field for Option<MaybeKnown<T>> {
     }
 }
 
-/// Types that have one way to be written, and one of the row's methods that reads them.
+/// Types that are always written the same way, and the `Row` method that reads them.
 macro_rules! fields {
     ($($field:ty: $into:path, $read:ident;)+) => {$(
         impl $crate::columns::Field for $field {

@@ -1,5 +1,5 @@
-//! The two dialects behind one face: one enum of databases, one of transactions. What differs between them is here, in
-//! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and is the same for both.
+//! One interface to both dialects: an enum of databases and an enum of transactions. Dialect-specific code is here, in
+//! `sqlite.rs` and in `postgres.rs`; all other SQL is in `tables.rs` and the same for both.
 
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
@@ -12,20 +12,20 @@ use crate::row::Row;
 use crate::sqlite::{self, Sqlite};
 use crate::value::Value;
 
-/// Connections to a database of either kind. Cheap to clone.
+/// Connections to a database of either dialect. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
 
-/// What it writes is there all at once, or not at all when it is dropped. Whatever it has locked stays as it was read.
+/// Commits all of its writes or, when dropped, none. Rows it has locked cannot change before it ends.
 pub(crate) enum WriteTransaction {
     Sqlite(sqlite::WriteTransaction),
     Postgres(pool::WriteTransaction),
 }
 
-/// Which of the two a `DATABASE_URL` names.
+/// The dialect that a `DATABASE_URL` selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
@@ -37,10 +37,10 @@ impl Dialect {
         match url.split_once(':').map_or("", |(scheme, _)| scheme) {
             "sqlite" => Ok(Self::Sqlite),
             "postgres" | "postgresql" => Ok(Self::Postgres),
-            // The rest of the URL may hold a password.
+            // Not quoted: the rest of the URL may contain a password.
             _ => Err(StoreError::Setting {
                 setting: "DATABASE_URL",
-                problem: "is no database: write sqlite:// and a path, such as sqlite://data/landfall.db, or \
+                problem: "is not a database URL: write sqlite:// and a path, such as sqlite://data/landfall.db, or \
                           postgres://USER:PASSWORD@HOST/DATABASE"
                     .to_owned(),
             }),
@@ -49,7 +49,7 @@ impl Dialect {
 }
 
 impl Database {
-    /// Makes what is missing, and brings the schema up to date.
+    /// Creates the database if it is missing, and migrates the schema.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         Ok(match Dialect::of(url)? {
             Dialect::Sqlite => Self::Sqlite(Sqlite::open(url).await?),
@@ -57,7 +57,7 @@ impl Database {
         })
     }
 
-    /// Changes nothing.
+    /// Connects to an existing database. Changes nothing.
     pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
         Ok(match Dialect::of(url)? {
             Dialect::Sqlite => Self::Sqlite(Sqlite::open_existing(url).await?),
@@ -70,7 +70,7 @@ impl Database {
             Self::Sqlite(sqlite) => sqlite.schema_version().await,
             Self::Postgres(postgres) => postgres.schema_version().await,
         };
-        version.map_err(StoreError::database("read the schema's version"))
+        version.map_err(StoreError::database("read the schema version"))
     }
 
     pub(crate) async fn close(&self) {
@@ -87,7 +87,7 @@ impl Database {
         })
     }
 
-    /// All that is there now, however long it takes to read it.
+    /// A consistent view of all rows as of now, for reads of any length.
     pub(crate) async fn snapshot(&self) -> sqlx::Result<Snapshot> {
         Ok(Snapshot(match self {
             Self::Sqlite(sqlite) => WriteTransaction::Sqlite(sqlite.readers().begin().await?),
@@ -101,7 +101,8 @@ impl Database {
                 let rows = sqlite::bind::bound(sql, values).fetch_all(sqlite.readers()).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
-            // Outside of a transaction a statement may be prepared in one connection of the server and run in another.
+            // Behind a pooler, outside a transaction, a statement may be prepared on one server connection and run on
+            // another.
             Self::Postgres(postgres) if postgres.through_pooler() => {
                 let mut transaction = self.begin().await?;
                 let rows = transaction.fetch_all(sql, values).await?;
@@ -115,7 +116,7 @@ impl Database {
         }
     }
 
-    /// Runs the steps in one transaction. `doing` is what an error says could not be done.
+    /// Runs the steps in one transaction. `doing` completes the error message "could not …".
     pub(crate) async fn write<T>(
         &self,
         doing: &'static str,
@@ -130,7 +131,7 @@ impl Database {
         written.await.map_err(StoreError::database(doing))
     }
 
-    /// Rows of an answer, each read by `read`.
+    /// Runs a query and converts each row with `read`.
     pub(crate) async fn read<T>(
         &self,
         doing: &'static str,
@@ -142,7 +143,7 @@ impl Database {
         rows.map_err(StoreError::database(doing))
     }
 
-    /// The same of an answer that has exactly one row.
+    /// Like [`Database::read`], for a query that returns exactly one row.
     pub(crate) async fn read_one<T>(
         &self,
         doing: &'static str,
@@ -154,8 +155,8 @@ impl Database {
         found.ok_or_else(|| StoreError::database(doing)(sqlx::Error::RowNotFound))
     }
 
-    /// How many chunks of a batch's file are worth being written at once. On two cores, with lines of 1 and 4 KB, an import
-    /// into PostgreSQL by one at a time takes 1.2 and 1.45 times as long.
+    /// How many chunks of a batch's file to write concurrently. On two cores, with lines of 1 and 4 KB, importing into
+    /// PostgreSQL one chunk at a time takes 1.2 and 1.45 times as long.
     pub(crate) fn import_concurrency(&self) -> usize {
         match self {
             Self::Sqlite(_) => 1,
@@ -164,11 +165,11 @@ impl Database {
     }
 }
 
-/// Reads of one moment.
+/// A read transaction that sees one consistent snapshot.
 pub(crate) struct Snapshot(WriteTransaction);
 
 impl Snapshot {
-    /// A row at a time.
+    /// Streams the rows.
     pub(crate) fn rows(&mut self, select: String) -> BoxStream<'_, sqlx::Result<Row>> {
         let select = AssertSqlSafe(select);
         match &mut self.0 {
@@ -184,7 +185,7 @@ impl Snapshot {
 }
 
 impl WriteTransaction {
-    /// How many rows were changed.
+    /// Returns the number of rows changed.
     pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<u64> {
         Ok(match self {
             Self::Sqlite(transaction) => {
@@ -197,7 +198,7 @@ impl WriteTransaction {
         })
     }
 
-    /// Changes rows and reads them, or reads what this transaction sees.
+    /// Runs a statement that returns rows: a query, or a change with `RETURNING`.
     pub(crate) async fn fetch_all(
         &mut self,
         sql: impl SqlSafeStr,
@@ -216,7 +217,7 @@ impl WriteTransaction {
         })
     }
 
-    /// For statements that find one row at the most.
+    /// For statements that return at most one row.
     pub(crate) async fn fetch_optional(
         &mut self,
         sql: impl SqlSafeStr,
@@ -233,7 +234,8 @@ impl WriteTransaction {
         self.fetch_optional(sql, values).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
-    /// Reads a row that no other transaction changes before this one ends. SQLite has one writer at a time anyway.
+    /// Reads a row and locks it against other transactions until this one ends. SQLite needs no row lock: it has one
+    /// writer at a time.
     pub(crate) async fn lock_row(
         &mut self,
         select: impl SqlSafeStr,
@@ -248,7 +250,7 @@ impl WriteTransaction {
         }
     }
 
-    /// Until it ends, no other transaction locks the same name: for rows that may not be there yet.
+    /// Locks a name against other transactions until this one ends: for rows that may not exist yet.
     pub(crate) async fn lock_name(&mut self, project: &str, id: &str) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
@@ -287,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_database_is_refused_without_showing_a_password() {
+    fn an_invalid_url_is_refused_without_showing_a_password() {
         for url in ["", "data/landfall.db", "mysql://me:hunter2@db/x", "redis:hunter2"] {
             let problem = Dialect::of(url).unwrap_err().to_string();
             assert!(problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"), "{url}: {problem}");

@@ -1,4 +1,4 @@
-//! What can go wrong in the store, and whether trying again can help.
+//! Errors of the store, and whether a retry can help.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use webhook::Reason;
 
 use crate::obstacle::Obstacle;
 
-/// Why a call of the store failed.
+/// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{setting} {problem}")]
@@ -18,18 +18,16 @@ pub enum StoreError {
         setting: &'static str,
         problem: String,
     },
-    #[error("the folder {} of {setting} cannot be used", path.display())]
+    #[error("cannot use the folder {} of {setting}", path.display())]
     Folder {
         setting: &'static str,
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("there is no database at {}: the worker makes it when it starts", .0.display())]
+    #[error("there is no database at {}: start a worker, which creates it", .0.display())]
     NoDatabase(PathBuf),
-    #[error(
-        "the PostgreSQL database {0} has no tables of Landfall yet: the worker makes them when it starts"
-    )]
+    #[error("the PostgreSQL database {0} has no Landfall tables yet: start a worker, which creates them")]
     NoTables(String),
     #[error("could not connect to the PostgreSQL database {database}")]
     Connect {
@@ -39,47 +37,48 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     #[error(
-        "the database has schema {found}, this program needs {needed}: start a worker of this version once"
+        "the database has schema version {found}, this program needs {needed}: run `landfall migrate`, \
+         or start a worker of this version"
     )]
     OldSchema { found: i64, needed: i64 },
-    #[error("the database {database} cannot take Landfall's tables: {obstacle}")]
+    #[error("cannot create Landfall's tables in the database {database}: {obstacle}")]
     Obstructed { database: String, obstacle: Obstacle },
-    #[error("could not bring the database's schema up to date")]
+    #[error("could not migrate the database schema")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    #[error("could not {doing} in the database")]
+    #[error("database error: could not {doing}")]
     Database {
         doing: &'static str,
         #[source]
         source: sqlx::Error,
     },
-    #[error("could not {doing} the file {location}")]
+    #[error("could not {doing} {location}")]
     Files {
         doing: &'static str,
         location: String,
         #[source]
         source: object_store::Error,
     },
-    /// The batch was begun anew meanwhile, or never: begin it again.
+    /// Another worker restarted the batch, or it does not exist: begin it again.
     #[error("batch {batch_id} is at line {next_line:?}, not at line {first_line}")]
     OutOfStep {
         batch_id: String,
-        /// `None` when there is no such batch.
+        /// `None` if the batch does not exist.
         next_line: Option<i64>,
         first_line: i64,
     },
 }
 
-/// What is wrong with a bucket.
+/// Why a bucket cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketFault {
     Missing,
-    /// The key is wrong, or may not.
+    /// The key is wrong or lacks permission.
     Refused,
     Unreachable,
 }
 
-/// What a file that is not there was wanted for.
-pub(crate) const READ: &str = "read";
+/// `doing` of errors that occur while a file is read.
+pub(crate) const READ: &str = "read the file";
 
 impl StoreError {
     pub(crate) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
@@ -91,7 +90,7 @@ impl StoreError {
         move |source| Self::Files { doing, location, source }
     }
 
-    /// Why a bucket does not take what is written, as far as its answer tells.
+    /// Why a bucket cannot be written, as far as the error tells.
     pub fn bucket_fault(&self) -> Option<BucketFault> {
         let Self::Files { source, .. } = self else { return None };
         Some(match source {
@@ -103,7 +102,8 @@ impl StoreError {
         })
     }
 
-    /// Whether the same call can succeed later. A full disk or a lost database can; a value no column takes cannot.
+    /// Whether the same call can succeed later. It can after a full disk or a lost connection, but not for a value that
+    /// no column accepts.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Setting { .. }
@@ -116,19 +116,19 @@ impl StoreError {
             Self::Database { source, .. } => !is_about_the_value(source),
             Self::Files { doing, source, .. } => match source {
                 object_store::Error::InvalidPath { .. } => false,
-                // What is not found when something is written is the bucket, which somebody can make.
+                // A missing target of a write is the bucket itself, which can still be created.
                 object_store::Error::NotFound { .. } => *doing != READ,
                 _ => true,
             },
         }
     }
 
-    /// Whether the database's server cannot be reached for now: a program that starts waits for it.
+    /// Whether the database server is currently unreachable, so that a starting program should wait for it.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Connect { source, .. } if is_about_the_server(source))
     }
 
-    /// For the event's row, the log and the metric.
+    /// The reason code for the event's row, the log and the metric.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Files { .. }
@@ -149,19 +149,19 @@ impl StoreError {
     }
 }
 
-/// SQLite's primary result codes that the same statement will always meet again: <https://www.sqlite.org/rescode.html>.
+/// SQLite's primary result codes that a retry of the same statement would return again:
+/// <https://www.sqlite.org/rescode.html>.
 const SQLITE_TOOBIG: u32 = 18;
 const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_MISMATCH: u32 = 20;
-/// Two workers at once; the busy timeout has run out.
+/// Another process holds the lock, and the busy timeout has expired.
 const SQLITE_BUSY: u32 = 5;
 
-/// The same of PostgreSQL, by the class that a code begins with: data exception, constraint, and what is larger than a
-/// type or a statement can be. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+/// The same for PostgreSQL, by SQLSTATE class: data exception, integrity constraint violation, program limit exceeded.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const POSTGRES_ABOUT_THE_VALUE: [&str; 3] = ["22", "23", "54"];
-/// What a server says that is starting, stopping, full, or where somebody else was first: lost connection, no resources,
-/// deadlock or serialization failure, a lock not had, an operator's intervention, a failure of its system, read-only
-/// because it is a replica until it takes over.
+/// Temporary conditions: connection exception, insufficient resources, deadlock or serialization failure, lock not
+/// available, operator intervention, system error, and read-only because the server is a replica until it is promoted.
 const POSTGRES_ABOUT_THE_SERVER: [&str; 7] = ["08", "53", "40", "55", "57", "58", "25"];
 
 pub(crate) fn is_about_the_value(error: &sqlx::Error) -> bool {
@@ -174,10 +174,10 @@ pub(crate) fn is_about_the_value(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the server is out of reach for now. Anything else (a wrong password, no such database) is for people.
+/// Whether the server is temporarily unavailable. Any other error (wrong password, no such database) needs an operator.
 fn is_about_the_server(error: &sqlx::Error) -> bool {
     match error {
-        // How rustls says that a certificate is not to be trusted.
+        // rustls reports an untrusted certificate this way.
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => false,
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
@@ -187,7 +187,7 @@ fn is_about_the_server(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The primary result code; the extended one has it in its lowest byte.
+/// The primary result code, which is the lowest byte of the extended one.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
     let code: u32 = error.code()?.parse().ok()?;
@@ -198,7 +198,7 @@ pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
     sqlite_code(error) == Some(SQLITE_BUSY)
 }
 
-/// The five characters of the standard.
+/// The five-character SQLSTATE.
 pub(crate) fn postgres_code(error: &sqlx::Error) -> Option<&str> {
     Some(error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.code())
 }

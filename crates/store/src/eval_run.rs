@@ -7,7 +7,7 @@ use webhook::{FetchState, MaybeKnown};
 use crate::columns::columns;
 use crate::json_text;
 
-/// An eval run. The webhook names only the run, so all else is missing when its eval could not be found.
+/// An eval run. The webhook only names the run, so all other fields are empty if its eval was not found.
 #[derive(Debug, Clone, Serialize)]
 pub struct EvalRunRecord {
     pub project: String,
@@ -25,12 +25,12 @@ pub struct EvalRunRecord {
     #[serde(serialize_with = "json_text::nested")]
     pub error: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
-    /// When ingest took the event that brought this state of the object.
+    /// When ingest received the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
     pub fetch_state: MaybeKnown<FetchState>,
-    /// Set exactly when the object was read from the API.
+    /// Set if and only if the object was fetched from the API.
     pub fetched_at: Option<DateTime<Utc>>,
-    /// Whether the object has reached its end.
+    /// Whether the object's status is terminal.
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,

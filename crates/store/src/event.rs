@@ -1,4 +1,4 @@
-//! Rows of `events`: every webhook that reached a worker, and how far it has come.
+//! Rows of `events`: every webhook that reached a worker, and its state.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -23,9 +23,9 @@ pub struct NewEvent {
     pub object_id: Option<String>,
     /// When OpenAI says it happened.
     pub created_at: Option<DateTime<Utc>>,
-    /// When ingest took it.
+    /// When ingest received it.
     pub received_at: DateTime<Utc>,
-    /// Byte for byte as it came.
+    /// Byte for byte as received.
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
 }
@@ -44,37 +44,37 @@ columns! {
     }
 }
 
-/// That an event's effect is in the store. Written together with the effect.
+/// Marks an event as stored. Written in the transaction of the event's effect.
 #[derive(Debug, Clone, Serialize)]
 pub struct Completion {
     pub project: String,
     pub webhook_id: String,
-    /// Attempts so far, this one included.
+    /// Attempts so far, including this one.
     pub attempts: u32,
     pub processed_at: DateTime<Utc>,
-    /// Why less than the whole object is stored, if so.
+    /// Why the object is stored incompletely, if so.
     pub reason: Option<Reason>,
-    /// The attempt that did it; kept unless it was the first.
+    /// The successful attempt; recorded unless it was the first.
     pub attempt: Option<Attempt>,
-    /// Who is to be told of it.
+    /// The notifications to write.
     pub notifications: Vec<NewNotification>,
 }
 
-/// That an attempt failed.
+/// Records a failed attempt.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     pub project: String,
     pub webhook_id: String,
-    /// Attempts so far, this one included.
+    /// Attempts so far, including this one.
     pub attempts: u32,
     /// [`EventState::Retrying`] or [`EventState::Dead`].
     pub state: EventState,
     pub reason: Reason,
-    /// The error with its causes. Cut to a bounded length.
+    /// The error with its causes. Truncated.
     pub error: String,
-    /// `None` when the event was put back without having been tried.
+    /// `None` when the event was released without an attempt.
     pub attempt: Option<Attempt>,
-    /// Who is to be told of it.
+    /// The notifications to write.
     pub notifications: Vec<NewNotification>,
 }
 
@@ -118,7 +118,7 @@ columns! {
     }
 }
 
-/// Which events to list. The default asks for the 50 newest.
+/// Selects events to list. The default is the 50 newest.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventFilter {
     pub project: Option<String>,
@@ -129,7 +129,8 @@ pub struct EventFilter {
     pub limit: u32,
 }
 
-/// Where an event stands in the order in which workers first saw events. The default is before all of them.
+/// The position of an event in the order in which workers first saw events: the column `place`. The default is before
+/// all events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct EventSeq(pub(crate) i64);
 

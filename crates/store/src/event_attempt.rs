@@ -1,4 +1,4 @@
-//! Attempts at events: rows of `event_attempts`.
+//! Attempts to process events: rows of `event_attempts`.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::columns::columns;
 closed_set! {
     /// How an attempt ended: the column `event_attempts.outcome`.
     pub enum AttemptOutcome {
-        /// It failed, and another one is due.
+        /// The attempt failed and will be retried.
         Retry => "retry",
-        /// It failed, and the event was given up.
+        /// The attempt failed and the event was dead-lettered.
         Dead => "dead",
         /// The event is stored.
         Stored => "stored",
     }
 }
 
-/// An attempt as its worker saw it.
+/// An attempt, as recorded by its worker.
 #[derive(Debug, Clone, Serialize)]
 pub struct Attempt {
     /// The worker's consumer name.
@@ -29,7 +29,7 @@ pub struct Attempt {
     pub received_at: DateTime<Utc>,
     pub started_at: DateTime<Utc>,
     pub duration: Duration,
-    /// The status and the request id of OpenAI's answer to a failed request.
+    /// The status and request id of OpenAI's response to a failed request.
     pub http_status: Option<u16>,
     pub request_id: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct Attempt {
 /// A row of `event_attempts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AttemptRecord {
-    /// From 1; counts on when the event is replayed.
+    /// From 1; continues when the event is replayed.
     pub attempt: i64,
     pub worker: String,
     pub started_at: DateTime<Utc>,

@@ -1,5 +1,4 @@
-//! Another content for a file of a batch that is stored already: it takes the place of the old one in one transaction, or
-//! not at all.
+//! Replaces the content of a batch file that is already stored: in one transaction, or not at all.
 
 use std::time::Duration;
 
@@ -12,24 +11,24 @@ use crate::files::FileRecord;
 use crate::store::Store;
 use crate::tables::batch_replace::{self, Begun};
 
-/// How often it is looked whether an import of the same batch has ended.
+/// How often to check whether an import of the same batch has ended.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// What came of it.
+/// The outcome of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
-    /// The new rows are stored, and the file's row is the new file's.
+    /// The new rows and the new file's row are stored.
     Done,
-    /// Nothing was changed: more lines of what is stored can be read.
+    /// Nothing was changed: the stored file has more readable lines.
     Fewer { stored: i64 },
-    /// Nothing was changed: the batch names another file by now.
+    /// Nothing was changed: the batch refers to another file by now.
     Superseded,
-    /// Nothing was changed: it was dropped before [`FileReplacement::commit`].
+    /// Nothing was changed: the replacement was dropped before [`FileReplacement::commit`].
     GivenUp,
 }
 
-/// New rows on their way. Dropped before [`FileReplacement::commit`], it changes nothing. It is written by a task of its
-/// own, which ends between two statements: a connection whose COPY was cut off is of no more use.
+/// A replacement in progress. If it is dropped before [`FileReplacement::commit`], nothing changes. A separate task
+/// writes the rows and stops only between two statements: a connection whose COPY was interrupted cannot be reused.
 #[must_use = "nothing is replaced unless it is committed"]
 pub struct FileReplacement {
     steps: mpsc::Sender<Step>,
@@ -42,7 +41,7 @@ enum Step {
 }
 
 impl Store {
-    /// Begins to put other rows in the place of those of a batch's file.
+    /// Begins to replace the rows of a batch's file.
     pub fn replace_file(&self, content: NewContent) -> FileReplacement {
         let (steps, taken) = mpsc::channel(1);
         FileReplacement { steps, task: tokio::spawn(replace(self.clone(), content, taken)) }
@@ -50,17 +49,18 @@ impl Store {
 }
 
 impl FileReplacement {
-    /// Takes the next rows, by ascending line. False when no more are wanted: [`FileReplacement::commit`] says why.
+    /// Adds the next rows, in ascending line order. Returns false when no more rows are needed:
+    /// [`FileReplacement::commit`] says why.
     pub async fn add(&mut self, rows: Vec<BatchResult>) -> bool {
         self.steps.send(Step::Rows(rows)).await.is_ok()
     }
 
-    /// Puts all rows, and the file's row, in the place of the old ones.
+    /// Replaces the old rows and the file's row.
     ///
     /// # Errors
-    /// When the database could not be written; then nothing was changed.
+    /// When the database cannot be written; then nothing was changed.
     pub async fn commit(self, file: FileRecord) -> Result<Replaced, StoreError> {
-        // When it has ended already, its end says why.
+        // If the task has already ended, its result says why.
         let _ = self.steps.send(Step::Commit(Box::new(file))).await;
         match self.task.await {
             Ok(ended) => ended,
@@ -99,5 +99,5 @@ async fn replace(
 }
 
 fn failed(source: sqlx::Error) -> StoreError {
-    StoreError::database("replace the results of a batch's file")(source)
+    StoreError::database("replace the results of a batch file")(source)
 }

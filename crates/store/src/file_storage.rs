@@ -1,4 +1,4 @@
-//! Where raw files lie, by `FILES_URL`: a folder, or a bucket that speaks S3.
+//! The storage of raw files that `FILES_URL` selects: a folder or an S3-compatible bucket.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,19 +16,19 @@ use crate::bucket_http::Connector;
 use crate::error::StoreError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Within it a part is sent, or the next bytes of a file come.
+/// Within this time a part is sent, or the next bytes of a file arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Together below what a worker calls a standstill; after that the event itself is tried again.
+/// Together below the worker's stall timeout; after that the event itself is retried.
 const RETRIES_MAX: usize = 5;
 const RETRY_FOR: Duration = Duration::from_secs(60);
-/// Any bucket that is there answers in that time.
+/// Any reachable bucket responds within this time.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// How a bucket is reached: the usual AWS variables. What is `None` is left to the machine's role.
+/// How to reach a bucket: the standard AWS variables. For `None` the machine's role applies.
 #[derive(Debug, Clone, Default)]
 pub struct S3Config {
-    /// `AWS_ENDPOINT_URL`: of another service than AWS.
+    /// `AWS_ENDPOINT_URL`, for services other than AWS.
     pub endpoint: Option<String>,
     /// `AWS_REGION`
     pub region: Option<String>,
@@ -48,27 +48,33 @@ pub(crate) enum FileStorage {
 }
 
 impl FileStorage {
-    /// Reads the settings; touches nothing.
+    /// Parses the settings, without I/O.
     pub(crate) fn new(files_url: &str, s3: &S3Config) -> Result<Self, StoreError> {
         let refuse = |problem| Err(refused("FILES_URL", problem));
         let folder = match files_url.split_once("://") {
             None if files_url.trim().is_empty() => {
-                return refuse("is empty: write a folder, such as data/files");
+                return refuse("is empty: write the path of a folder, such as data/files");
             }
             None => PathBuf::from(files_url),
             Some(("file", _)) => match url::Url::parse(files_url).map(|url| url.to_file_path()) {
                 Ok(Ok(path)) => path,
                 Ok(Err(())) | Err(_) => {
-                    return refuse("is no file URL: write file:///folder, or just the folder");
+                    return refuse(
+                        "is not a valid file URL: write file:///folder, or the path of the folder",
+                    );
                 }
             },
             Some(("s3", bucket_and_prefix)) => return bucket(bucket_and_prefix, s3),
-            Some(_) => return refuse("is neither a folder nor s3://bucket/prefix nor a file:// URL"),
+            Some(_) => {
+                return refuse(
+                    "has an unknown scheme: write the path of a folder, a file:// URL or s3://bucket/prefix",
+                );
+            }
         };
         Ok(Self::Folder(folder))
     }
 
-    /// What reads and writes there. A folder that is gone is noticed here.
+    /// The client that reads and writes. A missing folder is detected here.
     pub(crate) fn backend(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
         Ok(match self {
             Self::Folder(root) => Arc::new(LocalFileSystem::new_with_prefix(root)?.with_fsync(true)),
@@ -77,26 +83,26 @@ impl FileStorage {
     }
 }
 
-/// Writes a small object, reads it and takes it away again.
+/// Writes a small object, reads it and deletes it.
 pub(crate) async fn check_bucket(files: &PrefixStore<AmazonS3>) -> Result<(), StoreError> {
     let name = format!("landfall-check-{}", std::process::id());
     let path = Path::from(name.as_str());
     let probe = async {
-        files.put(&path, "landfall doctor wrote this; it may be removed".into()).await?;
+        files.put(&path, "written by landfall doctor; safe to delete".into()).await?;
         let read = files.get(&path).await;
         files.delete(&path).await?;
         read.map(drop)
     };
     let late = |elapsed| object_store::Error::Generic { store: "S3", source: Box::new(elapsed) };
     let probed = tokio::time::timeout(CHECK_TIMEOUT, probe).await;
-    probed.map_err(late).flatten().map_err(StoreError::files("try", &name))
+    probed.map_err(late).flatten().map_err(StoreError::files("write, read and delete the test object", &name))
 }
 
 impl fmt::Debug for FileStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(root) => f.debug_tuple("Folder").field(root).finish(),
-            // Its client holds credentials.
+            // The client contains credentials.
             Self::Bucket { name, .. } => f.debug_tuple("Bucket").field(name).finish(),
         }
     }
@@ -106,19 +112,19 @@ impl fmt::Debug for FileStorage {
 fn bucket(bucket_and_prefix: &str, s3: &S3Config) -> Result<FileStorage, StoreError> {
     let (name, prefix) = bucket_and_prefix.split_once('/').unwrap_or((bucket_and_prefix, ""));
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let wrong = || refused("FILES_URL", "names no bucket: write s3://bucket or s3://bucket/prefix");
+    let wrong = || refused("FILES_URL", "has no valid bucket name: write s3://bucket or s3://bucket/prefix");
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(wrong());
     }
     let prefix = Path::parse(prefix).map_err(|_| wrong())?;
     let endpoint = s3.endpoint.as_deref();
     if endpoint.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        return Err(refused("AWS_ENDPOINT_URL", "is no address: write https://host, or http://host:port"));
+        return Err(refused("AWS_ENDPOINT_URL", "is not a URL: write https://host or http://host:port"));
     }
     let options = ClientOptions::new()
         .with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")))
         .with_connect_timeout(CONNECT_TIMEOUT)
-        // A file may take long to read.
+        // Reading a large file may take long.
         .with_timeout_disabled()
         .with_read_timeout(IDLE_TIMEOUT);
     let mut builder = AmazonS3Builder::new()
@@ -150,7 +156,7 @@ fn bucket(bucket_and_prefix: &str, s3: &S3Config) -> Result<FileStorage, StoreEr
     }
     let credentials = [&s3.secret_access_key, &s3.session_token].into_iter().flatten().cloned().collect();
     let builder = builder.with_http_connector(Connector { credentials });
-    let client = builder.build().map_err(StoreError::files("reach the bucket of", name))?;
+    let client = builder.build().map_err(StoreError::files("set up the client of the bucket", name))?;
     Ok(FileStorage::Bucket { name: name.to_owned(), files: Arc::new(PrefixStore::new(client, prefix)) })
 }
 
@@ -175,7 +181,7 @@ mod tests {
             );
         }
         let problem = |url| problem(url, &S3Config::default());
-        assert!(problem("").contains("empty") && problem("gs://b").contains("neither"));
+        assert!(problem("").contains("empty") && problem("gs://b").contains("unknown scheme"));
     }
 
     #[test]

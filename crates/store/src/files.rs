@@ -1,5 +1,6 @@
-//! Raw files, byte for byte, under `<project>/<object id>/<file id>`. A file has its name only once it is whole: in a
-//! folder synced together with it, in a bucket completed as a multipart upload. Until then nobody sees it.
+//! Raw files, byte for byte, under `<project>/<object id>/<file id>`. A file gets its name only once it is complete: in
+//! a folder after file and folder are synced, in a bucket when the multipart upload completes. Until then it is not
+//! visible.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ use crate::file_storage::{self, FileStorage, S3Config};
 use crate::folder;
 use crate::folder_check::{self, FolderCheck};
 
-/// A part is written when it is so large: the memory a download takes. Object stores ask for at least 5 MiB, and take
-/// 10,000 parts: 80 GiB.
+/// A part is written once it has this size, which bounds the memory of a download. Object stores require at least 5 MiB
+/// per part and accept 10,000 parts: 80 GiB.
 const PART_BYTES: usize = 8 << 20;
-/// File systems allow 255 bytes a name; the temporary one is a little longer.
+/// File systems allow names of 255 bytes; the temporary name is slightly longer.
 const NAME_BYTES_MAX: usize = 200;
 
 /// A row of `files`.
@@ -29,7 +30,7 @@ const NAME_BYTES_MAX: usize = 200;
 pub struct FileRecord {
     pub project: String,
     pub file_id: String,
-    /// The batch or job it belongs to.
+    /// The batch or job that the file belongs to.
     pub object_id: String,
     pub purpose: Option<String>,
     pub filename: Option<String>,
@@ -39,7 +40,7 @@ pub struct FileRecord {
     /// Relative to `FILES_URL`.
     pub location: String,
     pub created_at: Option<DateTime<Utc>>,
-    /// When OpenAI deletes its copy; ours stays.
+    /// When OpenAI deletes its copy; ours is kept.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -58,23 +59,23 @@ columns! {
     }
 }
 
-/// Where the raw files are: a folder or a bucket. Cheap to clone.
+/// The storage of raw files: a folder or a bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Files {
     storage: FileStorage,
 }
 
-/// A place that takes what is written.
+/// A storage that passed the write check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FilesCheck {
     Folder(FolderCheck),
     Bucket { name: String },
 }
 
-/// A file that is whole and kept.
+/// A file that is complete and durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredFile {
-    /// Below `FILES_URL`.
+    /// Relative to `FILES_URL`.
     pub location: String,
     pub bytes: u64,
     /// Lower-case hex.
@@ -85,12 +86,12 @@ pub struct StoredFile {
 pub type FileStream = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Files {
-    /// Reads the settings; touches nothing.
+    /// Parses the settings, without I/O.
     pub(crate) fn new(files_url: &str, s3: &S3Config) -> Result<Self, StoreError> {
         Ok(Self { storage: FileStorage::new(files_url, s3)? })
     }
 
-    /// Makes the folder. A bucket is there, or what is written to it fails and is tried again.
+    /// Creates the folder. A bucket must exist; otherwise writes fail and are retried.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         match &self.storage {
             FileStorage::Folder(root) => folder::create(root).await.map_err(unusable(root)),
@@ -98,7 +99,7 @@ impl Files {
         }
     }
 
-    /// Whether what is written is taken, tried with a small file that is gone afterwards.
+    /// Checks that files can be written, with a small file that is removed afterwards.
     pub(crate) async fn check(&self) -> Result<FilesCheck, StoreError> {
         Ok(match &self.storage {
             FileStorage::Folder(root) => FilesCheck::Folder(folder_check::check("FILES_URL", root).await?),
@@ -109,10 +110,10 @@ impl Files {
         })
     }
 
-    /// What may still be written to the folder's disk. `None`: a bucket has no end.
+    /// Free space on the folder's disk. `None` for a bucket.
     ///
     /// # Errors
-    /// When the folder is not there or its file system does not say.
+    /// When the folder is missing or its file system cannot be queried.
     pub async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         let FileStorage::Folder(root) = &self.storage else { return Ok(None) };
         let folder = root.clone();
@@ -121,7 +122,7 @@ impl Files {
         asked.map(|space| Some(space.f_bavail.saturating_mul(space.f_frsize))).map_err(unusable(root))
     }
 
-    /// Begins a file. Ids come from the network: whatever they hold, the file stays below its project's folder.
+    /// Begins a file. Ids come from the network: whatever they contain, the file stays below its project's folder.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -134,13 +135,13 @@ impl Files {
         self.create_at(&Self::location(project, object_id, file_id)).await
     }
 
-    /// The same at a location that is known, to replace what lies elsewhere: see [`Files::replacement_location`].
+    /// Like [`Files::create`], at a given location: see [`Files::replacement_location`].
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub async fn create_at(&self, location: &str) -> Result<FileWriter, StoreError> {
         let location = location.to_owned();
-        let failed = StoreError::files("create", &location);
+        let failed = StoreError::files("create the file", &location);
         let begin = async {
             let backend = self.storage.backend()?;
             backend.put_multipart(&Path::parse(&location)?).await
@@ -152,7 +153,7 @@ impl Files {
     /// Reads a file by the `location` of its row.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When the file is missing or cannot be read.
     pub async fn open(&self, location: &str) -> Result<FileStream, StoreError> {
         let begin = async {
             let backend = self.storage.backend()?;
@@ -164,37 +165,37 @@ impl Files {
     }
 }
 
-/// Where files lie.
+/// Locations of files.
 impl Files {
-    /// Where a file lies, unless it was replaced and could not be moved there.
+    /// The location of a file, unless it was replaced and could not be moved there.
     pub fn location(project: &str, object_id: &str, file_id: &str) -> String {
         [project, object_id, file_id].map(safe_name).join("/")
     }
 
-    /// A location of its own for another content of a file, as long as the old one is needed.
+    /// A unique location for a file's replacement, as long as the old file is still needed.
     pub fn replacement_location(project: &str, object_id: &str, file_id: &str) -> String {
-        // No id is written with `==`, and the number is random.
+        // No encoded id contains `==`, and the number is random.
         format!("{}=={:016x}", Self::location(project, object_id, file_id), fastrand::u64(..))
     }
 
-    /// Another name for the same bytes, in place of what had it.
+    /// Copies a file, overwriting the destination.
     pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let copy = async { self.storage.backend()?.copy(&Path::parse(from)?, &Path::parse(to)?).await };
-        copy.await.map_err(StoreError::files("copy", from))
+        copy.await.map_err(StoreError::files("copy the file", from))
     }
 }
 
-/// Removing.
+/// Removal of files.
 impl Files {
-    /// Removes a file by the `location` of its row. One that is not there is removed already.
+    /// Removes a file by the `location` of its row. Succeeds if the file is already gone.
     ///
     /// # Errors
-    /// When the place cannot be written.
+    /// When the storage cannot be written.
     pub async fn remove(&self, location: &str) -> Result<(), StoreError> {
         let remove = async { self.storage.backend()?.delete(&Path::parse(location)?).await };
         match remove.await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(StoreError::files("remove", location)(error)),
+            Err(error) => Err(StoreError::files("remove the file", location)(error)),
         }
     }
 }
@@ -204,10 +205,10 @@ fn unusable(root: &std::path::Path) -> impl FnOnce(std::io::Error) -> StoreError
     move |source| StoreError::Folder { setting: "FILES_URL", path, source }
 }
 
-/// A file being written. Dropped or aborted, it leaves nothing.
-#[must_use = "a file that is not finished does not exist"]
+/// A file that is being written. If it is dropped or aborted, nothing remains.
+#[must_use = "a file does not exist until it is finished"]
 pub struct FileWriter {
-    /// Taken when it is finished or given up.
+    /// `None` once the upload is finished or aborted.
     upload: Option<Box<dyn MultipartUpload>>,
     part: PutPayloadMut,
     hash: Sha256,
@@ -219,15 +220,15 @@ impl FileWriter {
     /// Adds a piece. Holds at most one part in memory.
     ///
     /// # Errors
-    /// When the place cannot be written, for instance because the disk is full.
+    /// When the storage cannot be written, for example because the disk is full.
     pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
         self.hash.update(&piece);
         self.bytes += piece.len() as u64;
         let mut rest = &piece[..];
         while !rest.is_empty() {
-            // Some object stores want all parts but the last of exactly one size.
+            // Some object stores require all parts except the last to have the same size.
             let (now, later) = rest.split_at(rest.len().min(PART_BYTES - self.part.content_length()));
-            // Copied: a piece of the network's buffer would keep all of that buffer in memory.
+            // Copied, because a slice would keep the whole network buffer in memory.
             self.part.extend_from_slice(now);
             rest = later;
             if self.part.content_length() == PART_BYTES {
@@ -240,28 +241,28 @@ impl FileWriter {
     async fn flush(&mut self) -> Result<(), StoreError> {
         let part = std::mem::take(&mut self.part).freeze();
         let Some(upload) = &mut self.upload else { return Ok(()) };
-        upload.put_part(part).await.map_err(StoreError::files("write", &self.location))
+        upload.put_part(part).await.map_err(StoreError::files("write the file", &self.location))
     }
 
-    /// Gives the file its name, replacing one of the same name. It is kept for good when this returns.
+    /// Gives the file its name, replacing an existing file. It is durable when this returns.
     ///
     /// # Errors
-    /// When the last bytes cannot be written, synced or named; then there is no new file.
+    /// When the last bytes cannot be written, synced or renamed; then no new file exists.
     pub async fn finish(mut self) -> Result<StoredFile, StoreError> {
         if self.part.content_length() > 0 {
             self.flush().await?;
         }
         if let Some(upload) = &mut self.upload {
-            upload.complete().await.map_err(StoreError::files("finish", &self.location))?;
+            upload.complete().await.map_err(StoreError::files("finish the file", &self.location))?;
         }
-        // There is nothing left to abort.
+        // Nothing is left to abort.
         self.upload = None;
         let hash = std::mem::take(&mut self.hash).finalize();
         let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(StoredFile { location: std::mem::take(&mut self.location), bytes: self.bytes, sha256 })
     }
 
-    /// Gives the file up.
+    /// Discards the file.
     pub async fn abort(mut self) {
         if let Some(upload) = self.upload.take() {
             abort_upload(upload, &self.location).await;
@@ -270,7 +271,7 @@ impl FileWriter {
 }
 
 impl Drop for FileWriter {
-    /// Parts that were sent to a bucket would be kept, unseen and paid for.
+    /// Otherwise uploaded parts would stay in the bucket, invisible but billed.
     fn drop(&mut self) {
         let (Some(upload), Ok(runtime)) = (self.upload.take(), tokio::runtime::Handle::try_current()) else {
             return;
@@ -282,23 +283,24 @@ impl Drop for FileWriter {
 
 async fn abort_upload(mut upload: Box<dyn MultipartUpload>, location: &str) {
     if let Err(error) = upload.abort().await {
-        tracing::warn!(file = location, error = chain(&error), "a file that was begun could not be removed");
+        tracing::warn!(file = location, error = chain(&error), "could not remove an unfinished file");
     }
 }
 
-/// A file name of its own for every id: letters, digits and a few signs stay, every other byte is written `=XX`.
+/// A unique file name for every id: letters, digits, `_`, `-`, `:` and `.` are kept, every other byte is written as
+/// `=XX`.
 fn safe_name(id: &str) -> String {
     let mut name = String::with_capacity(id.len());
     for (index, byte) in id.bytes().enumerate() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b':' => name.push(char::from(byte)),
-            // Not at the beginning: no `.`, no `..`, no hidden files.
+            // Not as the first character: no `.`, no `..`, no hidden files.
             b'.' if index > 0 => name.push('.'),
             _ => name.push_str(&format!("={byte:02X}")),
         }
     }
     if name.is_empty() {
-        // No id is written like this, and no name may be empty.
+        // No other id is encoded like this, and a name must not be empty.
         return "=".to_owned();
     }
     if name.len() > NAME_BYTES_MAX {
@@ -317,14 +319,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn real_ids_are_their_own_names() {
+    fn real_ids_are_valid_names() {
         for id in ["file-AbC123", "batch_68a", "ft:gpt-4.1-mini:acme::x1", "ftjob-abc", "default"] {
             assert_eq!(safe_name(id), id);
         }
     }
 
     #[test]
-    fn another_content_of_a_file_lies_beside_it_under_a_name_that_no_id_has() {
+    fn a_replacement_is_stored_next_to_the_file_under_a_name_no_id_has() {
         let home = Files::location("default", "batch_1", "file-1");
         let other = Files::replacement_location("default", "batch_1", "file-1");
         assert_eq!(home, "default/batch_1/file-1");
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn path_tricks_stay_in_their_folder() {
+    fn path_traversal_stays_in_its_folder() {
         for id in
             ["", ".", "..", "../../etc/passwd", "/etc/passwd", "a/../b", "a\\b", "C:\\x", "x#1", "\0", ".ssh"]
         {
@@ -349,7 +351,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_id_has_a_valid_name_of_its_own(a in "\\PC{0,100}", b in "[./=_a#A%]{0,300}") {
+        fn every_id_has_a_valid_unique_name(a in "\\PC{0,100}", b in "[./=_a#A%]{0,300}") {
             for id in [&a, &b] {
                 let name = safe_name(id);
                 prop_assert!(name.len() <= NAME_BYTES_MAX);

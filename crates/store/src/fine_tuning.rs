@@ -7,12 +7,12 @@ use webhook::{FetchState, MaybeKnown};
 use crate::columns::columns;
 use crate::json_text;
 
-/// A job with what it made. Stored together.
+/// A job with its model and metrics, stored together.
 #[derive(Debug, Clone, Serialize)]
 pub struct FineTuningRecord {
     pub job: JobRecord,
     pub model: Option<ModelRecord>,
-    /// By step. Of a repeated step the later values count, but never a missing one.
+    /// By step. For a repeated step the later values win, except empty ones.
     pub metrics: Vec<MetricRecord>,
 }
 
@@ -36,12 +36,12 @@ pub struct JobRecord {
     pub result_files: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// When ingest took the event that brought this state of the object.
+    /// When ingest received the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
     pub fetch_state: MaybeKnown<FetchState>,
-    /// Set exactly when the object was read from the API.
+    /// Set if and only if the object was fetched from the API.
     pub fetched_at: Option<DateTime<Utc>>,
-    /// Whether the object has reached its end.
+    /// Whether the object's status is terminal.
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,
@@ -68,7 +68,7 @@ columns! {
     }
 }
 
-/// The model a job made, as `GET /v1/models/{id}` describes it.
+/// The model that a job created, as returned by `GET /v1/models/{id}`.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelRecord {
     pub project: String,

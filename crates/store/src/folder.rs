@@ -1,9 +1,9 @@
-//! Makes folders that survive a power cut: a new folder is only there for good once its parent is synced.
+//! Creates folders that survive a power failure: a new folder is durable only once its parent is synced.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Makes a folder and all its parents. Syncs whatever it changes.
+/// Creates a folder and all its parents, and syncs every folder it changes.
 pub(crate) async fn create(path: &Path) -> io::Result<()> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || create_blocking(&path)).await?

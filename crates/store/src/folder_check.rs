@@ -1,5 +1,5 @@
-//! Whether the folders of the database and of the raw files take what is written: tried with a file of our own, which
-//! is gone afterwards.
+//! Checks that the folders of the database and of the raw files can be written, with a test file that is removed
+//! afterwards.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// As much as a file system hands out at once: a smaller file may be kept without a block of its own.
+/// The allocation unit of file systems: a smaller file may be stored without its own block.
 const PROBE_BYTES: usize = 64 << 10;
 
-/// A folder that can be written.
+/// A writable folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderCheck {
-    /// `false`: a worker makes it when it starts, which was tried in the nearest folder above that exists.
+    /// `false`: a worker creates the folder at startup; the nearest existing ancestor was checked instead.
     pub exists: bool,
-    /// What this user may still write.
+    /// Space available to this user.
     pub free_bytes: u64,
 }
 
-/// `setting` is the one that names the folder.
+/// Checks `path`; `setting` is the setting that names it.
 pub(crate) async fn check(setting: &'static str, path: &Path) -> Result<FolderCheck, StoreError> {
     let folder = path.to_owned();
     let checked = tokio::task::spawn_blocking(move || check_blocking(&folder, setting)).await;
@@ -48,12 +48,12 @@ fn nearest_existing(root: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// Two checks may meet in one folder.
+/// Unique, because two checks may run in one folder.
 fn probe_name(setting: &str) -> String {
     format!(".landfall-check-{}-{setting}", std::process::id())
 }
 
-/// Writes a file, syncs it, and takes it away again whatever happened.
+/// Writes and syncs a file, and always removes it.
 fn probe(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     let written = file.write_all(&[b'x'; PROBE_BYTES]).and_then(|()| file.sync_all());
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_there_or_can_be_made_is_fine_and_stays_as_it_was() {
+    fn an_existing_or_creatable_folder_passes_and_stays_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let there = check_blocking(folder.path(), "X").unwrap();
         assert!(there.exists && there.free_bytes > 0, "{there:?}");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_way_is_said() {
+    fn a_file_at_the_folders_path_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, b"").unwrap();

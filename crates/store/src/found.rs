@@ -1,4 +1,4 @@
-//! What an id leads to.
+//! The result of looking up an id.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::files::FileRecord;
 use crate::fine_tuning::{JobRecord, ModelRecord};
 use crate::response::ResponseRecord;
 
-/// A row of any table that has ids of its own; in JSON its fields, and `kind`.
+/// A row of any table that has its own ids. In JSON: its fields, and `kind`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Found {

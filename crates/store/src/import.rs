@@ -1,32 +1,32 @@
-//! Imports of batches that are under way: how far each is, and how fast it goes.
+//! Batch imports in progress, with their progress and speed.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A batch whose files are being stored, or wait for the next attempt to go on.
+/// A batch whose files are being stored, or that waits for the next attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
     pub project: String,
     pub batch_id: String,
     pub rows_stored: i64,
-    /// How many rows are to be expected, if OpenAI said so.
+    /// The expected number of rows, if OpenAI reported it.
     pub requests_total: Option<i64>,
-    /// When the attempt began that stored last.
+    /// When the latest attempt began.
     pub began_at: DateTime<Utc>,
-    /// How many rows there were then.
+    /// The number of rows at that time.
     pub began_rows: i64,
 }
 
 impl Import {
-    /// Rows a second since the attempt began. While it waits for its next attempt, this falls.
+    /// Rows per second since the attempt began. Falls while the batch waits for its next attempt.
     pub fn rows_per_sec(&self, now: DateTime<Utc>) -> f64 {
         let elapsed = (now - self.began_at).to_std().unwrap_or_default();
         let rows = self.rows_stored.saturating_sub(self.began_rows).max(0) as f64;
         if elapsed.is_zero() { 0.0 } else { rows / elapsed.as_secs_f64() }
     }
 
-    /// How long the rest takes at this speed; `None` while nothing moves, or nobody said how much there is.
+    /// Time left at this speed; `None` while nothing is stored or the total is unknown.
     pub fn left(&self, now: DateTime<Utc>) -> Option<Duration> {
         let rows = self.requests_total?.saturating_sub(self.rows_stored).max(0) as f64;
         Duration::try_from_secs_f64(rows / self.rows_per_sec(now)).ok()
@@ -54,8 +54,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_known_is_not_said() {
-        assert_eq!(import(1000, Some(5000)).left(at(10)), None, "nothing moves");
+    fn an_unknown_remaining_time_is_none() {
+        assert_eq!(import(1000, Some(5000)).left(at(10)), None, "no progress");
         assert_eq!(import(3000, None).left(at(10)), None);
         assert_eq!(import(3000, Some(5000)).rows_per_sec(at(-5)), 0.0, "another clock");
         assert_eq!(import(6000, Some(5000)).left(at(10)), Some(Duration::ZERO));

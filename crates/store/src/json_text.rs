@@ -1,6 +1,7 @@
-//! What a column can hold, by the stricter of the two dialects. PostgreSQL's `jsonb` refuses `\u0000`, lone surrogates and
-//! numbers out of range; both databases refuse JSON that is nested too deep, SQLite only when a view reads it. Such bytes
-//! go to the column beside it, whole; text lifted out of JSON is sanitized. A key holds so many bytes, and no more.
+//! Makes values fit their columns, by the stricter of the two dialects. PostgreSQL's `jsonb` rejects `\u0000`, lone
+//! surrogates and numbers out of range; both databases reject JSON that is nested too deeply, SQLite only when a view
+//! reads it. Such bytes go unchanged to the bytes column; text extracted from JSON is sanitized; long keys are
+//! shortened.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,21 +12,21 @@ use serde::ser::{Serialize as _, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// `numeric` holds 131072 digits before the point and 16383 after it; far below that no number is lost to rounding
-/// in the parser of the reader, and far above it none is real.
+/// `numeric` holds 131072 digits before the decimal point and 16383 after it. The limit is far below that, so readers
+/// can parse the numbers, and far above any real number.
 const NUMBER_BYTES_MAX: usize = 4096;
 const EXPONENT_MAX: u32 = 4096;
-/// Arrays and objects within each other. SQLite reads 1000, PostgreSQL as many as its stack holds, most programs some
-/// hundred.
+/// Maximum nesting of arrays and objects. SQLite reads 1000 levels, PostgreSQL as many as its stack holds, most
+/// programs a few hundred.
 const DEPTH_MAX: usize = 128;
-/// `serde_json` reads one less, and `--json` and notifications are made with it.
+/// `serde_json` reads one level less, and creates `--json` output and notifications.
 const NESTED_DEPTH_MAX: usize = 127;
-/// PostgreSQL keeps all columns of a primary key in a third of a page, 2704 bytes.
+/// PostgreSQL limits all columns of a primary key together to a third of a page, 2704 bytes.
 const KEY_BYTES_MAX: usize = 2000;
-/// What is kept of a longer one, before its hash.
+/// The prefix of a longer key that is kept before its hash.
 const KEY_BYTES_KEPT: usize = 1000;
 
-/// A value for a pair of columns: the JSON one, or the bytes beside it. Never both.
+/// A value for a pair of columns: either the JSON text or the bytes, never both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JsonColumns<'a> {
     pub(crate) text: Option<&'a str>,
@@ -46,20 +47,20 @@ fn json_column_text(raw: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(raw).ok()?;
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     let found = Findings::of(text);
-    (found.invalid.is_empty() && found.depth <= DEPTH_MAX).then_some(text)
+    (found.unsupported.is_empty() && found.depth <= DEPTH_MAX).then_some(text)
 }
 
-/// Whether a JSON column takes this as it is.
+/// Whether a JSON column accepts this text unchanged.
 pub(crate) fn fits_json_column(json: &str) -> bool {
     json_column_text(json.as_bytes()).is_some()
 }
 
-/// Plain text as both dialects hold it: U+0000 becomes U+FFFD.
+/// Text that both dialects accept: U+0000 becomes U+FFFD.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
-/// An id as a primary key holds it: of one over 2000 bytes, its beginning and a hash of all of it.
+/// An id for a primary key: ids over 2000 bytes are shortened to a prefix and a hash of the whole id.
 pub(crate) fn key(id: &str) -> Cow<'_, str> {
     if id.len() <= KEY_BYTES_MAX {
         return plain(id);
@@ -69,23 +70,23 @@ pub(crate) fn key(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{begin}…sha256:{hash}"))
 }
 
-/// A piece of JSON lifted out of an object (usage, error, citations): what no column holds is replaced in place, and what
-/// is no JSON, or nested too deep, becomes a JSON string.
+/// Sanitizes JSON extracted from an object (usage, error, citations): values that no column accepts are replaced in
+/// place; invalid or too deeply nested JSON becomes a JSON string.
 pub(crate) fn sanitized(json: &str) -> Cow<'_, str> {
     let as_string = || Cow::Owned(serde_json::to_string(&plain(json)).expect("a string is JSON"));
     if serde_json::from_str::<IgnoredAny>(json).is_err() {
         return as_string();
     }
-    let Findings { invalid, depth } = Findings::of(json);
+    let Findings { unsupported, depth } = Findings::of(json);
     if depth > DEPTH_MAX {
         return as_string();
     }
-    if invalid.is_empty() {
+    if unsupported.is_empty() {
         return Cow::Borrowed(json);
     }
     let mut sanitized = String::with_capacity(json.len());
     let mut kept_to = 0;
-    for (range, replacement) in invalid {
+    for (range, replacement) in unsupported {
         sanitized.push_str(&json[kept_to..range.start]);
         sanitized.push_str(replacement);
         kept_to = range.end;
@@ -94,11 +95,11 @@ pub(crate) fn sanitized(json: &str) -> Cow<'_, str> {
     Cow::Owned(sanitized)
 }
 
-/// What there is to know about valid JSON.
+/// The properties of valid JSON that decide whether a column accepts it.
 struct Findings {
-    /// Where it holds what `jsonb` does not, and what to write instead.
-    invalid: Vec<(Range<usize>, &'static str)>,
-    /// How many arrays and objects lie within each other.
+    /// The ranges that `jsonb` rejects, each with its replacement.
+    unsupported: Vec<(Range<usize>, &'static str)>,
+    /// The maximum nesting of arrays and objects.
     depth: usize,
 }
 
@@ -128,11 +129,12 @@ impl Findings {
                 _ => {}
             }
         }
-        Self { invalid: found, depth: depth_max }
+        Self { unsupported: found, depth: depth_max }
     }
 }
 
-/// Behind the quote that ends the string whose content begins at `at`. Most of a body is text: it is searched, not read.
+/// The position after the quote that ends the string whose content begins at `at`. Most of a body is text, so it is
+/// searched, not parsed.
 fn end_of_string(bytes: &[u8], mut at: usize, found: &mut Vec<(Range<usize>, &'static str)>) -> usize {
     while let Some(length) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
         let start = at + length;
@@ -156,7 +158,7 @@ fn end_of_string(bytes: &[u8], mut at: usize, found: &mut Vec<(Range<usize>, &'s
     bytes.len()
 }
 
-/// The UTF-16 unit of an escape `\uXXXX`.
+/// The UTF-16 code unit of an escape `\uXXXX`.
 fn unit_at(bytes: &[u8], at: usize) -> Option<u32> {
     let escape = bytes.get(at..at + 6)?;
     let digits = escape.strip_prefix(br"\u")?;
@@ -173,7 +175,7 @@ fn is_out_of_range(number: &str) -> bool {
             .is_some_and(|digits| digits.parse::<u32>().map_or(true, |exponent| exponent > EXPONENT_MAX))
 }
 
-/// For `--json`: JSON text nested as JSON; anything else as the text it is.
+/// For `--json`: JSON text is nested as JSON, any other text as a string.
 pub(crate) fn nested<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match text {
         None => serializer.serialize_none(),
@@ -181,7 +183,7 @@ pub(crate) fn nested<S: Serializer>(text: &Option<String>, serializer: S) -> Res
     }
 }
 
-/// For `--json`: bytes nested as JSON, as text, or else as `{"base64": …}`.
+/// For `--json`: bytes are nested as JSON, else as a string, else as `{"base64": …}`.
 pub(crate) fn nested_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => serialize_text(text, serializer),
@@ -193,7 +195,7 @@ pub(crate) fn nested_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result
     }
 }
 
-/// The same for bytes that may be missing.
+/// Like [`nested_bytes`], for optional bytes.
 pub(crate) fn nested_optional_bytes<S: Serializer>(
     bytes: &Option<Vec<u8>>,
     serializer: S,
@@ -205,9 +207,9 @@ pub(crate) fn nested_optional_bytes<S: Serializer>(
 }
 
 fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    // A lone surrogate, a huge number or a deep nesting is well-formed, but a `serde_json::Value` cannot hold it.
+    // Lone surrogates, huge numbers and deep nesting are well-formed, but a `serde_json::Value` cannot hold them.
     let found = Findings::of(text);
-    let is_plain = found.invalid.is_empty() && found.depth <= NESTED_DEPTH_MAX;
+    let is_plain = found.unsupported.is_empty() && found.depth <= NESTED_DEPTH_MAX;
     let json = is_plain.then(|| serde_json::from_str::<&RawValue>(text));
     match json {
         Some(Ok(json)) => json.serialize(serializer),
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jsonb_refuses_goes_to_the_bytes() {
+    fn json_that_jsonb_rejects_goes_to_the_bytes_column() {
         let long = "9".repeat(NUMBER_BYTES_MAX + 1);
         for json in [
             &b"\xff"[..],
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_deeper_than_128_levels_goes_to_the_bytes() {
+    fn json_nested_deeper_than_128_levels_goes_to_the_bytes_column() {
         let nested = |depth: usize| format!("{}7{}", r#"{"a":["#.repeat(depth / 2), "]}".repeat(depth / 2));
         let in_text = format!(r#"["{}"]"#, "[{".repeat(500));
         assert!(is_text(nested(128).as_bytes()) && is_text(in_text.as_bytes()));
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_nested_in_json_can_be_read_as_a_value() {
+    fn nested_json_can_always_be_read_as_a_value() {
         #[derive(serde::Serialize)]
         struct Row(#[serde(serialize_with = "nested_optional_bytes")] Option<Vec<u8>>);
         for depth in [1, 126, 127, 128, 129, 5000] {
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_any_length_is_short_and_tells_ids_apart() {
+    fn long_keys_are_shortened_and_stay_distinct() {
         let long = |end: &str| format!("{}{end}", "ä".repeat(1500));
         for id in [long("a"), "x".repeat(2001), format!("\0{}", long("b"))] {
             let key = key(&id);

@@ -1,4 +1,4 @@
-//! JSON on its way to and from PostgreSQL as text: nothing here parses it, the server does.
+//! JSON to and from PostgreSQL as text: parsed by the server only.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -6,7 +6,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef, Postgres};
 use sqlx::{Decode, Encode, Type, ValueRef as _};
 
-/// From `pg_type.dat`; they never change.
+/// From `pg_type.dat`; these never change.
 const JSON_OID: Oid = Oid(114);
 const JSONB_OID: Oid = Oid(3802);
 /// The first byte of a `jsonb` on the wire; text follows.
@@ -45,7 +45,7 @@ impl Encode<'_, Postgres> for VerbatimJson<'_> {
     }
 }
 
-/// Of either type.
+/// Decodes both types.
 pub(crate) struct JsonText(pub(crate) String);
 
 impl Type<Postgres> for JsonText {

@@ -1,26 +1,28 @@
-//! Everything SQL and every raw file: the one place where results are kept.
+//! The SQL database and the raw files: all results are stored here.
 //!
-//! [`Store`] is the interface; nothing outside this crate sees a connection or a path. Tables, columns and views are an
-//! interface too (users write SQL against them): see `migrations/sqlite` and `migrations/postgres`, which agree.
+//! [`Store`] is the interface; no other crate sees a connection or a path. Users write SQL against the tables, columns
+//! and views, so these are an interface too: see `migrations/sqlite` and `migrations/postgres`, which have the same
+//! columns.
 //!
 //! # Guarantees
 //! * An event's effect and its row in `events` are written in one transaction, and are on disk when the call returns
-//!   (SQLite: WAL with `synchronous=FULL`; PostgreSQL: `synchronous_commit`; files are synced together with their folder before their row exists).
-//! * A second run of the same event, or of the same object under another `webhook-id`, leaves every object's row as it
-//!   was (test:`the_same_object_again_leaves_every_table_as_it_was`).
-//! * An object's row never goes back: terminal beats non-terminal, fetched beats what an event held, then the later
+//!   (SQLite: WAL with `synchronous=FULL`; PostgreSQL: `synchronous_commit`). Files and their folder are synced before
+//!   their row is written.
+//! * Processing the same event again, or the same object under another `webhook-id`, leaves every object's row
+//!   unchanged (test:`the_same_object_again_leaves_every_table_as_it_was`).
+//! * An object's row never regresses: terminal beats non-terminal, fetched beats embedded in an event, then the later
 //!   fetch wins (test:`an_older_fetch_arriving_later_changes_nothing`).
-//! * Two workers on one batch, or one that died in the middle, end in each line once
+//! * Two workers that import the same batch, or a worker that crashes halfway, still store each line exactly once
 //!   (test:`two_workers_racing_on_a_batch_store_each_line_once`).
-//! * A file that is read again takes the place of the old one whole, rows and bytes, or not at all
+//! * A file that is fetched again replaces the old one completely, rows and bytes, or not at all
 //!   (test:`another_content_takes_the_place_of_the_old_one_in_one_step`).
-//! * A notification is written in the transaction that stores what it tells of, once
+//! * A notification is written once, in the transaction that stores the result it announces
 //!   (test:`what_is_stored_and_what_is_told_are_one`).
 //!
 //! # Not promised
-//! * That a file whose row is missing is removed: a worker that dies between the two leaves the file, and the next
-//!   attempt replaces it. A worker killed while it writes leaves a temporary file (`name#1`) beside it, in a bucket an
-//!   unfinished upload that only a lifecycle rule of the bucket takes away.
+//! * Removal of files without a row: a worker that crashes between writing a file and its row leaves the file, which
+//!   the next attempt replaces. A worker killed during a write leaves a temporary file (`name#1`) next to it, or in a
+//!   bucket an unfinished multipart upload, which only a lifecycle rule of the bucket removes.
 
 mod batch;
 mod batch_appender;

@@ -1,12 +1,12 @@
-//! Which migrations a database has had: the table `landfall_migrations`. Up to version 6 they were recorded in
-//! `_sqlx_migrations`, which every application of sqlx uses by default and which may belong to another one.
+//! The applied migrations of a database: the table `landfall_migrations`. Up to version 6 they were recorded in
+//! `_sqlx_migrations`, the default of every sqlx application, so that table may belong to another one.
 
 use sqlx::migrate::Migrator;
 
 pub(crate) const TABLE: &str = "landfall_migrations";
 
-/// Copies one migration's row from `_sqlx_migrations`, whose rows are never changed: workers of former versions read
-/// them. Another application may have a migration of the same number, but not with the same checksum.
+/// Copies one migration's row from `_sqlx_migrations`, whose rows are never changed: workers of previous versions read
+/// them. Another application may have a migration with the same number, but not with the same checksum.
 pub(crate) const ADOPT: &str = "
     INSERT INTO landfall_migrations (version, description, installed_on, success, checksum, execution_time)
     SELECT version, description, installed_on, success, checksum, execution_time FROM _sqlx_migrations
@@ -16,19 +16,19 @@ pub(crate) const ADOPT: &str = "
 /// The migrations of one dialect, recorded in our own table.
 pub(crate) fn prepared(mut migrator: Migrator) -> Migrator {
     migrator.dangerous_set_table_name(TABLE);
-    // A newer version's migrations are no error: schemas only expand, so this version still runs on them.
+    // Migrations of a newer version are not an error: schemas only expand, so this version still works.
     migrator.set_ignore_missing(true);
-    // Both dialects hold a lock of their own that ends with the transaction.
+    // Both dialects take their own lock, which ends with the transaction.
     migrator.set_locking(false);
     migrator
 }
 
-/// The version that a database needs.
+/// The schema version this program needs.
 pub(crate) fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// The newest of our migrations among the rows of `_sqlx_migrations`, 0 when none of them is ours.
+/// The newest of our migrations among the rows of `_sqlx_migrations`; 0 if none is ours.
 pub(crate) fn newest_of_ours(migrator: &Migrator, rows: &[(i64, Vec<u8>)]) -> i64 {
     let is_ours = |(version, checksum): &&(i64, Vec<u8>)| {
         migrator.iter().any(|ours| ours.version == *version && *ours.checksum == **checksum)
@@ -40,7 +40,8 @@ pub(crate) fn newest_of_ours(migrator: &Migrator, rows: &[(i64, Vec<u8>)]) -> i6
 mod tests {
     use super::*;
 
-    /// Every installation has recorded these. A change of a single character, even in a comment, stops all of them.
+    /// Every installation has recorded these checksums. Changing a single character, even in a comment, breaks all of
+    /// them.
     const RELEASED: [(&str, i64, &str); 12] = [
         (
             "postgres",

@@ -1,4 +1,4 @@
-//! Rows of `notifications`: what the user's own systems are to be told, and how far that has come.
+//! Rows of `notifications`: the outbox of notifications to the user's own systems, with their delivery state.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use webhook::{MaybeKnown, NotificationState, NotificationType};
 use crate::columns::columns;
 use crate::json_text;
 
-/// A notification, as it is written together with what it tells of.
+/// A notification, written in the transaction that stores the result it announces.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewNotification {
     pub project: String,
-    /// The same for the same project, target, type and event: a second one of it is not written.
+    /// Derived from project, target, type and event: a second notification with the same id is not written.
     pub id: String,
     pub target: String,
     #[serde(rename = "type")]
     pub kind: MaybeKnown<NotificationType>,
-    /// Ahead of the others.
+    /// Sent before the others.
     pub urgent: bool,
     pub webhook_id: Option<String>,
     pub event_id: Option<String>,
@@ -26,7 +26,7 @@ pub struct NewNotification {
     /// When OpenAI says the event happened.
     pub event_created_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// Sent as it is, on every attempt.
+    /// Sent unchanged on every attempt.
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
 }
@@ -55,10 +55,10 @@ pub struct NotificationRecord {
     pub state: MaybeKnown<NotificationState>,
     /// Attempts so far.
     pub attempts: u32,
-    /// Of them, those before its schedule last began.
+    /// Attempts before its retry schedule last restarted.
     #[serde(skip)]
     pub attempts_before: u32,
-    /// `None` when there is nothing left to do.
+    /// `None` when no further attempt is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
     pub lease_until: Option<DateTime<Utc>>,
     pub delivered_at: Option<DateTime<Utc>>,
@@ -73,9 +73,9 @@ pub struct NotificationAttempt {
     pub attempt: u32,
     pub started_at: DateTime<Utc>,
     pub latency_ms: i64,
-    /// `None`: there was no answer.
+    /// `None`: no response.
     pub status: Option<i64>,
-    /// The first bytes of the answer.
+    /// The first bytes of the response body.
     pub answer: Option<String>,
     /// `None`: delivered.
     pub error: Option<String>,
@@ -92,39 +92,39 @@ columns! {
     }
 }
 
-/// Which notifications a worker asks for.
+/// A worker's request for due notifications.
 #[derive(Debug, Clone)]
 pub struct LeaseRequest {
     pub target: String,
-    /// The urgent ones, or the others.
+    /// Whether to lease the urgent notifications or the others.
     pub urgent: bool,
-    /// At most so many.
+    /// The maximum number of notifications.
     pub limit: u32,
     pub rate_per_sec: f64,
-    /// Told apart from every other lease; an attempt is settled only by its owner.
+    /// Unique per lease; only the owner can settle an attempt.
     pub owner: String,
-    /// Longer than an attempt can take: no other worker sends it meanwhile.
+    /// Longer than an attempt can take, so that no other worker sends the same notification.
     pub lease_for: Duration,
     pub breaker: BreakerPolicy,
 }
 
-/// When a target that fails is left alone, and for how long.
+/// When the circuit breaker of a failing target opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerPolicy {
-    /// After so many failures in a row it is left alone.
+    /// The breaker opens after this many consecutive failures.
     pub failures_max: u32,
-    /// At first so long; each further failure doubles it.
+    /// The first wait; each further failure doubles it.
     pub wait_min: Duration,
     pub wait_max: Duration,
 }
 
-/// What a worker may send now.
+/// Notifications that the worker may send now.
 #[derive(Debug, Clone, Default)]
 pub struct Leased {
     pub notifications: Vec<NotificationRecord>,
-    /// The only one: it tells whether a target that failed is back.
+    /// A half-open probe: the only notification, which tests whether a failing target has recovered.
     pub is_probe: bool,
-    /// When there may be more, as far as is known; something may be written before.
+    /// When more may be due, as far as is known; new notifications can be written earlier.
     pub next_at: Option<DateTime<Utc>>,
 }
 
@@ -134,20 +134,20 @@ pub struct AttemptEnd {
     pub project: String,
     pub id: String,
     pub target: String,
-    /// Of the lease.
+    /// The owner of the lease.
     pub owner: String,
     pub attempt: NotificationAttempt,
     pub next: NextStep,
     pub is_probe: bool,
-    /// The target wants nothing any more.
+    /// The target answered 410 Gone.
     pub is_gone: bool,
-    /// The target's own wish, from now.
+    /// The target's `Retry-After`, relative to now.
     pub retry_after: Option<Duration>,
     pub at: DateTime<Utc>,
     pub breaker: BreakerPolicy,
 }
 
-/// What becomes of a notification after an attempt.
+/// The next step of a notification after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
     Delivered,
@@ -155,13 +155,13 @@ pub enum NextStep {
     GiveUp,
 }
 
-/// Which notifications to list. The default asks for the 50 newest.
+/// Selects notifications to list. The default is the 50 newest.
 #[derive(Debug, Clone)]
 pub struct NotificationFilter {
     pub target: Option<String>,
     pub state: Option<NotificationState>,
     pub kind: Option<NotificationType>,
-    /// Written at this time or later.
+    /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
     pub limit: u32,
 }

@@ -1,11 +1,11 @@
-//! What keeps Landfall's tables from being made in a database that has none of them.
+//! Why Landfall's tables cannot be created in a database that has none.
 
 use std::fmt;
 
-/// Seen before anything is made, so that a person learns what to change and not which statement failed.
+/// Detected before any table is created, so that the message says what to change instead of which statement failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The role may not make tables in the schema that its tables would lie in.
+    /// The role may not create tables in its current schema.
     MayNotCreate { role: String, schema: String },
     /// No schema of the role's `search_path` exists.
     NoSchema,
@@ -14,17 +14,18 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> String {
         match self {
             Self::MayNotCreate { role, schema } => {
-                format!("as its owner: GRANT CREATE ON SCHEMA {schema} TO {role}")
+                format!("run as the schema's owner: GRANT CREATE ON SCHEMA {schema} TO {role}")
             }
             Self::NoSchema => {
-                "make a schema that the role's search_path names, or name another database".to_owned()
+                "create a schema that the role's search_path names, or use another database".to_owned()
             }
             Self::NamesTaken { .. } => {
-                "let DATABASE_URL name a database of its own: CREATE DATABASE landfall".to_owned()
+                "use a separate database: run CREATE DATABASE landfall, and name it in DATABASE_URL"
+                    .to_owned()
             }
         }
     }
@@ -34,11 +35,11 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MayNotCreate { role, schema } => {
-                write!(f, "the role {role} may not make tables in the schema {schema}")
+                write!(f, "the role {role} may not create tables in the schema {schema}")
             }
-            Self::NoSchema => f.write_str("the role's search_path names no schema that exists"),
+            Self::NoSchema => f.write_str("no schema in the role's search_path exists"),
             Self::NamesTaken { tables } => {
-                write!(f, "it has tables of the same names that are not Landfall's: {}", tables.join(", "))
+                write!(f, "it has tables with the same names that are not Landfall's: {}", tables.join(", "))
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The PostgreSQL dialect: how a `DATABASE_URL` leads to a pool of connections whose schema is up to date. The files below
-//! hold what only PostgreSQL needs: COPY, migrations under a lock, and a place below which no event appears any more.
+//! The PostgreSQL dialect: turns a `DATABASE_URL` into a connection pool with an up-to-date schema. The submodules hold
+//! what only PostgreSQL needs: COPY, migrations under a lock, and the commit watermark of `events`.
 
 pub(crate) mod batch_rows;
 pub(crate) mod bind;
@@ -20,23 +20,24 @@ use crate::migrations;
 use pool::Postgres;
 use server::named;
 
-/// A first connection that takes longer is refused with its cause.
+/// If the first connection takes longer, the start fails with the cause.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `DATABASE_URL` says behind a pooler that gives each transaction another connection of the server.
+/// The parameter in `DATABASE_URL` that announces a pooler in transaction mode, where each transaction may use another
+/// server connection.
 const THROUGH_POOLER: (&str, &str) = ("statement-cache-capacity", "0");
 
 pub(crate) async fn open(url: &str) -> Result<Postgres, StoreError> {
     let (options, through_pooler) = options(url)?;
     let mut connection = connect(&options).await?;
-    // Only when it must: a role that may write rows, but make no tables, is enough for a worker.
+    // Migrates only when needed: a role that may write rows but not create tables is enough for a worker.
     let version = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
     if version == 0 {
         obstructed(&mut connection, &options).await?;
     }
     if version < migrations::newest(&migrate::migrator()) {
         if !through_pooler {
-            // An index of a large table takes its time.
+            // Building an index on a large table takes long.
             connection.execute("SET statement_timeout = 0").await.map_err(version_unread)?;
         }
         migrate::migrate(&mut connection, &options).await.map_err(StoreError::Migrate)?;
@@ -60,27 +61,27 @@ pub(crate) async fn open_existing(url: &str) -> Result<Postgres, StoreError> {
     }
 }
 
-/// Fails when tables could not be made.
+/// Fails if the tables cannot be created.
 async fn obstructed(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<(), StoreError> {
     let Some(obstacle) = obstacles::find(connection).await.map_err(version_unread)? else { return Ok(()) };
-    // Another worker may have made them meanwhile.
+    // Another worker may have created the tables in the meantime.
     match migrate::schema_version(connection).await.map_err(version_unread)? {
         0 => Err(StoreError::Obstructed { database: named(options), obstacle }),
         _ => Ok(()),
     }
 }
 
-/// How to connect, and whether it leads through a pooler.
+/// The connect options, and whether they go through a pooler.
 fn options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let refuse = |problem: String| Err(StoreError::Setting { setting: "DATABASE_URL", problem });
     match PgConnectOptions::from_str(url) {
         Ok(options) if options.get_database().is_none() => {
-            refuse("names no database: write postgres://USER:PASSWORD@HOST/DATABASE".to_owned())
+            refuse("has no database name: write postgres://USER:PASSWORD@HOST/DATABASE".to_owned())
         }
         Ok(options) => {
             let name = options.get_application_name().unwrap_or("landfall").to_owned();
             let options = options.application_name(&name).disable_statement_logging();
-            // sqlx resolves an IPv6 address with the brackets of its URL.
+            // sqlx would resolve an IPv6 address together with the brackets of the URL.
             let host = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
             let host = host.unwrap_or(options.get_host()).to_owned();
             let options = options.host(&host);
@@ -89,20 +90,20 @@ fn options(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
                 url.query_pairs().any(|(name, value)| (name.as_ref(), value.as_ref()) == THROUGH_POOLER)
             });
             if through_pooler {
-                // A parameter that poolers refuse to start with. It is about numbers as text; ours are binary.
+                // Poolers reject this startup parameter. It only affects numbers in text format; ours are binary.
                 return Ok((options.extra_float_digits(None), true));
             }
             Ok((options, false))
         }
         Err(error) => refuse(format!(
-            "is not understood ({}): write postgres://USER:PASSWORD@HOST/DATABASE, special characters as in \
-             other URLs (@ is %40)",
+            "is not valid ({}): write postgres://USER:PASSWORD@HOST/DATABASE, with special characters \
+             percent-encoded (@ is %40)",
             std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
         )),
     }
 }
 
-/// One connection outside the pool, which says why it cannot be had.
+/// Opens one connection outside the pool, so that a failure has a precise cause.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
     let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
@@ -113,7 +114,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError>
 }
 
 fn version_unread(source: sqlx::Error) -> StoreError {
-    StoreError::database("read the schema's version")(source)
+    StoreError::database("read the schema version")(source)
 }
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_database_is_refused_without_showing_a_password() {
+    fn an_invalid_url_is_refused_without_showing_a_password() {
         for url in [
             "postgres://me:hunter2@db:99999/x",
             "postgres://me:hunter2@db/x?sslmode=hunter3",

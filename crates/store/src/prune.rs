@@ -1,24 +1,24 @@
-//! Retention: what is to go, and what went.
+//! Retention: which rows to prune, and how many were pruned.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use webhook::Family;
 
-/// Whose rows and files are to go.
+/// Which rows and files to prune.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     pub family: Family,
-    /// What was received before. What an unsettled or a newer event or a notification that is still to be sent is
-    /// about stays, and so does a batch whose import is under way.
+    /// Prune what was received before this time. Objects of an unsettled or newer event or of a pending notification
+    /// are kept, and so are batches with an import in progress.
     pub before: DateTime<Utc>,
 }
 
-/// Rows and files that went, or would.
+/// The number of rows and files that were, or would be, pruned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
     /// Responses, batches, fine-tuning jobs or eval runs.
     pub objects: u64,
-    /// Lines of batches.
+    /// Rows of batch results.
     pub results: u64,
     pub events: u64,
     pub notifications: u64,
@@ -27,12 +27,12 @@ pub struct Pruned {
 }
 
 impl Pruned {
-    /// Whether nothing went, so that nothing is left to go.
+    /// Whether nothing was pruned, so that nothing is left to prune.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds what another step took away.
+    /// Adds the counts of another step.
     pub fn add(&mut self, step: &Self) {
         self.objects += step.objects;
         self.results += step.results;

@@ -7,14 +7,14 @@ use webhook::{FetchState, MaybeKnown};
 use crate::columns::columns;
 use crate::json_text;
 
-/// A response, as fetched or as an event held it.
+/// A response, as fetched or as embedded in an event.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResponseRecord {
     pub project: String,
     pub response_id: String,
     pub status: Option<String>,
     pub model: Option<String>,
-    /// All text parts in order; `None` when there was no output to read.
+    /// All text parts in order; `None` if there was no output.
     pub output_text: Option<String>,
     /// JSON text: an array.
     #[serde(serialize_with = "json_text::nested")]
@@ -31,12 +31,12 @@ pub struct ResponseRecord {
     pub incomplete_reason: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub completed_at: Option<DateTime<Utc>>,
-    /// When ingest took the event that brought this state of the object.
+    /// When ingest received the event that brought this state of the object.
     pub received_at: DateTime<Utc>,
     pub fetch_state: MaybeKnown<FetchState>,
-    /// Set exactly when the object was read from the API.
+    /// Set if and only if the object was fetched from the API.
     pub fetched_at: Option<DateTime<Utc>>,
-    /// Whether the object has reached its end.
+    /// Whether the object's status is terminal.
     pub terminal: bool,
     #[serde(serialize_with = "json_text::nested_optional_bytes")]
     pub raw: Option<Vec<u8>>,

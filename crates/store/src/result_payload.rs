@@ -1,5 +1,5 @@
-//! What a `full` notification carries: the rows of an object as `landfall show --json` prints them, without the raw
-//! answer they were made of.
+//! The payload of a `full` notification: the rows of an object as `landfall show --json` prints them, without the raw
+//! API response they were built from.
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _, try_unfold};
@@ -14,21 +14,21 @@ use crate::fine_tuning::{FineTuningRecord, JobRecord};
 use crate::found::Found;
 use crate::store::Store;
 
-/// Results of a batch read at a time.
+/// Batch results read per query.
 const PAGE: u32 = 200;
 
-/// A result, and whether it is the whole of it: of one that is too large for any notification, not all is read.
+/// A result, and whether it is complete. A result too large for any notification is not read to its end.
 #[derive(Debug, Clone, Default)]
 pub struct ResultPayload {
     pub value: Option<Value>,
-    /// False when parts were left out.
+    /// False if parts were left out.
     pub is_whole: bool,
 }
 
 impl ResultPayload {
     /// An object's row.
     pub fn of_row(row: &impl Serialize) -> Self {
-        // Whatever no JSON value holds is text in these rows already.
+        // These rows already hold text wherever a JSON value is not possible.
         let mut value = serde_json::to_value(row).ok();
         if let Some(Value::Object(fields)) = &mut value {
             fields.remove("raw");
@@ -36,7 +36,7 @@ impl ResultPayload {
         Self { value, is_whole: true }
     }
 
-    /// A job, with its model and metrics.
+    /// A job with its model and metrics.
     pub fn of_fine_tuning(record: &FineTuningRecord) -> Self {
         let mut result = Self::of_row(&record.job);
         if let Some(Value::Object(fields)) = &mut result.value {
@@ -47,7 +47,7 @@ impl ResultPayload {
         result
     }
 
-    /// A batch, with the lines of its files as long as they fit.
+    /// A batch with the lines of its files, if they fit.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -78,7 +78,7 @@ impl ResultPayload {
         Ok(result)
     }
 
-    /// The same of any size, piece by piece, as the text of one JSON object.
+    /// A batch of any size, streamed as the text of one JSON object.
     pub fn stream_batch(
         store: Store,
         batch: &BatchRecord,
@@ -103,14 +103,14 @@ impl ResultPayload {
         stream::once(std::future::ready(Ok(Bytes::from(head)))).chain(rows)
     }
 
-    /// An event's body: what a call or an unknown event brings is in it.
+    /// An event's body: the payload for calls and unknown events.
     pub fn of_body(body: &[u8]) -> Self {
         let value = serde_json::from_slice(body).ok();
         let value = value.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned().into());
         Self { value: Some(value), is_whole: true }
     }
 
-    /// An object of a project as it is stored now; `None` for what is no such object.
+    /// An object of a project as stored now; `None` if `found` is not such an object.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -141,7 +141,7 @@ impl ResultPayload {
         }))
     }
 
-    /// What a stored or dead event led to, and the type of its notification, for those who come later than the worker.
+    /// The payload of a stored or dead event and the type of its notification, for readers other than the worker.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -172,7 +172,7 @@ impl ResultPayload {
     }
 }
 
-/// A row of a batch's results, without what is the same in all.
+/// A row of a batch's results, without the columns that are the same in all rows.
 fn line(row: &ResultRow) -> Value {
     let mut line = serde_json::to_value(row).unwrap_or_default();
     if let Value::Object(fields) = &mut line {

@@ -1,4 +1,5 @@
-//! A row of either dialect, read in the same words: closed sets by name, JSON as text, bodies out of their two columns.
+//! A row of either dialect, read through one interface: closed sets by name, JSON as text, bodies from their two
+//! columns.
 
 use std::str::FromStr;
 
@@ -11,13 +12,13 @@ use webhook::{ClosedSet, MaybeKnown};
 
 use crate::jsonb::JsonText;
 
-/// One row of an answer.
+/// One row of a query result.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
 
-/// A column of text, number or flag; of `Option` when it may be missing.
+/// A text, number or flag column; `Option` when nullable.
 pub(crate) trait Column<'r>:
     Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
 {
@@ -32,7 +33,7 @@ impl Row {
         }
     }
 
-    /// A count, which columns hold signed.
+    /// A count; columns are signed.
     pub(crate) fn count<T: TryFrom<i64, Error = std::num::TryFromIntError>>(
         &self,
         column: &str,
@@ -53,7 +54,7 @@ impl Row {
         required(column, self.time(column)?)
     }
 
-    /// A column of text that may be missing, as a type that is written as text.
+    /// A nullable text column, parsed.
     pub(crate) fn parsed<T>(&self, column: &str) -> sqlx::Result<Option<T>>
     where
         T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
@@ -66,12 +67,12 @@ impl Row {
         text.map(parse).transpose()
     }
 
-    /// A member of a closed set, or what another version wrote instead.
+    /// A member of a closed set, or an unknown name that another version wrote.
     pub(crate) fn maybe_known<T: ClosedSet>(&self, column: &str) -> sqlx::Result<MaybeKnown<T>> {
         required(column, self.parsed(column)?)
     }
 
-    /// A member of a closed set that only we write and choose by.
+    /// A member of a closed set; fails on unknown names.
     pub(crate) fn member<T: FromStr<Err = UnknownName>>(&self, column: &str) -> sqlx::Result<T> {
         required(column, self.parsed(column)?)
     }
@@ -84,7 +85,7 @@ impl Row {
         }
     }
 
-    /// The bytes of a pair of columns `x`, `x_bytes`.
+    /// The bytes of the pair of columns `x`, `x_bytes`.
     pub(crate) fn json_or_bytes(&self, json: &str) -> sqlx::Result<Option<Vec<u8>>> {
         let is_null = match self {
             Self::Sqlite(row) => row.try_get_raw(json)?.is_null(),

@@ -1,4 +1,5 @@
-//! Every table with its columns, in the order in which they are moved: what a row needs comes before it.
+//! Every table with its columns, in the order of export and import: referenced rows come before the rows that reference
+//! them.
 
 use crate::batch::{BatchRecord, ResultRow};
 use crate::columns::{Column, Kind, Record as _};
@@ -14,9 +15,9 @@ use crate::target_health::TargetHealth;
 /// A table.
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    /// The columns that rows are ordered by; they are unique.
+    /// The unique columns that rows are ordered by.
     pub(crate) key: &'static str,
-    /// Those of its record, and others.
+    /// The columns of its record, and others.
     columns: &'static [&'static [Column]],
 }
 

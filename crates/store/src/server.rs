@@ -1,18 +1,18 @@
-//! What an operator should know of a database server.
+//! Facts about a database server for the operator.
 
-/// A PostgreSQL server, as seen through our own connection.
+/// A PostgreSQL server, as seen by our own connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseServer {
-    /// Such as `15.18 (Debian 15.18-0+deb12u1)`.
+    /// For example `15.18 (Debian 15.18-0+deb12u1)`.
     pub version: String,
-    /// Whether our connection goes through TLS.
+    /// Whether our connection uses TLS.
     pub encrypted: bool,
-    /// Whether it never leaves this machine.
+    /// Whether the connection stays on this machine.
     pub local: bool,
-    /// Whether what was committed survives a crash of the machine: `fsync` and `full_page_writes`.
+    /// Whether commits survive a machine crash: `fsync` and `full_page_writes` are on.
     pub durable: bool,
-    /// Whether it is no replica, and our role may write our tables.
+    /// Whether it is a primary, and our role may write our tables.
     pub writable: bool,
-    /// How many more clients it takes.
+    /// The number of free connection slots.
     pub connections_free: i64,
 }

@@ -1,5 +1,5 @@
-//! The SQLite dialect: connections, migrations, bulk inserts. One writer a process, several readers; writers of several
-//! processes try again and again until the lock is free.
+//! The SQLite dialect: connections, migrations, bulk inserts. A process has one writer and several readers; writers of
+//! different processes retry until the lock is free.
 
 pub(crate) mod batch_rows;
 pub(crate) mod bind;
@@ -22,30 +22,31 @@ use crate::migrations;
 use crate::obstacle::Obstacle;
 use crate::schema;
 
-/// How long a write waits for another process's: chunks of a batch take far less.
+/// How long a write waits for a write of another process. Writing a chunk of a batch takes far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// After it a writer that waits for another process asks again. SQLite's own waits grow to a tenth of a second, in which
-/// the lock changes hands many times, and often nobody has it: several workers at once would then do less than one.
+/// How long SQLite itself waits before our writer retries. SQLite's own backoff grows to 100 ms, during which the lock
+/// changes hands many times and is often free: several workers together would then write less than one.
 const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(4);
 const WRITER_PAUSE_MAX: Duration = Duration::from_millis(2);
-/// How long a call waits for a connection of its own process.
+/// How long a call waits for a connection of this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
-/// The log is cut back to this size after a long write.
+/// The WAL is truncated to this size after a long write.
 const WAL_BYTES_MAX: &str = "67108864";
-/// Where migrations were recorded up to version 6.
+/// The migrations table up to version 6.
 const FORMER_TABLE: &str = "_sqlx_migrations";
-/// Several workers that start at once on a new file meet while they switch it to WAL, where SQLite does not wait.
+/// Workers that start at the same time on a new file collide while they switch it to WAL, where SQLite's busy timeout
+/// does not apply.
 const OPEN_RETRY_EVERY: Duration = Duration::from_millis(20);
 
-/// Holds the write lock from its first statement on, so nothing it has read changes before it commits.
+/// Holds the write lock from the start, so nothing it has read changes before it commits.
 pub(crate) type WriteTransaction = Transaction<'static, sqlx::Sqlite>;
 
 /// A database file.
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
     writer: SqlitePool,
-    /// Whose turn it is to wait for other processes: in this one, first come, first served.
+    /// Orders the writers of this process: first come, first served.
     write_queue: Arc<Mutex<()>>,
     readers: SqlitePool,
 }
@@ -78,10 +79,9 @@ impl Sqlite {
         let path = options.get_filename().to_owned();
         let sqlite = Self::connect(options);
         let needed = migrations::newest(&migrator());
-        let found =
-            sqlite.schema_version().await.map_err(StoreError::database("read the schema's version"))?;
+        let found = sqlite.schema_version().await.map_err(StoreError::database("read the schema version"))?;
         if found == 0 {
-            let taken = sqlite.names_taken().await.map_err(StoreError::database("look at the tables of"))?;
+            let taken = sqlite.names_taken().await.map_err(StoreError::database("list its tables"))?;
             if !taken.is_empty() {
                 let database = path.display().to_string();
                 return Err(StoreError::Obstructed {
@@ -112,7 +112,7 @@ impl Sqlite {
         }
     }
 
-    /// Tables that a file without our tables has under their names.
+    /// Tables of another application with the names of our tables.
     async fn names_taken(&self) -> sqlx::Result<Vec<String>> {
         let names = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
         let names: Vec<String> = names.fetch_all(&self.readers).await?;
@@ -120,7 +120,7 @@ impl Sqlite {
         Ok(names.into_iter().filter(is_ours).collect())
     }
 
-    /// 0 for a file without our tables.
+    /// 0 if the file has no Landfall tables.
     pub(crate) async fn schema_version(&self) -> sqlx::Result<i64> {
         let mut connection = self.readers.acquire().await?;
         if has_table(&mut connection, migrations::TABLE).await? {
@@ -148,7 +148,7 @@ impl Sqlite {
                 Err(error) if error::is_sqlite_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
                     tokio::time::sleep(WRITER_PAUSE_MAX.mul_f64(fastrand::f64())).await;
                 }
-                // SQLite itself rolled a transaction back (a full disk), and the connection still counts it as open
+                // SQLite rolled the transaction back itself (disk full), and the connection still counts it as open
                 // (test:a_disk_that_fills_up_in_the_middle_of_a_batch_costs_no_row_and_no_byte).
                 Err(sqlx::Error::InvalidSavePointStatement) if started.elapsed() < BUSY_TIMEOUT => {
                     self.writer.acquire().await?.close().await?;
@@ -158,7 +158,7 @@ impl Sqlite {
         }
     }
 
-    /// Where the file lies.
+    /// The folder of the database file.
     pub(crate) fn folder(&self) -> PathBuf {
         let options = self.writer.connect_options();
         options.get_filename().parent().unwrap_or(Path::new("")).to_owned()
@@ -174,7 +174,7 @@ impl Sqlite {
     }
 }
 
-/// Where the file of a database lies, or will.
+/// The folder of the database file, which may not exist yet.
 pub(crate) fn folder(url: &str) -> Result<PathBuf, StoreError> {
     Ok(options(url)?.get_filename().parent().unwrap_or(Path::new("")).to_owned())
 }
@@ -183,13 +183,13 @@ fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     let refuse = |problem: String| Err(StoreError::Setting { setting: "DATABASE_URL", problem });
     if url.contains(":memory:") || url.contains("mode=memory") {
         return refuse(
-            "names a database in memory, which would be lost with the worker: write sqlite:// and a path"
+            "names an in-memory database, which would be lost when the worker exits: write sqlite:// and a path"
                 .into(),
         );
     }
     match SqliteConnectOptions::from_str(url) {
         Ok(options) if options.get_filename().as_os_str().is_empty() => {
-            refuse("names no file: write sqlite:// and a path, such as sqlite://data/landfall.db".into())
+            refuse("has no file path: write sqlite:// and a path, such as sqlite://data/landfall.db".into())
         }
         Ok(options) => Ok(options
             .synchronous(SqliteSynchronous::Full)
@@ -197,7 +197,7 @@ fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
             .foreign_keys(true)
             .pragma("journal_size_limit", WAL_BYTES_MAX)
             .disable_statement_logging()),
-        Err(error) => refuse(format!("is not understood: {error}")),
+        Err(error) => refuse(format!("is not valid: {error}")),
     }
 }
 
@@ -210,7 +210,7 @@ async fn has_table(connection: &mut SqliteConnection, name: &str) -> sqlx::Resul
     sqlx::query_scalar(ask).bind(name).fetch_one(connection).await
 }
 
-/// All migrations in one transaction that holds the write lock: the first worker migrates, the others wait for it.
+/// Runs all migrations in one transaction that holds the write lock: the first worker migrates, the others wait for it.
 async fn migrate(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
     let migrator = migrator();
     let mut connection = options.connect().await?;
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_file_is_refused() {
+    fn a_url_without_a_file_is_refused() {
         for url in ["sqlite::memory:", "sqlite://"] {
             let problem = options(url).unwrap_err().to_string();
             assert!(problem.starts_with("DATABASE_URL") && problem.contains("sqlite://"), "{url}: {problem}");
@@ -260,6 +260,6 @@ mod tests {
         assert_eq!(ask("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
         assert_eq!(ask("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
         let write = "INSERT INTO files VALUES ('p', 'f', 'o', NULL, NULL, 0, '', '', NULL, NULL)";
-        assert!(sqlx::query(write).execute(&sqlite.readers).await.is_err(), "readers only read");
+        assert!(sqlx::query(write).execute(&sqlite.readers).await.is_err(), "readers are read-only");
     }
 }

@@ -1,4 +1,4 @@
-//! [`Store`]: the database and the raw files behind one handle. Its calls stand beside their SQL, in `tables`.
+//! [`Store`]: one handle for the database and the raw files. Its methods are defined next to their SQL, in `tables`.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -9,18 +9,18 @@ use crate::files::{Files, FilesCheck};
 use crate::folder_check::{self, FolderCheck};
 use crate::sqlite;
 
-/// Where things are kept.
+/// Where the database and the raw files are.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// `DATABASE_URL`. A secret: with some databases it holds a password.
+    /// `DATABASE_URL`. Secret, because it may contain a password.
     pub database_url: SecretString,
     /// `FILES_URL`.
     pub files_url: String,
-    /// How the bucket is reached when `FILES_URL` names one.
+    /// How to reach the bucket when `FILES_URL` names one.
     pub s3: S3Config,
 }
 
-/// What [`Store::migrate`] has done: the schema's version before, 0 for a new database, and after.
+/// The result of [`Store::migrate`]: the schema version before (0 for a new database) and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migrated {
     pub from: i64,
@@ -29,7 +29,7 @@ pub struct Migrated {
 
 /// The database and the raw files. Cheap to clone.
 ///
-/// Each call is one transaction, or one read. Where its description names no other error, a call fails only when the
+/// Each call is one transaction or one read. Unless its documentation lists other errors, a call fails only when the
 /// database cannot be read or written.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -38,10 +38,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects, makes what is missing, and brings the schema up to date. Safe with several workers starting at once.
+    /// Connects, creates a missing database or folder, and migrates the schema. Safe to call from several workers at
+    /// once.
     ///
     /// # Errors
-    /// A setting that names nothing usable, a database that cannot be reached, or a migration that fails.
+    /// An invalid setting, a database that cannot be reached, or a migration that fails.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let files = Files::new(&config.files_url, &config.s3)?;
         let database = Database::open(config.database_url.expose_secret()).await?;
@@ -49,10 +50,10 @@ impl Store {
         Ok(Self { database, files })
     }
 
-    /// Connects to what a worker has made. Changes nothing.
+    /// Connects to an existing database. Changes nothing.
     ///
     /// # Errors
-    /// Besides those of [`Store::open`], [`StoreError::NoDatabase`], [`StoreError::NoTables`] and
+    /// The errors of [`Store::open`], and [`StoreError::NoDatabase`], [`StoreError::NoTables`] and
     /// [`StoreError::OldSchema`].
     pub async fn open_existing(config: &StoreConfig) -> Result<Self, StoreError> {
         let files = Files::new(&config.files_url, &config.s3)?;
@@ -60,11 +61,10 @@ impl Store {
         Ok(Self { database, files })
     }
 
-    /// Makes what is missing of the database, and brings its schema up to date: what [`Store::open`] does, without a
-    /// look at the files.
+    /// Creates and migrates the database like [`Store::open`], but does not touch the files.
     ///
     /// # Errors
-    /// Those of [`Store::open`] that are about the database.
+    /// The errors of [`Store::open`] that concern the database.
     pub async fn migrate(config: &StoreConfig) -> Result<Migrated, StoreError> {
         let url = config.database_url.expose_secret();
         let from = match Database::open_existing(url).await {
@@ -88,7 +88,7 @@ impl Store {
         &self.files
     }
 
-    /// The version of the database's schema.
+    /// The schema version of the database.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -96,19 +96,19 @@ impl Store {
         self.database.schema_version().await
     }
 
-    /// Whether the folder or bucket of raw files takes what is written. The database may be missing.
+    /// Checks that the folder or bucket of raw files can be written. The database may be missing.
     ///
     /// # Errors
-    /// A setting that names nothing usable, or a place that cannot be written; its source says why.
+    /// An invalid setting, or a folder or bucket that cannot be written; the error's source gives the cause.
     pub async fn check_files(config: &StoreConfig) -> Result<FilesCheck, StoreError> {
         Files::new(&config.files_url, &config.s3)?.check().await
     }
 
-    /// The same of the folder of the database, which SQLite writes to beside the database itself. `None` when the
-    /// database is not in a folder of this machine.
+    /// Checks that the folder of the database can be written, because SQLite writes other files next to the database.
+    /// `None` when the database is not a local file.
     ///
     /// # Errors
-    /// As [`Store::check_files`].
+    /// The errors of [`Store::check_files`].
     pub async fn check_database_folder(config: &StoreConfig) -> Result<Option<FolderCheck>, StoreError> {
         let url = config.database_url.expose_secret();
         match Dialect::of(url)? {
@@ -117,7 +117,7 @@ impl Store {
         }
     }
 
-    /// Closes all connections. Without it they end with the process, which loses nothing either.
+    /// Closes all connections. Optional: without it they close when the process exits, and no data is lost.
     pub async fn close(&self) {
         self.database.close().await;
     }

@@ -1,4 +1,4 @@
-//! [`Store`](crate::Store)'s calls beside their SQL, by tables. The SQL is the same in both dialects.
+//! The methods of [`Store`](crate::Store) and their SQL, by table. The SQL is the same in both dialects.
 
 pub(crate) mod batch_append;
 pub(crate) mod batch_replace;

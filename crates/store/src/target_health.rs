@@ -1,4 +1,4 @@
-//! What all workers know of a target: whether it may be sent to, and how fast. Pure: rows in, rows out.
+//! The shared health state of a target: whether workers may send to it, and at which rate. Pure functions on rows.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::columns::columns;
 use crate::notification::{BreakerPolicy, LeaseRequest};
 
 closed_set! {
-    /// Whether a target is sent to: the column `notification_targets.state`.
+    /// The state of a target: the column `notification_targets.state`.
     pub enum TargetState {
         Active => "active",
-        /// By a person, until `landfall targets resume`.
+        /// Paused by an operator, until `landfall targets resume`.
         Paused => "paused",
-        /// It answered 410; until `landfall targets resume`.
+        /// The target answered 410 Gone; disabled until `landfall targets resume`.
         Disabled => "disabled",
     }
 }
 
 closed_set! {
-    /// The same, with whether an active target takes what it is sent.
+    /// A target's state, where an active target may also be failing.
     pub enum TargetCondition {
         Active => "active",
         /// The last attempt failed.
@@ -36,12 +36,12 @@ closed_set! {
 pub struct TargetHealth {
     pub target: String,
     pub state: MaybeKnown<TargetState>,
-    /// Attempts that failed since the last success.
+    /// Consecutive failures since the last success.
     pub failures_in_row: u32,
-    /// Nothing is sent before; then one attempt tells whether the target is back.
+    /// The breaker is open until this time; then one probe tests whether the target has recovered.
     #[serde(rename = "waits_until")]
     pub open_until: Option<DateTime<Utc>>,
-    /// By its rate, what was taken is sent by then.
+    /// The rate limit is used up until this time.
     #[serde(skip)]
     pub rate_limited_until: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
@@ -58,23 +58,23 @@ columns! {
     }
 }
 
-/// What may be sent to a target now.
+/// How much may be sent to a target now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Allowance {
     UpTo(u32),
-    /// The target has failed again and again: one, to see.
+    /// The breaker is half open: send one probe.
     Probe,
     NotBefore(DateTime<Utc>),
-    /// Until a person says so.
+    /// Paused or disabled until an operator resumes the target.
     Stopped,
 }
 
-/// So much of a second's rate may be sent at once; urgent ones may use a whole second's.
+/// The share of a second's rate that may be sent at once; urgent notifications may use a whole second's.
 const BURST: TimeDelta = TimeDelta::milliseconds(200);
 const BURST_URGENT: TimeDelta = TimeDelta::seconds(1);
 
 impl TargetHealth {
-    /// One that nothing is known of.
+    /// A target without any recorded attempt.
     pub fn new(target: &str) -> Self {
         Self {
             target: target.to_owned(),
@@ -90,16 +90,16 @@ impl TargetHealth {
         match self.state.known() {
             Some(TargetState::Active) if self.failures_in_row > 0 => TargetCondition::Failing,
             Some(TargetState::Active) => TargetCondition::Active,
-            // A state of another version: this one sends nothing, as while it is paused.
+            // A state that only another version knows: send nothing, as if paused.
             Some(TargetState::Paused) | None => TargetCondition::Paused,
             Some(TargetState::Disabled) => TargetCondition::Disabled,
         }
     }
 
-    /// How many of those asked for may be sent now.
+    /// How many of the requested notifications may be sent now.
     pub(crate) fn allowance(&self, request: &LeaseRequest, now: DateTime<Utc>) -> Allowance {
         match self.state.known() {
-            // What another version has made of it is not for us to undo.
+            // Do not override a state that another version has set.
             Some(TargetState::Paused | TargetState::Disabled) | None => return Allowance::Stopped,
             Some(TargetState::Active) => {}
         }
@@ -114,7 +114,7 @@ impl TargetHealth {
         let rate_limited_until = self.rate_limited_until.map_or(now, |until| until.max(now));
         let free = now + burst - rate_limited_until;
         let count = free.as_seconds_f64() / each.as_seconds_f64();
-        // A rounding error must not cost the only one.
+        // A rounding error must not turn 1 into 0.
         let count = (count + 1e-6).floor().clamp(0.0, f64::from(request.limit)) as u32;
         if count > 0 {
             Allowance::UpTo(count)
@@ -123,7 +123,7 @@ impl TargetHealth {
         }
     }
 
-    /// After `count` were taken.
+    /// The state after `count` notifications were leased.
     pub(crate) fn taken(mut self, count: u32, rate_per_sec: f64, now: DateTime<Utc>) -> Self {
         let rate_limited_until = self.rate_limited_until.map_or(now, |until| until.max(now));
         let count = i32::try_from(count).unwrap_or(i32::MAX);
@@ -132,7 +132,7 @@ impl TargetHealth {
         self
     }
 
-    /// While one attempt tells whether the target is back: nobody else tries. Ends by itself should its worker die.
+    /// The state during a probe: no other worker sends. It ends on its own if the worker dies.
     pub(crate) fn probing(mut self, lease_for: Duration, now: DateTime<Utc>) -> Self {
         self.open_until = Some(later(now, lease_for));
         self.updated_at = Some(now);
@@ -144,14 +144,14 @@ impl TargetHealth {
         self
     }
 
-    /// `is_probe`: the attempt was the one that was to tell whether the target is back.
+    /// The state after a failed attempt.
     pub(crate) fn after_failure(mut self, failure: TargetFailure, breaker: BreakerPolicy) -> Self {
         let TargetFailure { is_probe, is_gone, retry_after, at } = failure;
         let waits = self.open_until.filter(|until| *until > at);
-        // Attempts that were under way when the target was left alone tell nothing new.
-        let is_news = is_probe || waits.is_none();
-        self.failures_in_row = self.failures_in_row.saturating_add(u32::from(is_news));
-        let over = self.failures_in_row.checked_sub(breaker.failures_max).filter(|_| is_news);
+        // Attempts already in flight when the breaker opened add no information.
+        let is_relevant = is_probe || waits.is_none();
+        self.failures_in_row = self.failures_in_row.saturating_add(u32::from(is_relevant));
+        let over = self.failures_in_row.checked_sub(breaker.failures_max).filter(|_| is_relevant);
         let wait = over.map(|over| {
             breaker.wait_min.saturating_mul(2_u32.saturating_pow(over.min(16))).min(breaker.wait_max)
         });
@@ -165,13 +165,13 @@ impl TargetHealth {
     }
 }
 
-/// What a failed attempt says about its target.
+/// What a failed attempt reveals about its target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TargetFailure {
     pub(crate) is_probe: bool,
-    /// It answered 410.
+    /// The target answered 410 Gone.
     pub(crate) is_gone: bool,
-    /// Its own wish.
+    /// The target's `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) at: DateTime<Utc>,
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_over_any_stretch_of_time() {
+    fn the_rate_limit_holds_over_any_period() {
         for rate in [0.5, 1.0, 3.0, 30.0, 1000.0] {
             let mut health = TargetHealth::new("app");
             let mut sent = 0;
@@ -236,22 +236,22 @@ mod tests {
     }
 
     #[test]
-    fn when_the_rate_is_used_up_it_says_how_long_to_wait() {
+    fn a_used_up_rate_returns_the_time_to_wait() {
         let health = TargetHealth::new("app").taken(1, 2.0, at(0));
-        let Allowance::NotBefore(until) = allowance(&health, 2.0, 0) else { panic!("it is used up") };
+        let Allowance::NotBefore(until) = allowance(&health, 2.0, 0) else { panic!("the rate is used up") };
         assert_eq!(until, at(500));
         assert_eq!(allowance(&health, 2.0, 500), Allowance::UpTo(1));
     }
 
     #[test]
-    fn urgent_ones_may_use_a_whole_second() {
+    fn urgent_notifications_may_use_a_whole_second() {
         let health = TargetHealth::new("app").taken(2, 10.0, at(0));
         assert!(matches!(allowance(&health, 10.0, 0), Allowance::NotBefore(_)));
         assert_eq!(health.allowance(&request(true, 10.0), at(0)), Allowance::UpTo(8));
     }
 
     #[test]
-    fn a_target_that_fails_is_left_alone_for_longer_and_longer() {
+    fn the_breaker_of_a_failing_target_opens_for_longer_each_time() {
         let mut health = TargetHealth::new("app");
         for _ in 0..2 {
             health = fail(health, false, 0);
@@ -264,14 +264,14 @@ mod tests {
             now += secs * 1000;
             assert_eq!(allowance(&health, 10.0, now), Allowance::Probe);
             health = health.probing(Duration::from_secs(30), at(now));
-            assert!(matches!(allowance(&health, 10.0, now), Allowance::NotBefore(_)), "one is enough");
+            assert!(matches!(allowance(&health, 10.0, now), Allowance::NotBefore(_)), "one probe is enough");
         }
         health = health.after_success(at(now));
         assert!(matches!(allowance(&health, 10.0, now), Allowance::UpTo(_)));
     }
 
     #[test]
-    fn many_attempts_that_fail_at_once_are_one_reason_to_wait() {
+    fn concurrent_failures_open_the_breaker_only_once() {
         let mut health = TargetHealth::new("app");
         for _ in 0..50 {
             health = fail(health, false, 0);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_says_when_is_believed() {
+    fn retry_after_of_a_target_is_honoured() {
         let failure = TargetFailure {
             is_probe: false,
             is_gone: false,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn gone_and_paused_are_for_a_person_to_end() {
+    fn only_an_operator_resumes_a_gone_or_paused_target() {
         let failure = TargetFailure { is_probe: false, is_gone: true, retry_after: None, at: at(0) };
         let gone = TargetHealth::new("app").after_failure(failure, BREAKER);
         assert_eq!(allowance(&gone, 10.0, 1_000_000_000), Allowance::Stopped);

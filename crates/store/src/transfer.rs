@@ -1,16 +1,16 @@
-//! All rows of a database as JSON Lines, to move from one database to another. Raw files stay where they are.
+//! Export and import of all rows as JSON Lines, to move from one database to another. Raw files are not moved.
 //!
-//! Version 1, a value a line:
+//! Version 1, one JSON value per line:
 //! ```text
 //! {"format":"landfall-db","version":1,"schema":3}
 //! {"table":"events","columns":["project",…]}
-//! ["default",…]            a row, by these columns: text, numbers, true and false, null; times as RFC 3339;
-//!                          JSON as a string that holds it; bytes as base64
-//! {"rows":1}               of this table
+//! ["default",…]            a row, in the order of these columns: text, numbers, booleans, null; times as RFC 3339;
+//!                          JSON as a string; bytes as base64
+//! {"rows":1}               the number of rows of this table
 //! …                        more tables
 //! {"end":true}
 //! ```
-//! It is written from one snapshot, and read in one transaction: all of it or nothing.
+//! An export is written from one snapshot and imported in one transaction: completely or not at all.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
@@ -33,23 +33,23 @@ use crate::value::Value;
 
 const FORMAT: &str = "landfall-db";
 const VERSION: u32 = 1;
-/// Rows of one statement: at most so many, and about so many bytes of the file.
+/// Limits of one INSERT: the number of rows, and roughly the bytes of input.
 const ROWS_MAX: usize = 100;
 const BYTES_MAX: usize = 1 << 20;
 
-/// Why rows were not moved.
+/// Why an export or import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot write the export")]
+    #[error("could not write the export")]
     Output(#[source] io::Error),
-    #[error("cannot read the export")]
+    #[error("could not read the export")]
     Input(#[source] io::Error),
     #[error("line {line} of the export {problem}")]
     Malformed { line: u64, problem: String },
     /// Nothing was changed.
-    #[error("the table {0} has rows already")]
+    #[error("the table {0} already has rows")]
     NotEmpty(&'static str),
 }
 
@@ -80,7 +80,7 @@ struct End {
     end: bool,
 }
 
-/// What may follow a header.
+/// The lines after the header.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line {
@@ -90,12 +90,12 @@ enum Line {
     End(End),
 }
 
-/// Moving all rows at once.
+/// Export and import of all rows.
 impl Store {
-    /// Writes every row of every table, from one snapshot, a row at a time. How many there were.
+    /// Writes every row of every table from one snapshot, streaming. Returns the number of rows.
     ///
     /// # Errors
-    /// When the database cannot be read, or `out` not be written.
+    /// When the database cannot be read or `out` cannot be written.
     pub async fn export(&self, out: &mut dyn Write) -> Result<u64, TransferError> {
         let schema = self.schema_version().await?;
         put(out, &Header { format: FORMAT.to_owned(), version: VERSION, schema })?;
@@ -122,8 +122,8 @@ impl Store {
         Ok(total)
     }
 
-    /// Reads an export into this database, all of it or nothing. With `replace`, what is there is deleted first;
-    /// otherwise the database must be empty. How many rows there were.
+    /// Imports an export, completely or not at all. With `replace`, existing rows are deleted first; otherwise the
+    /// database must be empty. Returns the number of rows.
     ///
     /// # Errors
     /// [`TransferError`]; nothing was changed.
@@ -145,7 +145,7 @@ impl Store {
             match lines.next()? {
                 Line::Heading(heading) => total += read_table(&mut lines, &mut transaction, &heading).await?,
                 Line::End(End { end: true }) => break,
-                _ => return Err(lines.wrong("is neither a table nor the end")),
+                _ => return Err(lines.wrong("is neither a table heading nor the end")),
             }
         }
         resync_sequence(&mut transaction).await.map_err(written())?;
@@ -154,7 +154,7 @@ impl Store {
     }
 }
 
-/// New events come behind those that came with their placeholders. SQLite looks at what is there.
+/// Makes new events follow the imported ones. SQLite does so without help.
 async fn resync_sequence(transaction: &mut WriteTransaction) -> sqlx::Result<()> {
     match transaction {
         WriteTransaction::Sqlite(_) => Ok(()),
@@ -171,18 +171,22 @@ async fn is_empty(transaction: &mut WriteTransaction, table: &Table) -> sqlx::Re
     Ok(transaction.fetch_optional(sqlx::AssertSqlSafe(select), &[]).await?.is_none())
 }
 
-/// The rows of a table, up to and with their count.
+/// Reads the rows of a table, up to and including their count.
 async fn read_table(
     lines: &mut Lines<'_>,
     transaction: &mut WriteTransaction,
     heading: &Heading,
 ) -> Result<u64, TransferError> {
     let table = TABLES.iter().find(|table| table.name == heading.table);
-    let table = table.ok_or_else(|| lines.wrong("names a table that this version does not know"))?;
+    let table = table.ok_or_else(|| {
+        lines.wrong("names an unknown table: import with the version that wrote it, or a newer one")
+    })?;
     let known = table.columns();
     let named = |name: &String| known.iter().find(|(known, _)| known == name).copied();
     let columns: Option<Vec<Column>> = heading.columns.iter().map(named).collect();
-    let columns = columns.ok_or_else(|| lines.wrong("names a column that this version does not know"))?;
+    let columns = columns.ok_or_else(|| {
+        lines.wrong("names an unknown column: import with the version that wrote it, or a newer one")
+    })?;
     let (mut pending, mut pending_bytes, mut count) = (Vec::new(), 0, 0);
     loop {
         match lines.next()? {
@@ -195,7 +199,7 @@ async fn read_table(
                         .collect::<Result<_, _>>()
                         .map(|row| fit_json_columns(&columns, row))
                 } else {
-                    Err("has not one value a column".to_owned())
+                    Err("does not have one value per column".to_owned())
                 };
                 pending.push(row.map_err(|problem| lines.wrong(&problem))?);
                 pending_bytes += lines.text.len();
@@ -208,10 +212,10 @@ async fn read_table(
             Line::Footing(footing) if footing.rows == count => break,
             Line::Footing(footing) => {
                 let problem =
-                    format!("says that {} has {} rows, but {count} were there", table.name, footing.rows);
+                    format!("expects {} to have {} rows, but {count} were read", table.name, footing.rows);
                 return Err(lines.wrong(&problem));
             }
-            Line::Heading(_) | Line::End(_) => return Err(lines.wrong("comes before the table's count")),
+            Line::Heading(_) | Line::End(_) => return Err(lines.wrong("precedes the row count of the table")),
         }
     }
     insert(transaction, table, &columns, &pending).await?;
@@ -241,9 +245,9 @@ async fn insert(
     Ok(())
 }
 
-/// A field of a row that was read; JSON as it came.
+/// Converts one field of an imported row.
 fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String> {
-    let wrong = || format!("has no {kind:?} for {column}");
+    let wrong = || format!("has no {kind:?} value for the column {column}");
     let text = |json| match json {
         Json::Null => Ok(None),
         Json::String(text) => Ok(Some(text)),
@@ -270,7 +274,8 @@ fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String>
     })
 }
 
-/// JSON that no column holds, as former versions kept it in SQLite, goes to the bytes beside it, or is sanitized.
+/// JSON that no column accepts, which previous versions stored in SQLite, goes to the bytes column, or is sanitized if
+/// there is none.
 fn fit_json_columns<'a>(columns: &[Column], mut row: Vec<Value<'a>>) -> Vec<Value<'a>> {
     let beside = |name: &str| columns.iter().position(|(column, _)| *column == format!("{name}_bytes"));
     for (index, (name, _)) in columns.iter().enumerate() {
@@ -284,7 +289,7 @@ fn fit_json_columns<'a>(columns: &[Column], mut row: Vec<Value<'a>>) -> Vec<Valu
     row
 }
 
-/// A row as a line.
+/// A row as one line of the export.
 fn fields(columns: &[Column], row: &Row) -> sqlx::Result<Vec<Json>> {
     let field = |(name, kind): &Column| {
         Ok(match kind {
@@ -305,7 +310,7 @@ fn put(out: &mut dyn Write, line: &impl Serialize) -> Result<(), TransferError> 
     written.and_then(|()| out.write_all(b"\n")).map_err(TransferError::Output)
 }
 
-/// An export as it is read.
+/// Reads an export line by line.
 struct Lines<'a> {
     input: &'a mut dyn BufRead,
     text: String,
@@ -316,12 +321,15 @@ impl Lines<'_> {
     fn header(&mut self, schema: i64) -> Result<(), TransferError> {
         self.read()?;
         let header: Header =
-            serde_json::from_str(&self.text).map_err(|_| self.wrong("is not how an export begins"))?;
+            serde_json::from_str(&self.text).map_err(|_| self.wrong("is not the header of an export"))?;
         if header.format != FORMAT || header.version != VERSION {
-            return Err(self.wrong("is of a format that this version does not know"));
+            return Err(self.wrong("has an unknown format or version"));
         }
         if header.schema > schema {
-            let problem = format!("says schema {}, this database has {schema}", header.schema);
+            let problem = format!(
+                "has schema version {}, newer than {schema} of this database: upgrade it first",
+                header.schema
+            );
             return Err(self.wrong(&problem));
         }
         Ok(())
@@ -329,14 +337,14 @@ impl Lines<'_> {
 
     fn next(&mut self) -> Result<Line, TransferError> {
         self.read()?;
-        serde_json::from_str(&self.text).map_err(|_| self.wrong("is not what an export holds"))
+        serde_json::from_str(&self.text).map_err(|_| self.wrong("is not valid in an export"))
     }
 
     fn read(&mut self) -> Result<(), TransferError> {
         self.text.clear();
         self.number += 1;
         if self.input.read_line(&mut self.text).map_err(TransferError::Input)? == 0 {
-            return Err(self.wrong("is missing: the export was cut off"));
+            return Err(self.wrong("is missing: the export is truncated"));
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Objects that are known but were not read from the API, and how far the repair of one has come.
+//! Objects that are known but were not fetched from the API, and the progress of fetching them again.
 
 use chrono::{DateTime, Utc};
 use webhook::{Family, FetchState, MaybeKnown};
 
-/// An object whose `fetch_state` is not `fetched`; or a batch whose rows are not one a request, whose files may have been
+/// An object whose `fetch_state` is not `fetched`; or a batch without one row per request, whose files may have been
 /// read too early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfetchedObject {
@@ -14,10 +14,10 @@ pub struct UnfetchedObject {
     pub received_at: DateTime<Utc>,
 }
 
-/// How far an object has come.
+/// The fetch state of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchProgress {
     pub fetch_state: MaybeKnown<FetchState>,
-    /// Of a batch: results stored so far, and how many requests it has.
+    /// For a batch: results stored so far, and its number of requests.
     pub rows: Option<(i64, Option<i64>)>,
 }

@@ -1,4 +1,4 @@
-//! What a statement is given, in terms of both dialects: each binds a [`Value`] as the type of its own columns.
+//! Statement parameters, independent of the dialect: each dialect binds a [`Value`] as the type of its own columns.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use webhook::ClosedSet;
 
 use crate::json_text::{self, JsonColumns};
 
-/// A parameter. Text is sanitized when it is made, so that no column refuses it.
+/// A parameter. Text is sanitized on construction, so that every column accepts it.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
     Text(Option<Cow<'a, str>>),
@@ -15,9 +15,9 @@ pub(crate) enum Value<'a> {
     Real(Option<f64>),
     Flag(bool),
     Time(Option<DateTime<Utc>>),
-    /// PostgreSQL: `jsonb`, which keeps the meaning.
+    /// PostgreSQL: `jsonb`, which preserves the meaning.
     Json(Option<Cow<'a, str>>),
-    /// PostgreSQL: `json`, which keeps every byte.
+    /// PostgreSQL: `json`, which preserves every byte.
     VerbatimJson(Option<Cow<'a, str>>),
     Bytes(Option<Cow<'a, [u8]>>),
 }
@@ -27,7 +27,7 @@ impl<'a> Value<'a> {
         Self::Text(Some(json_text::plain(text)))
     }
 
-    /// An id that is part of a primary key, or is compared with one.
+    /// An id that is part of a primary key, or compared with one.
     pub(crate) fn key(id: &'a str) -> Self {
         Self::Text(Some(json_text::key(id)))
     }
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         Self::Text(text.map(json_text::plain))
     }
 
-    /// The name of a member of a closed set.
+    /// The name of a closed set's member.
     pub(crate) fn member<T: ClosedSet>(member: T) -> Self {
         Self::Text(Some(Cow::Borrowed(member.as_str())))
     }
@@ -57,7 +57,7 @@ impl<'a> Value<'a> {
         Self::Bytes(bytes.map(Cow::Borrowed))
     }
 
-    /// JSON lifted out of an object.
+    /// JSON extracted from an object.
     pub(crate) fn extracted(json: Option<&'a str>) -> Self {
         Self::Json(json.map(json_text::sanitized))
     }
@@ -82,7 +82,7 @@ impl From<u32> for Value<'_> {
 }
 
 impl From<u64> for Value<'_> {
-    /// Counts in a column are signed: who writes one that may be larger refuses it first.
+    /// Columns are signed: callers must reject larger counts first.
     fn from(number: u64) -> Self {
         Self::Integer(Some(i64::try_from(number).unwrap_or(i64::MAX)))
     }
@@ -106,10 +106,9 @@ impl From<bool> for Value<'_> {
     }
 }
 
-/// Years that do not have four digits would not sort as text, and PostgreSQL does not know all of chrono's: they become
-/// the nearest.
+/// Clamps to the years 0000 to 9999: other years do not sort as text, and PostgreSQL does not support all of chrono's.
 fn clamp(at: DateTime<Utc>) -> DateTime<Utc> {
-    let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).expect("it is in the calendar");
+    let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).expect("the date exists");
     let first = day(0, 1, 1).and_time(NaiveTime::MIN).and_utc();
     let last =
         day(9999, 12, 31).and_hms_micro_opt(23, 59, 59, 999_999).expect("it is a time of day").and_utc();
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_beyond_four_digits_become_the_nearest_that_have_them() {
+    fn years_beyond_four_digits_are_clamped() {
         let years = [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC]
             .map(|at| clamp(at).format("%Y").to_string());
         assert_eq!(years, ["0000", "1970", "9999"]);

@@ -1,18 +1,18 @@
-//! Why the database does not take what is written, told apart as far as a person must act differently.
+//! Why the database cannot be written, in cases that need different actions.
 
 use std::io::ErrorKind;
 
 use crate::error::{StoreError, postgres_code, sqlite_code};
 
-/// What keeps the database from being written.
+/// Why the database cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFault {
     DiskFull,
-    /// A replica, a file system that is mounted read-only, or a database that was made read-only.
+    /// A replica, a file system mounted read-only, or a read-only database.
     ReadOnly,
-    /// This user or role may not.
+    /// The user or role lacks permission.
     NotPermitted,
-    /// The server is down, starting, or does not answer in time.
+    /// The server is down, starting, or does not respond in time.
     Unreachable,
     Other,
 }
@@ -23,16 +23,18 @@ const SQLITE_READONLY: u32 = 8;
 const SQLITE_FULL: u32 = 13;
 
 impl WriteFault {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(self) -> &'static str {
         match self {
             Self::DiskFull => "free space on the disk of the database, or move it to a larger one",
             Self::ReadOnly => {
-                "let DATABASE_URL name the primary server, or make the database and its disk writable again"
+                "name the primary server in DATABASE_URL, or make the database and its disk writable again"
             }
-            Self::NotPermitted => "let the user or role that workers use write Landfall's tables and files",
-            Self::Unreachable => "start the database server, or correct host and port in DATABASE_URL",
-            Self::Other => "read the log of the database",
+            Self::NotPermitted => {
+                "grant the workers' user or role write access to Landfall's tables and files"
+            }
+            Self::Unreachable => "start the database server, or correct the host and port in DATABASE_URL",
+            Self::Other => "check the database log",
         }
     }
 }
@@ -73,7 +75,7 @@ fn of_postgres(code: &str) -> WriteFault {
         "53100" => WriteFault::DiskFull,
         "25006" => WriteFault::ReadOnly,
         "42501" => WriteFault::NotPermitted,
-        // Shutting down, starting up, or without a free connection.
+        // Shutting down, starting up, or out of connections.
         "57P01" | "57P02" | "57P03" | "53300" => WriteFault::Unreachable,
         code if code.starts_with("08") => WriteFault::Unreachable,
         _ => WriteFault::Other,

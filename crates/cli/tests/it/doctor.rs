@@ -387,5 +387,5 @@ async fn what_keeps_tables_from_being_made_is_named() {
     server.sql(name, "DROP TABLE events");
     server.sql(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE guest LOGIN");
     let set_up = set_up.but("DATABASE_URL", url.replace("postgres@", "guest@"));
-    set_up.is_wrong("database", &["may not make tables", "GRANT CREATE ON SCHEMA public TO guest"]);
+    set_up.is_wrong("database", &["may not create tables", "GRANT CREATE ON SCHEMA public TO guest"]);
 }

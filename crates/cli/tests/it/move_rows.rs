@@ -45,7 +45,7 @@ async fn all_rows_move_from_sqlite_to_postgresql_and_back() {
     let imported = landfall(&to, &["db", "import", &out]).with_code(0);
     assert!(imported.stderr.ends_with(" rows imported\n"), "{}", imported.stderr);
     let refused = landfall(&to, &["db", "import", &out]).with_code(1);
-    assert!(refused.stderr.contains("events has rows already") && refused.stderr.contains("--replace"));
+    assert!(refused.stderr.contains("events already has rows") && refused.stderr.contains("--replace"));
     landfall(&to, &["db", "import", "--replace", &out]).with_code(0);
     let (here, there) = (landfall(&from, &["events", "--json"]), landfall(&to, &["events", "--json"]));
     assert_eq!((here.json_lines(), here.stdout.is_empty()), (there.json_lines(), false));
@@ -63,5 +63,5 @@ fn what_is_no_export_is_refused_with_its_line() {
     let (file, url) = (folder.path().join("x.jsonl"), format!("sqlite://{}/x.db", folder.path().display()));
     std::fs::write(&file, format!("{}\n", json!({"id": "batch_1"}))).unwrap();
     let ended = landfall(&[("DATABASE_URL", &url)], &["db", "import", file.to_str().unwrap()]).with_code(2);
-    assert!(ended.stderr.contains("line 1 of the export is not how an export begins"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("line 1 of the export is not the header of an export"), "{}", ended.stderr);
 }

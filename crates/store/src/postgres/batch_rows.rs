@@ -1,5 +1,5 @@
-//! Rows of `batch_results` on their way into PostgreSQL: COPY in its binary format, which the server reads without
-//! parsing numbers or escapes. <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4>
+//! Copies rows of `batch_results` into PostgreSQL: COPY in binary format, which the server reads without parsing
+//! numbers or escapes. <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4>
 
 use sqlx::PgConnection;
 
@@ -8,10 +8,10 @@ use crate::columns::{self, Record as _};
 use crate::jsonb::JSONB_VERSION;
 use crate::value::Value;
 
-/// Signature, flags, length of the header's extension.
+/// Signature, flags, length of the header extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
-/// What is written is sent on from this size on; one row may be larger.
+/// The buffer is sent once it reaches this size; a single row may be larger.
 const SEND_FROM_BYTES: usize = 256 << 10;
 
 pub(crate) async fn copy(connection: &mut PgConnection, rows: &[ResultValues<'_>]) -> sqlx::Result<()> {
@@ -34,7 +34,7 @@ pub(crate) async fn copy(connection: &mut PgConnection, rows: &[ResultValues<'_>
     copy.finish().await.map(drop)
 }
 
-/// A field with its length before it, -1 for NULL.
+/// A length-prefixed field; length -1 is NULL.
 fn write(row: &mut Vec<u8>, value: &Value<'_>) -> sqlx::Result<()> {
     match value {
         Value::Text(text) => field(row, &[], text.as_deref().map(str::as_bytes)),

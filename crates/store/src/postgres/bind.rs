@@ -1,4 +1,4 @@
-//! How PostgreSQL holds a [`Value`].
+//! How a [`Value`] is bound in PostgreSQL.
 
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;

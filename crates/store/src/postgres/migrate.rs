@@ -1,9 +1,10 @@
-//! Brings the schema up to date, with workers running. Through a pooler, too: no statement has a name, and every lock
-//! ends with its transaction.
+//! Migrates the schema while workers run. Works through a pooler, too: statements are unnamed, and every lock ends with
+//! its transaction.
 //!
-//! Migrations are applied in one transaction, up to one that must not be in a transaction because it builds indexes
-//! `CONCURRENTLY`. That one is done statement by statement, under a lock that another connection holds. No worker waits
-//! for that lock within a statement: a build waits for every statement that began before it, and so would wait for itself.
+//! Migrations run in one transaction, up to one that builds indexes `CONCURRENTLY` and therefore cannot run in a
+//! transaction. That migration runs statement by statement, under a lock that another connection holds. No worker waits
+//! for that lock inside a statement: an index build waits for every statement that started before it, so the two would
+//! deadlock.
 
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use sqlx::{
 
 use crate::migrations::{self, TABLE};
 
-/// Any number that is ours alone: who holds it migrates.
+/// An arbitrary key of the advisory lock; its holder migrates.
 const MIGRATION_LOCK: i64 = 0x6c61_6e64_6661_6c6c;
-/// Who holds this one builds indexes.
+/// The holder of this lock builds indexes.
 const BUILD_LOCK: i64 = MIGRATION_LOCK + 1;
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
@@ -29,7 +30,7 @@ pub(crate) fn migrator() -> Migrator {
     migrations::prepared(sqlx::migrate!("migrations/postgres"))
 }
 
-/// 0 for a database without our tables.
+/// 0 if the database has no Landfall tables.
 pub(super) async fn schema_version(connection: &mut PgConnection) -> sqlx::Result<i64> {
     let tables = "SELECT to_regclass('landfall_migrations') IS NOT NULL AS is_there";
     if raw_sql(tables).fetch_one(&mut *connection).await?.try_get("is_there")? {
@@ -43,7 +44,7 @@ pub(super) async fn schema_version(connection: &mut PgConnection) -> sqlx::Resul
     Ok(migrations::newest_of_ours(&migrator(), &versions(&rows.await?)?))
 }
 
-/// What another role keeps to itself is not ours.
+/// A table that this role may not read is not ours.
 async fn has_former_table(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let ask = "SELECT coalesce(has_table_privilege(to_regclass('_sqlx_migrations'), 'SELECT'), FALSE)";
     raw_sql(ask).fetch_one(connection).await?.try_get(0)
@@ -53,7 +54,7 @@ fn versions(rows: &[sqlx::postgres::PgRow]) -> sqlx::Result<Vec<(i64, Vec<u8>)>>
     rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()
 }
 
-/// The first worker migrates, the others wait for it and find nothing to do.
+/// The first worker migrates; the others wait for it and find nothing to do.
 pub(super) async fn migrate(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
@@ -65,14 +66,14 @@ pub(super) async fn migrate(
     Ok(())
 }
 
-/// Applies what is missing, in one transaction. The migration before which it had to stop, if any.
+/// Applies pending migrations in one transaction. Returns the first one that must run outside a transaction, if any.
 async fn apply_together<'m>(
     connection: &mut PgConnection,
     migrator: &'m Migrator,
 ) -> Result<Option<&'m Migration>, MigrateError> {
     let mut transaction = connection.begin().await?;
     transaction.execute(AssertSqlSafe(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))).await?;
-    // A table that another session has locked must not block all statements that queue behind ours.
+    // If another session has locked a table, do not block every statement that queues behind ours.
     transaction.execute("SET LOCAL lock_timeout = '30s'").await?;
     transaction.ensure_migrations_table(TABLE).await?;
     if has_former_table(&mut transaction).await? {
@@ -114,7 +115,7 @@ async fn record(connection: &mut PgConnection, migration: &Migration) -> sqlx::R
         .map(drop)
 }
 
-/// Applies one that builds indexes: statement by statement, each a transaction of its own.
+/// Applies a migration that builds indexes: each statement is its own transaction.
 async fn apply_alone(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
@@ -123,11 +124,12 @@ async fn apply_alone(
     let mut holder = options.connect().await?;
     let lock = loop {
         let mut lock = holder.begin().await?;
-        // It is idle for as long as the build takes.
+        // This transaction is idle while the indexes are built.
         lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
         let ask = AssertSqlSafe(format!("SELECT pg_try_advisory_xact_lock({BUILD_LOCK})"));
         let is_held = raw_sql(ask).fetch_one(&mut *lock).await?.try_get(0)?;
-        // On this connection: behind a pooler, whoever waits must not hold one while it asks for another.
+        // Queries on this connection: behind a pooler, a waiting worker must not hold one connection while it asks for
+        // another.
         if is_applied(&mut lock, migration).await? {
             return Ok(());
         }
@@ -139,7 +141,7 @@ async fn apply_alone(
     };
     tracing::info!(
         schema.version = migration.version,
-        "PostgreSQL builds indexes; workers of the former version go on meanwhile"
+        "building indexes; workers of the previous version keep running"
     );
     drop_invalid_indexes(connection, migration).await?;
     for statement in statements(migration.sql.as_str()) {
@@ -160,7 +162,7 @@ async fn is_applied(connection: &mut PgConnection, migration: &Migration) -> sql
     raw_sql(AssertSqlSafe(ask)).fetch_one(connection).await?.try_get(0)
 }
 
-/// A build that failed leaves an index that is never used, and whose name is taken.
+/// A failed build leaves an invalid index that is never used but occupies the name.
 async fn drop_invalid_indexes(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<()> {
     let ask = "SELECT relname::text FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid \
                WHERE NOT indisvalid AND pg_table_is_visible(pg_class.oid)";
@@ -174,7 +176,7 @@ async fn drop_invalid_indexes(connection: &mut PgConnection, migration: &Migrati
     Ok(())
 }
 
-/// Without the lines that are comments. No text in them has a semicolon.
+/// Splits a migration into statements, without comment lines. No string literal in them contains a semicolon.
 fn statements(sql: &str) -> Vec<String> {
     let lines: Vec<&str> = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let sql = lines.join("\n");
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_in_a_transaction_can_be_begun_again() {
+    fn migrations_outside_a_transaction_can_be_rerun() {
         for migration in migrator().iter().filter(|migration| migration.no_tx) {
             for statement in statements(migration.sql.as_str()) {
                 let is_repeatable = statement.starts_with("CREATE INDEX CONCURRENTLY IF NOT EXISTS ")

@@ -1,4 +1,4 @@
-//! Whether a database without our tables could take them. Through a pooler, too: no statement has a name.
+//! Checks whether a database without our tables can hold them. Works through a pooler, too: statements are unnamed.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, raw_sql};
 

@@ -1,5 +1,5 @@
-//! Connections to one PostgreSQL database: the pool and its session settings. Statements have names where a connection is
-//! ours alone, and none behind a pooler that gives each transaction another connection of the server.
+//! The connection pool of one PostgreSQL database, and its session settings. Statements are named on a direct
+//! connection, and unnamed behind a pooler that gives each transaction another server connection.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use sqlx::{Executor as _, Transaction, raw_sql};
 
 use crate::postgres::migrate;
 
-/// Of one process. Transactions are short, so few connections carry much; PostgreSQL's default limit is 100 for all.
+/// Per process. Transactions are short, so a few connections are enough; PostgreSQL allows 100 in total by default.
 const CONNECTIONS_MAX: u32 = 10;
-/// How long a call waits for a connection, a restart of the server included.
+/// How long a call waits for a connection; long enough for a server restart.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// A worker that vanished keeps its locks no longer than this, and no writer waits longer for a row. What is committed is
-/// on disk: a server that is set to answer earlier is overruled, one that is set to wait for replicas is not.
+/// A vanished worker holds its locks no longer than this, and no writer waits longer for a row. Commits are durable:
+/// `synchronous_commit = off` is overridden, a setting that waits for replicas is kept.
 const SESSION: &str = "
     SET lock_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s';
@@ -24,7 +24,7 @@ const SESSION: &str = "
     SET tcp_keepalives_count = 3;
     SET tcp_user_timeout = '60s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
-/// The same for one transaction: the next one on this connection of the server may be another application's.
+/// The same for one transaction: the next transaction on this server connection may belong to another application.
 const BEGIN_THROUGH_POOLER: &str = "
     BEGIN;
     SET LOCAL lock_timeout = '30s';
@@ -35,15 +35,15 @@ const BEGIN_SNAPSHOT: &str = "
     SET LOCAL lock_timeout = '30s';
     SET LOCAL idle_in_transaction_session_timeout = '60s';";
 
-/// A database on a server.
+/// A PostgreSQL database.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     pool: PgPool,
-    /// Whether a connection is only ours within a transaction.
+    /// Whether a server connection is ours only within a transaction.
     through_pooler: bool,
 }
 
-/// What it writes is there all at once, or not at all when it is dropped.
+/// Commits all of its writes or, when dropped, none.
 pub(crate) struct WriteTransaction {
     pub(crate) transaction: Transaction<'static, sqlx::Postgres>,
     pub(crate) names_statements: bool,
@@ -63,8 +63,8 @@ impl Postgres {
         Self { pool: pool.connect_lazy_with(options), through_pooler }
     }
 
-    /// For statements without a transaction. Behind a pooler they have no name and no parameters, because one may be
-    /// prepared in one connection of the server and run in another.
+    /// For statements outside a transaction. Behind a pooler these must be unnamed and without parameters, because a
+    /// statement may be prepared on one server connection and run on another.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -82,7 +82,7 @@ impl Postgres {
         Ok(WriteTransaction { transaction, names_statements: !self.through_pooler })
     }
 
-    /// Reads of one moment.
+    /// Begins a read transaction that sees one consistent snapshot.
     pub(crate) async fn begin_snapshot(&self) -> sqlx::Result<WriteTransaction> {
         let transaction = self.pool.begin_with(BEGIN_SNAPSHOT).await?;
         Ok(WriteTransaction { transaction, names_statements: !self.through_pooler })
@@ -92,7 +92,7 @@ impl Postgres {
         migrate::schema_version(&mut *self.pool.acquire().await?).await
     }
 
-    /// Sooner than a call that has work to do, which may wait for the server to come back.
+    /// Fails sooner than other calls, which may wait for the server to restart.
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
         let ping = raw_sql("SELECT 1 FROM events LIMIT 1").execute(&self.pool);
         let answered = tokio::time::timeout(PING_TIMEOUT, ping).await;

@@ -1,4 +1,4 @@
-//! What the server is: whether it can hold what we store, and what an operator should know of it.
+//! Checks that the server can hold our data, and reports its settings to the operator.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row as _, raw_sql};
@@ -7,8 +7,8 @@ use crate::error::StoreError;
 use crate::postgres::pool::Postgres;
 use crate::server::DatabaseServer;
 
-/// `jsonb` paths, hashes of names and identity columns as we use them are all there from 13 on, the oldest that Debian
-/// still keeps.
+/// PostgreSQL 13 has the `jsonb` paths, hash functions and identity columns that we use, and is the oldest version in
+/// Debian.
 const VERSION_MIN: i32 = 130_000;
 
 pub(super) async fn check(
@@ -22,12 +22,12 @@ pub(super) async fn check(
     let setting = |problem: String| StoreError::Setting { setting: "DATABASE_URL", problem };
     if row.try_get::<i32, _>("number").map_err(refused)? < VERSION_MIN {
         let version: String = row.try_get("version").map_err(refused)?;
-        return Err(setting(format!("names a PostgreSQL {version}: 13 or newer is needed")));
+        return Err(setting(format!("names a PostgreSQL {version} server: use version 13 or newer")));
     }
     let encoding: String = row.try_get("encoding").map_err(refused)?;
     if encoding != "UTF8" {
         return Err(setting(format!(
-            "names a database with encoding {encoding}: name one made with CREATE DATABASE … ENCODING 'UTF8' \
+            "names a database with encoding {encoding}: create one with CREATE DATABASE … ENCODING 'UTF8' \
              TEMPLATE template0"
         )));
     }

@@ -1,4 +1,5 @@
-//! Rows of `batch_results` on their way into SQLite: many a statement, by `?`, which binds without a name to look up.
+//! Inserts rows of `batch_results` into SQLite: many per statement, with positional `?` parameters, which need no name
+//! lookup.
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
@@ -6,7 +7,7 @@ use super::bind::bound;
 use crate::batch::{ResultRow, ResultValues};
 use crate::columns::{self, Record as _};
 
-/// A statement takes at most 32766 values.
+/// SQLite accepts at most 32766 parameters per statement.
 const ROWS_PER_STATEMENT: usize = 500;
 
 pub(crate) async fn insert(connection: &mut SqliteConnection, rows: &[ResultValues<'_>]) -> sqlx::Result<()> {

@@ -1,4 +1,4 @@
-//! How SQLite holds a [`Value`]: times as fixed-width text, flags as 0 and 1, JSON as text.
+//! How a [`Value`] is bound in SQLite: times as fixed-width text, flags as 0 and 1, JSON as text.
 
 use chrono::{DateTime, Utc};
 use sqlx::query::Query;
@@ -18,7 +18,7 @@ pub(crate) fn bound<'q>(sql: impl SqlSafeStr, values: &'q [Value<'q>]) -> Query<
     })
 }
 
-/// `2026-11-23T20:02:27.000000Z`, which sorts as text.
+/// Formats as `2026-11-23T20:02:27.000000Z`, which sorts as text.
 fn fixed_width(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

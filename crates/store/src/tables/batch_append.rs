@@ -1,5 +1,5 @@
-//! Chunks of a batch's file. The row of the batch is the fence: a chunk of `batch_results` goes in only at the line where
-//! that row is, and moves it on in the same transaction.
+//! Appends chunks of a batch file. The batch's row is a fence: a chunk is added only at the line where that row is, and
+//! advances it in the same transaction.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::store::Store;
 use crate::value::Value;
 
 impl Store {
-    /// Adds a chunk if the batch is at its first line, and moves on: of two workers only one gets each line in.
+    /// Adds a chunk if the batch is at its first line, and advances the batch: of two workers only one adds each line.
     ///
     /// # Errors
-    /// [`StoreError::OutOfStep`] when lines before the chunk are missing; when the database cannot be written.
+    /// [`StoreError::OutOfStep`] if lines before the chunk are missing; a database error if it cannot be written.
     pub async fn append_batch_results(&self, chunk: &BatchChunk) -> Result<Appended, StoreError> {
         let signals = ChunkSignals { claimed: oneshot::channel().0, given_up: CancellationToken::new() };
         self.append_after(chunk, None, signals).await
@@ -48,32 +48,32 @@ impl Store {
     }
 }
 
-/// What a chunk knows of the one predecessor of it, which is being written at the same time.
+/// The chunk before this one, which is being written at the same time.
 pub(crate) struct Predecessor {
-    /// Sent once it may write rows.
+    /// Resolves once the predecessor may write rows.
     pub(crate) claimed: oneshot::Receiver<()>,
-    /// Sent once its rows are committed; dropped when they will not be.
+    /// Resolves once its rows are committed; dropped if they will not be.
     pub(crate) added: oneshot::Receiver<()>,
-    /// Which of the two locks it holds when it is not the first.
+    /// Which of the two locks it holds if it is not the first.
     pub(crate) uses_second_lock: bool,
 }
 
-/// Whom a chunk tells that it may write rows, and by whom it is signals that nobody waits for it any more.
+/// Signals between a chunk and its appender.
 pub(crate) struct ChunkSignals {
     pub(crate) claimed: oneshot::Sender<()>,
-    /// Looked at between transactions only.
+    /// Checked only between transactions.
     pub(crate) given_up: CancellationToken,
 }
 
-/// How often an import looks whether another one of the same file has ended, or how far it is.
+/// How often to check whether another import of the same file has ended or advanced.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// Adds a chunk, and says where the batch was: the chunk is in exactly when that is its first line. `None` when there is
-/// no such batch.
+/// Adds a chunk and returns the line the batch was at: the chunk was added if and only if that is its first line.
+/// `None` if the batch does not exist.
 ///
-/// Rows are written first, and the batch's row is locked and moved on at the end: so two chunks can be written at once
-/// and still are committed in order. Only one worker at a time writes rows of a batch; others follow how far it is.
-/// Otherwise two could wait for each other in a circle that the database does not see.
+/// Rows are written first; the batch's row is locked and advanced at the end, so two chunks can be written at once and
+/// are still committed in order. Only one worker at a time writes rows of a batch, the others follow its progress;
+/// otherwise two workers could deadlock without the database noticing.
 pub(crate) async fn append(
     database: &Database,
     chunk: &BatchChunk,
@@ -84,7 +84,7 @@ pub(crate) async fn append(
         (None, predecessor.as_ref().map(|predecessor| !predecessor.uses_second_lock));
     if let Some(predecessor) = predecessor {
         if predecessor.claimed.await.is_err() {
-            // Who looks at the one ahead first does not ask.
+            // The appender handles the predecessor's failure first and ignores this result.
             return Ok(None);
         }
         added = Some(predecessor.added);
@@ -100,7 +100,7 @@ pub(crate) async fn append(
         }
         transaction.rollback().await?;
         if signals.given_up.is_cancelled() {
-            // Nobody asks any more.
+            // The appender was dropped.
             return Ok(None);
         }
         tokio::time::sleep(POLL_EVERY).await;
@@ -108,17 +108,17 @@ pub(crate) async fn append(
     let line = next_line(&mut transaction, chunk).await?;
     let in_step = match added {
         None => line == Some(chunk.first_line),
-        // The one ahead may be in by now, or not.
+        // The predecessor may or may not be committed yet.
         Some(_) => line.is_some_and(|line| line <= chunk.first_line),
     };
     if !in_step {
         return Ok(line);
     }
-    // Nobody may be behind.
+    // There may be no next chunk.
     let _ = signals.claimed.send(());
     let quarantined = batch_rows::add(&mut transaction, chunk).await?;
     if let Some(added) = added {
-        // When it was dropped, the fence below says where the batch is.
+        // If it was dropped, the fence below detects it.
         let _ = added.await;
     }
     let found = transaction.lock_row(fence(chunk.source), &name(chunk)).await?;

@@ -1,5 +1,5 @@
-//! Another content for a file of a batch: in one transaction its rows are deleted, the new ones added, and the file's row
-//! changed. Only one at a time writes rows of a batch: it waits for imports, and they for it.
+//! Replaces a batch file: one transaction deletes its rows, adds the new ones, and updates the file's row. Only one
+//! writer at a time writes rows of a batch: replacements wait for imports, and imports for replacements.
 
 use sqlx::AssertSqlSafe;
 
@@ -10,23 +10,23 @@ use crate::database::{Database, WriteTransaction};
 use crate::files::FileRecord;
 use crate::value::Value;
 
-/// What came of the attempt to begin.
+/// The outcome of the attempt to begin.
 pub(crate) enum Begun {
     Ready(Replacing),
-    /// Rows of the batch are being written elsewhere.
+    /// Another writer is writing rows of the batch.
     Busy,
-    /// The batch names another file by now, or is gone.
+    /// The batch refers to another file by now, or is gone.
     Superseded,
-    /// More lines of the content that is stored can be read than of the new one.
+    /// The stored content has more readable lines than the new one.
     Fewer {
         stored: i64,
     },
 }
 
-/// The old rows are deleted, for this transaction.
+/// A replacement whose transaction has deleted the old rows.
 pub(crate) struct Replacing {
     transaction: WriteTransaction,
-    /// Rows come and go.
+    /// Reused for each group of rows.
     chunk: BatchChunk,
     next_line: i64,
 }

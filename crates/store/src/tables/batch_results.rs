@@ -1,4 +1,4 @@
-//! The table `batch_results`, page by page. How rows get in is each dialect's own: see its `batch_rows.rs`.
+//! Reads the table `batch_results` page by page. Inserts are dialect-specific: see each `batch_rows.rs`.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,8 @@ const PAGE: &str = "
     AND (NOT $7 OR error IS NOT NULL OR quarantined OR status_code IS NULL OR status_code NOT BETWEEN 200 AND 299)
     ORDER BY line LIMIT $8";
 
-/// By its index: without the `|| ''` SQLite would go through all of the batch for the few lines of one `custom_id`.
+/// Uses the index of `custom_id`: without the `|| ''` SQLite would scan the whole batch for the few lines of one
+/// `custom_id`.
 const PAGE_OF_CUSTOM_ID: &str = "
     SELECT * FROM batch_results WHERE project || '' = $1 AND batch_id || '' = $2 AND source = $3 AND line > $4
     AND ($5 IS NULL OR status_code BETWEEN $5 AND $6)
@@ -24,8 +25,7 @@ const PAGE_OF_CUSTOM_ID: &str = "
     ORDER BY line LIMIT $8";
 
 impl Store {
-    /// A batch's results, in the order of the files; each file is read along the primary key, so that a page costs the
-    /// same wherever it begins.
+    /// A batch's results, in file order. Each file is read along the primary key, so every page costs the same.
     pub async fn batch_results(&self, filter: &ResultFilter) -> Result<Vec<ResultRow>, StoreError> {
         let mut found = Vec::new();
         let (first_source, mut after_line) = filter.after.unwrap_or((ResultSource::Output, 0));

@@ -1,20 +1,20 @@
-//! Rows on their way into `batch_results`: one whose values the database refuses costs no other its place.
+//! Inserts rows into `batch_results`. A row that the database rejects does not affect other rows.
 
 use crate::batch::{BatchChunk, BatchResult, ResultValues};
 use crate::database::WriteTransaction;
 use crate::error::is_about_the_value;
 use crate::value::Value;
 
-/// Of what the database said, a row in quarantine keeps so much.
+/// The maximum length of the database's error in a quarantined row.
 const REFUSAL_CHARS_MAX: usize = 500;
 
-/// Adds the rows of a chunk. How many of them no JSON column holds.
+/// Adds the rows of a chunk. Returns the number of rows that no JSON column can hold.
 ///
-/// Our own columns and indexes take every value there is. An index, a constraint or a trigger that a user has added may
-/// not: then the row is kept in quarantine, with the refusal as its error.
+/// Our own columns and indexes accept every value. An index, constraint or trigger that a user has added may not: then
+/// the row is quarantined, with the database's message as its error.
 pub(super) async fn add(transaction: &mut WriteTransaction, chunk: &BatchChunk) -> sqlx::Result<i64> {
     let mut quarantined = 0;
-    // What is refused is halved until the row that is to blame stands alone.
+    // Rejected rows are bisected until the offending row is alone.
     let mut parts = vec![chunk.rows.as_slice()];
     while let Some(rows) = parts.pop() {
         match add_all(transaction, chunk, rows).await {
@@ -32,7 +32,7 @@ pub(super) async fn add(transaction: &mut WriteTransaction, chunk: &BatchChunk) 
     Ok(quarantined)
 }
 
-/// All of them or none.
+/// Adds all rows or none.
 async fn add_all(
     transaction: &mut WriteTransaction,
     chunk: &BatchChunk,
@@ -47,7 +47,7 @@ async fn add_all(
             transaction.execute("RELEASE SAVEPOINT rows_of_chunk", &[]).await?;
             return Err(error);
         }
-        // The whole transaction is lost.
+        // The whole transaction has failed.
         Err(error) => return Err(error),
     }
     transaction.execute("RELEASE SAVEPOINT rows_of_chunk", &[]).await?;
@@ -67,7 +67,7 @@ async fn add_refused(
         object.id = chunk.batch_id,
         line = row.line,
         error = error_text::chain(refusal),
-        "the database refuses a line of a batch; it is in quarantine"
+        "the database rejected a line of a batch; the line is quarantined"
     );
     let words: String = refusal.to_string().chars().take(REFUSAL_CHARS_MAX).collect();
     let bare = BatchResult {

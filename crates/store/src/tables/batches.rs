@@ -1,4 +1,4 @@
-//! The table `batches`: what a batch is, from which line its files are still to be stored, and how that ended.
+//! The table `batches`: the batch objects, and the progress and end of their imports.
 
 use std::sync::LazyLock;
 
@@ -19,13 +19,13 @@ use crate::value::Value;
 static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(&BATCHES, BatchRecord::COLUMNS, Existing::Improve));
 
 impl Store {
-    /// Stores the batch itself, and says where its files are to be taken up.
+    /// Stores the batch itself, and returns where to resume the import of its files.
     pub async fn begin_batch(&self, batch: &BatchRecord) -> Result<BatchProgress, StoreError> {
         let steps = async |transaction: &mut WriteTransaction| begin(transaction, batch).await;
         self.database.write("store a batch", steps).await
     }
 
-    /// Says how the import ended, together with the event. Complete stays complete.
+    /// Records how the import ended, together with the event. A complete batch stays complete.
     pub async fn finish_batch(
         &self,
         batch_id: &str,
@@ -65,7 +65,7 @@ impl Store {
 }
 
 async fn begin(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx::Result<BatchProgress> {
-    // Of two workers that begin a batch which has no row yet, the second must see what the first one wrote.
+    // If two workers begin a batch without a row, the second must see what the first wrote.
     transaction.lock_name(&batch.project, &batch.batch_id).await?;
     let before = lock_progress(transaction, batch).await?;
     transaction.execute(UPSERT.as_str(), &batch.values()).await?;
@@ -113,7 +113,7 @@ async fn lock_progress(
     found.map(progress).transpose()
 }
 
-/// A newer state of the batch names another file, or one where there was none: what is stored is not its lines.
+/// A newer state of the batch names another file, or a first one: the stored lines are not from it.
 async fn restart_file(
     transaction: &mut WriteTransaction,
     batch: &BatchRecord,
@@ -130,7 +130,7 @@ async fn restart_file(
     count_rows(transaction, &batch.project, &batch.batch_id).await
 }
 
-/// Counts the rows that are left after some were deleted. It is not known yet whether they are complete.
+/// Recounts the rows after some were deleted. Whether they are complete is not known yet.
 pub(super) async fn count_rows(
     transaction: &mut WriteTransaction,
     project: &str,

@@ -16,7 +16,7 @@ static UPSERT: LazyLock<String> =
     LazyLock::new(|| upsert(&EVAL_RUNS, EvalRunRecord::COLUMNS, Existing::Improve));
 
 impl Store {
-    /// Stores an eval run together with the event.
+    /// Stores an eval run, together with its event.
     pub async fn save_eval_run(
         &self,
         run: &EvalRunRecord,

@@ -1,4 +1,4 @@
-//! The table `event_attempts`: written in the transaction that updates the event's row, which is locked by then.
+//! The table `event_attempts`, written in the transaction that updates and locks the event's row.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use crate::schema::EVENT_ATTEMPTS;
 use crate::store::Store;
 use crate::value::Value;
 
-/// Of a long series of attempts, its beginning and its end are kept.
+/// Only the first and the last attempts of a long series are kept.
 const FIRST_KEPT: i64 = 10;
 const LAST_KEPT: i64 = 50;
 
@@ -24,7 +24,7 @@ const READ_ATTEMPTS: &str = "read an event's attempts";
 pub(super) struct Ended<'a> {
     pub(super) project: &'a str,
     pub(super) webhook_id: &'a str,
-    /// The queue's number of the attempt, which starts at 1 again with every replay.
+    /// The queue's attempt number, which restarts at 1 with every replay.
     pub(super) attempts: u32,
     pub(super) outcome: AttemptOutcome,
     pub(super) reason: Option<Reason>,
@@ -60,7 +60,7 @@ pub(super) async fn add_in(
     }
     transaction
         .execute(
-            // The first one since the event was received or replayed stays: the time to give it up counts from it.
+            // Keep the first attempt since the event was received or replayed: the retry deadline counts from it.
             "DELETE FROM event_attempts WHERE project = $1 AND webhook_id = $2 AND attempt > $3 AND attempt <= $4 \
              AND attempt <> (SELECT min(attempt) FROM event_attempts \
                  WHERE project = $1 AND webhook_id = $2 AND started_at >= $5)",
@@ -77,7 +77,7 @@ pub(super) async fn add_in(
 }
 
 impl Store {
-    /// When the first known attempt at an event began since then, `None` when there was none.
+    /// When the first known attempt at an event since `since` began; `None` if there was none.
     pub async fn first_attempt_at(
         &self,
         project: &str,
@@ -90,7 +90,7 @@ impl Store {
         self.database.read_one(READ_ATTEMPTS, select, &values, |row| row.time("first_at")).await
     }
 
-    /// The attempts at an event: the first 10 and the last 50. None of an event that was stored by its first attempt.
+    /// The attempts at an event: the first 10 and the last 50. Empty for an event that was stored by its first attempt.
     pub async fn event_attempts(
         &self,
         project: &str,

@@ -1,4 +1,5 @@
-//! The table `events` in the order in which workers first saw events: the column `place`, which grows with each row.
+//! The table `events` in the order in which workers first saw events: the column `place`, which increases with each
+//! row.
 
 use sqlx::AssertSqlSafe;
 use webhook::Family;
@@ -13,14 +14,15 @@ use crate::value::Value;
 
 const READ: &str = "read events";
 
-/// Two values each; SQLite's statements take at most 32766.
+/// Each name takes two parameters; SQLite accepts at most 32766 per statement.
 const NAMES_PER_STATEMENT: usize = 500;
 
 impl Store {
-    /// The place up to which all events are there: none will appear below it later, however late a worker commits.
+    /// The watermark up to which all events are visible: no event appears below it later, however late a worker
+    /// commits.
     pub async fn event_watermark(&self) -> Result<EventSeq, StoreError> {
         match &self.database {
-            // One writer at a time: places appear in their order.
+            // With one writer at a time, events become visible in order.
             Database::Sqlite(_) => {
                 let newest = "SELECT coalesce(max(place), 0) AS place FROM events";
                 self.database.read_one(READ, newest, &[], |row| row.get("place").map(EventSeq)).await
@@ -31,7 +33,7 @@ impl Store {
         }
     }
 
-    /// The next events after a place, up to and including another, with their places.
+    /// The events after `after`, up to and including `up_to`, with their positions.
     pub async fn events_between(
         &self,
         filter: &EventFilter,
@@ -47,7 +49,7 @@ impl Store {
         self.database.read(READ, select, &values, numbered).await
     }
 
-    /// How many events the filter chooses up to a place, its limit aside.
+    /// The number of events up to `up_to` that match the filter, ignoring its limit.
     pub async fn count_chosen(&self, filter: &EventFilter, up_to: EventSeq) -> Result<u64, StoreError> {
         let count = "SELECT count(*) AS events FROM events \
                      WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
@@ -57,14 +59,14 @@ impl Store {
         self.database.read_one("count events", count, &values, |row| row.count("events")).await
     }
 
-    /// Events that may still change, the newest of each family, at most so many of it. By the index of family and state.
+    /// Events that may still change, newest first, at most `limit`. Uses the index of family and state.
     pub async fn unsettled_events(&self, family: Family, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let select = "SELECT * FROM events WHERE family = $1 AND state IN ('received', 'retrying', 'dead') \
                       ORDER BY place DESC LIMIT $2";
         self.database.read(READ, select, &[Value::member(family), limit.into()], EventRecord::read).await
     }
 
-    /// Events by project and `webhook-id`, in any order; those that are not there are left out. By the primary key.
+    /// Events by project and `webhook-id`, in any order, without those that do not exist. Uses the primary key.
     pub async fn events_named(&self, names: &[(String, String)]) -> Result<Vec<EventRecord>, StoreError> {
         let mut found = Vec::new();
         for names in names.chunks(NAMES_PER_STATEMENT) {

@@ -1,4 +1,5 @@
-//! The table `events`. [`complete_in`] is the one place where an event's effect and its row become one.
+//! The table `events`. [`complete_in`] is the only function that marks an event as stored, in the transaction of its
+//! effect.
 
 use std::sync::LazyLock;
 
@@ -17,11 +18,11 @@ use crate::schema::EVENTS;
 use crate::store::Store;
 use crate::value::Value;
 
-/// An API's error page is cut here; the whole error is in the log.
+/// Longer errors, such as error pages of an API, are truncated; the log has the whole error.
 const ERROR_CHARS_MAX: usize = 2000;
 
 impl Store {
-    /// Writes the event at its first delivery, and counts attempts unless it is settled. The state found before.
+    /// Inserts the event at its first delivery, and counts attempts unless it is settled. Returns the previous state.
     pub async fn record_delivery(
         &self,
         event: &NewEvent,
@@ -31,28 +32,28 @@ impl Store {
         self.database.write("record a delivery", steps).await
     }
 
-    /// Stores an event that has nothing to fetch, in one transaction; one that is stored stays as it is.
+    /// Stores an event without an object to fetch. An event that is already stored does not change.
     pub async fn save_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| {
             record_in(transaction, event, completion.attempts).await?;
             complete_in(transaction, completion).await
         };
-        self.database.write("keep an event", steps).await
+        self.database.write("store an event", steps).await
     }
 
-    /// Turns the event to `stored`; one that is stays as it is.
+    /// Marks the event as `stored`. An event that is already stored does not change.
     pub async fn complete_event(&self, completion: &Completion) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| complete_in(transaction, completion).await;
         self.database.write("complete an event", steps).await
     }
 
-    /// Notes a failed attempt; never turns `stored` back.
+    /// Records a failed attempt; never changes a `stored` event.
     pub async fn fail_event(&self, failure: &Failure) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| fail_in(transaction, failure).await;
-        self.database.write("note a failed attempt", steps).await
+        self.database.write("record a failed attempt", steps).await
     }
 
-    /// Events, the newest first.
+    /// Lists events, newest first.
     pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
         let select = "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
                       AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
@@ -62,7 +63,7 @@ impl Store {
         self.database.read("list events", select, &values, EventRecord::read).await
     }
 
-    /// How many events there are of each family and state.
+    /// Counts events by family and state.
     pub async fn count_events(
         &self,
     ) -> Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>, StoreError> {
@@ -75,7 +76,7 @@ impl Store {
 }
 
 impl EventFilter {
-    /// Project, family, state and since, each `NULL` when it chooses all.
+    /// Project, family, state and since, each `NULL` if not filtered.
     pub(super) fn values(&self) -> Vec<Value<'_>> {
         vec![
             Value::opt_text(self.project.as_deref()),
@@ -109,7 +110,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     insert(&EVENTS, &columns) + " ON CONFLICT (project, webhook_id) DO NOTHING"
 });
 
-/// Whether the event was not there yet.
+/// Inserts the event; false if it already exists.
 async fn add(transaction: &mut WriteTransaction, event: &NewEvent, attempt: u32) -> sqlx::Result<bool> {
     let mut values = event.values();
     values.extend([attempt.into(), Value::member(EventState::Received)]);
@@ -130,14 +131,14 @@ async fn count_attempt(
         .map(drop)
 }
 
-/// As part of the transaction that stores the event's effect.
+/// Marks the event as stored, in the transaction that stores its effect.
 pub(super) async fn complete_in(
     transaction: &mut WriteTransaction,
     completion: &Completion,
 ) -> sqlx::Result<()> {
     let changed = transaction
         .execute(
-            // A replay that brings the whole object takes back why it was not there; nothing else changes a stored row.
+            // A replay that completes the object clears the reason; nothing else changes a stored row.
             "UPDATE events SET state = 'stored', attempts = CASE WHEN attempts < $1 THEN $1 ELSE attempts END, \
              processed_at = $2, reason = $3, last_error = NULL WHERE project = $4 AND webhook_id = $5 \
              AND (state <> 'stored' OR (reason IS NOT NULL AND $3 IS NULL))",

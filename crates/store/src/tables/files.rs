@@ -1,5 +1,5 @@
-//! The table `files`: one row a raw file. The same file again changes nothing; what OpenAI did not say this time of its
-//! purpose, name and times stays as it was known.
+//! The table `files`: one row per raw file. Storing the same file again changes nothing; purpose, name and times that
+//! OpenAI did not send this time keep their values.
 
 use std::sync::LazyLock;
 
@@ -17,13 +17,13 @@ const WRITE_ROW: &str = "store a file's row";
 static UPSERT: LazyLock<String> = LazyLock::new(|| upsert(&FILES, FileRecord::COLUMNS, Existing::Complete));
 
 impl Store {
-    /// Stores a file's row. The file itself is there first.
+    /// Stores a file's row. The file must already exist.
     pub async fn save_file(&self, file: &FileRecord) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| save_in(transaction, file).await;
         self.database.write(WRITE_ROW, steps).await
     }
 
-    /// The row of an object's file, when it is stored.
+    /// The row of an object's file, if stored.
     pub async fn file_of(
         &self,
         project: &str,
@@ -35,15 +35,16 @@ impl Store {
         Ok(self.database.read("read a file's row", select, &name, FileRecord::read).await?.pop())
     }
 
-    /// After a file was replaced by one at another location: takes the old one away, and gives the new one its place. At
-    /// any moment the file's row names bytes that are whole; where it ends half way, the new file stays where it is.
+    /// After a file was replaced by one at another location: removes the old file, and moves the new one to the regular
+    /// location. At any time the file's row names a complete file; if this is interrupted, the new file stays where it
+    /// is.
     pub async fn move_to_final_location(
         &self,
         file: &FileRecord,
         old_location: Option<&str>,
     ) -> Result<(), StoreError> {
         let home = Files::location(&file.project, &file.object_id, &file.file_id);
-        // As copying replaces it, there is never no file of this name.
+        // Copying overwrites, so a file of this name always exists.
         let copied = self.files.copy(&file.location, &home).await;
         if let Some(old) = old_location.filter(|old| copied.is_err() || *old != home) {
             self.files.remove(old).await?;

@@ -1,4 +1,4 @@
-//! Looks an id up in every table that has ids of its own.
+//! Looks up an id in every table that has its own ids.
 
 use super::batches;
 use crate::columns::Record as _;
@@ -39,14 +39,14 @@ const LOOKUPS: [(&str, Read); 7] = [
     }),
 ];
 
-/// Sessions, alerts and calls are only known from events.
+/// Sessions, alerts and calls appear only in events.
 const ABOUT: (&str, Read) =
     ("SELECT * FROM events WHERE object_id = $1 ORDER BY received_at, webhook_id", |row| {
         EventRecord::read(row).map(Found::Event)
     });
 
 impl Store {
-    /// Rows of any table by webhook id, event id or the object's own id; for an id that only events name, those events.
+    /// Rows of any table by webhook id, event id or object id; for an id that appears only in events, those events.
     pub async fn find(&self, id: &str) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
         for (select, read) in LOOKUPS {

@@ -16,7 +16,7 @@ use crate::value::Value;
 static UPSERT_JOB: LazyLock<String> =
     LazyLock::new(|| upsert(&FINE_TUNING_JOBS, JobRecord::COLUMNS, Existing::Improve));
 
-/// A model has no states: the later, different one counts.
+/// A model has no states: the later fetch wins if it differs.
 static UPSERT_MODEL: LazyLock<String> = LazyLock::new(|| {
     insert(&FINE_TUNED_MODELS, ModelRecord::COLUMNS)
         + " ON CONFLICT (project, model_id) DO UPDATE SET
@@ -30,12 +30,12 @@ static UPSERT_MODEL: LazyLock<String> = LazyLock::new(|| {
                 OR excluded.raw_bytes IS DISTINCT FROM fine_tuned_models.raw_bytes)"
 });
 
-/// Result files do not change, but a job may have several, and a step in one of them may have empty cells.
+/// Result files never change, but a job may have several, and a step may have empty cells in one of them.
 static UPSERT_METRIC: LazyLock<String> =
     LazyLock::new(|| upsert(&FINE_TUNING_METRICS, &FINE_TUNING_METRICS.columns(), Existing::Complete));
 
 impl Store {
-    /// Stores a job, its model and its metrics together with the event.
+    /// Stores a job, its model and its metrics, together with their event.
     pub async fn save_fine_tuning(
         &self,
         fine_tuning: &FineTuningRecord,

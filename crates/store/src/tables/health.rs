@@ -1,4 +1,5 @@
-//! Whether the database works: it answers, takes a write that is rolled back, and how recent events ended.
+//! Checks that the database works: it responds and accepts a write that is rolled back. Also reports how recent events
+//! ended.
 
 use chrono::Utc;
 use webhook::{EventState, Family};
@@ -11,33 +12,33 @@ use crate::server::DatabaseServer;
 use crate::store::Store;
 use crate::value::Value;
 
-/// The project of a row that is never committed.
+/// The project of the test row, which is never committed.
 const CHECK_PROJECT: &str = "landfall-check";
-/// Of so many of the newest events, the objects are looked at: one object may have many events.
+/// How many of the newest events are examined: one object may have many events.
 const EVENTS_MAX: i64 = 200;
 
 impl Store {
-    /// Whether the database answers.
+    /// Checks that the database responds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let answered = match &self.database {
             Database::Sqlite(sqlite) => sqlite.ping().await,
             Database::Postgres(postgres) => postgres.ping().await,
         };
-        answered.map_err(StoreError::database("read"))
+        answered.map_err(StoreError::database("run a query"))
     }
 
-    /// The database's server; `None` when it has none.
+    /// The database server; `None` for SQLite.
     pub async fn server(&self) -> Result<Option<DatabaseServer>, StoreError> {
         match &self.database {
             Database::Sqlite(_) => Ok(None),
             Database::Postgres(postgres) => {
-                postgres.server().await.map(Some).map_err(StoreError::database("look at the server of"))
+                postgres.server().await.map(Some).map_err(StoreError::database("read the server settings"))
             }
         }
     }
 
-    /// Tries what workers do: writes an event with a body of so many bytes, and takes it back. For SQLite a file beside
-    /// the database is written as well, because a transaction that is taken back never reaches the disk.
+    /// Writes an event with a body of the given size, as workers do, and rolls it back. For SQLite a file next to the
+    /// database is written too, because a transaction that is rolled back never reaches the disk.
     ///
     /// # Errors
     /// When the database cannot be written; [`StoreError::write_fault`] says why.
@@ -45,7 +46,7 @@ impl Store {
         if let Database::Sqlite(sqlite) = &self.database {
             folder_check::check("DATABASE_URL", &sqlite.folder()).await?;
         }
-        // What cannot be compressed takes the room it has.
+        // Random bytes, which cannot be compressed.
         let body: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(body_bytes).collect();
         let webhook_id = format!("check-{:016x}", fastrand::u64(..));
         let insert = "INSERT INTO events (project, webhook_id, type, family, received_at, attempts, state, body_bytes) \
@@ -64,11 +65,11 @@ impl Store {
             transaction.execute(insert, &values).await?;
             transaction.rollback().await
         };
-        tried.await.map_err(StoreError::database("write"))
+        tried.await.map_err(StoreError::database("write a test row"))
     }
 
-    /// Why the newest objects that events named are not there as a whole, `None` for those that are: the newest first,
-    /// each object once. The reason is a [`webhook::Reason`]'s name.
+    /// The newest objects named by events, newest first, each once, with the reason why they are incomplete: `None` if
+    /// complete, else the name of a [`webhook::Reason`].
     pub async fn recent_objects(
         &self,
         objects_max: usize,
@@ -87,7 +88,7 @@ impl Store {
         Ok(objects)
     }
 
-    /// How many events wait for a retry because OpenAI refused the API key.
+    /// The number of events that wait for a retry because OpenAI rejected the API key.
     pub async fn count_refused_events(&self) -> Result<i64, StoreError> {
         let count = "SELECT count(*) AS events FROM events \
                      WHERE state = 'retrying' AND reason IN ('unauthorized', 'forbidden')";

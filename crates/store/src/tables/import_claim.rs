@@ -1,11 +1,11 @@
-//! Who may write rows of a batch: one import at a time. In SQLite, which has one writer at a time, any transaction may. In
-//! PostgreSQL an import may use two transactions at once:
+//! The right to write rows of a batch: one import at a time. In SQLite, which has one writer, every transaction has it.
+//! In PostgreSQL an import may use two transactions at once:
 //!
-//! A batch has two locks. An import's first transaction needs both, and only asks whether they are free. The next one
-//! begins when that has them, and waits for one of them; the one after it for the other, and so on in turns: so as long as
-//! an import writes, it holds at least one, and no other one begins. At any time at most two transactions hold a lock,
-//! and only who holds one writes rows. When two do, they are of one import, and the later one waits for the earlier one
-//! outside the database; the earlier one waits for nothing but the batch's row. So there is no circle.
+//! A batch has two locks. An import's first transaction needs both, and does not wait for them. The next transaction
+//! starts once the first holds them, and waits for one of them; the one after that waits for the other, and so on. So a
+//! writing import always holds at least one lock, and no other import can start. At most two transactions hold a lock,
+//! and only lock holders write rows. If there are two, they belong to the same import, and the later one waits for the
+//! earlier one outside the database, while the earlier one waits only for the batch's row. So there is no deadlock.
 
 use crate::database::WriteTransaction;
 use crate::value::Value;
@@ -14,8 +14,8 @@ const BOTH: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || '0',
                     AND pg_try_advisory_xact_lock(hashtextextended($1 || '1', 0)) AS is_free";
 const ONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
-/// Whether rows may be written until the transaction ends. `uses_second_lock` is which of the two locks, for a transaction that is
-/// not its import's first.
+/// Whether this transaction may write rows. `uses_second_lock` selects the lock of a transaction that is not its
+/// import's first.
 pub(super) async fn claim(
     transaction: &mut WriteTransaction,
     project: &str,

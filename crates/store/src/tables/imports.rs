@@ -1,4 +1,4 @@
-//! Which batches are being imported: marked in their row when an attempt begins, until their end is written.
+//! Batches being imported: their row is marked when an attempt begins, and unmarked when the import ends.
 
 use crate::batch::BatchRecord;
 use crate::database::WriteTransaction;
@@ -8,8 +8,8 @@ use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
 
-/// Notes from when and from how many rows on the speed is to be counted. Nothing is imported of a batch that was not
-/// fetched, or is complete.
+/// Records the time and row count from which the speed is computed. Batches that are complete or were not fetched have
+/// no import.
 pub(super) async fn mark(transaction: &mut WriteTransaction, batch: &BatchRecord) -> sqlx::Result<()> {
     let Some(fetched_at) = batch.fetched_at else { return Ok(()) };
     let update = "UPDATE batches SET import_began_at = $1, import_began_rows = rows_stored \
@@ -20,8 +20,7 @@ pub(super) async fn mark(transaction: &mut WriteTransaction, batch: &BatchRecord
 }
 
 impl Store {
-    /// Batches whose import is under way, and whose event is neither settled nor given up. The one that began first comes
-    /// first.
+    /// Batches with an import in progress whose event is still pending, oldest import first.
     pub async fn imports(&self, limit: u32) -> Result<Vec<Import>, StoreError> {
         let select = "SELECT project, batch_id, rows_stored, requests_total, import_began_at, import_began_rows \
                       FROM batches WHERE import_began_at IS NOT NULL AND EXISTS ( \

@@ -1,5 +1,5 @@
-//! The tables `notifications` and `notification_attempts` for those who send: what is due is leased, sent, settled.
-//! Every transaction locks the target first, so that no two wait for each other.
+//! The tables `notifications` and `notification_attempts` for senders: due notifications are leased, sent and settled.
+//! Every transaction locks the target first, so that no two deadlock.
 
 use std::sync::LazyLock;
 
@@ -19,14 +19,14 @@ use crate::store::Store;
 use crate::target_health::{Allowance, TargetFailure};
 use crate::value::Value;
 
-const TAKE: &str = "take notifications";
+const TAKE: &str = "lease notifications";
 
-/// An error with its causes is cut here; the whole error is in the log.
+/// Longer errors are truncated; the log has the whole error.
 const ERROR_CHARS_MAX: usize = 500;
 
 impl Store {
-    /// Takes due notifications of a target, those due first, as far as its rate and its state allow. Nobody else gets
-    /// them while the lease runs. Idle polls only read.
+    /// Leases due notifications of a target, the earliest due first, as far as its rate limit and state allow. No other
+    /// worker gets them during the lease. Idle polls only read.
     pub async fn lease_notifications(
         &self,
         request: &LeaseRequest,
@@ -40,19 +40,19 @@ impl Store {
         self.database.write(TAKE, steps).await
     }
 
-    /// Writes how an attempt ended, and what that says of its target. False when the lease ran out before: then only what
-    /// the attempt says of the target is kept.
+    /// Records how an attempt ended, and updates the health of its target. False if the lease had expired: then only
+    /// the target's health is updated.
     pub async fn settle_notification(&self, end: &AttemptEnd) -> Result<bool, StoreError> {
         let steps = async |transaction: &mut WriteTransaction| settle(transaction, end).await;
         self.database.write("settle a notification", steps).await
     }
 
-    /// Gives back what was leased to `owner`: due as before, and no attempt.
+    /// Releases the notifications leased to `owner`: still due, without counting an attempt.
     pub async fn release_notifications(&self, owner: &str) -> Result<(), StoreError> {
         let update = "UPDATE notifications SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1";
         let values = [Value::text(owner)];
         let steps = async |transaction: &mut WriteTransaction| transaction.execute(update, &values).await;
-        self.database.write("hand notifications back", steps).await.map(drop)
+        self.database.write("release notifications", steps).await.map(drop)
     }
 }
 
@@ -80,7 +80,7 @@ async fn lease(
     Ok(Leased { notifications, is_probe, next_at: None })
 }
 
-/// When the first that nobody holds is due.
+/// When the first notification without a lease is due.
 async fn next_due(
     database: &Database,
     request: &LeaseRequest,
@@ -132,8 +132,8 @@ async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::R
     if is_settled {
         log_attempt(transaction, end, error.as_deref()).await?;
     }
-    // It was left alone, and now it answers.
-    let is_back = end.next == NextStep::Delivered && health.failures_in_row >= end.breaker.failures_max;
+    // The breaker was open, and the target has recovered.
+    let has_recovered = end.next == NextStep::Delivered && health.failures_in_row >= end.breaker.failures_max;
     let is_well = health.failures_in_row == 0 && health.open_until.is_none();
     let health = match end.next {
         NextStep::Delivered if is_well => None,
@@ -147,7 +147,7 @@ async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::R
     if let Some(health) = health {
         targets::write_in(transaction, &health).await?;
     }
-    if is_back {
+    if has_recovered {
         make_due(transaction, end).await?;
     }
     Ok(is_settled)
@@ -184,7 +184,7 @@ async fn settle_in(
     Ok(settled > 0)
 }
 
-/// What failed while the target was down need not wait for its own next attempt.
+/// Notifications that failed while the target was down are due now.
 async fn make_due(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::Result<()> {
     transaction
         .execute(

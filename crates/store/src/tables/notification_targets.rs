@@ -1,4 +1,4 @@
-//! The table `notification_targets`: what all workers know of a target.
+//! The table `notification_targets`: the health state of targets, shared by all workers.
 
 use std::sync::LazyLock;
 
@@ -13,8 +13,8 @@ use crate::store::Store;
 use crate::target_health::{TargetHealth, TargetState};
 use crate::value::Value;
 
-/// A target without a row is one that nothing is known of. Until the transaction ends nobody else reads it this way, so
-/// that each worker sees what the others took.
+/// Reads a target's state and locks it until the transaction ends, so that each worker sees what the others have
+/// leased. A target without a row is new.
 pub(super) async fn lock_in(transaction: &mut WriteTransaction, target: &str) -> sqlx::Result<TargetHealth> {
     transaction.lock_name("notification_targets", target).await?;
     let select = "SELECT * FROM notification_targets WHERE target = $1";
@@ -30,13 +30,13 @@ pub(super) async fn write_in(transaction: &mut WriteTransaction, health: &Target
 }
 
 impl Store {
-    /// Targets that something is known of.
+    /// All targets with a recorded state.
     pub async fn target_health(&self) -> Result<Vec<TargetHealth>, StoreError> {
         let select = "SELECT * FROM notification_targets ORDER BY target";
-        self.database.read("read the targets' state", select, &[], TargetHealth::read).await
+        self.database.read("read the state of targets", select, &[], TargetHealth::read).await
     }
 
-    /// Pauses a target, or resumes it as good as new. What was known of it before.
+    /// Pauses a target, or resumes it with a clean state. Returns the previous state.
     pub async fn set_target_state(
         &self,
         target: &str,
@@ -51,6 +51,6 @@ impl Store {
             write_in(transaction, &after).await?;
             Ok(before)
         };
-        self.database.write("set a target's state", steps).await
+        self.database.write("set the state of a target", steps).await
     }
 }

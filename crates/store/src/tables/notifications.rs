@@ -1,5 +1,4 @@
-//! The table `notifications` as people and workers read it, and what writes it beside the loop that sends
-//! (`notification_leases.rs`).
+//! The table `notifications`: reads, and writes outside the sending loop (`notification_leases.rs`).
 
 use std::sync::LazyLock;
 
@@ -24,7 +23,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     insert(&NOTIFICATIONS, &columns) + " ON CONFLICT (project, id) DO NOTHING"
 });
 
-/// As part of the transaction that stores what is told of. What was told before is not told again.
+/// Writes notifications in the transaction that stores their result. Existing notifications are not written again.
 pub(super) async fn add_in(
     transaction: &mut WriteTransaction,
     notifications: &[NewNotification],
@@ -37,9 +36,9 @@ pub(super) async fn add_in(
     Ok(())
 }
 
-/// Notifications. Most are written by the calls that store what they tell of.
+/// Notifications. Most are written by the calls that store their results.
 impl Store {
-    /// Writes notifications that no event's row goes with.
+    /// Writes notifications that have no event row.
     pub async fn add_notifications(&self, new: &[NewNotification]) -> Result<(), StoreError> {
         if new.is_empty() {
             return Ok(());
@@ -48,7 +47,7 @@ impl Store {
         self.database.write("write notifications", steps).await
     }
 
-    /// Begins a notification's schedule anew, delivered or not; `None` when there is none of that id.
+    /// Restarts a notification's retry schedule, delivered or not; `None` if no notification has this id.
     pub async fn retry_notification(
         &self,
         id: &str,
@@ -63,7 +62,7 @@ impl Store {
         self.database.write("retry a notification", steps).await
     }
 
-    /// Notifications, the newest first.
+    /// Lists notifications, newest first.
     pub async fn list_notifications(
         &self,
         filter: &NotificationFilter,
@@ -81,7 +80,7 @@ impl Store {
         self.database.read("list notifications", select, &values, record).await
     }
 
-    /// Notifications of this id: one in each project at most.
+    /// Notifications with this id: at most one per project.
     pub async fn notifications_named(&self, id: &str) -> Result<Vec<NotificationRecord>, StoreError> {
         let select = "SELECT * FROM notifications WHERE id = $1 ORDER BY project";
         self.database.read("read a notification", select, &[Value::text(id)], record).await
@@ -99,7 +98,7 @@ impl Store {
         self.database.read(doing, select, &values, NotificationAttempt::read).await
     }
 
-    /// How many notifications there are of each target and state.
+    /// Counts notifications by target and state.
     pub async fn count_notifications(
         &self,
     ) -> Result<Vec<(String, MaybeKnown<NotificationState>, u64)>, StoreError> {
@@ -110,7 +109,7 @@ impl Store {
         self.database.read(COUNT, count, &[], counted).await
     }
 
-    /// How many notifications are still to be delivered, by target.
+    /// Counts undelivered notifications by target.
     pub async fn pending_notifications(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let count = "SELECT target, count(*) AS notifications FROM notifications WHERE state = 'pending' \
                      GROUP BY target ORDER BY target";

@@ -1,5 +1,5 @@
-//! Takes old rows away, in steps of one small transaction each. Whatever step is the last one, what is left makes sense:
-//! a batch loses its last lines first, so that half of it is a batch whose import has come half way.
+//! Deletes old rows in steps of one small transaction each. It can stop after any step: a batch loses its last lines
+//! first, so a half-deleted batch looks like a batch whose import is half done.
 
 use sqlx::AssertSqlSafe;
 use webhook::Family;
@@ -13,9 +13,9 @@ use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
 
-/// Objects read at a time; each goes in a transaction of its own.
+/// Objects read per query; each is deleted in its own transaction.
 const OBJECTS_PER_PAGE: u32 = 100;
-/// Lines of a batch, and events, that one transaction deletes.
+/// Batch lines and events deleted per transaction.
 const RESULTS_PER_STEP: i64 = 5000;
 const EVENTS_PER_STEP: u32 = 1000;
 
@@ -27,7 +27,7 @@ fn failed(source: sqlx::Error) -> StoreError {
 
 /// Retention.
 impl Store {
-    /// What [`Store::prune`] would take away.
+    /// Counts what [`Store::prune`] would delete.
     pub async fn prunable(&self, retention: &Retention) -> Result<Pruned, StoreError> {
         let mut pruned = match Objects::of(retention.family) {
             Some(objects) => objects.count(&self.database, retention).await?,
@@ -37,11 +37,11 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Takes what is old away, files and rows together, in small transactions; `went` is told what each of them took.
-    /// Whoever drops this before it ends, or is killed, leaves nothing that the next run would not find.
+    /// Deletes old rows and files in small transactions; `on_step` is called with the counts of each. If it is dropped
+    /// or killed halfway, the next run finds everything that is left.
     ///
     /// # Errors
-    /// When the database or the place of the files cannot be written.
+    /// When the database or the raw files cannot be written.
     pub async fn prune(
         &self,
         retention: &Retention,
@@ -55,7 +55,7 @@ impl Store {
                     loop {
                         let step = self.prune_object(objects, object, retention).await?;
                         on_step(&step);
-                        // Nothing: it is wanted again.
+                        // Nothing was deleted: the object is in use again.
                         if step.objects > 0 || step.is_nothing() {
                             break;
                         }
@@ -78,7 +78,7 @@ impl Store {
         }
     }
 
-    /// The object, or of a batch some of its lines as long as it has any.
+    /// Deletes the object, or some of its lines if it is a batch that has any left.
     async fn prune_object(
         &self,
         objects: Objects,
@@ -102,7 +102,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// The bytes first: a row without its file is found and removed by the next run, a file without its row by nobody.
+    /// Files first: the next run finds and removes a row without its file, but never a file without its row.
     async fn prune_files(
         &self,
         transaction: &mut WriteTransaction,
@@ -111,7 +111,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         while let Some(file) = next_file(transaction, object).await.map_err(failed)? {
             self.files.remove(&file.location).await?;
-            // A worker that died while it replaced the file has left the old one where the new one belongs.
+            // A worker that crashed while replacing the file left the old one at the regular location.
             let home = Files::location(&object.project, &object.id, &file.file_id);
             if file.location != home {
                 self.files.remove(&home).await?;
@@ -124,25 +124,25 @@ impl Store {
     }
 }
 
-/// Where the objects of a family are.
+/// The tables of a family's objects.
 #[derive(Debug, Clone, Copy)]
 struct Objects {
     table: &'static str,
     id: &'static str,
-    /// Tables besides, by the columns that name the object.
+    /// Dependent tables, with the column that holds the object's id.
     parts: &'static [(&'static str, &'static str)],
-    /// What else keeps an object.
+    /// A further condition.
     unless: &'static str,
 }
 
-/// An object that can go; at first none, before all others.
+/// An object that can be deleted. The default sorts before all others.
 #[derive(Debug, Default)]
 struct Candidate {
     project: String,
     id: String,
 }
 
-/// A file of an object that goes.
+/// A file of an object that is being deleted.
 #[derive(Debug)]
 struct OldFile {
     file_id: String,
@@ -151,7 +151,7 @@ struct OldFile {
 }
 
 impl Objects {
-    /// `None`: the events are all there is.
+    /// `None` if the family has only events.
     fn of(family: Family) -> Option<Self> {
         match family {
             Family::Response => Some(Self { table: "responses", id: "response_id", parts: &[], unless: "" }),
@@ -159,7 +159,7 @@ impl Objects {
                 table: "batches",
                 id: "batch_id",
                 parts: &[],
-                // An attempt sets it anew; a worker that died long ago has left it.
+                // Each attempt updates it; an old value was left by a crashed worker.
                 unless: " AND (import_began_at IS NULL OR import_began_at < $1)",
             }),
             Family::FineTuning => Some(Self {
@@ -173,7 +173,7 @@ impl Objects {
         }
     }
 
-    /// The condition under which an object goes; `$1` is the time.
+    /// The condition for deleting an object; `$1` is the time.
     fn old(self) -> String {
         let Self { table, id, unless, .. } = self;
         format!(
@@ -202,7 +202,7 @@ impl Objects {
         database.read(PRUNE, AssertSqlSafe(select), &values, candidate).await
     }
 
-    /// Whether the object can go still; then nothing changes it before the transaction ends.
+    /// Whether the object can still be deleted; if so, it is locked until the transaction ends.
     async fn lock(
         self,
         transaction: &mut WriteTransaction,
@@ -225,7 +225,7 @@ impl Objects {
         Ok(())
     }
 
-    /// What all steps together would take away of objects and files.
+    /// Counts the objects and files that all steps together would delete.
     async fn count(self, database: &Database, retention: &Retention) -> Result<Pruned, StoreError> {
         let Self { table, id, .. } = self;
         let old = self.old();
@@ -247,7 +247,7 @@ impl Objects {
     }
 }
 
-/// One file of the object, if any is left.
+/// One remaining file of the object, if any.
 async fn next_file(transaction: &mut WriteTransaction, object: &Candidate) -> sqlx::Result<Option<OldFile>> {
     let select = "SELECT file_id, location, bytes FROM files WHERE project = $1 AND object_id = $2 LIMIT 1";
     let values = [Value::text(&object.project), Value::key(&object.id)];
@@ -264,7 +264,7 @@ async fn delete_file(transaction: &mut WriteTransaction, project: &str, file_id:
     transaction.execute(delete, &[Value::text(project), Value::key(file_id)]).await.map(drop)
 }
 
-/// Takes the last lines of a batch that is locked; how many, 0 when there are none left.
+/// Deletes the last lines of a locked batch. Returns how many; 0 if none are left.
 async fn delete_results(transaction: &mut WriteTransaction, batch: &Candidate) -> sqlx::Result<u64> {
     for source in [ResultSource::Error, ResultSource::Output] {
         let deleted = delete_last_lines(transaction, batch, source).await?;
@@ -306,14 +306,14 @@ async fn delete_last_lines(
     Ok(deleted)
 }
 
-/// Settled, with nothing still to be told about them, and not the newest of all: SQLite would give its place to the next
-/// event, and followers would miss that one.
+/// Settled events without pending notifications, except the newest event of all: SQLite would reuse its `place` for the
+/// next event, and followers would miss that one.
 const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND events.state IN ('stored', 'dead') \
      AND events.place < (SELECT max(place) FROM events) AND NOT EXISTS (SELECT 1 FROM notifications \
      WHERE notifications.project = events.project AND notifications.webhook_id = events.webhook_id \
      AND notifications.state = 'pending')";
 
-/// Events and notifications.
+/// Counts old events and their notifications.
 async fn count_events(database: &Database, retention: &Retention) -> Result<(u64, u64), StoreError> {
     let values = [Value::member(retention.family), Value::time(retention.before)];
     let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
@@ -327,7 +327,7 @@ async fn count_events(database: &Database, retention: &Retention) -> Result<(u64
     Ok((events, database.read_one(PRUNE, AssertSqlSafe(notifications), &values, count).await?))
 }
 
-/// Takes some of the old events with their notifications; how many of each.
+/// Deletes some old events with their notifications. Returns the number of each.
 async fn delete_events(
     transaction: &mut WriteTransaction,
     retention: &Retention,

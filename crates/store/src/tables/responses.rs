@@ -16,7 +16,7 @@ static UPSERT: LazyLock<String> =
     LazyLock::new(|| upsert(&RESPONSES, ResponseRecord::COLUMNS, Existing::Improve));
 
 impl Store {
-    /// Stores a response together with the event.
+    /// Stores a response, together with its event.
     pub async fn save_response(
         &self,
         response: &ResponseRecord,

@@ -1,5 +1,5 @@
-//! Looks for what was not fetched: through the view of that name, per object, and among batches whose rows are not one a
-//! request, unless their files were read again since.
+//! Finds objects that were not fetched: through the view `unfetched_objects`, and batches without one row per request,
+//! unless their files have been fetched again since.
 
 use chrono::{DateTime, Utc};
 use webhook::Family;
@@ -13,7 +13,7 @@ use crate::unfetched::{FetchProgress, UnfetchedObject};
 use crate::value::Value;
 
 impl Store {
-    /// Objects that are known but were not read from the API, or not to their end, those received last first.
+    /// Objects that are known but were not fetched, or not completely; the last received first.
     pub async fn unfetched_objects(
         &self,
         since: Option<DateTime<Utc>>,
@@ -35,17 +35,17 @@ impl Store {
             })
         };
         let values = [Value::opt_time(since), limit.into()];
-        self.database.read("look for objects that were not fetched", select, &values, object).await
+        self.database.read("find objects that were not fetched", select, &values, object).await
     }
 
-    /// The events that are about an object, the newest first.
+    /// The events of an object, newest first.
     pub async fn events_about(&self, object_id: &str) -> Result<Vec<EventRecord>, StoreError> {
         let select = "SELECT * FROM events WHERE object_id = $1 ORDER BY received_at DESC, webhook_id DESC";
         let doing = "read an object's events";
         self.database.read(doing, select, &[Value::key(object_id)], EventRecord::read).await
     }
 
-    /// How far an object has come; `None` when it is not stored, or of a family that has no objects.
+    /// The fetch state of an object; `None` if it is not stored, or its family has no objects.
     pub async fn fetch_progress(
         &self,
         project: &str,

@@ -1,29 +1,29 @@
-//! The statements that insert a table's rows, and what becomes of a row that is there already.
+//! Builds INSERT statements, and upserts that resolve conflicts with existing rows.
 
 use crate::columns::{Column, names};
 use crate::schema::Table;
 
-/// What an upsert does to a row that is there already.
+/// How an upsert treats an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// The new one takes its place.
+    /// The new row replaces it.
     Replace,
-    /// What the new one does not say stays as it was known.
+    /// NULLs in the new row keep the existing values.
     Complete,
-    /// A row of an object is replaced only by a better state: terminal beats non-terminal, fetched beats embedded in an
-    /// event, one with a status beats a bare id, then the later one counts. The same object read again replaces
-    /// nothing, so that a second run leaves the row as it is, times included. A fetched batch whose files have expired
-    /// still counts as fetched.
+    /// An object's row is replaced only by a better state: terminal beats non-terminal, fetched beats embedded in an
+    /// event, a row with a status beats a bare id, then the later one wins. Reading the same object again replaces
+    /// nothing, so that a second run leaves the row unchanged, including its times. A fetched batch whose files have
+    /// expired still counts as fetched.
     Improve,
 }
 
-/// Values are bound in the order of the columns.
+/// An INSERT whose parameters are in the order of the columns.
 pub(super) fn insert(table: &Table, columns: &[Column]) -> String {
     let placeholders: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
     format!("INSERT INTO {} ({}) VALUES ({})", table.name, names(columns), placeholders.join(", "))
 }
 
-/// The same for a row that may be there already, by the table's key.
+/// An upsert on the table's key.
 pub(super) fn upsert(table: &Table, columns: &[Column], existing: Existing) -> String {
     let Table { name, key, .. } = table;
     let set = |column: &str| match existing {

@@ -100,8 +100,8 @@ async fn what_keeps_tables_from_being_made_is_said_before_any_is() {
     server.sql(&name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE guest LOGIN");
     config.database_url = url.replace("postgres@", "guest@").into();
     let obstacle = refused(&config).await;
-    assert_eq!(obstacle.to_string(), "the role guest may not make tables in the schema public");
-    assert_eq!(obstacle.hint(), "as its owner: GRANT CREATE ON SCHEMA public TO guest");
+    assert_eq!(obstacle.to_string(), "the role guest may not create tables in the schema public");
+    assert_eq!(obstacle.hint(), "run as the schema's owner: GRANT CREATE ON SCHEMA public TO guest");
     server.sql(&name, "GRANT CREATE ON SCHEMA public TO guest");
     let schema = Store::open(&config).await.unwrap().schema_version().await.unwrap();
     assert!(schema > 0);
@@ -112,6 +112,6 @@ async fn what_keeps_tables_from_being_made_is_said_before_any_is() {
     config.database_url = url.into();
     let obstacle = refused(&config).await;
     assert!(obstacle.to_string().ends_with("not Landfall's: events, files"), "{obstacle}");
-    assert!(obstacle.hint().contains("a database of its own"), "{}", obstacle.hint());
+    assert!(obstacle.hint().contains("a separate database"), "{}", obstacle.hint());
     assert_eq!(server.sql(&name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "2");
 }
