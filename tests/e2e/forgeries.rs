@@ -38,7 +38,7 @@ async fn a_clock_ten_minutes_off_is_named_in_the_log_and_in_the_metrics() {
     assert_eq!(landfall.post(&forged).await.0, 400);
     // The log is in order: once the last of the three is logged, the others are as well.
     let log = landfall.ingest.log_when(|log| log.iter().any(|line| line.contains("wh_forged"))).await;
-    let hints = log.iter().filter(|line| line.contains("check this machine's clock"));
+    let hints = log.iter().filter(|line| line.contains("check the clock of this machine"));
     assert_eq!(hints.count(), 2, "{log:?}");
     let metrics = landfall.metrics(&landfall.ingest).await;
     for expected in [r#"{reason="stale_timestamp_genuine"} 2"#, r#"{reason="stale_timestamp"} 1"#] {

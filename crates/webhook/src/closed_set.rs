@@ -1,4 +1,4 @@
-//! `closed_set!`: an enum whose variants each have one fixed name, used alike in tables, logs, metrics and `--json`.
+//! `closed_set!`: an enum whose variants each have one fixed name, used in tables, logs, metrics and `--json`.
 
 /// Defines an enum with `ALL`, `as_str`, `Display`, `FromStr` and serde as that string.
 #[macro_export]
@@ -21,7 +21,7 @@ macro_rules! closed_set {
             /// Every member, in the order of definition.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
 
-            /// The one name of this member, as users see it.
+            /// The name of this member, as users see it.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $text, )+ }
             }

@@ -1,5 +1,5 @@
-//! Reads a verified body. Lenient: OpenAI adds and changes fields, so only the type is asked for, and whatever is
-//! missing or of another shape is `None`. The body itself is kept elsewhere, byte for byte.
+//! Parses a verified body. Lenient: OpenAI adds and changes fields, so only the type is required; fields that are
+//! missing or have another shape are `None`. The body itself is stored elsewhere, byte for byte.
 
 use std::borrow::Cow;
 
@@ -9,19 +9,19 @@ use serde_json::value::RawValue;
 use crate::event_kind::EventKind;
 use crate::json_fields::{decoded, fields};
 
-/// The parts of an event's envelope that Landfall acts on.
+/// The parts of an event envelope that Landfall uses.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
-    /// `evt_…`: the same for every endpoint the event is delivered to, unlike the `webhook-id`.
+    /// `evt_…`: unlike the `webhook-id`, the same for every endpoint that receives the event.
     pub event_id: Option<Cow<'a, str>>,
     pub kind: EventKind,
     /// Unix seconds.
     pub created_at_secs: Option<i64>,
-    /// `data` as it was sent: usually only an id, with some senders the whole object.
+    /// `data` as received: usually only an id, from some senders the whole object.
     pub data: Option<&'a RawValue>,
 }
 
-/// Why a body is not an event. It is kept all the same, in family `other`.
+/// Why a body is not an event. Such a body is still stored, in the family `other`.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
     #[error("body is not a JSON object")]
@@ -32,7 +32,7 @@ pub enum ParseError {
 
 impl<'a> Event<'a> {
     /// # Errors
-    /// [`ParseError`] when the body is no JSON object or has no `type` text.
+    /// [`ParseError`] when the body is not a JSON object or has no `type` string.
     pub fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let [id, kind, created_at, data] =
@@ -47,7 +47,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// What the event is about: `data.id`, or a call's or session's id. Reads `data` once more, which may be large.
+    /// The id of the object: `data.id`, or the id of a call or session. Scans `data` again, which may be large.
     #[must_use]
     pub fn object_id(&self) -> Option<Cow<'a, str>> {
         let data = Deserializer::from_str(self.data?.get());
@@ -64,7 +64,7 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// Seconds as an integer or, as some senders write them, a float.
 fn unix_secs(raw: &RawValue) -> Option<i64> {
     let secs = serde_json::from_str::<f64>(raw.get()).ok()?;
-    // Beyond 2^53 a float no longer counts single seconds, and no date lies there.
+    // Beyond 2^53 a float cannot represent every second, and no real date is that large.
     (secs.abs() < 9_007_199_254_740_992.0).then_some(secs as i64)
 }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_known_by_its_call_or_session_id() {
+    fn a_call_is_identified_by_its_call_or_session_id() {
         let call =
             Event::parse(br#"{"type":"realtime.call.incoming","data":{"call_id":"rtc_1","sip_headers":[]}}"#);
         assert_eq!(call.unwrap().object_id().as_deref(), Some("rtc_1"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_fields_are_none_and_never_an_error() {
+    fn malformed_fields_are_none_and_never_an_error() {
         let body = br#"{"id":7,"created_at":1750861210.9,"type":"response.completed","data":{"id":"","n":1e400000,"s":"\ud800\u0000"}}"#;
         let event = Event::parse(body).unwrap();
         assert_eq!((&event.event_id, event.object_id()), (&None, None));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_field_the_last_counts() {
+    fn the_last_of_a_repeated_field_counts() {
         let event =
             Event::parse(br#"{"type":"a","type":"batch.failed","data":{"id":"x"},"data":{"id":"y"}}"#)
                 .unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_an_error() {
+    fn a_body_that_is_not_an_event_is_an_error() {
         for body in [&b""[..], b"[1,2]", b"\"x\"", b"{", b"{} {}", b"\xff\xfe{}", b"{\"type\":\"\xff\"}"] {
             assert!(matches!(Event::parse(body), Err(ParseError::NotAnObject(_))), "{body:?}");
         }

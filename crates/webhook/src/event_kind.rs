@@ -1,33 +1,33 @@
-//! Every event type OpenAI is known to send (`tests/fixtures/openai/events.json`) and the family that handles it.
+//! Every event type that OpenAI is known to send (`tests/fixtures/openai/events.json`), and its family.
 
 use crate::closed_set;
 
 closed_set! {
-    /// Events that are worked off by one handler and queued in one stream, so that families never wait for each other.
+    /// Event types that share one handler and one stream, so that families never wait for each other.
     pub enum Family {
         Response => "response",
         Batch => "batch",
         FineTuning => "fine_tuning",
         Eval => "eval",
-        /// `realtime.*` and `live.*`: calls that wait for an answer; nothing to fetch.
+        /// `realtime.*` and `live.*`: calls waiting to be answered; nothing to fetch.
         Realtime => "realtime",
         Agent => "agent",
         Safety => "safety",
-        /// Everything else, unknown types included: OpenAI adds types faster than receivers are updated.
+        /// All other types, including unknown ones: OpenAI adds types faster than receivers are updated.
         Other => "other",
     }
 }
 
-/// An unknown type's name is kept up to this many characters.
+/// The name of an unknown type is truncated to this many characters.
 const UNKNOWN_CHARS_MAX: usize = 128;
 
 macro_rules! event_kinds {
     ( $( $variant:ident => $text:literal, $family:ident; )+ ) => {
-        /// What happened, by OpenAI's name for it.
+        /// The type of an event, by its OpenAI name.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum EventKind {
             $( $variant, )+
-            /// A type this version does not know; kept, never refused.
+            /// A type that this version does not know; stored, never refused.
             Unknown(String),
         }
 
@@ -35,7 +35,7 @@ macro_rules! event_kinds {
             /// The names of all known types.
             pub const KNOWN: &'static [&'static str] = &[ $( $text, )+ ];
 
-            /// The kind of this name. Never fails: a name we do not know is [`EventKind::Unknown`].
+            /// The type with this name. Never fails: an unknown name becomes [`EventKind::Unknown`].
             pub fn from_name(name: &str) -> Self {
                 match name {
                     $( $text => Self::$variant, )+
@@ -51,7 +51,7 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// Who handles it.
+            /// The family that handles it.
             pub fn family(&self) -> Family {
                 match self {
                     $( Self::$variant => Family::$family, )+
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_is_kept_in_family_other() {
+    fn an_unknown_type_belongs_to_family_other() {
         let kind = EventKind::from_name("response.reticulated");
         assert_eq!((kind.as_str(), kind.family()), ("response.reticulated", Family::Other));
         assert_eq!(EventKind::from_name(&"x".repeat(500)).as_str().len(), UNKNOWN_CHARS_MAX);

@@ -8,10 +8,10 @@ use serde_json::Deserializer;
 use serde_json::de::Read;
 use serde_json::value::RawValue;
 
-/// The raw values of some fields. Of a repeated field the last one counts, as in Python and JavaScript.
+/// The raw values of some fields. If a field is repeated, the last one counts, as in Python and JavaScript.
 ///
 /// # Errors
-/// When the whole text is not one JSON object.
+/// When the text is not exactly one JSON object.
 pub fn fields<'a, const N: usize>(
     mut json: Deserializer<impl Read<'a>>,
     names: [&'static str; N],
@@ -27,7 +27,7 @@ pub fn fields<'a, const N: usize>(
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = [None; N];
-            // As raw JSON: a key may hold a lone surrogate, which a string could not.
+            // Raw JSON, because a key may contain a lone surrogate, which is not valid in a string.
             while let Some(key) = map.next_key::<&'de RawValue>()? {
                 let key = decoded(key).unwrap_or_default();
                 match self.0.iter().position(|name| *name == key) {
@@ -46,7 +46,7 @@ pub fn fields<'a, const N: usize>(
     Ok(found)
 }
 
-/// A JSON string. Nearly all have no escapes, and are what stands between the quotes.
+/// A JSON string. Nearly all contain no escapes, and are returned without copying.
 pub(crate) fn decoded(raw: &RawValue) -> Option<Cow<'_, str>> {
     let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if !quoted.contains('\\') {

@@ -1,10 +1,10 @@
-//! What an OpenAI webhook *is*: how it is signed, how it is verified, what it says. Pure: no I/O, no clock
-//! (time is an argument), no async.
+//! OpenAI webhooks: signatures, verification, and the event model. Pure: no I/O, no clock (time is an argument), no
+//! async.
 //!
-//! OpenAI signs by [Standard Webhooks](https://www.standardwebhooks.com): three headers (`webhook-id`,
-//! `webhook-timestamp`, `webhook-signature`), HMAC-SHA256 over `{id}.{timestamp}.{raw body}`, base64, behind `v1,`.
-//! The body is thin: a type and the id of an object to fetch. [`Verifier`] decides whether a request is genuine,
-//! [`Event`] reads the body, and [`states`] names every state and reason the rest of Landfall reports.
+//! OpenAI signs according to [Standard Webhooks](https://www.standardwebhooks.com): three headers (`webhook-id`,
+//! `webhook-timestamp`, `webhook-signature`) and an HMAC-SHA256 over `{id}.{timestamp}.{raw body}` in base64 after
+//! `v1,`. The body is thin: a type and the id of an object to fetch. [`Verifier`] decides whether a request is genuine,
+//! [`Event`] parses the body, and [`states`] names every state and reason that Landfall reports.
 
 mod closed_set;
 mod event;
@@ -25,6 +25,6 @@ pub use signature::{
 };
 pub use states::{EventState, FetchState, NotificationState, NotificationType, Reason, ReasonClass};
 
-/// For `closed_set!` in other crates.
+/// Used by `closed_set!` in other crates.
 #[doc(hidden)]
 pub use serde;

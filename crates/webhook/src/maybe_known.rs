@@ -1,4 +1,4 @@
-//! What a row of the database holds where this version knows a closed set of names: another version may have written it.
+//! A database value from a closed set of names, which another version of Landfall may have written.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// An enum made by `closed_set!`.
+/// An enum defined by `closed_set!`.
 pub trait ClosedSet: Copy + PartialEq + FromStr {
-    /// The one name of this member, as users see it.
+    /// The name of this member, as users see it.
     fn as_str(self) -> &'static str;
 }
 
-/// A member of a closed set, or a name that this version does not know, which is shown as it is.
+/// A member of a closed set, or a name that this version does not know and shows unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MaybeKnown<T> {
     Known(T),
@@ -75,7 +75,7 @@ mod tests {
     use crate::EventState;
 
     #[test]
-    fn a_name_of_another_version_is_shown_as_it_is() {
+    fn a_name_from_another_version_is_shown_unchanged() {
         let read = |text: &str| text.parse::<MaybeKnown<EventState>>().unwrap();
         assert_eq!(read("dead"), MaybeKnown::from(EventState::Dead));
         assert_eq!(read("dead"), EventState::Dead);

@@ -1,4 +1,4 @@
-//! A webhook signing secret: parsed strictly, prepared once, never printed.
+//! A webhook signing secret: parsed strictly, keyed once, never printed.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 const PREFIX: &str = "whsec_";
-/// Standard Webhooks asks for 24 to 64 bytes. Longer keys are sound HMAC keys, shorter ones are not.
+/// Standard Webhooks requires 24 to 64 bytes. Longer keys are secure HMAC keys, shorter ones are not.
 const KEY_BYTES_MIN: usize = 24;
 
-/// A secret that can sign. Holds the HMAC state with the key already mixed in, so that no request pays for it.
+/// A signing secret. Stores the keyed HMAC state, so that requests do not repeat the key setup.
 #[derive(Clone)]
 pub struct SigningSecret {
     keyed: Hmac<Sha256>,
@@ -27,27 +27,29 @@ pub enum SecretError {
     Empty,
     #[error("does not start with whsec_: copy the whole secret, without quotes")]
     NoPrefix,
-    #[error("is not standard base64 after whsec_: it was cut or changed when it was copied")]
+    #[error("is not valid base64 after whsec_: copy the whole secret again")]
     NotBase64,
-    #[error("holds a key of {bytes} bytes, fewer than {KEY_BYTES_MIN}: it was cut when it was copied")]
+    #[error(
+        "has a key of {bytes} bytes, but at least {KEY_BYTES_MIN} are required: copy the whole secret again"
+    )]
     TooShort { bytes: usize },
-    #[error("holds {count} secrets, more than {max}: remove those no longer in use")]
+    #[error("holds {count} secrets, but the maximum is {max}: remove secrets that are no longer in use")]
     TooMany { count: usize, max: usize },
 }
 
 impl SigningSecret {
-    /// Reads `whsec_` + canonical, padded standard base64 of at least 24 bytes.
+    /// Parses `whsec_` followed by canonical, padded standard base64 of at least 24 bytes.
     ///
-    /// Stricter than OpenAI's SDKs on purpose: several of them accept an empty key, with which anyone can sign.
+    /// Stricter than the OpenAI SDKs on purpose: several of them accept an empty key, with which anyone can sign.
     ///
     /// # Errors
-    /// [`SecretError`] says what is wrong without repeating the text.
+    /// [`SecretError`] describes the problem without repeating the text.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         if text.trim().is_empty() {
             return Err(SecretError::Empty);
         }
         let encoded = text.strip_prefix(PREFIX).ok_or(SecretError::NoPrefix)?;
-        // STANDARD refuses missing padding, url-safe letters and non-zero trailing bits.
+        // STANDARD rejects missing padding, URL-safe characters and non-zero trailing bits.
         let key = STANDARD.decode(encoded).map_err(|_| SecretError::NotBase64)?;
         Self::from_key(&key)
     }
@@ -55,12 +57,12 @@ impl SigningSecret {
     /// A secret from its raw key.
     ///
     /// # Errors
-    /// [`SecretError::TooShort`] below 24 bytes.
+    /// [`SecretError::TooShort`] for less than 24 bytes.
     pub fn from_key(key: &[u8]) -> Result<Self, SecretError> {
         if key.len() < KEY_BYTES_MIN {
             return Err(SecretError::TooShort { bytes: key.len() });
         }
-        let keyed = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        let keyed = Hmac::<Sha256>::new_from_slice(key).expect("HMAC accepts keys of any length");
         Ok(Self { keyed })
     }
 
@@ -69,20 +71,21 @@ impl SigningSecret {
         format!("{PREFIX}{}", STANDARD.encode(key))
     }
 
-    /// One signature token (`v1,<base64>`) for a delivery. `timestamp` is the text of the `webhook-timestamp`
-    /// header, in unix seconds.
+    /// Returns the signature token (`v1,<base64>`) of a delivery. `timestamp` is the value of the `webhook-timestamp`
+    /// header, in Unix seconds.
     pub fn sign(&self, webhook_id: &str, timestamp: &str, body: &[u8]) -> String {
         let mac = self.mac(webhook_id, timestamp.as_bytes(), body);
         format!("v1,{}", std::str::from_utf8(&mac).expect("base64 is ASCII"))
     }
 
-    /// Whether `token` is what [`sign`](Self::sign) makes of these. Takes as long for any token of the right length.
+    /// Checks whether `token` is the signature that [`sign`](Self::sign) returns for the same arguments. The comparison
+    /// takes constant time.
     pub fn is_signature(&self, webhook_id: &str, timestamp: &str, body: &[u8], token: &str) -> bool {
         let mac = self.mac(webhook_id, timestamp.as_bytes(), body);
         token.strip_prefix("v1,").is_some_and(|token| token.as_bytes().ct_eq(&mac).into())
     }
 
-    /// The base64 text of the HMAC: 32 bytes make 44 characters.
+    /// The HMAC in base64: 32 bytes become 44 characters.
     pub(crate) fn mac(&self, webhook_id: &str, timestamp: &[u8], body: &[u8]) -> [u8; 44] {
         let mut hmac = self.keyed.clone();
         hmac.update(webhook_id.as_bytes());
@@ -96,7 +99,7 @@ impl SigningSecret {
     }
 }
 
-/// The secrets in a setting that may hold several, separated by spaces or commas. Their form is not checked here.
+/// Splits a setting that may hold several secrets, separated by spaces or commas. Does not check their format.
 pub fn split_secrets(setting: &str) -> impl Iterator<Item = &str> {
     setting.split(|c: char| c.is_whitespace() || c == ',').filter(|secret| !secret.is_empty())
 }
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_is_wrong_without_repeating_it() {
+    fn an_error_describes_the_problem_without_repeating_the_secret() {
         let cases = [
             ("", SecretError::Empty),
             ("  ", SecretError::Empty),

@@ -1,5 +1,5 @@
-//! Decides whether a request is a genuine webhook. The strictest of what the official verifiers do, see
-//! `docs/verification.md`; nothing here logs or answers.
+//! Verifies that a request is a genuine webhook. As strict as the strictest official verifier in each rule, see
+//! `docs/verification.md`. This module neither logs nor responds.
 
 use subtle::ConstantTimeEq as _;
 
@@ -9,8 +9,8 @@ pub const HEADER_ID: &str = "webhook-id";
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
 pub const HEADER_SIGNATURE: &str = "webhook-signature";
 
-/// How far the timestamp may lie from our clock, in seconds, both ways and inclusive (Standard Webhooks; all nine
-/// verifiers we measured agree).
+/// Maximum difference between the timestamp and our clock, in seconds, in both directions and inclusive (Standard
+/// Webhooks; all nine verifiers we measured agree).
 pub const TOLERANCE_SECS: i64 = 300;
 
 const ID_BYTES_MAX: usize = 256;
@@ -18,35 +18,35 @@ const TIMESTAMP_DIGITS_MAX: usize = 15;
 const SIGNATURE_TOKENS_MAX: usize = 64;
 const SECRETS_MAX: usize = 16;
 
-/// Verifies with any of several secrets, so that a secret can be rotated without losing a delivery.
+/// Verifies with any of several secrets, so that a secret can be rotated without losing deliveries.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     secrets: Vec<SigningSecret>,
 }
 
-/// What a verified request's headers say.
+/// The values of a verified request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified<'h> {
-    /// Stable across the retries of one delivery: the idempotency key.
+    /// The idempotency key: the same for all retries of a delivery.
     pub webhook_id: &'h str,
-    /// Unix seconds of this attempt (not of the event).
+    /// Time of this attempt (not of the event), in Unix seconds.
     pub timestamp_secs: i64,
 }
 
-/// Why a request is not a genuine webhook. For logs and metrics; a caller only ever hears "Invalid signature".
+/// Why a request is not a genuine webhook. For logs and metrics only: clients always get "Invalid signature".
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
 pub enum SignatureError {
     #[error("header {0} is missing or empty")]
     MissingHeader(&'static str),
-    #[error("header {0} is there more than once")]
+    #[error("header {0} occurs more than once")]
     RepeatedHeader(&'static str),
-    #[error("header webhook-id is longer than 256 bytes, or has a dot or an unprintable character in it")]
+    #[error("header webhook-id is longer than 256 bytes, or contains a dot or a control character")]
     MalformedId,
-    #[error("header webhook-timestamp is not 1 to 15 digits of unix seconds")]
+    #[error("header webhook-timestamp is not a Unix time in seconds with 1 to 15 digits")]
     MalformedTimestamp,
-    /// `genuine`: the signature itself is right, so this machine's clock or a replay is the cause.
-    #[error("webhook-timestamp is {skew_secs} s from this machine's clock, more than {TOLERANCE_SECS}{}",
-        if *genuine { "; the signature itself is right: check this machine's clock" } else { "" })]
+    /// `genuine`: the signature itself is valid, so the cause is the clock of this machine or a replay.
+    #[error("webhook-timestamp differs from the clock of this machine by {skew_secs} s, more than {TOLERANCE_SECS} s{}",
+        if *genuine { "; the signature is valid, so check the clock of this machine" } else { "" })]
     StaleTimestamp { skew_secs: i64, genuine: bool },
     #[error("no signature in webhook-signature matches any configured secret")]
     Mismatch,
@@ -69,7 +69,7 @@ impl SignatureError {
 
 impl Verifier {
     /// # Errors
-    /// [`SecretError`] when there is no secret, or more than sixteen.
+    /// [`SecretError`] for zero or more than 16 secrets.
     pub fn new(secrets: Vec<SigningSecret>) -> Result<Self, SecretError> {
         match secrets.len() {
             0 => Err(SecretError::Empty),
@@ -78,24 +78,24 @@ impl Verifier {
         }
     }
 
-    /// Reads the setting `OPENAI_WEBHOOK_SECRET`: one or several secrets, separated by spaces or commas.
+    /// Parses the setting `OPENAI_WEBHOOK_SECRET`: one or more secrets, separated by spaces or commas.
     ///
     /// # Errors
-    /// The first [`SecretError`] met: one bad secret refuses the whole setting.
+    /// The first [`SecretError`]: one invalid secret invalidates the whole setting.
     pub fn from_setting(text: &str) -> Result<Self, SecretError> {
         Self::new(split_secrets(text).map(SigningSecret::parse).collect::<Result<_, _>>()?)
     }
 
-    /// The first configured secret: the one to sign with.
+    /// The first configured secret, which is used to sign.
     pub fn signing_secret(&self) -> &SigningSecret {
         &self.secrets[0]
     }
 
-    /// Checks headers, then timestamp, then HMAC over the raw body bytes. `now_secs` is the receiver's clock in unix
-    /// seconds. Header names are compared without regard to case.
+    /// Checks the headers, then the timestamp, then the HMAC over the raw body. `now_secs` is the receiver's clock in
+    /// Unix seconds. Header names are case-insensitive.
     ///
     /// # Errors
-    /// [`SignatureError`] names the first rule broken.
+    /// [`SignatureError`] for the first rule that is violated.
     pub fn verify<'h>(
         &self,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
@@ -118,7 +118,7 @@ impl Verifier {
     }
 
     fn matches(&self, webhook_id: &str, headers: &Headers<'_>, body: &[u8]) -> bool {
-        // The text is compared, not decoded bytes: only the canonical form of a signature is one.
+        // Compares text, not decoded bytes: only the canonical encoding is accepted.
         let tokens = || {
             let all = headers.signature.split(|byte| *byte == b' ').filter(|token| !token.is_empty());
             all.take(SIGNATURE_TOKENS_MAX).filter_map(|token| token.strip_prefix(b"v1,"))
@@ -130,7 +130,7 @@ impl Verifier {
     }
 }
 
-/// In a time that does not tell where the two differ. By words: by bytes it is four times as much to do.
+/// Constant-time comparison, word by word, which is four times as fast as byte by byte.
 fn is_same(token: &[u8], expected: &[u8; 44]) -> bool {
     let words = |text: &[u8; 44]| -> [u32; 11] {
         let (chunks, _none_left) = text.as_chunks::<4>();
@@ -165,7 +165,7 @@ impl<'h> Headers<'h> {
     }
 }
 
-/// A dot is refused because it would let the id and the timestamp trade bytes under the same signature.
+/// A dot would allow bytes to move between the id and the timestamp under the same signature.
 fn check_id(id: &[u8]) -> Result<&str, SignatureError> {
     let text = std::str::from_utf8(id).map_err(|_| SignatureError::MalformedId)?;
     if text.len() > ID_BYTES_MAX || text.chars().any(|c| c == '.' || c.is_control()) {

@@ -1,18 +1,19 @@
-//! Every state and reason Landfall reports: one enum each, shared by tables, dead letters, logs, metrics and `--json`.
+//! Every state and reason that Landfall reports: one enum each, shared by tables, dead letters, logs, metrics and
+//! `--json`.
 
 use crate::closed_set;
 
-/// A text that names no member of a closed set.
+/// A text that is not the name of any member of a closed set.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown {} {given:?}; use one of {}", words(set), known.join(", "))]
 pub struct UnknownName {
-    /// The enum's name.
+    /// The name of the enum.
     pub set: &'static str,
     pub given: String,
     pub known: &'static [&'static str],
 }
 
-/// `EventState` as people write it: `event state`.
+/// `EventState` in lower case with spaces: `event state`.
 fn words(name: &str) -> String {
     let mut words = String::new();
     for (index, letter) in name.char_indices() {
@@ -25,39 +26,39 @@ fn words(name: &str) -> String {
 }
 
 closed_set! {
-    /// How far an event has come: the column `events.state`.
+    /// The progress of an event: the column `events.state`.
     pub enum EventState {
-        /// Handed to a worker at least once, not yet settled.
+        /// Delivered to a worker at least once, not yet settled.
         Received => "received",
-        /// Its effect is in the store.
+        /// Its result is in the store.
         Stored => "stored",
-        /// The last attempt failed; another one is due.
+        /// The last attempt failed; another one is scheduled.
         Retrying => "retrying",
-        /// Given up; the entry lies in the dead letters.
+        /// Dead-lettered.
         Dead => "dead",
     }
 }
 
 closed_set! {
-    /// Where a stored object came from: the column `fetch_state` of the object tables.
+    /// The origin of a stored object: the column `fetch_state` of the object tables.
     pub enum FetchState {
-        /// Read from the API.
+        /// Fetched from the API.
         Fetched => "fetched",
-        /// `FETCH=off`: what the event itself held.
+        /// `FETCH=off`: only the content of the event.
         Off => "off",
-        /// The API does not know the id; what the event itself held.
+        /// The API does not know the id; only the content of the event.
         NotFound => "not_found",
-        /// The object is known, but its content has expired.
+        /// The object exists, but its content has expired.
         Expired => "expired",
-        /// The API refuses this object for good.
+        /// The API permanently refuses access to this object.
         Forbidden => "forbidden",
     }
 }
 
 closed_set! {
-    /// Why an attempt failed or an event was given up: dead letters, `events.reason`, metrics.
+    /// Why an attempt failed or an event was dead-lettered: dead letters, `events.reason`, metrics.
     pub enum Reason {
-        /// 429, or a quota that is used up.
+        /// 429, or an exhausted quota.
         RateLimited => "rate_limited",
         /// 408, 409, 5xx, or no connection.
         OpenaiUnavailable => "openai_unavailable",
@@ -67,53 +68,53 @@ closed_set! {
         Forbidden => "forbidden",
         /// 403 `misalignment_policy_violation`: final.
         PolicyViolation => "policy_violation",
-        /// 404: perhaps not readable yet, perhaps a sample id.
+        /// 404: possibly not readable yet, or a sample id.
         NotFound => "not_found",
-        /// Another 4xx: asking again cannot help.
+        /// Another 4xx: a retry cannot help.
         Rejected => "rejected",
-        /// The object has not reached its end although the event says so.
+        /// The object is not in a final state although the event says so.
         NotTerminal => "not_terminal",
-        /// The answer is not the JSON we expect, or larger than its cap.
+        /// The response is not the expected JSON, or exceeds the size limit.
         BadAnswer => "bad_answer",
-        /// A file ended early, or is not as long as announced.
+        /// A download ended early, or has the wrong length.
         IncompleteDownload => "incomplete_download",
-        /// The database could not be written.
+        /// The database cannot be written.
         DatabaseUnavailable => "database_unavailable",
-        /// The database refused a value of the event or its object for good.
+        /// The database permanently rejected a value of the event or its object.
         ValueRefused => "value_refused",
-        /// The raw files could not be written.
+        /// The raw files cannot be written.
         FilesUnavailable => "files_unavailable",
-        /// The disk of the raw files is nearly full (`MIN_FREE_BYTES`); downloads wait.
+        /// The disk for raw files is nearly full (`MIN_FREE_BYTES`); downloads wait.
         DiskLow => "disk_low",
-        /// The handler did not end, or made no progress, within its time.
+        /// The handler exceeded its time limit, or made no progress within it.
         TimedOut => "timed_out",
-        /// A bug of ours: the handler panicked.
+        /// A bug: the handler panicked.
         HandlerPanicked => "handler_panicked",
         /// The queue entry cannot be decoded.
         UndecodableEntry => "undecodable_entry",
-        /// A newer Landfall wrote the entry; put back for a newer worker.
+        /// A newer version of Landfall wrote the entry; it is returned to the queue for a newer worker.
         NewerFormat => "newer_format",
-        /// The lease ran out again and again: the entry takes its worker down.
+        /// The lease expired repeatedly: the entry crashes its worker.
         Crashed => "crashed",
-        /// Retried for as long as the settings allow.
+        /// Retried until the configured limit.
         GaveUp => "gave_up",
     }
 }
 
 closed_set! {
-    /// Where the cause of a failure lies, so that a person knows where to look first.
+    /// The origin of a failure, so that people know where to look first.
     pub enum ReasonClass {
-        /// Our machines, our settings, our bugs.
+        /// Our machines, settings or bugs.
         Ours => "ours",
-        /// OpenAI, or the network before it.
+        /// OpenAI, or the network in between.
         Openai => "openai",
-        /// The event itself: no retry and no repair will bring its object.
+        /// The event itself: no retry or repair can obtain its object.
         BadData => "bad_data",
     }
 }
 
 closed_set! {
-    /// What the user's own systems are told: the `type` of a notification.
+    /// The `type` of a notification.
     pub enum NotificationType {
         /// A response is in the store.
         ResponseStored => "response.stored",
@@ -123,29 +124,29 @@ closed_set! {
         FineTuningStored => "fine_tuning.stored",
         /// An eval run is in the store.
         EvalStored => "eval.stored",
-        /// An event that is its own record: calls, agents, safety, unknown types. Told ahead of the others.
+        /// An event without an object: calls, agents, safety, unknown types. Sent before all others.
         EventReceived => "event.received",
-        /// An event was given up; it lies in the dead letters.
+        /// An event was dead-lettered.
         EventDead => "event.dead",
-        /// Sent by `landfall targets test`; there is no event.
+        /// Sent by `landfall targets test`; has no event.
         Test => "landfall.test",
     }
 }
 
 closed_set! {
-    /// How far a notification has come: the column `notifications.state`.
+    /// The progress of a notification: the column `notifications.state`.
     pub enum NotificationState {
-        /// To be sent, now or at its next attempt.
+        /// Waiting to be sent, now or at its next attempt.
         Pending => "pending",
-        /// The target answered with a 2xx.
+        /// The target responded with a 2xx.
         Delivered => "delivered",
-        /// The last attempt of its schedule failed; `landfall notifications retry` starts over.
+        /// The last attempt of its schedule failed; `landfall notifications retry` starts it again.
         GivenUp => "given_up",
     }
 }
 
 impl NotificationType {
-    /// Whether it tells of an object in the store; else of an event.
+    /// Whether it is about a stored object; otherwise it is about an event.
     pub const fn is_of_object(self) -> bool {
         match self {
             Self::ResponseStored | Self::BatchStored | Self::FineTuningStored | Self::EvalStored => true,
@@ -155,7 +156,7 @@ impl NotificationType {
 }
 
 impl Reason {
-    /// Where the cause lies.
+    /// The origin of the failure.
     pub const fn class(self) -> ReasonClass {
         match self {
             Self::RateLimited
@@ -164,7 +165,7 @@ impl Reason {
             | Self::NotTerminal
             | Self::BadAnswer
             | Self::IncompleteDownload => ReasonClass::Openai,
-            // A wrong or too narrow key, a full disk, a bug, a limit that we set.
+            // A wrong or restricted key, a full disk, a bug, a limit that we set.
             Self::Unauthorized
             | Self::Forbidden
             | Self::DatabaseUnavailable

@@ -1,11 +1,11 @@
-//! The reader of bodies builds no tree; it must see what a full parse sees.
+//! The event parser builds no tree; it must find the same values as a full parse.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use webhook::Event;
 
-/// A JSON text for a string, with or without needless escapes.
+/// The JSON encoding of a string, with or without unnecessary escapes.
 fn quoted(text: &str, escaped: bool) -> String {
     if !escaped {
         return serde_json::to_string(text).unwrap();
@@ -58,7 +58,7 @@ fn text(value: Option<&Value>) -> Option<&str> {
 
 proptest! {
     #[test]
-    fn what_is_found_is_what_a_full_parse_finds(body in object(value())) {
+    fn the_parser_finds_what_a_full_parse_finds(body in object(value())) {
         let full: Value = serde_json::from_str(&body).unwrap();
         let event = Event::parse(body.as_bytes());
         let Some(kind) = text(full.get("type")) else {

@@ -1,5 +1,5 @@
-//! Verification against the shared vectors (71 cases, what nine real verifiers answered is noted in them) and
-//! against properties that must hold for every input.
+//! Verification against the shared vectors (71 cases, annotated with the results of nine real verifiers), and property
+//! tests.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use base64::Engine as _;
@@ -15,7 +15,7 @@ fn verdict(case: &Value) -> Result<(), String> {
         secrets.iter().map(|s| SigningSecret::parse(s.as_str().unwrap())).collect::<Result<Vec<_>, _>>();
     let verifier = secrets.and_then(Verifier::new).map_err(|e| e.to_string())?;
     let headers: Vec<(String, Vec<u8>)> = (case["headers"].as_array().unwrap().iter())
-        // The vectors write header bytes as the characters of the same numbers.
+        // The vectors encode header bytes as the characters with the same code points.
         .map(|h| (h[0].as_str().unwrap().into(), h[1].as_str().unwrap().chars().map(|c| c as u8).collect()))
         .collect();
     let body = base64::engine::general_purpose::STANDARD.decode(case["body_b64"].as_str().unwrap()).unwrap();
@@ -66,7 +66,7 @@ fn a_stale_forgery_is_not_called_genuine() {
 }
 
 #[test]
-fn an_id_with_a_dot_could_trade_bytes_with_the_timestamp() {
+fn an_id_with_a_dot_is_refused() {
     let token = secret(1).sign("wh_1.5", "1000000", b"{}");
     assert_eq!(verify(&token, "wh_1.5", "1000000", b"{}", 1_000_000), Err(SignatureError::MalformedId));
 }
@@ -81,7 +81,7 @@ fn only_64_signatures_are_tried() {
 
 proptest! {
     #[test]
-    fn what_is_signed_verifies(id in "[a-zA-Z0-9_]{1,80}", timestamp in 0_i64..999_999_999_999_999, skew in -300_i64..=300,
+    fn a_signed_request_verifies(id in "[a-zA-Z0-9_]{1,80}", timestamp in 0_i64..999_999_999_999_999, skew in -300_i64..=300,
                                body in prop::collection::vec(any::<u8>(), 0..2000), second in any::<bool>()) {
         let token = secret(if second { 2 } else { 1 }).sign(&id, &timestamp.to_string(), &body);
         prop_assert_eq!(verify(&token, &id, &timestamp.to_string(), &body, timestamp + skew), Ok(()));

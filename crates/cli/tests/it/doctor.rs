@@ -108,7 +108,10 @@ async fn a_wrong_secret_is_named() {
     let set_up = SetUp::right().await.but("OPENAI_WEBHOOK_SECRET", "whsec_Zm9yYmlkZGVu");
     set_up.is_wrong(
         "secret",
-        &["OPENAI_WEBHOOK_SECRET holds a key of 9 bytes, fewer than 24", "cut when it was copied"],
+        &[
+            "OPENAI_WEBHOOK_SECRET has a key of 9 bytes, but at least 24 are required",
+            "copy the whole secret again",
+        ],
     );
     let set_up = set_up.but("OPENAI_WEBHOOK_SECRET", "");
     set_up.is_wrong("secret", &["OPENAI_WEBHOOK_SECRET is not set; write the signing secret", "whsec_"]);

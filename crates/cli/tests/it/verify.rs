@@ -178,6 +178,9 @@ fn a_new_secret_is_well_formed_and_always_another() {
     check(&format!("{} {SECRET}", second.trim())).with_code(0);
 
     let ended = check("whsec_Zm9yYmlkZGVu").with_code(1);
-    assert!(ended.stderr.contains("9 bytes, fewer than 24") && !ended.stderr.contains("Zm9y"), "{ended:#?}");
+    assert!(
+        ended.stderr.contains("9 bytes, but at least 24") && !ended.stderr.contains("Zm9y"),
+        "{ended:#?}"
+    );
     check("").with_code(2);
 }
