@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use error_text::chain;
-use notifier::{Config, ConfigFile, ConfigFileError, Payload, SecretPlace, Target};
+use notifier::{Config, ConfigFile, ConfigFileError, Payload, SecretRef, Target};
 use serde::Serialize;
 use service::settings::{self, ConfigFileSettings};
 use webhook::NotificationType;
@@ -135,10 +135,10 @@ pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, Failure> {
     load(settings)?.map_err(|error| Failure::WrongUse(chain(&error)))
 }
 
-fn read_secret(place: SecretPlace<'_>) -> Result<secrecy::SecretString, String> {
+fn read_secret(place: SecretRef<'_>) -> Result<secrecy::SecretString, String> {
     let read = match place {
-        SecretPlace::Variable(name) => settings::secret_in_variable(name),
-        SecretPlace::File(path) => settings::secret_in_file(path),
+        SecretRef::Variable(name) => settings::secret_in_variable(name),
+        SecretRef::File(path) => settings::secret_in_file(path),
     };
     read.map_err(|error| error.to_string())
 }

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use error_text::chain;
-use notifier::{AllowList, Endpoint, EndpointConfig, News, Payload, Proof, SendError, Signer, system_lookup};
+use notifier::{
+    AllowList, Credentials, Endpoint, EndpointConfig, Notification, Payload, SendError, Signer,
+    system_resolver,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use service::settings::StoreSettings;
@@ -85,12 +88,12 @@ pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<Answer, Fa
     let endpoint = Endpoint::new(EndpointConfig {
         url: args.forward.clone(),
         url_is_secret: false,
-        proof: Proof::Signature(signer),
+        credentials: Credentials::Signature(signer),
         headers: Vec::new(),
         timeout: TIMEOUT,
         // The operator has just named it.
-        allow: AllowList::default().with_place_of(&args.forward),
-        lookup: system_lookup(),
+        allow: AllowList::default().with_url(&args.forward),
+        resolver: system_resolver(),
     });
     let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
     let store = stored::open(&args.store).await?;
@@ -143,7 +146,7 @@ impl Forwarding<'_> {
         let sent = self.endpoint.send(&id, Bytes::from(body), Utc::now()).await;
         let answer = match &sent {
             Ok(answer) => Some(answer),
-            Err(error) => error.answer(),
+            Err(error) => error.response(),
         };
         let line = Line {
             id: &id,
@@ -164,8 +167,8 @@ impl Forwarding<'_> {
     }
 }
 
-fn news(event: &EventRecord, kind: NotificationType, result: ResultPayload) -> News {
-    News {
+fn news(event: &EventRecord, kind: NotificationType, result: ResultPayload) -> Notification {
+    Notification {
         kind,
         project: event.project.clone(),
         at: event.processed_at.unwrap_or(event.received_at),

@@ -1,4 +1,4 @@
-//! Which addresses no notification may reach: everything that is not a plain, public unicast address.
+//! Forbidden destination addresses: everything except plain, public unicast addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,44 +14,44 @@ pub struct ForbiddenAddress {
     pub kind: AddressKind,
 }
 
-/// What sort of address it is instead of a public one.
+/// The category of a forbidden address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
     Loopback,
     Private,
     LinkLocal,
-    /// 100.64.0.0/10, the provider's side of a NAT (RFC 6598).
+    /// 100.64.0.0/10, carrier-grade NAT (RFC 6598).
     SharedNat,
-    /// Where clouds answer questions about the machine, credentials included.
+    /// A cloud metadata service, which hands out credentials among other things.
     Metadata,
     Multicast,
     Unspecified,
     Documentation,
-    /// An IPv6 address that stands for an IPv4 one: mapped, compatible, NAT64, 6to4, Teredo.
+    /// An IPv6 address that embeds an IPv4 address: mapped, compatible, NAT64, 6to4, Teredo.
     EmbedsIpv4,
-    /// Not assigned, or for the protocol's own use.
+    /// Unassigned, or reserved for protocol use.
     Reserved,
 }
 
 impl fmt::Display for AddressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Loopback => "this machine itself (loopback)",
-            Self::Private => "in a private network",
-            Self::LinkLocal => "link-local",
-            Self::SharedNat => "behind a provider's NAT",
-            Self::Metadata => "a cloud's metadata service",
-            Self::Multicast => "multicast",
-            Self::Unspecified => "no address",
-            Self::Documentation => "for documentation only",
+            Self::Loopback => "a loopback address",
+            Self::Private => "a private address",
+            Self::LinkLocal => "a link-local address",
+            Self::SharedNat => "a carrier-grade NAT address",
+            Self::Metadata => "a cloud metadata service",
+            Self::Multicast => "a multicast address",
+            Self::Unspecified => "the unspecified address",
+            Self::Documentation => "a documentation address",
             Self::EmbedsIpv4 => "an IPv6 form of an IPv4 address",
-            Self::Reserved => "reserved",
+            Self::Reserved => "a reserved address",
         })
     }
 }
 
-/// By the IANA registry of special-purpose IPv4 addresses. The first that holds the address counts. The metadata
-/// services that lie in public or shared space are Azure's, Alibaba's and Oracle's.
+/// From the IANA registry of special-purpose IPv4 addresses. The first matching block wins. The metadata addresses in
+/// public or shared space belong to Azure, Alibaba and Oracle.
 static IPV4: LazyLock<Vec<(Ipv4Net, AddressKind)>> = LazyLock::new(|| {
     use AddressKind::{
         Documentation, LinkLocal, Loopback, Metadata, Multicast, Private, Reserved, SharedNat, Unspecified,
@@ -78,11 +78,11 @@ static IPV4: LazyLock<Vec<(Ipv4Net, AddressKind)>> = LazyLock::new(|| {
         ("224.0.0.0/4", Multicast),
         ("240.0.0.0/4", Reserved),
     ];
-    blocks.map(|(block, kind)| (block.parse().expect("it is a block"), kind)).into()
+    blocks.map(|(block, kind)| (block.parse().expect("the block is valid"), kind)).into()
 });
 
-/// By the IANA registry of special-purpose IPv6 addresses. What is neither here nor in 2000::/3 is reserved: only that
-/// is assigned for global unicast.
+/// From the IANA registry of special-purpose IPv6 addresses. Addresses outside these blocks and outside 2000::/3 are
+/// reserved: only 2000::/3 is assigned for global unicast.
 static IPV6: LazyLock<Vec<(Ipv6Net, AddressKind)>> = LazyLock::new(|| {
     use AddressKind::{
         Documentation, EmbedsIpv4, LinkLocal, Loopback, Metadata, Multicast, Private, Reserved, Unspecified,
@@ -94,7 +94,7 @@ static IPV6: LazyLock<Vec<(Ipv6Net, AddressKind)>> = LazyLock::new(|| {
         ("::1/128", Loopback),
         ("::/96", EmbedsIpv4),
         ("::ffff:0:0/96", EmbedsIpv4),
-        // The same translated (RFC 2765), which systems with SIIT still know.
+        // IPv4-translated (RFC 2765), still used by SIIT translators.
         ("::ffff:0:0:0/96", EmbedsIpv4),
         ("64:ff9b::/96", EmbedsIpv4),
         ("64:ff9b:1::/48", EmbedsIpv4),
@@ -108,10 +108,10 @@ static IPV6: LazyLock<Vec<(Ipv6Net, AddressKind)>> = LazyLock::new(|| {
         ("fec0::/10", Private),
         ("ff00::/8", Multicast),
     ];
-    blocks.map(|(block, kind)| (block.parse().expect("it is a block"), kind)).into()
+    blocks.map(|(block, kind)| (block.parse().expect("the block is valid"), kind)).into()
 });
 
-/// Decides about one address.
+/// Checks one address.
 ///
 /// # Errors
 /// [`ForbiddenAddress`] unless it is a public unicast address.
@@ -129,7 +129,7 @@ fn ipv4(address: Ipv4Addr) -> Option<AddressKind> {
 
 fn ipv6(address: Ipv6Addr) -> Option<AddressKind> {
     let special = IPV6.iter().find(|(block, _)| block.contains(&address)).map(|(_, kind)| *kind);
-    // ISATAP (RFC 5214) hides an IPv4 address in the interface's half, under any prefix.
+    // ISATAP (RFC 5214) embeds an IPv4 address in the interface identifier, under any prefix.
     let [.., a, b, _, _] = address.segments();
     let is_isatap = a & !0x0200 == 0 && b == 0x5EFE;
     special
@@ -147,7 +147,7 @@ mod tests {
         check(address.parse().unwrap()).err().map(|forbidden| forbidden.kind)
     }
 
-    /// Every IPv6 form that some system turns back into this IPv4 address.
+    /// Every IPv6 form that some network stack translates back to this IPv4 address.
     fn disguises(v4: Ipv4Addr) -> Vec<Ipv6Addr> {
         let [a, b] = [0, 1].map(|half| {
             let octets = v4.octets();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sort_of_address_has_its_name() {
+    fn each_category_of_address_has_its_name() {
         let cases = [
             ("127.0.0.1", AddressKind::Loopback),
             ("127.255.255.254", AddressKind::Loopback),
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_std_knows_to_be_special_is_refused(bits: u32, wide: u128, pick in 0_u8..8) {
+        fn addresses_that_std_knows_as_special_are_refused(bits: u32, wide: u128, pick in 0_u8..8) {
             let v4 = Ipv4Addr::from_bits(match pick {
                 0 => bits & 0x00FF_FFFF | 0x7F00_0000,
                 1 => bits & 0x00FF_FFFF | 0x0A00_0000,

@@ -1,5 +1,5 @@
-//! `landfall.toml`: which systems are told of what. Strict, so that a typo is an error and not a silent nothing; never
-//! holds a secret, only the name of a variable or file that does.
+//! `landfall.toml`: the notification targets and their filters. Parsing is strict, so that a typo is an error and not
+//! silently ignored. The file never contains secrets, only the names of the variables or files that do.
 
 mod check;
 mod credentials;
@@ -20,30 +20,30 @@ use crate::allow_list::AllowList;
 pub use file::{ConfigFile, ConfigFileError};
 pub use filter::{Filter, Subject};
 pub use problem::{ConfigError, Problem};
-pub use read_secret::{ReadSecret, SecretPlace};
-pub use targets::{Destination, HttpPlace, Payload, Target};
+pub use read_secret::{ReadSecret, SecretRef};
+pub use targets::{Destination, HttpDestination, Payload, Target};
 
 use table::FileTable;
 
-/// More targets than anyone has; each is a label of metrics and a loop in every worker.
+/// A generous limit; each target is a metric label and a loop in every worker.
 const TARGETS_MAX: usize = 64;
-/// What a notification carries itself, by default.
+/// The default size limit of a `full` notification.
 const FULL_MAX_BYTES_DEFAULT: u64 = 256 << 10;
-/// The largest body that the tools people connect take is 16 MB (n8n).
+/// The largest body that popular automation tools accept is 16 MB (n8n).
 const FULL_MAX_BYTES_MAX: u64 = 16 << 20;
 
-/// The file, checked, with the secrets it names.
+/// The validated file, with the secrets it refers to.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// Exceptions to the address guard, for all targets.
     pub allow: AllowList,
-    /// The largest `full` body, in bytes; beyond it the result is left out.
+    /// The largest `full` body, in bytes; in a larger one the result is omitted.
     pub full_max_bytes: u64,
 }
 
 impl Config {
-    /// Reads and checks the text of the file.
+    /// Parses and validates the text of the file.
     ///
     /// # Errors
     /// The first [`ConfigError`], in the order of the file.
@@ -63,7 +63,7 @@ impl Config {
             None => FULL_MAX_BYTES_DEFAULT,
             Some(bytes) if (1..=FULL_MAX_BYTES_MAX).contains(bytes.get_ref()) => *bytes.get_ref(),
             Some(bytes) => {
-                let text = format!("write 1 to {FULL_MAX_BYTES_MAX} bytes; 262144 is a good size");
+                let text = format!("must be 1 to {FULL_MAX_BYTES_MAX} bytes; the default is 262144");
                 return Err((bytes.span(), "notifications.full_max_bytes".to_owned(), Problem::Value(text)));
             }
         };
@@ -74,9 +74,9 @@ impl Config {
             let name = table.get_ref().name.span();
             let target = check::check(table.into_inner(), span, read_secret)?;
             let wrong = if !names.insert(target.name.clone()) {
-                "another target has this name"
+                "another target already has this name: names must be unique"
             } else if names.len() > TARGETS_MAX {
-                "there are more than 64 targets"
+                "too many targets: the maximum is 64"
             } else {
                 targets.push(Arc::new(target));
                 continue;
@@ -86,7 +86,7 @@ impl Config {
         Ok(Self { targets, allow, full_max_bytes })
     }
 
-    /// What can be used, but is probably not meant so, with what to write.
+    /// Valid but probably unintended settings, each with the fix.
     pub fn warnings(&self) -> Vec<String> {
         self.targets.iter().flat_map(|target| warnings::of(target, &self.allow)).collect()
     }

@@ -1,4 +1,4 @@
-//! One target over HTTP: a POST that is signed afresh, goes nowhere but to the target's own address, and ends in time.
+//! One HTTP target: a signed POST with a time limit that only goes to the address of the target.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,106 +11,106 @@ use url::Url;
 use webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 
 use crate::allow_list::AllowList;
-use crate::answer::{self, Answer};
 use crate::error::SendError;
-use crate::guard::{AddressError, Guard, Lookup};
+use crate::guard::{AddressError, Guard, Resolver};
 use crate::redaction::{self, Redaction};
 use crate::signing::Signer;
+use crate::target_response::{self, TargetResponse};
 
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
-/// Of the whole time-out, no more than this goes into connecting.
+/// The part of the time-out that connecting may use.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 const IDLE_CONNECTIONS_MAX: usize = 8;
 
-/// How a target recognises us.
+/// How a request authenticates to a target.
 #[derive(Debug, Clone)]
-pub enum Proof {
+pub enum Credentials {
     /// Standard Webhooks.
     Signature(Signer),
-    /// For tools that cannot check signatures: a header of the operator's choice.
+    /// A header with a token, for receivers that cannot verify signatures.
     Token { header: String, token: SecretString },
-    /// The URL is the secret, as with Slack and Discord.
+    /// The URL itself is the secret, as with Slack and Discord.
     Url,
 }
 
-/// What an [`Endpoint`] is made of.
+/// The configuration of an [`Endpoint`].
 #[derive(Clone)]
 pub struct EndpointConfig {
     pub url: Url,
     /// The URL itself is the credential, as with Slack.
     pub url_is_secret: bool,
-    pub proof: Proof,
-    /// Sent with each request.
+    pub credentials: Credentials,
+    /// Added to every request.
     pub headers: Vec<(String, String)>,
-    /// From the first look-up to the last byte of the answer.
+    /// From the DNS look-up to the last byte of the response.
     pub timeout: Duration,
     pub allow: AllowList,
-    pub lookup: Lookup,
+    pub resolver: Resolver,
 }
 
-/// Something in the configuration that no request can carry.
+/// A setting that cannot be sent in a request.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    #[error("the header {0} has a name or a value that HTTP does not take")]
+    #[error("the header {0} has an invalid name or value")]
     Header(String),
-    #[error("the header {0} is Landfall's own")]
+    #[error("the header {0} is set by Landfall and cannot be configured")]
     OwnHeader(String),
-    #[error("could not prepare TLS")]
+    #[error("cannot initialize TLS")]
     Tls(#[source] reqwest::Error),
 }
 
-/// Sends to one URL. Cheap to clone; clones share their connections.
+/// Sends to one URL. Cheap to clone; clones share a connection pool.
 #[derive(Clone)]
 pub struct Endpoint {
     http: reqwest::Client,
     url: Url,
     guard: Guard,
-    proof: Proof,
+    credentials: Credentials,
     redaction: Redaction,
 }
 
 impl Endpoint {
-    /// Connects to nothing yet.
+    /// Opens no connection.
     ///
     /// # Errors
     /// [`EndpointError`] names the header that cannot be sent.
     ///
     /// # Panics
-    /// When the program has installed no rustls crypto provider.
+    /// When no rustls crypto provider is installed.
     pub fn new(config: EndpointConfig) -> Result<Self, EndpointError> {
-        let guard = Guard::new(&config.url, &config.allow, config.lookup.clone());
+        let guard = Guard::new(&config.url, &config.allow, config.resolver.clone());
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .default_headers(check_headers(&config.headers, &config.proof)?)
+            .default_headers(check_headers(&config.headers, &config.credentials)?)
             .timeout(config.timeout)
             .connect_timeout(CONNECT_TIMEOUT_MAX.min(config.timeout))
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .referer(false)
-            // A redirect leads where nobody has looked. It is an answer like any other that is no success.
+            // The target of a redirect is unchecked. A redirect counts as an ordinary failure.
             .redirect(reqwest::redirect::Policy::none())
-            // A proxy would resolve the name itself, behind the guard's back.
+            // A proxy would resolve the name itself and bypass the guard.
             .no_proxy()
             .dns_resolver(guard.clone())
             .build()
             .map_err(EndpointError::Tls)?;
-        let redaction = Redaction::of(credentials(&config));
-        Ok(Self { http, url: config.url, guard, proof: config.proof, redaction })
+        let redaction = Redaction::of(secrets_of(&config));
+        Ok(Self { http, url: config.url, guard, credentials: config.credentials, redaction })
     }
 
-    /// Whether the address guard would let a request through now. Sends nothing.
+    /// Checks whether the address guard would let a request through now. Sends nothing.
     ///
     /// # Errors
-    /// [`AddressError`] when it would not, or when the name has no address.
+    /// [`AddressError`] when the address is forbidden, or the name has no address.
     pub async fn check_address(&self) -> Result<(), AddressError> {
         self.guard.check_address(&self.url).await
     }
 
-    /// One attempt. `id` is the notification's own and `body` its stored bytes: both the same on every attempt; `now`
-    /// is the attempt's time, which the signature covers.
+    /// Makes one attempt. `id` (of the notification) and `body` (the stored bytes) are the same for every attempt;
+    /// `now` is the time of the attempt, which the signature covers.
     ///
     /// # Errors
-    /// [`SendError`] for anything but a 2xx in time.
-    pub async fn send(&self, id: &str, body: Bytes, now: DateTime<Utc>) -> Result<Answer, SendError> {
+    /// [`SendError`] for everything except a 2xx response within the time-out.
+    pub async fn send(&self, id: &str, body: Bytes, now: DateTime<Utc>) -> Result<TargetResponse, SendError> {
         self.guard.check_host(&self.url).map_err(SendError::Forbidden)?;
         let timestamp = now.timestamp();
         let mut request = self
@@ -119,44 +119,44 @@ impl Endpoint {
             .header(CONTENT_TYPE, "application/json")
             .header(HEADER_ID, id)
             .header(HEADER_TIMESTAMP, timestamp);
-        match &self.proof {
-            Proof::Signature(signer) => {
+        match &self.credentials {
+            Credentials::Signature(signer) => {
                 request = request.header(HEADER_SIGNATURE, signer.sign(id, timestamp, &body));
             }
-            Proof::Token { header, token } => {
+            Credentials::Token { header, token } => {
                 let mut value =
-                    HeaderValue::from_str(token.expose_secret()).expect("checked when it was made");
+                    HeaderValue::from_str(token.expose_secret()).expect("check_headers accepted the token");
                 value.set_sensitive(true);
                 request = request.header(header.as_str(), value);
             }
-            Proof::Url => {}
+            Credentials::Url => {}
         }
         let response = request.body(body).send().await.map_err(SendError::of_request)?;
         let is_success = response.status().is_success();
-        let retry_after = answer::retry_after(response.headers(), now);
-        let answer = answer::read(response, &self.redaction).await;
-        if is_success { Ok(answer) } else { Err(SendError::of_answer(answer, retry_after)) }
+        let retry_after = target_response::retry_after(response.headers(), now);
+        let response = target_response::read(response, &self.redaction).await;
+        if is_success { Ok(response) } else { Err(SendError::of_response(response, retry_after)) }
     }
 }
 
-/// All credentials of the target.
-fn credentials(config: &EndpointConfig) -> Vec<SecretString> {
-    let mut credentials = redaction::of_url(&config.url, config.url_is_secret);
-    credentials.extend(config.headers.iter().flat_map(|(_, value)| redaction::of_header(value)));
-    match &config.proof {
-        Proof::Signature(signer) => credentials.extend(signer.texts().iter().cloned()),
-        Proof::Token { token, .. } => credentials.extend(redaction::of_header(token.expose_secret())),
-        Proof::Url => {}
+/// All secrets of the target.
+fn secrets_of(config: &EndpointConfig) -> Vec<SecretString> {
+    let mut secrets = redaction::of_url(&config.url, config.url_is_secret);
+    secrets.extend(config.headers.iter().flat_map(|(_, value)| redaction::of_header(value)));
+    match &config.credentials {
+        Credentials::Signature(signer) => secrets.extend(signer.texts().iter().cloned()),
+        Credentials::Token { token, .. } => secrets.extend(redaction::of_header(token.expose_secret())),
+        Credentials::Url => {}
     }
-    credentials
+    secrets
 }
 
-/// The headers sent with each request, if all can be sent.
+/// The configured headers, if all of them are valid.
 pub(crate) fn check_headers(
     configured: &[(String, String)],
-    proof: &Proof,
+    credentials: &Credentials,
 ) -> Result<HeaderMap, EndpointError> {
-    const OWN: [&str; 8] = [
+    const RESERVED: [&str; 8] = [
         HEADER_ID,
         HEADER_TIMESTAMP,
         HEADER_SIGNATURE,
@@ -170,14 +170,14 @@ pub(crate) fn check_headers(
     let mut headers = HeaderMap::new();
     for (name, value) in configured {
         let key: HeaderName = name.parse().map_err(|_| wrong(name))?;
-        if OWN.contains(&key.as_str()) {
+        if RESERVED.contains(&key.as_str()) {
             return Err(EndpointError::OwnHeader(name.clone()));
         }
         headers.insert(key, HeaderValue::from_str(value).map_err(|_| wrong(name))?);
     }
-    if let Proof::Token { header, token } = proof {
+    if let Credentials::Token { header, token } = credentials {
         let key: HeaderName = header.parse().map_err(|_| wrong(header))?;
-        if OWN.contains(&key.as_str()) {
+        if RESERVED.contains(&key.as_str()) {
             return Err(EndpointError::OwnHeader(header.clone()));
         }
         HeaderValue::from_str(token.expose_secret()).map_err(|_| wrong(header))?;

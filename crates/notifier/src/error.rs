@@ -1,25 +1,27 @@
-//! Why a notification was not delivered, and what that means for the next attempt.
+//! Errors of a delivery attempt, and whether a retry is allowed.
 
 use std::time::Duration;
 
 use crate::address::ForbiddenAddress;
-use crate::answer::Answer;
+use crate::target_response::TargetResponse;
 
-/// One attempt that failed.
+/// A failed attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Nothing was sent. Names change their addresses, and operators their allow-list.
-    #[error("the target's address is not allowed; an exception is made with allow in landfall.toml")]
+    /// Nothing was sent. Retryable, because DNS and the allow list can change.
+    #[error(
+        "the address of the target is not allowed; add an exception to allow in landfall.toml if it should be"
+    )]
     Forbidden(#[source] ForbiddenAddress),
-    #[error("no connection to the target")]
+    #[error("cannot connect to the target")]
     Unreachable(#[source] reqwest::Error),
-    #[error("no answer from the target in time")]
+    #[error("the target did not respond in time")]
     TimedOut(#[source] reqwest::Error),
-    #[error("the target answered with status {}", answer.status)]
-    Refused { answer: Answer, retry_after: Option<Duration> },
-    /// 410: the target wants to hear nothing any more.
+    #[error("the target responded with status {}", response.status)]
+    Refused { response: TargetResponse, retry_after: Option<Duration> },
+    /// 410: the target no longer wants notifications.
     #[error("the target is gone (status 410)")]
-    Gone { answer: Answer },
+    Gone { response: TargetResponse },
 }
 
 impl SendError {
@@ -32,11 +34,11 @@ impl SendError {
         if error.is_timeout() { Self::TimedOut(error) } else { Self::Unreachable(error) }
     }
 
-    pub(crate) fn of_answer(answer: Answer, retry_after: Option<Duration>) -> Self {
-        if answer.status == 410 { Self::Gone { answer } } else { Self::Refused { answer, retry_after } }
+    pub(crate) fn of_response(response: TargetResponse, retry_after: Option<Duration>) -> Self {
+        if response.status == 410 { Self::Gone { response } } else { Self::Refused { response, retry_after } }
     }
 
-    /// Whether another attempt may be made without a person's word.
+    /// Whether the notification may be retried automatically.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Forbidden(_) | Self::Unreachable(_) | Self::TimedOut(_) | Self::Refused { .. } => true,
@@ -44,7 +46,7 @@ impl SendError {
         }
     }
 
-    /// The wait the target asked for.
+    /// The delay that the target asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -52,10 +54,10 @@ impl SendError {
         }
     }
 
-    /// What was answered, if anything was.
-    pub fn answer(&self) -> Option<&Answer> {
+    /// The response, if there was one.
+    pub fn response(&self) -> Option<&TargetResponse> {
         match self {
-            Self::Refused { answer, .. } | Self::Gone { answer } => Some(answer),
+            Self::Refused { response, .. } | Self::Gone { response } => Some(response),
             Self::Forbidden(_) | Self::Unreachable(_) | Self::TimedOut(_) => None,
         }
     }

@@ -1,6 +1,6 @@
-//! Keeps one target's requests away from forbidden addresses. It is the target's name resolver: the connection is made
-//! to exactly the addresses it lets through, never to a second look-up's, so a name that changes its answer gains
-//! nothing. A URL that holds an address is checked before each request, because no name is resolved for it.
+//! Keeps the requests of one target away from forbidden addresses. The guard is the DNS resolver of the HTTP client:
+//! the connection goes to exactly the addresses it approved, so DNS rebinding has no effect. A URL with an IP literal
+//! needs no DNS and is checked before each request.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,11 +14,11 @@ use url::{Host, Url};
 use crate::address::{self, ForbiddenAddress};
 use crate::allow_list::AllowList;
 
-/// Looks a host's addresses up.
-pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+/// Resolves a host name to its addresses.
+pub type Resolver = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// The operating system's resolver.
-pub fn system_lookup() -> Lookup {
+/// The resolver of the operating system.
+pub fn system_resolver() -> Resolver {
     Arc::new(|host| {
         async move {
             let found = tokio::net::lookup_host((host, 0)).await?;
@@ -28,30 +28,30 @@ pub fn system_lookup() -> Lookup {
     })
 }
 
-/// Why no request to a target could be sent, whatever it would answer.
+/// Why a request to a target cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     #[error("its address is not allowed")]
     Forbidden(#[from] ForbiddenAddress),
-    #[error("its name {host} cannot be looked up")]
-    Lookup { host: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("cannot resolve its host name {host}")]
+    Unresolved { host: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 /// The guard of one URL.
 #[derive(Clone)]
 pub(crate) struct Guard {
     allow: AllowList,
-    /// The operator named this very host and port.
+    /// The allow list contains this host and port.
     exempt: bool,
-    lookup: Lookup,
+    resolver: Resolver,
 }
 
 impl Guard {
-    pub(crate) fn new(url: &Url, allow: &AllowList, lookup: Lookup) -> Self {
-        Self { exempt: allow.holds_place_of(url), allow: allow.clone(), lookup }
+    pub(crate) fn new(url: &Url, allow: &AllowList, resolver: Resolver) -> Self {
+        Self { exempt: allow.contains_url(url), allow: allow.clone(), resolver }
     }
 
-    /// Refuses a URL whose host is a forbidden address. Names are checked when they are resolved.
+    /// Rejects a URL whose host is a forbidden IP literal. Names are checked when they are resolved.
     pub(crate) fn check_host(&self, url: &Url) -> Result<(), ForbiddenAddress> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(address.into()),
@@ -60,7 +60,7 @@ impl Guard {
         }
     }
 
-    /// Whether a request to the URL could be sent, by what its name resolves to now.
+    /// Checks whether a request to the URL could be sent, with the addresses that its name has now.
     pub(crate) async fn check_address(&self, url: &Url) -> Result<(), AddressError> {
         self.check_host(url)?;
         let Some(Host::Domain(host)) = url.host() else { return Ok(()) };
@@ -68,20 +68,20 @@ impl Guard {
             Ok(_) => Ok(()),
             Err(source) => Err(match source.downcast::<ForbiddenAddress>() {
                 Ok(forbidden) => AddressError::Forbidden(*forbidden),
-                Err(source) => AddressError::Lookup { host: host.to_owned(), source },
+                Err(source) => AddressError::Unresolved { host: host.to_owned(), source },
             }),
         }
     }
 
     fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        if self.exempt || self.allow.holds_address(address) { Ok(()) } else { address::check(address) }
+        if self.exempt || self.allow.contains_address(address) { Ok(()) } else { address::check(address) }
     }
 
-    /// The addresses of a host that may be reached; the first refusal when there is none.
+    /// The allowed addresses of a host; if there are none, the error of the first forbidden one.
     async fn permitted(&self, host: String) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let mut refused = None;
         let mut permitted = Vec::new();
-        for address in (self.lookup)(host).await? {
+        for address in (self.resolver)(host).await? {
             match self.check(address) {
                 Ok(()) => permitted.push(address),
                 Err(forbidden) => refused = refused.or(Some(forbidden)),

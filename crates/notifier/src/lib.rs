@@ -1,34 +1,34 @@
-//! Sends one signed notification to one of the user's own systems, and reads from `landfall.toml` which those are.
+//! Sends one signed notification to one of the user's applications, and reads the targets from `landfall.toml`.
 //!
-//! [`Endpoint::send`] is one attempt: Standard Webhooks headers, signed afresh over the same id and the same bytes.
-//! When to try again, and what there is to send, is the worker's business.
+//! [`Endpoint::send`] makes one attempt: Standard Webhooks headers, with a new signature over the same id and the same
+//! bytes. The worker decides what to send and when to retry.
 //!
 //! # Guarantees
-//! * No request reaches an address that is not public, unless the operator allowed it: neither by a URL, nor by a name,
-//!   nor by a name that changes its answer, nor by a redirect, nor through a proxy
-//!   (test:`no_request_reaches_a_forbidden_address`, test:`a_name_that_changes_its_answer_gains_nothing`).
+//! * No request reaches a non-public address that the operator has not allowed: neither by a URL, nor by DNS, nor by
+//!   DNS rebinding, nor by a redirect, nor through a proxy (test:`no_request_reaches_a_forbidden_address`,
+//!   test:`dns_rebinding_has_no_effect`).
 //! * Secrets and URLs are never printed.
 
 mod address;
 mod allow_list;
-mod answer;
 mod config;
 mod endpoint;
 mod error;
 mod guard;
-mod news;
+mod notification;
 mod redaction;
 mod signing;
+mod target_response;
 
 pub use address::{AddressKind, ForbiddenAddress};
-pub use allow_list::{AllowList, WrongException};
-pub use answer::{ANSWER_BYTES_KEPT, Answer};
+pub use allow_list::{AllowList, AllowListError};
 pub use config::{
-    Config, ConfigError, ConfigFile, ConfigFileError, Destination, Filter, HttpPlace, Payload, Problem,
-    ReadSecret, SecretPlace, Subject, Target,
+    Config, ConfigError, ConfigFile, ConfigFileError, Destination, Filter, HttpDestination, Payload, Problem,
+    ReadSecret, SecretRef, Subject, Target,
 };
-pub use endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
+pub use endpoint::{Credentials, Endpoint, EndpointConfig, EndpointError};
 pub use error::SendError;
-pub use guard::{AddressError, Lookup, system_lookup};
-pub use news::{News, ResultLink};
+pub use guard::{AddressError, Resolver, system_resolver};
+pub use notification::{Notification, ResultLink};
 pub use signing::{KeyError, Signer};
+pub use target_response::{RESPONSE_BYTES_KEPT, TargetResponse};

@@ -1,5 +1,5 @@
-//! Strikes a target's credentials out of its answers, which are stored, logged and shown: many services repeat what they
-//! were sent. Parts of a credential are struck out too, because answers cut, mask and escape what they repeat.
+//! Redacts a target's credentials in its responses, which are stored, logged and shown: many services echo what they
+//! received. Parts of a credential are redacted too, because responses truncate, mask and escape what they echo.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-/// A part of a credential that is shorter tells too little, and may be any word.
+/// A shorter part reveals too little, and may be an ordinary word.
 const PART_BYTES: usize = 8;
-/// What is shorter as a whole is no credential.
+/// Shorter values are not credentials.
 const CREDENTIAL_BYTES_MIN: usize = 4;
-const STRUCK_OUT: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 
-/// What must not be seen in an answer.
+/// The credentials to redact.
 #[derive(Clone, Default)]
 pub(crate) struct Redaction {
     credentials: Arc<Vec<SecretString>>,
@@ -23,7 +23,7 @@ pub(crate) struct Redaction {
 
 impl Redaction {
     pub(crate) fn of(credentials: impl IntoIterator<Item = SecretString>) -> Self {
-        // Compared without regard to case.
+        // The comparison ignores case.
         let lower = |text: SecretString| SecretString::from(text.expose_secret().to_ascii_lowercase());
         let kept = credentials.into_iter().filter(|text| text.expose_secret().len() >= CREDENTIAL_BYTES_MIN);
         Self { credentials: Arc::new(kept.map(lower).collect()) }
@@ -32,7 +32,7 @@ impl Redaction {
     /// The bytes as text, without any credential or part of one.
     pub(crate) fn apply(&self, bytes: &[u8]) -> String {
         let lower = bytes.to_ascii_lowercase();
-        let mut struck_out = vec![false; bytes.len()];
+        let mut redacted = vec![false; bytes.len()];
         let credentials = || self.credentials.iter().map(|text| text.expose_secret().as_bytes());
         let parts: HashSet<&[u8]> = credentials().flat_map(|text| text.windows(PART_BYTES)).collect();
         let short: HashSet<&[u8]> = credentials().filter(|text| text.len() < PART_BYTES).collect();
@@ -44,15 +44,15 @@ impl Redaction {
             }
             for (at, window) in lower.windows(len).enumerate() {
                 if wanted.contains(window) {
-                    struck_out[at..at + len].fill(true);
+                    redacted[at..at + len].fill(true);
                 }
             }
         }
         let mut text = String::new();
         let mut at = 0;
-        for run in struck_out.chunk_by(|before, after| before == after) {
+        for run in redacted.chunk_by(|before, after| before == after) {
             match run[0] {
-                true => text.push_str(STRUCK_OUT),
+                true => text.push_str(REDACTED),
                 false => text.push_str(&String::from_utf8_lossy(&bytes[at..at + run.len()])),
             }
             at += run.len();
@@ -61,7 +61,7 @@ impl Redaction {
     }
 }
 
-/// What a header's value holds: `Bearer KEY`, `Basic` and a password in base64, or a key alone.
+/// The secrets in a header value: `Bearer KEY`, `Basic` with a base64 password, or a bare key.
 pub(crate) fn of_header(value: &str) -> Vec<SecretString> {
     let mut words: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
     let decoded = words
@@ -71,12 +71,12 @@ pub(crate) fn of_header(value: &str) -> Vec<SecretString> {
     if let Some((_, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) {
         words.push(password.to_owned());
     }
-    // A scheme is no secret.
+    // The scheme is not secret.
     let is_scheme = |word: &str| ["bearer", "basic", "token"].contains(&word.to_ascii_lowercase().as_str());
     words.into_iter().filter(|word| !is_scheme(word)).map(SecretString::from).collect()
 }
 
-/// What of a URL proves something: values of its query and, where the URL as a whole is a secret, its path.
+/// The secrets in a URL: the values of its query and, if the whole URL is a secret, its path.
 pub(crate) fn of_url(url: &Url, is_secret: bool) -> Vec<SecretString> {
     let encoded = url
         .query()
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_is_struck_out_however_an_answer_repeats_it() {
+    fn a_credential_is_redacted_however_a_response_repeats_it() {
         let key = "Zx9-abc/DEF+ghi=klm";
         for (answer, expected) in [
             ("no such key: Zx9-abc/DEF+ghi=klm!", "no such key: [redacted]!"),
@@ -112,13 +112,13 @@ mod tests {
         let long = "0123456789abcdefghijklmnopqrstuvwxyz/+ABCDEFGHIJ";
         for escaped in [long.replace('/', "\\/"), long.replace('/', "%2F").replace('+', "%2B")] {
             let shown = redacted(&[long], &escaped);
-            assert!(shown.len() < 2 * STRUCK_OUT.len() + 8, "{shown}");
+            assert!(shown.len() < 2 * REDACTED.len() + 8, "{shown}");
         }
         assert_eq!(redacted(&["abcde", "x"], "abcde x abcd"), "[redacted] x abcd");
     }
 
     #[test]
-    fn what_is_secret_in_a_header_is_its_value_and_a_password_in_it() {
+    fn the_value_of_a_header_and_a_password_in_it_are_secret() {
         let texts = |value: &str| -> Vec<String> {
             of_header(value).iter().map(|text| text.expose_secret().to_owned()).collect()
         };
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_secret_url_the_path_is_struck_out_too() {
+    fn the_path_of_a_secret_url_is_redacted_too() {
         let url: Url = "https://hooks.example.com/services/T0000/secret?token=hunter%2B2&b".parse().unwrap();
         let answer = "no hook at /services/T0000/secret with hunter%2B2 or hunter+2";
         let plain = Redaction::of(of_url(&url, false)).apply(answer.as_bytes());

@@ -1,5 +1,5 @@
-//! How a notification proves where it comes from: Standard Webhooks signatures (v1 HMAC, v1a ed25519), by several keys
-//! at once while one is rotated.
+//! Signs notifications: Standard Webhooks signatures (v1 HMAC, v1a ed25519), with several keys at once during a
+//! rotation.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use ed25519_dalek::Signer as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use webhook::{SecretError, SigningSecret};
 
-/// Of a secret ed25519 key, by Standard Webhooks.
+/// The prefix of a private ed25519 key in Standard Webhooks.
 const PRIVATE_PREFIX: &str = "whsk_";
-/// Of the public key that verifies it.
+/// The prefix of the matching public key.
 const PUBLIC_PREFIX: &str = "whpk_";
 /// Two of each kind, for a rotation.
 const KEYS_MAX: usize = 4;
 
-/// One key to sign with.
+/// A signing key.
 #[derive(Clone)]
 enum Key {
     /// `v1`
@@ -25,34 +25,36 @@ enum Key {
     Ed25519(Box<ed25519_dalek::SigningKey>),
 }
 
-/// Signs by all its keys: whoever knows one of them can verify.
+/// Signs with all its keys: a receiver that knows one of them can verify.
 #[derive(Clone)]
 pub struct Signer {
     keys: Vec<Key>,
-    /// As they were configured.
+    /// The keys as configured.
     texts: Vec<SecretString>,
 }
 
-/// Why a text is no signing key. The messages never repeat it.
+/// Why a text is not a signing key. The messages never contain the text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
 pub enum KeyError {
-    #[error("is empty: write whsec_ and at least 24 random bytes as base64")]
+    #[error("is empty: set it to whsec_ followed by at least 24 random bytes in base64")]
     Empty,
-    #[error("begins neither with whsec_ (a shared secret, v1) nor with whsk_ (a private ed25519 key, v1a)")]
+    #[error("must start with whsec_ (a shared secret, v1) or whsk_ (a private ed25519 key, v1a)")]
     UnknownPrefix,
-    #[error("cannot sign")]
+    #[error("is not a valid secret")]
     Secret(#[source] SecretError),
-    #[error("is no private ed25519 key: after whsk_ come 32 bytes (or 64, with the public key) as base64")]
+    #[error(
+        "is not a private ed25519 key: whsk_ must be followed by 32 bytes (or 64, with the public key) in base64"
+    )]
     NotEd25519,
-    #[error("there are {0} keys, more than {KEYS_MAX}: remove those no longer in use")]
+    #[error("holds {0} keys, but the maximum is {KEYS_MAX}: remove keys that are no longer in use")]
     TooMany(usize),
 }
 
 impl Signer {
-    /// Reads keys, each of its own text: `whsec_…` signs as `v1`, `whsk_…` as `v1a`.
+    /// Parses keys, one per text: `whsec_…` signs as `v1`, `whsk_…` as `v1a`.
     ///
     /// # Errors
-    /// The first [`KeyError`] met; also when there is no key.
+    /// The first [`KeyError`]; [`KeyError::Empty`] when there is no key.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, KeyError> {
         let texts: Vec<SecretString> = texts.into_iter().map(SecretString::from).collect();
         let keys = texts.iter().map(|text| Key::parse(text.expose_secret()));
@@ -64,19 +66,19 @@ impl Signer {
         }
     }
 
-    /// The secrets, to strike them out of what may repeat them.
+    /// The keys as text, for redaction.
     pub(crate) fn texts(&self) -> &[SecretString] {
         &self.texts
     }
 
-    /// The header `webhook-signature`. `timestamp_secs` is that of this attempt, in unix seconds.
+    /// The value of the `webhook-signature` header. `timestamp_secs` is the time of this attempt in Unix seconds.
     pub fn sign(&self, id: &str, timestamp_secs: i64, body: &[u8]) -> String {
         let timestamp = timestamp_secs.to_string();
         let tokens: Vec<String> = self.keys.iter().map(|key| key.sign(id, &timestamp, body)).collect();
         tokens.join(" ")
     }
 
-    /// What verifies the `v1a` signatures: `whpk_…`. Not secret.
+    /// The public keys that verify the `v1a` signatures: `whpk_…`. Not secret.
     pub fn public_keys(&self) -> Vec<String> {
         let public = |key: &Key| match key {
             Key::Hmac(_) => None,
@@ -108,7 +110,7 @@ impl Key {
     fn ed25519(bytes: &[u8]) -> Option<Self> {
         let key = match bytes.len() {
             32 => ed25519_dalek::SigningKey::from_bytes(bytes.try_into().ok()?),
-            // The form of libsodium. Checks that the halves belong together.
+            // The libsodium format. Checks that both halves match.
             64 => ed25519_dalek::SigningKey::from_keypair_bytes(bytes.try_into().ok()?).ok()?,
             _ => return None,
         };
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_may_carry_its_public_half_if_they_belong_together() {
+    fn a_private_key_may_include_its_public_key_if_they_match() {
         let key = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
         let mut pair = key.to_keypair_bytes();
         let sign = |text: &str| Signer::new([text]).map(|signer| signer.sign("a", 1, b"b"));
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_without_repeating_it() {
+    fn an_invalid_key_is_refused_without_repeating_it() {
         let cases = [
             ("", KeyError::Empty),
             ("hunter2hunter2", KeyError::UnknownPrefix),

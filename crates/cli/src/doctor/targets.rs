@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use error_text::chain;
-use notifier::{AddressError, Config, Target, system_lookup};
+use notifier::{AddressError, Config, Target, system_resolver};
 use queue::{Instance, KnownTargets};
 use service::settings::ConfigFileSettings;
 use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
@@ -75,7 +75,7 @@ async fn unreachable(config: &Config) -> Vec<Finding> {
 
 async fn address(config: &Config, target: &Target) -> Option<Finding> {
     let place = target.destination.http()?;
-    let endpoint = match place.endpoint(&config.allow, system_lookup()) {
+    let endpoint = match place.endpoint(&config.allow, system_resolver()) {
         Ok(endpoint) => endpoint,
         Err(error) => {
             return Some(
@@ -94,7 +94,7 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
                 format!("write allow = [\"{host}:{port}\"] under [notifications], or another url"),
             )
         }
-        AddressError::Lookup { .. } => {
+        AddressError::Unresolved { .. } => {
             let what = format!("target {}: {}", target.name, chain(&error));
             Check::Targets
                 .warning(what, "correct the name in its url, if it cannot be looked up by the workers either")

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use error_text::chain;
-use notifier::{Proof, Signer};
+use notifier::{Credentials, Signer};
 use serde::Serialize;
 use service::settings::ConfigFileSettings;
 use webhook::split_secrets;
@@ -44,9 +44,9 @@ pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failu
             let Some(target) = config.targets.iter().find(|target| target.name == name) else {
                 return Ok(targets::no_such_target(name));
             };
-            match target.destination.http().map(|place| &place.proof) {
-                Some(Proof::Signature(signer)) => signer.public_keys(),
-                Some(Proof::Token { .. } | Proof::Url) | None => Vec::new(),
+            match target.destination.http().map(|http| &http.credentials) {
+                Some(Credentials::Signature(signer)) => signer.public_keys(),
+                Some(Credentials::Token { .. } | Credentials::Url) | None => Vec::new(),
             }
         }
         (None, Some(path)) => of_file(path)?,

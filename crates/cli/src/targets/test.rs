@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::Utc;
 use error_text::chain;
-use notifier::{Config, Destination, News, SendError, Target, system_lookup};
+use notifier::{Config, Destination, Notification, SendError, Target, system_resolver};
 use queue::{NotificationStream, StreamedNotification};
 use serde::Serialize;
 use service::settings::{ConfigFileSettings, RedisSettings};
@@ -47,9 +47,10 @@ pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Fail
     let Some(target) = config.targets.iter().find(|target| target.name == args.name) else {
         return Ok(names::no_such_target(&args.name));
     };
-    let news = news();
-    let mut report = Report { target: target.name.clone(), id: news.id(&target.name), ..Report::default() };
-    let body = news.body(target, config.full_max_bytes);
+    let notification = notification();
+    let mut report =
+        Report { target: target.name.clone(), id: notification.id(&target.name), ..Report::default() };
+    let body = notification.body(target, config.full_max_bytes);
     let sent = send(args, &config, target, (&report.id, body)).await?;
     report.ms = sent.took.as_millis();
     let is_reached = match sent.end {
@@ -59,7 +60,7 @@ pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Fail
             true
         }
         Err(error) => {
-            fill(&mut report, error.answer());
+            fill(&mut report, error.response());
             report.error = Some(chain(&error));
             !matches!(error, SendError::Unreachable(_) | SendError::TimedOut(_))
         }
@@ -76,8 +77,8 @@ pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Fail
 }
 
 /// There is no event. An id of its own each time, so that no receiver takes it for a repetition.
-fn news() -> News {
-    News {
+fn notification() -> Notification {
+    Notification {
         kind: NotificationType::Test,
         project: "default".to_owned(),
         at: Utc::now(),
@@ -95,7 +96,7 @@ fn news() -> News {
 }
 
 struct Sent {
-    end: Result<Option<notifier::Answer>, SendError>,
+    end: Result<Option<notifier::TargetResponse>, SendError>,
     took: Duration,
 }
 
@@ -108,7 +109,7 @@ async fn send(
     let started = Instant::now();
     let end = match &target.destination {
         Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
-            let endpoint = place.endpoint(&config.allow, system_lookup());
+            let endpoint = place.endpoint(&config.allow, system_resolver());
             let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
             endpoint.send(id, Bytes::from(body), Utc::now()).await.map(Some)
         }
@@ -124,7 +125,7 @@ async fn send(
     Ok(Sent { end, took: started.elapsed() })
 }
 
-fn fill(report: &mut Report, answer: Option<&notifier::Answer>) {
+fn fill(report: &mut Report, answer: Option<&notifier::TargetResponse>) {
     report.status = answer.map(|answer| answer.status);
     report.answer = answer.map(|answer| answer.head.clone()).filter(|head| !head.is_empty());
 }

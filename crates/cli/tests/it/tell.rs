@@ -295,17 +295,17 @@ fn what_is_probably_not_meant_so_is_warned_of() {
     };
     const SIGNED: &str = "secret_env = \"APP_SECRET\"";
     for (url, part) in [
-        ("https://hooks.slack.com/services/T0/B0/x", "write kind = \"slack\""),
-        ("https://discord.com/api/webhooks/1/x", "write kind = \"discord\""),
+        ("https://hooks.slack.com/services/T0/B0/x", "set kind = \"slack\""),
+        ("https://discord.com/api/webhooks/1/x", "set kind = \"discord\""),
         (
             "http://localhost:3000/hook",
-            "(loopback), to which nothing is sent: write allow = [\"localhost:3000\"]",
+            "localhost is a loopback address, so nothing is sent to it: add allow = [\"localhost:3000\"]",
         ),
-        ("http://127.0.0.1:3000/hook", "write allow = [\"127.0.0.1:3000\"]"),
-        ("http://[::1]/hook", "write allow = [\"[::1]:80\"]"),
-        ("https://10.1.2.3/hook", "write allow = [\"10.1.2.3:443\"]"),
-        ("http://app:3000/hook", "write allow = [\"app:3000\"]"),
-        ("http://app.internal/hook", "write allow = [\"app.internal:80\"]"),
+        ("http://127.0.0.1:3000/hook", "add allow = [\"127.0.0.1:3000\"]"),
+        ("http://[::1]/hook", "add allow = [\"[::1]:80\"]"),
+        ("https://10.1.2.3/hook", "add allow = [\"10.1.2.3:443\"]"),
+        ("http://app:3000/hook", "add allow = [\"app:3000\"]"),
+        ("http://app.internal/hook", "add allow = [\"app.internal:80\"]"),
     ] {
         let warning = warned(url, SIGNED, "");
         assert!(warning.starts_with("target app: ") && warning.contains(part), "{url}: {warning}");

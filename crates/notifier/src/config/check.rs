@@ -1,4 +1,4 @@
-//! Checks one target's table, with defaults that suit its kind. Errors name the target, the key, and what to write.
+//! Validates one target's table and fills in the defaults of its kind. Errors name the target, the key, and the fix.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use webhook::NotificationType;
 use super::filter::{self, Filter};
 use super::problem::{At, Problem};
 use super::read_secret::ReadSecret;
-use super::table::{KindName, PayloadName, TargetTable, Texts};
-use super::targets::{Destination, HttpPlace, Payload, Target};
+use super::table::{KindName, PayloadName, StringOrList, TargetTable};
+use super::targets::{Destination, HttpDestination, Payload, Target};
 use crate::endpoint;
 
 const NAME_CHARS_MAX: usize = 64;
 const TIMEOUT_SECS_DEFAULT: f64 = 15.0;
-/// A lease is a little longer; nobody waits for an answer longer than that.
+/// The lease of a notification must outlast the request.
 const TIMEOUT_SECS_MAX: f64 = 120.0;
 const RATE_PER_SEC_MAX: f64 = 1000.0;
 const STREAM_MAX_LEN_DEFAULT: u64 = 100_000;
 
-/// A target's table while it is checked: errors name the target.
+/// A target's table during validation; errors name the target.
 pub(super) struct Check<'a> {
     pub(super) name: String,
     pub(super) table: Range<usize>,
@@ -36,7 +36,7 @@ pub(super) fn check(
     let name = table.name.get_ref().clone();
     let usable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(usable) {
-        let text = "write 1 to 64 small letters, digits, - and _, such as my-app".to_owned();
+        let text = "must be 1 to 64 characters of a-z, 0-9, - and _, such as my-app".to_owned();
         return Err((table.name.span(), "targets.name".to_owned(), Problem::Value(text)));
     }
     let check = Check { name, table: span, read_secret };
@@ -46,7 +46,7 @@ pub(super) fn check(
     let destination = check.destination(&table)?;
     let rate_per_sec = rate_per_sec.unwrap_or(match destination {
         Destination::Webhook(_) => 50.0,
-        // Slack takes one a second for each webhook, Discord 30 a minute for each channel.
+        // Slack accepts one message per second for each webhook, Discord 30 per minute for each channel.
         Destination::Slack(_) => 1.0,
         Destination::Discord(_) => 0.5,
         Destination::RedisStream { .. } => RATE_PER_SEC_MAX,
@@ -59,8 +59,8 @@ impl Check<'_> {
         (span, format!("target {}: {key}", self.name), problem)
     }
 
-    pub(super) fn wrong(&self, span: Range<usize>, key: &str, what_to_write: impl Into<String>) -> At {
-        self.problem(span, key, Problem::Value(what_to_write.into()))
+    pub(super) fn wrong(&self, span: Range<usize>, key: &str, fix: impl Into<String>) -> At {
+        self.problem(span, key, Problem::Value(fix.into()))
     }
 
     fn filter(&self, table: &TargetTable) -> Result<Filter, At> {
@@ -74,8 +74,10 @@ impl Check<'_> {
                     kinds.extend(NotificationType::ALL.iter().filter(|kind| glob.is_match(kind.as_str())));
                     if kinds.len() == before {
                         let all: Vec<&str> = NotificationType::ALL.iter().map(|kind| kind.as_str()).collect();
-                        let text =
-                            format!("{text:?} matches none of {}; * stands for any text", all.join(", "));
+                        let text = format!(
+                            "{text:?} matches no notification type: use one of {}, or * as a wildcard",
+                            all.join(", ")
+                        );
                         return Err(self.wrong(events.span(), "events", text));
                     }
                 }
@@ -94,10 +96,14 @@ impl Check<'_> {
         })
     }
 
-    fn globs(&self, key: &str, texts: Option<&Spanned<Texts>>) -> Result<Vec<GlobMatcher>, At> {
+    fn globs(&self, key: &str, texts: Option<&Spanned<StringOrList>>) -> Result<Vec<GlobMatcher>, At> {
         let Some(texts) = texts else { return Ok(Vec::new()) };
         if texts.get_ref().0.is_empty() {
-            return Err(self.wrong(texts.span(), key, "the list is empty: leave it out for all"));
+            return Err(self.wrong(
+                texts.span(),
+                key,
+                "the list is empty: remove the key to match everything",
+            ));
         }
         texts.get_ref().0.iter().map(|text| self.glob(key, texts.span(), text)).collect()
     }
@@ -110,7 +116,7 @@ impl Check<'_> {
         let Some(payload) = &table.payload else { return Ok(Payload::Thin) };
         match (payload.get_ref(), table.kind) {
             (PayloadName::Full, KindName::Slack | KindName::Discord) => {
-                let text = "a message for people is always thin: leave it out";
+                let text = "full is not supported for chat messages: remove the key";
                 Err(self.wrong(payload.span(), "payload", text))
             }
             (PayloadName::Full, KindName::Webhook | KindName::RedisStream) => Ok(Payload::Full),
@@ -124,7 +130,7 @@ impl Check<'_> {
                 Ok(Some(*number.get_ref()))
             }
             Some(number) => {
-                Err(self.wrong(number.span(), key, format!("write more than 0 and at most {max}")))
+                Err(self.wrong(number.span(), key, format!("must be more than 0 and at most {max}")))
             }
             None => Ok(None),
         }
@@ -134,22 +140,26 @@ impl Check<'_> {
         if table.kind == KindName::RedisStream {
             let max_len = match &table.stream_max_len {
                 Some(len) if *len.get_ref() == 0 => {
-                    return Err(self.wrong(len.span(), "stream_max_len", "write at least 1"));
+                    return Err(self.wrong(len.span(), "stream_max_len", "must be at least 1"));
                 }
                 Some(len) => *len.get_ref(),
                 None => STREAM_MAX_LEN_DEFAULT,
             };
-            self.nothing_but_stream(table)?;
+            self.no_http_keys(table)?;
             return Ok(Destination::RedisStream { max_len });
         }
         if let Some(len) = &table.stream_max_len {
-            return Err(self.wrong(len.span(), "stream_max_len", "is only for kind redis-stream"));
+            return Err(self.wrong(
+                len.span(),
+                "stream_max_len",
+                "is only valid for kind redis-stream: remove it",
+            ));
         }
         let timeout = self.number("timeout_secs", table.timeout_secs.as_ref(), TIMEOUT_SECS_MAX)?;
-        let place = HttpPlace {
+        let http = HttpDestination {
             url: self.url(table)?,
             url_is_secret: table.url.is_none(),
-            proof: self.proof(table)?,
+            credentials: self.credentials(table)?,
             headers: table
                 .headers
                 .iter()
@@ -157,16 +167,16 @@ impl Check<'_> {
                 .collect(),
             timeout: Duration::from_secs_f64(timeout.unwrap_or(TIMEOUT_SECS_DEFAULT)),
         };
-        self.headers(table, &place)?;
+        self.headers(table, &http)?;
         Ok(match table.kind {
-            KindName::Slack => Destination::Slack(place),
-            KindName::Discord => Destination::Discord(place),
-            KindName::Webhook | KindName::RedisStream => Destination::Webhook(place),
+            KindName::Slack => Destination::Slack(http),
+            KindName::Discord => Destination::Discord(http),
+            KindName::Webhook | KindName::RedisStream => Destination::Webhook(http),
         })
     }
 
-    /// A stream has no address: what is only for HTTP would do nothing.
-    fn nothing_but_stream(&self, table: &TargetTable) -> Result<(), At> {
+    /// A Redis stream has no URL: HTTP keys would have no effect.
+    fn no_http_keys(&self, table: &TargetTable) -> Result<(), At> {
         let http = [
             ("url", table.url.as_ref().map(Spanned::span)),
             ("url_env", table.url_env.as_ref().map(Spanned::span)),
@@ -180,13 +190,13 @@ impl Check<'_> {
             ("headers", table.headers.values().next().map(Spanned::span)),
         ];
         match http.into_iter().find_map(|(key, span)| Some((key, span?))) {
-            Some((key, span)) => Err(self.wrong(span, key, "does nothing for kind redis-stream: remove it")),
+            Some((key, span)) => Err(self.wrong(span, key, "is not valid for kind redis-stream: remove it")),
             None => Ok(()),
         }
     }
 
-    fn headers(&self, table: &TargetTable, place: &HttpPlace) -> Result<(), At> {
-        endpoint::check_headers(&place.headers, &place.proof).map(drop).map_err(|error| {
+    fn headers(&self, table: &TargetTable, http: &HttpDestination) -> Result<(), At> {
+        endpoint::check_headers(&http.headers, &http.credentials).map(drop).map_err(|error| {
             let span = table.headers.values().next().map_or(self.table.clone(), Spanned::span);
             self.problem(span, "headers", Problem::Header(error))
         })

@@ -1,4 +1,4 @@
-//! A fingerprint of the file, so that workers can tell whether they all use the same targets.
+//! A fingerprint of the file, with which workers detect that they use different targets.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ use super::targets::{Destination, Payload, Target};
 use super::{Config, Filter};
 
 impl Config {
-    /// The SHA-256, in hex, of everything in the file that changes what is sent where. Secrets are not part of it, nor
-    /// is a URL's path, which may be one; comments and layout change nothing.
+    /// The SHA-256, in hex, of everything in the file that affects what is sent where. It covers neither secrets nor
+    /// the path of a URL, which may be one; comments and layout do not change it.
     pub fn digest(&self) -> String {
         let mut targets: Vec<Value> = self.targets.iter().map(|target| described(target)).collect();
-        // The order of targets means nothing.
+        // The order of targets has no meaning.
         targets.sort_by_key(ToString::to_string);
         let described = json!({
             "targets": targets,
@@ -23,7 +23,7 @@ impl Config {
         });
         let mut hex = String::with_capacity(64);
         for byte in Sha256::digest(described.to_string()) {
-            write!(hex, "{byte:02x}").expect("a String takes any text");
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
         }
         hex
     }
@@ -33,9 +33,9 @@ fn described(target: &Target) -> Value {
     let Target { name, destination, filter, payload, rate_per_sec } = target;
     let Filter { kinds, projects, models, metadata } = filter;
     let place = match destination {
-        Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
-            let headers: Vec<&str> = place.headers.iter().map(|(name, _)| name.as_str()).collect();
-            json!({"url": place.shown(), "headers": headers, "timeout_secs": place.timeout.as_secs_f64()})
+        Destination::Webhook(http) | Destination::Slack(http) | Destination::Discord(http) => {
+            let headers: Vec<&str> = http.headers.iter().map(|(name, _)| name.as_str()).collect();
+            json!({"url": http.shown(), "headers": headers, "timeout_secs": http.timeout.as_secs_f64()})
         }
         Destination::RedisStream { max_len } => json!({ "max_len": max_len }),
     };
@@ -77,7 +77,7 @@ mod tests {
     const SECRET: &str = "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=";
 
     #[test]
-    fn the_digest_is_of_what_the_file_means_and_of_no_secret() {
+    fn the_digest_covers_the_meaning_of_the_file_but_no_secret() {
         let both = digest(&format!("{A}{B}"), SECRET);
         assert_eq!(both, digest(&format!("# a comment\n{B}\n{A}"), SECRET));
         assert_eq!(both, digest(&format!("{A}{B}"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));

@@ -1,4 +1,4 @@
-//! `landfall.toml` on the disk.
+//! Reads `landfall.toml` from disk.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError, ReadSecret};
 
-/// A file of all targets anyone has is a few kilobytes.
+/// A realistic file has a few kilobytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The file's text, not yet understood.
+/// The text of the file, not yet parsed.
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct ConfigFile {
 pub enum ConfigFileError {
     #[error("LANDFALL_CONFIG: cannot read {}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("LANDFALL_CONFIG: {} is larger than {FILE_BYTES_MAX} bytes", .0.display())]
+    #[error("LANDFALL_CONFIG: {} is larger than the maximum of {FILE_BYTES_MAX} bytes", .0.display())]
     TooLarge(PathBuf),
     #[error("LANDFALL_CONFIG: {}", path.display())]
     Wrong { path: PathBuf, source: ConfigError },
@@ -46,7 +46,7 @@ impl ConfigFile {
     }
 
     /// # Errors
-    /// [`ConfigFileError::Wrong`] says in which line and what to write.
+    /// [`ConfigFileError::Wrong`] names the line and the fix.
     pub fn parse(&self, read_secret: ReadSecret<'_>) -> Result<Config, ConfigFileError> {
         let wrong = |source| ConfigFileError::Wrong { path: self.path.clone(), source };
         Config::parse(&self.text, read_secret).map_err(wrong)

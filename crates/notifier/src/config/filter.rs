@@ -1,27 +1,27 @@
-//! Which notifications a target wants: by type, project, model and metadata, each by globs.
+//! Filters: the notifications that a target receives, by type, project, model and metadata globs.
 
 use std::collections::BTreeMap;
 
 use globset::{GlobBuilder, GlobMatcher};
 use webhook::NotificationType;
 
-/// What a notification is about, as far as filters look at it.
+/// The properties of a notification that filters match on.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub project: &'a str,
     pub kind: NotificationType,
     pub model: Option<&'a str>,
-    /// The object's metadata: texts by name.
+    /// The object's metadata: strings by key.
     pub metadata: Option<&'a BTreeMap<String, String>>,
 }
 
-/// A target's filters. All of them must match; of several globs for one thing, one.
+/// A target's filters. Every filter must match; a filter matches when one of its globs does.
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub(super) kinds: Vec<NotificationType>,
-    /// Empty: all.
+    /// Empty matches every project.
     pub(super) projects: Vec<GlobMatcher>,
-    /// Empty: all, also what has no model.
+    /// Empty matches every model, and objects without one.
     pub(super) models: Vec<GlobMatcher>,
     pub(super) metadata: Vec<(String, Vec<GlobMatcher>)>,
 }
@@ -36,7 +36,7 @@ impl Filter {
             && self.metadata.iter().all(|(key, globs)| matches(globs, metadata(key)))
     }
 
-    /// The types the target is told of.
+    /// The notification types that the target receives.
     pub fn kinds(&self) -> &[NotificationType] {
         &self.kinds
     }
@@ -46,7 +46,7 @@ fn matches(globs: &[GlobMatcher], value: Option<&str>) -> bool {
     globs.is_empty() || value.is_some_and(|value| globs.iter().any(|glob| glob.is_match(value)))
 }
 
-/// `*` stands for any text, `?` for one character, `{a,b}` for either.
+/// `*` matches any text, `?` one character, `{a,b}` either alternative.
 pub(super) fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
     Ok(GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build()?.compile_matcher())
 }

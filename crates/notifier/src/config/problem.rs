@@ -1,50 +1,50 @@
-//! What is wrong with `landfall.toml`, by line and setting, and what to write.
+//! Errors in `landfall.toml`: line, setting, and fix.
 
 use std::ops::Range;
 
-use crate::allow_list::WrongException;
+use crate::allow_list::AllowListError;
 use crate::endpoint::EndpointError;
 use crate::signing::KeyError;
 
-/// Why the file is refused. No secret is ever in it.
+/// Why the file is invalid. Never contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {setting}: {problem}")]
 pub struct ConfigError {
-    /// From 1.
+    /// Starts at 1.
     pub line: usize,
-    /// Such as `targets.timeout_secs`, or `app: url`, with the target's name.
+    /// Such as `targets.timeout_secs`, or `target app: url` with the name of the target.
     pub setting: String,
     pub problem: Problem,
 }
 
-/// What is wrong with one setting.
+/// The problem with one setting.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// Not TOML, a key that does not exist, or a value of another type.
+    /// Invalid TOML, an unknown key, or a value of the wrong type.
     #[error("{0}")]
     Syntax(String),
-    /// A value that makes no sense. Says what to write.
+    /// An invalid value. The message says what to write.
     #[error("{0}")]
     Value(String),
     #[error("{0}")]
-    Allow(WrongException),
+    Allow(AllowListError),
     #[error("{0}")]
     Header(EndpointError),
-    /// A secret whose variable or file is not there.
+    /// A secret whose variable or file cannot be read.
     #[error("{0}")]
     NoSecret(String),
-    #[error("what {place} holds {error}{}", source_of(*error))]
-    Key { place: String, error: KeyError },
+    #[error("{name} {error}{}", source_of(*error))]
+    Key { name: String, error: KeyError },
 }
 
 fn source_of(error: KeyError) -> String {
     std::error::Error::source(&error).map_or_else(String::new, |source| format!(": it {source}"))
 }
 
-/// A problem at its place in the text.
+/// Position in the text, setting, and problem.
 pub(super) type At = (Range<usize>, String, Problem);
 
-/// Words people write where only a name may stand.
+/// Keys that people try to set to the secret itself.
 const SECRET_WORDS: [&str; 5] = ["secret", "secrets", "token", "password", "key"];
 
 impl ConfigError {
@@ -62,8 +62,8 @@ impl ConfigError {
             && SECRET_WORDS.contains(&unknown)
         {
             message.push_str(
-                "; a secret never stands in this file: write the name of a variable (secret_env, token_env) or of a \
-                 file (secret_file, token_file) that holds it",
+                "; secrets do not belong in this file: name the variable (secret_env, token_env) or the file \
+                 (secret_file, token_file) that holds it",
             );
         }
         let setting = if key.is_empty() { "the file" } else { key };

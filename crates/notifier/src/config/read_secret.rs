@@ -1,15 +1,15 @@
-//! Reads the secrets that the file names. The caller provides the environment and the file system.
+//! Reads the secrets that the file refers to. The caller provides the environment and the file system.
 
 use std::path::Path;
 
 use secrecy::SecretString;
 
-/// Where a secret is, as the file names it.
+/// A reference to a secret, as written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretPlace<'a> {
+pub enum SecretRef<'a> {
     Variable(&'a str),
     File(&'a Path),
 }
 
-/// Fetches a secret. The error says what is wrong with the place, and nothing of the secret.
-pub type ReadSecret<'a> = &'a dyn Fn(SecretPlace<'_>) -> Result<SecretString, String>;
+/// Reads a secret. The error describes the problem and never contains the secret.
+pub type ReadSecret<'a> = &'a dyn Fn(SecretRef<'_>) -> Result<SecretString, String>;

@@ -1,4 +1,4 @@
-//! `landfall.toml` as it is written: every table and key, strictly. What the values mean is checked in `targets.rs`.
+//! The raw structure of `landfall.toml`: every table and key, strictly. `check.rs` validates the values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(super) struct FileTable {
     pub(super) targets: Vec<Spanned<TargetTable>>,
 }
 
-/// What is the same for all targets.
+/// Settings shared by all targets.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationsTable {
@@ -35,16 +35,16 @@ pub(super) struct TargetTable {
     pub(super) url: Option<Spanned<String>>,
     pub(super) url_env: Option<Spanned<String>>,
     pub(super) url_file: Option<Spanned<String>>,
-    pub(super) secret_env: Option<Spanned<Texts>>,
-    pub(super) secret_file: Option<Spanned<Texts>>,
+    pub(super) secret_env: Option<Spanned<StringOrList>>,
+    pub(super) secret_file: Option<Spanned<StringOrList>>,
     pub(super) token_header: Option<Spanned<String>>,
     pub(super) token_env: Option<Spanned<String>>,
     pub(super) token_file: Option<Spanned<String>>,
-    pub(super) events: Option<Spanned<Texts>>,
-    pub(super) projects: Option<Spanned<Texts>>,
-    pub(super) model: Option<Spanned<Texts>>,
+    pub(super) events: Option<Spanned<StringOrList>>,
+    pub(super) projects: Option<Spanned<StringOrList>>,
+    pub(super) model: Option<Spanned<StringOrList>>,
     #[serde(default)]
-    pub(super) metadata: BTreeMap<String, Spanned<Texts>>,
+    pub(super) metadata: BTreeMap<String, Spanned<StringOrList>>,
     pub(super) payload: Option<Spanned<PayloadName>>,
     pub(super) timeout_secs: Option<Spanned<f64>>,
     pub(super) rate_per_sec: Option<Spanned<f64>>,
@@ -70,30 +70,30 @@ pub(super) enum PayloadName {
     Full,
 }
 
-/// One text, or a list of them.
+/// A string, or a list of strings.
 #[derive(Debug)]
-pub(super) struct Texts(pub(super) Vec<String>);
+pub(super) struct StringOrList(pub(super) Vec<String>);
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for StringOrList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct OneOrMany;
         impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Texts;
+            type Value = StringOrList;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
+                f.write_str("a string or a list of strings")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Texts, E> {
-                Ok(Texts(vec![text.to_owned()]))
+            fn visit_str<E>(self, text: &str) -> Result<StringOrList, E> {
+                Ok(StringOrList(vec![text.to_owned()]))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<StringOrList, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(text) = list.next_element()? {
                     texts.push(text);
                 }
-                Ok(Texts(texts))
+                Ok(StringOrList(texts))
             }
         }
         deserializer.deserialize_any(OneOrMany)

@@ -1,4 +1,4 @@
-//! What a target is: where it is, what it wants to hear, how much of it.
+//! A notification target: destination, filter and payload.
 
 use std::time::Duration;
 
@@ -6,56 +6,56 @@ use url::Url;
 
 use super::filter::Filter;
 use crate::allow_list::AllowList;
-use crate::endpoint::{Endpoint, EndpointConfig, EndpointError, Proof};
-use crate::guard::Lookup;
+use crate::endpoint::{Credentials, Endpoint, EndpointConfig, EndpointError};
+use crate::guard::Resolver;
 
-/// One of the user's own systems.
+/// One destination for notifications, with its filter and limits.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// As users call it; also a metric's label.
+    /// The name from the configuration; also a metric label.
     pub name: String,
     pub destination: Destination,
     pub filter: Filter,
     pub payload: Payload,
-    /// Notifications a second, all workers together.
+    /// Notifications per second, summed over all workers.
     pub rate_per_sec: f64,
 }
 
-/// Where a target's notifications go, and in which form.
+/// The destination of a target's notifications, and their format.
 #[derive(Debug, Clone)]
 pub enum Destination {
-    /// An HTTP endpoint of the user's.
-    Webhook(HttpPlace),
-    /// An incoming webhook of Slack's.
-    Slack(HttpPlace),
-    /// A webhook of Discord's.
-    Discord(HttpPlace),
-    /// A Redis stream, of about so many entries at most.
+    /// An HTTP endpoint operated by the user.
+    Webhook(HttpDestination),
+    /// A Slack incoming webhook.
+    Slack(HttpDestination),
+    /// A Discord webhook.
+    Discord(HttpDestination),
+    /// A Redis stream, trimmed to approximately `max_len` entries.
     RedisStream { max_len: u64 },
 }
 
-/// How an HTTP destination is reached.
+/// An HTTP destination with its credentials.
 #[derive(Clone)]
-pub struct HttpPlace {
+pub struct HttpDestination {
     pub url: Url,
-    /// It is in a variable or a file of its own.
+    /// The URL came from a variable or a secret file.
     pub url_is_secret: bool,
-    pub proof: Proof,
+    pub credentials: Credentials,
     pub headers: Vec<(String, String)>,
     pub timeout: Duration,
 }
 
-/// How much a notification carries.
+/// The amount of data in a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload {
     /// Ids and states.
     Thin,
-    /// The result too, up to a size.
+    /// The result as well, up to a size limit.
     Full,
 }
 
 impl Destination {
-    /// The kind, as the file names it.
+    /// The kind, as written in the file.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
@@ -66,37 +66,37 @@ impl Destination {
     }
 
     /// The HTTP endpoint; `None` for a stream.
-    pub fn http(&self) -> Option<&HttpPlace> {
+    pub fn http(&self) -> Option<&HttpDestination> {
         match self {
-            Self::Webhook(place) | Self::Slack(place) | Self::Discord(place) => Some(place),
+            Self::Webhook(http) | Self::Slack(http) | Self::Discord(http) => Some(http),
             Self::RedisStream { .. } => None,
         }
     }
 }
 
-impl HttpPlace {
+impl HttpDestination {
     /// # Errors
-    /// As [`Endpoint::new`].
-    pub fn endpoint(&self, allow: &AllowList, lookup: Lookup) -> Result<Endpoint, EndpointError> {
+    /// See [`Endpoint::new`].
+    pub fn endpoint(&self, allow: &AllowList, resolver: Resolver) -> Result<Endpoint, EndpointError> {
         Endpoint::new(EndpointConfig {
             url: self.url.clone(),
             url_is_secret: self.url_is_secret,
-            proof: self.proof.clone(),
+            credentials: self.credentials.clone(),
             headers: self.headers.clone(),
             timeout: self.timeout,
             allow: allow.clone(),
-            lookup,
+            resolver,
         })
     }
 
-    /// Scheme, host and port: the rest may be a secret.
+    /// Scheme, host and port; the rest may be a secret.
     pub fn shown(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 }
 
-impl std::fmt::Debug for HttpPlace {
+impl std::fmt::Debug for HttpDestination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpPlace").field("at", &self.shown()).finish_non_exhaustive()
+        f.debug_struct("HttpDestination").field("at", &self.shown()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! No request reaches a forbidden address. 127.0.0.2 stands for the public internet here, by an exception.
+//! No request reaches a forbidden address. Here an exception makes 127.0.0.2 stand for the public internet.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,39 +8,39 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use chrono::Utc;
 use futures_util::FutureExt as _;
-use notifier::{AddressError, AddressKind, AllowList, Endpoint, EndpointConfig, Lookup, SendError};
+use notifier::{AddressError, AddressKind, AllowList, Endpoint, EndpointConfig, Resolver, SendError};
 use proptest::prelude::*;
 use test_support::receiver::{Receiver, Reply};
 
-use crate::{allowed, config, told};
+use crate::{allowed, chain, config};
 
 const FORBIDDEN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const ALLOWED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// Two servers on one port: one that must not be reached, one that may.
+/// Two servers on one port: one forbidden, one allowed.
 async fn two_servers() -> (Receiver, Receiver) {
     let forbidden = Receiver::start(|_| Reply::ok()).await;
-    let place = SocketAddr::new(ALLOWED, forbidden.address().port());
-    (forbidden, Receiver::start_at(place, |_| Reply::ok()).await)
+    let address = SocketAddr::new(ALLOWED, forbidden.address().port());
+    (forbidden, Receiver::start_at(address, |_| Reply::ok()).await)
 }
 
-/// A resolver that goes through its answers, one a look-up, and stays at the last.
-fn changing(answers: &[&[IpAddr]]) -> (Lookup, Arc<Mutex<usize>>) {
+/// A resolver that returns one answer per look-up, and then repeats the last.
+fn changing(answers: &[&[IpAddr]]) -> (Resolver, Arc<Mutex<usize>>) {
     let answers: Vec<Vec<IpAddr>> = answers.iter().map(|answer| answer.to_vec()).collect();
     let lookups = Arc::new(Mutex::new(0));
     let count = Arc::clone(&lookups);
-    let lookup: Lookup = Arc::new(move |_host| {
+    let resolver: Resolver = Arc::new(move |_host| {
         let mut count = count.lock().unwrap();
         let answer = answers[(*count).min(answers.len() - 1)].clone();
         *count += 1;
         async move { Ok::<_, io::Error>(answer) }.boxed()
     });
-    (lookup, lookups)
+    (resolver, lookups)
 }
 
-fn endpoint(url: &str, lookup: Lookup) -> Endpoint {
+fn endpoint(url: &str, resolver: Resolver) -> Endpoint {
     let allow = AllowList::parse(["127.0.0.2/32"]).unwrap();
-    Endpoint::new(EndpointConfig { allow, lookup, ..config(url) }).unwrap()
+    Endpoint::new(EndpointConfig { allow, resolver, ..config(url) }).unwrap()
 }
 
 async fn send(endpoint: &Endpoint) -> Result<(), SendError> {
@@ -48,7 +48,7 @@ async fn send(endpoint: &Endpoint) -> Result<(), SendError> {
 }
 
 #[tokio::test]
-async fn what_the_guard_would_refuse_is_known_without_a_request() {
+async fn the_guard_can_be_checked_without_a_request() {
     let (public, private) = (ALLOWED, FORBIDDEN);
     for (url, answer, refused) in [
         ("http://app.example/", vec![public], None),
@@ -57,17 +57,17 @@ async fn what_the_guard_would_refuse_is_known_without_a_request() {
         ("http://127.0.0.1/", vec![], Some("loopback")),
         ("http://127.0.0.2/", vec![], None),
     ] {
-        let (lookup, _) = changing(&[&answer]);
-        let checked = endpoint(url, lookup).check_address().await;
+        let (resolver, _) = changing(&[&answer]);
+        let checked = endpoint(url, resolver).check_address().await;
         match (checked, refused) {
             (Ok(()), None) => {}
             (Err(AddressError::Forbidden(error)), Some(words)) => assert!(error.to_string().contains(words)),
             (checked, _) => panic!("{url} at {answer:?}: {checked:?}"),
         }
     }
-    let nowhere: Lookup = Arc::new(|_| async { Err(io::Error::other("no such name")) }.boxed());
+    let nowhere: Resolver = Arc::new(|_| async { Err(io::Error::other("no such name")) }.boxed());
     let error = endpoint("http://app.example/", nowhere).check_address().await.unwrap_err();
-    assert!(matches!(&error, AddressError::Lookup { host, .. } if host == "app.example"), "{error:?}");
+    assert!(matches!(&error, AddressError::Unresolved { host, .. } if host == "app.example"), "{error:?}");
 }
 
 #[tokio::test]
@@ -92,35 +92,35 @@ async fn no_request_reaches_a_forbidden_address() {
         let endpoint = Endpoint::new(config(&format!("http://{host}:{port}/"))).unwrap();
         let error = send(&endpoint).await.unwrap_err();
         let is_forbidden = matches!(error, SendError::Forbidden(_));
-        // Some systems do not know every spelling of localhost; none may know it and go there.
-        assert!(is_forbidden || host.ends_with('.'), "{host}: {}", told(&error));
+        // Some resolvers do not accept every spelling of localhost, but none may connect to it.
+        assert!(is_forbidden || host.ends_with('.'), "{host}: {}", chain(&error));
     }
     assert_eq!(server.connections(), 0);
     send(&allowed(&server.url())).await.unwrap();
-    assert_eq!(server.connections(), 1, "the server was there all the time");
+    assert_eq!(server.connections(), 1, "the server was listening throughout");
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_answer_gains_nothing() {
+async fn dns_rebinding_has_no_effect() {
     let (forbidden, public) = two_servers().await;
-    let (lookup, lookups) = changing(&[&[ALLOWED], &[FORBIDDEN], &[ALLOWED], &[FORBIDDEN]]);
+    let (resolver, lookups) = changing(&[&[ALLOWED], &[FORBIDDEN], &[ALLOWED], &[FORBIDDEN]]);
     let url = format!("http://rebinding.example:{}/", public.address().port());
-    let endpoint = endpoint(&url, lookup);
+    let endpoint = endpoint(&url, resolver);
     for round in 0..2 {
         send(&endpoint).await.unwrap();
-        assert_eq!(*lookups.lock().unwrap(), 2 * round + 1, "what was checked is what is connected to");
+        assert_eq!(*lookups.lock().unwrap(), 2 * round + 1, "the checked address is the one connected to");
         let error = send(&endpoint).await.unwrap_err();
-        assert!(matches!(&error, SendError::Forbidden(f) if f.address == FORBIDDEN), "{}", told(&error));
+        assert!(matches!(&error, SendError::Forbidden(f) if f.address == FORBIDDEN), "{}", chain(&error));
     }
     assert_eq!((public.connections(), forbidden.connections()), (2, 0));
 }
 
 #[tokio::test]
-async fn of_several_addresses_only_the_allowed_ones_are_tried() {
+async fn only_the_allowed_addresses_of_a_name_are_tried() {
     let (forbidden, public) = two_servers().await;
     let url = format!("http://mixed.example:{}/", public.address().port());
-    let (lookup, _) = changing(&[&[FORBIDDEN, ALLOWED, FORBIDDEN], &[]]);
-    let endpoint = endpoint(&url, lookup);
+    let (resolver, _) = changing(&[&[FORBIDDEN, ALLOWED, FORBIDDEN], &[]]);
+    let endpoint = endpoint(&url, resolver);
     send(&endpoint).await.unwrap();
     assert!(matches!(send(&endpoint).await, Err(SendError::Unreachable(_))), "a name without addresses");
     assert_eq!((public.connections(), forbidden.connections()), (1, 0));
@@ -137,12 +137,12 @@ async fn a_redirect_is_not_followed() {
     })
     .await;
     let error = send(&allowed(&redirecting.url())).await.unwrap_err();
-    assert!(matches!(error, SendError::Refused { ref answer, .. } if answer.status == 307));
+    assert!(matches!(error, SendError::Refused { ref response, .. } if response.status == 307));
     assert_eq!(forbidden.connections(), 0);
 }
 
 #[tokio::test]
-async fn an_exception_for_a_place_is_for_its_port_only() {
+async fn an_exception_for_a_host_covers_only_its_port() {
     let server = Receiver::start(|_| Reply::ok()).await;
     let port = server.address().port();
     let allow = AllowList::parse([format!("localhost:{port}").as_str()]).unwrap();
@@ -152,12 +152,12 @@ async fn an_exception_for_a_place_is_for_its_port_only() {
     let other = Endpoint::new(EndpointConfig { allow, ..config(&url) }).unwrap();
     let error = send(&other).await.unwrap_err();
     assert!(matches!(error, SendError::Forbidden(f) if f.kind == AddressKind::Loopback));
-    assert!(error.is_retryable(), "an operator may allow it meanwhile");
+    assert!(error.is_retryable(), "the operator may allow it before the next attempt");
 }
 
-/// The other half of the next test: runs with a proxy in its environment.
+/// The second half of the next test: runs with a proxy in its environment.
 #[tokio::test]
-#[ignore = "only makes sense with a proxy in the environment: run by the next test"]
+#[ignore = "needs a proxy in the environment: the next test runs it"]
 async fn sends_with_a_proxy_in_the_environment() {
     let server = Receiver::start(|_| Reply::ok()).await;
     send(&allowed(&server.url())).await.unwrap();
@@ -205,16 +205,16 @@ fn forbidden_address() -> impl Strategy<Value = IpAddr> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// By name and as a URL's host: refused before anything is connected to.
+    /// Both by name and as an IP literal: refused before any connection.
     #[test]
-    fn whatever_a_name_or_a_url_says_a_forbidden_address_is_refused(address in forbidden_address()) {
+    fn a_forbidden_address_is_refused_by_name_and_by_literal(address in forbidden_address()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (lookup, _) = changing(&[&[address]]);
-        let by_name = EndpointConfig { lookup, ..config("http://name.example/") };
+        let (resolver, _) = changing(&[&[address]]);
+        let by_name = EndpointConfig { resolver, ..config("http://name.example/") };
         let literal = config(&format!("http://{}/", SocketAddr::new(address, 80)));
         for config in [by_name, literal] {
             let error = runtime.block_on(send(&Endpoint::new(config).unwrap())).unwrap_err();
-            prop_assert!(matches!(error, SendError::Forbidden(f) if f.address == address), "{}", told(&error));
+            prop_assert!(matches!(error, SendError::Forbidden(f) if f.address == address), "{}", chain(&error));
         }
     }
 }

@@ -1,42 +1,42 @@
-//! The notifier against real sockets: what it sends, where it never goes, and what it makes of every answer.
+//! The notifier against real sockets: requests, forbidden addresses, and the handling of every response.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
-mod answers;
 mod config;
 mod guard;
-mod news;
+mod notification;
 mod recipes;
+mod responses;
 
 use std::error::Error;
 use std::time::Duration;
 
-use notifier::{AllowList, Endpoint, EndpointConfig, Proof, Signer, system_lookup};
+use notifier::{AllowList, Credentials, Endpoint, EndpointConfig, Signer, system_resolver};
 
 pub(crate) const SECRET: &str = test_support::signed_webhook::SECRET;
 
-/// Signs with the test secret, and reaches nothing but public addresses.
+/// Signs with the test secret; reaches only public addresses.
 pub(crate) fn config(url: &str) -> EndpointConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
     EndpointConfig {
         url: url.parse().unwrap(),
         url_is_secret: false,
-        proof: Proof::Signature(Signer::new([SECRET]).unwrap()),
+        credentials: Credentials::Signature(Signer::new([SECRET]).unwrap()),
         headers: Vec::new(),
         timeout: Duration::from_secs(20),
         allow: AllowList::default(),
-        lookup: system_lookup(),
+        resolver: system_resolver(),
     }
 }
 
-/// The same with an exception for exactly this URL.
+/// The same, with an exception for this URL.
 pub(crate) fn allowed(url: &str) -> Endpoint {
     let config = config(url);
-    let allow = AllowList::default().with_place_of(&config.url);
+    let allow = AllowList::default().with_url(&config.url);
     Endpoint::new(EndpointConfig { allow, ..config }).unwrap()
 }
 
-/// An error and all its sources, as a log would show them.
-pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
+/// An error with all its sources, as in a log.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

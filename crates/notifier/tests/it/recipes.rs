@@ -1,14 +1,14 @@
-//! The recipes of docs/notifications.md: each loads, and what it sends is what its tool takes.
+//! The recipes of docs/notifications.md: each one loads, and its tool accepts what it sends.
 
 use bytes::Bytes;
 use chrono::Utc;
-use notifier::{Config, News, SecretPlace, system_lookup};
+use notifier::{Config, Notification, SecretRef, system_resolver};
 use serde_json::{Value, json};
 use test_support::receiver::{Receiver, Reply};
 
-use crate::news::stored;
+use crate::notification::stored;
 
-/// What the tool takes, in bytes and requests a second, and the header that it looks at.
+/// The limits of the tool (bytes per body, requests per second), and the header it checks.
 const TOOLS: [(&str, usize, f64, Option<&str>); 4] = [
     ("zapier", 10 << 20, 30.0, Some("x-landfall-token")),
     ("make", 5 << 20, 30.0, Some("x-make-apikey")),
@@ -29,9 +29,9 @@ async fn every_recipe_loads_and_is_sent() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = Receiver::start(|_| Reply::ok()).await;
     let url = server.url();
-    let secret = |place: SecretPlace<'_>| match place {
-        SecretPlace::Variable(name) if name.ends_with("_URL") => Ok(url.as_str().into()),
-        SecretPlace::Variable(_) | SecretPlace::File(_) => Ok("the-token".into()),
+    let secret = |secret_ref: SecretRef<'_>| match secret_ref {
+        SecretRef::Variable(name) if name.ends_with("_URL") => Ok(url.as_str().into()),
+        SecretRef::Variable(_) | SecretRef::File(_) => Ok("the-token".into()),
     };
     let recipes = recipes();
     assert_eq!(recipes.len(), TOOLS.len());
@@ -41,12 +41,12 @@ async fn every_recipe_loads_and_is_sent() {
         let target = &config.targets[0];
         assert_eq!(target.name, name);
         assert!(target.rate_per_sec <= rate_max, "{name}: {}", target.rate_per_sec);
-        let endpoint = target.destination.http().unwrap().endpoint(&config.allow, system_lookup()).unwrap();
-        // As large as a result may be, and far larger.
+        let endpoint = target.destination.http().unwrap().endpoint(&config.allow, system_resolver()).unwrap();
+        // As large as a result may be, and much larger.
         for chars in [config.full_max_bytes as usize - 2_000, 20 << 20] {
-            let mut news: News = stored();
-            news.result = Some(json!({ "response_id": "resp_1", "output_text": "x".repeat(chars) }));
-            let body = news.body(target, config.full_max_bytes);
+            let mut notification: Notification = stored();
+            notification.result = Some(json!({ "response_id": "resp_1", "output_text": "x".repeat(chars) }));
+            let body = notification.body(target, config.full_max_bytes);
             assert!(body.len() < bytes_max, "{name}: {}", body.len());
             endpoint.send("ntf_1", Bytes::from(body), Utc::now()).await.unwrap();
             let received = server.received().pop().unwrap();

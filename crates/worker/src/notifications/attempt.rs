@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
-use notifier::{Answer, Endpoint, SendError};
+use notifier::{Endpoint, SendError, TargetResponse};
 use queue::{NotificationStream, QueueError, StreamedNotification};
 use service::telemetry::chain;
 use store::{AttemptEnd, NextStep, NotificationAttempt, NotificationRecord, Store};
@@ -55,7 +55,7 @@ impl Sender {
         let attempt = record.attempts + 1;
         let answer = match &sent {
             Ok(answer) => answer.as_ref(),
-            Err(AttemptError::Http(error)) => error.answer(),
+            Err(AttemptError::Http(error)) => error.response(),
             Err(AttemptError::Stream(_)) => None,
         };
         let (is_gone, retry_after) = match &sent {
@@ -102,7 +102,7 @@ impl Sender {
         self.log(record, &end, outcome, settled.err().map(|error| chain(&error)));
     }
 
-    async fn send(&self, record: &NotificationRecord) -> Result<Option<Answer>, AttemptError> {
+    async fn send(&self, record: &NotificationRecord) -> Result<Option<TargetResponse>, AttemptError> {
         let notification = &record.notification;
         match &self.transport {
             Transport::Http(endpoint) => {

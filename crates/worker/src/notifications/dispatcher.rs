@@ -142,7 +142,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use chrono::TimeDelta;
-    use notifier::{Config, system_lookup};
+    use notifier::{Config, system_resolver};
     use service::metrics::Registry;
     use store::{
         NewNotification, NotificationFilter, NotificationRecord, S3Config, Store, StoreConfig, TargetState,
@@ -207,7 +207,7 @@ mod tests {
             };
             let sender = Sender {
                 store: self.store.clone(),
-                transport: Transport::Http(place.endpoint(&config.allow, system_lookup()).unwrap()),
+                transport: Transport::Http(place.endpoint(&config.allow, system_resolver()).unwrap()),
                 timing,
                 metrics: Metrics::new(&mut Registry::default()),
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::Utc;
-use notifier::{Config, News, Payload, Subject};
+use notifier::{Config, Notification, Payload, Subject};
 use serde_json::Value;
 use store::{Completion, NewNotification, ResultPayload};
 use tokio::sync::watch;
@@ -95,7 +95,7 @@ impl Outbox {
         let (at, links) = (Utc::now(), self.links.as_ref());
         let webhook_id = job.entry.webhook_id.as_str();
         let id = if trigger.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };
-        self.render(&News {
+        self.render(&Notification {
             kind: trigger.kind,
             project: job.entry.project.clone(),
             at,
@@ -114,7 +114,7 @@ impl Outbox {
 
     /// The notifications of a queue entry that cannot be read: its id is all there is.
     pub(crate) fn of_undecodable(&self, entry_id: &str, error: &str) -> Vec<NewNotification> {
-        self.render(&News {
+        self.render(&Notification {
             kind: NotificationType::EventDead,
             project: DEFAULT_PROJECT.to_owned(),
             at: Utc::now(),
@@ -135,25 +135,30 @@ impl Outbox {
         self.config.borrow().targets.iter().any(|target| target.filter.kinds().contains(&kind))
     }
 
-    fn render(&self, news: &News) -> Vec<NewNotification> {
+    fn render(&self, notification: &Notification) -> Vec<NewNotification> {
         let config = Arc::clone(&self.config.borrow());
-        let model = ["model", "base_model"].into_iter().find_map(|name| news.field(name)?.as_str());
-        let metadata = news.field("metadata").map(texts);
-        let subject = Subject { project: &news.project, kind: news.kind, model, metadata: metadata.as_ref() };
+        let model = ["model", "base_model"].into_iter().find_map(|name| notification.field(name)?.as_str());
+        let metadata = notification.field("metadata").map(texts);
+        let subject = Subject {
+            project: &notification.project,
+            kind: notification.kind,
+            model,
+            metadata: metadata.as_ref(),
+        };
         let wanting = config.targets.iter().filter(|target| target.filter.wants(&subject));
         wanting
             .map(|target| NewNotification {
-                project: news.project.clone(),
-                id: news.id(&target.name),
+                project: notification.project.clone(),
+                id: notification.id(&target.name),
                 target: target.name.clone(),
-                kind: news.kind.into(),
-                urgent: news.kind == NotificationType::EventReceived,
-                webhook_id: news.webhook_id.clone(),
-                event_id: news.event_id.clone(),
-                object_id: news.object_id.clone(),
-                event_created_at: news.event_created_at,
-                created_at: news.at,
-                body: news.body(target, config.full_max_bytes),
+                kind: notification.kind.into(),
+                urgent: notification.kind == NotificationType::EventReceived,
+                webhook_id: notification.webhook_id.clone(),
+                event_id: notification.event_id.clone(),
+                object_id: notification.object_id.clone(),
+                event_created_at: notification.event_created_at,
+                created_at: notification.at,
+                body: notification.body(target, config.full_max_bytes),
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notifier::{Config, Destination, Target, system_lookup};
+use notifier::{Config, Destination, Target, system_resolver};
 use queue::NotificationStream;
 use service::telemetry::chain;
 use store::Store;
@@ -61,7 +61,7 @@ impl Targets {
     ) {
         let transport = match &target.destination {
             Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
-                match place.endpoint(&config.allow, system_lookup()) {
+                match place.endpoint(&config.allow, system_resolver()) {
                     Ok(endpoint) => Transport::Http(endpoint),
                     Err(error) => {
                         tracing::error!(

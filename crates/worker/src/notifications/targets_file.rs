@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notifier::{Config, ConfigFile, ConfigFileError, SecretPlace};
+use notifier::{Config, ConfigFile, ConfigFileError, SecretRef};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::telemetry::chain;
 use service::{detached, settings};
@@ -177,10 +177,10 @@ fn hangs() -> String {
     )
 }
 
-fn read_secret(place: SecretPlace<'_>) -> Result<SecretString, String> {
+fn read_secret(place: SecretRef<'_>) -> Result<SecretString, String> {
     let read = match place {
-        SecretPlace::Variable(name) => settings::secret_in_variable(name),
-        SecretPlace::File(path) => settings::secret_in_file(path),
+        SecretRef::Variable(name) => settings::secret_in_variable(name),
+        SecretRef::File(path) => settings::secret_in_file(path),
     };
     read.map_err(|error| error.to_string())
 }

@@ -1,21 +1,21 @@
-//! What is sent, and what each answer means for the next attempt.
+//! Requests, and the meaning of each response for the next attempt.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use notifier::{Endpoint, EndpointConfig, EndpointError, Proof, SendError, Signer};
+use notifier::{Credentials, Endpoint, EndpointConfig, EndpointError, SendError, Signer};
 use test_support::receiver::{Receiver, Reply};
 
-use crate::{SECRET, allowed, config, told};
+use crate::{SECRET, allowed, chain, config};
 
 const BODY: &[u8] = br#"{"type":"response.stored"}"#;
 
 fn exempt(config: EndpointConfig) -> EndpointConfig {
-    EndpointConfig { allow: config.allow.clone().with_place_of(&config.url), ..config }
+    EndpointConfig { allow: config.allow.clone().with_url(&config.url), ..config }
 }
 
-async fn send(endpoint: &Endpoint) -> Result<notifier::Answer, SendError> {
+async fn send(endpoint: &Endpoint) -> Result<notifier::TargetResponse, SendError> {
     endpoint.send("ntf_1", Bytes::from_static(BODY), Utc::now()).await
 }
 
@@ -23,10 +23,10 @@ async fn send(endpoint: &Endpoint) -> Result<notifier::Answer, SendError> {
 async fn every_attempt_has_the_same_id_and_bytes_and_a_fresh_signature() {
     let server = Receiver::start(|_| Reply::ok()).await;
     let url = server.url();
-    let proof =
-        Proof::Signature(Signer::new([SECRET, "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE="]).unwrap());
+    let credentials =
+        Credentials::Signature(Signer::new([SECRET, "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE="]).unwrap());
     let headers = vec![("x-tenant".to_owned(), "acme".to_owned())];
-    let endpoint = Endpoint::new(exempt(EndpointConfig { proof, headers, ..config(&url) })).unwrap();
+    let endpoint = Endpoint::new(exempt(EndpointConfig { credentials, headers, ..config(&url) })).unwrap();
     let first: DateTime<Utc> = "2026-11-23T12:00:00Z".parse().unwrap();
     for minutes in [0, 5] {
         let now = first + chrono::TimeDelta::minutes(minutes);
@@ -54,10 +54,10 @@ async fn every_attempt_has_the_same_id_and_bytes_and_a_fresh_signature() {
 }
 
 #[tokio::test]
-async fn a_token_goes_into_the_header_of_its_choice() {
+async fn a_token_is_sent_in_the_configured_header() {
     let server = Receiver::start(|_| Reply::ok()).await;
-    let proof = Proof::Token { header: "X-IFTTT-Token".to_owned(), token: "hunter2".into() };
-    let endpoint = Endpoint::new(exempt(EndpointConfig { proof, ..config(&server.url()) })).unwrap();
+    let credentials = Credentials::Token { header: "X-IFTTT-Token".to_owned(), token: "hunter2".into() };
+    let endpoint = Endpoint::new(exempt(EndpointConfig { credentials, ..config(&server.url()) })).unwrap();
     send(&endpoint).await.unwrap();
     let request = &server.received()[0];
     assert_eq!(request.header("x-ifttt-token"), Some("hunter2"));
@@ -66,7 +66,7 @@ async fn a_token_goes_into_the_header_of_its_choice() {
 }
 
 #[tokio::test]
-async fn only_a_success_is_one() {
+async fn only_a_2xx_is_a_success() {
     for (status, code) in [
         ("301 Moved Permanently", 301),
         ("400 Bad Request", 400),
@@ -78,7 +78,7 @@ async fn only_a_success_is_one() {
     ] {
         let server = Receiver::start(move |_| Reply::status(status)).await;
         let error = send(&allowed(&server.url())).await.unwrap_err();
-        assert!(error.is_retryable() && error.answer().unwrap().status == code, "{}", told(&error));
+        assert!(error.is_retryable() && error.response().unwrap().status == code, "{}", chain(&error));
     }
     for status in ["200 OK", "202 Accepted", "204 No Content"] {
         let server = Receiver::start(move |_| Reply::status(status)).await;
@@ -90,7 +90,7 @@ async fn only_a_success_is_one() {
 }
 
 #[tokio::test]
-async fn the_wait_a_target_asks_for_is_heard() {
+async fn the_retry_after_of_a_target_is_read() {
     let server = Receiver::start(|_| Reply::Answer {
         status: "503 Service Unavailable",
         headers: "retry-after: 90\r\n".to_owned(),
@@ -102,7 +102,7 @@ async fn the_wait_a_target_asks_for_is_heard() {
 }
 
 #[tokio::test]
-async fn of_an_answer_the_first_bytes_are_kept() {
+async fn the_first_bytes_of_a_response_are_stored() {
     let body = format!("no such\tuser\n{}", "x".repeat(100_000));
     let server = Receiver::start(move |_| Reply::Answer {
         status: "500 Internal Server Error",
@@ -111,86 +111,87 @@ async fn of_an_answer_the_first_bytes_are_kept() {
     })
     .await;
     let error = send(&allowed(&server.url())).await.unwrap_err();
-    let head = &error.answer().unwrap().head;
-    assert!(head.starts_with("no such user x") && head.len() == notifier::ANSWER_BYTES_KEPT, "{head}");
+    let head = &error.response().unwrap().head;
+    assert!(head.starts_with("no such user x") && head.len() == notifier::RESPONSE_BYTES_KEPT, "{head}");
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_our_credentials_is_kept_without_them() {
+async fn a_response_that_repeats_our_credentials_is_stored_without_them() {
     const TOKEN: &str = "Bearer eyJhbGciOi-hunter2-hunter2-hunter2";
     let server = Receiver::start(|request| Reply::Answer {
         status: "401 Unauthorized",
         headers: String::new(),
-        // A receiver knows the signing secret, too.
+        // A receiver also knows the signing secret.
         body: format!("{} knows {SECRET}", request.head),
     })
     .await;
     let url = format!("{}/T000/hunter2-in-the-path?key=hunter2-in-the-query", server.url());
     let headers = vec![("x-api-key".to_owned(), "hunter2-in-a-header".to_owned())];
-    let by_token = Proof::Token { header: "authorization".to_owned(), token: TOKEN.into() };
-    let by_signature = Proof::Signature(Signer::new([SECRET]).unwrap());
-    for proof in [by_token, by_signature, Proof::Url] {
-        let signs = matches!(proof, Proof::Signature(_));
-        let config = EndpointConfig { proof, headers: headers.clone(), url_is_secret: true, ..config(&url) };
+    let by_token = Credentials::Token { header: "authorization".to_owned(), token: TOKEN.into() };
+    let by_signature = Credentials::Signature(Signer::new([SECRET]).unwrap());
+    for credentials in [by_token, by_signature, Credentials::Url] {
+        let signs = matches!(credentials, Credentials::Signature(_));
+        let config =
+            EndpointConfig { credentials, headers: headers.clone(), url_is_secret: true, ..config(&url) };
         let error = send(&Endpoint::new(exempt(config)).unwrap()).await.unwrap_err();
-        let answer = error.answer().unwrap();
-        let head = &answer.head;
+        let response = error.response().unwrap();
+        let head = &response.head;
         assert!(head.starts_with("POST /") && head.contains("[redacted]"), "{head}");
-        assert!(head.len() <= notifier::ANSWER_BYTES_KEPT, "{head}");
+        assert!(head.len() <= notifier::RESPONSE_BYTES_KEPT, "{head}");
         assert!(!head.contains("in-the-path") && !head.contains("in-the-query"), "{head}");
         assert!(!head.contains("in-a-header") && !head.contains("eyJhbGci"), "{head}");
         assert!(!signs || !head.contains(&SECRET[6..14]), "{head}");
-        assert!(!format!("{error:?} {}", told(&error)).contains("hunter2-in"), "{error:?}");
+        assert!(!format!("{error:?} {}", chain(&error)).contains("hunter2-in"), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn half_of_a_credential_is_not_left_where_an_answer_is_cut() {
+async fn truncation_leaves_no_half_of_a_credential() {
     let server = Receiver::start(|_| Reply::Answer {
         status: "401 Unauthorized",
         headers: String::new(),
-        body: format!("{}eyJhbGciOi-hunter2-hunter2", "x".repeat(notifier::ANSWER_BYTES_KEPT - 7)),
+        body: format!("{}eyJhbGciOi-hunter2-hunter2", "x".repeat(notifier::RESPONSE_BYTES_KEPT - 7)),
     })
     .await;
-    let proof =
-        Proof::Token { header: "authorization".to_owned(), token: "eyJhbGciOi-hunter2-hunter2".into() };
-    let endpoint = Endpoint::new(exempt(EndpointConfig { proof, ..config(&server.url()) })).unwrap();
+    let credentials =
+        Credentials::Token { header: "authorization".to_owned(), token: "eyJhbGciOi-hunter2-hunter2".into() };
+    let endpoint = Endpoint::new(exempt(EndpointConfig { credentials, ..config(&server.url()) })).unwrap();
     let error = send(&endpoint).await.unwrap_err();
-    let head = &error.answer().unwrap().head;
+    let head = &error.response().unwrap().head;
     assert!(head.ends_with("xx[redact") && !head.contains("ey"), "{head}");
 }
 
 #[tokio::test]
-async fn a_target_that_stalls_or_dribbles_is_left_in_time() {
+async fn a_target_that_stalls_or_dribbles_times_out() {
     let short = Duration::from_millis(300);
     let stalling = Receiver::start(|_| Reply::Stall).await;
     let started = Instant::now();
     let endpoint =
         |url: &str| Endpoint::new(exempt(EndpointConfig { timeout: short, ..config(url) })).unwrap();
     let error = send(&endpoint(&stalling.url())).await.unwrap_err();
-    assert!(matches!(error, SendError::TimedOut(_)), "{}", told(&error));
-    // The status has been said: that is the answer, however slowly the rest comes.
+    assert!(matches!(error, SendError::TimedOut(_)), "{}", chain(&error));
+    // The status has arrived: that is the response, however slow the rest is.
     let dribbling = Receiver::start(|_| Reply::Dribble).await;
     assert_eq!(send(&endpoint(&dribbling.url())).await.unwrap().status, 200);
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_there_is_unreachable_and_its_path_is_not_told() {
+async fn a_closed_port_is_unreachable_and_the_path_is_not_revealed() {
     let url = {
         let server = Receiver::start(|_| Reply::HangUp).await;
         let error = send(&allowed(&server.url())).await.unwrap_err();
-        assert!(matches!(error, SendError::Unreachable(_)), "{}", told(&error));
+        assert!(matches!(error, SendError::Unreachable(_)), "{}", chain(&error));
         server.url()
     };
     let endpoint = allowed(&url.replace("hook", "services/T0/very-secret"));
     let error = send(&endpoint).await.unwrap_err();
     assert!(matches!(error, SendError::Unreachable(_)) && error.is_retryable());
-    assert!(!format!("{} {error:?} {endpoint:?}", told(&error)).contains("very-secret"));
+    assert!(!format!("{} {error:?} {endpoint:?}", chain(&error)).contains("very-secret"));
 }
 
 #[tokio::test]
-async fn headers_that_cannot_be_sent_are_refused_when_they_are_configured() {
+async fn invalid_headers_are_refused_at_configuration_time() {
     let with = |name: &str, value: &str| {
         let headers = vec![(name.to_owned(), value.to_owned())];
         Endpoint::new(EndpointConfig { headers, ..config("https://app.example.com/") })

@@ -1,4 +1,5 @@
-//! What a notification says, in the form its target takes: rendered once, stored, and sent as it is on every attempt.
+//! The content of a notification in the format of its target: rendered once, stored, and sent unchanged on every
+//! attempt.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -7,11 +8,11 @@ use webhook::NotificationType;
 
 use crate::config::{Destination, Payload, Target};
 
-/// Of a result's text and of an error, a message for people shows so much.
+/// Characters of a result or an error that a chat message shows.
 const EXCERPT_CHARS_MAX: usize = 300;
-/// 128 bits, which nobody meets twice by chance.
+/// 128 bits: collisions are practically impossible.
 const ID_DIGEST_BYTES: usize = 16;
-/// What every notification says of its object, when it is known.
+/// Fields of the object that every notification includes when they are known.
 const OBJECT_FIELDS: [&str; 17] = [
     "status",
     "model",
@@ -32,26 +33,26 @@ const OBJECT_FIELDS: [&str; 17] = [
     "fetch_state",
 ];
 
-/// Something to tell.
+/// The content of a notification, before it is rendered for a target.
 #[derive(Debug, Clone)]
-pub struct News {
+pub struct Notification {
     pub kind: NotificationType,
     pub project: String,
     pub at: DateTime<Utc>,
     pub webhook_id: Option<String>,
     pub event_id: Option<String>,
-    /// OpenAI's name for what happened.
+    /// The OpenAI event type.
     pub event_type: String,
     pub event_created_at: Option<DateTime<Utc>>,
     pub object_id: Option<String>,
-    /// The object's row, or else the event's body: what a `full` notification carries as its result.
+    /// The object's row, or else the body of the event: the result of a `full` notification.
     pub result: Option<Value>,
-    /// False when the result has parts that are too large for any notification.
+    /// False when parts of the result are too large for any notification.
     pub result_is_whole: bool,
-    /// Why the event was given up, or why less than the whole object is stored.
+    /// Why the event was dead-lettered, or why the stored object is incomplete.
     pub reason: Option<&'static str>,
     pub error: Option<String>,
-    /// Where the result can be fetched when it is too large.
+    /// A link to the result, for results that are too large.
     pub link: Option<ResultLink>,
 }
 
@@ -62,10 +63,10 @@ pub struct ResultLink {
     pub expires_at: DateTime<Utc>,
 }
 
-impl News {
-    /// The notification's id for a target. The same news for the same target has the same id, under whatever
-    /// `webhook-id` it came and however often it was replayed. An object that could not be read whole is other news
-    /// than the object itself.
+impl Notification {
+    /// The notification's id for a target. The same event for the same target has the same id, under whatever
+    /// `webhook-id` it arrived and however often it was replayed. An object that could not be read completely gets a
+    /// different id than the complete one.
     pub fn id(&self, target: &str) -> String {
         let event = self.event_id.as_deref().or(self.webhook_id.as_deref()).unwrap_or_default();
         let parts = [&self.project, target, self.kind.as_str(), event, self.reason.unwrap_or_default()];
@@ -79,7 +80,7 @@ impl News {
         format!("ntf_{hex}")
     }
 
-    /// The body for a target. A `full` one that would be larger than `full_max_bytes` is thin, says so, and has the link.
+    /// The body for a target. A `full` body larger than `full_max_bytes` becomes thin, says so, and includes the link.
     pub fn body(&self, target: &Target, full_max_bytes: u64) -> Vec<u8> {
         match target.destination {
             Destination::Webhook(_) | Destination::RedisStream { .. } => {
@@ -91,16 +92,16 @@ impl News {
                 json!({ "text": text }).to_string().into_bytes()
             }
             Destination::Discord(_) => {
-                // Nobody is called by what a model wrote.
+                // Model output must not mention (ping) anyone.
                 let content = self.text("**", str::to_owned);
                 json!({ "content": content, "allowed_mentions": { "parse": [] } }).to_string().into_bytes()
             }
         }
     }
 
-    /// The body as programs read it, not people.
+    /// The JSON body, for programs.
     pub fn json_body(&self, payload: Payload, full_max_bytes: u64) -> Vec<u8> {
-        serde_json::to_vec(&self.json(payload, full_max_bytes)).expect("a JSON value is JSON")
+        serde_json::to_vec(&self.json(payload, full_max_bytes)).expect("a JSON value serializes")
     }
 
     fn json(&self, payload: Payload, full_max_bytes: u64) -> Value {
@@ -150,13 +151,13 @@ impl News {
         data
     }
 
-    /// A field of the object's row. An event's body has fields of its own, which are not those.
+    /// A field of the object's row. The fields of an event body are unrelated.
     pub fn field(&self, name: &str) -> Option<&Value> {
         let row = self.result.as_ref().filter(|_| self.kind.is_of_object())?;
         row.get(name).filter(|value| !value.is_null())
     }
 
-    /// For people: what, which, how it ended, and how it begins.
+    /// The chat message: type, object, status, and the beginning of the result or the error.
     fn text(&self, bold: &str, escape: impl Fn(&str) -> String) -> String {
         let word = |name| self.field(name).and_then(Value::as_str);
         let mut text = format!("{bold}{}{bold}", self.kind);

@@ -1,8 +1,8 @@
-//! What notifications say.
+//! The content of notifications.
 
 use std::collections::HashSet;
 
-use notifier::{Config, News, Target};
+use notifier::{Config, Notification, Target};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use webhook::NotificationType;
@@ -29,14 +29,15 @@ name = "discord"
 kind = "discord"
 url_env = "URL"
 "#;
-    let secret = |place: notifier::SecretPlace<'_>| {
-        Ok(if place == notifier::SecretPlace::Variable("X") { SECRET } else { "https://a.example/" }.into())
+    let secret = |secret_ref: notifier::SecretRef<'_>| {
+        Ok(if secret_ref == notifier::SecretRef::Variable("X") { SECRET } else { "https://a.example/" }
+            .into())
     };
     Config::parse(text, &secret).unwrap().targets
 }
 
-pub(crate) fn stored() -> News {
-    News {
+pub(crate) fn stored() -> Notification {
+    Notification {
         kind: NotificationType::ResponseStored,
         project: "default".to_owned(),
         at: "2026-11-23T20:31:07.5Z".parse().unwrap(),
@@ -56,14 +57,14 @@ pub(crate) fn stored() -> News {
     }
 }
 
-fn body(news: &News, target: &str, max: u64) -> Value {
+fn body(notification: &Notification, target: &str, max: u64) -> Value {
     let target = targets().into_iter().find(|one| one.name == target).unwrap();
-    serde_json::from_slice(&news.body(&target, max)).unwrap()
+    serde_json::from_slice(&notification.body(&target, max)).unwrap()
 }
 
 #[test]
-fn a_thin_one_has_ids_and_states_and_a_full_one_the_result_too() {
-    let news = stored();
+fn a_thin_body_has_ids_and_states_and_a_full_one_the_result_too() {
+    let notification = stored();
     let thin = json!({
         "type": "response.stored",
         "timestamp": "2026-11-23T20:31:07.500000Z",
@@ -79,18 +80,18 @@ fn a_thin_one_has_ids_and_states_and_a_full_one_the_result_too() {
             },
         },
     });
-    assert_eq!(body(&news, "thin", 1000), thin);
+    assert_eq!(body(&notification, "thin", 1000), thin);
     let mut full = thin.clone();
-    full["data"]["result"] = news.result.clone().unwrap();
-    assert_eq!(body(&news, "full", 1000), full);
+    full["data"]["result"] = notification.result.clone().unwrap();
+    assert_eq!(body(&notification, "full", 1000), full);
     let mut large = thin;
     large["data"]["result_omitted"] = true.into();
-    assert_eq!(body(&news, "full", 400), large);
-    assert_eq!(body(&News { result_is_whole: false, ..stored() }, "full", 1000), large);
+    assert_eq!(body(&notification, "full", 400), large);
+    assert_eq!(body(&Notification { result_is_whole: false, ..stored() }, "full", 1000), large);
 }
 
 #[test]
-fn a_message_for_people_calls_nobody() {
+fn a_chat_message_mentions_no_one() {
     assert_eq!(
         body(&stored(), "slack", 1000),
         json!({"text": "*response.stored* response.completed `resp_1` completed gpt-5\n\
@@ -101,7 +102,7 @@ fn a_message_for_people_calls_nobody() {
     assert!(
         discord["content"].as_str().unwrap().starts_with("**response.stored** response.completed `resp_1`")
     );
-    let long = News { error: Some("x ".repeat(10_000)), ..stored() };
+    let long = Notification { error: Some("x ".repeat(10_000)), ..stored() };
     assert!(
         body(&long, "discord", 1000)["content"].as_str().unwrap().chars().count() < 2000,
         "Discord's limit"
@@ -109,22 +110,25 @@ fn a_message_for_people_calls_nobody() {
 }
 
 #[test]
-fn the_id_is_that_of_the_news_and_the_target() {
-    let news = stored();
-    let id = news.id("app");
+fn the_id_identifies_the_event_and_the_target() {
+    let notification = stored();
+    let id = notification.id("app");
     assert!(id.len() == 36 && id.starts_with("ntf_"), "{id}");
-    let again =
-        News { webhook_id: Some("wh_2".to_owned()), at: "2027-01-01T00:00:00Z".parse().unwrap(), ..stored() };
+    let again = Notification {
+        webhook_id: Some("wh_2".to_owned()),
+        at: "2027-01-01T00:00:00Z".parse().unwrap(),
+        ..stored()
+    };
     assert_eq!(again.id("app"), id, "another endpoint, another day");
     let others = [
-        news.id("chat"),
-        News { project: "other".to_owned(), ..stored() }.id("app"),
-        News { event_id: Some("evt_2".to_owned()), ..stored() }.id("app"),
-        News { kind: NotificationType::EventDead, ..stored() }.id("app"),
-        News { reason: Some("not_found"), ..stored() }.id("app"),
-        // No part can lend its bytes to its neighbour.
-        News { project: "defaul".to_owned(), ..stored() }.id("tapp"),
-        News { event_id: None, ..stored() }.id("app"),
+        notification.id("chat"),
+        Notification { project: "other".to_owned(), ..stored() }.id("app"),
+        Notification { event_id: Some("evt_2".to_owned()), ..stored() }.id("app"),
+        Notification { kind: NotificationType::EventDead, ..stored() }.id("app"),
+        Notification { reason: Some("not_found"), ..stored() }.id("app"),
+        // No part can shift bytes to its neighbour.
+        Notification { project: "defaul".to_owned(), ..stored() }.id("tapp"),
+        Notification { event_id: None, ..stored() }.id("app"),
     ];
     assert_eq!(others.iter().chain([&id]).collect::<HashSet<_>>().len(), others.len() + 1);
 }
