@@ -71,16 +71,16 @@ fn what_is_no_api_key_is_refused_by_name_and_not_repeated() {
         "\u{201c}sk-hunter2\u{201d}",
     ] {
         let said = refusal("worker", &[("OPENAI_API_KEY", key)]);
-        assert!(said.contains("OPENAI_API_KEY is wrong") && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("OPENAI_API_KEY: it ") && !said.contains("hunter2"), "{said}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         std::fs::write(&file, key).unwrap();
         let said = refusal("worker", &[("OPENAI_API_KEY_FILE", file.to_str().unwrap())]);
-        assert!(said.contains("OPENAI_API_KEY_FILE is wrong") && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("OPENAI_API_KEY_FILE: it ") && !said.contains("hunter2"), "{said}");
     }
     for (name, value) in [("OPENAI_ORG_ID", "\"org-1\""), ("OPENAI_PROJECT_ID", "proj 1")] {
         let said = refusal("worker", &[("OPENAI_API_KEY", "sk-x"), (name, value)]);
-        assert!(said.contains(name) && said.contains("without quotes and blanks"), "{said}");
+        assert!(said.contains(name) && said.contains("without quotes and spaces"), "{said}");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_startup_error_is_one_line_and_json_if_the_log_is_json() {
             "LEASE_SECS",
             "soon",
             2,
-            &["LEASE_SECS (--lease-secs) cannot be \"soon\"", "write seconds"],
+            &["LEASE_SECS (--lease-secs) cannot be \"soon\"", "write a number of seconds"],
         ),
         ("worker", "NOTIFICATION_SCHEDULE", "5;300", 2, &["NOTIFICATION_SCHEDULE", "separated by commas"]),
         ("worker", "REDIS_URL", "redis://:hunter2#x@redis", 2, &["REDIS_URL", "%23"]),
@@ -196,7 +196,7 @@ fn a_startup_error_is_one_line_and_json_if_the_log_is_json() {
     }
     for program in ["worker", "ingest"] {
         check(program, &right, &["--lease-sec=5", "--nonsense"], 2, &["unexpected argument"]);
-        check(program, &[("ADMIN_ADDR", "127.0.0.1:9")], &["--healthcheck"], 1, &["does not answer"]);
+        check(program, &[("ADMIN_ADDR", "127.0.0.1:9")], &["--healthcheck"], 1, &["does not respond"]);
     }
 }
 

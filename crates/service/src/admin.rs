@@ -1,5 +1,5 @@
-//! The admin port, private and on its own address: `/healthz` (the process lives), `/readyz` (it can do its work now)
-//! and `/metrics`. It stays up while the program drains, so that a drain can be watched.
+//! The admin port, on a private address: `/healthz` (the process is alive), `/readyz` (it can do its work now) and
+//! `/metrics`. It stays open during the drain, so that the drain can be observed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,27 +14,27 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use crate::log_output;
 use crate::metrics::{self, Registry};
 
-/// A readiness check that takes longer is a no.
+/// A readiness check that takes longer counts as failed.
 const READINESS_MAX: Duration = Duration::from_secs(2);
 const HEALTHCHECK_MAX: Duration = Duration::from_secs(2);
 const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
 
-/// Why the admin port could not be opened, or did not answer.
+/// Why the admin port cannot be opened, or did not respond.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     #[error("ADMIN_ADDR: cannot listen on {addr}{}", hint(source))]
     Bind { addr: SocketAddr, source: std::io::Error },
-    #[error("{addr} does not answer")]
+    #[error("{addr} does not respond")]
     NoAnswer { addr: SocketAddr, source: std::io::Error },
-    #[error("{addr} does not answer /healthz with 200")]
+    #[error("{addr} does not respond to /healthz with 200")]
     Unhealthy { addr: SocketAddr },
 }
 
-/// What to do about an address that cannot be listened on.
+/// A hint on how to fix an address that cannot be bound.
 pub fn hint(error: &std::io::Error) -> &'static str {
     if error.kind() == std::io::ErrorKind::AddrInUse {
-        " (another program on this machine has it, perhaps another worker: write another address, or port 0, which takes a \
-         free one and logs it)"
+        " (the address is in use by another program, perhaps another worker: use another address, or port 0, which picks \
+         a free port and logs it)"
     } else {
         ""
     }
@@ -43,13 +43,13 @@ pub fn hint(error: &std::io::Error) -> &'static str {
 /// The running admin port.
 #[derive(Debug)]
 pub struct Admin {
-    /// The address it is bound to: with port 0 the one the system chose.
+    /// The bound address; for port 0, with the port that the kernel chose.
     pub addr: SocketAddr,
     handle: ServerHandle,
 }
 
 impl Admin {
-    /// Closes the port. The last thing a program does.
+    /// Closes the port. Programs call it last.
     pub async fn stop(self) {
         self.handle.stop(false).await;
     }
@@ -62,11 +62,11 @@ struct State {
     readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
 }
 
-/// Opens the admin port and logs its address as `admin.addr`. `readiness` is asked at each `/readyz`; its error is the
-/// reason a person reads.
+/// Opens the admin port and logs its address as `admin.addr`. `readiness` is called for each `/readyz`; its error is
+/// the reason in the response.
 ///
 /// # Errors
-/// [`AdminError::Bind`] when the address is taken or not ours.
+/// [`AdminError::Bind`] if the address is in use or not local.
 ///
 /// # Panics
 /// Outside a Tokio runtime.
@@ -81,8 +81,8 @@ where
     let bind = |source| AdminError::Bind { addr, source };
     let listener = TcpListener::bind(addr).map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
-    let dropped = "Log lines that were dropped because the reader of the log was too slow";
-    registry.counter_kept_elsewhere("landfall_log_lines_dropped_total", dropped, log_output::dropped_lines);
+    let dropped = "Log lines dropped because the reader of stderr was too slow";
+    registry.counter_from_fn("landfall_log_lines_dropped_total", dropped, log_output::dropped_lines);
     let state =
         web::Data::from(Arc::new(State { registry, readiness: Box::new(move || Box::pin(readiness())) }));
     let server = HttpServer::new(move || {
@@ -101,7 +101,7 @@ where
     .run();
     let handle = server.handle();
     tokio::spawn(server);
-    tracing::info!(admin.addr = %bound, "admin port open");
+    tracing::info!(admin.addr = %bound, "opened the admin port");
     Ok(Admin { addr: bound, handle })
 }
 
@@ -110,11 +110,11 @@ async fn healthz() -> HttpResponse {
 }
 
 async fn readyz(state: web::Data<State>) -> HttpResponse {
-    let answer = tokio::time::timeout(READINESS_MAX, (state.readiness)()).await;
-    let reason = match answer {
+    let result = tokio::time::timeout(READINESS_MAX, (state.readiness)()).await;
+    let reason = match result {
         Ok(Ok(())) => return json(HttpResponse::Ok(), r#"{"status":"ready"}"#.to_owned()),
         Ok(Err(reason)) => reason,
-        Err(_) => format!("no answer within {} s", READINESS_MAX.as_secs()),
+        Err(_) => format!("the readiness check timed out after {} s", READINESS_MAX.as_secs()),
     };
     let body = serde_json::json!({ "status": "not ready", "reason": reason });
     json(HttpResponse::ServiceUnavailable(), body.to_string())
@@ -137,18 +137,18 @@ fn json(mut response: actix_web::HttpResponseBuilder, body: String) -> HttpRespo
         .body(body)
 }
 
-/// Asks a program's own `/healthz`: what `--healthcheck` does in a container that has no curl. Blocks for a few seconds
-/// at most.
+/// Checks `/healthz` of a running program: the `--healthcheck` flag, for containers without curl. Blocks for a few
+/// seconds at most.
 ///
 /// # Errors
-/// [`AdminError`] when nobody answers at `admin_addr`, or not with 200.
+/// [`AdminError`] if `admin_addr` does not respond, or not with 200.
 pub fn healthcheck(admin_addr: SocketAddr) -> Result<(), AdminError> {
     let addr = SocketAddr::new(reachable(admin_addr.ip()), admin_addr.port());
     let status_line = ask(addr).map_err(|source| AdminError::NoAnswer { addr, source })?;
     if status_line == *b"HTTP/1.1 200" { Ok(()) } else { Err(AdminError::Unhealthy { addr }) }
 }
 
-/// The first bytes of the answer, up to the status.
+/// The first bytes of the response, up to the status.
 fn ask(addr: SocketAddr) -> std::io::Result<[u8; 12]> {
     let mut stream = TcpStream::connect_timeout(&addr, HEALTHCHECK_MAX)?;
     stream.set_read_timeout(Some(HEALTHCHECK_MAX))?;
@@ -159,7 +159,7 @@ fn ask(addr: SocketAddr) -> std::io::Result<[u8; 12]> {
     Ok(start)
 }
 
-/// An address that means "all of ours" cannot be connected to.
+/// Replaces the unspecified address, which cannot be connected to, with the loopback address.
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

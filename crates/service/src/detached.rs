@@ -1,16 +1,17 @@
-//! Runs what may block forever, such as reading a file that is a FIFO or lies on a network file system that is away, in a
-//! thread that is never joined. A Tokio runtime waits for its blocking threads before it ends: SIGTERM would have no effect.
+//! Runs work that may block forever, such as reading a FIFO or a file on an unavailable network file system, in a
+//! thread that is never joined. The Tokio runtime waits for its blocking threads on shutdown, so SIGTERM would have no
+//! effect.
 
 use std::io;
 
-/// The result of `work`, which runs in a thread of its own. When the returned future is dropped the thread goes on, at
-/// most until the process ends.
+/// Runs `work` in a new thread and returns its result. If the returned future is dropped, the thread continues until it
+/// ends or the process exits.
 ///
 /// # Errors
-/// When the kernel has no thread left, or `work` panicked.
+/// When the kernel cannot create a thread, or `work` panicked.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    // The caller was dropped when it cannot be sent.
+    // Sending fails only if the caller was dropped.
     let thread = move || drop(sender.send(work()));
     std::thread::Builder::new().name("detached".to_owned()).spawn(thread)?;
     receiver.await.map_err(io::Error::other)
@@ -24,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtime_ends_although_work_is_stuck() {
+    fn a_runtime_shuts_down_while_work_is_stuck() {
         let (release, stuck) = mpsc::channel::<()>();
         let (ended, has_ended) = mpsc::channel();
         std::thread::spawn(move || {
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_result_comes_back_and_a_panic_is_an_error() {
+    async fn the_result_is_returned_and_a_panic_is_an_error() {
         assert_eq!(run(|| 7).await.unwrap(), 7);
         assert!(run(|| -> i32 { panic!("on purpose") }).await.is_err());
     }

@@ -1,6 +1,6 @@
-//! The shell every long-running program of Landfall shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port, [`shutdown`], [`detached`] work, and the [`excerpt()`] of strangers' text for logs. A closed list: what has one owner
-//! belongs to that owner, not here. It knows no sibling crate.
+//! The parts that every long-running Landfall program shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
+//! port, [`shutdown`], [`detached`] work, and [`excerpt()`] for untrusted text in logs. The list is closed: code with a
+//! single user belongs to that user. The crate depends on no sibling.
 
 pub mod admin;
 pub mod detached;
@@ -13,15 +13,15 @@ pub mod telemetry;
 
 pub use excerpt::excerpt;
 
-/// Chooses ring as the one TLS provider of the process. The first thing in every `main`: with none chosen, the first
-/// `rediss://` or `https://` connection panics (`QUEUE.md` section 2).
+/// Installs ring as the TLS provider of the process. Must be called first in every `main`: without a provider, the
+/// first `rediss://` or `https://` connection panics.
 pub fn install_crypto_provider() {
-    // An error only says that a provider was installed before, which is what we want.
+    // An error only means that a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider().install_default().ok();
 }
 
-/// Makes the files and folders that this process creates from now on readable by its user alone: results are as secret as
-/// their prompts. Existing ones keep their mode.
+/// Makes files and directories that this process creates from now on accessible to its user only: results are as secret
+/// as their prompts. Existing ones keep their mode.
 pub fn keep_files_private() {
     let others = rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO;
     let before = rustix::process::umask(others);

@@ -1,5 +1,5 @@
-//! Where log lines go: a bounded buffer, which a thread of its own writes to stderr. A reader of the log that is slow or
-//! stands still costs lines, which are counted, and never a webhook or an orderly end.
+//! The output of log lines: a bounded buffer, which a separate thread writes to stderr. When the reader of stderr is
+//! slow or stalled, lines are dropped and counted; webhooks and shutdown are never blocked.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines that may wait: some megabytes.
+/// Maximum number of buffered lines: a few megabytes.
 const WAITING_LINES_MAX: usize = 16 * 1024;
-/// Bytes that are written together when many lines wait.
+/// Buffer size for writing many lines together.
 const WRITE_BYTES: usize = 64 * 1024;
-/// The appender gives up waiting for its thread after 1.1 s, and then prints that. A print may block for ever, as the
-/// lines did.
+/// The appender stops waiting for its thread after 1.1 s and then prints a message. That print may block forever, like
+/// the lines.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
-/// As global as the log itself.
+/// Global, like the log itself.
 static WRITING: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Keeps the log being written. Keep it until the end of `main`: what waits is written when it is dropped.
+/// Keeps the log thread running. Hold it until the end of `main`: dropping it flushes the buffer.
 #[must_use]
 pub struct LogGuard(());
 
@@ -29,7 +29,7 @@ impl Drop for LogGuard {
     }
 }
 
-/// A writer for log lines that never waits.
+/// Returns a non-blocking writer for log lines.
 pub(crate) fn start() -> (NonBlocking, LogGuard) {
     let output = Output { out: BufWriter::with_capacity(WRITE_BYTES, io::stderr()), reported: 0 };
     let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).lossy(true);
@@ -39,8 +39,8 @@ pub(crate) fn start() -> (NonBlocking, LogGuard) {
     (lines, LogGuard(()))
 }
 
-/// Ends the log: writes what waits, unless the reader of stderr stands still. Before the process exits without returning
-/// from `main`.
+/// Stops the log and flushes the buffer, unless the reader of stderr is stalled. Must be called before the process
+/// exits without returning from `main`.
 pub(crate) fn flush() {
     let Some(writing) = WRITING.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     let (done, written) = mpsc::channel();
@@ -51,7 +51,7 @@ pub(crate) fn flush() {
     written.recv_timeout(FLUSH_MAX).ok();
 }
 
-/// Ends the log with a last line on stderr, which is not waited for where the reader stands still.
+/// Stops the log and writes a last line to stderr, without waiting for a stalled reader.
 pub(crate) fn print(line: String) {
     flush();
     let (done, written) = mpsc::channel();
@@ -63,12 +63,12 @@ pub(crate) fn print(line: String) {
     written.recv_timeout(FLUSH_MAX).ok();
 }
 
-/// Lines that found the buffer full.
+/// The number of lines dropped because the buffer was full.
 pub(crate) fn dropped_lines() -> u64 {
     DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
 }
 
-/// Stderr. Once all that waited is written, it says how many lines are missing since the program started.
+/// Stderr. After flushing, it logs how many lines were dropped.
 struct Output<W: Write> {
     out: BufWriter<W>,
     reported: u64,
@@ -79,17 +79,14 @@ impl<W: Write> Write for Output<W> {
         self.out.write(bytes)
     }
 
-    /// Called whenever no line waits any more.
+    /// Called whenever the buffer is empty.
     fn flush(&mut self) -> io::Result<()> {
-        // Read first: while this writes, the buffer may fill again, and would have no room for the warning.
+        // Read the counter first: during the flush the buffer may fill up again and drop the warning.
         let dropped = dropped_lines();
         self.out.flush()?;
         if dropped > self.reported {
             let lines = dropped - self.reported;
-            tracing::warn!(
-                log.lines_dropped = lines,
-                "log lines were dropped: the reader of the log was too slow"
-            );
+            tracing::warn!(log.lines_dropped = lines, "dropped log lines: the reader of stderr was too slow");
             if dropped_lines() == dropped {
                 self.reported = dropped;
             }

@@ -1,5 +1,5 @@
-//! Metrics by their full names, as they are documented and scraped: prometheus-client wants counters without `_total`
-//! and would print it twice. Labels are fixed when a metric is made; their values come from closed sets.
+//! Metrics by their full names, as documented and scraped: prometheus-client expects counters without `_total` and
+//! would print the suffix twice. Labels are fixed when a metric is created; their values come from closed sets.
 
 mod process;
 mod redis;
@@ -17,18 +17,18 @@ use prometheus_client::metrics::gauge::Gauge as PrometheusGauge;
 use prometheus_client::metrics::histogram::Histogram as PrometheusHistogram;
 use prometheus_client::metrics::info::Info;
 
-/// What `/metrics` is called in HTTP: OpenMetrics text, which Prometheus has read since 2.5.
+/// The content type of `/metrics`: OpenMetrics text, which Prometheus supports since 2.5.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub use redis::RedisMetrics;
 
-/// Buckets of `landfall_event_lag_seconds`, the same in every program, so that stages can be compared and summed: from a
-/// delivery at once to the last retry, 72 hours later. OpenAI's `created_at` is in whole seconds.
+/// Buckets of `landfall_event_lag_seconds`, identical in every program so that stages can be compared and summed: from
+/// an immediate delivery to the last retry 72 hours later. OpenAI's `created_at` has whole seconds.
 pub const LAG_SECONDS: &[f64] = &[0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0];
 
-/// A count that only grows.
+/// A value that only increases.
 pub type Counter = PrometheusCounter;
-/// A value that goes up and down.
+/// A value that can go up and down.
 pub type Gauge = PrometheusGauge<f64, AtomicU64>;
 /// A distribution.
 pub type Histogram = PrometheusHistogram;
@@ -51,7 +51,7 @@ pub type Gauges<const N: usize> = Labelled<N, Gauge>;
 pub type Histograms<const N: usize> = Labelled<N, Histogram, Buckets>;
 
 impl Registry {
-    /// The registry of a program, with `landfall_build_info` and `process_*` in it.
+    /// The registry of a program, including `landfall_build_info` and `process_*`.
     pub fn of_program(program: &str) -> Self {
         let mut registry = Self::default();
         let labels = Labels::new(["program", "version"], [program, env!("CARGO_PKG_VERSION")]);
@@ -63,7 +63,7 @@ impl Registry {
     /// A counter without labels.
     ///
     /// # Panics
-    /// When the name does not end in `_total`, as every counter's does.
+    /// When the name does not end in `_total`, which is required for counters.
     pub fn counter(&mut self, name: &str, help: &str) -> Counter {
         let counter = Counter::default();
         self.inner.register(counter_name(name), help, counter.clone());
@@ -73,7 +73,7 @@ impl Registry {
     /// Counters with labels.
     ///
     /// # Panics
-    /// When the name does not end in `_total`, as every counter's does.
+    /// When the name does not end in `_total`, which is required for counters.
     pub fn counters<const N: usize>(
         &mut self,
         name: &str,
@@ -85,13 +85,13 @@ impl Registry {
         Labelled { names: labels, family }
     }
 
-    /// A counter that is kept elsewhere, read whenever the metrics are shown.
+    /// A counter whose value is maintained elsewhere, and read at each scrape.
     ///
     /// # Panics
-    /// When the name does not end in `_total`, as every counter's does.
-    pub fn counter_kept_elsewhere(&mut self, name: &'static str, help: &'static str, read: fn() -> u64) {
-        let kept = KeptElsewhere { name: counter_name(name), help, read };
-        self.inner.register_collector(Box::new(kept));
+    /// When the name does not end in `_total`, which is required for counters.
+    pub fn counter_from_fn(&mut self, name: &'static str, help: &'static str, read: fn() -> u64) {
+        let counter = FnCounter { name: counter_name(name), help, read };
+        self.inner.register_collector(Box::new(counter));
     }
 
     /// A gauge without labels.
@@ -108,7 +108,7 @@ impl Registry {
         Labelled { names: labels, family }
     }
 
-    /// A histogram without labels. `buckets` are upper bounds, growing, in the unit the name ends with.
+    /// A histogram without labels. `buckets` are increasing upper bounds, in the unit of the name.
     pub fn histogram(&mut self, name: &str, help: &str, buckets: &'static [f64]) -> Histogram {
         let histogram = Histogram::new(buckets.iter().copied());
         self.inner.register(name, help, histogram.clone());
@@ -128,27 +128,28 @@ impl Registry {
         Labelled { names: labels, family }
     }
 
-    /// Everything as OpenMetrics text.
+    /// All metrics as OpenMetrics text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.inner).expect("a String takes any text");
+        prometheus_client::encoding::text::encode(&mut text, &self.inner)
+            .expect("writing to a String cannot fail");
         text
     }
 }
 
 impl<const N: usize, M: Clone, C: MetricConstructor<M>> Labelled<N, M, C> {
-    /// The metric with these label values, in the order the labels were named. Asking for it makes it appear, at 0.
+    /// The metric with these label values, in the order of the label names. Calling it creates the metric, at 0.
     pub fn with(&self, values: [&str; N]) -> M {
         self.family.get_or_create_owned(&Labels::new(self.names, values))
     }
 
-    /// Forgets them all: no value is better than an old one.
+    /// Removes all of them: no value is better than an outdated one.
     pub fn clear(&self) {
         self.family.clear();
     }
 }
 
-/// Upper bounds of a histogram's buckets.
+/// The upper bounds of the buckets of a histogram.
 #[derive(Debug, Clone, Copy)]
 pub struct Buckets(&'static [f64]);
 
@@ -159,16 +160,16 @@ impl MetricConstructor<Histogram> for Buckets {
 }
 
 #[derive(Debug)]
-struct KeptElsewhere {
+struct FnCounter {
     name: &'static str,
     help: &'static str,
     read: fn() -> u64,
 }
 
-impl Collector for KeptElsewhere {
+impl Collector for FnCounter {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counter = ConstCounter::new((self.read)());
-        // The encoder puts the full stop after the help only for what is registered itself.
+        // The encoder adds the full stop after the help only for registered metrics.
         let help = format!("{}.", self.help);
         counter.encode(encoder.encode_descriptor(self.name, &help, None, counter.metric_type())?)
     }
@@ -254,18 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_kept_elsewhere_is_read_when_it_is_shown() {
-        static KEPT: AtomicU64 = AtomicU64::new(0);
+    fn a_counter_from_fn_is_read_at_each_scrape() {
+        static VALUE: AtomicU64 = AtomicU64::new(0);
         let mut registry = Registry::default();
-        registry.counter_kept_elsewhere("landfall_things_total", "Things", || KEPT.load(Ordering::Relaxed));
-        KEPT.store(3, Ordering::Relaxed);
+        registry.counter_from_fn("landfall_things_total", "Things", || VALUE.load(Ordering::Relaxed));
+        VALUE.store(3, Ordering::Relaxed);
         let mut here = Registry::default();
         here.counter("landfall_things_total", "Things").inc_by(3);
         assert_eq!(registry.encode(), here.encode());
     }
 
     #[test]
-    fn a_program_says_which_version_it_is_and_what_it_uses() {
+    fn a_registry_has_build_info_and_process_metrics() {
         let samples = samples(&Registry::of_program("worker"));
         let build =
             format!(r#"landfall_build_info{{program="worker",version="{}"}} 1"#, env!("CARGO_PKG_VERSION"));

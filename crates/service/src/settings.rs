@@ -1,6 +1,6 @@
-//! Reads settings: environment first, every one also a flag. The only place that looks at the environment. Blanks and
-//! newlines around a variable's value are dropped, and an empty variable counts as not set; nonsense is refused with the
-//! setting's name and what to write, exit 2.
+//! Reads settings from environment variables and flags. No other module reads the environment. White space around
+//! values is trimmed, and an empty variable counts as not set; an invalid value is rejected with the name of the
+//! setting and a hint, and the exit code is 2.
 
 mod bucket;
 mod config_file;
@@ -26,7 +26,7 @@ pub use secret::{SettingError, WebhookSecretSettings};
 pub use shared::{LogFormat, LogSettings, StoreSettings};
 pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, trimmed, yes_or_no};
 
-/// The settings of this process. Prints help, or says what is wrong and exits with 2.
+/// The settings of this process. Prints the help, or prints an error and exits with 2.
 pub fn parse<T: clap::Parser>() -> T {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let environment = |name: &OsStr| std::env::var_os(name);
@@ -37,10 +37,10 @@ pub fn parse<T: clap::Parser>() -> T {
     }
 }
 
-/// The settings from any arguments (the first is the program's name) and any environment.
+/// The settings from the given arguments (the first is the program name) and environment.
 ///
 /// # Errors
-/// What [`parse`] would print: help, or a refusal that names the setting.
+/// The text that [`parse`] would print: the help, or an error that names the setting.
 pub fn try_parse<T: clap::Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&OsStr) -> Option<OsString>,
@@ -54,8 +54,8 @@ pub fn try_parse<T: clap::Parser>(
     T::from_arg_matches_mut(&mut matches)
 }
 
-/// Gives every setting the value its variable has. As a default, so that a flag wins; clap's own binding would take an
-/// empty variable for a value.
+/// Sets the default of each argument to the value of its variable, so that flags take precedence. The binding of clap
+/// itself would treat an empty variable as a value.
 fn with_environment(
     command: clap::Command,
     environment: &impl Fn(&OsStr) -> Option<OsString>,
@@ -71,7 +71,7 @@ fn with_environment(
     command.mut_subcommands(|command| with_environment(command, environment))
 }
 
-/// A value that is no UTF-8 stays as it is.
+/// Values that are not UTF-8 are unchanged.
 fn trimmed_value(value: OsString) -> OsString {
     value.to_str().map(|text| OsString::from(trimmed(text))).unwrap_or(value)
 }
@@ -85,8 +85,8 @@ fn is_help(error: &clap::Error) -> bool {
     )
 }
 
-/// Help of the command as it was declared, so that it shows the names of the variables and the true defaults. What the
-/// variables hold is not shown: it may be secret.
+/// The help of the command as declared, with the names of the variables and the real defaults. The values of the
+/// variables are not shown, because they may be secret.
 fn help<T: clap::Parser>(arguments: &[OsString], otherwise: clap::Error) -> clap::Error {
     without_env_values(T::command()).try_get_matches_from(arguments).err().unwrap_or(otherwise)
 }

@@ -1,15 +1,15 @@
-//! Turns SIGTERM and SIGINT into a token that everything long-running watches.
+//! Converts SIGTERM and SIGINT into a token that all long-running tasks observe.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::log_output;
 
-/// A token that the first SIGTERM or SIGINT cancels. The second one ends the process at once, with the exit code a
-/// shell gives a process killed by that signal: work that is not acknowledged is then done again by someone else.
+/// Returns a token that the first SIGTERM or SIGINT cancels. The second signal ends the process immediately, with the
+/// exit code that a shell reports for that signal; unacknowledged work is then redone by another process.
 ///
 /// # Errors
-/// When the system refuses to hand over its signals.
+/// When signal handlers cannot be installed.
 ///
 /// # Panics
 /// Outside a Tokio runtime.
@@ -20,10 +20,10 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         let name = next(&mut terminate, &mut interrupt).await.0;
-        tracing::info!(signal = name, "stopping: finishing what was accepted; a second signal stops at once");
+        tracing::info!(signal = name, "stopping: finishing accepted work; a second signal stops immediately");
         cancelled.cancel();
         let (name, exit_code) = next(&mut terminate, &mut interrupt).await;
-        tracing::warn!(signal = name, "stopped at once");
+        tracing::warn!(signal = name, "stopped immediately");
         log_output::flush();
         std::process::exit(exit_code);
     });

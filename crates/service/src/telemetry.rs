@@ -1,5 +1,5 @@
-//! Logs: lines on stderr, JSON for machines or readable for people. Names of fields are an interface (`webhook.id`,
-//! `event.type`, `outcome`, …) and belong to the code that logs; here is only how a line looks.
+//! Logging: lines on stderr, as JSON or readable text. The names of fields are an interface (`webhook.id`,
+//! `event.type`, `outcome`, …) and belong to the code that logs; this module only formats lines.
 
 use std::io::IsTerminal as _;
 
@@ -12,20 +12,20 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::log_output;
 pub use crate::log_output::LogGuard;
 use crate::settings::{LogFormat, LogSettings};
-/// For the log field `error`: JSON lines would show the outermost error only.
+/// For the log field `error`: otherwise JSON lines would contain only the outermost error.
 pub use error_text::chain;
 
-/// Libraries that shout about what is not ours to mend: actix logs every malformed request of every scanner as an error.
-/// A `RUST_LOG` that names one of them wins.
+/// Libraries that log events we cannot fix: actix logs every malformed request of every scanner as an error. A
+/// `RUST_LOG` that names one of them takes precedence.
 const QUIET: [(&str, &str); 3] = [
     ("actix_http", "off"),
     ("actix_server", "warn"),
-    // It logs the values of parameters of DATABASE_URL that it does not know, such as of `?passwd=`.
+    // Logs the values of unknown parameters in DATABASE_URL, such as `?passwd=`.
     ("sqlx_postgres::options", "off"),
 ];
 
-/// Starts logging, panics included. Called once, right after the settings are read. Keep what it returns until the end of
-/// `main`.
+/// Initializes logging, including panics. Must be called once, right after the settings are parsed. Hold the returned
+/// guard until the end of `main`.
 ///
 /// # Panics
 /// When called twice.
@@ -54,10 +54,10 @@ fn filter(rust_log: &str) -> Targets {
             text.push_str(&format!(",{library}={level}"));
         }
     }
-    text.parse().expect("it was checked when the settings were read")
+    text.parse().expect("the filter was validated with the settings")
 }
 
-/// One flat JSON object a line, with the time in UTC.
+/// One flat JSON object per line, with the time in UTC.
 fn json_lines<W>(filter: Targets, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -74,15 +74,15 @@ where
     tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(colours).with_writer(writer))
 }
 
-/// A panic as one log line, so that a reader of JSON lines is not met by plain text.
+/// Logs a panic as one line, so that readers of JSON lines never get plain text.
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let backtrace = std::backtrace::Backtrace::capture();
     tracing::error!(
-        panic.message = panic.payload_as_str().unwrap_or("(not a text)"),
+        panic.message = panic.payload_as_str().unwrap_or("(not a string)"),
         panic.location = location,
         panic.backtrace = %backtrace,
-        "a bug: the code panicked"
+        "panicked: this is a bug"
     );
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_is_flat_and_keeps_the_names_of_its_fields() {
+    fn a_json_line_is_flat_and_keeps_its_field_names() {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = json_lines(filter("info"), move || writer.clone());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_quiet_unless_they_are_named() {
+    fn libraries_are_quiet_unless_named() {
         let quiet = filter("debug").to_string();
         assert!(quiet.contains("actix_http=off") && quiet.contains("debug"), "{quiet}");
         let named = filter("info,actix_http=trace").to_string();

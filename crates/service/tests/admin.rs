@@ -15,13 +15,13 @@ async fn get(admin: &Admin, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(admin.addr).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 #[tokio::test]
-async fn healthz_readyz_and_metrics_answer() {
+async fn healthz_readyz_and_metrics_respond() {
     let mut registry = Registry::default();
     registry.counter("landfall_things_total", "Things").inc();
     let ready = Arc::new(AtomicBool::new(false));
@@ -50,15 +50,15 @@ async fn healthz_readyz_and_metrics_answer() {
 }
 
 #[tokio::test]
-async fn a_readiness_check_that_hangs_is_a_no() {
+async fn a_readiness_check_that_hangs_fails() {
     let admin = admin::serve(ANY_PORT, Registry::default(), std::future::pending).unwrap();
-    let answer = get(&admin, "/readyz").await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("no answer within"), "{answer}");
+    let response = get(&admin, "/readyz").await;
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("timed out after"), "{response}");
     admin.stop().await;
 }
 
 #[tokio::test]
-async fn healthcheck_says_whether_somebody_answers() {
+async fn healthcheck_fails_without_a_response() {
     let admin = admin::serve(ANY_PORT, Registry::default(), || async { Ok(()) }).unwrap();
     let everywhere = SocketAddr::new("0.0.0.0".parse().unwrap(), admin.addr.port());
     tokio::task::spawn_blocking(move || admin::healthcheck(everywhere)).await.unwrap().unwrap();
@@ -69,7 +69,7 @@ async fn healthcheck_says_whether_somebody_answers() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_refused_by_the_name_of_its_setting() {
+async fn an_address_in_use_is_refused_with_the_name_of_its_setting() {
     let first = admin::serve(ANY_PORT, Registry::default(), || async { Ok(()) }).unwrap();
     let error = admin::serve(first.addr, Registry::default(), || async { Ok(()) }).unwrap_err();
     assert!(error.to_string().starts_with("ADMIN_ADDR: cannot listen on 127.0.0.1:"), "{error}");

@@ -1,4 +1,4 @@
-//! How settings are read and refused: arguments and environment are passed in, the process's own are not touched.
+//! Reading and rejecting settings: arguments and environment are passed in, those of the process are not used.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use service::settings::{
     self, Fetch, LogFormat, LogSettings, OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings,
 };
 
-/// A program that has every shared group, and settings of its own.
+/// A program with every shared group and some settings of its own.
 #[derive(Debug, Parser)]
 #[command(name = "example")]
 struct Example {
@@ -30,12 +30,12 @@ struct Example {
     /// How long a lease lasts, in seconds
     #[arg(long, env = "LEASE_SECS", default_value = "60", value_parser = settings::seconds)]
     lease_secs: Duration,
-    /// Which families, separated by commas
+    /// Families, separated by commas
     #[arg(long, env = "WORKER_FAMILIES", value_delimiter = ',')]
     worker_families: Vec<String>,
 }
 
-/// A program with verbs, and a setting that must be given.
+/// A program with subcommands and a required setting.
 #[derive(Debug, Parser)]
 #[command(name = "verbs")]
 struct Verbs {
@@ -46,7 +46,7 @@ struct Verbs {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Send {
-        /// Where to send
+        /// URL to send to
         #[arg(long, env = "TARGET_URL", value_parser = settings::http_url)]
         target_url: String,
     },
@@ -65,7 +65,7 @@ fn example(arguments: &[&str], environment: &[(&str, &str)]) -> Example {
     read(arguments, environment).unwrap()
 }
 
-/// What is printed for wrong settings, without colours.
+/// The error for invalid settings, without colours.
 fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let error = read::<Example>(arguments, environment).unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -73,7 +73,7 @@ fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn without_any_setting_the_documented_defaults_hold() {
+fn the_defaults_are_the_documented_ones() {
     let example = example(&[], &[]);
     assert_eq!(example.redis.redis_url.expose_secret(), "redis://127.0.0.1:6379");
     assert_eq!(example.redis.redis_key_prefix, "landfall");
@@ -91,7 +91,7 @@ fn without_any_setting_the_documented_defaults_hold() {
 }
 
 #[test]
-fn a_variable_sets_and_a_flag_wins() {
+fn a_flag_overrides_a_variable() {
     let environment = [
         ("MAX_BODY_BYTES", "64KiB"),
         ("WORKER_FAMILIES", "batch,response"),
@@ -120,19 +120,19 @@ fn an_empty_variable_counts_as_not_set() {
 }
 
 #[test]
-fn a_flag_replaces_a_wrong_variable() {
+fn a_flag_replaces_an_invalid_variable() {
     assert_eq!(example(&["--lease-secs", "5"], &[("LEASE_SECS", "soon")]).lease_secs, Duration::from_secs(5));
 }
 
 #[test]
-fn a_wrong_value_is_refused_with_its_name_and_what_to_write() {
+fn an_invalid_value_is_refused_with_its_name_and_a_hint() {
     let cases = [
         ("MAX_BODY_BYTES", "10 apples", "write a number of bytes"),
-        ("LEASE_SECS", "-1", "write seconds above 0"),
+        ("LEASE_SECS", "-1", "write a number of seconds above 0"),
         ("REDIS_KEY_PREFIX", "a b", "letters, digits"),
-        ("OPENAI_BASE_URL", "api.openai.com", "begins with http:// or https://"),
-        ("LOG_FORMAT", "xml", "write one of auto, json, pretty"),
-        ("FETCH", "sometimes", "write one of on, off"),
+        ("OPENAI_BASE_URL", "api.openai.com", "starts with http:// or https://"),
+        ("LOG_FORMAT", "xml", "use one of auto, json, pretty"),
+        ("FETCH", "sometimes", "use one of on, off"),
         ("RUST_LOG", "info,queue=loud", "write error, warn, info, debug or trace"),
         ("ALLOW_VOLATILE_REDIS", "perhaps", "write true or false"),
     ];
@@ -145,7 +145,7 @@ fn a_wrong_value_is_refused_with_its_name_and_what_to_write() {
 }
 
 #[test]
-fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
+fn a_refused_url_is_not_repeated_because_it_may_contain_a_password() {
     for (name, value) in [("REDIS_URL", "http://:hunter2@redis"), ("DATABASE_URL", "mysql://root:hunter2@db")]
     {
         let text = refusal(&[], &[(name, value)]);
@@ -157,7 +157,7 @@ fn a_refused_address_is_not_repeated_because_it_may_hold_a_password() {
 }
 
 #[test]
-fn a_database_password_of_its_own_is_put_into_the_url() {
+fn a_separate_database_password_is_added_to_the_url() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "p@ss/w:rd\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -173,16 +173,16 @@ fn a_database_password_of_its_own_is_put_into_the_url() {
     assert_eq!(url(&[]).as_deref(), Ok("sqlite://data/landfall.db"));
 
     let twice = set("postgres://landfall:hunter2@db/landfall", "DATABASE_PASSWORD", "hunter2").unwrap_err();
-    assert!(twice.starts_with("DATABASE_PASSWORD is wrong: DATABASE_URL holds a password"), "{twice}");
+    assert!(twice.starts_with("DATABASE_PASSWORD: DATABASE_URL also contains a password"), "{twice}");
     let no_use = set("sqlite://data/landfall.db", "DATABASE_PASSWORD", "hunter2").unwrap_err();
-    assert!(no_use.contains("only postgres:// has a password"), "{no_use}");
+    assert!(no_use.contains("only PostgreSQL has a password"), "{no_use}");
     let missing = set("postgres://a@db/x", "DATABASE_PASSWORD_FILE", "/nowhere/it").unwrap_err();
     assert!(missing.starts_with("DATABASE_PASSWORD_FILE: cannot read /nowhere/it"), "{missing}");
     assert!(![twice, no_use].iter().any(|text| text.contains("hunter2")));
 }
 
 #[test]
-fn a_setting_that_must_be_given_is_named_in_verbs_too() {
+fn a_required_setting_is_named_in_subcommands_too() {
     let error = read::<Verbs>(&["send"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().starts_with("error: TARGET_URL (--target-url) is not set"), "{error}");
@@ -216,7 +216,7 @@ fn help_shows_each_setting_with_its_variable_and_default_but_no_secret() {
 }
 
 #[test]
-fn blanks_and_newlines_around_every_variable_are_dropped() {
+fn white_space_around_every_variable_is_trimmed() {
     let environment = [
         ("REDIS_URL", " redis://redis:6379\n"),
         ("REDIS_KEY_PREFIX", "landfall-eu\n"),
@@ -260,7 +260,7 @@ fn blanks_and_newlines_around_every_variable_are_dropped() {
 }
 
 #[test]
-fn a_password_of_its_own_is_sent_as_it_is() {
+fn a_separate_password_is_sent_unchanged() {
     let passwords = ["p%41ss", "100%", "%%25%2F", "a/b?c#d@e:f", "pässwörd", "[x]{y}|^`"];
     for password in passwords {
         let environment = [("DATABASE_URL", "postgres://me@db/x"), ("DATABASE_PASSWORD", password)];
@@ -284,7 +284,7 @@ fn a_password_of_its_own_is_sent_as_it_is() {
     }
 }
 
-/// As redis and sqlx read a password.
+/// Decodes a password like redis and sqlx.
 fn decoded(url: &url::Url) -> String {
     let text = url.password().unwrap();
     let mut bytes = Vec::new();
@@ -298,7 +298,7 @@ fn decoded(url: &url::Url) -> String {
 }
 
 #[test]
-fn a_redis_password_is_not_given_twice_and_not_repeated() {
+fn a_redis_password_set_twice_is_refused_and_not_repeated() {
     let url = |environment: &[(&str, &str)]| {
         let url = example(&[], environment).redis.url();
         url.map(|url| url.expose_secret().to_owned()).map_err(|error| service::telemetry::chain(&error))
@@ -306,7 +306,7 @@ fn a_redis_password_is_not_given_twice_and_not_repeated() {
     assert_eq!(url(&[]).as_deref(), Ok("redis://127.0.0.1:6379"));
     for given in ["redis://:hunter2@redis", "unix:///run/redis.sock?pass=hunter2"] {
         let twice = url(&[("REDIS_URL", given), ("REDIS_PASSWORD", "hunter2")]).unwrap_err();
-        assert!(twice.starts_with("REDIS_PASSWORD is wrong: REDIS_URL holds a password"), "{twice}");
+        assert!(twice.starts_with("REDIS_PASSWORD: REDIS_URL also contains a password"), "{twice}");
         assert!(!twice.contains("hunter2"), "{twice}");
     }
     let missing = url(&[("REDIS_PASSWORD_FILE", "/nowhere/it")]).unwrap_err();

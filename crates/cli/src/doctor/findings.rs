@@ -69,9 +69,9 @@ impl Finding {
 /// A secret that cannot be had.
 pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
     let (what, cure) = match error {
-        SettingError::Missing { name, what_to_write } => (
+        SettingError::Missing { name, expected } => (
             format!("{name} is not set"),
-            format!("write {what_to_write}, or name a file that holds it in {name}_FILE"),
+            format!("set it to {expected}, or set {name}_FILE to the path of a file that contains it"),
         ),
         SettingError::Both { name } => {
             (format!("both {name} and {name}_FILE are set"), "remove one of them".to_owned())
@@ -79,9 +79,9 @@ pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
         SettingError::Unreadable { name, .. } => {
             (chain(error), format!("let {name}_FILE name a file that this user may read"))
         }
-        SettingError::EmptyFile { name, path, what_to_write } => (
+        SettingError::EmptyFile { name, path, expected } => (
             format!("the file {} of {name}_FILE is empty", path.display()),
-            format!("write {what_to_write} into it"),
+            format!("write {expected} into it"),
         ),
         SettingError::Wrong { name, .. } => (chain(error), format!("correct {name}")),
     };

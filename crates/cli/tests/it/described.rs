@@ -82,6 +82,6 @@ fn the_api_key_is_in_no_output_of_any_verb() {
     // A newline makes it no header: the message must not show which key it was.
     let environment = [("OPENAI_API_KEY", "sk-proj-Wq7-very-secret\nx"), ("OPENAI_BASE_URL", api.as_str())];
     let ended = landfall(&environment, &["doctor", "--json"]).with_code(1);
-    assert!(ended.stdout.contains("copy the key alone"), "{ended:#?}");
+    assert!(ended.stdout.contains("copy only the key"), "{ended:#?}");
     assert!(!format!("{ended:?}").contains("very-secret"), "{ended:#?}");
 }

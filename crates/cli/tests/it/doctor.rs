@@ -114,7 +114,7 @@ async fn a_wrong_secret_is_named() {
         ],
     );
     let set_up = set_up.but("OPENAI_WEBHOOK_SECRET", "");
-    set_up.is_wrong("secret", &["OPENAI_WEBHOOK_SECRET is not set; write the signing secret", "whsec_"]);
+    set_up.is_wrong("secret", &["OPENAI_WEBHOOK_SECRET is not set; set it to the signing secret", "whsec_"]);
     let set_up = set_up.but("OPENAI_WEBHOOK_SECRET_FILE", "/no/such/file");
     set_up.is_wrong("secret", &["cannot read /no/such/file", "let OPENAI_WEBHOOK_SECRET_FILE name a file"]);
 }
@@ -174,7 +174,7 @@ async fn a_wrong_key_is_named_even_when_the_answer_repeats_it() {
     set_up.is_wrong("api", &["Missing scopes: api.batch.read", "let the key read"]);
     set_up
         .but("OPENAI_API_KEY", "")
-        .is_wrong("api", &["OPENAI_API_KEY is not set; write an API key", "FETCH=off"]);
+        .is_wrong("api", &["OPENAI_API_KEY is not set; set it to an API key", "FETCH=off"]);
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn a_full_disk_is_named() {
 fn a_setting_that_cannot_be_read_is_refused_with_what_to_write() {
     for (name, value) in [("REDIS_URL", "127.0.0.1:6379"), ("OPENAI_BASE_URL", "api.openai.com/v1")] {
         let ended = landfall(&[(name, value)], &["doctor"]).with_code(2);
-        assert!(ended.stderr.contains(name) && ended.stderr.contains("write an address"), "{ended:#?}");
+        assert!(ended.stderr.contains(name) && ended.stderr.contains("write a URL"), "{ended:#?}");
     }
 }
 

@@ -146,9 +146,11 @@ fn wrong_secrets_are_all_named_and_not_repeated() {
     folders.put("openai_api_key", "sk-hunter2 sk-hunter2");
     folders.put("database_password", " \n");
     let ended = folders.install(&[], &[]).with_code(2);
-    for name in
-        ["openai_webhook_secret ", "openai_api_key is wrong: there is a blank", "database_password is empty"]
-    {
+    for name in [
+        "openai_webhook_secret ",
+        "openai_api_key is wrong: it contains a space",
+        "database_password is empty",
+    ] {
         assert!(ended.stderr.contains(name), "{name}: {ended:?}");
     }
     assert!(!ended.stderr.contains("hunter2"), "{ended:?}");

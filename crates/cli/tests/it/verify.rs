@@ -123,9 +123,9 @@ fn a_missing_or_malformed_secret_is_said_clearly_and_never_shown() {
         ("", "is not set"),
         ("   ", "is not set"),
         ("Zm9yYmlkZGVuLWtleS1mb3JiaWRkZW4=", "does not start with whsec_"),
-        ("whsec_Zm9yYmlkZGVuLWtleS1mb3JiaWRkZW4", "is not standard base64"),
-        ("whsec_Zm9yYmlkZGVu", "fewer than 24"),
-        ("whsec_--Zm9yYmlkZGVu--", "is not standard base64"),
+        ("whsec_Zm9yYmlkZGVuLWtleS1mb3JiaWRkZW4", "is not valid base64"),
+        ("whsec_Zm9yYmlkZGVu", "at least 24 are required"),
+        ("whsec_--Zm9yYmlkZGVu--", "is not valid base64"),
     ];
     for (secret, words) in mistakes {
         let verbs: [&dyn Fn() -> Ended; 2] =

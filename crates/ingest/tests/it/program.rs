@@ -49,7 +49,7 @@ fn without_a_proper_secret_it_does_not_start() {
     for secret in ["", " ", "sk-proj-hunter2", "whsec_", "whsec_aHVudGVyMg==", "whsec_hunter2!"] {
         let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", secret)]);
         assert_eq!(code, Some(2), "{said}");
-        assert!(said.contains("error: OPENAI_WEBHOOK_SECRET is "), "{secret:?}: {said}");
+        assert!(said.contains("error: OPENAI_WEBHOOK_SECRET"), "{secret:?}: {said}");
         assert!(secret.len() < 8 || !said.contains(secret), "{said}");
     }
     let (code, said) = run(&[], &[]);

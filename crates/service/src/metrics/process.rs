@@ -1,4 +1,4 @@
-//! `process_*`: what Prometheus expects of every process, read from `/proc` at each scrape.
+//! `process_*`: the standard process metrics of Prometheus, read from `/proc` at each scrape.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ struct Sample {
     stat: Stat,
     resident_bytes: u64,
     open_fds: usize,
-    /// `None`: unlimited.
+    /// `None` means unlimited.
     max_fds: Option<u64>,
     started_at_secs: f64,
 }
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        // Without /proc the metrics are missing, and everything else is served.
+        // Without /proc only these metrics are missing.
         let Ok(sample) = Sample::take() else { return Ok(()) };
         let cpu_secs = (sample.stat.utime + sample.stat.stime) as f64 / procfs::ticks_per_second() as f64;
         let help = "User and system CPU time";
@@ -34,7 +34,7 @@ impl Collector for ProcessCollector {
             ("process_open_fds", "Open file descriptors", Some(sample.open_fds as f64)),
             ("process_max_fds", "Limit of open file descriptors", sample.max_fds.map(|max| max as f64)),
             ("process_threads", "Threads", Some(sample.stat.num_threads as f64)),
-            ("process_start_time_seconds", "Start time, in unix seconds", Some(sample.started_at_secs)),
+            ("process_start_time_seconds", "Start time in Unix seconds", Some(sample.started_at_secs)),
         ];
         for (name, help, value) in gauges {
             if let Some(value) = value {

@@ -1,8 +1,9 @@
-//! What ingest and worker both show of the Redis they share, under the same names.
+//! Metrics about Redis that ingest and worker export under the same names.
 
 use super::{Gauge, Gauges, Registry};
 
-/// Redis, as a program sees it. Without Redis only `landfall_redis_up` is shown: no value is better than an old one.
+/// Redis as seen by a program. While Redis is unreachable only `landfall_redis_up` is exported: no value is better than
+/// an outdated one.
 #[derive(Debug, Clone)]
 pub struct RedisMetrics {
     up: Gauge,
@@ -13,30 +14,29 @@ pub struct RedisMetrics {
 impl RedisMetrics {
     pub fn new(registry: &mut Registry) -> Self {
         Self {
-            up: registry
-                .gauge("landfall_redis_up", "1 while Redis answers this program, 0 while it does not"),
+            up: registry.gauge("landfall_redis_up", "1 if Redis responds to this program, otherwise 0"),
             faults: registry.gauges(
                 "landfall_redis_fault",
-                "1 for what is not as it should be with Redis now, such as volatile or evicts_events",
+                "1 for each current fault of Redis, such as volatile or evicts_events",
                 ["fault"],
             ),
             instances: registry.gauges(
                 "landfall_instances",
-                "Programs that have reported themselves within 30 seconds",
+                "Program instances seen within the last 30 seconds",
                 ["program", "version"],
             ),
         }
     }
 
-    /// Redis answered: which of all faults it has, and how many of each program and version are alive.
+    /// Redis responded: records its faults, and the number of live instances of each program and version.
     pub fn reached<'t>(
         &self,
         faults: impl Iterator<Item = (&'static str, bool)>,
         alive: impl Iterator<Item = (&'t str, &'t str, u64)>,
     ) {
         self.up.set(1.0);
-        for (fault, is_there) in faults {
-            self.faults.with([fault]).set(f64::from(u8::from(is_there)));
+        for (fault, is_present) in faults {
+            self.faults.with([fault]).set(f64::from(u8::from(is_present)));
         }
         self.instances.clear();
         for (program, version, count) in alive {
@@ -44,7 +44,7 @@ impl RedisMetrics {
         }
     }
 
-    /// Redis did not answer.
+    /// Redis did not respond.
     pub fn lost(&self) {
         self.up.set(0.0);
         self.faults.clear();

@@ -1,4 +1,4 @@
-//! How the bucket of `FILES_URL` is reached. The names are those of AWS's own tools.
+//! Settings for the bucket of `FILES_URL`, with the same names as in the AWS tools.
 
 use std::path::PathBuf;
 
@@ -7,57 +7,57 @@ use secrecy::SecretString;
 use super::secret::{Given, SettingError};
 use super::values::http_url;
 
-const HEADING: &str = "Bucket, when FILES_URL is s3://…";
+const HEADING: &str = "Bucket (if FILES_URL is s3://…)";
 
-/// Read only when `FILES_URL` names a bucket.
+/// Only used if `FILES_URL` is a bucket.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct BucketSettings {
-    /// Where the bucket's service is, unless it is AWS: https://… or http://…
+    /// Endpoint of an S3-compatible service other than AWS: https://… or http://…
     #[arg(long, help_heading = HEADING, env = "AWS_ENDPOINT_URL", value_name = "URL", value_parser = http_url)]
     pub aws_endpoint_url: Option<String>,
-    /// The bucket's region; without it us-east-1
+    /// Region of the bucket; us-east-1 if not set
     #[arg(long, help_heading = HEADING, env = "AWS_REGION", value_name = "REGION")]
     pub aws_region: Option<String>,
-    /// Id of the access key; without it the machine's own role (EC2) is asked for one
+    /// Id of the access key; if not set, the EC2 instance role is used
     #[arg(long, help_heading = HEADING, env = "AWS_ACCESS_KEY_ID", value_name = "ID")]
     pub aws_access_key_id: Option<String>,
-    /// The access key's secret
+    /// Secret of the access key
     #[arg(long, help_heading = HEADING, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true, value_name = "SECRET")]
     pub aws_secret_access_key: Option<SecretString>,
-    /// A file that holds it, instead of AWS_SECRET_ACCESS_KEY
+    /// File with the secret, instead of AWS_SECRET_ACCESS_KEY
     #[arg(long, help_heading = HEADING, env = "AWS_SECRET_ACCESS_KEY_FILE", value_name = "PATH")]
     pub aws_secret_access_key_file: Option<PathBuf>,
-    /// Goes with access keys that are valid for some hours
+    /// Session token, for temporary access keys
     #[arg(long, help_heading = HEADING, env = "AWS_SESSION_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub aws_session_token: Option<SecretString>,
-    /// A file that holds it, instead of AWS_SESSION_TOKEN
+    /// File with the token, instead of AWS_SESSION_TOKEN
     #[arg(long, help_heading = HEADING, env = "AWS_SESSION_TOKEN_FILE", value_name = "PATH")]
     pub aws_session_token_file: Option<PathBuf>,
 }
 
 impl BucketSettings {
-    /// The access key's secret, if one is set.
+    /// The secret of the access key, if set.
     ///
     /// # Errors
-    /// [`SettingError`] when it is given twice, or its file cannot be read or is empty.
+    /// [`SettingError`] if it is set twice, or its file is unreadable or empty.
     pub fn secret_access_key(&self) -> Result<Option<SecretString>, SettingError> {
         Given {
             name: "AWS_SECRET_ACCESS_KEY",
-            what_to_write: "the secret of the access key",
+            expected: "the secret of the access key",
             value: self.aws_secret_access_key.as_ref(),
             file: self.aws_secret_access_key_file.as_deref(),
         }
         .load_if_set()
     }
 
-    /// The session token, if one is set.
+    /// The session token, if set.
     ///
     /// # Errors
-    /// As [`BucketSettings::secret_access_key`].
+    /// See [`BucketSettings::secret_access_key`].
     pub fn session_token(&self) -> Result<Option<SecretString>, SettingError> {
         Given {
             name: "AWS_SESSION_TOKEN",
-            what_to_write: "the session token",
+            expected: "the session token",
             value: self.aws_session_token.as_ref(),
             file: self.aws_session_token_file.as_deref(),
         }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_set_is_no_error_and_what_is_set_twice_is() {
+    fn an_unset_secret_is_fine_and_one_set_twice_is_an_error() {
         assert!(BucketSettings::default().secret_access_key().unwrap().is_none());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");

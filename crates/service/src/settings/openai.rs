@@ -1,4 +1,4 @@
-//! How OpenAI's API is reached. The names are those of OpenAI's own libraries.
+//! Settings for the OpenAI API, with the same names as in the OpenAI libraries.
 
 use std::path::PathBuf;
 
@@ -7,26 +7,26 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::secret::{Given, SettingError};
 use super::values::{header_id, http_url};
 
-/// The worker and the command line read these.
+/// Used by the worker and the command line.
 #[derive(Debug, Clone, clap::Args)]
 pub struct OpenAiSettings {
     /// API key of the project that sends the webhooks, sk-...; not needed with FETCH=off
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub openai_api_key: Option<SecretString>,
-    /// A file that holds the API key, instead of OPENAI_API_KEY
+    /// File with the API key, instead of OPENAI_API_KEY
     #[arg(long, env = "OPENAI_API_KEY_FILE", value_name = "PATH")]
     pub openai_api_key_file: Option<PathBuf>,
-    /// Where the API is, an http:// or https:// address
+    /// Base URL of the API, http:// or https://
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     #[arg(default_value = "https://api.openai.com/v1", value_parser = http_url)]
     pub openai_base_url: String,
-    /// Sent as OpenAI-Organization when set, org-...
+    /// Value of the OpenAI-Organization header, org-...
     #[arg(long, env = "OPENAI_ORG_ID", value_name = "ID", value_parser = header_id)]
     pub openai_org_id: Option<String>,
-    /// Sent as OpenAI-Project when set, proj_...
+    /// Value of the OpenAI-Project header, proj_...
     #[arg(long, env = "OPENAI_PROJECT_ID", value_name = "ID", value_parser = header_id)]
     pub openai_project_id: Option<String>,
-    /// Whether objects are fetched; with off, only what the event itself holds is stored
+    /// Fetch objects from the API; with off, only the content of the event is stored
     #[arg(long, env = "FETCH", value_name = "ON_OR_OFF", value_enum, default_value_t = Fetch::On)]
     pub fetch: Fetch,
 }
@@ -38,30 +38,30 @@ pub enum Fetch {
     Off,
 }
 
-/// What people paste instead of an API key, or along with one. Never repeats it.
+/// Common mistakes when an API key is pasted. Never contains the key.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiKeyError {
-    #[error("it is in quotes: remove them")]
+    #[error("it is enclosed in quotes: remove them")]
     Quoted,
-    #[error("it begins with \"Bearer\": write the key alone, sk-...")]
+    #[error("it starts with \"Bearer\": write only the key, sk-...")]
     Bearer,
-    #[error("it is a webhook's signing secret (whsec_...): write an API key, sk-...")]
+    #[error("it is a webhook signing secret (whsec_...): write an API key, sk-...")]
     SigningSecret,
-    #[error("there is a blank or a line break in it: copy the key alone, sk-...")]
+    #[error("it contains a space or a line break: copy only the key, sk-...")]
     Blank,
-    #[error("there is a character in it that no API key has: copy the key again, sk-...")]
+    #[error("it contains a character that is invalid in an API key: copy the key again, sk-...")]
     Odd,
 }
 
 impl OpenAiSettings {
-    /// The API key. Ask for it only when [`Fetch::On`].
+    /// The API key. Call this only for [`Fetch::On`].
     ///
     /// # Errors
-    /// [`SettingError`] when it is missing, given twice, cannot be an API key, or its file cannot be read or is empty.
+    /// [`SettingError`] if it is missing, set twice, or cannot be an API key, or its file is unreadable or empty.
     pub fn api_key(&self) -> Result<SecretString, SettingError> {
         let given = Given {
             name: "OPENAI_API_KEY",
-            what_to_write: "an API key of the project that sends the webhooks (sk-...), or FETCH=off",
+            expected: "an API key of the project that sends the webhooks (sk-...; not needed with FETCH=off)",
             value: self.openai_api_key.as_ref(),
             file: self.openai_api_key_file.as_deref(),
         };
@@ -72,10 +72,10 @@ impl OpenAiSettings {
     }
 }
 
-/// Whether a text can be an API key at all; it is not asked for at OpenAI.
+/// Checks whether a text can be an API key. Does not contact OpenAI.
 ///
 /// # Errors
-/// [`ApiKeyError`] says what it is instead.
+/// [`ApiKeyError`] describes the mistake.
 pub fn check_api_key(key: &str) -> Result<(), ApiKeyError> {
     const QUOTES: [char; 8] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
     if key.starts_with(QUOTES) || key.ends_with(QUOTES) {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_an_api_key_is_told_apart() {
+    fn common_mistakes_are_recognized() {
         for key in ["sk-proj-abc_DEF-123", "x", "some.proxy/key=1"] {
             assert!(check_api_key(key).is_ok(), "{key}");
         }
@@ -112,9 +112,9 @@ mod tests {
             ("Bearer sk-hunter2", "Bearer"),
             ("bearer sk-hunter2", "Bearer"),
             ("whsec_hunter2", "signing secret"),
-            ("sk-hunter2 sk-hunter2", "blank"),
+            ("sk-hunter2 sk-hunter2", "a space"),
             ("sk-hunter2\nsk-hunter2", "line break"),
-            ("sk-\u{200b}hunter2", "no API key has"),
+            ("sk-\u{200b}hunter2", "invalid in an API key"),
         ] {
             let error = check_api_key(key).unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains("hunter2"), "{key:?}: {error}");

@@ -1,4 +1,4 @@
-//! Where the queue is.
+//! Settings for Redis.
 
 use std::path::PathBuf;
 
@@ -8,47 +8,47 @@ use url::Url;
 use super::secret::{Given, SettingError};
 use super::values::{is_socket, key_prefix, redis_url, userinfo, yes_or_no};
 
-/// Every program reads these.
+/// Used by every program.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RedisSettings {
     /// Redis (7.0 or newer) or Valkey (8.0 or newer), such as redis://host:6379/0, or rediss://user:password@host:6380 with TLS
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "redis://127.0.0.1:6379", value_parser = redis_url)]
     pub redis_url: SecretString,
-    /// The password of a REDIS_URL that holds none
+    /// Password for Redis, if REDIS_URL contains none
     #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub redis_password: Option<SecretString>,
-    /// A file that holds it, instead of REDIS_PASSWORD
+    /// File with the password, instead of REDIS_PASSWORD
     #[arg(long, env = "REDIS_PASSWORD_FILE", value_name = "PATH")]
     pub redis_password_file: Option<PathBuf>,
-    /// What every Redis key begins with, in braces; lets several installations share a server
+    /// Prefix of all Redis keys, written in braces; allows several installations to share a server
     #[arg(long, env = "REDIS_KEY_PREFIX", value_name = "PREFIX", default_value = "landfall", value_parser = key_prefix)]
     pub redis_key_prefix: String,
-    /// Accept a Redis that may lose acknowledged events when it restarts (no append-only file): true or false
+    /// Accept a Redis that may lose acknowledged events on a restart (no append-only file): true or false
     #[arg(long, env = "ALLOW_VOLATILE_REDIS", value_name = "BOOL", value_parser = yes_or_no)]
     #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_volatile_redis: bool,
 }
 
-/// Why a Redis password is refused.
+/// Why a Redis password is rejected.
 #[derive(Debug, thiserror::Error)]
 enum PasswordError {
-    #[error("REDIS_URL holds a password as well: remove one of them")]
+    #[error("REDIS_URL also contains a password: remove one of them")]
     Twice,
-    #[error("REDIS_URL takes no password: write it as redis://HOST:PORT")]
+    #[error("REDIS_URL cannot contain a password: write it as redis://HOST:PORT")]
     NoUse,
 }
 
 impl RedisSettings {
-    /// `REDIS_URL`, with the password that is set apart from it put in.
+    /// `REDIS_URL`, including a password that was set separately.
     ///
     /// # Errors
-    /// [`SettingError`] when the password is given twice, or its file cannot be read or is empty.
+    /// [`SettingError`] if the password is set twice, or its file is unreadable or empty.
     pub fn url(&self) -> Result<SecretString, SettingError> {
         const NAME: &str = "REDIS_PASSWORD";
         let given = Given {
             name: NAME,
-            what_to_write: "the password of Redis",
+            expected: "the password of Redis",
             value: self.redis_password.as_ref(),
             file: self.redis_password_file.as_deref(),
         };

@@ -1,5 +1,5 @@
-//! How a program says that it cannot start: one line that names the variable, the flag, what is wrong and what to write.
-//! Text, or JSON where the log is JSON. Values that may hold a secret are never repeated.
+//! Reports that a program cannot start: one line with the variable, the flag, the problem and the fix. Text, or JSON if
+//! the log is JSON. Values that may be secret are never printed.
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -16,24 +16,24 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use super::LogFormat;
 use crate::log_output;
 
-/// The exit code for wrong use.
-const WRONG_USE: i32 = 2;
+/// The exit code for usage errors.
+const USAGE_ERROR: i32 = 2;
 
 static STYLE: OnceLock<Style> = OnceLock::new();
 
-/// How this process speaks before and beside its log.
+/// The format of messages outside the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// A command for people: clap's own errors stay as they are.
+    /// A command for interactive use: the errors of clap are unchanged.
     Command,
-    /// A program with a log for people.
+    /// A program with a readable log.
     Text,
-    /// A program with a log for machines.
+    /// A program with a JSON log.
     Json,
 }
 
 impl Style {
-    /// Looks for `LOG_FORMAT` alone: other settings may be wrong.
+    /// Reads only `LOG_FORMAT`, because other settings may be invalid.
     pub(super) fn choose(
         command: &clap::Command,
         arguments: &[OsString],
@@ -80,33 +80,33 @@ impl Style {
     }
 }
 
-/// Prints a refusal with its whole chain of causes on stderr and exits with 2: wrong use.
+/// Prints an error with its chain of causes to stderr and exits with 2, for usage errors.
 pub fn refuse(error: &dyn Error) -> ! {
-    say("cannot start", &chain(error));
-    std::process::exit(WRONG_USE)
+    report("cannot start", &chain(error));
+    std::process::exit(USAGE_ERROR)
 }
 
-/// The same for what no setting can help: the code that `main` returns.
+/// Prints an error that no setting can fix, and returns the exit code for `main`.
 pub fn fail(error: &dyn Error) -> ExitCode {
-    say("ended by an error", &chain(error));
+    report("terminated by an error", &chain(error));
     ExitCode::FAILURE
 }
 
-/// What clap has to say: help and versions on stdout, errors as the program says all of them.
+/// Prints the output of clap: help and versions to stdout, errors in the format of the program.
 pub(super) fn end(error: &clap::Error) -> ! {
     let style = STYLE.get().copied().unwrap_or(Style::Command);
     if style == Style::Command || !error.use_stderr() {
         error.exit();
     }
-    say("cannot start", strip_label(&error.to_string()));
+    report("cannot start", strip_label(&error.to_string()));
     std::process::exit(error.exit_code())
 }
 
-fn say(message: &str, error: &str) {
+fn report(message: &str, error: &str) {
     log_output::print(STYLE.get().copied().unwrap_or(Style::Command).line(message, error));
 }
 
-/// Puts clap's error about one setting in our words. Errors about anything else stay as they are.
+/// Rewords errors of clap about a setting. Other errors are unchanged.
 pub(super) fn explain(
     error: &clap::Error,
     mut command: clap::Command,
@@ -130,9 +130,9 @@ fn missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
         return None;
     };
     let argument = find(command, names.first()?)?;
-    // What is no setting has no variable to name: clap's own error shows the usage.
+    // Arguments without a variable are not settings: the error of clap shows the usage.
     argument.get_env()?;
-    Some(format!("{} is not set{}\n", name(argument), what_to_write(argument)))
+    Some(format!("{} is not set{}\n", name(argument), hint(argument)))
 }
 
 fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
@@ -146,20 +146,20 @@ fn wrong_value(error: &clap::Error, command: &clap::Command) -> Option<String> {
         && !argument.is_hide_env_values_set()
     {
         let value = format!("{value:?}");
-        // Some reasons repeat the value themselves.
+        // Some reasons already contain the value.
         if !reason.as_ref().is_some_and(|reason| reason.contains(&value)) {
             let _ = write!(text, " cannot be {value}");
         }
     } else {
-        text.push_str(" is wrong");
+        text.push_str(" is invalid");
     }
     if let Some(reason) = reason {
         let _ = write!(text, ": {reason}");
     }
     if let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue) {
-        let _ = write!(text, ": write one of {}", valid.join(", "));
+        let _ = write!(text, ": use one of {}", valid.join(", "));
     }
-    Some(format!("{text}{}\n", what_to_write(argument)))
+    Some(format!("{text}{}\n", hint(argument)))
 }
 
 /// `MAX_BODY_BYTES (--max-body-bytes)`
@@ -172,8 +172,8 @@ fn name(argument: &clap::Arg) -> String {
     }
 }
 
-/// The setting's own help with its default, in brackets: it says what to write.
-fn what_to_write(argument: &clap::Arg) -> String {
+/// The help of the setting and its default, in parentheses, as a hint.
+fn hint(argument: &clap::Arg) -> String {
     let help = argument.get_help().map(ToString::to_string);
     let default = argument.get_default_values().first().filter(|_| !argument.is_hide_default_value_set());
     let default = default.map(|default| format!("default {}", default.to_string_lossy()));
@@ -181,7 +181,7 @@ fn what_to_write(argument: &clap::Arg) -> String {
     if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) }
 }
 
-/// The verb that the command line names: several verbs have arguments of one name.
+/// The subcommand in the arguments: several subcommands have arguments of the same name.
 fn verb<'c>(command: &'c clap::Command, arguments: &[OsString]) -> &'c clap::Command {
     arguments
         .iter()
@@ -194,7 +194,7 @@ fn find<'c>(verb: &'c clap::Command, shown: &str) -> Option<&'c clap::Arg> {
     verb.get_arguments().find(|argument| argument.to_string() == shown)
 }
 
-/// clap adds `error: ` again when it prints.
+/// clap adds `error: ` again when printing.
 fn strip_label(text: &str) -> &str {
     text.strip_prefix("error: ").unwrap_or(text)
 }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_look_like_the_log_even_when_other_settings_are_wrong() {
+    fn errors_use_the_format_of_the_log_even_with_other_invalid_settings() {
         assert_eq!(style(&["x"], Some("json")), Style::Json);
         assert_eq!(style(&["x"], Some(" pretty\n")), Style::Text);
         assert_eq!(style(&["x", "--nonsense", "--log-format", "pretty"], Some("json")), Style::Text);

@@ -1,4 +1,4 @@
-//! Where results too large for a notification are fetched by their signed links.
+//! Settings for the endpoint that serves results too large for a notification, by signed links.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,46 +8,46 @@ use secrecy::SecretString;
 use super::secret::{Given, SettingError};
 use super::values::http_url;
 
-/// The worker reads these: all three, or none.
+/// Used by the worker. All are set, or none.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ResultsSettings {
-    /// Address that serves GET /results/... by signed links, for results too large for a notification. Not set: none
+    /// Address that serves GET /results/... by signed links, for results too large for a notification; disabled if not set
     #[arg(long, env = "RESULTS_ADDR", value_name = "ADDR")]
     pub results_addr: Option<SocketAddr>,
-    /// Where those who are told reach RESULTS_ADDR: the links begin with it, such as `https://landfall.example.com`
+    /// Public URL of RESULTS_ADDR, with which the links start, such as `https://landfall.example.com`
     #[arg(long, env = "RESULTS_BASE_URL", value_name = "URL", value_parser = http_url)]
     pub results_base_url: Option<String>,
-    /// What the links are signed with, whsec_... as `landfall secret new` makes it; of several, the first signs. Of all workers the same
+    /// Secret that signs the links, whsec_... from `landfall secret new`. When several are given, the first one signs. Must be the same on all workers
     #[arg(long, env = "RESULTS_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub results_secret: Option<SecretString>,
-    /// A file that holds it, instead of RESULTS_SECRET
+    /// File with the secret, instead of RESULTS_SECRET
     #[arg(long, env = "RESULTS_SECRET_FILE", value_name = "PATH")]
     pub results_secret_file: Option<PathBuf>,
 }
 
-/// Of the settings that belong together, one is missing.
+/// One of two settings that must be set together is missing.
 #[derive(Debug, thiserror::Error)]
-#[error("write it, or leave {other} out: links need both")]
-struct Lonely {
+#[error("it must be set together with {other}: set both or neither")]
+struct MissingCounterpart {
     other: &'static str,
 }
 
 impl ResultsSettings {
-    /// Address, base of the links, and the secret; `None` when results are not served.
+    /// The address, the base URL and the secret; `None` if results are not served.
     ///
     /// # Errors
-    /// [`SettingError`] when one is there without the others, or the secret cannot be read.
+    /// [`SettingError`] if only some are set, or the secret cannot be read.
     pub fn served(&self) -> Result<Option<(SocketAddr, String, SecretString)>, SettingError> {
-        let lonely = |name, other| Err(SettingError::wrong(name, Lonely { other }));
+        let missing = |name, other| Err(SettingError::wrong(name, MissingCounterpart { other }));
         let (addr, base_url) = match (self.results_addr, &self.results_base_url) {
             (None, None) => return Ok(None),
             (Some(addr), Some(base_url)) => (addr, base_url.clone()),
-            (Some(_), None) => return lonely("RESULTS_BASE_URL", "RESULTS_ADDR"),
-            (None, Some(_)) => return lonely("RESULTS_ADDR", "RESULTS_BASE_URL"),
+            (Some(_), None) => return missing("RESULTS_BASE_URL", "RESULTS_ADDR"),
+            (None, Some(_)) => return missing("RESULTS_ADDR", "RESULTS_BASE_URL"),
         };
         let secret = Given {
             name: "RESULTS_SECRET",
-            what_to_write: "a secret as `landfall secret new` makes it, the same for all workers",
+            expected: "a secret from `landfall secret new`, the same on all workers",
             value: self.results_secret.as_ref(),
             file: self.results_secret_file.as_deref(),
         };

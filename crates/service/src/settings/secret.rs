@@ -1,4 +1,5 @@
-//! Secrets: given as `NAME`, or as `NAME_FILE`, the path of a file that holds it. Never both, never printed.
+//! Secrets, set as `NAME`, or as `NAME_FILE`, the path of a file that contains the secret. Never both, and never
+//! printed.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,44 +9,46 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::values::trimmed;
 
-/// A file that is larger holds no secret.
+/// Secrets are smaller than this.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// Why a setting was refused after the arguments were read.
+/// Why a setting was rejected after the arguments were parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
-    #[error("{name} is not set: write {what_to_write}, or name a file that holds it in {name}_FILE")]
-    Missing { name: &'static str, what_to_write: &'static str },
+    #[error(
+        "{name} is not set: set it to {expected}, or set {name}_FILE to the path of a file that contains it"
+    )]
+    Missing { name: &'static str, expected: &'static str },
     #[error("both {name} and {name}_FILE are set: remove one of them")]
     Both { name: &'static str },
     #[error("{name}_FILE: cannot read {}", path.display())]
     Unreadable { name: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{name}_FILE: {} is empty: it must hold {what_to_write}", path.display())]
-    EmptyFile { name: &'static str, path: PathBuf, what_to_write: &'static str },
-    /// A check that only the program can make, such as the form of a signing secret.
-    #[error("{name} is wrong")]
+    #[error("{name}_FILE: {} is empty: it must contain {expected}", path.display())]
+    EmptyFile { name: &'static str, path: PathBuf, expected: &'static str },
+    /// A check by the program itself, such as the format of a signing secret.
+    #[error("{name}")]
     Wrong { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl SettingError {
-    /// A setting that the program itself found wrong. `source` says what to write and never repeats a secret.
+    /// A setting that the program rejected. `source` says how to fix it and never contains a secret.
     pub fn wrong(name: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Wrong { name, source: Box::new(source) }
     }
 }
 
-/// One secret's two settings, as they were given.
+/// The two settings of one secret.
 pub(super) struct Given<'a> {
     pub(super) name: &'static str,
-    pub(super) what_to_write: &'static str,
+    pub(super) expected: &'static str,
     pub(super) value: Option<&'a SecretString>,
     pub(super) file: Option<&'a Path>,
 }
 
 impl Given<'_> {
-    /// The secret, without the blanks and the newline that come along when it is copied.
+    /// Returns the secret without surrounding white space.
     pub(super) fn load(self) -> Result<SecretString, SettingError> {
-        let Self { name, what_to_write, .. } = self;
+        let Self { name, expected, .. } = self;
         let value = self.value.map(|value| trimmed(value.expose_secret())).filter(|value| !value.is_empty());
         match (value, self.file) {
             (Some(_), Some(_)) => Err(SettingError::Both { name }),
@@ -54,15 +57,15 @@ impl Given<'_> {
                 let unreadable = |source| SettingError::Unreadable { name, path: path.to_owned(), source };
                 let secret = read_file(path).map_err(unreadable)?;
                 if secret.expose_secret().is_empty() {
-                    return Err(SettingError::EmptyFile { name, path: path.to_owned(), what_to_write });
+                    return Err(SettingError::EmptyFile { name, path: path.to_owned(), expected });
                 }
                 Ok(secret)
             }
-            (None, None) => Err(SettingError::Missing { name, what_to_write }),
+            (None, None) => Err(SettingError::Missing { name, expected }),
         }
     }
 
-    /// The same for a secret that need not be set.
+    /// The same for an optional secret.
     pub(super) fn load_if_set(self) -> Result<Option<SecretString>, SettingError> {
         match self.load() {
             Ok(secret) => Ok(Some(secret)),
@@ -72,41 +75,41 @@ impl Given<'_> {
     }
 }
 
-/// The text of a secret's file without a byte order mark, blanks and newlines around it.
+/// Reads the file of a secret, without a byte order mark and surrounding white space.
 pub(super) fn read_file(path: &Path) -> io::Result<SecretString> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     let wrong = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong("it is larger than 64 KiB, which no secret is"));
+        return Err(wrong("it is larger than 64 KiB, the maximum for a secret"));
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text: save it as UTF-8"))?;
     Ok(SecretString::from(trimmed(&text)))
 }
 
-/// What webhooks are verified with.
+/// The secret that verifies webhooks.
 #[derive(Debug, Clone, clap::Args)]
 pub struct WebhookSecretSettings {
-    /// The webhook's signing secret as OpenAI showed it, whsec_...; several, separated by spaces or commas, while one is rotated
+    /// Signing secret of the webhook from the OpenAI dashboard, whsec_...; several during a rotation, separated by spaces or commas
     #[arg(long, env = "OPENAI_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub openai_webhook_secret: Option<SecretString>,
-    /// A file that holds the signing secret, instead of OPENAI_WEBHOOK_SECRET
+    /// File with the signing secret, instead of OPENAI_WEBHOOK_SECRET
     #[arg(long, env = "OPENAI_WEBHOOK_SECRET_FILE", value_name = "PATH")]
     pub openai_webhook_secret_file: Option<PathBuf>,
 }
 
 impl WebhookSecretSettings {
-    /// The setting's variable, for errors about its content.
+    /// The variable, for errors about its content.
     pub const NAME: &'static str = "OPENAI_WEBHOOK_SECRET";
 
-    /// One or several secrets in one text; their form is not checked here.
+    /// One or more secrets in one text; their format is not checked here.
     ///
     /// # Errors
-    /// [`SettingError`] when it is missing, given twice, or its file cannot be read or is empty.
+    /// [`SettingError`] if it is missing or set twice, or its file is unreadable or empty.
     pub fn secret(&self) -> Result<SecretString, SettingError> {
         Given {
             name: Self::NAME,
-            what_to_write: "the signing secret OpenAI showed when the webhook was made (whsec_...)",
+            expected: "the signing secret that OpenAI showed when the webhook was created (whsec_...)",
             value: self.openai_webhook_secret.as_ref(),
             file: self.openai_webhook_secret_file.as_deref(),
         }
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_along_with_a_copied_secret_is_dropped() {
+    fn white_space_around_a_secret_is_trimmed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         for around in
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_secret_is_refused_without_reading_all_of_it() {
+    fn a_huge_or_binary_file_is_refused_without_reading_all_of_it() {
         let error = settings(None, Some(Path::new("/dev/zero"))).secret().unwrap_err();
         assert!(error_text::chain(&error).contains("larger than 64 KiB"), "{error}");
         let folder = tempfile::tempdir().unwrap();
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_empty_file_is_refused_by_the_name_of_its_setting() {
+    fn a_missing_or_empty_file_is_refused_with_the_name_of_its_setting() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         let error = settings(None, Some(&file)).secret().unwrap_err();

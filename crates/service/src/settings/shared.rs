@@ -1,4 +1,4 @@
-//! The groups of settings with little logic of their own: where results are stored, how logs look.
+//! Setting groups with little logic: database, files and log format.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -10,47 +10,47 @@ use super::bucket::BucketSettings;
 use super::secret::{Given, SettingError};
 use super::values::{database_url, log_filter, userinfo};
 
-/// The worker and the command line read these.
+/// Used by the worker and the command line.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreSettings {
-    /// Where rows are stored: sqlite://PATH, or postgres://USER:PASSWORD@HOST/DATABASE
+    /// Database: sqlite://PATH, or postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     #[arg(default_value = "sqlite://data/landfall.db", value_parser = database_url)]
     pub database_url: SecretString,
-    /// The password of a postgres:// DATABASE_URL that holds none
+    /// Password for PostgreSQL, if DATABASE_URL contains none
     #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub database_password: Option<SecretString>,
-    /// A file that holds it, instead of DATABASE_PASSWORD
+    /// File with the password, instead of DATABASE_PASSWORD
     #[arg(long, env = "DATABASE_PASSWORD_FILE", value_name = "PATH")]
     pub database_password_file: Option<PathBuf>,
-    /// Where raw files are stored: a folder that all workers share, or s3://bucket/prefix
+    /// Storage for raw files: a folder shared by all workers, or s3://bucket/prefix
     #[arg(long, env = "FILES_URL", value_name = "PATH_OR_URL", default_value = "data/files")]
     pub files_url: String,
     #[command(flatten)]
     pub bucket: BucketSettings,
 }
 
-/// Why a database's password is refused.
+/// Why a database password is rejected.
 #[derive(Debug, thiserror::Error)]
 enum PasswordError {
-    #[error("DATABASE_URL holds a password as well: remove one of them")]
+    #[error("DATABASE_URL also contains a password: remove one of them")]
     Twice,
     #[error(
-        "only postgres:// has a password: write DATABASE_URL as postgres://user@host/database, or remove it"
+        "only PostgreSQL has a password: write DATABASE_URL as postgres://user@host/database, or remove the password"
     )]
     NoUse,
 }
 
 impl StoreSettings {
-    /// `DATABASE_URL`, with the password that is set apart from it put in.
+    /// `DATABASE_URL`, including a password that was set separately.
     ///
     /// # Errors
-    /// [`SettingError`] when the password is given twice, is of no use, or its file cannot be read or is empty.
+    /// [`SettingError`] if the password is set twice or has no use, or its file is unreadable or empty.
     pub fn database_url(&self) -> Result<SecretString, SettingError> {
         const NAME: &str = "DATABASE_PASSWORD";
         let given = Given {
             name: NAME,
-            what_to_write: "the password of the database",
+            expected: "the password of the database",
             value: self.database_password.as_ref(),
             file: self.database_password_file.as_deref(),
         };
@@ -63,7 +63,7 @@ impl StoreSettings {
         if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
             return Err(wrong(PasswordError::Twice));
         }
-        // Refused for addresses without a host: postgres:///database?host=/run/postgresql
+        // Fails for URLs without a host: postgres:///database?host=/run/postgresql
         if url.set_password(Some(&userinfo(password.expose_secret()))).is_err() {
             url.query_pairs_mut().append_pair("password", password.expose_secret());
         }
@@ -71,13 +71,13 @@ impl StoreSettings {
     }
 }
 
-/// Every program reads these.
+/// Used by every program.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogSettings {
-    /// How log lines on stderr look; auto is json unless stderr is a terminal
+    /// Format of log lines on stderr; auto means json, or pretty if stderr is a terminal
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or per module as in info,queue=debug
+    /// Log level: error, warn, info, debug, trace, or per module as in info,queue=debug
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub rust_log: String,
 }
@@ -91,7 +91,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Whether lines on this process's stderr are JSON.
+    /// Whether this process logs JSON to stderr.
     pub fn is_json(self) -> bool {
         match self {
             Self::Json => true,

@@ -1,4 +1,4 @@
-//! What a setting's text may be, and what to write instead. No message repeats a text that may hold a secret.
+//! Parsers for the values of settings. Errors say what to write, and never contain text that may be secret.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-/// Longer than any waiting makes sense, and far from where arithmetic on times overflows: ten years.
+/// Ten years: longer than any useful time-out, and far from overflows in time arithmetic.
 const SECONDS_MAX: f64 = 315_360_000.0;
 const KEY_PREFIX_CHARS_MAX: usize = 64;
 
-/// A setting's text that is refused; the message says what to write.
+/// An invalid value; the message says what to write.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ValueError {
     #[error("write a number of bytes, such as 1048576, or with a unit: 64KiB, 1MiB, 2GiB")]
     SizeBytes,
-    #[error("write seconds above 0, such as 60 or 0.5")]
+    #[error("write a number of seconds above 0, such as 60 or 0.5")]
     Seconds,
     #[error(
         "write 1 to {KEY_PREFIX_CHARS_MAX} letters, digits, dots, colons, dashes or underscores, such as landfall"
     )]
     KeyPrefix,
-    #[error("write an address that begins with {schemes}")]
+    #[error("write a URL that starts with {schemes}")]
     Url { schemes: &'static str },
-    /// `variable` takes the password as it is.
+    /// `variable` accepts the password unencoded.
     #[error(
-        "the user name or password seems to have a / ? or # in it: write %2F %3F %23 for them, or set the password as it is \
+        "the user name or password seems to contain / ? or #: encode them as %2F %3F %23, or set the unencoded password \
          in {variable}"
     )]
     Unencoded { variable: &'static str },
-    #[error("write it as OpenAI shows it, without quotes and blanks")]
+    #[error("write it as shown in the OpenAI dashboard, without quotes and spaces")]
     HeaderId,
     #[error("write true or false")]
     YesOrNo,
-    #[error("write error, warn, info, debug or trace, or per module as in info,queue=debug")]
+    #[error("write error, warn, info, debug or trace, or levels per module as in info,queue=debug")]
     LogFilter,
 }
 
@@ -61,7 +61,7 @@ pub fn size_bytes(text: &str) -> Result<u64, ValueError> {
 /// Seconds above 0, decimals allowed.
 pub fn seconds(text: &str) -> Result<Duration, ValueError> {
     let secs: f64 = text.trim().parse().map_err(|_| ValueError::Seconds)?;
-    // Written so that NaN is refused too.
+    // Written so that NaN is rejected too.
     if secs > 0.0 && secs <= SECONDS_MAX {
         Ok(Duration::from_secs_f64(secs))
     } else {
@@ -69,7 +69,8 @@ pub fn seconds(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
-/// What Redis keys begin with. No braces (they are added), no blanks, nothing `redis-cli` would need quotes for.
+/// The prefix of Redis keys. No braces (they are added), no spaces, and nothing that `redis-cli` would require quotes
+/// for.
 pub fn key_prefix(text: &str) -> Result<String, ValueError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_');
     if text.is_empty() || text.len() > KEY_PREFIX_CHARS_MAX || !text.chars().all(allowed) {
@@ -78,9 +79,9 @@ pub fn key_prefix(text: &str) -> Result<String, ValueError> {
     Ok(text.to_owned())
 }
 
-/// An `http://` or `https://` address without query; a slash at its end is dropped.
+/// An `http://` or `https://` URL without a query; trailing slashes are removed.
 pub fn http_url(text: &str) -> Result<String, ValueError> {
-    const WRONG: ValueError = ValueError::Url { schemes: "http:// or https:// and has no ? or #" };
+    const WRONG: ValueError = ValueError::Url { schemes: "http:// or https:// and contains no ? or #" };
     let url = Url::parse(text.trim()).map_err(|_| WRONG)?;
     let complete = url.host_str().is_some_and(|host| !host.is_empty());
     if !matches!(url.scheme(), "http" | "https")
@@ -93,7 +94,7 @@ pub fn http_url(text: &str) -> Result<String, ValueError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// `true` or `false`, and what people write for them.
+/// `true` or `false`, or a synonym.
 pub fn yes_or_no(text: &str) -> Result<bool, ValueError> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -102,12 +103,12 @@ pub fn yes_or_no(text: &str) -> Result<bool, ValueError> {
     }
 }
 
-/// Without the blanks, newlines and byte order marks that come along when a text is copied or saved.
+/// Trims white space and byte order marks, which are often copied or saved along with a text.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
-/// An id that is sent as a header.
+/// An id that is sent in a header.
 pub(super) fn header_id(text: &str) -> Result<String, ValueError> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`');
     let text = trimmed(text);
@@ -123,7 +124,7 @@ pub(super) fn redis_url(text: &str) -> Result<SecretString, ValueError> {
     Ok(SecretString::from(url))
 }
 
-/// Whether this Redis is reached by a socket of this machine.
+/// Whether the URL is a Unix socket.
 pub(super) fn is_socket(redis_url: &str) -> bool {
     redis_url.starts_with("unix:") || redis_url.starts_with("redis+unix:")
 }
@@ -140,7 +141,7 @@ pub(super) fn database_url(text: &str) -> Result<SecretString, ValueError> {
     Ok(with_host(url))
 }
 
-/// Whether a user name or password ends too early: its `/`, `?` or `#` ends what stands before the host.
+/// Detects a user name or password with an unencoded `/`, `?` or `#`, which ends the authority too early.
 fn hides_password(url: &str) -> bool {
     let (authority, rest) = authority(url);
     if rest.contains('#') {
@@ -151,7 +152,7 @@ fn hides_password(url: &str) -> bool {
     !authority.contains('@') && before_at.is_some_and(|before| !before.contains('='))
 }
 
-/// Google Cloud SQL writes `USER:PASSWORD@/DATABASE?host=/DIRECTORY`, which is no URL without a host.
+/// Google Cloud SQL uses `USER:PASSWORD@/DATABASE?host=/DIRECTORY`, which is not a URL without a host.
 fn with_host(url: &str) -> SecretString {
     let (authority, rest) = authority(url);
     let Some((userinfo, host)) = authority.rsplit_once('@') else { return SecretString::from(url) };
@@ -161,14 +162,14 @@ fn with_host(url: &str) -> SecretString {
     SecretString::from(format!("{userinfo}@localhost{host}{rest}"))
 }
 
-/// What stands before the path, with the scheme; and the rest.
+/// Splits a URL into scheme and authority, and the rest.
 fn authority(url: &str) -> (&str, &str) {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
     url.split_at(end)
 }
 
-/// A password as `Url::set_password` takes it: it leaves every `%` as it is.
+/// Encodes a password for `Url::set_password`, which does not encode `%`.
 pub(super) fn userinfo(password: &str) -> String {
     password.replace('%', "%25")
 }
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_loses_its_last_slash() {
+    fn a_url_loses_its_trailing_slashes() {
         assert_eq!(http_url("https://api.openai.com/v1/").as_deref(), Ok("https://api.openai.com/v1"));
         assert_eq!(http_url("http://127.0.0.1:4010").as_deref(), Ok("http://127.0.0.1:4010"));
         for text in ["", "api.openai.com/v1", "ftp://x/y", "https://", "https://x/?a=1", "https://x/#a"] {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_is_not_encoded_is_refused_with_what_to_write_and_not_repeated() {
+    fn an_unencoded_password_is_refused_with_a_hint_and_not_repeated() {
         for password in
             ["hunter2/x", "hunter2?x", "hunter2#x", "x/hunter2", "1?hunter2", "1#hunter2", "a@b#hunter2"]
         {
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_url_may_name_a_socket_as_google_cloud_does() {
+    fn a_database_url_may_name_a_socket_as_in_google_cloud() {
         for (url, complete) in [
             (
                 "postgresql://U:P@/DB?host=/cloudsql/project:region:instance",
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_sent_as_a_header_has_no_quotes_and_blanks() {
+    fn an_id_for_a_header_has_no_quotes_or_spaces() {
         assert_eq!(header_id(" org-Abc_1\n").as_deref(), Ok("org-Abc_1"));
         for text in ["\"org-1\"", "org 1", "'org-1'", "org-\u{e4}"] {
             assert_eq!(header_id(text), Err(ValueError::HeaderId), "{text}");
