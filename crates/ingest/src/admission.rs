@@ -1,15 +1,15 @@
-//! Whether events are accepted: not before Redis is known to keep them, and not while it is nearly full, so that workers
-//! have memory for the commands by which they empty it. And whether that works: failed enqueues decide it, and while they
-//! fail, or before the first, the enqueue script on a key of its own (`redis_watch.rs`).
+//! Decides whether events are accepted: only after the preflight check of Redis, and not while Redis is nearly full,
+//! because workers need memory for the commands that empty it. Also tracks readiness: failed enqueues end it, and a
+//! test run of the enqueue script on a separate key (`redis_watch.rs`) restores it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use queue::MemoryLevel;
 
-/// Why no event is accepted.
+/// Why no events are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAdmitting {
-    #[error("Redis has not been checked yet: it cannot be reached, or is not ready")]
+    #[error("Redis has not passed the preflight check yet: it is unreachable or not ready")]
     Unchecked,
     #[error("Redis is nearly full")]
     NearlyFull,
@@ -21,7 +21,7 @@ pub(crate) struct AdmissionGate(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     admission: Result<(), NotAdmitting>,
-    /// Whether an event could be enqueued, or why not; `None` before the first try.
+    /// The result of the last enqueue; `None` before the first one.
     enqueuing: Option<Result<(), String>>,
 }
 
@@ -36,12 +36,12 @@ impl AdmissionGate {
         self.state().admission
     }
 
-    /// Redis is known to keep events.
+    /// Opens the gate: Redis has passed the preflight check.
     pub(crate) fn open(&self) {
         self.state().admission = Ok(());
     }
 
-    /// Closes the gate when this share of `maxmemory` is too much, and opens it when it is not.
+    /// Closes the gate while the used share of `maxmemory` is too high, and opens it otherwise.
     pub(crate) fn set_memory_share(&self, share: f64) {
         let is_nearly_full = MemoryLevel::of(share) == MemoryLevel::NearlyFull;
         let admission = if is_nearly_full { Err(NotAdmitting::NearlyFull) } else { Ok(()) };
@@ -50,28 +50,28 @@ impl AdmissionGate {
         }
         let used_percent = (share * 100.0).round();
         if is_nearly_full {
-            tracing::error!(used_percent, "Redis is nearly full: webhooks are answered 503");
+            tracing::error!(used_percent, "Redis is nearly full: rejecting webhooks with 503");
         } else {
-            tracing::info!(used_percent, "Redis has memory again: webhooks are accepted");
+            tracing::info!(used_percent, "Redis has free memory again: accepting webhooks");
         }
     }
 
-    /// The enqueue script has worked, or an enqueue failed for a reason that concerns all events. Logged when it changes:
-    /// every webhook that is answered 503 is logged too.
-    pub(crate) fn tried(&self, result: Result<(), String>) {
+    /// Records that the enqueue script succeeded, or that an enqueue failed for a reason that affects all events. Logs
+    /// changes only: every webhook rejected with 503 is logged as well.
+    pub(crate) fn record_enqueue(&self, result: Result<(), String>) {
         let before = self.state().enqueuing.replace(result.clone());
         match (before, result) {
             (Some(Ok(())), Ok(())) | (Some(Err(_)), Err(_)) => {}
             (_, Ok(())) => tracing::info!("queue is ready"),
-            (_, Err(error)) => tracing::error!(error, "queue is not ready: webhooks are answered 503"),
+            (_, Err(error)) => tracing::error!(error, "queue is not ready: rejecting webhooks with 503"),
         }
     }
 
-    /// Why `/readyz` is not 200.
+    /// The reason when `/readyz` is not 200.
     pub(crate) fn ready(&self) -> Result<(), String> {
         let state = self.state();
         state.admission.map_err(|error| error.to_string())?;
-        state.enqueuing.clone().unwrap_or_else(|| Err("the queue has not been tried yet".to_owned()))
+        state.enqueuing.clone().unwrap_or_else(|| Err("the queue has not been checked yet".to_owned()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,7 +80,7 @@ impl AdmissionGate {
 }
 
 impl NotAdmitting {
-    /// The reason for metrics and logs.
+    /// The reason, for metrics and logs.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Unchecked => "redis_unchecked",

@@ -1,4 +1,4 @@
-//! The HTTP server: its limits, its one route, and the answers to everything that is no webhook.
+//! The HTTP server: its limits, its single route, and the responses to all requests that are not webhooks.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use crate::receive::{Receiver, receive};
 use crate::response::refuse;
 use crate::settings::Settings;
 
-/// listen(2)'s backlog: as many as the kernel allows (`net.core.somaxconn`, 4,096 by default). Beyond it the kernel drops a
-/// client's SYN, which is sent again a second later (RFC 6298).
+/// The listen(2) backlog: as large as the kernel allows (`net.core.somaxconn`, 4,096 by default). When it is full, the
+/// kernel drops SYNs, which clients retransmit after a second (RFC 6298).
 const ACCEPT_BACKLOG: u32 = 65_535;
 
-/// A complete head that is larger is refused; actix refuses an incomplete one at 128 KiB, and `MAX_CONNECTIONS` bounds how
-/// many of those there are.
+/// Complete heads above this size are rejected. actix rejects incomplete ones at 128 KiB, and `MAX_CONNECTIONS` limits
+/// their number.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The server on its bound address. It runs when awaited, and drains when `stop` is cancelled.
+/// Binds the server. It runs when awaited, and drains when `stop` is cancelled.
 pub(crate) fn build(
     settings: &Settings,
     receiver: Receiver,
@@ -34,7 +34,7 @@ pub(crate) fn build(
     let limits = receiver.limits;
     let connections = ConnectionTracker::new(settings.max_connections as usize);
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // actix counts for each of its workers.
+    // actix applies the limit per worker thread.
     let connections_per_worker =
         ConnectionTracker::open_max(settings.max_connections as usize).div_ceil(workers);
     let server = HttpServer::new(move || {
@@ -47,7 +47,8 @@ pub(crate) fn build(
     })
     .workers(workers)
     .max_connections(connections_per_worker)
-    // Unfinished TLS handshakes count as connections. With actix' own limit, 256, a few clients could stop the accepting.
+    // Unfinished TLS handshakes count as connections. With the default limit of actix, 256, a few clients could block
+    // all accepts.
     .max_connection_rate(usize::MAX)
     .backlog(ACCEPT_BACKLOG)
     .tcp_nodelay(true)
@@ -59,27 +60,32 @@ pub(crate) fn build(
     .shutdown_signal(stop.cancelled_owned());
     let server = match tls {
         None => server.bind(settings.ingest_addr)?,
-        // Without actix' feature `http2` only HTTP/1.1 is offered: over HTTP/2 a refused client would keep its connection.
+        // Without the `http2` feature of actix only HTTP/1.1 is offered: over HTTP/2 a rejected client would keep its
+        // connection.
         Some(config) => server.bind_rustls_0_23(settings.ingest_addr, config)?,
     };
     let addr = server.addrs()[0];
     Ok((server.run(), addr))
 }
 
-/// Every request starts here. Paths below the webhook path are reserved for more projects.
+/// The entry point of every request. Paths below the webhook path are reserved for additional projects.
 async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<Receiver>) -> HttpResponse {
     let payload = payload.into_inner();
     let (status, error, warning) = if head_bytes(&request) > HEAD_BYTES_MAX {
         const ERROR: &str = "Request header fields too large";
-        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ERROR, "a webhook came with a head over 16 KiB")
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ERROR, "received a webhook with a head over 16 KiB")
     } else if request.path() != receiver.webhook_path {
-        (StatusCode::NOT_FOUND, "Not found", "a webhook came to another path than WEBHOOK_PATH")
+        (StatusCode::NOT_FOUND, "Not found", "received a webhook on a path other than WEBHOOK_PATH")
     } else if request.method() != Method::POST {
-        (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "a webhook came with another method than POST")
+        (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Method not allowed",
+            "received a webhook with a method other than POST",
+        )
     } else {
         return receive(&receiver, &request, payload).await;
     };
-    // Logged when it looks like a webhook: its sender does not report the mistake.
+    // Logged if it looks like a webhook, because the sender will not report the mistake.
     if request.headers().contains_key(webhook::HEADER_SIGNATURE) {
         tracing::warn!(
             http.path = excerpt(request.path()).as_ref(),
@@ -94,7 +100,7 @@ async fn route(request: HttpRequest, payload: web::Payload, receiver: web::Data<
     response
 }
 
-/// About as many bytes as the head had.
+/// The approximate size of the head in bytes.
 fn head_bytes(request: &HttpRequest) -> usize {
     let uri = request.uri();
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());

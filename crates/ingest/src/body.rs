@@ -1,5 +1,5 @@
-//! Reads a request's body within its limits: bytes, time, and the memory that all bodies share. Without the last, anybody
-//! who sends large bodies over many connections decides how much memory we need, before a signature is verified.
+//! Reads request bodies within limits: size, time, and a memory budget that all bodies share. Without the budget, an
+//! unauthenticated client could make ingest allocate arbitrary memory by sending large bodies over many connections.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// OpenAI's bodies have some hundred bytes. This much of each body is not counted, so a small one is never refused for the
-/// sake of others.
+/// OpenAI bodies have a few hundred bytes. This much of each body is exempt from the budget, so large bodies never
+/// cause a small one to be rejected.
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
-/// Why there is no body to verify.
+/// Why the body cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    #[error("body is over the limit of {max_bytes} bytes")]
+    #[error("the body exceeds the limit of {max_bytes} bytes")]
     TooLarge { max_bytes: usize },
-    #[error("too many large bodies at once")]
+    #[error("the memory budget for large bodies is used up")]
     Overloaded,
-    #[error("body did not arrive within {} s", limit.as_secs_f32())]
+    #[error("the body did not arrive within {} s", limit.as_secs_f32())]
     TooSlow { limit: Duration },
-    /// The client left, a network on the way failed, or the connection was evicted: it may be a genuine delivery. actix
-    /// tells malformed chunks no differently.
-    #[error("body ended early or is malformed")]
+    /// The client disconnected, the network failed, or the connection was evicted: it may have been a genuine delivery.
+    /// actix reports malformed chunks in the same way.
+    #[error("the body ended early or is malformed")]
     Broken(#[source] PayloadError),
 }
 
-/// How much memory bodies may take: each alone, and the large ones together, one permit a byte.
+/// The memory limits for bodies: for each one, and for all large ones together, with one permit per byte.
 pub(crate) struct BodyBudget {
     max_bytes: usize,
     large_bytes: Semaphore,
 }
 
-/// A complete body. Its share of the budget is returned when it is dropped.
+/// A complete body. Dropping it returns its permits to the budget.
 pub(crate) struct Body<'b> {
     pub(crate) bytes: Bytes,
     _reserved: SemaphorePermit<'b>,
@@ -47,7 +47,7 @@ impl BodyBudget {
         Self { max_bytes, large_bytes: Semaphore::new(large_bytes_max.max(max_bytes)) }
     }
 
-    /// Extends what a body has `reserved` so that it may grow to `bytes`.
+    /// Extends the reservation of a body so that it may grow to `bytes`.
     fn reserve<'b>(&'b self, reserved: &mut SemaphorePermit<'b>, bytes: usize) -> Result<(), BodyError> {
         if bytes > self.max_bytes {
             return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
@@ -63,27 +63,27 @@ impl BodyBudget {
     }
 }
 
-/// Reads the raw bytes of the body. An announced length over the limit is refused before anything is read; a chunked body
-/// announces none and is refused at the first byte too many.
+/// Reads the raw bytes of the body. A `Content-Length` above the limit is rejected before anything is read, a chunked
+/// body as soon as it exceeds the limit.
 pub(crate) async fn read<'b>(
     request: &HttpRequest,
     payload: &mut Payload,
     budget: &'b BodyBudget,
     limit: Duration,
 ) -> Result<Body<'b>, BodyError> {
-    if announced_bytes(request).is_some_and(|bytes| bytes > budget.max_bytes as u64) {
+    if content_length(request).is_some_and(|bytes| bytes > budget.max_bytes as u64) {
         return Err(BodyError::TooLarge { max_bytes: budget.max_bytes });
     }
     let collecting = collect(payload, budget);
     tokio::time::timeout(limit, collecting).await.unwrap_or(Err(BodyError::TooSlow { limit }))
 }
 
-fn announced_bytes(request: &HttpRequest) -> Option<u64> {
+fn content_length(request: &HttpRequest) -> Option<u64> {
     let length = request.headers().get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.trim().parse().ok()
 }
 
-/// Memory grows with what arrives, not with what is announced: an announcement costs a client nothing.
+/// Allocates as data arrives, not by `Content-Length`, which costs a client nothing.
 async fn collect<'b>(payload: &mut Payload, budget: &'b BodyBudget) -> Result<Body<'b>, BodyError> {
     let mut reserved = budget.permits(0)?;
     let mut bytes = BytesMut::new();

@@ -1,6 +1,6 @@
-//! Tracks open connections, and closes the ones that have been idle longest when there are more than `MAX_CONNECTIONS`: so
-//! clients that hold connections open without using them cannot keep deliveries out. A connection is active while a complete
-//! request waits for its answer; one whose head or body is still arriving is idle.
+//! Tracks open connections. When there are more than `MAX_CONNECTIONS`, it closes the ones that have been idle longest,
+//! so that clients that hold connections open without using them cannot block deliveries. A connection is active from
+//! the arrival of a complete request until its response; while a head or body is still arriving it is idle.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// While all connections are active, one more in this many is accepted; further clients wait in the backlog.
+/// While all connections are active, one more per this many is accepted; others wait in the accept backlog.
 const ACTIVE_EXTRA: usize = 8;
-/// Descriptors for everything but connections: ports, Redis, logs, certificates.
+/// File descriptors for everything except connections: ports, Redis, logs, certificates.
 const OTHER_DESCRIPTORS: usize = 64;
 
-/// All connections of the server. With TLS a connection counts from the end of its handshake.
+/// All connections of the server. A TLS connection counts after its handshake.
 pub(crate) struct ConnectionTracker {
     max: usize,
     connections: Mutex<Connections>,
@@ -25,19 +25,19 @@ pub(crate) struct ConnectionTracker {
 
 #[derive(Default)]
 struct Connections {
-    /// A duplicate of each idle connection's descriptor, longest idle first.
+    /// Duplicated descriptors of the idle connections, longest idle first.
     idle: BTreeMap<u64, TcpStream>,
     active: usize,
     last_key: u64,
 }
 
-/// Belongs to one connection, as actix' connection data; dropped when the connection ends.
+/// Stored in the connection data of actix, and dropped when the connection ends.
 pub(crate) struct ConnectionHandle {
     tracker: Arc<ConnectionTracker>,
     idle_key: Cell<u64>,
 }
 
-/// While this lives, the connection is active.
+/// Keeps the connection active until it is dropped.
 pub(crate) struct ActiveConnection<'h> {
     handle: &'h ConnectionHandle,
     socket: Option<TcpStream>,
@@ -48,13 +48,13 @@ impl ConnectionTracker {
         Arc::new(Self { max, connections: Mutex::default() })
     }
 
-    /// How many connections may be open while all are active.
+    /// The maximum number of open connections when all are active.
     pub(crate) fn open_max(max: usize) -> usize {
         max + max.div_ceil(ACTIVE_EXTRA)
     }
 
-    /// Tracks a new connection of actix'. `None` when its descriptor cannot be duplicated: it is then bounded by its
-    /// time-outs alone.
+    /// Registers a new actix connection. `None` if its descriptor cannot be duplicated: then only the time-outs limit
+    /// it.
     pub(crate) fn register(self: &Arc<Self>, connection: &dyn Any) -> Option<ConnectionHandle> {
         let plain = connection.downcast_ref::<tokio::net::TcpStream>();
         let tls = || Some(connection.downcast_ref::<TlsStream<tokio::net::TcpStream>>()?.get_ref().0);
@@ -66,7 +66,7 @@ impl ConnectionTracker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().expect("nothing panics while it holds the lock")
+        self.connections.lock().expect("no code panics while holding the lock")
     }
 }
 
@@ -77,19 +77,19 @@ impl Connections {
         self.last_key
     }
 
-    /// Closes idle connections until there are no more than `max`. Only their reading side: actix then ends the connection as
-    /// if the client had, and an answer that is on its way is still sent.
+    /// Closes idle connections until at most `max` are open. Only the read side is shut down: actix then treats the
+    /// connection as closed by the client, and a response in progress is still sent.
     fn evict(&mut self, max: usize) {
         while self.idle.len() + self.active > max {
             let Some((_, socket)) = self.idle.pop_first() else { return };
-            // An error means that the client has gone already.
+            // An error means that the client has already disconnected.
             socket.shutdown(Shutdown::Read).ok();
         }
     }
 }
 
 impl ConnectionHandle {
-    /// The connection's request has arrived. `None` when the connection was evicted at the same moment.
+    /// Marks the connection as active after its request has arrived. `None` if it was evicted at the same moment.
     pub(crate) fn activate(&self) -> Option<ActiveConnection<'_>> {
         let mut connections = self.tracker.lock();
         let socket = connections.idle.remove(&self.idle_key.get())?;
@@ -105,7 +105,7 @@ impl Drop for ActiveConnection<'_> {
             let mut connections = tracker.lock();
             connections.active -= 1;
             self.handle.idle_key.set(connections.add_idle(socket));
-            // More were accepted while all were active.
+            // More may have been accepted while all were active.
             connections.evict(tracker.max);
         }
     }
@@ -117,20 +117,20 @@ impl Drop for ConnectionHandle {
     }
 }
 
-/// Raises the soft limit to the hard limit: shells and systemd set a low soft limit for programs that use `select`. Warns
-/// when even that is too low for `MAX_CONNECTIONS`.
+/// Raises the soft limit on open files to the hard limit: shells and systemd set a low soft limit for programs that use
+/// `select`. Warns if the hard limit is too low for `MAX_CONNECTIONS`.
 pub(crate) fn raise_nofile_limit(max_connections: u32) {
     let limit = getrlimit(Resource::Nofile);
-    // If this fails the old limit holds, and is checked below.
+    // On failure the old limit remains, and is checked below.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
     let open_max = ConnectionTracker::open_max(max_connections as usize);
-    // A connection has its own, and the tracker's to close it with.
+    // Two per connection: the socket and the duplicate of the tracker.
     let needed = (2 * open_max + OTHER_DESCRIPTORS) as u64;
     match getrlimit(Resource::Nofile).current {
         Some(allowed) if allowed < needed => tracing::warn!(
             descriptors.allowed = allowed,
             descriptors.needed = needed,
-            "too few file descriptors for MAX_CONNECTIONS: raise the limit (ulimit -Hn, LimitNOFILE=), or lower MAX_CONNECTIONS"
+            "the limit on open files is too low for MAX_CONNECTIONS: raise it (ulimit -Hn, LimitNOFILE=) or lower MAX_CONNECTIONS"
         ),
         _ => {}
     }

@@ -1,16 +1,16 @@
-//! The public face of Landfall: receives a webhook over HTTP, verifies it, enqueues it, answers. Thin: it depends on Redis
-//! alone; it never touches the store or OpenAI.
+//! The public endpoint of Landfall: receives a webhook over HTTP, verifies it, enqueues it, and responds. It depends
+//! only on Redis, never on the store or OpenAI.
 //!
-//! Read `app.rs`, then `receive.rs`, from top to bottom: the path of one webhook.
+//! To follow the path of a webhook, read `app.rs`, then `receive.rs`, from top to bottom.
 //!
 //! # Guarantees
-//! * 2xx is answered only after Redis has the event (`tests/it/answers.rs`, `tests/it/outage.rs`).
-//! * A verified body is never refused for what it says: an unknown type, or a body that is no JSON, is kept.
-//! * A client that is slow to send its head or its body, or to close, is cut off (`tests/it/slow_clients.rs`), and an answer
-//!   other than 200 or 503 closes the connection: only genuine senders may keep one.
-//! * With `INGEST_TLS_CERT` nothing unencrypted is accepted (`tests/it/tls.rs`).
-//! * It is ready only while events can be enqueued (`tests/it/readiness.rs`).
-//! * A stop finishes what was accepted (`tests/it/shutdown.rs`).
+//! * A 2xx is sent only after Redis has the event (`tests/it/responses.rs`, `tests/it/outage.rs`).
+//! * A verified body is never rejected for its content: unknown types and bodies that are not JSON are enqueued.
+//! * Clients that are slow to send a head or body, or to close, are disconnected (`tests/it/slow_clients.rs`). Every
+//!   response except 200 and 503 closes the connection: only genuine senders may keep one.
+//! * With `INGEST_TLS_CERT`, unencrypted requests are not accepted (`tests/it/tls.rs`).
+//! * Ingest is ready only while events can be enqueued (`tests/it/readiness.rs`).
+//! * Accepted requests are finished on shutdown (`tests/it/shutdown.rs`).
 
 mod admission;
 mod app;

@@ -1,24 +1,25 @@
-//! How much time and memory a client may use. Constants with reasons, not settings: only tests have a reason to change them.
+//! Time and memory limits for clients. Constants instead of settings: only tests need to change them.
 
 use std::time::Duration;
 
-/// All are generous to OpenAI, which waits "a few seconds" for an answer and sends bodies of some hundred bytes. No time is
-/// below one second: actix's clock is up to half a second slow, and a limit that has passed when it is set has no effect.
+/// All limits are generous to OpenAI, which waits "a few seconds" for a response and sends bodies of a few hundred
+/// bytes. No time limit may be below one second: the clock of actix lags by up to half a second, and a deadline that
+/// has already passed has no effect.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For the head of a connection's first request, counted from the connection's start. actix has no such limit for
-    /// later requests, which is why only genuine senders may send some (`app.rs`).
+    /// For the head of the first request, counted from the start of the connection. actix has no such limit for later
+    /// requests, which is why only genuine senders may send more than one (`app.rs`).
     pub head: Duration,
-    /// For the whole body, counted from the end of the head: a trickle must not hold a slot for ever.
+    /// For the whole body, counted from the end of the head, so that slow senders cannot hold a slot.
     pub body: Duration,
-    /// How long a genuine sender's connection may be idle between two requests.
+    /// Idle time between two requests of a genuine sender.
     pub keep_alive: Duration,
-    /// For the client to take the answer when the connection is being closed.
+    /// For the client to receive the response when the connection is being closed.
     pub disconnect: Duration,
-    /// For requests that were accepted before the program was stopped.
+    /// For requests accepted before the shutdown.
     pub drain: Duration,
-    /// How much memory bodies larger than OpenAI's may take together, in bytes: beyond it they are answered 503. With
-    /// their copies on the way to Redis, and what actix holds, 64 MiB of them were 280 MiB (docs/benchmarks.md).
+    /// Memory budget, in bytes, for all bodies larger than those of OpenAI together; above it they get a 503. With
+    /// their copies on the way to Redis and the buffers of actix, 64 MiB of bodies used 280 MiB (docs/benchmarks.md).
     pub large_bodies_bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The program `ingest`: settings, logs, run, exit code.
+//! The `ingest` program: settings, logs, run, exit code.
 
 use std::process::ExitCode;
 
@@ -22,11 +22,11 @@ fn run(settings: Settings) -> Result<(), RunError> {
     if settings.healthcheck {
         return Ok(admin::healthcheck(settings.admin_addr)?);
     }
-    // The HTTP server has its own threads (`app.rs`); the rest needs only one.
+    // The HTTP server starts its own threads (`app.rs`); everything else runs on this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Runtime)?;
     let ended = runtime.block_on(ingest::run(settings));
-    // All that was accepted is answered: a name that is still being resolved is not waited for.
+    // All accepted requests have been answered: do not wait for a pending DNS look-up.
     runtime.shutdown_background();
     ended
 }

@@ -1,4 +1,4 @@
-//! The path of one webhook, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, answer.
+//! The path of a webhook, from top to bottom: size limit, headers, timestamp, HMAC, parse, one Redis script, response.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,9 +17,9 @@ use crate::connections::ConnectionHandle;
 use crate::limits::Limits;
 use crate::receive_error::ReceiveError;
 use crate::request_log::{Metrics, RequestLog};
-use crate::response::answer;
+use crate::response::respond;
 
-/// The project of webhooks whose path names none.
+/// The project of webhooks without a project in their path.
 const PROJECT: &str = "default";
 
 const RECEIVED: &str = r#"{"received":true}"#;
@@ -36,7 +36,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// The same with connections to Redis of its own, for another thread.
+    /// A copy with separate Redis connections, for another thread.
     pub(crate) fn for_thread(&self) -> Self {
         Self { producer: self.producer.for_thread(), ..self.clone() }
     }
@@ -58,7 +58,7 @@ pub(crate) async fn receive(
         Err(error) => Err(error.into()),
     };
     let response = match &result {
-        Ok(_) => answer(StatusCode::OK, RECEIVED),
+        Ok(_) => respond(StatusCode::OK, RECEIVED),
         Err(error) => error.response(payload),
     };
     log.finish(&receiver.metrics, response.status(), &result);
@@ -90,13 +90,13 @@ async fn accept<'b>(
     receiver.gate.admit()?;
     let enqueued = receiver.producer.enqueue(log.family(), entry).await;
     if let Some(error) = enqueued.as_ref().err().filter(|error| error.concerns_all_events()) {
-        receiver.gate.tried(Err(chain(error)));
+        receiver.gate.record_enqueue(Err(chain(error)));
     }
     Ok(enqueued?)
 }
 
-/// The caller's trace, when a proxy in front of us sent one (W3C Trace Context, version 00). It is not signed, so only the
-/// exact form is accepted.
+/// The trace context of the caller, if a proxy in front of ingest sent one (W3C Trace Context, version 00). It is
+/// unsigned, so only the exact format is accepted.
 fn traceparent(request: &HttpRequest) -> Option<&str> {
     let text = request.headers().get("traceparent")?.to_str().ok()?;
     let mut lengths = [2, 32, 16, 2].into_iter();

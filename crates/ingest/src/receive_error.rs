@@ -1,4 +1,4 @@
-//! The reasons to refuse a webhook, and the one place that maps them to an HTTP status.
+//! The reasons for rejecting a webhook, and their mapping to HTTP statuses.
 
 use std::ops::RangeInclusive;
 
@@ -11,28 +11,28 @@ use webhook::SignatureError;
 
 use crate::admission::NotAdmitting;
 use crate::body::BodyError;
-use crate::response::{answer, refuse};
+use crate::response::{refuse, respond};
 
-/// Random, so that webhooks refused together are not delivered again together.
+/// Random, so that webhooks rejected together are not all retried at the same time.
 const RETRY_AFTER_SECS: RangeInclusive<u16> = 1..=5;
 
 const UNAVAILABLE: &str = r#"{"error":"Queue unavailable"}"#;
 
-/// Why a request is not answered 200.
+/// Why a request does not get a 200.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
-    #[error("the body was refused")]
+    #[error("rejected the body")]
     Body(#[from] BodyError),
-    #[error("not a genuine webhook")]
+    #[error("verification failed")]
     Signature(#[from] SignatureError),
-    #[error("no event is accepted now")]
+    #[error("not accepting events")]
     NotAdmitting(#[from] NotAdmitting),
-    #[error("the event could not be enqueued")]
+    #[error("cannot enqueue the event")]
     Queue(#[from] EnqueueError),
 }
 
 impl ReceiveError {
-    /// The reason for metrics and logs, from a closed set. Never shown to the caller.
+    /// The reason, from a closed set, for metrics and logs. Never sent to the client.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
@@ -45,25 +45,25 @@ impl ReceiveError {
         }
     }
 
-    /// The HTTP answer. Never 3xx (OpenAI does not follow it) and never 410 (it would end the retries).
+    /// The HTTP response. Never a 3xx (OpenAI does not follow redirects) and never a 410 (which would end the retries).
     pub(crate) fn response(&self, unread: Payload) -> HttpResponse {
         let (status, error) = match self {
             Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
             Self::Body(BodyError::TooSlow { .. }) => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::Signature(_) => (StatusCode::BAD_REQUEST, "Invalid signature"),
             Self::Body(BodyError::Overloaded | BodyError::Broken(_)) => {
-                return later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread));
+                return retry_later(refuse(StatusCode::SERVICE_UNAVAILABLE, "Queue unavailable", unread));
             }
-            // Genuine: its connection may be used again.
+            // The sender is genuine, so its connection may be reused.
             Self::NotAdmitting(_) | Self::Queue(_) => {
-                return later(answer(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE));
+                return retry_later(respond(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE));
             }
         };
         refuse(status, error, unread)
     }
 }
 
-fn later(mut response: HttpResponse) -> HttpResponse {
+fn retry_later(mut response: HttpResponse) -> HttpResponse {
     let secs = HeaderValue::from(fastrand::u16(RETRY_AFTER_SECS));
     response.headers_mut().insert(header::RETRY_AFTER, secs);
     response

@@ -1,6 +1,6 @@
-//! Watches Redis in the background, so that ingest starts, and answers 503, while Redis is down: checks it when it comes,
-//! then tries the queue while events cannot be enqueued, and looks at Redis' memory: the gate is closed while that is
-//! short, and old dedupe records are dropped before it comes to that.
+//! Monitors Redis in the background, so that ingest can start, and respond with 503, while Redis is down. Runs the
+//! preflight check when Redis becomes reachable, then checks the queue while events cannot be enqueued, and monitors
+//! the memory of Redis: the gate is closed while memory is short, and old dedupe records are dropped before that.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionGate;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Dedupe records are dropped while memory is short, one generation at a look: letting a duplicate in costs little,
-/// refusing events costs more. From this share of `maxmemory` on the newest generation goes too.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Dedupe records are dropped while memory is short, one generation per check: a processed duplicate costs less than a
+/// rejected event. Above this share of `maxmemory` the newest generation is dropped too.
 const DROP_NEWEST_SHARE: f64 = 0.80;
-const REPORT_EVERY: Duration = Duration::from_secs(15);
+const REPORT_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(crate) struct RedisWatch {
     gate: AdmissionGate,
@@ -24,7 +24,7 @@ pub(crate) struct RedisWatch {
     reader: QueueAdmin,
     bytes: Gauges<1>,
     dedupe_records: Gauges<0>,
-    /// It is logged what fills Redis whenever this gets worse.
+    /// When the level rises, the memory usage is logged.
     level: MemoryLevel,
     report_due: Instant,
     legacy_keys_dropped: bool,
@@ -39,19 +39,20 @@ impl RedisWatch {
     ) -> Self {
         let bytes = registry.gauges(
             "landfall_redis_memory_bytes",
-            "Memory that Redis uses, by what it holds; estimated from samples",
+            "Memory used by Redis, by purpose; estimated from samples",
             ["use"],
         );
         let dedupe_records = registry.gauges(
             "landfall_dedupe_records",
-            "Events that a repeated webhook-id is compared with; estimated from a sample",
+            "Dedupe records, against which webhook-ids are compared; estimated from a sample",
             [],
         );
         let (level, report_due) = (MemoryLevel::Normal, Instant::now());
         Self { gate, producer, reader, bytes, dedupe_records, level, report_due, legacy_keys_dropped: false }
     }
 
-    /// Runs until `stop`. Cancels it when Redis came and would lose events, which ends the program.
+    /// Runs until `stop` is cancelled. Cancels it, which ends the program, if Redis becomes reachable but would lose
+    /// events.
     pub(crate) async fn run(
         mut self,
         allow_volatile: bool,
@@ -73,41 +74,41 @@ impl RedisWatch {
             if self.gate.ready().is_err() {
                 self.check_queue().await;
             }
-            // While Redis refuses events they are answered 503 anyway.
-            if let Err(error) = self.look_at_memory().await {
-                tracing::debug!(error = chain(&error), "could not look at Redis' memory");
+            // While this fails, enqueues fail as well, and are rejected with 503.
+            if let Err(error) = self.check_memory().await {
+                tracing::debug!(error = chain(&error), "cannot read the memory usage of Redis");
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
-    /// Creates the consumer groups, so that a worker that starts later finds every event, and runs the enqueue script on a
-    /// key of its own.
+    /// Creates the consumer groups, so that a worker that starts later receives every event, and runs the enqueue
+    /// script on a separate key.
     async fn check_queue(&self) {
         let checked = match self.producer.create_groups().await {
             Ok(()) => self.producer.check().await.map_err(|error| chain(&error)),
             Err(error) => Err(chain(&error)),
         };
-        self.gate.tried(checked);
+        self.gate.record_enqueue(checked);
     }
 
-    /// One look. The metrics have no value while Redis does not answer.
-    async fn look_at_memory(&mut self) -> Result<(), QueueError> {
-        let looked = self.try_look_at_memory().await;
-        if looked.is_err() {
+    /// Checks the memory once. The metrics have no value while Redis is unreachable.
+    async fn check_memory(&mut self) -> Result<(), QueueError> {
+        let checked = self.try_check_memory().await;
+        if checked.is_err() {
             self.bytes.clear();
             self.dedupe_records.clear();
             self.report_due = Instant::now();
         }
-        looked
+        checked
     }
 
-    async fn try_look_at_memory(&mut self) -> Result<(), QueueError> {
+    async fn try_check_memory(&mut self) -> Result<(), QueueError> {
         if !self.legacy_keys_dropped {
             let keys = self.reader.drop_legacy_dedupe_keys().await?;
             self.legacy_keys_dropped = true;
             if keys > 0 {
-                tracing::info!(keys, "dropped dedupe keys that an earlier version wrote");
+                tracing::info!(keys, "dropped dedupe keys written by an earlier version");
             }
         }
         let share = self.reader.memory_used().await?.unwrap_or(0.0);
@@ -122,7 +123,7 @@ impl RedisWatch {
         {
             tracing::warn!(
                 used_percent = (share * 100.0).round(),
-                "dropped the oldest dedupe records to free memory in Redis: events that OpenAI sends again may be \
+                "dropped the oldest dedupe records to free memory in Redis: events that OpenAI redelivers may be \
                  processed twice"
             );
         }
@@ -130,7 +131,7 @@ impl RedisWatch {
     }
 
     async fn report(&mut self, log: bool) -> Result<(), QueueError> {
-        self.report_due = Instant::now() + REPORT_EVERY;
+        self.report_due = Instant::now() + REPORT_INTERVAL;
         let Some(memory) = self.reader.memory_report().await? else { return Ok(()) };
         for &memory_use in MemoryUse::ALL {
             self.bytes.with([memory_use.as_str()]).set(memory.bytes(memory_use) as f64);

@@ -1,4 +1,4 @@
-//! The one log line of a request, and its metrics, whose names are an interface (README). Bodies and signatures are never
+//! The log line of a request, and the metrics, whose names are an interface (README). Bodies and signatures are never
 //! logged.
 
 use std::borrow::Cow;
@@ -14,10 +14,11 @@ use webhook::{Event, Family, closed_set};
 
 use crate::receive_error::ReceiveError;
 
-/// The type of a body that is no event. It is kept: the signature says that OpenAI sent it.
+/// The type of a body that is not an event. It is enqueued nevertheless, because the signature proves that OpenAI sent
+/// it.
 const TYPE_UNKNOWN: &str = "unknown";
 
-/// What is known about a request so far. Borrowed from it: nothing is copied unless it is logged.
+/// The properties of a request known so far. Borrowed from the request: nothing is copied until it is logged.
 pub(crate) struct RequestLog<'r> {
     started: Instant,
     project: &'static str,
@@ -31,7 +32,7 @@ impl<'r> RequestLog<'r> {
         Self { started: Instant::now(), project, headers, verified: false, event: None }
     }
 
-    /// The request is genuine; `None`: its body is no event.
+    /// Marks the request as genuine; `None` if its body is not an event.
     pub(crate) fn verified(&mut self, event: Option<Event<'r>>) {
         (self.verified, self.event) = (true, event);
     }
@@ -44,7 +45,7 @@ impl<'r> RequestLog<'r> {
         self.event.as_ref().map_or(Family::Other, |event| event.kind.family())
     }
 
-    /// Counts the request and writes its line.
+    /// Counts the request and writes its log line.
     pub(crate) fn finish(
         self,
         metrics: &Metrics,
@@ -108,7 +109,7 @@ impl<'r> RequestLog<'r> {
         );
     }
 
-    /// Only a claim until the request is accepted.
+    /// Unverified until the request is accepted.
     fn webhook_id(&self) -> Option<Cow<'_, str>> {
         Some(excerpt(String::from_utf8_lossy(self.headers.get(webhook::HEADER_ID)?.as_bytes())))
     }
@@ -121,7 +122,7 @@ impl<'r> RequestLog<'r> {
         self.event.as_ref()?.object_id().map(excerpt)
     }
 
-    /// `None` when the event does not say when it happened, or happened in our future.
+    /// `None` if the event has no creation time, or one in the future.
     fn lag(&self) -> Option<Duration> {
         let created_at_secs = self.event.as_ref()?.created_at_secs?.try_into().ok()?;
         let created_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(created_at_secs))?;
@@ -130,32 +131,32 @@ impl<'r> RequestLog<'r> {
 }
 
 closed_set! {
-    /// What became of a request: the label `outcome`, and the log field of that name.
+    /// The outcome of a request: the label `outcome` and the log field of the same name.
     pub(crate) enum Outcome {
         /// Verified and durably in the queue.
         Accepted => "accepted",
-        /// The same `webhook-id` again.
+        /// A `webhook-id` that was seen before.
         Duplicate => "duplicate",
-        /// Not a webhook of ours.
+        /// Not a genuine webhook for this endpoint.
         Rejected => "rejected",
-        /// Genuine as far as known, but it could not be enqueued; OpenAI sends it again.
+        /// Possibly genuine, but not enqueued; OpenAI retries it.
         Unavailable => "unavailable",
     }
 }
 
-/// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the aim is milliseconds.
+/// Upper bounds in seconds. OpenAI gives up after "a few seconds"; the target is milliseconds.
 const ACK_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// Reasons beside those of the queue that are worth an alarm.
-const ALARMING: [&str; 3] = ["stale_timestamp_genuine", "redis_nearly_full", "redis_unchecked"];
+/// Reasons worth an alert, in addition to those of the queue.
+const ALERTING: [&str; 3] = ["stale_timestamp_genuine", "redis_nearly_full", "redis_unchecked"];
 
-/// Ingest's metrics, shared by all its threads.
+/// The metrics of ingest, shared by all its threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     requests: Counters<1>,
     refusals: Counters<1>,
     ack_seconds: Histogram,
-    /// By OpenAI's own clock, which only counts whole seconds.
+    /// Measured with the clock of OpenAI, which has a resolution of one second.
     acked_lag_seconds: Histogram,
 }
 
@@ -171,21 +172,21 @@ impl Metrics {
         }
         let refusals = registry.counters(
             "landfall_ingest_refusals_total",
-            "Requests that were rejected, or that could not be enqueued, by reason",
+            "Requests that were rejected or could not be enqueued, by reason",
             ["reason"],
         );
-        // What alarms look at is there from the start.
-        for reason in EnqueueError::LABELS.into_iter().chain(ALARMING) {
+        // Series used by alerts exist from the start.
+        for reason in EnqueueError::LABELS.into_iter().chain(ALERTING) {
             refusals.with([reason]);
         }
         let ack_seconds = registry.histogram(
             "landfall_ingest_ack_seconds",
-            "Time from the end of a request's head to its 200",
+            "Time from the end of the request head to the 200 response",
             ACK_BUCKETS,
         );
         let lag_seconds = registry.histograms(
             "landfall_event_lag_seconds",
-            "From OpenAI's created_at to the stage",
+            "Time from created_at of the event to the stage",
             ["stage"],
             LAG_SECONDS,
         );

@@ -1,6 +1,5 @@
-//! The two kinds of HTTP answers. A refusal closes the connection, because its sender may not be OpenAI: actix limits
-//! neither the time for the head of a later request nor a chunked body that is not read (actix-http 3.20,
-//! `h1/dispatcher.rs`).
+//! The two kinds of HTTP responses. A refusal closes the connection, because its sender may not be OpenAI: actix limits
+//! neither the time for the head of a later request nor an unread chunked body (actix-http 3.20, `h1/dispatcher.rs`).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,30 +11,30 @@ use actix_web::dev::Payload;
 use actix_web::http::{ConnectionType, StatusCode, header};
 use bytes::Bytes;
 
-/// An answer to OpenAI, whose connection may be used again.
-pub(crate) fn answer(status: StatusCode, json: &'static str) -> HttpResponse {
+/// A response to OpenAI, whose connection may be reused.
+pub(crate) fn respond(status: StatusCode, json: &'static str) -> HttpResponse {
     HttpResponse::build(status).content_type(header::ContentType::json()).body(json)
 }
 
-/// `{"error": …}` with this status. Closes the connection; `unread` is the request's payload, read or not.
+/// `{"error": …}` with this status. Closes the connection; `unread` is the payload of the request, read or not.
 pub(crate) fn refuse(status: StatusCode, error: &str, unread: Payload) -> HttpResponse {
     let json = serde_json::json!({ "error": error }).to_string().into();
     let mut response = HttpResponse::build(status)
         .content_type(header::ContentType::json())
-        .body(BoxBody::new(Refusal { json, _unread: unread }));
+        .body(BoxBody::new(RefusalBody { json, _unread: unread }));
     response.head_mut().set_connection_type(ConnectionType::Close);
     response
 }
 
 /// The body of a refusal.
-struct Refusal {
+struct RefusalBody {
     json: Bytes,
-    /// While this is alive, actix closes the connection after `client_disconnect_timeout` instead of waiting for the end of a
-    /// chunked body, however slowly that arrives.
+    /// Until this is dropped, actix closes the connection after `client_disconnect_timeout` instead of waiting for the
+    /// end of a chunked body, however slow it is.
     _unread: Payload,
 }
 
-impl MessageBody for Refusal {
+impl MessageBody for RefusalBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

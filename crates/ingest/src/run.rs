@@ -1,4 +1,4 @@
-//! Starts ingest's parts in order, and ends them in the opposite one.
+//! Starts the parts of ingest in order, and stops them in reverse order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::app;
 use crate::body::BodyBudget;
 use crate::connections::raise_nofile_limit;
 use crate::limits::Limits;
-use crate::presence::Report;
+use crate::presence::PresenceTask;
 use crate::receive::Receiver;
 use crate::redis_watch::RedisWatch;
 use crate::request_log::Metrics;
 use crate::settings::Settings;
 use crate::tls::{self, TlsError};
 
-/// Why ingest did not start, or failed while it ran.
+/// Why ingest did not start, or failed while running.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -36,9 +36,9 @@ pub enum RunError {
     Redis(#[from] PreflightError),
     #[error(transparent)]
     Admin(#[from] AdminError),
-    #[error("cannot watch for signals")]
+    #[error("cannot install signal handlers")]
     Signals(#[source] std::io::Error),
-    #[error("cannot start a runtime")]
+    #[error("cannot start the Tokio runtime")]
     Runtime(#[source] std::io::Error),
     #[error("the HTTP server failed")]
     Server(#[source] std::io::Error),
@@ -47,24 +47,24 @@ pub enum RunError {
 /// A running ingest.
 #[derive(Debug)]
 pub struct Ingest {
-    /// Where webhooks are received: with port 0 the port that the kernel chose.
+    /// The address for webhooks; for port 0, with the port that the kernel chose.
     pub addr: SocketAddr,
-    /// Where the admin port is.
+    /// The address of the admin port.
     pub admin_addr: SocketAddr,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     watch: tokio::task::JoinHandle<Result<(), PreflightError>>,
-    report: Report,
+    presence: PresenceTask,
     admin: Admin,
 }
 
-/// Receives webhooks until SIGTERM or SIGINT, then finishes what was accepted.
+/// Receives webhooks until SIGTERM or SIGINT, then finishes accepted requests.
 ///
 /// # Errors
-/// [`RunError`] names the setting when one is wrong.
+/// [`RunError`] names the setting if one is invalid.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     raise_nofile_limit(settings.max_connections);
-    // A file that hangs while it is read must not keep a program that has accepted nothing from stopping.
+    // A read that hangs must not prevent shutdown before anything was accepted.
     let starting = start(&settings, Limits::default(), stop.clone());
     match stop.run_until_cancelled(starting).await {
         Some(started) => started?.ended().await,
@@ -72,10 +72,10 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     }
 }
 
-/// Opens both ports. `stop` begins the drain. Redis need not be there yet; it is checked as soon as it is.
+/// Opens both ports. `stop` starts the drain. Redis may be down; it is checked as soon as it is reachable.
 ///
 /// # Errors
-/// [`RunError`] names the setting when one is wrong.
+/// [`RunError`] names the setting if one is invalid.
 pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken) -> Result<Ingest, RunError> {
     let mut registry = Registry::of_program("ingest");
     let gate = AdmissionGate::default();
@@ -91,7 +91,7 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         gate: gate.clone(),
     };
     let redis = RedisMetrics::new(&mut registry);
-    let (tls, renewal) = match settings.tls()? {
+    let (tls, reloader) = match settings.tls()? {
         Some(files) => Some(tls::load(files).await?),
         None => None,
     }
@@ -111,10 +111,10 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
     let asked = (producer, gate, stop.clone());
     let readiness = move || ready(asked.0.clone(), asked.1.clone(), asked.2.clone());
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
-    if let Some(renewal) = renewal {
-        tokio::spawn(renewal.watch(stop.clone()));
+    if let Some(reloader) = reloader {
+        tokio::spawn(reloader.watch(stop.clone()));
     }
-    let report = Report::start(reader, redis);
+    let presence = PresenceTask::start(reader, redis);
     let watch = tokio::spawn(watch.run(allow_volatile, stop.clone()));
     let server = tokio::spawn(async move {
         server.await?;
@@ -122,29 +122,29 @@ pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken)
         expected.then_some(()).ok_or_else(|| std::io::Error::other("it exited unexpectedly"))
     });
     tracing::info!(ingest.addr = %addr, webhook.path = settings.webhook_path, tls = encrypted, "receiving webhooks");
-    Ok(Ingest { addr, admin_addr: admin.addr, server, watch, report, admin })
+    Ok(Ingest { addr, admin_addr: admin.addr, server, watch, presence, admin })
 }
 
 impl Ingest {
-    /// Waits until the drain is over.
+    /// Waits until the drain has finished.
     ///
     /// # Errors
-    /// [`RunError::Server`] when the server failed, [`RunError::Redis`] when Redis came and would lose events.
+    /// [`RunError::Server`] if the server failed, [`RunError::Redis`] if Redis became reachable but would lose events.
     pub async fn ended(self) -> Result<(), RunError> {
         let result = self.server.await.map_err(std::io::Error::other).flatten();
-        self.report.end().await;
+        self.presence.stop().await;
         self.admin.stop().await;
         self.watch.await.map_err(|error| RunError::Server(error.into()))??;
         result.map_err(RunError::Server)
     }
 }
 
-/// What `/readyz` says.
+/// The readiness check behind `/readyz`.
 async fn ready(producer: Producer, gate: AdmissionGate, stop: CancellationToken) -> Result<(), String> {
     if stop.is_cancelled() {
         return Err("stopping".to_owned());
     }
-    // Without webhooks nothing else would notice that Redis is away.
+    // Without incoming webhooks nothing else would notice that Redis is down.
     producer.ping().await.map_err(|error| chain(&error))?;
     gate.ready()
 }

@@ -1,4 +1,4 @@
-//! Ingest's settings: the shared groups, and its own.
+//! Settings of ingest: the shared groups, and those of ingest alone.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,45 +14,45 @@ use webhook::Verifier;
 
 use crate::tls::{TlsError, TlsFiles};
 
-/// OpenAI's events are some hundred bytes; Redis refuses values over 512 MiB.
+/// OpenAI events have a few hundred bytes; Redis rejects values over 512 MiB.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
-/// Receives OpenAI webhooks over HTTP, verifies them, and puts them into the queue.
+/// Receives OpenAI webhooks over HTTP, verifies them, and enqueues them in Redis
 #[derive(Debug, clap::Parser)]
 #[command(name = "ingest", version)]
 pub struct Settings {
-    /// Where webhooks are received, as ADDRESS:PORT; port 0 is any free one, logged as ingest.addr
+    /// Address to listen on for webhooks, as ADDRESS:PORT; port 0 picks a free port, logged as ingest.addr
     #[arg(long, env = "INGEST_ADDR", value_name = "ADDR", default_value = "0.0.0.0:8080")]
     pub ingest_addr: SocketAddr,
-    /// The path that OpenAI posts to; what lies below it is reserved for more projects
+    /// Path that OpenAI posts to; paths below it are reserved for additional projects
     #[arg(long, env = "WEBHOOK_PATH", value_name = "PATH", default_value = "/openai/webhook", value_parser = webhook_path)]
     pub webhook_path: String,
-    /// Largest body that is taken, in bytes; at most 64MiB
+    /// Maximum size of a body, in bytes; at most 64MiB
     #[arg(long, env = "MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = body_bytes)]
     pub max_body_bytes: usize,
-    /// Most connections at once; beyond it those that have been idle longest are closed. Each may take 128 KiB of memory
+    /// Maximum number of open connections; above it the longest idle ones are closed. Each may use 128 KiB of memory
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "COUNT", default_value = "2000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
-    /// Most events in one family's queue; beyond it webhooks are answered 503, so that OpenAI sends them again
+    /// Maximum number of events in the queue of a family; above it webhooks get a 503, and OpenAI retries them
     #[arg(long, env = "MAX_STREAM_LENGTH", value_name = "COUNT", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_stream_length: u64,
-    /// For how long a webhook-id that comes again is a duplicate, in seconds; the same for all ingests. OpenAI sends an
-    /// event again for 259200
+    /// How long a repeated webhook-id counts as a duplicate, in seconds; must be the same on all ingests. OpenAI retries
+    /// an event for 259200
     #[arg(long, env = "DEDUPE_WINDOW_SECS", value_name = "SECS", default_value = "288000")]
     #[arg(value_parser = clap::value_parser!(u64).range(2..=31_536_000))]
     pub dedupe_window_secs: u64,
-    /// Certificate to speak TLS with, without a proxy: a PEM file, the server's certificate first, then the chain
+    /// TLS certificate, for TLS without a proxy: a PEM file with the server certificate first, then the chain
     #[arg(long, env = "INGEST_TLS_CERT", value_name = "PATH")]
     pub ingest_tls_cert: Option<PathBuf>,
-    /// The certificate's private key, a PEM file. Both files are read again when they change
+    /// Private key of the certificate, a PEM file. Both files are reloaded when they change
     #[arg(long, env = "INGEST_TLS_KEY", value_name = "PATH")]
     pub ingest_tls_key: Option<PathBuf>,
-    /// Private address of /healthz, /readyz and /metrics; port 0 is any free one, logged as admin.addr
+    /// Private address for /healthz, /readyz and /metrics; port 0 picks a free port, logged as admin.addr
     #[arg(long, env = "ADMIN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:9100")]
     pub admin_addr: SocketAddr,
-    /// Ask the ingest that runs at ADMIN_ADDR whether it lives, and exit with 0 or 1
+    /// Check the health of the ingest running at ADMIN_ADDR, and exit with 0 or 1
     #[arg(long)]
     pub healthcheck: bool,
     #[command(flatten)]
@@ -72,7 +72,7 @@ impl Settings {
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error))
     }
 
-    /// Where the certificate is, when TLS is wanted.
+    /// The certificate files, if TLS is configured.
     pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, TlsError> {
         match (&self.ingest_tls_cert, &self.ingest_tls_key) {
             (None, None) => Ok(None),
@@ -95,11 +95,11 @@ impl Settings {
     }
 }
 
-/// Why a setting of ingest's own is refused.
+/// Why a value is invalid.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum InvalidValue {
     #[error(
-        "write a path such as /openai/webhook: a slash first, none at the end, only letters, digits and / . _ ~ -"
+        "write a path such as /openai/webhook: it starts but does not end with a slash, and contains only letters, digits and / . _ ~ -"
     )]
     WebhookPath,
     #[error("write at most 64MiB")]
@@ -108,21 +108,21 @@ enum Refusal {
     Value(#[from] ValueError),
 }
 
-fn webhook_path(text: &str) -> Result<String, Refusal> {
+fn webhook_path(text: &str) -> Result<String, InvalidValue> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '~' | '-');
     let well_formed = text.starts_with('/') && !text.ends_with('/') && !text.contains("//");
     if !well_formed || !text.chars().all(allowed) {
-        return Err(Refusal::WebhookPath);
+        return Err(InvalidValue::WebhookPath);
     }
     Ok(text.to_owned())
 }
 
-fn body_bytes(text: &str) -> Result<usize, Refusal> {
+fn body_bytes(text: &str) -> Result<usize, InvalidValue> {
     let bytes = size_bytes(text)?;
     if bytes > BODY_BYTES_MAX {
-        return Err(Refusal::BodyBytes);
+        return Err(InvalidValue::BodyBytes);
     }
-    Ok(usize::try_from(bytes).expect("64 MiB fit in memory"))
+    Ok(usize::try_from(bytes).expect("64 MiB fit in usize"))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_path_is_plain() {
+    fn a_webhook_path_has_a_strict_format() {
         for path in ["/openai/webhook", "/x", "/hooks/v1.0/a-b_c~d"] {
             assert_eq!(webhook_path(path).unwrap(), path);
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_limit_has_a_limit() {
+    fn the_body_limit_is_at_most_64_mib() {
         assert_eq!(body_bytes("1MiB").unwrap(), 1 << 20);
         assert!(body_bytes("64MiB").is_ok());
         assert!(body_bytes("65MiB").is_err());

@@ -1,5 +1,5 @@
-//! TLS without a proxy: the certificate of `INGEST_TLS_CERT` and `INGEST_TLS_KEY`, served from memory and read again when
-//! the files change. New handshakes get the new one; connections that are open stay as they are.
+//! TLS without a proxy: serves the certificate of `INGEST_TLS_CERT` and `INGEST_TLS_KEY` from memory, and reloads it
+//! when the files change. New handshakes use the new certificate; open connections are not affected.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,28 +15,28 @@ use rustls::sign::CertifiedKey;
 use service::detached;
 use tokio_util::sync::CancellationToken;
 
-/// Reading two small files costs nothing. Content is compared, not times: it works through links and volumes.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Reading two small files is cheap. Compares contents instead of times, which works with symbolic links and volumes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// PEM files: the server's certificate, then those that lead to the root; and its key as PKCS#8, PKCS#1 or SEC1.
+/// PEM files: the server certificate followed by its chain, and its key as PKCS#8, PKCS#1 or SEC1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// Why there is nothing to serve. Says which file and what to write, never what is in it.
+/// Why the certificate cannot be served. Names the file and the fix, and never contains its content.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("INGEST_TLS_CERT and INGEST_TLS_KEY belong together: set both, or none")]
+    #[error("INGEST_TLS_CERT and INGEST_TLS_KEY must be set together: set both or neither")]
     Half,
     #[error("{name}: cannot read {}", path.display())]
     Unreadable { name: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("INGEST_TLS_CERT: {} holds no certificate: write a PEM file, the server's certificate first", path.display())]
+    #[error("INGEST_TLS_CERT: {} contains no certificate: it must be a PEM file with the server certificate first", path.display())]
     NoCertificate { path: PathBuf },
-    #[error("INGEST_TLS_KEY: {} holds no private key: write a PEM file without a pass phrase", path.display())]
+    #[error("INGEST_TLS_KEY: {} contains no private key: it must be a PEM file without a passphrase", path.display())]
     NoKey { path: PathBuf },
-    #[error("{name}: {} is damaged", path.display())]
+    #[error("{name}: {} is not a valid PEM file", path.display())]
     Damaged { name: &'static str, path: PathBuf, source: pem::Error },
     #[error("the private key of INGEST_TLS_KEY does not match the certificate of INGEST_TLS_CERT")]
     Unusable(#[source] rustls::Error),
@@ -51,17 +51,17 @@ struct Content {
     key: Vec<u8>,
 }
 
-/// The certificate that is served now. All handshakes share it.
+/// The certificate that is being served, shared by all handshakes.
 #[derive(Debug)]
 struct Served(RwLock<Arc<CertifiedKey>>);
 
-/// Keeps what is served like the files.
-pub(crate) struct Renewal {
+/// Reloads the served certificate when the files change.
+pub(crate) struct CertificateReloader {
     files: TlsFiles,
     served: Arc<Served>,
     seen: Content,
-    /// Another content that one look has seen: a change counts once two looks agree, because files are truncated before
-    /// they are written.
+    /// New content, seen once: a change counts only after two checks agree, because files are truncated before they are
+    /// written.
     candidate: Option<Content>,
 }
 
@@ -71,8 +71,8 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// What actix needs to speak TLS (1.2 and 1.3, ring), and what keeps it up to date.
-pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), TlsError> {
+/// The TLS configuration for actix (1.2 and 1.3, ring), and the reloader that keeps it up to date.
+pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, CertificateReloader), TlsError> {
     let content = read(&files).await?;
     let served = Arc::new(Served(RwLock::new(Arc::new(parse(&files, &content)?))));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -80,24 +80,24 @@ pub(crate) async fn load(files: TlsFiles) -> Result<(ServerConfig, Renewal), Tls
         .map_err(TlsError::Unusable)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&served) as Arc<dyn ResolvesServerCert>);
-    Ok((config, Renewal { files, served, seen: content, candidate: None }))
+    Ok((config, CertificateReloader { files, served, seen: content, candidate: None }))
 }
 
-impl Renewal {
-    /// Reads the files again and again until `stop`. A failure is logged once and the old certificate stays: a pair may be
-    /// half written when we look.
+impl CertificateReloader {
+    /// Checks the files until `stop` is cancelled. A failure is logged once and the old certificate remains: the pair
+    /// may be half written at the time.
     pub(crate) async fn watch(mut self, stop: CancellationToken) {
         let mut logged = None;
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let failure = self.look().await.err().map(|error| chain(&error));
+        while stop.run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL)).await.is_some() {
+            let failure = self.check().await.err().map(|error| chain(&error));
             if let Some(error) = failure.as_ref().filter(|_| failure != logged) {
-                tracing::error!(error, "the new certificate cannot be used: the old one is served");
+                tracing::error!(error, "cannot use the new certificate: still serving the old one");
             }
             logged = failure;
         }
     }
 
-    async fn look(&mut self) -> Result<(), TlsError> {
+    async fn check(&mut self) -> Result<(), TlsError> {
         let content = read(&self.files).await?;
         if content == self.seen {
             self.candidate = None;
@@ -110,7 +110,7 @@ impl Renewal {
         let renewed = Arc::new(parse(&self.files, &content)?);
         *self.served.0.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         self.seen = content;
-        tracing::info!("the certificate changed: new connections get the new one");
+        tracing::info!("reloaded the certificate: new connections use it");
         Ok(())
     }
 }
@@ -118,7 +118,7 @@ impl Renewal {
 async fn read(files: &TlsFiles) -> Result<Content, TlsError> {
     let read = async |name, path: &PathBuf| {
         let at = path.clone();
-        // It may hang.
+        // The read may hang.
         let bytes = detached::run(move || std::fs::read(at)).await.flatten();
         bytes.map_err(|source| TlsError::Unreadable { name, path: path.clone(), source })
     };
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_certificate_that_is_truncated_for_a_moment_stays_served() {
+    async fn a_briefly_truncated_certificate_does_not_replace_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
         let pair = KeyPair::generate().unwrap();
@@ -156,21 +156,21 @@ mod tests {
         let chain = issue() + &issue();
         std::fs::write(&cert, &chain).unwrap();
         std::fs::write(&key, pair.serialize_pem()).unwrap();
-        let (_, mut renewal) = load(TlsFiles { cert: cert.clone(), key }).await.unwrap();
-        let served = |renewal: &Renewal| renewal.served.0.read().unwrap().cert.len();
-        // The key fits the first certificate, but without the second no client finds its way to the root.
+        let (_, mut reloader) = load(TlsFiles { cert: cert.clone(), key }).await.unwrap();
+        let served = |reloader: &CertificateReloader| reloader.served.0.read().unwrap().cert.len();
+        // The key matches the first certificate, but without the second one clients cannot verify the chain.
         std::fs::write(&cert, &chain[..chain.len() / 2]).unwrap();
-        renewal.look().await.unwrap();
+        reloader.check().await.unwrap();
         std::fs::write(&cert, &chain).unwrap();
-        renewal.look().await.unwrap();
+        reloader.check().await.unwrap();
         std::fs::write(&cert, "").unwrap();
-        renewal.look().await.unwrap();
-        assert_eq!(served(&renewal), 2);
+        reloader.check().await.unwrap();
+        assert_eq!(served(&reloader), 2);
 
         std::fs::write(&cert, issue()).unwrap();
-        renewal.look().await.unwrap();
-        assert_eq!(served(&renewal), 2);
-        renewal.look().await.unwrap();
-        assert_eq!(served(&renewal), 1, "two looks agree");
+        reloader.check().await.unwrap();
+        assert_eq!(served(&reloader), 2);
+        reloader.check().await.unwrap();
+        assert_eq!(served(&reloader), 1, "two checks agree");
     }
 }

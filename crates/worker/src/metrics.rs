@@ -55,7 +55,7 @@ impl Metrics {
             ),
             event_lag_seconds: registry.histograms(
                 "landfall_event_lag_seconds",
-                "From OpenAI's created_at to the stage",
+                "Time from created_at of the event to the stage",
                 ["stage"],
                 LAG_SECONDS,
             ),

@@ -1,4 +1,4 @@
-//! More connections than `MAX_CONNECTIONS`: those idle longest are evicted, active ones stay.
+//! More connections than `MAX_CONNECTIONS`: the longest idle ones are evicted, active ones are not.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ async fn deliver(connection: &mut Connection, object: &str) {
 }
 
 #[tokio::test]
-async fn the_connection_that_has_idled_longest_goes_first() {
+async fn the_longest_idle_connection_is_evicted_first() {
     let ingest = start_with("2").await;
     let (mut first, mut second) = (ingest.connect().await, ingest.connect().await);
     deliver(&mut first, "batch_1").await;
@@ -31,16 +31,16 @@ async fn the_connection_that_has_idled_longest_goes_first() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_sends_nothing_or_never_ends_keeps_no_delivery_out() {
+async fn hundreds_of_idle_connections_do_not_block_deliveries() {
     let ingest = start_with("8").await;
     let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
     let half_a_body = [head(PATH, &headers, "Content-Length: 100"), b"{".to_vec()].concat();
-    let mut crowd = Vec::new();
+    let mut idle = Vec::new();
     for number in 0..300 {
         let mut connection = ingest.connect().await;
         let start = [&b""[..], b"POST /openai/webhook HTTP/1.1\r\n", &half_a_body][number % 3];
         connection.try_send(start).await;
-        crowd.push(connection);
+        idle.push(connection);
         if number % 10 == 0 {
             ingest
                 .post(&SignedWebhook::new("batch.completed", &format!("batch_{number}")))
@@ -52,29 +52,29 @@ async fn a_crowd_that_sends_nothing_or_never_ends_keeps_no_delivery_out() {
 }
 
 #[tokio::test]
-async fn a_connection_at_work_is_not_closed_for_others() {
+async fn an_active_connection_is_not_evicted() {
     let ingest = start_with("1").await;
     let pid = ingest.redis.pid().to_string();
     let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    let mut working = ingest.connect().await;
-    deliver(&mut working, "batch_1").await;
+    let mut active = ingest.connect().await;
+    deliver(&mut active, "batch_1").await;
     signal("-STOP");
-    working.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
-    assert!(working.nothing_comes().await);
+    active.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
+    assert!(active.nothing_comes().await);
     let (mut second, mut third) = (ingest.connect().await, ingest.connect().await);
     second.try_send(b"POST").await;
     third.try_send(b"POST").await;
-    assert!(working.nothing_comes().await);
+    assert!(active.nothing_comes().await);
     signal("-CONT");
-    working.answer().await.expect(200, RECEIVED);
+    active.answer().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
-async fn a_delivery_that_is_evicted_in_its_body_is_never_called_a_forgery() {
+async fn a_delivery_evicted_in_its_body_is_never_rejected_as_a_forgery() {
     let ingest = start_with("1").await;
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let mut evicted = ingest.connect().await;
-    // Its answer says that the connection is counted.
+    // The response proves that the connection is registered.
     deliver(&mut evicted, "batch_0").await;
     evicted.send(&bytes[..bytes.len() - 1]).await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_2")).await.expect(200, RECEIVED);

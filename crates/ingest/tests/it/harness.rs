@@ -1,4 +1,4 @@
-//! An ingest inside the test, its Redis, and a client that speaks HTTP/1.1 byte by byte.
+//! An ingest inside the test, its Redis, and an HTTP/1.1 client with control over every byte.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub(crate) const PATH: &str = "/openai/webhook";
 pub(crate) const RECEIVED: &str = r#"{"received":true}"#;
 pub(crate) const INVALID: &str = r#"{"error":"Invalid signature"}"#;
 
-/// Settings from flags alone, with ports of the system's choice.
+/// Settings from flags alone, with ports chosen by the kernel.
 pub(crate) fn settings(flags: &[&str]) -> Settings {
     let fixed = ["ingest", "--ingest-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
     let arguments = fixed.iter().chain(flags).map(OsString::from);
@@ -58,25 +58,25 @@ impl TestIngest {
         Connection::open(self.addr).await
     }
 
-    /// Posts over a connection of its own.
-    pub(crate) async fn post(&self, webhook: &SignedWebhook) -> Answer {
+    /// Posts over a new connection.
+    pub(crate) async fn post(&self, webhook: &SignedWebhook) -> Response {
         self.ask(&request(webhook)).await
     }
 
-    /// Sends bytes over a connection of its own.
-    pub(crate) async fn ask(&self, request: &[u8]) -> Answer {
+    /// Sends bytes over a new connection.
+    pub(crate) async fn ask(&self, request: &[u8]) -> Response {
         let mut connection = self.connect().await;
         connection.send(request).await;
         connection.answer().await
     }
 
-    pub(crate) async fn admin(&self, path: &str) -> Answer {
+    pub(crate) async fn admin(&self, path: &str) -> Response {
         let mut connection = Connection::open(self.admin_addr).await;
         connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
         connection.answer().await
     }
 
-    /// Everything in one family's queue that no worker has taken yet; takes it.
+    /// Receives and acknowledges every undelivered entry of a family.
     pub(crate) async fn take_queued(&self, family: Family) -> Vec<Entry> {
         let config = ConsumerConfig {
             queue: QueueConfig {
@@ -101,7 +101,7 @@ impl TestIngest {
         }
     }
 
-    /// How many entries are in all queues together.
+    /// The number of undelivered entries of all families; acknowledges them.
     pub(crate) async fn count_queued(&self) -> usize {
         let mut count = 0;
         for family in Family::ALL {
@@ -110,13 +110,13 @@ impl TestIngest {
         count
     }
 
-    /// Tells it to stop, as SIGTERM would.
-    pub(crate) fn tell_to_stop(&self) {
+    /// Starts the shutdown, as SIGTERM would.
+    pub(crate) fn begin_stop(&self) {
         self.stop.cancel();
     }
 
     pub(crate) async fn ended(&mut self) -> Result<(), RunError> {
-        let ingest = self.ingest.take().expect("it ends once");
+        let ingest = self.ingest.take().expect("ended is called once");
         tokio::time::timeout(test_support::wait::DEADLINE, ingest.ended()).await.unwrap()
     }
 }
@@ -134,7 +134,7 @@ pub(crate) fn request(webhook: &SignedWebhook) -> Vec<u8> {
     bytes
 }
 
-/// The head of a `POST` with these headers and this line about its length.
+/// The head of a `POST` with these headers and this length header.
 pub(crate) fn head(path: &str, headers: &[(&str, String)], length: &str) -> Vec<u8> {
     let mut text = format!("POST {path} HTTP/1.1\r\nHost: hooks.example\r\n{length}\r\n");
     for (name, value) in headers {
@@ -144,26 +144,26 @@ pub(crate) fn head(path: &str, headers: &[(&str, String)], length: &str) -> Vec<
     text.into_bytes()
 }
 
-/// One HTTP/1.1 connection, plain unless it says otherwise.
+/// An HTTP/1.1 connection, without TLS by default.
 pub(crate) struct Connection<S = TcpStream> {
     stream: S,
     unread: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Compares status and body, and that the body says it is JSON.
+    /// Asserts the status, the body, and a JSON content type.
     pub(crate) fn expect(&self, status: u16, body: &str) {
         assert_eq!((self.status, self.body.as_str()), (status, body), "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
@@ -185,30 +185,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// Sends although the other side may have gone; says whether it took the bytes.
+    /// Sends, and returns whether the other side accepted the bytes.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Sends nothing more, but still reads.
+    /// Shuts down the write side only.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// The next answer.
-    pub(crate) async fn answer(&mut self) -> Answer {
+    /// The next response.
+    pub(crate) async fn answer(&mut self) -> Response {
         tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer())
             .await
-            .expect("an answer in time")
-            .expect("an answer before the end")
+            .expect("a response in time")
+            .expect("a response before the end")
     }
 
-    /// The next answer, or `None` when the connection ends first.
-    pub(crate) async fn try_answer(&mut self) -> Option<Answer> {
+    /// The next response, or `None` if the connection ends first.
+    pub(crate) async fn try_answer(&mut self) -> Option<Response> {
         loop {
             if let Some(end) = find(&self.unread, b"\r\n\r\n") {
                 let head = String::from_utf8(self.unread[..end].to_vec()).unwrap();
-                let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: String::new() };
+                let mut answer = Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
                 let length: usize = answer.header("content-length").map_or(0, |l| l.parse().unwrap());
                 if self.unread.len() >= end + 4 + length {
                     let rest = self.unread.split_off(end + 4 + length);
@@ -223,15 +223,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Whether neither an answer nor an end comes for a while.
+    /// Checks that neither a response nor an end of the connection arrives for a while.
     pub(crate) async fn nothing_comes(&mut self) -> bool {
         tokio::time::timeout(Duration::from_millis(300), self.try_answer()).await.is_err()
     }
 
-    /// Waits until the other side has closed the connection.
+    /// Waits until the other side closes the connection.
     pub(crate) async fn closed(&mut self) {
         let answer = tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer());
-        assert!(answer.await.expect("the end in time").is_none(), "another answer came");
+        assert!(answer.await.expect("the end in time").is_none(), "another response arrived");
     }
 }
 

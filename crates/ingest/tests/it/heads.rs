@@ -1,4 +1,4 @@
-//! Large heads: a complete one is refused, and incomplete ones cannot use up the memory.
+//! Large heads: complete ones are rejected, and incomplete ones cannot exhaust the memory.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use crate::harness::{Connection, PATH, RECEIVED, TestIngest, head, request};
 const TOO_LARGE: &str = r#"{"error":"Request header fields too large"}"#;
 const LARGE_HEAD_BYTES: usize = 110 * 1024;
 const ATTACKERS: usize = 3600;
-/// Well below `INGEST_MEM_LIMIT` of docker-compose.yml, 512 MiB; measured were 290 MiB.
+/// Well below `INGEST_MEM_LIMIT` of docker-compose.yml, 512 MiB; the measured peak is 290 MiB.
 const MEMORY_MAX_KIB: usize = 400 * 1024;
 
-/// Headers of this many bytes in all, beside those of the webhook.
+/// The headers of the webhook, and padding of this many bytes.
 fn padded(webhook: &SignedWebhook, bytes: usize) -> Vec<(&'static str, String)> {
     let mut headers = webhook.headers().to_vec();
     headers.push(("padding", "x".repeat(bytes)));
@@ -44,7 +44,8 @@ async fn a_head_over_16_kib_is_431_and_the_connection_is_closed() {
     ingest.ask(&fits).await.expect(200, RECEIVED);
 }
 
-/// The program with its defaults, and where it listens. This process may then have a socket for each attacker.
+/// Starts the program with its defaults and returns its address. Raises the limit of this process to one socket per
+/// attacker.
 fn start(redis: &RedisServer) -> (Program, SocketAddr) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
@@ -60,7 +61,7 @@ fn start(redis: &RedisServer) -> (Program, SocketAddr) {
     (program, line["ingest.addr"].as_str().unwrap().parse().unwrap())
 }
 
-/// The most memory that the program has had so far.
+/// The peak memory of the program.
 fn peak_kib(program: &Program) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -96,7 +97,7 @@ async fn thousands_of_incomplete_large_heads_fit_in_memory_and_deliveries_are_an
 }
 
 #[tokio::test]
-async fn thousands_of_complete_large_heads_that_wait_for_a_body_are_refused() {
+async fn thousands_of_complete_large_heads_without_a_body_are_refused() {
     let redis = RedisServer::start();
     let (mut program, addr) = start(&redis);
     let mut whole = head(PATH, &[("padding", "x".repeat(LARGE_HEAD_BYTES))], "Content-Length: 100");
@@ -112,7 +113,7 @@ async fn thousands_of_complete_large_heads_that_wait_for_a_body_are_refused() {
     }
     let mut refused = 0;
     for mut connection in attackers {
-        // One that was evicted meanwhile may have been closed before it could read.
+        // An evicted connection may have been closed before its response could be read.
         refused += usize::from(connection.try_answer().await.is_some_and(|answer| answer.status == 431));
     }
     assert!(refused > ATTACKERS / 2, "{refused} were answered 431");

@@ -1,4 +1,4 @@
-//! Limits of size and number.
+//! Limits on sizes and counts.
 
 use ingest::Limits;
 use test_support::signed_webhook::SignedWebhook;
@@ -13,10 +13,10 @@ async fn start_with_100_bytes() -> TestIngest {
 }
 
 #[tokio::test]
-async fn an_announced_length_over_the_limit_is_413_before_the_body_is_sent() {
+async fn a_content_length_over_the_limit_is_413_before_the_body_is_sent() {
     let ingest = start_with_100_bytes().await;
     let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; 101]);
-    // The body is never sent: the answer must come all the same.
+    // The body is never sent: the response must not wait for it.
     for length in ["Content-Length: 101", "Content-Length: 18446744073709551615"] {
         let answer = ingest.ask(&head(PATH, &webhook.headers(), length)).await;
         answer.expect(413, TOO_LARGE);
@@ -34,7 +34,7 @@ async fn a_chunked_body_over_the_limit_is_413() {
         bytes.extend_from_slice(&[b'x'; 60]);
         bytes.extend_from_slice(b"\r\n");
     }
-    // No end: the limit is passed before it.
+    // The end is missing: the limit is exceeded before it.
     ingest.ask(&bytes).await.expect(413, TOO_LARGE);
     assert_eq!(ingest.count_queued().await, 0);
 }
@@ -49,20 +49,20 @@ async fn a_client_that_sends_its_large_body_at_once_still_reads_the_413() {
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_the_limit_is_taken() {
+async fn a_body_of_exactly_the_limit_is_accepted() {
     let ingest = start_with_100_bytes().await;
     ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 100])).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
-async fn a_body_of_one_mebibyte_is_taken_by_default() {
+async fn a_body_of_one_mebibyte_is_accepted_by_default() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::with_body("wh_1", vec![b'x'; 1 << 20])).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
-async fn large_bodies_that_are_too_many_are_503_and_small_ones_are_taken() {
-    // Nobody has a right to more than MAX_BODY_BYTES.
+async fn too_many_large_bodies_are_503_and_small_ones_are_accepted() {
+    // The budget is never smaller than MAX_BODY_BYTES.
     let limits = Limits { large_bodies_bytes: 0, ..Limits::default() };
     let ingest = TestIngest::start_with(&["--max-body-bytes", "1000000"], limits).await;
     let slow = SignedWebhook::with_body("wh_slow", vec![b'x'; 1_000_000]);
@@ -70,12 +70,12 @@ async fn large_bodies_that_are_too_many_are_503_and_small_ones_are_taken() {
     let mut connection = ingest.connect().await;
     let (most, rest) = slow_request.split_at(slow_request.len() - 1);
     connection.send(most).await;
-    // Time to read it: beside the other body, whichever of the two grows later is refused.
+    // Give ingest time to read it: otherwise either of the two bodies could be the rejected one.
     assert!(connection.nothing_comes().await);
     let large = SignedWebhook::with_body("wh_large", vec![b'x'; 100_000]);
-    let refused = wait::until("the slow body to fill the room", async || {
+    let refused = wait::until("the slow body to fill the budget", async || {
         let answer = ingest.post(&large).await;
-        // Until then it is taken once, and received again.
+        // Until then it is accepted, first as new and then as a duplicate.
         (answer.status != 200).then_some(answer)
     })
     .await;
@@ -90,7 +90,7 @@ async fn large_bodies_that_are_too_many_are_503_and_small_ones_are_taken() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_503_and_what_it_refused_is_taken_later() {
+async fn a_full_queue_is_503_and_the_retry_is_accepted_later() {
     let ingest = TestIngest::start_with(&["--max-stream-length", "2"], Limits::default()).await;
     for n in 0..2 {
         ingest
@@ -102,9 +102,9 @@ async fn a_full_queue_is_503_and_what_it_refused_is_taken_later() {
     let answer = ingest.post(&refused).await;
     answer.expect(503, r#"{"error":"Queue unavailable"}"#);
     assert!(answer.header("retry-after").is_some());
-    // Each family has a queue of its own.
+    // Each family has a separate queue.
     ingest.post(&SignedWebhook::new("response.completed", "resp_1")).await.expect(200, RECEIVED);
-    // What was refused was not marked as seen: it is taken once there is room.
+    // The rejected webhook was not recorded as seen: it is accepted once there is space.
     assert_eq!(ingest.take_queued(webhook::Family::Batch).await.len(), 2);
     ingest.post(&refused).await.expect(200, RECEIVED);
     assert_eq!(ingest.take_queued(webhook::Family::Batch).await.len(), 1);

@@ -1,4 +1,4 @@
-//! Redis away, slow, or back: 503 with Retry-After, never a 200 that is not true, and recovery without a restart.
+//! Redis down, slow, or up again: 503 with Retry-After, never an unjustified 200, and recovery without a restart.
 
 use std::io::{Read as _, Write as _};
 use std::process::Command;
@@ -8,9 +8,9 @@ use test_support::redis::RedisServer;
 use test_support::signed_webhook::SignedWebhook;
 use test_support::wait;
 
-use crate::harness::{Answer, RECEIVED, TestIngest};
+use crate::harness::{RECEIVED, Response, TestIngest};
 
-fn expect_unavailable(answer: &Answer) {
+fn expect_unavailable(answer: &Response) {
     answer.expect(503, r#"{"error":"Queue unavailable"}"#);
     let secs: u32 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=5).contains(&secs), "{secs}");
@@ -25,7 +25,7 @@ async fn until_received(ingest: &TestIngest, webhook: &SignedWebhook) {
 }
 
 #[tokio::test]
-async fn while_redis_is_away_webhooks_are_503_and_taken_once_it_is_back() {
+async fn webhooks_are_503_while_redis_is_down_and_accepted_afterwards() {
     let mut ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
 
@@ -45,7 +45,7 @@ async fn while_redis_is_away_webhooks_are_503_and_taken_once_it_is_back() {
 }
 
 #[tokio::test]
-async fn ingest_starts_without_redis_and_prepares_the_queue_when_it_comes() {
+async fn ingest_starts_without_redis_and_prepares_the_queue_later() {
     let mut redis = RedisServer::start();
     redis.kill();
     let mut ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
@@ -61,7 +61,7 @@ async fn ingest_starts_without_redis_and_prepares_the_queue_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_503_and_forgotten_when_it_goes_on() {
+async fn webhooks_are_503_while_redis_hangs() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     signal("STOP", ingest.redis.pid());
@@ -77,7 +77,7 @@ async fn a_redis_that_is_full_or_read_only_is_503() {
     let ingest = TestIngest::start().await;
     let port = ingest.redis.port();
     ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
-    for (breaks, mends) in [
+    for (breaks, repairs) in [
         ("CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0"),
         ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
         ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
@@ -85,15 +85,15 @@ async fn a_redis_that_is_full_or_read_only_is_503() {
         assert!(redis_says(port, breaks).starts_with("+OK"));
         let webhook = SignedWebhook::new("batch.completed", "batch_1");
         expect_unavailable(&ingest.post(&webhook).await);
-        assert!(redis_says(port, mends).starts_with("+OK"));
+        assert!(redis_says(port, repairs).starts_with("+OK"));
         until_received(&ingest, &webhook).await;
     }
 }
 
-/// The raw answer to one command.
+/// The raw reply to one command.
 pub(crate) fn redis_says(port: u16, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    // QUIT makes the server close the connection after the answers.
+    // QUIT makes the server close the connection after the replies.
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -1,4 +1,4 @@
-//! The program itself, as a process: its exit codes, its log, its signals.
+//! The program as a process: exit codes, log, signals.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
 
 use crate::harness::{Connection, RECEIVED, request};
 
-/// Runs ingest to its end with these variables; gives the exit code and what it said.
+/// Runs ingest to completion with these variables; returns the exit code and the output.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = Command::new(programs::path("ingest"))
         .args(arguments)
@@ -35,7 +35,7 @@ fn start(redis: &RedisServer) -> Program {
     Program::start("ingest", &environment)
 }
 
-/// A field of the log line that holds `text`.
+/// Waits for the log line that contains `text`, and parses it.
 fn logged(program: &mut Program, text: &str) -> Value {
     serde_json::from_str(&program.wait_for_log(text)).unwrap()
 }
@@ -45,7 +45,7 @@ fn address(program: &mut Program, field: &str) -> SocketAddr {
 }
 
 #[test]
-fn without_a_proper_secret_it_does_not_start() {
+fn ingest_does_not_start_without_a_valid_secret() {
     for secret in ["", " ", "sk-proj-hunter2", "whsec_", "whsec_aHVudGVyMg==", "whsec_hunter2!"] {
         let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", secret)]);
         assert_eq!(code, Some(2), "{said}");
@@ -59,7 +59,7 @@ fn without_a_proper_secret_it_does_not_start() {
 }
 
 #[test]
-fn a_secret_file_must_be_there_and_alone() {
+fn a_secret_file_must_exist_and_excludes_the_variable() {
     let missing = run(&[], &[("OPENAI_WEBHOOK_SECRET_FILE", "/nowhere/secret")]);
     assert!(
         missing.0 == Some(2) && missing.1.contains("OPENAI_WEBHOOK_SECRET_FILE: cannot read /nowhere/secret"),
@@ -71,7 +71,7 @@ fn a_secret_file_must_be_there_and_alone() {
 }
 
 #[test]
-fn nonsense_is_refused_by_the_name_of_the_setting() {
+fn an_invalid_value_is_refused_with_the_name_of_the_setting() {
     for (name, value) in [
         ("INGEST_ADDR", "everywhere"),
         ("WEBHOOK_PATH", "openai"),
@@ -90,7 +90,7 @@ fn nonsense_is_refused_by_the_name_of_the_setting() {
 }
 
 #[test]
-fn an_address_of_redis_that_cannot_be_read_is_refused_and_not_repeated() {
+fn an_invalid_redis_url_is_refused_and_not_repeated() {
     for url in ["http://:hunter2@redis", "redis://:hunter2@redis:port", "redis://:hunter2@redis:6379/db"] {
         let (code, said) = run(&[], &[("OPENAI_WEBHOOK_SECRET", SECRET), ("REDIS_URL", url)]);
         assert!(code == Some(2) && said.contains("error: REDIS_URL "), "{said}");
@@ -99,7 +99,7 @@ fn an_address_of_redis_that_cannot_be_read_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_taken_address_ends_it_with_1_and_is_named() {
+fn an_address_in_use_is_named_and_the_exit_code_is_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let environment =
@@ -109,7 +109,7 @@ fn a_taken_address_ends_it_with_1_and_is_named() {
 }
 
 #[test]
-fn healthcheck_asks_the_ingest_that_runs() {
+fn healthcheck_checks_the_running_ingest() {
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
     let admin = address(&mut ingest, "admin.addr").to_string();
@@ -121,7 +121,7 @@ fn healthcheck_asks_the_ingest_that_runs() {
 }
 
 #[test]
-fn sigterm_ends_it_with_0() {
+fn sigterm_ends_ingest_with_0() {
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
     address(&mut ingest, "ingest.addr");
@@ -129,25 +129,25 @@ fn sigterm_ends_it_with_0() {
 }
 
 #[tokio::test]
-async fn a_second_sigterm_ends_it_at_once() {
+async fn a_second_sigterm_ends_ingest_immediately() {
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
     let addr = address(&mut ingest, "ingest.addr");
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let mut under_way = Connection::open(addr).await;
     under_way.send(&bytes[..bytes.len() - 1]).await;
-    // Another connection's answer says that this one was accepted before it.
+    // The response on another connection proves that this one was accepted before it.
     let mut other = Connection::open(addr).await;
     other.send(&request(&SignedWebhook::new("batch.completed", "batch_0"))).await;
     other.answer().await.expect(200, RECEIVED);
     ingest.signal("TERM");
-    ingest.wait_for_log("a second signal stops at once");
+    ingest.wait_for_log("a second signal stops immediately");
     ingest.signal("TERM");
     assert_eq!(ingest.wait().code(), Some(128 + 15));
 }
 
 #[tokio::test]
-async fn the_words_of_strangers_are_cut_in_the_log() {
+async fn untrusted_text_is_truncated_in_the_log() {
     const WEBHOOK: [(&str, &str); 2] = [("webhook-signature", "v1,x"), ("webhook-timestamp", "1")];
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
@@ -175,9 +175,9 @@ async fn the_words_of_strangers_are_cut_in_the_log() {
     connection.send(&request(&signed)).await;
     connection.answer().await.expect(200, RECEIVED);
 
-    assert!(logged(&mut ingest, "another path")["http.path"].as_str().unwrap().starts_with("/pathxxx"));
+    assert!(logged(&mut ingest, "a path other than")["http.path"].as_str().unwrap().starts_with("/pathxxx"));
     logged(&mut ingest, "a head over 16 KiB");
-    logged(&mut ingest, "another method");
+    logged(&mut ingest, "a method other than");
     assert!(logged(&mut ingest, "malformed_id")["webhook.id"].as_str().unwrap().starts_with("postxxx"));
     assert!(logged(&mut ingest, "\"accepted\"")["event.type"].as_str().unwrap().starts_with("typexxx"));
     assert!(ingest.stop().success());
@@ -186,7 +186,7 @@ async fn the_words_of_strangers_are_cut_in_the_log() {
 }
 
 #[tokio::test]
-async fn each_webhook_makes_one_line_with_its_outcome() {
+async fn each_webhook_writes_one_log_line_with_its_outcome() {
     let redis = RedisServer::start();
     let mut ingest = start(&redis);
     let addr = address(&mut ingest, "ingest.addr");
@@ -223,7 +223,7 @@ async fn each_webhook_makes_one_line_with_its_outcome() {
     assert_eq!(post(&stale).await.status, 400);
     let line = logged(&mut ingest, "stale_timestamp_genuine");
     assert_eq!((&line["outcome"], &line["level"]), (&"rejected".into(), &"WARN".into()));
-    assert!(line["error"].as_str().unwrap().contains("check this machine's clock"), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("check the clock of this machine"), "{line}");
     assert_eq!((&line["http.status"], &line["webhook.id"]), (&400.into(), &"wh_2".into()));
 
     assert!(ingest.stop().success());

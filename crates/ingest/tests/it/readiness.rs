@@ -1,4 +1,4 @@
-//! `/readyz` follows what becomes of events, and recovers by itself: no webhook has to come for it.
+//! `/readyz` reflects whether events can be enqueued, and recovers without an incoming webhook.
 
 use ingest::Limits;
 use test_support::redis::RedisServer;
@@ -14,7 +14,7 @@ async fn until_ready(ingest: &TestIngest) {
     wait::until("readiness", async || (ingest.admin("/readyz").await.status == 200).then_some(())).await;
 }
 
-/// Waits until it is not ready, and gives the reason.
+/// Waits until ingest is not ready, and returns the reason.
 async fn until_not_ready(ingest: &TestIngest) -> String {
     wait::until("the end of readiness", async || {
         let answer = ingest.admin("/readyz").await;
@@ -23,7 +23,7 @@ async fn until_not_ready(ingest: &TestIngest) -> String {
     .await
 }
 
-fn tell(ingest: &TestIngest, commands: &[&str]) {
+fn run_commands(ingest: &TestIngest, commands: &[&str]) {
     for command in commands {
         let answer = redis_says(ingest.redis.port(), command);
         assert!(!answer.starts_with('-'), "{command}: {answer}");
@@ -34,7 +34,7 @@ fn batch(number: u32) -> SignedWebhook {
     SignedWebhook::new("batch.completed", &format!("batch_{number}"))
 }
 
-/// Grows by two to eight with each check that ingest makes.
+/// Grows by two to eight with each check of ingest.
 fn count_checks(ingest: &TestIngest) -> u64 {
     let stats = redis_says(ingest.redis.port(), "INFO commandstats");
     let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xgroup|create:calls="));
@@ -42,11 +42,11 @@ fn count_checks(ingest: &TestIngest) -> u64 {
 }
 
 #[tokio::test]
-async fn what_keeps_every_event_out_ends_readiness_until_it_is_mended() {
+async fn a_fault_that_affects_all_events_ends_readiness_until_it_is_fixed() {
     let ingest = TestIngest::start().await;
     until_ready(&ingest).await;
     let mut number = 0;
-    for (breaks, mends, reason) in [
+    for (breaks, repairs, reason) in [
         ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +@all", "permission"),
         ("ACL SETUSER default -xadd", "ACL SETUSER default +@all", "Redis refuses to write"),
         ("ACL SETUSER default resetkeys ~other", "ACL SETUSER default ~*", "permission"),
@@ -58,19 +58,19 @@ async fn what_keeps_every_event_out_ends_readiness_until_it_is_mended() {
             "Redis refuses to write",
         ),
     ] {
-        tell(&ingest, &[breaks]);
+        run_commands(&ingest, &[breaks]);
         number += 1;
         ingest.post(&batch(number)).await.expect(503, UNAVAILABLE);
         let said = until_not_ready(&ingest).await;
         assert!(said.contains(reason), "{breaks}: {said}");
-        tell(&ingest, &[mends]);
+        run_commands(&ingest, &[repairs]);
         until_ready(&ingest).await;
         ingest.post(&batch(number)).await.expect(200, RECEIVED);
     }
 }
 
 #[tokio::test]
-async fn without_permission_it_is_not_ready_from_the_start() {
+async fn ingest_without_permission_is_not_ready_from_the_start() {
     let redis = RedisServer::start();
     assert!(redis_says(redis.port(), "ACL SETUSER default -xadd").starts_with("+OK"));
     let ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
@@ -81,29 +81,29 @@ async fn without_permission_it_is_not_ready_from_the_start() {
         let said = until_not_ready(&ingest).await;
         assert!(said.contains("Redis refuses to write"), "{said}");
     }
-    tell(&ingest, &["ACL SETUSER default +@all"]);
+    run_commands(&ingest, &["ACL SETUSER default +@all"]);
     until_ready(&ingest).await;
 }
 
 #[tokio::test]
-async fn a_key_of_the_wrong_type_ends_readiness_until_it_is_gone() {
+async fn a_key_of_the_wrong_type_ends_readiness_until_it_is_deleted() {
     let ingest = TestIngest::start().await;
     until_ready(&ingest).await;
-    tell(&ingest, &["DEL {landfall}:events:batch", "SET {landfall}:events:batch 1"]);
+    run_commands(&ingest, &["DEL {landfall}:events:batch", "SET {landfall}:events:batch 1"]);
     ingest.post(&batch(1)).await.expect(503, UNAVAILABLE);
     let before = count_checks(&ingest);
-    wait::until("two checks more", async || (count_checks(&ingest) > before + 4).then_some(())).await;
+    wait::until("two more checks", async || (count_checks(&ingest) > before + 4).then_some(())).await;
     let said = ingest.admin("/readyz").await;
     assert!(said.status == 503 && said.body.contains("WRONGTYPE"), "{said:?}");
-    // The other families go on.
+    // The other families still work.
     ingest.post(&SignedWebhook::new("response.completed", "resp_1")).await.expect(200, RECEIVED);
-    tell(&ingest, &["DEL {landfall}:events:batch"]);
+    run_commands(&ingest, &["DEL {landfall}:events:batch"]);
     until_ready(&ingest).await;
     ingest.post(&batch(1)).await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_ends_readiness_until_it_goes_on() {
+async fn a_redis_that_hangs_ends_readiness_until_it_resumes() {
     let ingest = TestIngest::start().await;
     until_ready(&ingest).await;
     signal("STOP", ingest.redis.pid());
@@ -128,10 +128,10 @@ async fn checks_leave_no_event_behind() {
     assert!(redis_says(redis.port(), "ACL SETUSER default -xadd").starts_with("+OK"));
     let ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
     wait::until("a check", async || (count_checks(&ingest) > 0).then_some(())).await;
-    tell(&ingest, &["ACL SETUSER default +@all"]);
+    run_commands(&ingest, &["ACL SETUSER default +@all"]);
     until_ready(&ingest).await;
     assert_eq!(ingest.count_queued().await, 0);
     let gone =
         async || redis_says(ingest.redis.port(), "EXISTS {landfall}:check").starts_with(":0").then_some(());
-    wait::until("the check's own stream to be gone", gone).await;
+    wait::until("the stream of the check to be gone", gone).await;
 }

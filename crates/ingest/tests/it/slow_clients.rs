@@ -1,4 +1,4 @@
-//! Clients that are slow on purpose are cut off.
+//! Clients that are slow on purpose are disconnected.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use test_support::wait;
 use crate::harness::{Connection, PATH, RECEIVED, TestIngest, head, request};
 
 const SHORT: Duration = Duration::from_secs(1);
-/// Far longer than [`SHORT`], far shorter than the default limits' effect on a test that fails.
+/// Much longer than [`SHORT`], and much shorter than a test with the default limits would take to fail.
 const SURELY_CUT: Duration = Duration::from_secs(30);
 
 fn short_limits() -> Limits {
@@ -30,7 +30,7 @@ async fn a_slow_head_is_cut_off() {
     }
 }
 
-/// Sends a little again and again until the connection is closed; gives the statuses of the answers that came.
+/// Sends the same bytes repeatedly until the connection is closed; returns the statuses of the responses.
 async fn trickle(mut connection: Connection, drop: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
     let trickling = async {
@@ -62,7 +62,7 @@ async fn a_body_that_trickles_is_cut_off_although_it_never_pauses() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_cut_off_behind_another_request_too() {
+async fn a_missing_body_after_another_request_is_cut_off_too() {
     let ingest = TestIngest::start_with(&[], short_limits()).await;
     let first = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let second = head(PATH, &SignedWebhook::new("batch.completed", "batch_2").headers(), "Content-Length: 9");
@@ -70,13 +70,13 @@ async fn a_body_that_does_not_come_is_cut_off_behind_another_request_too() {
         let mut connection = ingest.connect().await;
         connection.send(&[&first, &second, begun].concat()).await;
         connection.answer().await.expect(200, RECEIVED);
-        let answer = tokio::time::timeout(SURELY_CUT, connection.answer()).await.expect("an answer");
+        let answer = tokio::time::timeout(SURELY_CUT, connection.answer()).await.expect("a response");
         assert_eq!(answer.status, 408, "{begun:?}");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_wants_is_cut_off_too() {
+async fn an_unread_body_is_cut_off_too() {
     let ingest = TestIngest::start_with(&["--max-body-bytes", "10"], short_limits()).await;
     let headers = SignedWebhook::new("batch.completed", "batch_1").headers();
     for (path, length, status) in [
@@ -102,7 +102,7 @@ async fn a_genuine_sender_may_idle_only_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() {
+async fn a_client_that_disconnects_within_its_body_leaves_nothing_behind() {
     let ingest = TestIngest::start().await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let mut bytes = request(&webhook);
@@ -132,7 +132,7 @@ async fn a_body_that_ends_early_is_503() {
 }
 
 #[tokio::test]
-async fn slow_clients_do_not_keep_others_from_being_served() {
+async fn slow_clients_do_not_block_others() {
     let ingest = TestIngest::start_with(&["--max-connections", "4"], short_limits()).await;
     let mut slow = Vec::new();
     for _ in 0..8 {

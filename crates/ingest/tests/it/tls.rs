@@ -1,4 +1,4 @@
-//! TLS without a proxy: real handshakes against a certificate authority of the test's own.
+//! TLS without a proxy: real handshakes with a test certificate authority.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use crate::harness::{Connection, INVALID, RECEIVED, TestIngest, head, request, s
 
 const HOST: &str = "hooks.example";
 
-/// An authority, and the two files that hold what it last issued.
+/// A certificate authority, and the two files with its latest certificate and key.
 struct Certificates {
     authority: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -60,7 +60,7 @@ impl Certificates {
         self.folder.path().join("key.pem")
     }
 
-    /// The flags that name both files.
+    /// The flags for both files.
     fn flags(&self) -> [String; 4] {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         [
@@ -81,7 +81,7 @@ impl Certificates {
         TestIngest::start_with(&flags, Limits::default()).await
     }
 
-    /// Makes a connection that trusts only the authority, as a client that knows HTTP/2 as well.
+    /// Connects as a client that trusts only this authority and also supports HTTP/2.
     async fn connect(&self, addr: SocketAddr) -> Connection<TlsStream<TcpStream>> {
         Connection::over(self.handshake(addr).await)
     }
@@ -97,7 +97,7 @@ impl Certificates {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }
 
-    /// The certificate that a new connection is shown.
+    /// The certificate that a new connection receives.
     async fn shown(&self, addr: SocketAddr) -> CertificateDer<'static> {
         let stream = self.handshake(addr).await;
         stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
@@ -105,7 +105,7 @@ impl Certificates {
 }
 
 #[tokio::test]
-async fn over_tls_a_webhook_is_taken_and_http2_is_not_offered() {
+async fn a_webhook_is_accepted_over_tls_and_http2_is_not_offered() {
     let certificates = Certificates::new();
     let ingest = certificates.start().await;
     let stream = certificates.handshake(ingest.addr).await;
@@ -120,7 +120,7 @@ async fn over_tls_a_webhook_is_taken_and_http2_is_not_offered() {
 }
 
 #[tokio::test]
-async fn over_tls_too_the_oldest_idle_connection_goes_first() {
+async fn the_longest_idle_tls_connection_is_evicted_first() {
     let certificates = Certificates::new();
     let ingest = certificates.start_with(&["--max-connections", "2"]).await;
     let mut connections = Vec::new();
@@ -137,7 +137,7 @@ async fn over_tls_too_the_oldest_idle_connection_goes_first() {
 }
 
 #[tokio::test]
-async fn over_tls_too_a_delivery_that_is_evicted_in_its_body_is_never_called_a_forgery() {
+async fn a_tls_delivery_evicted_in_its_body_is_never_rejected_as_a_forgery() {
     let certificates = Certificates::new();
     let ingest = certificates.start_with(&["--max-connections", "1"]).await;
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
@@ -154,7 +154,7 @@ async fn over_tls_too_a_delivery_that_is_evicted_in_its_body_is_never_called_a_f
 }
 
 #[tokio::test]
-async fn hundreds_of_unfinished_handshakes_keep_no_delivery_out() {
+async fn hundreds_of_unfinished_handshakes_do_not_block_deliveries() {
     let certificates = Certificates::new();
     let flags = certificates.flags();
     let limits = Limits { head: Duration::from_secs(3600), ..Limits::default() };
@@ -171,7 +171,7 @@ async fn hundreds_of_unfinished_handshakes_keep_no_delivery_out() {
 }
 
 #[tokio::test]
-async fn with_tls_nothing_is_taken_in_the_clear() {
+async fn unencrypted_requests_are_not_accepted_with_tls() {
     let ingest = Certificates::new().start().await;
     let mut connection = ingest.connect().await;
     connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
@@ -180,7 +180,7 @@ async fn with_tls_nothing_is_taken_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_served_at_once_and_open_connections_go_on() {
+async fn a_new_certificate_is_served_and_open_connections_stay_open() {
     let certificates = Certificates::new();
     let ingest = certificates.start().await;
     let mut open = certificates.connect(ingest.addr).await;
@@ -197,7 +197,7 @@ async fn a_new_certificate_is_served_at_once_and_open_connections_go_on() {
 }
 
 #[tokio::test]
-async fn a_certificate_without_its_key_changes_nothing_until_the_key_is_there_too() {
+async fn a_certificate_is_reloaded_only_with_its_key() {
     let certificates = Certificates::new();
     let flags = certificates.flags();
     let redis = RedisServer::start();
@@ -220,10 +220,10 @@ async fn a_certificate_without_its_key_changes_nothing_until_the_key_is_there_to
 
     let (certificate, key) = certificates.issue();
     fs::write(certificates.certificate_file(), certificate).unwrap();
-    ingest.wait_for_log("the old one is served");
+    ingest.wait_for_log("still serving the old one");
     assert_eq!(certificates.shown(addr).await, first);
     fs::write(certificates.key_file(), &key).unwrap();
-    ingest.wait_for_log("the certificate changed");
+    ingest.wait_for_log("reloaded the certificate");
     assert_ne!(certificates.shown(addr).await, first);
     assert!(ingest.stop().success());
     assert!(!ingest.log().join("").contains(key.lines().nth(1).unwrap()), "the key is in the log");
@@ -237,14 +237,14 @@ async fn a_client_that_does_not_finish_its_handshake_is_cut_off() {
     let ingest = TestIngest::start_with(&flags.each_ref().map(String::as_str), limits).await;
     let started = Instant::now();
     let mut connection = ingest.connect().await;
-    // The beginning of a handshake's first record.
+    // The beginning of the first handshake record.
     connection.send(&[22, 3, 1, 2]).await;
     connection.closed().await;
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_served_are_refused_at_start_by_name() {
+async fn unusable_certificate_files_are_named_at_startup() {
     let certificates = Certificates::new();
     let (_, foreign_key) = certificates.issue();
     let folder = certificates.folder.path();
@@ -257,13 +257,13 @@ async fn files_that_cannot_be_served_are_refused_at_start_by_name() {
     let damaged = file("damaged.pem", "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n");
     let foreign = file("foreign.pem", &foreign_key);
     for (certificate, key, expected) in [
-        (Some(&certificate), None, "INGEST_TLS_CERT and INGEST_TLS_KEY belong together"),
-        (None, Some(&key), "INGEST_TLS_CERT and INGEST_TLS_KEY belong together"),
+        (Some(&certificate), None, "INGEST_TLS_CERT and INGEST_TLS_KEY must be set together"),
+        (None, Some(&key), "INGEST_TLS_CERT and INGEST_TLS_KEY must be set together"),
         (Some(&"/nowhere/cert.pem".to_owned()), Some(&key), "INGEST_TLS_CERT: cannot read /nowhere/cert.pem"),
-        (Some(&text), Some(&key), "holds no certificate"),
+        (Some(&text), Some(&key), "contains no certificate"),
         (Some(&damaged), Some(&key), "INGEST_TLS_CERT: "),
-        (Some(&certificate), Some(&text), "holds no private key"),
-        (Some(&certificate), Some(&certificate), "holds no private key"),
+        (Some(&certificate), Some(&text), "contains no private key"),
+        (Some(&certificate), Some(&certificate), "contains no private key"),
         (Some(&certificate), Some(&foreign), "does not match the certificate"),
     ] {
         let mut flags = vec!["--openai-webhook-secret", test_support::signed_webhook::SECRET];

@@ -1,4 +1,4 @@
-//! What is queued: the very bytes that were signed, whatever they say.
+//! The content of queue entries: exactly the bytes that were signed.
 
 use test_support::signed_webhook::{SignedWebhook, now_secs};
 use webhook::{EventKind, Family};
@@ -6,7 +6,7 @@ use webhook::{EventKind, Family};
 use crate::harness::{PATH, RECEIVED, TestIngest, head};
 
 #[tokio::test]
-async fn the_entry_holds_the_raw_bytes_and_what_the_headers_said() {
+async fn an_entry_holds_the_raw_bytes_and_the_header_values() {
     let ingest = TestIngest::start().await;
     let body = b"{ \"data\" :{\"id\": \"batch_1\"},\r\n\t\"type\":\"batch\\u002ecompleted\" }  \n".to_vec();
     let webhook = SignedWebhook::with_body("wh_odd", body.clone());
@@ -42,7 +42,7 @@ async fn every_known_type_goes_to_the_queue_of_its_family() {
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_kept_under_its_name() {
+async fn an_unknown_type_is_queued_under_its_name() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::new("response.reticulated", "resp_1")).await.expect(200, RECEIVED);
     let entries = ingest.take_queued(Family::Other).await;
@@ -50,7 +50,7 @@ async fn an_unknown_type_is_kept_under_its_name() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_event_is_kept_as_unknown() {
+async fn a_body_that_is_not_an_event_is_queued_as_unknown() {
     let ingest = TestIngest::start().await;
     let bodies = [
         &b""[..],
@@ -66,13 +66,13 @@ async fn a_body_that_is_no_event_is_kept_as_unknown() {
         ingest.post(&webhook).await.expect(200, RECEIVED);
     }
     let entries = ingest.take_queued(Family::Other).await;
-    let kept: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
-    assert_eq!(kept, bodies);
+    let queued: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
+    assert_eq!(queued, bodies);
     assert!(entries.iter().all(|entry| entry.event_type == "unknown"));
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_put_together() {
+async fn a_chunked_body_is_reassembled() {
     let ingest = TestIngest::start().await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let mut bytes = head(PATH, &webhook.headers(), "Transfer-Encoding: chunked");
@@ -87,10 +87,10 @@ async fn a_chunked_body_is_put_together() {
 }
 
 #[tokio::test]
-async fn a_trace_is_passed_on_when_it_is_well_formed() {
+async fn a_well_formed_trace_is_passed_on() {
     let ingest = TestIngest::start().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    for (text, kept) in
+    for (text, passed_on) in
         [(trace, Some(trace)), ("00-xyz", None), (&trace.to_uppercase(), None), (&format!("{trace}-1"), None)]
     {
         let webhook = SignedWebhook::new("batch.completed", "batch_1");
@@ -99,6 +99,6 @@ async fn a_trace_is_passed_on_when_it_is_well_formed() {
         let mut bytes = head(PATH, &headers, &format!("Content-Length: {}", webhook.body.len()));
         bytes.extend_from_slice(&webhook.body);
         ingest.ask(&bytes).await.expect(200, RECEIVED);
-        assert_eq!(ingest.take_queued(Family::Batch).await[0].traceparent.as_deref(), kept, "{text}");
+        assert_eq!(ingest.take_queued(Family::Batch).await[0].traceparent.as_deref(), passed_on, "{text}");
     }
 }

@@ -1,22 +1,22 @@
-//! The table of answers, row by row.
+//! The documented responses, row by row.
 
 use test_support::signed_webhook::{SignedWebhook, now_secs};
 
 use crate::harness::{INVALID, PATH, RECEIVED, TestIngest, head, request};
 
 #[tokio::test]
-async fn a_genuine_webhook_is_answered_received_and_queued() {
+async fn a_genuine_webhook_is_received_and_queued() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 1);
 }
 
 #[tokio::test]
-async fn the_same_webhook_id_again_is_answered_received_and_not_queued() {
+async fn a_repeated_webhook_id_is_received_and_not_queued_again() {
     let ingest = TestIngest::start().await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     ingest.post(&webhook).await.expect(200, RECEIVED);
-    // As OpenAI repeats it: a new timestamp and signature.
+    // A retry by OpenAI has a new timestamp and signature.
     let again = SignedWebhook::signed_at(&webhook.webhook_id, webhook.body.clone(), now_secs() + 1);
     ingest.post(&again).await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 1);
@@ -41,7 +41,7 @@ async fn a_duplicate_sent_a_thousand_times_at_once_is_queued_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_genuine_is_refused_and_never_told_why() {
+async fn a_forgery_is_refused_without_a_reason() {
     let ingest = TestIngest::start().await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let length = format!("Content-Length: {}", webhook.body.len());
@@ -113,7 +113,7 @@ async fn the_age_of_an_acknowledged_event_is_measured_once() {
 }
 
 #[tokio::test]
-async fn any_of_several_secrets_will_do() {
+async fn any_configured_secret_is_accepted() {
     let both = format!(
         "whsec_YW5vdGhlciBzZWNyZXQsIDMyIGJ5dGVzIGxvbmcuLi4=,{}",
         test_support::signed_webhook::SECRET
@@ -123,7 +123,7 @@ async fn any_of_several_secrets_will_do() {
 }
 
 #[tokio::test]
-async fn another_method_is_405_and_says_which_one_is_right() {
+async fn another_method_is_405_and_names_the_allowed_one() {
     let ingest = TestIngest::start().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
         let answer = ingest.ask(format!("{method} {PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
@@ -164,7 +164,7 @@ async fn the_path_is_a_setting_and_a_query_does_not_matter() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused_and_the_next_client_is_served() {
+async fn garbage_is_refused_and_the_next_client_is_served() {
     let ingest = TestIngest::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..],
@@ -196,7 +196,7 @@ async fn pipelined_requests_are_answered_in_order_over_one_connection() {
 }
 
 #[tokio::test]
-async fn who_is_not_genuine_loses_the_connection() {
+async fn a_sender_that_is_not_genuine_is_disconnected() {
     let ingest = TestIngest::start().await;
     let mut forged = SignedWebhook::new("batch.completed", "batch_1");
     forged.webhook_id.push('x');

@@ -1,4 +1,4 @@
-//! A Redis that would lose events is refused at the start, whenever it comes; a nearly full one gets no more.
+//! A Redis that would lose events is refused at startup or when it becomes reachable; a nearly full one gets no events.
 
 use std::io::{Read as _, Write as _};
 
@@ -24,11 +24,11 @@ fn start(redis: &RedisServer, more: &[(&str, &str)]) -> Program {
     Program::start("ingest", &environment)
 }
 
-/// Asserts that ingest refuses to start and says these words.
+/// Asserts that ingest refuses to start with these words in its error.
 fn refused(redis: &RedisServer, more: &[(&str, &str)], words: &[&str]) {
     let mut program = start(redis, more);
     assert_eq!(program.wait().code(), Some(2));
-    let said = wait::until_blocking("its last words", || {
+    let said = wait::until_blocking("the error", || {
         let said = program.log().join("\n");
         said.contains("REDIS_URL").then_some(said)
     });
@@ -37,7 +37,7 @@ fn refused(redis: &RedisServer, more: &[(&str, &str)], words: &[&str]) {
     }
 }
 
-/// The raw answer to one command.
+/// The raw reply to one command.
 fn redis_says(redis: &RedisServer, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
@@ -47,13 +47,13 @@ fn redis_says(redis: &RedisServer, command: &str) -> String {
 }
 
 #[test]
-fn a_redis_that_forgets_is_refused_with_what_to_change_unless_insisted() {
+fn a_volatile_redis_is_refused_with_a_remedy_unless_allowed() {
     let redis = RedisServer::start_with(&[]);
     refused(&redis, &[], &["appendonly yes", "ALLOW_VOLATILE_REDIS=true"]);
-    let mut insisted = start(&redis, &[("ALLOW_VOLATILE_REDIS", "true")]);
-    insisted.wait_for_log("ingest.addr");
-    assert!(insisted.wait_for_log("no append-only file").contains("WARN"));
-    assert!(insisted.stop().success());
+    let mut allowed = start(&redis, &[("ALLOW_VOLATILE_REDIS", "true")]);
+    allowed.wait_for_log("ingest.addr");
+    assert!(allowed.wait_for_log("no append-only file").contains("WARN"));
+    assert!(allowed.stop().success());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_redis_that_evicts_or_is_a_replica_is_refused() {
 }
 
 #[test]
-fn a_managed_redis_without_config_is_taken_with_a_warning() {
+fn a_managed_redis_without_config_is_accepted_with_a_warning() {
     let redis = RedisServer::start();
     assert!(redis_says(&redis, "ACL SETUSER default -config").starts_with("+OK"));
     let mut program = start(&redis, &[]);
@@ -77,7 +77,7 @@ fn a_managed_redis_without_config_is_taken_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_later_is_checked_before_it_gets_an_event() {
+async fn a_redis_that_starts_later_is_checked_before_the_first_event() {
     let mut redis = RedisServer::start_with(&[]);
     redis.kill();
     let mut ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
@@ -91,9 +91,9 @@ async fn a_redis_that_comes_later_is_checked_before_it_gets_an_event() {
     assert!(redis_says(&ingest.redis, "EXISTS {landfall}:events:batch").starts_with(":0"));
 }
 
-/// Redis uses so much of its `maxmemory`; it would still take events.
+/// Makes Redis use this share of its `maxmemory`; it would still accept writes.
 fn fill(ingest: &TestIngest, percent: u64) {
-    // So much that what connections come and go with does not matter.
+    // Large enough that the buffers of connections do not matter.
     assert!(redis_says(&ingest.redis, "SETRANGE padding 50000000 x").starts_with(":"));
     let info = redis_says(&ingest.redis, "INFO memory");
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
@@ -107,7 +107,7 @@ async fn dedupe_records_are_dropped_before_a_webhook_is_refused() {
     let ingest = TestIngest::start().await;
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     ingest.post(&webhook).await.expect(200, RECEIVED);
-    // A generation that is older than the one of this webhook.
+    // An older generation than the one of this webhook.
     redis_says(&ingest.redis, "SADD {landfall}:seen:1:5 42");
     redis_says(&ingest.redis, "ZADD {landfall}:seen 1000 1");
     let entries = || redis_says(&ingest.redis, "XLEN {landfall}:events:batch");
@@ -131,7 +131,7 @@ async fn dedupe_records_are_dropped_before_a_webhook_is_refused() {
         ingest.post(&webhook).await.expect(200, RECEIVED);
         entries().starts_with(":2").then_some(())
     };
-    wait::until("a duplicate to be let in rather than an event refused", enqueued_again).await;
+    wait::until("a duplicate to be accepted rather than an event rejected", enqueued_again).await;
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn dedupe_keys_of_an_earlier_version_are_dropped_at_start() {
 }
 
 #[tokio::test]
-async fn a_nearly_full_redis_gets_nothing_more_until_it_has_room() {
+async fn a_nearly_full_redis_gets_no_events_until_it_has_free_memory() {
     let ingest = TestIngest::start().await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_0")).await.expect(200, RECEIVED);
     fill(&ingest, 90);
@@ -155,11 +155,11 @@ async fn a_nearly_full_redis_gets_nothing_more_until_it_has_room() {
         let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_n")).await;
         (answer.status == 503).then_some(answer)
     };
-    let answer = wait::until("ingest to notice", refused).await;
+    let answer = wait::until("ingest to close the gate", refused).await;
     assert!(answer.header("retry-after").is_some());
     let metrics = ingest.admin("/metrics").await.body;
     assert!(metrics.contains("{reason=\"redis_nearly_full\"}"), "{metrics}");
     assert!(redis_says(&ingest.redis, "CONFIG SET maxmemory 0").starts_with("+OK"));
     let taken = async || (ingest.post(&webhook).await.status == 200).then_some(());
-    wait::until("ingest to take events again", taken).await;
+    wait::until("ingest to accept events again", taken).await;
 }
