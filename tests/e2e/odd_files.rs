@@ -114,7 +114,7 @@ async fn a_file_of_garbage_is_one_line_of_log(database: Database) {
     let line: Value = serde_json::from_str(said[0]).unwrap();
     assert_eq!((&line["lines"], &line["file.id"]), (&20_000.into(), &"file-garbage".into()), "{line}");
     assert!(
-        line["examples"].as_str().unwrap().starts_with("line 1: line is no JSON object; line 2: "),
+        line["examples"].as_str().unwrap().starts_with("line 1: line is not a JSON object; line 2: "),
         "{line}"
     );
     assert!(log.iter().map(String::len).sum::<usize>() < 100_000);

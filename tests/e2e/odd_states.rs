@@ -73,7 +73,7 @@ async fn an_answer_that_is_another_object_is_not_stored_as_the_one_asked_for(dat
     let event = landfall.event(&response).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 3));
     assert_eq!(landfall.show("resp_demo_research")["raw"]["id"], "resp_demo_research");
-    let line = landfall.workers[0].wait_for_log("is another object");
+    let line = landfall.workers[0].wait_for_log("is a different object");
     assert!(line.contains("\"level\":\"WARN\"") && line.contains("\"reason\":\"bad_answer\""), "{line}");
 
     let landfall = Landfall::start_on_with(database, 1, &[("RETRY_FOR_SECS", "1")]).await;
@@ -82,7 +82,7 @@ async fn an_answer_that_is_another_object_is_not_stored_as_the_one_asked_for(dat
     landfall.settled().await;
     let event = landfall.event(&batch).await.unwrap();
     assert_eq!((event.state, event.reason), (EventState::Dead, Some(Reason::GaveUp)));
-    assert!(event.last_error.unwrap().contains("is another object, \"batch_other\""));
+    assert!(event.last_error.unwrap().contains("is a different object, \"batch_other\""));
     let results = landfall.landfall(&["results", "batch_demo_completed"]);
     assert!(!results.status.success(), "the object is stored");
 }

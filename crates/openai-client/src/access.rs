@@ -1,4 +1,5 @@
-//! Whether the API lets us in: one small GET, whose answer tells a wrong key, a wrong address and a wrong clock apart.
+//! Checks access to the API with one small GET, whose result distinguishes a wrong key, a wrong base URL and a wrong
+//! clock.
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -8,20 +9,20 @@ use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{fields, text, text_of};
 
-/// A list of one batch.
+/// A list with one batch.
 const LIST_BYTES_MAX: usize = 8 << 20;
 
-/// What the answer told.
+/// The result of the check.
 #[derive(Debug)]
 pub struct Access {
-    /// The server's clock, in whole seconds; known also when it refuses us.
+    /// The clock of the server, in whole seconds; also known when access is denied.
     pub server_time: Option<DateTime<Utc>>,
-    /// Whether it answered as OpenAI does, with something we may read.
+    /// Whether the server responded like OpenAI and granted access.
     pub outcome: Result<(), ApiError>,
 }
 
 impl Client {
-    /// `GET /batches?limit=1`: small, and a right that Landfall needs.
+    /// `GET /batches?limit=1`: small, and requires a permission that Landfall needs.
     pub async fn check_access(&self) -> Access {
         match self.send(Endpoint::Batches, "/batches?limit=1", "application/json").await {
             Err(error) => Access { server_time: None, outcome: Err(error) },
@@ -37,14 +38,14 @@ impl Client {
     }
 }
 
-/// Any server may answer 200; OpenAI's lists say that they are lists.
+/// Any server may respond with 200; lists from OpenAI identify themselves as lists.
 fn parse_list(raw: &[u8]) -> Result<(), serde_json::Error> {
     let json = text_of(raw);
     let [object, data] = fields(&json, ["object", "data"])?;
     if text(object).as_deref() == Some("list") && data.is_some() {
         Ok(())
     } else {
-        Err(serde_json::Error::custom("not a list as OpenAI's API sends it"))
+        Err(serde_json::Error::custom("not a list from the OpenAI API"))
     }
 }
 

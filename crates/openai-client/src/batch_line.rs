@@ -1,39 +1,39 @@
-//! One line of a batch's output or error file.
+//! Parses one line of the output or error file of a batch.
 
 use serde_json::value::RawValue;
 
 use crate::lenient::{fields, inner, integer, text};
 
-/// What became of one request of a batch. The order of lines is not that of the requests: `custom_id` tells them
-/// apart (`id` may repeat).
+/// The result of one request of a batch. The order of lines differs from that of the requests: `custom_id` identifies
+/// them (`id` may repeat).
 #[derive(Debug, Clone)]
 pub struct BatchLine<'a> {
     pub custom_id: Option<String>,
     pub status_code: Option<i64>,
     pub request_id: Option<String>,
-    /// The answer, byte for byte.
+    /// The response body, byte for byte.
     pub body: Option<&'a RawValue>,
-    /// The line's own error, or else, with a status from 400 on, the answer's: OpenAI writes both shapes.
+    /// The error of the line, or else, for a status of 400 or above, that of the response: OpenAI uses both forms.
     pub error: Option<&'a RawValue>,
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
 }
 
-/// Why a line cannot be read.
+/// Why a line cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     #[error("line is not valid UTF-8")]
     NotUtf8(#[source] std::str::Utf8Error),
-    #[error("line is no JSON object")]
+    #[error("line is not a JSON object")]
     NotJson(#[source] serde_json::Error),
-    /// An error of the API or of a proxy in the place of the file, for one.
+    /// For example an API or proxy error in place of the file.
     #[error("line has neither a custom_id nor a response")]
     NoResult,
 }
 
 impl<'a> BatchLine<'a> {
     /// # Errors
-    /// [`LineError`] when the line is no JSON object, or one that has nothing of a result. What else it lacks is `None`.
+    /// [`LineError`] if the line is not a JSON object, or contains no result. Other missing fields are `None`.
     pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let json = std::str::from_utf8(line).map_err(LineError::NotUtf8)?;
@@ -43,8 +43,8 @@ impl<'a> BatchLine<'a> {
             return Err(LineError::NoResult);
         }
         let [status_code, request_id, body] = inner(response, ["status_code", "request_id", "body"]);
-        let [answer_error, usage] = inner(body, ["error", "usage"]);
-        // Responses and batches count input and output; chat completions and embeddings prompt and completion.
+        let [response_error, usage] = inner(body, ["error", "usage"]);
+        // Responses and batches use input and output; chat completions and embeddings prompt and completion.
         let [input, prompt, output, completion] =
             inner(usage, ["input_tokens", "prompt_tokens", "output_tokens", "completion_tokens"]);
         let status_code = integer(status_code);
@@ -53,7 +53,7 @@ impl<'a> BatchLine<'a> {
             status_code,
             request_id: text(request_id),
             body,
-            error: error.or(answer_error.filter(|_| status_code.is_some_and(|status| status >= 400))),
+            error: error.or(response_error.filter(|_| status_code.is_some_and(|status| status >= 400))),
             input_tokens: integer(input).or_else(|| integer(prompt)),
             output_tokens: integer(output).or_else(|| integer(completion)),
         })
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_keeps_its_body_byte_for_byte() {
+    fn a_response_body_is_unchanged() {
         let body = r#"{"id" : "resp_1",  "n":1e400000,"s":"\ud800\u0000", "usage":{"input_tokens":3,"output_tokens":4}}"#;
         let text = format!(
             r#"{{"id":"batch_req_1","custom_id":"request-1","response":{{"status_code":200,"request_id":"req_1","body":{body}}},"error":null}}"#
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes_of_errors_are_understood() {
+    fn both_forms_of_errors_are_parsed() {
         let expired = r#"{"id":"batch_req_1","custom_id":"a","response":null,"error":{"code":"batch_expired","message":"m"}}"#;
         let line = parse(expired);
         assert_eq!(line.error.unwrap().get(), r#"{"code":"batch_expired","message":"m"}"#);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_field_in_a_good_answer_is_not_the_lines() {
+    fn an_error_field_in_a_successful_response_is_not_the_error_of_the_line() {
         let line = r#"{"custom_id":"a","response":{"status_code":200,"body":{"status":"failed","error":{"code":"x"}}}}"#;
         assert!(parse(line).error.is_none());
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_lines_are_read_as_far_as_they_go() {
+    fn malformed_fields_are_none() {
         for line in [r#"{"custom_id":7}"#, r#"{"response":[]}"#, r#"{"response":{"body":null}}"#] {
             let line = parse(line);
             assert!(line.custom_id.is_none() && line.body.is_none() && line.error.is_none());
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
+    fn a_line_that_is_not_an_object_is_an_error_that_does_not_repeat_it() {
         for line in [&b""[..], b"secret", b"\"secret\"", b"[]", b"{\"secret\":", b"{} {}", b"{\"a\":NaN}"] {
             let error = BatchLine::parse(line).unwrap_err();
             assert!(matches!(error, LineError::NotJson(_)));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_no_result_is_an_error() {
+    fn an_object_without_a_result_is_an_error() {
         for line in [
             "{}",
             r#"{"error":{"message":"Not now.","code":"server_error"}}"#,

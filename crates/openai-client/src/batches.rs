@@ -1,4 +1,4 @@
-//! Batches: the object. Its files are read line by line, see `batch_line.rs`.
+//! The batch object. Its files are parsed line by line, see `batch_line.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -8,16 +8,16 @@ use crate::error::ApiError;
 use crate::lenient::{error_text, fields, inner, integer, object_text, text, text_of, time};
 use crate::phase::Phase;
 
-/// Room for a validation error for each of many lines.
+/// Large enough for validation errors of many lines.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Many requests sent in one file, answered in another. A completed batch has no output file when every request
+/// Many requests in one file, with the results in another. A completed batch has no output file if every request
 /// failed; an expired or cancelled one may have both files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     pub id: Option<String>,
     pub status: Option<String>,
-    /// Of the requests, such as `/v1/responses`.
+    /// The endpoint of the requests, such as `/v1/responses`.
     pub endpoint: Option<String>,
     pub model: Option<String>,
     pub requests_total: Option<i64>,
@@ -25,7 +25,7 @@ pub struct Batch {
     pub requests_failed: Option<i64>,
     /// JSON text.
     pub usage: Option<String>,
-    /// JSON text: why the input file was refused.
+    /// JSON text: why the input file was rejected.
     pub errors: Option<String>,
     /// JSON text.
     pub metadata: Option<String>,
@@ -33,7 +33,7 @@ pub struct Batch {
     pub output_file_id: Option<String>,
     pub error_file_id: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
-    /// When it came to its end, good or bad.
+    /// When the batch reached its final state, successful or not.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
@@ -46,7 +46,7 @@ impl Client {
 }
 
 impl Batch {
-    /// Reads the object as the API sends it, or as some senders embed it in an event.
+    /// Parses the object as returned by the API, or as embedded in an event by some senders.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, endpoint, model, counts, usage, errors, metadata] = fields(
@@ -77,7 +77,7 @@ impl Batch {
         })
     }
 
-    /// How far it is.
+    /// The phase of the batch.
     pub fn phase(&self) -> Phase {
         match self.status.as_deref() {
             Some("completed" | "failed" | "expired" | "cancelled" | "canceled") => Phase::Ended,
@@ -86,8 +86,8 @@ impl Batch {
         }
     }
 
-    /// Whether its counts speak of lines in a file that it does not name: OpenAI may say that a batch has ended some
-    /// seconds before it says where the results are. A batch that was refused as a whole has failures and no file.
+    /// Whether the counts refer to results in a file that is not named yet: OpenAI may report that a batch has ended
+    /// some seconds before it names the files. A batch that was rejected as a whole has failures and no file.
     pub fn has_unnamed_file(&self) -> bool {
         let any = |count: Option<i64>| count.is_some_and(|count| count > 0);
         (any(self.requests_completed) && self.output_file_id.is_none())
@@ -95,7 +95,7 @@ impl Batch {
     }
 }
 
-/// The time of the end that the status names, or else of any end.
+/// The time of the final state that the status names, or else of any final state.
 fn ended_at(json: &str, status: Option<&str>) -> Result<Option<DateTime<Utc>>, serde_json::Error> {
     const ENDS: [&str; 4] = ["completed_at", "failed_at", "expired_at", "cancelled_at"];
     let times = fields(json, ENDS)?.map(time);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_errors_are_kept_as_they_are() {
+    fn validation_errors_are_unchanged() {
         let errors =
             r#"{"object":"list","data":[{"code":"invalid_json_line","message":"m","param":null,"line":4}]}"#;
         let batch = parse(&format!(r#"{{"status":"failed","failed_at":1750861215,"errors":{errors}}}"#));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_the_one_the_status_names() {
+    fn the_end_time_belongs_to_the_status() {
         let cancelled =
             parse(r#"{"status":"cancelled","completed_at":1750861211,"cancelled_at":1750861299.0}"#);
         assert_eq!(cancelled.completed_at.unwrap().timestamp(), 1_750_861_299);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_end_is_terminal() {
+    fn final_statuses_are_ended() {
         for status in ["validating", "in_progress", "finalizing", "cancelling"] {
             assert_eq!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase(), Phase::Running, "{status}");
         }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_counts_promise_has_a_name_or_is_to_come() {
+    fn counts_without_a_named_file_mean_that_it_is_still_to_come() {
         let unnamed = |json: &str| parse(json).has_unnamed_file();
         assert!(unnamed(r#"{"request_counts":{"total":2,"completed":1,"failed":1},"error_file_id":"f"}"#));
         assert!(unnamed(r#"{"request_counts":{"total":2,"completed":1,"failed":1},"output_file_id":"f"}"#));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_cost_only_themselves() {
+    fn malformed_fields_are_none() {
         let batch = parse(
             r#"{"id":"batch_1","request_counts":[1],"status":3,"usage":[],"metadata":"x","created_at":"then",
             "output_file_id":["file"],"n":1e400000,"s":"\udfff\u0000"}"#,

@@ -1,21 +1,20 @@
-//! One budget of memory for the bodies of answers, shared by all that read them: a body waits for room instead of growing
-//! the process.
+//! A shared memory budget for response bodies: when it is used up, a body waits instead of growing the process.
 //!
-//! A body never waits for more room while it holds some, so there is no deadlock. A body of unknown length takes more as
-//! it grows; when the budget is used up, it goes beyond it, one body at a time.
+//! A body never waits for more memory while it holds some, so there is no deadlock. A body of unknown length reserves
+//! more as it grows; when the budget is used up, one body at a time may exceed it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// Small bodies are not counted, and never wait behind large ones: there are as many as deliveries at once.
+/// Small bodies are exempt, and never wait behind large ones: there are at most as many as concurrent deliveries.
 const FREE_BYTES: usize = 256 << 10;
-/// A body takes its own size several times: as bytes, as what is read out of it, and on its way into the database.
+/// A body is held several times: as bytes, as parsed values, and on its way to the database.
 const COPIES: usize = 5;
 const UNIT_BYTES: usize = 64 << 10;
 
-/// The budget. Cheap to clone; clones share it. The default has no limit.
+/// The budget. Cheap to clone; clones share it. Unlimited by default.
 #[derive(Clone, Default)]
 pub struct BodyMemory {
     shared: Option<Arc<Shared>>,
@@ -24,11 +23,11 @@ pub struct BodyMemory {
 struct Shared {
     units: Arc<Semaphore>,
     total: u32,
-    /// Whose body has outgrown the budget.
+    /// Held by the one body that exceeds the budget.
     beyond: Arc<Mutex<()>>,
 }
 
-/// What one body takes of the budget, until it is dropped. Hold one at a time.
+/// The share of one body, until it is dropped. A task must hold at most one.
 #[derive(Default)]
 pub struct BodyRoom {
     memory: Option<Arc<Shared>>,
@@ -37,7 +36,7 @@ pub struct BodyRoom {
 }
 
 impl BodyMemory {
-    /// Of so many bytes, all copies of bodies counted.
+    /// A budget of `bytes`, which covers all copies of the bodies.
     pub fn of(bytes: u64) -> Self {
         let total = u32::try_from(bytes / UNIT_BYTES as u64).unwrap_or(u32::MAX).max(1);
         let total = total.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
@@ -46,15 +45,15 @@ impl BodyMemory {
         Self { shared: Some(Arc::new(shared)) }
     }
 
-    /// For one body; empty yet.
+    /// An empty share for one body.
     pub fn room(&self) -> BodyRoom {
         BodyRoom { memory: self.shared.clone(), permit: None, beyond: None }
     }
 }
 
 impl BodyRoom {
-    /// Waits until there is room for a body of `bytes`, which may come to be `bytes_max`. One that needs more than the
-    /// whole budget takes all of it.
+    /// Waits until the budget covers a body of `bytes`, which may grow to `bytes_max`. A body larger than the whole
+    /// budget takes all of it.
     pub async fn cover(&mut self, bytes: usize, bytes_max: usize) {
         let Some(memory) = &self.memory else { return };
         if bytes <= FREE_BYTES || self.beyond.is_some() {
@@ -69,7 +68,7 @@ impl BodyRoom {
         if needed as usize <= held {
             return;
         }
-        // Doubled, so that a body that grows asks seldom.
+        // Doubled, so that growing bodies reserve rarely.
         let wanted = memory.units_of(bytes.saturating_mul(2).min(bytes_max)) as usize - held;
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         match Arc::clone(&memory.units).try_acquire_many_owned(wanted) {
@@ -78,17 +77,17 @@ impl BodyRoom {
         }
     }
 
-    /// Whether it holds anything that others may wait for.
+    /// Whether it holds memory that others may be waiting for.
     pub fn is_taken(&self) -> bool {
         self.permit.is_some()
     }
 
-    /// Gives everything back; it can be used again.
+    /// Returns everything to the budget; the share can be used again.
     pub fn empty(&mut self) {
         (self.permit, self.beyond) = (None, None);
     }
 
-    /// The body has its whole size: what was taken beyond it is given back.
+    /// The body is complete: returns the excess to the budget.
     pub(crate) fn settle(&mut self, bytes: usize) {
         let (Some(memory), Some(permit)) = (&self.memory, &mut self.permit) else { return };
         let spare = permit.num_permits().saturating_sub(memory.units_of(bytes) as usize);
@@ -97,15 +96,15 @@ impl BodyRoom {
 }
 
 impl Shared {
-    /// At most all.
+    /// Capped at the whole budget.
     fn units_of(&self, bytes: usize) -> u32 {
         let units = bytes.saturating_mul(COPIES).div_ceil(UNIT_BYTES);
         u32::try_from(units).unwrap_or(u32::MAX).min(self.total)
     }
 
-    /// First come, first served: a large body is not starved by small ones.
+    /// First come, first served: small bodies cannot starve a large one.
     async fn take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // The semaphore is never closed.
         Arc::clone(&self.units).acquire_many_owned(units).await.ok()
     }
 }
@@ -147,12 +146,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_waits_until_there_is_room_and_a_small_one_never_does() {
+    async fn a_body_waits_for_the_budget_and_a_small_one_never_does() {
         let memory = budget(10 * MIB);
         let first = covered(&memory, 8 * MIB).await;
         let mut waiting = pin!(covered(&memory, 4 * MIB));
         let poll = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(poll.is_pending(), "there is no room for it");
+        assert!(poll.is_pending(), "the budget is used up");
         drop(covered(&memory, FREE_BYTES).await);
         drop(first);
         drop(waiting.await);
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_that_grow_together_beyond_the_budget_end_all_the_same() {
+    async fn bodies_that_outgrow_the_budget_together_do_not_deadlock() {
         let memory = budget(8 * MIB);
         let grow = |memory: BodyMemory| async move {
             let mut room = memory.room();
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_body_does_not_need_in_the_end_is_given_back() {
+    async fn the_excess_of_a_complete_body_is_returned() {
         let memory = budget(64 * MIB);
         let mut room = memory.room();
         room.cover(MIB, 64 * MIB).await;
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_limit_nobody_waits() {
+    async fn an_unlimited_budget_never_blocks() {
         drop(covered(&BodyMemory::default(), usize::MAX).await);
     }
 }

@@ -1,12 +1,12 @@
-//! What the headers of an answer say about parts of a file (RFC 9110, sections 8.8, 13.1.5 and 14): whether the rest of
-//! it can be asked for, and whether what came is that rest.
+//! Parses the headers about byte ranges of a file (RFC 9110, sections 8.8, 13.1.5 and 14): whether the rest can be
+//! requested, and whether a response contains that rest.
 
 use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue};
 
-/// Which bytes a 206 holds, or how long the file is that a 416 has no more of.
+/// The bytes in a 206, or the file length reported by a 416.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentRange {
-    /// Both ends included; `total_bytes` of the whole file, unless it is written `*`.
+    /// Both ends are inclusive; `total_bytes` is the length of the whole file, `None` if given as `*`.
     Part {
         first: u64,
         last: u64,
@@ -17,22 +17,22 @@ pub(crate) enum ContentRange {
     },
 }
 
-/// The validator under which the rest of this file may be asked for: a strong ETag of a server that sends ranges. A weak
-/// one only says that two files mean the same, not that their bytes are the same.
-pub(crate) fn resumable_under(headers: &HeaderMap) -> Option<HeaderValue> {
+/// The validator with which the rest of this file can be requested: a strong ETag from a server that supports ranges. A
+/// weak ETag only guarantees equivalent content, not equal bytes.
+pub(crate) fn range_validator(headers: &HeaderMap) -> Option<HeaderValue> {
     let units = headers.get_all(ACCEPT_RANGES).iter().filter_map(|value| value.to_str().ok());
-    let sends_ranges = units.flat_map(|value| value.split(',')).any(|unit| unit.trim() == "bytes");
+    let supports_ranges = units.flat_map(|value| value.split(',')).any(|unit| unit.trim() == "bytes");
     let etag = headers.get(ETAG).filter(|etag| is_strong(etag))?;
-    sends_ranges.then(|| etag.clone())
+    supports_ranges.then(|| etag.clone())
 }
 
-/// Quoted, and without `W/` before it.
+/// Quoted, without a `W/` prefix.
 fn is_strong(etag: &HeaderValue) -> bool {
     let inner = etag.as_bytes().strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     inner.is_some_and(|inner| !inner.contains(&b'"'))
 }
 
-/// The header `Content-Range`, if it is well-formed.
+/// The `Content-Range` header, if it is well-formed.
 pub(crate) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let mut values = headers.get_all(CONTENT_RANGE).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
@@ -43,8 +43,8 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
     let total_bytes = if total == "*" { None } else { Some(number(total)?) };
-    let sound = first <= last && total_bytes.is_none_or(|total| last < total);
-    sound.then_some(ContentRange::Part { first, last, total_bytes })
+    let is_valid = first <= last && total_bytes.is_none_or(|total| last < total);
+    is_valid.then_some(ContentRange::Part { first, last, total_bytes })
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -64,21 +64,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_strong_etag_of_a_server_that_sends_ranges_allows_to_resume() {
+    fn only_a_strong_etag_with_range_support_allows_resuming() {
         let resumable =
-            |etag, ranges| resumable_under(&headers(&[("etag", etag), ("accept-ranges", ranges)])).is_some();
+            |etag, ranges| range_validator(&headers(&[("etag", etag), ("accept-ranges", ranges)])).is_some();
         assert!(resumable("\"a\"", "bytes") && resumable("\"\"", "none, bytes"));
         for (etag, ranges) in
             [("W/\"a\"", "bytes"), ("\"a\"", "none"), ("a", "bytes"), ("\"", "bytes"), ("\"a\"b\"", "bytes")]
         {
             assert!(!resumable(etag, ranges), "{etag} {ranges}");
         }
-        assert!(resumable_under(&headers(&[("etag", "\"a\"")])).is_none());
-        assert!(resumable_under(&headers(&[("accept-ranges", "bytes")])).is_none());
+        assert!(range_validator(&headers(&[("etag", "\"a\"")])).is_none());
+        assert!(range_validator(&headers(&[("accept-ranges", "bytes")])).is_none());
     }
 
     #[test]
-    fn content_ranges_are_read_strictly() {
+    fn content_ranges_are_parsed_strictly() {
         let read = |value| content_range(&headers(&[("content-range", value)]));
         let part = |first, last, total_bytes| Some(ContentRange::Part { first, last, total_bytes });
         assert_eq!(read("bytes 5-9/10"), part(5, 9, Some(10)));

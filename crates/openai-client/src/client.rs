@@ -1,5 +1,5 @@
-//! The connection to OpenAI: settings, headers, time limits, and the one way a JSON object is read. The endpoints
-//! are in the files of their objects.
+//! The HTTP client for OpenAI: settings, headers, time limits, and reading of JSON objects. The endpoints are in the
+//! files of their objects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use crate::error::{ApiError, ClientError, shown};
 use crate::exchange::Exchange;
 
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
-/// A JSON answer may take this many idle timeouts (the SDKs' total is 600 s, ten times our usual 60): else a byte now
-/// and then would hold it open for ever.
+/// A JSON response may take this many idle time-outs (the SDKs have a total of 600 s, ten times our usual 60 s);
+/// otherwise a slow trickle could hold it open forever.
 const JSON_IDLE_TIMEOUTS_MAX: u32 = 10;
 const REDIRECTS_MAX: usize = 5;
-/// Proxies make long ones. Escaped it is three times as long, and a URL has at most 64 KiB.
+/// Some proxies use long ids. Escaping may triple the length, and a URL has at most 64 KiB.
 const ID_BYTES_MAX: usize = 16 << 10;
 const FOUND_ID_CHARS_MAX: usize = 100;
 
-/// How to reach OpenAI as one project.
+/// Connection settings for one OpenAI project.
 #[derive(Clone)]
 pub struct ClientConfig {
-    /// As `OPENAI_BASE_URL` is written for the SDKs, `/v1` included; nothing is added to it.
+    /// The base URL as in `OPENAI_BASE_URL` of the SDKs, including `/v1`; nothing is added to it.
     pub base_url: String,
     pub api_key: SecretString,
     pub organization: Option<String>,
     pub project: Option<String>,
     pub connect_timeout: Duration,
-    /// How long no byte may come, the wait for the answer's head (connecting included) counted too.
+    /// Maximum time without a byte, including the wait for the response head and connecting.
     pub idle_timeout: Duration,
-    /// Told about every request.
+    /// Called for every request.
     pub observer: Option<Observer>,
-    /// What bodies may take, of this client and of all that share it.
+    /// The memory budget for bodies, shared with all other users of it.
     pub body_memory: BodyMemory,
 }
 
-/// Reads from OpenAI. Cheap to clone; clones share their connections.
+/// A read-only OpenAI client. Cheap to clone; clones share a connection pool.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -50,30 +50,31 @@ pub struct Client {
 
 struct Shared {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     base_url: String,
-    /// Only to strike it out of messages; requests carry it as a header marked sensitive.
+    /// Only used to redact messages; requests send it in a header marked as sensitive.
     api_key: SecretString,
     idle_timeout: Duration,
     observer: Option<Observer>,
     body_memory: BodyMemory,
 }
 
-/// An object as OpenAI holds it now.
+/// An object as fetched from OpenAI.
 #[derive(Debug)]
 pub struct Fetched<T> {
     pub object: T,
-    /// The answer's body, byte for byte.
+    /// The response body, byte for byte.
     pub raw: Bytes,
     pub request_id: Option<String>,
-    /// What the body takes of [`ClientConfig::body_memory`]: to be kept as long as the body, or what is read out of it.
+    /// The share of the body of [`ClientConfig::body_memory`]. Hold it as long as the body or the values parsed from
+    /// it.
     pub room: BodyRoom,
 }
 
-/// A JSON object to ask for.
+/// A GET of a JSON object.
 pub(crate) struct Get {
     endpoint: Endpoint,
-    /// Path and query below the base URL; ids in it have gone through [`segment`].
+    /// Path and query relative to the base URL; ids in it have been escaped by [`segment`].
     path: String,
     bytes_max: usize,
 }
@@ -85,13 +86,13 @@ impl Get {
 }
 
 impl Client {
-    /// Connects to nothing yet.
+    /// Opens no connection.
     ///
     /// # Errors
-    /// [`ClientError`] names the setting that is unusable.
+    /// [`ClientError`] names the unusable setting.
     ///
     /// # Panics
-    /// When the program has installed no rustls crypto provider.
+    /// When no rustls crypto provider is installed.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let base_url = check_base_url(&config.base_url)?;
         let mut builder = reqwest::Client::builder()
@@ -102,7 +103,7 @@ impl Client {
             .referer(false)
             .redirect(redirect::Policy::custom(same_origin_only));
         if is_loopback(&base_url) {
-            // A proxy has another loopback than we do.
+            // The loopback address of a proxy is not ours.
             builder = builder.no_proxy();
         }
         let shared = Shared {
@@ -116,12 +117,12 @@ impl Client {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Room for a body that is read piece by piece, out of [`ClientConfig::body_memory`].
+    /// A share of [`ClientConfig::body_memory`] for a body that is read piece by piece.
     pub fn body_room(&self) -> BodyRoom {
         self.shared.body_memory.room()
     }
 
-    /// Reads a JSON object.
+    /// Fetches and parses a JSON object.
     pub(crate) async fn get<T>(
         &self,
         get: Get,
@@ -131,8 +132,7 @@ impl Client {
         self.read_json(exchange, get.bytes_max, parse).await
     }
 
-    /// Reads the object of an id, and refuses an answer that says that it is another one. One that does not say what it is
-    /// passes.
+    /// Fetches the object with an id, and rejects a response with a different id. An object without an id is accepted.
     pub(crate) async fn get_object<T>(
         &self,
         get: Get,
@@ -150,7 +150,7 @@ impl Client {
         Err(ApiError::OtherObject { endpoint, request_id: fetched.request_id, found })
     }
 
-    /// Sends a GET, and waits for the head of its answer.
+    /// Sends a GET and waits for the head of a successful response.
     pub(crate) async fn begin(
         &self,
         endpoint: Endpoint,
@@ -161,7 +161,7 @@ impl Client {
         self.accept(exchange).await
     }
 
-    /// Sends a GET; its answer may be a refusal.
+    /// Sends a GET; the response may be an error.
     pub(crate) async fn send(
         &self,
         endpoint: Endpoint,
@@ -172,7 +172,7 @@ impl Client {
             .await
     }
 
-    /// The same with headers of its own.
+    /// The same, with additional headers.
     pub(crate) async fn send_with(
         &self,
         endpoint: Endpoint,
@@ -184,17 +184,18 @@ impl Client {
         Exchange::send(request, Observation::new(shared.observer.clone(), endpoint)).await
     }
 
-    /// The answer, unless it is a refusal.
+    /// Returns the response unless it is an error.
     pub(crate) async fn accept(&self, exchange: Exchange) -> Result<Exchange, ApiError> {
         exchange.accept(self.shared.idle_timeout, self.shared.api_key.expose_secret()).await
     }
 
-    /// The answer to a request for the rest of a file: a part, or that there is nothing more; all else is an error.
+    /// Accepts the response to a request for the rest of a file: that part, or the statement that there is no more.
+    /// Other responses are errors.
     pub(crate) async fn accept_rest(&self, exchange: Exchange) -> Result<Exchange, ApiError> {
         exchange.accept_rest(self.shared.idle_timeout, self.shared.api_key.expose_secret()).await
     }
 
-    /// Reads a whole answer.
+    /// Reads and parses a whole response.
     pub(crate) async fn read_json<T>(
         &self,
         exchange: Exchange,
@@ -224,10 +225,10 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
-/// An id as one segment of a path. Ids come from the network, so all but the plainest characters are escaped: no id
-/// can lead to another endpoint, and no two ids to the same object.
+/// Escapes an id as one path segment. Ids come from the network, so all but the plainest characters are escaped: no id
+/// can address another endpoint, and no two ids the same object.
 pub(crate) fn segment(id: &str) -> Result<String, ApiError> {
-    // URLs give the dots a meaning that no escape takes away.
+    // Dot segments have a meaning that no escaping removes.
     if id.is_empty() || id == "." || id == ".." || id.len() > ID_BYTES_MAX {
         return Err(ApiError::UnusableId);
     }
@@ -246,11 +247,11 @@ pub(crate) fn segment(id: &str) -> Result<String, ApiError> {
 fn check_base_url(text: &str) -> Result<Url, ClientError> {
     let url = Url::parse(text).map_err(|_| ClientError::BaseUrl("is not a URL"))?;
     let refused = if !matches!(url.scheme(), "http" | "https") {
-        "does not begin with http:// or https://"
+        "does not start with http:// or https://"
     } else if !url.username().is_empty() || url.password().is_some() {
-        "holds a user name or password, which would go in place of the API key"
+        "contains a user name or password, which would replace the API key"
     } else if url.query().is_some() || url.fragment().is_some() {
-        "has a ? or # in it"
+        "contains ? or #"
     } else {
         return Ok(url);
     };
@@ -279,7 +280,7 @@ fn headers(config: &ClientConfig) -> Result<HeaderMap, ClientError> {
     Ok(headers)
 }
 
-/// The key, and what it lets us read, stay with the host they were meant for: a redirect elsewhere is an answer.
+/// The API key and the data must stay with their host: a redirect to another one is not followed.
 fn same_origin_only(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let origin = |url: &Url| url.origin();
     let same = attempt.previous().iter().all(|previous| origin(previous) == origin(attempt.url()));
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
+    fn an_id_cannot_leave_its_path_segment() {
         assert_eq!(segment("ft:gpt-4.1:acme::B1_~").unwrap(), "ft:gpt-4.1:acme::B1_~");
         assert_eq!(segment("a/../b?c#d%2f\n é").unwrap(), "a%2F..%2Fb%3Fc%23d%252f%0A%20%C3%A9");
         for id in ["", ".", "..", &"x".repeat(ID_BYTES_MAX + 1)] {
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_is_taken_as_given_but_for_slashes_at_its_end() {
+    fn a_base_url_only_loses_its_trailing_slashes() {
         let base = |url| Client::new(config(url, "sk-1")).unwrap().shared.base_url.clone();
         assert_eq!(base("http://127.0.0.1:9/v1"), "http://127.0.0.1:9/v1");
         assert_eq!(base("http://127.0.0.1:9/v1/"), "http://127.0.0.1:9/v1");

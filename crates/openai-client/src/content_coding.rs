@@ -1,5 +1,5 @@
-//! Undoes `Content-Encoding`, which some proxies apply although we ask for `identity`. reqwest's own decoding is a feature
-//! of the crate: it would be on for every client in the workspace.
+//! Decodes `Content-Encoding`, which some proxies apply although we request `identity`. The decoding of reqwest is a
+//! crate feature, which would apply to every client in the workspace.
 
 use std::io::{self, Write as _};
 
@@ -8,17 +8,17 @@ use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
-/// Of compressed bytes so many are decoded at a time. Deflate makes at most 1032 bytes out of one: no chunk of the
-/// network becomes more than 4 MiB at once, whatever its sender intends.
+/// Compressed bytes decoded at a time. Deflate expands a byte to at most 1032: no network chunk can become more than 4
+/// MiB at once, whatever the sender intends.
 const PIECE_BYTES: usize = 4 << 10;
 const INFLATED_BYTES: usize = 32 << 10;
 const NAME_CHARS_MAX: usize = 40;
 
-/// How an answer's body is encoded, by its head.
+/// The encoding of a response body, from its headers.
 pub(crate) enum ContentCoding {
     Identity,
     Compressed(Decoder),
-    /// Its name, shortened.
+    /// The name, truncated.
     Unknown(String),
 }
 
@@ -41,16 +41,16 @@ impl ContentCoding {
     }
 }
 
-/// Takes compressed bytes, gives plain ones. Holds no more than the last chunk and what a piece of it became.
+/// A streaming decoder. Holds at most the last chunk and the decoded form of one piece of it.
 pub(crate) struct Decoder {
     codec: Codec,
     encoded: Bytes,
-    /// An answer without any body is empty, not a broken archive.
+    /// A response without a body is empty, not a corrupt archive.
     begun: bool,
 }
 
 enum Codec {
-    /// Several members one after the other are one file.
+    /// Several consecutive members are one file.
     Gzip(Box<Gzip>),
     Deflate(Inflate),
 }
@@ -63,7 +63,8 @@ impl Default for Gzip {
     }
 }
 
-/// By RFC 9110 `deflate` is zlib's format; some servers send the stream alone. The first byte tells them apart.
+/// According to RFC 9110 `deflate` is the zlib format; some servers send a raw deflate stream. The first byte
+/// distinguishes them.
 #[derive(Default)]
 struct Inflate {
     state: Option<Decompress>,
@@ -75,16 +76,16 @@ impl Decoder {
         Self { codec, encoded: Bytes::new(), begun: false }
     }
 
-    /// Takes the next chunk; the one before it is used up.
+    /// Pushes the next chunk. The previous one must have been consumed.
     pub(crate) fn push(&mut self, encoded: Bytes) {
         self.begun |= !encoded.is_empty();
         self.encoded = encoded;
     }
 
-    /// The next plain bytes; `None` when more encoded ones are needed.
+    /// Returns the next decoded bytes, or `None` if more input is needed.
     ///
     /// # Errors
-    /// When the bytes are not what their encoding says.
+    /// When the data is corrupt.
     pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
         while !self.encoded.is_empty() {
             let piece = &self.encoded[..self.encoded.len().min(PIECE_BYTES)];
@@ -104,10 +105,10 @@ impl Decoder {
         Ok(None)
     }
 
-    /// What was left, once all encoded bytes were taken.
+    /// Returns the remaining bytes after all input was pushed.
     ///
     /// # Errors
-    /// When the end is missing: what came is not the whole.
+    /// When the data is truncated.
     pub(crate) fn finish(&mut self) -> io::Result<Option<Bytes>> {
         if !self.begun {
             return Ok(None);
@@ -129,7 +130,7 @@ impl Inflate {
     fn push(&mut self, mut piece: &[u8]) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
         while let (false, [first, ..]) = (self.ended, piece) {
-            // The low four bits of zlib's header say "deflate"; no stream that a compressor writes begins like that.
+            // The low four bits of the zlib header mean "deflate"; no raw stream from a compressor starts like that.
             let state = self.state.get_or_insert_with(|| Decompress::new(first & 0x0f == 8));
             let before = (state.total_in(), state.total_out());
             plain.reserve(INFLATED_BYTES);
@@ -146,7 +147,7 @@ impl Inflate {
         Ok(plain)
     }
 
-    /// What is still to come out of bytes that were taken.
+    /// Decodes the rest of the consumed bytes.
     fn drain(&mut self, plain: &mut Vec<u8>) -> io::Result<()> {
         while let (false, Some(state)) = (self.ended, &mut self.state) {
             let before = state.total_out();
@@ -197,7 +198,7 @@ mod tests {
         ]
     }
 
-    /// In chunks of so many bytes.
+    /// Decodes in chunks of this many bytes.
     fn decoded(name: &'static str, encoded: &[u8], chunk: usize) -> io::Result<Vec<u8>> {
         let headers = HeaderMap::from_iter([(CONTENT_ENCODING, name.parse().unwrap())]);
         let ContentCoding::Compressed(mut decoder) = ContentCoding::of(&headers) else {
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_and_both_kinds_of_deflate_are_undone_however_they_are_cut() {
+    fn gzip_and_both_deflate_formats_are_decoded_for_any_chunk_size() {
         for plain in [plain(), b"x".to_vec(), Vec::new()] {
             for (name, encoded) in encoded(&plain) {
                 for chunk in [1, 7, 4096, 1 << 20] {
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_broken_is_an_error() {
+    fn truncated_or_corrupt_data_is_an_error() {
         for (name, encoded) in encoded(&plain()) {
             for length in [1, 5, encoded.len() / 2, encoded.len() - 1] {
                 assert!(decoded(name, &encoded[..length], 100).is_err(), "{name} {length}");
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_body_is_empty() {
+    fn a_response_without_a_body_is_empty() {
         for name in ["gzip", "deflate"] {
             assert_eq!(decoded(name, b"", 1).unwrap(), b"");
         }

@@ -1,40 +1,41 @@
-//! A file's content as it streams in. It may take as long as bytes keep coming; whatever ends before its announced
-//! length is an error (large batch outputs are cut off in practice: openai-python#2959). When the server can send the
-//! rest of the very same bytes, a download that was cut goes on where it stopped, within bounds.
+//! Streams the content of a file. A download may take as long as bytes keep arriving; ending before the announced
+//! length is an error (large batch outputs are cut off in practice: openai-python#2959). If the server can send the
+//! rest of the same bytes, an interrupted download is resumed, within limits.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 
-use crate::byte_range::{ContentRange, content_range, resumable_under};
+use crate::byte_range::{ContentRange, content_range, range_validator};
 use crate::client::{Client, segment};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
 use crate::exchange::{BodyError, Exchange};
 
 const CONTENT_TYPE: &str = "application/binary";
-/// So often one download is taken up again, whatever it brings: a file cut every 100 MB may have 10 GB.
+/// Maximum number of resumes of one download: a file that is cut every 100 MB may have 10 GB.
 const RESUMES_MAX: u32 = 100;
-/// So often in a row without a byte. With the idle time-out of each it is less than what a worker calls a standstill.
+/// Maximum number of consecutive resumes without a byte. With their idle time-outs they take less time than the stall
+/// time-out of a worker.
 const FRUITLESS_RESUMES_MAX: u32 = 3;
-/// Before the second fruitless resume in a row; doubled before each further one.
+/// Delay before the second fruitless resume in a row; doubled for each further one.
 const RESUME_DELAY: Duration = Duration::from_millis(500);
 
-/// The content of a file. An error ends it: the download begins anew or not at all.
+/// The content of a file. After an error the download cannot continue.
 pub struct Download {
-    /// Bytes of the whole file, when an answer announces them, and not those of an archive of it.
+    /// The length of the file, if the response announces it and is not compressed.
     pub content_length: Option<u64>,
-    /// Of the answer that is being read.
+    /// The request id of the current response.
     pub request_id: Option<String>,
     client: Client,
     path: String,
     exchange: Exchange,
     received_bytes: u64,
-    /// Set when the server offers to send the rest of these very bytes.
-    resumable_under: Option<HeaderValue>,
+    /// Set if the server can send the rest of the same bytes.
+    range_validator: Option<HeaderValue>,
     resumes: u32,
-    /// Of these, those since the last byte.
+    /// Resumes since the last byte.
     fruitless_resumes: u32,
     ended: Option<End>,
 }
@@ -49,7 +50,7 @@ impl Client {
     /// `GET /files/{id}/content`.
     ///
     /// # Errors
-    /// [`ApiError`] when no content begins.
+    /// [`ApiError`] if the download cannot start.
     pub async fn file_content(&self, file_id: &str) -> Result<Download, ApiError> {
         let path = format!("/files/{}/content", segment(file_id)?);
         let exchange = self.begin(Endpoint::FileContent, &path, CONTENT_TYPE).await?;
@@ -59,8 +60,8 @@ impl Client {
             client: self.clone(),
             path,
             received_bytes: 0,
-            // Ranges count the bytes of the archive, and its next one may be another archive of the same bytes.
-            resumable_under: resumable_under(exchange.headers()).filter(|_| !exchange.is_compressed()),
+            // Ranges refer to the bytes of the archive, and the next archive of the same content may differ.
+            range_validator: range_validator(exchange.headers()).filter(|_| !exchange.is_compressed()),
             resumes: 0,
             fruitless_resumes: 0,
             exchange,
@@ -70,11 +71,11 @@ impl Client {
 }
 
 impl Download {
-    /// The next piece, `None` after the last one.
+    /// The next piece of content, or `None` at the end.
     ///
     /// # Errors
-    /// [`ApiError::IncompleteDownload`] when the connection breaks, stalls for the idle timeout, or ends early, and the
-    /// rest cannot be had; what the API answers instead of the rest when that says more.
+    /// [`ApiError::IncompleteDownload`] if the connection breaks, stalls for the idle time-out or ends early, and the
+    /// rest cannot be fetched; or the error response to the request for the rest.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             match self.ended {
@@ -82,7 +83,7 @@ impl Download {
                 Some(End::Broken) => return Err(self.incomplete(None)),
                 None => {}
             }
-            let cut_by = match self.exchange.chunk().await {
+            let cause = match self.exchange.chunk().await {
                 Ok(Some(chunk)) => {
                     self.received_bytes += chunk.len() as u64;
                     self.fruitless_resumes = 0;
@@ -95,57 +96,57 @@ impl Download {
                 Ok(None) => None,
                 Err(error) => Some(error),
             };
-            if let Err(error) = self.resume(cut_by).await {
+            if let Err(error) = self.resume(cause).await {
                 self.ended = Some(End::Broken);
                 return Err(error);
             }
         }
     }
 
-    /// How often it was taken up again after it was cut.
+    /// How often the download was resumed.
     pub fn resumes(&self) -> u32 {
         self.resumes
     }
 
-    /// Asks for the rest. Afterwards the exchange is one that brings it, or all is there already.
-    async fn resume(&mut self, mut cut_by: Option<BodyError>) -> Result<(), ApiError> {
-        let Some(etag) = self.resumable_under.clone() else { return Err(self.incomplete(cut_by)) };
+    /// Requests the rest. On success, the exchange continues with it, or the download is complete.
+    async fn resume(&mut self, mut cause: Option<BodyError>) -> Result<(), ApiError> {
+        let Some(etag) = self.range_validator.clone() else { return Err(self.incomplete(cause)) };
         loop {
             if self.resumes >= RESUMES_MAX || self.fruitless_resumes >= FRUITLESS_RESUMES_MAX {
-                return Err(self.incomplete(cut_by));
+                return Err(self.incomplete(cause));
             }
             if let Some(doublings) = self.fruitless_resumes.checked_sub(1) {
                 tokio::time::sleep(RESUME_DELAY * 2_u32.pow(doublings)).await;
             }
             self.resumes += 1;
             self.fruitless_resumes += 1;
-            match self.ask_for_rest(&etag).await {
-                Ok(exchange) => return self.go_on(exchange, &etag, cut_by),
-                // The network or the API has a bad moment, which is what a resume is there for.
-                Err(error) if error.kind() == ErrorKind::Unavailable => cut_by = Some(error.into()),
+            match self.request_rest(&etag).await {
+                Ok(exchange) => return self.continue_with(exchange, &etag, cause),
+                // A temporary failure of the network or the API, for which resuming exists.
+                Err(error) if error.kind() == ErrorKind::Unavailable => cause = Some(error.into()),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn ask_for_rest(&self, etag: &HeaderValue) -> Result<Exchange, ApiError> {
+    async fn request_rest(&self, etag: &HeaderValue) -> Result<Exchange, ApiError> {
         let range = format!("bytes={}-", self.received_bytes);
         let headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static(CONTENT_TYPE)),
-            (RANGE, HeaderValue::from_str(&range).expect("a number is a header's text")),
+            (RANGE, HeaderValue::from_str(&range).expect("digits are valid in a header")),
             (IF_RANGE, etag.clone()),
         ]);
         let exchange = self.client.send_with(Endpoint::FileContent, &self.path, headers).await?;
         self.client.accept_rest(exchange).await
     }
 
-    /// Takes what is the rest of the same file, from exactly where it was cut. With anything else, such as the whole of
-    /// a file that has changed, nothing can be done with what came so far.
-    fn go_on(
+    /// Continues with the response if it is the rest of the same file from exactly the current position. Otherwise, for
+    /// example if the file has changed, the content received so far is useless.
+    fn continue_with(
         &mut self,
         exchange: Exchange,
         etag: &HeaderValue,
-        cut_by: Option<BodyError>,
+        cause: Option<BodyError>,
     ) -> Result<(), ApiError> {
         let same_file = exchange.headers().get(ETAG).is_none_or(|found| found == etag);
         match (exchange.status(), content_range(exchange.headers())) {
@@ -155,12 +156,12 @@ impl Download {
                     (Some(before), None) => last < before,
                     (None, now) => now.is_some(),
                 };
-                let sound = same_file
+                let is_rest = same_file
                     && !exchange.is_compressed()
                     && same_total
                     && first == self.received_bytes
                     && exchange.content_length().is_none_or(|length| length == last - first + 1);
-                if sound {
+                if is_rest {
                     self.content_length = self.content_length.or(total_bytes);
                     self.request_id.clone_from(&exchange.request_id);
                     self.exchange = exchange;
@@ -178,7 +179,7 @@ impl Download {
             _ => {}
         }
         self.request_id.clone_from(&exchange.request_id);
-        Err(self.incomplete(cut_by))
+        Err(self.incomplete(cause))
     }
 
     fn incomplete(&self, source: Option<BodyError>) -> ApiError {

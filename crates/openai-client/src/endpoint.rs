@@ -1,24 +1,24 @@
-//! The endpoints we read, and what an observer (metrics) is told about each request.
+//! The endpoints we read, and the observer of requests (for metrics).
 
 use std::sync::Arc;
 
 use webhook::closed_set;
 
-/// Called once a request, when its body has been read, has failed or was given up.
+/// Called once for each request, when its body was read completely, failed, or was abandoned.
 pub type Observer = Arc<dyn Fn(&Observed) + Send + Sync>;
 
 /// One request to OpenAI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observed {
     pub endpoint: Endpoint,
-    /// `None` when no answer came.
+    /// `None` if there was no response.
     pub status: Option<u16>,
-    /// Bytes of the answer's body that were received.
+    /// Bytes received of the response body.
     pub bytes: u64,
 }
 
 closed_set! {
-    /// What was asked for: a label of metrics.
+    /// The endpoint of a request: a metric label.
     pub enum Endpoint {
         Responses => "responses",
         Batches => "batches",
@@ -31,7 +31,7 @@ closed_set! {
     }
 }
 
-/// Counts one request's bytes and reports when it is dropped, so that every way to end is reported once.
+/// Counts the bytes of a request and reports it on drop, so that every outcome is reported exactly once.
 pub(crate) struct Observation {
     observer: Option<Observer>,
     pub(crate) observed: Observed,

@@ -1,6 +1,6 @@
-//! What can go wrong with a request, and what to do about it. The policy is that of the official SDKs, stretched from
-//! seconds to days: a queue can wait where a caller cannot. No error holds the API key or more of a body than
-//! OpenAI's own error message.
+//! The errors of a request, and how to handle them. The policy is that of the official SDKs, extended from seconds to
+//! days: a queue can wait longer than a caller. No error contains the API key, or more of a body than the error message
+//! of OpenAI.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,44 +9,44 @@ use crate::endpoint::Endpoint;
 use crate::lenient;
 use crate::retry_hint::RetryHint;
 
-/// OpenAI's messages are kept up to this many characters.
+/// Error messages of OpenAI are truncated to this many characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
-/// Why a client cannot be made from its settings.
+/// Why a client cannot be created from its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("base URL {0}")]
     BaseUrl(&'static str),
-    #[error("API key is empty or has characters in it that a header cannot carry")]
+    #[error("API key is empty or contains characters that are invalid in a header")]
     ApiKey,
-    #[error("{0} has characters in it that a header cannot carry")]
+    #[error("{0} contains characters that are invalid in a header")]
     Header(&'static str),
-    #[error("could not set up HTTPS: are the system's CA certificates (ca-certificates) installed?")]
+    #[error("cannot initialize HTTPS: check that CA certificates (ca-certificates) are installed")]
     Tls(#[source] reqwest::Error),
 }
 
-/// Why a request brought nothing usable.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No connection, no answer in time, or an answer (not a download) that ended early.
-    #[error("request for {endpoint} had no complete answer")]
+    /// No connection, no response in time, or a response (not a download) that ended early.
+    #[error("no complete response to the request for {endpoint}")]
     Unavailable { endpoint: Endpoint, request_id: Option<String>, source: Box<dyn Error + Send + Sync> },
-    /// An answer with any status but 200.
+    /// A response with a status other than 200.
     #[error(transparent)]
     Refused(Box<Refusal>),
-    #[error("answer for {endpoint} is not the JSON we expect")]
+    #[error("the response for {endpoint} is not the expected JSON")]
     NotJson { endpoint: Endpoint, request_id: Option<String>, source: serde_json::Error },
-    #[error("answer for {endpoint} is larger than {bytes_max} bytes")]
+    #[error("the response for {endpoint} is larger than {bytes_max} bytes")]
     TooLarge { endpoint: Endpoint, request_id: Option<String>, bytes_max: usize },
-    /// In a way that is neither gzip nor deflate. We ask for `identity`.
-    #[error("answer for {endpoint} is encoded as {coding}, although that was not asked for")]
+    /// Neither gzip nor deflate. We request `identity`.
+    #[error("the response for {endpoint} is encoded as {coding}, which was not requested")]
     Compressed { endpoint: Endpoint, request_id: Option<String>, coding: String },
-    /// A cache or a proxy that answers with another client's object.
-    #[error("answer for {endpoint} is another object, {found:?}")]
+    /// A cache or proxy returned the object of another client.
+    #[error("the response for {endpoint} is a different object, {found:?}")]
     OtherObject {
         endpoint: Endpoint,
         request_id: Option<String>,
-        /// Its id, shortened.
+        /// The id of that object, truncated.
         found: String,
     },
     #[error("download ended after {received_bytes} bytes{}", expected(*content_length))]
@@ -56,41 +56,41 @@ pub enum ApiError {
         request_id: Option<String>,
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// No object can have this id: it is empty, a dot or two, or longer than a URL may be.
+    /// The id is empty, a dot or two, or too long for a URL.
     #[error("id cannot be part of a URL")]
     UnusableId,
 }
 
-/// What an answer with another status than 200 says.
+/// The content of a response with a status other than 200.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("request for {endpoint} was answered with status {status}{}", self.details())]
+#[error("the request for {endpoint} failed with status {status}{}", self.details())]
 pub struct Refusal {
     pub endpoint: Endpoint,
     pub status: u16,
-    /// OpenAI's `error.code`, or else `error.type`.
+    /// `error.code`, or else `error.type`.
     pub code: Option<String>,
-    /// OpenAI's `error.message`, shortened; never of a 401, which repeats parts of the key.
+    /// `error.message`, truncated; never for a 401, whose message repeats parts of the key.
     pub message: Option<String>,
     pub request_id: Option<String>,
-    /// Where a redirect led that was not followed: host and port.
+    /// The host and port of a redirect that was not followed.
     pub redirect_host: Option<String>,
     pub(crate) hint: RetryHint,
 }
 
-/// Whether and when to ask again.
+/// Whether and when to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
-    /// After this time at the earliest, if OpenAI said so; at most a day.
+    /// After this time at the earliest, if OpenAI specified one; at most a day.
     Retry { after: Option<Duration> },
-    /// Only a person can help: a wrong key, missing rights, a used-up quota, a wrong base URL.
+    /// Needs an operator: a wrong key, missing permissions, an exhausted quota, a wrong base URL.
     RetrySlowly,
-    /// The object is not there: perhaps not yet.
+    /// The object does not exist, possibly not yet.
     NotFound,
-    /// Asking again cannot help.
+    /// A retry cannot help.
     Final,
 }
 
-/// The sorts of errors: a closed set, for metrics and tables.
+/// The categories of errors: a closed set, for metrics and tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     RateLimited,
@@ -131,12 +131,12 @@ impl ApiError {
         }
     }
 
-    /// Where a redirect led that was not followed.
+    /// The host of a redirect that was not followed.
     pub fn redirect_host(&self) -> Option<&str> {
         self.refusal()?.redirect_host.as_deref()
     }
 
-    /// The status of the answer, when it was not 200.
+    /// The status of the response, if it was not 200.
     pub fn status(&self) -> Option<u16> {
         Some(self.refusal()?.status)
     }
@@ -148,7 +148,7 @@ impl ApiError {
         }
     }
 
-    /// `x-request-id`: what OpenAI's support asks for.
+    /// The `x-request-id`, which OpenAI support asks for.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.request_id.as_deref(),
@@ -164,12 +164,12 @@ impl ApiError {
 }
 
 impl Refusal {
-    /// Adds what the body says. `api_key` is struck out should the message repeat it.
+    /// Adds the error in the body. `api_key` is redacted in case the message contains it.
     pub(crate) fn with_body(mut self, body: &[u8], api_key: &str) -> Self {
         let text = lenient::text_of(body);
         let [error] = lenient::fields(&text, ["error"]).unwrap_or_default();
         let [code, kind, message] = lenient::inner(error, ["code", "type", "message"]);
-        // A code is a word; only the key itself could make it a secret.
+        // A code is a word, and would only be secret if it were the key.
         let clean = |text: String| shown(&text, api_key, MESSAGE_CHARS_MAX);
         self.code = lenient::text(code).or_else(|| lenient::text(kind)).map(clean);
         self.message = lenient::text(message).filter(|_| self.status != 401).map(clean);
@@ -178,7 +178,7 @@ impl Refusal {
 
     fn kind(&self) -> ErrorKind {
         match self.status {
-            // Another success than 200 is none for a GET without conditions or ranges.
+            // For a GET without conditions and ranges, any success other than 200 is an error.
             200..=299 => ErrorKind::BadAnswer,
             401 => ErrorKind::Unauthorized,
             403 if self.is_code("misalignment_policy_violation") => ErrorKind::PolicyViolation,
@@ -190,8 +190,8 @@ impl Refusal {
         }
     }
 
-    /// `x-should-retry` goes before the status. Its "no", which means the seconds an SDK would wait, is no reason to
-    /// give up what a person or a day can mend: a key, a quota, a new object.
+    /// `x-should-retry` takes precedence over the status. But a "no", which refers to the seconds that an SDK would
+    /// wait, is not final for problems that time or an operator can fix: a key, a quota, a new object.
     fn advice(&self) -> Advice {
         let RetryHint { should_retry, after } = self.hint;
         if should_retry == Some(true) {
@@ -228,20 +228,20 @@ impl Refusal {
         let code = self.code.iter().map(|code| format!(" ({code})"));
         let message = self.message.iter().map(|message| format!(": {message}"));
         let redirect = self.redirect_host.iter().map(|host| {
-            format!(": a redirect to {host}, which is not followed: the API key is for the host of OPENAI_BASE_URL")
+            format!(": redirects to {host} are not followed: the API key is only sent to the host of OPENAI_BASE_URL")
         });
         code.chain(message).chain(redirect).collect()
     }
 }
 
-/// So many characters of an answer's text, on one line and without the key.
+/// Returns at most `chars_max` characters of a text, on one line and with the key redacted.
 pub(crate) fn shown(text: &str, api_key: &str, chars_max: usize) -> String {
     let text = without_keys(&text.replace(api_key, "[API key]"));
     text.chars().filter(|c| !c.is_control()).take(chars_max).collect()
 }
 
-/// Messages repeat a key cut or masked (`sk-proj-ab***yz`), also where a proxy changes the status: every word that begins
-/// like a key is struck out.
+/// Redacts every word that starts like a key: messages contain truncated or masked keys (`sk-proj-ab***yz`), even if a
+/// proxy changed the status.
 fn without_keys(text: &str) -> String {
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*' | '.' | '\u{2026}');
     let mut clean = String::with_capacity(text.len());
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn x_should_retry_goes_before_the_status() {
+    fn x_should_retry_takes_precedence_over_the_status() {
         for status in [400, 401, 403, 404, 429, 500] {
             let after = Some(Duration::from_secs(5));
             assert_eq!(hinted(status, Some(true), Some(5)), Advice::Retry { after }, "{status}");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_or_time_can_mend_is_never_given_up_by_x_should_retry() {
+    fn x_should_retry_never_gives_up_what_time_or_an_operator_can_fix() {
         assert_eq!(hinted(401, Some(false), None), Advice::RetrySlowly);
         assert_eq!(hinted(403, Some(false), None), Advice::RetrySlowly);
         assert_eq!(hinted(404, Some(false), None), Advice::NotFound);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cleaned_and_the_key_struck_out() {
+    fn a_message_is_cleaned_and_the_key_redacted() {
         let body = format!(r#"{{"error":{{"type":"t","message":"sk-key\n{}"}}}}"#, "é".repeat(500));
         let refusal = refusal(400, "x").with_body(body.as_bytes(), "sk-key");
         assert_eq!(refusal.code.as_deref(), Some("t"));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_a_message_repeats_masked_or_cut_is_struck_out() {
+    fn a_masked_or_truncated_key_in_a_message_is_redacted() {
         for (message, expected) in [
             (
                 "Incorrect API key provided: sk-proj-ab******yz. See the docs.",
@@ -361,10 +361,10 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_error_object_says_nothing() {
+    fn a_body_that_is_not_an_error_object_is_ignored() {
         for body in [&b"<html>sk-key</html>"[..], b"", b"[]", b"{\"error\":\"sk-key\"}", b"\xff\xfe"] {
             let refusal = refusal(500, "x").with_body(body, "sk-key");
-            assert_eq!(refusal.to_string(), "request for responses was answered with status 500");
+            assert_eq!(refusal.to_string(), "the request for responses failed with status 500");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Eval runs. A webhook names only the run, and no endpoint looks a run up by its id: so the runs of the evals that
-//! changed last are searched, within limits. Evals end as a product on 2026-11-30; this is best effort and stays so.
+//! Eval runs. A webhook contains only the run id, and no endpoint finds a run by it: so the runs of the most recently
+//! updated evals are searched, within limits. The evals product ends on 2026-11-30; this is best effort and stays so.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -10,16 +10,16 @@ use crate::error::{ApiError, ErrorKind};
 use crate::lenient::{each_element, error_text, fields, inner, integer, text, text_of, time};
 use crate::phase::Phase;
 
-/// The evals searched, those changed last first: one page.
+/// Number of evals searched, most recently updated first: one page.
 const EVALS_MAX: usize = 50;
-/// The runs looked at of each, the newest first: one page, the most the API gives.
+/// Number of runs searched in each, newest first: one page, the maximum of the API.
 const RUNS_MAX: usize = 100;
-/// Runs and evals may hold their test data inline.
+/// Runs and evals may contain their test data.
 const EVALS_BYTES_MAX: usize = 16 << 20;
 const RUNS_BYTES_MAX: usize = 32 << 20;
 const RUN_BYTES_MAX: usize = 16 << 20;
 
-/// One pass of a model over an eval's test data.
+/// One run of a model over the test data of an eval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvalRun {
     pub id: Option<String>,
@@ -38,13 +38,13 @@ pub struct EvalRun {
 }
 
 impl Client {
-    /// Searches the newest runs of the evals that changed last, then `GET /evals/{eval_id}/runs/{run_id}`. At most
-    /// 52 requests. `None`: the run is not among them.
+    /// Searches the newest runs of the most recently updated evals, then requests `GET /evals/{eval_id}/runs/{run_id}`.
+    /// At most 52 requests. `None` if the run is not among them.
     ///
     /// # Errors
-    /// [`ApiError`] when the search could not be carried out.
+    /// [`ApiError`] if the search failed.
     pub async fn find_eval_run(&self, run_id: &str) -> Result<Option<Fetched<EvalRun>>, ApiError> {
-        // An id that cannot be asked for is no reason to search.
+        // Do not search for an unusable id.
         let run = segment(run_id)?;
         for eval_id in self.recent_evals().await? {
             let Ok(eval) = segment(&eval_id) else { continue };
@@ -87,7 +87,7 @@ impl Client {
 }
 
 impl EvalRun {
-    /// Reads the object as the API sends it, or as some senders embed it in an event.
+    /// Parses the object as returned by the API, or as embedded in an event by some senders.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, eval_id, status, counts, report_url, error, created_at, model, name] = fields(
@@ -121,7 +121,7 @@ impl EvalRun {
         })
     }
 
-    /// How far it is. The event is called `succeeded`, the status `completed`.
+    /// The phase of the run. The event is called `succeeded`, the status `completed`.
     pub fn phase(&self) -> Phase {
         match self.status.as_deref() {
             Some("completed" | "failed" | "canceled" | "cancelled") => Phase::Ended,
@@ -142,7 +142,7 @@ fn each_listed_id(raw: &[u8], mut take: impl FnMut(Option<&RawValue>)) -> Result
     Ok(())
 }
 
-/// What is not found is no error here.
+/// Maps "not found" to `None`.
 fn present<T>(found: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match found {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_canceled_are_an_end() {
+    fn both_spellings_of_canceled_are_ended() {
         for (status, ended) in
             [("canceled", true), ("cancelled", true), ("queued", false), ("in_progress", false)]
         {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_cost_only_themselves() {
+    fn malformed_fields_are_none() {
         let run =
             parse(r#"{"id":"evalrun_1","result_counts":null,"error":{"code":"","message":"m"},"name":7}"#);
         assert_eq!((run.total, run.name), (None, None));

@@ -1,4 +1,4 @@
-//! One request and its answer's body: decoded, counted for the observer, and read under a cap and a time limit.
+//! One request and its response body: decoded, counted for the observer, and read within size and time limits.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use crate::endpoint::{Endpoint, Observation};
 use crate::error::{ApiError, Refusal};
 use crate::retry_hint::RetryHint;
 
-/// An error's body is a few hundred bytes; of a longer one nothing is used.
+/// Error bodies have a few hundred bytes; longer ones are ignored.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 const REQUEST_ID_CHARS_MAX: usize = 128;
 const HOST_CHARS_MAX: usize = 255;
-/// So much memory is set aside because an answer announces it; more only as the bytes come.
-const ANNOUNCED_BYTES_MAX: usize = 1 << 20;
+/// Maximum allocation based on `Content-Length`; more is allocated as bytes arrive.
+const PREALLOCATED_BYTES_MAX: usize = 1 << 20;
 
-/// Why a body could not be read.
+/// Why a body cannot be read.
 pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
 
-/// An answer whose head has arrived.
+/// A response whose head has arrived.
 pub(crate) struct Exchange {
     response: reqwest::Response,
     coding: ContentCoding,
@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Sends the request and waits for the head of an answer, whatever it is.
+    /// Sends the request and waits for the head of the response, whatever its status.
     pub(crate) async fn send(
         request: reqwest::RequestBuilder,
         mut observation: Observation,
@@ -47,12 +47,12 @@ impl Exchange {
         Ok(Self { response, coding, observation, request_id })
     }
 
-    /// The answer if it is a 200 that can be used; anything else is an error.
+    /// Returns the response if it is a usable 200; anything else is an error.
     pub(crate) async fn accept(self, error_timeout: Duration, api_key: &str) -> Result<Self, ApiError> {
         self.accept_status(&[200], error_timeout, api_key).await
     }
 
-    /// The answer to a `Range` if it says anything about ranges (206, 416) or sends everything (200).
+    /// Returns the response to a `Range` request if it is about ranges (206, 416) or contains everything (200).
     pub(crate) async fn accept_rest(self, error_timeout: Duration, api_key: &str) -> Result<Self, ApiError> {
         self.accept_status(&[200, 206, 416], error_timeout, api_key).await
     }
@@ -83,7 +83,7 @@ impl Exchange {
         self.response.headers()
     }
 
-    /// The server's clock, by the header `Date`.
+    /// The clock of the server, from the `Date` header.
     pub(crate) fn server_time(&self) -> Option<DateTime<Utc>> {
         retry_after::http_date(self.response.headers().get(DATE)?.to_str().ok()?)
     }
@@ -92,7 +92,7 @@ impl Exchange {
         self.observation.observed.endpoint
     }
 
-    /// Of the plain body: what is announced of a compressed one is another length.
+    /// The length of the decoded body; `None` for a compressed one, whose `Content-Length` differs.
     pub(crate) fn content_length(&self) -> Option<u64> {
         if self.is_compressed() { None } else { self.response.content_length() }
     }
@@ -101,7 +101,7 @@ impl Exchange {
         matches!(self.coding, ContentCoding::Compressed(_))
     }
 
-    /// The next piece of the plain body; waits at most the client's idle timeout for each chunk of the network.
+    /// The next piece of the decoded body; waits at most the idle time-out of the client for each network chunk.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             if let ContentCoding::Compressed(decoder) = &mut self.coding
@@ -119,7 +119,7 @@ impl Exchange {
         }
     }
 
-    /// The whole body, of at most `bytes_max` bytes, each of them within `timeout`; `room` grows with it.
+    /// The whole body, of at most `bytes_max` bytes and within `timeout`; `room` grows with it.
     pub(crate) async fn body(
         mut self,
         bytes_max: usize,
@@ -136,7 +136,7 @@ impl Exchange {
         }
     }
 
-    /// `None` when it is larger. The wait for room is not the sender's, and is not counted.
+    /// `None` if it is larger. Waiting for the memory budget does not count as time of the sender.
     async fn read(
         &mut self,
         bytes_max: usize,
@@ -149,7 +149,7 @@ impl Exchange {
             return Ok(None);
         }
         room.cover(announced, bytes_max).await;
-        let mut body = BytesMut::with_capacity(announced.min(ANNOUNCED_BYTES_MAX));
+        let mut body = BytesMut::with_capacity(announced.min(PREALLOCATED_BYTES_MAX));
         let mut left = timeout;
         loop {
             let began = Instant::now();
@@ -176,13 +176,13 @@ impl Exchange {
             redirect_host: self.redirect_host(),
             hint: RetryHint::read(self.response.headers(), Utc::now()),
         };
-        // The status says enough when the body does not come.
+        // The status is sufficient if the body does not arrive.
         let body = self.read(ERROR_BYTES_MAX, timeout, &mut BodyRoom::default()).await;
         let body = body.ok().flatten().unwrap_or_default();
         ApiError::Refused(Box::new(refusal.with_body(&body, api_key)))
     }
 
-    /// Where a redirect that was not followed leads to: host and port alone, for a URL may hold a signature.
+    /// The host and port of a redirect that was not followed; the rest of the URL may contain a signature.
     fn redirect_host(&self) -> Option<String> {
         if !self.response.status().is_redirection() {
             return None;

@@ -1,4 +1,4 @@
-//! Files: the object. Its content is streamed, see `download.rs`.
+//! The file object. Its content is streamed, see `download.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::lenient::{fields, integer, text, text_of, time};
 
 const FILE_BYTES_MAX: usize = 256 << 10;
 
-/// What OpenAI says about a file.
+/// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileObject {
     pub id: Option<String>,
@@ -19,7 +19,7 @@ pub struct FileObject {
     pub purpose: Option<String>,
     pub filename: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
-    /// Batch files live 30 days or, when their maker said so, as little as an hour.
+    /// Batch files exist for 30 days or, if requested at creation, as little as an hour.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -32,7 +32,7 @@ impl Client {
 }
 
 impl FileObject {
-    /// An error only when it is no JSON object.
+    /// Fails only if it is not a JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, bytes, purpose, filename, created_at, expires_at] =
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_file_and_its_expiry() {
+    fn a_file_and_its_expiry_are_parsed() {
         let file = FileObject::parse(
             br#"{"id":"file-1","object":"file","bytes":391505535,"created_at":1750861210,"expires_at":1750864810,
             "filename":"batch_1_output.jsonl","purpose":"batch_output","status":"processed"}"#,
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_cost_only_themselves() {
+    fn malformed_fields_are_none() {
         let file = FileObject::parse(br#"{"bytes":null,"expires_at":null,"purpose":7,"filename":"a\u0000"}"#)
             .unwrap();
         assert_eq!((file.bytes, file.expires_at, file.purpose), (None, None, None));

@@ -1,4 +1,4 @@
-//! Fine-tuning jobs: the object. Their result files are read by `result_file.rs`.
+//! The fine-tuning job object. `result_file.rs` parses its result files.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::phase::Phase;
 
 const JOB_BYTES_MAX: usize = 1 << 20;
 
-/// The making of a model out of another one.
+/// A job that trains a model from another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FineTuningJob {
     pub id: Option<String>,
@@ -25,7 +25,7 @@ pub struct FineTuningJob {
     pub error: Option<String>,
     /// JSON text.
     pub hyperparameters: Option<String>,
-    /// File ids, each once. One today; however many there are, the size of the object is their limit.
+    /// File ids without duplicates. Currently one; the number is limited only by the size of the object.
     pub result_files: Vec<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -41,7 +41,7 @@ impl Client {
 }
 
 impl FineTuningJob {
-    /// Reads the object as the API sends it, or as some senders embed it in an event.
+    /// Parses the object as returned by the API, or as embedded in an event by some senders.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, model, fine_tuned_model, trained_tokens, error] =
@@ -64,7 +64,7 @@ impl FineTuningJob {
         })
     }
 
-    /// How far it is. A paused job has not ended.
+    /// The phase of the job. A paused job has not ended.
     pub fn phase(&self) -> Phase {
         match self.status.as_deref() {
             Some("succeeded" | "failed" | "cancelled" | "canceled") => Phase::Ended,
@@ -74,7 +74,7 @@ impl FineTuningJob {
     }
 }
 
-/// Newer jobs hold them under their method, by its type.
+/// Newer jobs have them below the method, by its type.
 fn hyperparameters(method: Option<&RawValue>) -> Option<&RawValue> {
     let methods = inner(method, ["supervised", "dpo", "reinforcement"]);
     methods.into_iter().find_map(|method| {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_job_that_made_a_model() {
+    fn a_job_with_a_model_is_parsed() {
         let job = parse(
             r#"{"object":"fine_tuning.job","id":"ftjob-1","model":"gpt-4.1-mini-2025-04-14","created_at":1750861210,
             "finished_at":1750864810,"fine_tuned_model":"ft:gpt-4.1-mini-2025-04-14:acme:support:1",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn hyperparameters_may_lie_under_the_method() {
+    fn hyperparameters_may_be_below_the_method() {
         let job = parse(
             r#"{"hyperparameters":null,"method":{"type":"dpo","supervised":null,"dpo":{"hyperparameters":{"beta":0.1}}}}"#,
         );
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_job_says_why_and_a_paused_one_has_not_ended() {
+    fn a_failed_job_has_an_error_and_a_paused_one_has_not_ended() {
         let failed =
             parse(r#"{"status":"failed","error":{"code":"invalid_file","message":"m","param":"x"}}"#);
         assert!(failed.phase() == Phase::Ended && failed.error.unwrap().contains("invalid_file"));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_cost_only_themselves() {
+    fn malformed_fields_are_none() {
         let job = parse(
             r#"{"id":"ftjob-1","result_files":"file-1","trained_tokens":1e400000,"fine_tuned_model":""}"#,
         );
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_result_file_is_named_and_none_twice() {
+    fn every_result_file_is_listed_once() {
         let names: Vec<String> = (0..5000).map(|n| format!("\"file-{n}\"")).collect();
         let many = format!(r#"{{"result_files":[{0},{0}]}}"#, names.join(","));
         let files = parse(&many).result_files;

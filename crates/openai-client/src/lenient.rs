@@ -1,6 +1,6 @@
-//! Reads JSON without insisting: named fields of an object as raw text, and values that are `None` when they have
-//! another shape. Nothing in here fails on a lone surrogate, U+0000 or a number out of range: those are left alone,
-//! or become U+FFFD in text that is lifted out.
+//! Lenient JSON parsing: named fields of an object as raw text, and values that are `None` if they have another type.
+//! Lone surrogates, U+0000 and out-of-range numbers never cause an error: they are left alone, or become U+FFFD in
+//! extracted text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,22 +9,22 @@ use chrono::{DateTime, Utc};
 use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// 9999-12-31T23:59:59Z: later times do not fit the fixed width in which SQLite keeps them.
+/// 9999-12-31T23:59:59Z: later times do not fit the fixed-width format in SQLite.
 const UNIX_SECS_MAX: f64 = 253_402_300_799.0;
 
-/// The body as text without a byte order mark. Bytes that are not UTF-8 become U+FFFD: an object is worth more than
-/// the one broken character in it, and the raw answer is kept elsewhere.
+/// The body as text without a byte order mark. Invalid UTF-8 becomes U+FFFD: one broken character must not make an
+/// object unreadable, and the raw response is stored elsewhere.
 pub(crate) fn text_of(raw: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw))
 }
 
-/// The raw values of some fields of a JSON object; a field that is `null` counts as missing. Of a repeated field the
-/// last one counts, as in Python and JavaScript; everything else is skipped without being built.
+/// The raw values of some fields of a JSON object; a `null` field counts as missing. If a field is repeated, the last
+/// one counts, as in Python and JavaScript; other fields are skipped without being built.
 pub(crate) fn fields<'a, const N: usize>(
     json: &'a str,
     names: [&'static str; N],
 ) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
-    // Serde's own message for this would repeat the text it found, and bodies are never logged.
+    // The serde error would contain the text, and bodies must never be logged.
     if !json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
         return Err(serde_json::Error::custom("not a JSON object"));
     }
@@ -32,7 +32,7 @@ pub(crate) fn fields<'a, const N: usize>(
     Ok(found.map(|raw| raw.filter(|raw| raw.get() != "null")))
 }
 
-/// [`fields`] of a value inside another one; all missing when it is no object.
+/// [`fields`] of a nested value; all missing if it is not an object.
 pub(crate) fn inner<'a, const N: usize>(
     raw: Option<&'a RawValue>,
     names: [&'static str; N],
@@ -40,8 +40,8 @@ pub(crate) fn inner<'a, const N: usize>(
     raw.and_then(|raw| fields(raw.get(), names).ok()).unwrap_or([None; N])
 }
 
-/// Calls `take` with each element of an array; not at all when it is no array. Nothing is collected: an array of a
-/// million zeros costs no memory.
+/// Calls `take` for each element of an array, and never for another type. Nothing is collected: an array of a million
+/// zeros uses no memory.
 pub(crate) fn each_element<'a>(array: Option<&'a RawValue>, take: impl FnMut(&'a RawValue)) {
     struct Elements<F>(F);
 
@@ -61,17 +61,17 @@ pub(crate) fn each_element<'a>(array: Option<&'a RawValue>, take: impl FnMut(&'a
     }
 
     if let Some(array) = array {
-        // It has been read as JSON once, so the only error left is another shape.
+        // It is valid JSON, so the only possible error is another type.
         let _ = serde_json::Deserializer::from_str(array.get()).deserialize_seq(Elements(take));
     }
 }
 
-/// A non-empty JSON string. U+0000, which PostgreSQL cannot hold, and lone surrogates become U+FFFD.
+/// A non-empty JSON string. U+0000, which PostgreSQL cannot store, and lone surrogates become U+FFFD.
 pub(crate) fn text(raw: Option<&RawValue>) -> Option<String> {
     any_text(raw).filter(|text| !text.is_empty())
 }
 
-/// A JSON string, the empty one included.
+/// A JSON string, which may be empty.
 pub(crate) fn any_text(raw: Option<&RawValue>) -> Option<String> {
     let json = raw?.get();
     let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
@@ -79,42 +79,42 @@ pub(crate) fn any_text(raw: Option<&RawValue>) -> Option<String> {
     Some(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
 }
 
-/// A whole number, also when it is written as `12.0`.
+/// An integer, also in the form `12.0`.
 pub(crate) fn integer(raw: Option<&RawValue>) -> Option<i64> {
     let json = raw?.get();
     serde_json::from_str::<i64>(json).ok().or_else(|| {
         let float = serde_json::from_str::<f64>(json).ok()?;
-        // Up to 2^53 a float counts single units.
+        // Up to 2^53 a float represents every integer.
         (float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0).then_some(float as i64)
     })
 }
 
-/// A time in unix seconds, whole or (a response's times are typed so) with a fraction. Zero is what some senders
-/// write for "not yet".
+/// A time in Unix seconds, with or without a fraction (as documented for responses). Some senders use zero for "not
+/// yet".
 pub(crate) fn time(raw: Option<&RawValue>) -> Option<DateTime<Utc>> {
     let secs = serde_json::from_str::<f64>(raw?.get()).ok()?;
     if !(secs > 0.0 && secs <= UNIX_SECS_MAX) {
         return None;
     }
-    // Microseconds are what PostgreSQL keeps, and what a float of this size still resolves.
+    // PostgreSQL stores microseconds, and a float of this size still resolves them.
     DateTime::from_timestamp_micros((secs * 1e6).round() as i64)
 }
 
-/// The JSON text of an object, as it was sent.
+/// The JSON text of an object, unchanged.
 pub(crate) fn object_text(raw: Option<&RawValue>) -> Option<String> {
     raw.map(RawValue::get).filter(|json| json.starts_with('{')).map(str::to_owned)
 }
 
-/// The JSON text of an error, whatever its shape. An object whose fields are all `null` is none: that is how some
-/// objects say that they succeeded.
+/// The JSON text of an error, whatever its type. An object whose fields are all `null` is not an error: some objects
+/// report success that way.
 pub(crate) fn error_text(raw: Option<&RawValue>) -> Option<String> {
     let json = raw?.get();
     let [code, message, kind, data] = inner(raw, ["code", "message", "type", "data"]);
-    let says_nothing = json.starts_with('{') && [code, message, kind, data].iter().all(Option::is_none);
-    (!says_nothing).then(|| json.to_owned())
+    let is_empty = json.starts_with('{') && [code, message, kind, data].iter().all(Option::is_none);
+    (!is_empty).then(|| json.to_owned())
 }
 
-/// Undoes the escapes of a JSON string that is well-formed but for its surrogates.
+/// Unescapes a JSON string that is well-formed except for its surrogates.
 fn unescape_lossy(quoted: &str) -> String {
     let mut text = String::with_capacity(quoted.len());
     let mut rest = quoted;
@@ -137,7 +137,7 @@ fn unescape_lossy(quoted: &str) -> String {
     text
 }
 
-/// The character of `XXXX` or `XXXX\uXXXX` at the start of `rest`.
+/// Parses `XXXX` or `XXXX\uXXXX` at the start of `rest` into a character.
 fn code_point(rest: &mut &str) -> char {
     let Some(first) = hex(rest) else { return char::REPLACEMENT_CHARACTER };
     *rest = &rest[4..];
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_uses_no_stack() {
         let deep = format!(r#"{{"a":{}{},"id":"x"}}"#, "[".repeat(500_000), "]".repeat(500_000));
         let [a, id] = fields(&deep, ["a", "id"]).unwrap();
         let mut elements = 0;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error_that_does_not_repeat_it() {
+    fn a_text_that_is_not_an_object_is_an_error_that_does_not_repeat_it() {
         for json in ["\"secret\"", "[\"secret\"]", "secret", "{} secret", "{\"secret\"}", "{\"secret\":}", ""]
         {
             let error = fields(json, ["secret"]).unwrap_err();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_another_shape_are_none() {
+    fn values_of_another_type_are_none() {
         for json in ["7", "{}", "[]", "true", "\"\"", "1e400000"] {
             assert_eq!(text(Some(raw(json))), None, "{json}");
         }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_may_be_whole_or_floats() {
+    fn numbers_may_be_integers_or_floats() {
         assert_eq!(integer(Some(raw("12.0"))), Some(12));
         assert_eq!(integer(Some(raw("9223372036854775807"))), Some(i64::MAX));
         let secs = |json| time(Some(raw(json))).unwrap().to_rfc3339();

@@ -1,8 +1,9 @@
-//! The few GETs Landfall makes to OpenAI, typed thinly. It answers ids; it knows no events and never writes.
+//! A thin client for the few OpenAI GET endpoints that Landfall uses. It looks up ids; it knows nothing about events
+//! and never writes.
 //!
-//! Objects are read leniently: a field that is missing or of another shape than documented is `None`, never an error,
-//! and [`Fetched::raw`] keeps the answer byte for byte. [`ApiError::advice`] says whether asking again can help.
-//! Every body has a named cap, every wait an end; only a download may take as long as bytes keep coming.
+//! Objects are parsed leniently: a field that is missing or has another type than documented is `None`, never an error,
+//! and [`Fetched::raw`] contains the response byte for byte. [`ApiError::advice`] says whether a retry can help. Every
+//! body has a size limit and every wait a time limit; only downloads may take as long as bytes keep arriving.
 
 mod access;
 mod batch_line;

@@ -1,56 +1,56 @@
-//! Cuts a stream of byte chunks into lines, holding no more than one line and the chunks not yet looked at.
+//! Splits a stream of chunks into lines, holding at most one line and the chunks not yet scanned.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// A line holds one answer, and several are in memory at a time: half of the largest single response we read.
+/// A line contains one response, and several are in memory at a time: half the limit for a single response.
 pub const LINE_BYTES_MAX: usize = 32 << 20;
 
-/// Push chunks, then take lines until there is none. A line ends with `\n`; one `\r` before it is taken off too.
+/// Push chunks, then take lines until there are none. A line ends with `\n`; a preceding `\r` is removed.
 #[derive(Debug)]
 pub struct LineSplitter {
     bytes_max: usize,
     chunks: VecDeque<Bytes>,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an incomplete line.
     partial: BytesMut,
-    /// The line in hand is too long: the rest of it is thrown away.
+    /// The current line is too long: the rest of it is discarded.
     skipping: bool,
     lines: i64,
 }
 
-/// A line is longer than the splitter's limit. The lines after it can still be taken.
+/// A line exceeds the limit. Later lines can still be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is longer than {bytes_max} bytes")]
 pub struct LineTooLong {
-    /// From 1.
+    /// Starts at 1.
     pub line: i64,
     pub bytes_max: usize,
 }
 
 impl LineSplitter {
-    /// With lines of at most [`LINE_BYTES_MAX`].
-    #[expect(clippy::new_without_default, reason = "a limit is never a default")]
+    /// A splitter with lines of at most [`LINE_BYTES_MAX`].
+    #[expect(clippy::new_without_default, reason = "a limit should be explicit")]
     pub fn new() -> Self {
         Self::with_bytes_max(LINE_BYTES_MAX)
     }
 
-    /// With lines of at most `bytes_max`, a `\r` included.
+    /// A splitter with lines of at most `bytes_max`, including a `\r`.
     pub fn with_bytes_max(bytes_max: usize) -> Self {
         Self { bytes_max, chunks: VecDeque::new(), partial: BytesMut::new(), skipping: false, lines: 0 }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Pushes the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.chunks.push_back(chunk);
         }
     }
 
-    /// The next whole line, without its end. `None`: more bytes are needed.
+    /// The next complete line, without its line end. `None` if more bytes are needed.
     ///
     /// # Errors
-    /// [`LineTooLong`] once, in the place of that line.
+    /// [`LineTooLong`] once, instead of that line.
     pub fn next_line(&mut self) -> Result<Option<Bytes>, LineTooLong> {
         while let Some(mut chunk) = self.chunks.pop_front() {
             let Some(end) = memchr::memchr(b'\n', &chunk) else {
@@ -65,10 +65,10 @@ impl LineSplitter {
         Ok(None)
     }
 
-    /// The last line, when the stream ended without a `\n`. Call it until there is none.
+    /// The last line, if the stream ended without a `\n`. Call it until it returns `None`.
     ///
     /// # Errors
-    /// [`LineTooLong`] once, in the place of that line.
+    /// [`LineTooLong`] once, instead of that line.
     pub fn finish(&mut self) -> Result<Option<Bytes>, LineTooLong> {
         if let Some(line) = self.next_line()? {
             return Ok(Some(line));
@@ -79,12 +79,12 @@ impl LineSplitter {
         self.end_line(Bytes::new()).map(Some)
     }
 
-    /// Bytes of the line whose end has not come yet.
+    /// The size of the incomplete line.
     pub fn partial_bytes(&self) -> usize {
         self.partial.len()
     }
 
-    /// The number of the line that was taken last, from 1; too long ones are counted.
+    /// The number of the last line returned, starting at 1; lines that are too long count.
     pub fn line_number(&self) -> i64 {
         self.lines
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_may_lie_across_chunks() {
+    fn lines_may_span_chunks() {
         let mut splitter = LineSplitter::new();
         splitter.push("one\r\ntw".into());
         assert_eq!(drain(&mut splitter), [Ok("one".into())]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_lines_are_reported_once_and_the_next_ones_still_come() {
+    fn lines_that_are_too_long_are_reported_once_and_later_ones_returned() {
         let mut splitter = LineSplitter::with_bytes_max(4);
         let too_long = |line| Err(LineTooLong { line, bytes_max: 4 });
         splitter.push("abcd\nabcde\nab".into());

@@ -1,4 +1,4 @@
-//! Models: the object, as far as a fine-tuned one has details.
+//! The model object, with the fields that a fine-tuned model has.
 
 use chrono::{DateTime, Utc};
 
@@ -25,7 +25,7 @@ impl Client {
 }
 
 impl Model {
-    /// An error only when it is no JSON object.
+    /// Fails only if it is not a JSON object.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, created, owned_by] = fields(&json, ["id", "created", "owned_by"])?;

@@ -1,11 +1,11 @@
-//! How far an object is, by its status.
+//! The phase of an object, from its status.
 
-/// Statuses are OpenAI's to add: one that is not known may be an end or not.
+/// OpenAI may add statuses: an unknown one may or may not be final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Running,
-    /// Good or bad.
+    /// Successful or not.
     Ended,
-    /// A status that is not known, or none.
+    /// An unknown status, or none.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Responses: the object, its text put together as the SDKs do, and the citations in it.
+//! The response object, its text joined as in the SDKs, and its citations.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -12,22 +12,22 @@ use crate::lenient::{
 };
 use crate::phase::Phase;
 
-/// Generated images lie inline in a response, as base64: room for some ten of them.
+/// Generated images are embedded in base64; this is enough for about ten.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
-/// Citations beyond these are left to the raw object; a deep-research answer has some hundred.
+/// Further citations are only in the raw object; a deep-research result has a few hundred.
 const CITATIONS_MAX: usize = 10_000;
-/// What a citation points at is only sent when asked for.
+/// The sources of citations are only included on request.
 const INCLUDE: &str = "include[]=web_search_call.action.sources&include[]=file_search_call.results";
 
-/// What a model answered.
+/// The response of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     pub id: Option<String>,
     pub status: Option<String>,
     pub model: Option<String>,
-    /// The text of all messages, one after the other. As in the SDKs: commentary is part of it, refusals are not.
+    /// The text of all messages, joined. As in the SDKs, commentary is included, refusals are not.
     pub output_text: String,
-    /// Whether the object holds any output at all (a thin one does not).
+    /// Whether the object contains any output (a thin one does not).
     pub has_output: bool,
     pub citations: Vec<Citation>,
     /// JSON text.
@@ -41,13 +41,13 @@ pub struct Response {
     pub completed_at: Option<DateTime<Utc>>,
 }
 
-/// A place in the text and what it is drawn from.
+/// A position in the text and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Citation {
     pub kind: CitationKind,
-    /// The position of the cited text's message in `output`, from 0.
+    /// The index of the message in `output`, starting at 0.
     pub output_index: usize,
-    /// The position of the cited text in its message's `content`, from 0. Indexes count from that text's start.
+    /// The index of the text in the `content` of its message, starting at 0. Other indexes are relative to that text.
     pub content_index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -59,17 +59,17 @@ pub struct Citation {
     pub filename: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
-    /// The first character cited.
+    /// The first cited character.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_index: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_index: Option<i64>,
-    /// Of files: the one position that OpenAI gives.
+    /// For files: the only position that OpenAI provides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<i64>,
 }
 
-/// OpenAI's four sorts of annotations. Others are left to the raw object.
+/// The four types of annotations that OpenAI documents. Others are only in the raw object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CitationKind {
@@ -92,7 +92,7 @@ impl CitationKind {
 }
 
 impl Client {
-    /// `GET /responses/{id}`, with what its citations point at.
+    /// `GET /responses/{id}`, including the sources of citations.
     pub async fn response(&self, id: &str) -> Result<Fetched<Response>, ApiError> {
         let get = Get::new(
             Endpoint::Responses,
@@ -104,7 +104,7 @@ impl Client {
 }
 
 impl Response {
-    /// Reads the object as the API sends it, or as some senders embed it in an event.
+    /// Parses the object as returned by the API, or as embedded in an event by some senders.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let json = text_of(raw);
         let [id, status, model, usage, error, metadata] =
@@ -113,7 +113,7 @@ impl Response {
             fields(&json, ["output", "output_text", "incomplete_details", "created_at", "completed_at"])?;
         let mut found = Output::default();
         each_element(output, |item| found.add_item(item));
-        // Not part of the API's object, but of the SDKs' view of it, which some senders pass on.
+        // Not a field of the API object, but of the SDK view of it, which some senders pass on.
         if found.items == 0
             && let Some(text) = text(output_text)
         {
@@ -136,7 +136,7 @@ impl Response {
         })
     }
 
-    /// How far it is.
+    /// The phase of the response.
     pub fn phase(&self) -> Phase {
         match self.status.as_deref() {
             Some("completed" | "failed" | "cancelled" | "canceled" | "incomplete") => Phase::Ended,
@@ -146,11 +146,11 @@ impl Response {
     }
 }
 
-/// What is gathered from `output`.
+/// The content collected from `output`.
 #[derive(Default)]
 struct Output {
     text: String,
-    /// Items seen, of whatever type: there are 28 known ones, and only messages hold text.
+    /// Number of items of any type: 28 types are known, and only messages contain text.
     items: usize,
     citations: Vec<Citation>,
 }
@@ -163,7 +163,7 @@ impl Output {
         if text(kind).as_deref() != Some("message") {
             return;
         }
-        // Embedded in events, a message may be wrapped once more, and its content be a plain string.
+        // In an event, a message may be nested once more, and its content may be a plain string.
         let [wrapped] = inner(message, ["content"]);
         let content = content.or(wrapped);
         if let Some(text) = any_text(content) {
@@ -239,7 +239,7 @@ mod tests {
         "usage":{"input_tokens":10,"output_tokens":20,"total_tokens":30},"metadata":{"topic":"tides"}}"#;
 
     #[test]
-    fn reads_a_research_answer_as_the_sdks_do() {
+    fn a_research_response_is_parsed_like_in_the_sdks() {
         let response = parse(RESEARCH);
         assert_eq!(response.id.as_deref(), Some("resp_1"));
         assert_eq!(response.model.as_deref(), Some("gpt-5.6-sol"));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn all_four_sorts_of_citations_keep_their_place() {
+    fn all_four_types_of_citations_keep_their_position() {
         let citations = serde_json::to_value(parse(RESEARCH).citations).unwrap();
         let expected = serde_json::json!([
             {"kind":"url_citation","output_index":4,"content_index":1,"url":"https://a.example/t","title":"Tides","start_index":0,"end_index":28},
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_and_incomplete_ones_say_why() {
+    fn failed_and_incomplete_responses_have_a_reason() {
         let failed = parse(
             r#"{"status":"failed","error":{"code":"server_error","message":"x"},"output":[],"usage":null}"#,
         );
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_end_is_terminal() {
+    fn final_statuses_are_ended() {
         for status in ["queued", "in_progress", "reticulating", ""] {
             assert!(parse(&format!(r#"{{"status":"{status}"}}"#)).phase() != Phase::Ended, "{status}");
         }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn embedded_forms_give_their_text() {
+    fn the_text_of_embedded_forms_is_found() {
         let wrapped = r#"{"id":"resp_1","object":"response","status":"completed","completed_at":1750861210,"output":[
             {"type":"message","message":{"role":"assistant","content":"Hello "}},
             {"type":"message","content":"there"},
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_cost_only_themselves() {
+    fn malformed_fields_are_none() {
         let odd = r#"{"id":7,"status":["completed"],"model":null,"created_at":1e400000,"usage":"much","metadata":[],
             "error":"boom","incomplete_details":"why","n":-1e999999,"s":"\ud800","\udc00":1,"output":[null,7,"x",[],
             {"type":7},{"type":"message"},{"type":"message","content":7},{"type":"message","content":[7,null,
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error() {
+    fn a_body_that_is_not_an_object_is_an_error() {
         for raw in [&b""[..], b"[]", b"\"x\"", b"{", b"{} {}", b"\xff{}", b"null", b"<html>"] {
             assert!(Response::parse(raw).is_err(), "{raw:?}");
         }

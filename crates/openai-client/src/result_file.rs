@@ -1,4 +1,5 @@
-//! The result file of a fine-tuning job: a CSV table of metrics by step, served as such or (in practice) as base64.
+//! Parses the result file of a fine-tuning job: a CSV table of metrics by step, served as such or (in practice) in
+//! base64.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,16 +8,16 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// A job has thousands of steps; more than this is no such file.
+/// Jobs have thousands of steps; a file with more than this is something else.
 const STEPS_MAX: usize = 500_000;
 
-/// Padded or not: only the table inside matters.
+/// Padding is optional: only the table matters.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-// Names change with the training method and over the years; the first one that has a value counts.
+// Column names depend on the training method and have changed over time; the first one with a value counts.
 const TRAIN_LOSS: &[&str] = &["train_loss", "training_loss"];
 const TRAIN_ACCURACY: &[&str] =
     &["train_accuracy", "train_mean_token_accuracy", "training_token_accuracy", "training_accuracy"];
@@ -31,7 +32,7 @@ const VALID_ACCURACY: &[&str] = &[
     "full_validation_mean_token_accuracy",
 ];
 
-/// How training stood after a step.
+/// The metrics after a training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
     pub step: i64,
@@ -41,20 +42,20 @@ pub struct Metric {
     pub valid_accuracy: Option<f64>,
 }
 
-/// Why a file is no table of metrics.
+/// Why a file is not a table of metrics.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ResultFileError {
-    #[error("file is neither a CSV table with a column \"step\" nor the base64 of one")]
+    #[error("file is not a CSV table with a \"step\" column, neither as text nor in base64")]
     NotATable,
     #[error("file has more than {STEPS_MAX} steps")]
     TooManySteps,
 }
 
-/// Reads the table, in the order of steps. Rows without a step are left out; of a step that is there twice, the later
-/// values count. Numbers that are none (`nan`, `inf`, empty cells) are `None`.
+/// Parses the table, sorted by step. Rows without a step are skipped; for a repeated step, the later values count.
+/// Values that are not numbers (`nan`, `inf`, empty cells) are `None`.
 ///
 /// # Errors
-/// [`ResultFileError`] when it is no such table.
+/// [`ResultFileError`] if it is not such a table.
 pub fn parse(content: &[u8]) -> Result<Vec<Metric>, ResultFileError> {
     if let Some(table) = Table::find(content) {
         return table.metrics();
@@ -69,7 +70,7 @@ struct Table<'a> {
     rows: Cow<'a, str>,
 }
 
-/// Where the values are in a row.
+/// The column indexes of the values.
 struct Columns {
     step: usize,
     train_loss: Vec<usize>,
@@ -79,7 +80,7 @@ struct Columns {
 }
 
 impl<'a> Table<'a> {
-    /// The table, when the first line names a column `step`.
+    /// Finds the table, if the first line has a `step` column.
     fn find(content: &'a [u8]) -> Option<Self> {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content).trim_ascii_start();
         let end = content.iter().position(|byte| *byte == b'\n').unwrap_or(content.len());
@@ -105,11 +106,11 @@ impl<'a> Table<'a> {
         let mut by_step: BTreeMap<i64, Metric> = BTreeMap::new();
         for row in self.rows.lines() {
             let Some(metric) = self.columns.metric(row) else { continue };
-            let kept = by_step.entry(metric.step).or_insert(metric);
-            kept.train_loss = metric.train_loss.or(kept.train_loss);
-            kept.train_accuracy = metric.train_accuracy.or(kept.train_accuracy);
-            kept.valid_loss = metric.valid_loss.or(kept.valid_loss);
-            kept.valid_accuracy = metric.valid_accuracy.or(kept.valid_accuracy);
+            let merged = by_step.entry(metric.step).or_insert(metric);
+            merged.train_loss = metric.train_loss.or(merged.train_loss);
+            merged.train_accuracy = metric.train_accuracy.or(merged.train_accuracy);
+            merged.valid_loss = metric.valid_loss.or(merged.valid_loss);
+            merged.valid_accuracy = metric.valid_accuracy.or(merged.valid_accuracy);
             if by_step.len() > STEPS_MAX {
                 return Err(ResultFileError::TooManySteps);
             }
@@ -124,7 +125,7 @@ impl Columns {
         let number =
             |index: &usize| cells.get(*index)?.parse::<f64>().ok().filter(|number| number.is_finite());
         let first = |columns: &[usize]| columns.iter().find_map(number);
-        // A step may be written as a float; beyond 2^53 it would no longer be one step.
+        // A step may be written as a float; beyond 2^53 it would not be exact.
         let step = number(&self.step).filter(|step| step.fract() == 0.0 && (0.0..9e15).contains(step))?;
         Some(Metric {
             step: step as i64,
@@ -136,7 +137,7 @@ impl Columns {
     }
 }
 
-/// The cells of a row. All are names or numbers, so no comma is ever part of one.
+/// The cells of a row. They are names or numbers, which never contain commas.
 fn cells(row: &str) -> impl Iterator<Item = &str> {
     row.split(',').map(|cell| cell.trim().trim_matches('"').trim())
 }
@@ -164,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_table_with_empty_cells_is_read() {
+    fn a_plain_table_with_empty_cells_is_parsed() {
         assert_eq!(parse(TABLE.as_bytes()).unwrap(), expected());
         let windows = format!("\u{feff}{}", TABLE.replace('\n', "\r\n"));
         assert_eq!(parse(windows.as_bytes()).unwrap(), expected());
     }
 
     #[test]
-    fn the_base64_of_a_table_is_read_wrapped_or_unpadded_too() {
+    fn a_base64_table_may_be_wrapped_or_unpadded() {
         let encoded = STANDARD.encode(TABLE);
         assert_eq!(parse(encoded.as_bytes()).unwrap(), expected());
         assert_eq!(parse(encoded.trim_end_matches('=').as_bytes()).unwrap(), expected());
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_of_columns_are_known() {
+    fn alternative_column_names_are_known() {
         let table = "elapsed_tokens,\"Step\",training_loss,train_mean_token_accuracy,valid_loss,full_valid_loss,full_valid_mean_token_accuracy\n\
             100,7.0,0.5,0.75,,0.25,0.875\n200,8,0.5,0.75,0.125,0.25,x\n";
         let metrics = parse(table.as_bytes()).unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_step_are_left_out_and_repeated_steps_joined() {
+    fn rows_without_a_step_are_skipped_and_repeated_steps_merged() {
         let table =
             "step,train_loss,valid_loss\n,1,1\nx,1,1\n-1,1,1\n1.5,1,1\n2,1,\n1,4\n2,3,2\n2,,\n9e99,1,1\n";
         let metrics = parse(table.as_bytes()).unwrap();
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_an_error() {
+    fn content_without_a_table_is_an_error() {
         for content in [
             &b""[..],
             b"\xff\xfe",

@@ -1,4 +1,4 @@
-//! What an answer's headers say about asking again: `x-should-retry`, `retry-after-ms`, `Retry-After`.
+//! Parses the response headers about retries: `x-should-retry`, `retry-after-ms`, `Retry-After`.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RetryHint {
-    /// `x-should-retry`, which goes before the status.
+    /// `x-should-retry`, which takes precedence over the status.
     pub(crate) should_retry: Option<bool>,
     /// At least a millisecond, at most a day. The SDKs give up beyond 120 s; a queue can wait.
     pub(crate) after: Option<Duration>,
 }
 
 impl RetryHint {
-    /// Reads the headers. `now` stands in for a missing `Date` header.
+    /// Parses the headers. `now` is used if there is no `Date` header.
     pub(crate) fn read(headers: &HeaderMap, now: DateTime<Utc>) -> Self {
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
         let should_retry = match header("x-should-retry") {
@@ -47,20 +47,20 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_go_before_seconds() {
+    fn milliseconds_take_precedence_over_seconds() {
         assert_eq!(after(&[("retry-after", "7")]), Some(7.0));
         assert_eq!(after(&[("retry-after-ms", "250"), ("retry-after", "7")]), Some(0.25));
         assert_eq!(after(&[("retry-after-ms", "soon"), ("retry-after", "2")]), Some(2.0));
     }
 
     #[test]
-    fn a_date_is_compared_with_the_senders_clock() {
+    fn a_date_is_relative_to_the_clock_of_the_sender() {
         let date = ("date", "Mon, 23 Nov 2026 11:50:00 GMT");
         assert_eq!(after(&[("retry-after", "Mon, 23 Nov 2026 11:50:30 GMT"), date]), Some(30.0));
     }
 
     #[test]
-    fn x_should_retry_is_true_false_or_not_there() {
+    fn x_should_retry_is_true_false_or_missing() {
         assert_eq!(read(&[("x-should-retry", "true")]).should_retry, Some(true));
         assert_eq!(read(&[("x-should-retry", "false")]).should_retry, Some(false));
         assert_eq!(read(&[("x-should-retry", "maybe")]).should_retry, None);

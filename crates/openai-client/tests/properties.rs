@@ -1,4 +1,4 @@
-//! What must hold for every input: parsers never panic, and however a stream is cut into chunks, its lines are the same.
+//! Properties for arbitrary input: parsers never panic, and lines do not depend on how a stream is split into chunks.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use openai_client::{
@@ -21,7 +21,7 @@ fn split(chunks: &[&[u8]], bytes_max: usize) -> Vec<Line> {
     lines
 }
 
-/// The plain definition, of the whole content at once.
+/// The reference implementation, on the whole content.
 fn expected(content: &[u8], bytes_max: usize) -> Vec<Line> {
     let mut pieces: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
     if pieces.last().is_some_and(|last| last.is_empty()) {
@@ -47,7 +47,7 @@ fn parse_all(bytes: &[u8]) {
     let _ = result_file::parse(bytes);
 }
 
-/// JSON texts, with the numbers and escapes that serde_json itself would refuse, under the names we look for.
+/// JSON texts with the field names we use, including numbers and escapes that serde_json rejects.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -139,30 +139,30 @@ proptest! {
     }
 
     #[test]
-    fn every_json_object_is_read_and_nothing_else(json in json()) {
+    fn every_json_object_is_parsed_and_nothing_else(json in json()) {
         parse_all(json.as_bytes());
         let is_object = json.starts_with('{');
         prop_assert_eq!(Response::parse(json.as_bytes()).is_ok(), is_object);
         prop_assert_eq!(Batch::parse(json.as_bytes()).is_ok(), is_object);
-        // An object may be no result.
+        // An object may contain no result.
         let line = BatchLine::parse(json.as_bytes());
         prop_assert_eq!(matches!(line, Ok(_) | Err(LineError::NoResult)), is_object);
     }
 
     #[test]
-    fn a_body_of_any_json_is_kept_byte_for_byte(body in json(), custom_id in text()) {
+    fn a_body_of_any_json_is_unchanged(body in json(), custom_id in text()) {
         let line = format!(r#"{{"custom_id":{custom_id},"response":{{"status_code":200,"body":{body}}},"error":null}}"#);
         let parsed = BatchLine::parse(line.as_bytes()).unwrap();
         prop_assert_eq!(parsed.body.map(|body| body.get()), Some(body.as_str()).filter(|body| *body != "null"));
-        let lifted = parsed.custom_id.unwrap_or_default();
-        prop_assert!(!lifted.contains('\0'));
+        let extracted = parsed.custom_id.unwrap_or_default();
+        prop_assert!(!extracted.contains('\0'));
         if !custom_id.contains("\\u0000") && !custom_id.contains("\\ud800") && !custom_id.contains("\\udc00") {
-            prop_assert_eq!(lifted, serde_json::from_str::<String>(&custom_id).unwrap());
+            prop_assert_eq!(extracted, serde_json::from_str::<String>(&custom_id).unwrap());
         }
     }
 
     #[test]
-    fn an_object_cut_short_is_an_error_and_never_a_panic(json in json(), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_object_is_an_error_and_never_a_panic(json in json(), cut in any::<prop::sample::Index>()) {
         let object = format!(r#"{{"output":{json}}}"#);
         let cut = cut.index(object.len());
         parse_all(&object.as_bytes()[..cut]);

@@ -1,9 +1,9 @@
-//! Whether the API lets us in, and what its clock says.
+//! The access check and the clock of the API.
 
 use openai_client::{Access, ErrorKind};
 
 use crate::server::{Server, answer};
-use crate::{client, told};
+use crate::{chain, client};
 
 async fn check(status: &str, body: &str) -> Access {
     let headers = "date: Mon, 23 Nov 2026 20:02:27 GMT\r\n";
@@ -15,13 +15,13 @@ async fn check(status: &str, body: &str) -> Access {
 }
 
 #[tokio::test]
-async fn a_key_that_is_accepted_brings_a_list_and_the_servers_clock() {
+async fn an_accepted_key_returns_a_list_and_the_clock() {
     let access = check("200 OK", r#"{"object":"list","data":[],"has_more":false}"#).await;
     access.outcome.unwrap();
 }
 
 #[tokio::test]
-async fn every_refusal_is_told_apart_and_still_has_the_clock() {
+async fn every_refusal_is_distinguished_and_has_the_clock() {
     let cases = [
         ("401 Unauthorized", ErrorKind::Unauthorized),
         ("403 Forbidden", ErrorKind::Forbidden),
@@ -30,22 +30,22 @@ async fn every_refusal_is_told_apart_and_still_has_the_clock() {
     ];
     for (status, kind) in cases {
         let error = check(status, r#"{"error":{"message":"no"}}"#).await.outcome.unwrap_err();
-        told(&error);
+        chain(&error);
         assert_eq!(error.kind(), kind, "{status}");
     }
 }
 
 #[tokio::test]
-async fn what_does_not_answer_as_openai_does_is_a_bad_answer() {
+async fn a_response_unlike_openai_is_a_bad_answer() {
     for body in ["<html>Welcome to nginx!</html>", r#"{"models":[]}"#, ""] {
         let error = check("200 OK", body).await.outcome.unwrap_err();
-        told(&error);
+        chain(&error);
         assert_eq!(error.kind(), ErrorKind::BadAnswer, "{body}");
     }
 }
 
 #[tokio::test]
-async fn without_an_answer_there_is_no_clock() {
+async fn there_is_no_clock_without_a_response() {
     let server = Server::start(|_| Vec::new()).await;
     let access = client(&server).check_access().await;
     assert_eq!((access.server_time, access.outcome.unwrap_err().kind()), (None, ErrorKind::Unavailable));

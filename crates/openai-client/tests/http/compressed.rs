@@ -1,4 +1,4 @@
-//! Answers that come compressed although `identity` was asked for.
+//! Responses that are compressed although `identity` was requested.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use openai_client::{ApiError, ErrorKind, Phase};
 
 use crate::downloads::read;
 use crate::server::{Server, Step, answer};
-use crate::{client, told};
+use crate::{chain, client};
 
 const GZIP: &str = "content-encoding: gzip\r\n";
 const STRONG: &str = "etag: \"v1\"\r\naccept-ranges: bytes\r\n";
@@ -20,7 +20,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_read_as_if_it_were_not() {
+async fn a_compressed_response_is_decoded() {
     let body = r#"{"id":"batch_1","status":"completed","metadata":{"note":"é"}}"#;
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
     zlib.write_all(body.as_bytes()).unwrap();
@@ -44,11 +44,11 @@ async fn a_compressed_answer_is_read_as_if_it_were_not() {
 }
 
 #[tokio::test]
-async fn what_is_encoded_otherwise_or_broken_is_an_error() {
+async fn an_unknown_or_corrupt_encoding_is_an_error() {
     let server = Server::answering(answer("200 OK", "content-encoding: br\r\n", "{}")).await;
     let error = client(&server).model("m").await.unwrap_err();
     assert!(matches!(&error, ApiError::Compressed { coding, .. } if coding == "br"), "{error:?}");
-    assert!(error.kind() == ErrorKind::BadAnswer && told(&error).contains("encoded as br"));
+    assert!(error.kind() == ErrorKind::BadAnswer && chain(&error).contains("encoded as br"));
     let whole = gzip(br#"{"id":"m"}"#);
     for broken in [&b"{}"[..], &whole[..whole.len() - 3]] {
         let server = Server::answering(answer("200 OK", GZIP, broken)).await;
@@ -58,8 +58,8 @@ async fn what_is_encoded_otherwise_or_broken_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_cap_of_an_answer_holds_for_its_plain_bytes() {
-    // 8 MiB of batch at most; this is 64 MiB in 64 KiB.
+async fn the_size_limit_applies_to_decoded_bytes() {
+    // The limit for a batch is 8 MiB; this is 64 MiB in 64 KiB.
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);
     let server = Server::answering(answer("200 OK", GZIP, bomb)).await;
@@ -68,36 +68,36 @@ async fn the_cap_of_an_answer_holds_for_its_plain_bytes() {
 }
 
 #[tokio::test]
-async fn a_compressed_error_still_says_what_it_is() {
+async fn a_compressed_error_is_decoded() {
     let body = gzip(br#"{"error":{"code":"insufficient_quota","message":"m"}}"#);
     let server = Server::answering(answer("429 Too Many Requests", GZIP, body)).await;
     let error = client(&server).model("m").await.unwrap_err();
-    assert!(told(&error).contains("insufficient_quota"));
+    assert!(chain(&error).contains("insufficient_quota"));
 }
 
 #[tokio::test]
-async fn a_compressed_file_comes_byte_for_byte_and_announces_no_length() {
+async fn a_compressed_file_is_complete_and_has_no_announced_length() {
     let content: Vec<u8> = (0..3_000_000_u32).flat_map(|n| (n / 5).to_le_bytes()).collect();
     let server = Server::answering(answer("200 OK", GZIP, gzip(&content))).await;
     let mut download = client(&server).file_content("f").await.unwrap();
-    assert_eq!(download.content_length, None, "that of the archive is another one");
+    assert_eq!(download.content_length, None, "the length of the archive differs");
     let (received, end) = read(&mut download).await;
     assert!(end.is_ok() && received == content, "{end:?}");
 }
 
 #[tokio::test]
-async fn a_compressed_file_that_is_cut_is_never_resumed() {
+async fn an_interrupted_compressed_file_is_never_resumed() {
     let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     let whole = answer("200 OK", &format!("{GZIP}{STRONG}"), gzip(&content));
     let server = Server::answering(whole[..whole.len() / 2].to_vec()).await;
     let mut download = client(&server).file_content("f").await.unwrap();
     let (_, end) = read(&mut download).await;
     assert!(matches!(end, Err(ApiError::IncompleteDownload { .. })), "{end:?}");
-    assert_eq!(server.heads().len(), 1, "its ranges are those of an archive");
+    assert_eq!(server.heads().len(), 1, "ranges would refer to the archive");
 }
 
 #[tokio::test]
-async fn a_rest_that_comes_compressed_is_not_taken() {
+async fn a_compressed_rest_is_not_used() {
     let whole = [b'x'; 100];
     let server = Server::start(move |head| {
         if head.contains("range: bytes=30-") {

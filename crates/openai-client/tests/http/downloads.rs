@@ -1,13 +1,13 @@
-//! Streamed file content: whole files, and every way to end early.
+//! Streamed file content: complete files, and every way to end early.
 
 use std::time::Duration;
 
 use openai_client::{Advice, ApiError, Download, ErrorKind};
 
 use crate::server::{Server, Step, answer};
-use crate::{client, impatient_client, told, within_a_minute};
+use crate::{chain, client, impatient_client, within_a_minute};
 
-/// What came before the end or the error.
+/// The content before the end or the error.
 pub(crate) async fn read(download: &mut Download) -> (Vec<u8>, Result<(), ApiError>) {
     let mut content = Vec::new();
     loop {
@@ -24,7 +24,7 @@ pub(crate) fn send(bytes: &[u8]) -> Step {
 }
 
 #[tokio::test]
-async fn a_file_comes_byte_for_byte() {
+async fn a_file_is_downloaded_byte_for_byte() {
     let mut all = answer("200 OK", "x-request-id: req_f\r\n", "");
     let content: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
     all.truncate(all.len() - "content-length: 0\r\n\r\n".len());
@@ -35,7 +35,7 @@ async fn a_file_comes_byte_for_byte() {
     assert_eq!((download.content_length, download.request_id.as_deref()), (Some(300_000), Some("req_f")));
     let (received, end) = read(&mut download).await;
     assert!(end.is_ok() && received == content);
-    assert!(download.next_chunk().await.unwrap().is_none(), "the end stays the end");
+    assert!(download.next_chunk().await.unwrap().is_none(), "the end is final");
     let head = server.heads().remove(0);
     assert!(
         head.starts_with("GET /v1/files/file-1/content HTTP/1.1\r\n")
@@ -44,14 +44,14 @@ async fn a_file_comes_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_empty_file_and_a_chunked_one_are_files() {
+async fn empty_and_chunked_files_are_valid() {
     for (answer, expected) in [
         (answer("200 OK", "", ""), &b""[..]),
         (
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec(),
             b"abcde",
         ),
-        // Nothing tells where this one should end; the caller compares with the file's own length.
+        // Nothing indicates where this one should end; the caller compares with the length of the file object.
         (b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec(), b"abc"),
     ] {
         let server = Server::answering(answer).await;
@@ -62,7 +62,7 @@ async fn an_empty_file_and_a_chunked_one_are_files() {
 }
 
 #[tokio::test]
-async fn a_short_body_is_an_incomplete_download_and_stays_one() {
+async fn a_truncated_body_is_and_stays_an_incomplete_download() {
     for cut in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n0123456789"[..],
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n",
@@ -78,8 +78,8 @@ async fn a_short_body_is_an_incomplete_download_and_stays_one() {
             (error.kind(), error.advice()),
             (ErrorKind::IncompleteDownload, Advice::Retry { after: None })
         );
-        assert!(told(&error).contains("download ended after 10 bytes"));
-        assert!(download.next_chunk().await.is_err(), "what was cut never ends well");
+        assert!(chain(&error).contains("download ended after 10 bytes"));
+        assert!(download.next_chunk().await.is_err(), "the error is final");
     }
 }
 
@@ -101,7 +101,7 @@ async fn a_stalled_download_ends_after_the_idle_timeout() {
     let error = end.unwrap_err();
     assert_eq!(content, b"01234");
     assert!(matches!(error, ApiError::IncompleteDownload { content_length: Some(50), .. }), "{error:?}");
-    assert!(told(&error).contains("timed out"), "{}", told(&error));
+    assert!(chain(&error).contains("timed out"), "{}", chain(&error));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_slow_download_may_take_far_longer_than_the_idle_timeout() {
         std::iter::once(head).chain(drip.into_iter().cycle().take(200)).collect()
     })
     .await;
-    // Twenty times the pauses between bytes, a fifth of the whole.
+    // Twenty times the pause between bytes, a fifth of the whole.
     let mut download = impatient_client(&server, Duration::from_millis(500)).file_content("f").await.unwrap();
     let (content, end) = read(&mut download).await;
     assert!(end.is_ok() && content.len() == 100, "{end:?}");

@@ -5,7 +5,7 @@ use openai_client::{Advice, ErrorKind};
 use crate::client;
 use crate::server::{Server, Step, answer, json};
 
-/// The path of a request, its query cut off.
+/// The path of a request, without its query.
 fn path(head: &str) -> &str {
     head.split([' ', '?']).nth(1).unwrap()
 }
@@ -15,7 +15,7 @@ async fn serving(answers: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> S
 }
 
 #[tokio::test]
-async fn a_run_is_found_in_the_evals_that_changed_last() {
+async fn a_run_is_found_in_the_most_recently_updated_evals() {
     let server = serving(|path| match path {
         "/v1/evals" => json(
             r#"{"data":[{"id":"eval_gone"},7,{"id":""},{"id":"eval_a"},{"id":"eval_b"},{"id":"eval_c"}]}"#,
@@ -39,7 +39,7 @@ async fn a_run_is_found_in_the_evals_that_changed_last() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_there_is_none() {
+async fn a_missing_run_is_none() {
     let server = serving(|path| match path {
         "/v1/evals" => json(r#"{"data":[{"id":"eval_a"}]}"#),
         "/v1/evals/eval_a/runs" => json(r#"{"data":[{"id":"evalrun_1"}]}"#),
@@ -68,7 +68,7 @@ async fn the_search_is_bounded() {
 }
 
 #[tokio::test]
-async fn an_api_that_is_gone_or_down_is_an_error() {
+async fn a_removed_or_failing_api_is_an_error() {
     let gone = Server::answering(answer("404 Not Found", "", "{}")).await;
     assert_eq!(client(&gone).find_eval_run("evalrun_1").await.unwrap_err().kind(), ErrorKind::NotFound);
     let down = serving(|path| match path {

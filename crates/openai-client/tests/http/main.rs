@@ -1,12 +1,12 @@
-//! The client against a real socket: what it sends, and what it makes of every way an answer can go wrong.
+//! The client against a real socket: requests, and the handling of every kind of failed response.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod access;
-mod answers;
 mod compressed;
 mod downloads;
 mod eval_search;
 mod redirects;
+mod responses;
 mod resumes;
 mod server;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use openai_client::{BodyMemory, Client, ClientConfig};
 
-/// In no error, ever.
+/// Must not appear in any error.
 const KEY: &str = "sk-proj-Wq7-very-secret";
 
 fn config(base_url: String) -> ClientConfig {
@@ -36,18 +36,18 @@ fn client(server: &server::Server) -> Client {
     Client::new(config(server.base_url())).unwrap()
 }
 
-/// A client that waits for bytes only so long.
+/// A client with a short idle time-out.
 fn impatient_client(server: &server::Server, idle_timeout: Duration) -> Client {
     Client::new(ClientConfig { idle_timeout, ..config(server.base_url()) }).unwrap()
 }
 
-/// For what would hang for ever if a time limit were missing.
+/// Fails instead of hanging forever if a time limit is missing.
 async fn within_a_minute<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
 }
 
-/// An error and all its sources, as a log would show them in either way; and a check that none holds the key.
-fn told(error: &(dyn Error + 'static)) -> String {
+/// An error with all its sources, in both log formats. Asserts that none contains the key.
+fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error:?}");
     let mut next = Some(error);
     while let Some(error) = next {

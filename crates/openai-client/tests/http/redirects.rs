@@ -1,9 +1,9 @@
-//! Redirects: within the same origin they are followed; the key and the request never go anywhere else.
+//! Redirects: followed within the same origin; the key and the request never go anywhere else.
 
 use openai_client::{Advice, ErrorKind};
 
 use crate::server::{Server, Step, answer, json};
-use crate::{KEY, client, told};
+use crate::{KEY, chain, client};
 
 fn redirect(to: &str) -> Vec<u8> {
     answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")
@@ -24,7 +24,7 @@ async fn a_redirect_within_the_host_is_followed_with_the_key() {
 }
 
 #[tokio::test]
-async fn another_host_is_never_asked() {
+async fn another_host_gets_no_request() {
     let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
     let location = format!("{}/models/m?sig=abc", elsewhere.base_url());
     let server = Server::answering(redirect(&location)).await;
@@ -37,15 +37,15 @@ async fn another_host_is_never_asked() {
     for error in [error, content] {
         let host = elsewhere.addr().to_string();
         assert_eq!(error.redirect_host(), Some(host.as_str()));
-        let text = told(&error);
-        assert!(text.contains(&format!("a redirect to {host}, which is not followed")), "{text}");
+        let text = chain(&error);
+        assert!(text.contains(&format!("redirects to {host} are not followed")), "{text}");
         assert!(!text.contains("sig="), "a URL may be signed: {text}");
     }
     assert!(elsewhere.heads().is_empty());
 }
 
 #[tokio::test]
-async fn a_host_reached_by_way_of_the_same_one_is_never_asked_either() {
+async fn another_host_gets_no_request_after_a_redirect_within_the_host() {
     let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
     let location = format!("{}/models/m", elsewhere.base_url());
     let server = Server::start(move |head| {
@@ -58,7 +58,7 @@ async fn a_host_reached_by_way_of_the_same_one_is_never_asked_either() {
 }
 
 #[tokio::test]
-async fn a_redirect_in_a_circle_ends() {
+async fn a_redirect_loop_ends() {
     let server = Server::answering(redirect("/v1/models/m")).await;
     let error = client(&server).model("m").await.unwrap_err();
     assert_eq!(error.advice(), Advice::RetrySlowly);

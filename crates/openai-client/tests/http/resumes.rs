@@ -1,4 +1,4 @@
-//! Downloads that are cut and go on with the rest of the same bytes, and all that is not the rest.
+//! Interrupted downloads that continue with the rest of the same bytes, and responses that are not that rest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use crate::{client, impatient_client, within_a_minute};
 
 const STRONG: &str = "etag: \"v1\"\r\naccept-ranges: bytes\r\n";
 
-/// So many bytes that differ from their neighbours.
+/// Content in which neighbouring bytes differ.
 fn content(len: usize) -> Vec<u8> {
     (0..=250_u8).cycle().take(len).collect()
 }
 
-/// Where a request wants to begin, and under which ETag.
+/// The start of the requested range, and its ETag.
 fn asked(head: &str) -> Option<(usize, &str)> {
     let value = |name: &str| {
         head.lines().find_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")))
@@ -26,7 +26,7 @@ fn asked(head: &str) -> Option<(usize, &str)> {
     Some((first, value("if-range").unwrap_or("none")))
 }
 
-/// The bytes from `first` on, cut after so many.
+/// A 206 with the bytes from `first` on, truncated.
 fn part(content: &[u8], first: usize, cut_after: usize) -> Vec<u8> {
     let (last, total) = (content.len() - 1, content.len());
     let head = format!(
@@ -38,13 +38,13 @@ fn part(content: &[u8], first: usize, cut_after: usize) -> Vec<u8> {
     [head.as_bytes(), &rest[..cut_after.min(rest.len())]].concat()
 }
 
-/// All of it announced, cut after so many bytes; `headers` may allow to go on.
+/// A 200 that announces all of the content, truncated; `headers` may allow resuming.
 fn beginning(content: &[u8], headers: &str, cut_after: usize) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n", content.len());
     [head.as_bytes(), &content[..cut_after]].concat()
 }
 
-/// A file of a hundred bytes that is cut after thirty; then comes this.
+/// Serves a file of 100 bytes that is cut after 30, and then `second`.
 async fn then(second: Vec<u8>) -> Server {
     let first = beginning(&content(100), STRONG, 30);
     Server::start(move |head| {
@@ -54,7 +54,7 @@ async fn then(second: Vec<u8>) -> Server {
 }
 
 #[tokio::test]
-async fn a_download_cut_again_and_again_goes_on_where_it_stopped() {
+async fn a_download_interrupted_repeatedly_continues_where_it_stopped() {
     let whole = Arc::new(content(1000));
     let file = whole.clone();
     let server = Server::start(move |head| {
@@ -67,7 +67,7 @@ async fn a_download_cut_again_and_again_goes_on_where_it_stopped() {
     let mut download = client(&server).file_content("f").await.unwrap();
     let (received, end) = read(&mut download).await;
     assert!(end.is_ok() && received == *whole, "{end:?}");
-    assert!(download.next_chunk().await.unwrap().is_none(), "the end stays the end");
+    assert!(download.next_chunk().await.unwrap().is_none(), "the end is final");
     assert_eq!((download.resumes(), download.content_length), (9, Some(1000)));
     let heads = server.heads();
     let from: Vec<_> = heads.iter().filter_map(|head| asked(head)).map(|(first, _)| first).collect();
@@ -76,7 +76,7 @@ async fn a_download_cut_again_and_again_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_stalled_download_goes_on_as_well() {
+async fn a_stalled_download_is_resumed() {
     let whole = Arc::new(content(100));
     let file = whole.clone();
     let server = Server::start(move |head| match asked(head) {
@@ -90,7 +90,7 @@ async fn a_stalled_download_goes_on_as_well() {
 }
 
 #[tokio::test]
-async fn without_a_strong_etag_and_ranges_the_rest_is_not_asked_for() {
+async fn the_rest_is_not_requested_without_a_strong_etag_and_ranges() {
     for headers in
         ["", "etag: \"v1\"\r\n", "accept-ranges: bytes\r\n", "etag: W/\"v1\"\r\naccept-ranges: bytes\r\n"]
     {
@@ -103,7 +103,7 @@ async fn without_a_strong_etag_and_ranges_the_rest_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_rest_of_the_same_file_is_not_taken() {
+async fn a_response_that_is_not_the_rest_is_not_used() {
     let whole = content(100);
     let with_range = |range: &str, more: &str, length: usize| {
         let headers = format!("accept-ranges: bytes\r\n{more}content-range: {range}\r\n");
@@ -132,8 +132,8 @@ async fn what_is_not_the_rest_of_the_same_file_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_416_with_the_total_that_is_there_is_the_end() {
-    // Chunked: the cut is noticed, but not that nothing was missing.
+async fn a_416_with_the_received_total_is_the_end() {
+    // Chunked: the cut is detected, but not that nothing is missing.
     let cut = format!("HTTP/1.1 200 OK\r\n{STRONG}transfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n");
     let done = answer("416 Range Not Satisfiable", "content-range: bytes */10\r\n", "");
     let server = Server::start(move |head| {
@@ -147,7 +147,7 @@ async fn a_416_with_the_total_that_is_there_is_the_end() {
 }
 
 #[tokio::test]
-async fn an_api_that_brings_no_byte_is_asked_a_few_times_and_no_more() {
+async fn fruitless_resumes_are_limited() {
     let server = then(answer("503 Service Unavailable", "", "{}")).await;
     let mut download = client(&server).file_content("f").await.unwrap();
     let (_, end) = within_a_minute(read(&mut download)).await;
@@ -156,7 +156,7 @@ async fn an_api_that_brings_no_byte_is_asked_a_few_times_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_bad_moment_of_the_api_does_not_end_a_download() {
+async fn a_temporary_api_failure_does_not_end_a_download() {
     let whole = Arc::new(content(100));
     let (file, requests) = (whole.clone(), AtomicUsize::new(0));
     let server = Server::start(move |head| {
@@ -173,7 +173,7 @@ async fn a_bad_moment_of_the_api_does_not_end_a_download() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_the_middle_is_said_as_it_is() {
+async fn a_refusal_of_a_resume_is_returned_unchanged() {
     for (status, kind) in [
         ("404 Not Found", ErrorKind::NotFound),
         ("401 Unauthorized", ErrorKind::Unauthorized),
@@ -183,12 +183,12 @@ async fn a_refusal_in_the_middle_is_said_as_it_is() {
         let mut download = client(&server).file_content("f").await.unwrap();
         let (_, end) = read(&mut download).await;
         assert_eq!((end.unwrap_err().kind(), server.heads().len()), (kind, 2));
-        assert!(download.next_chunk().await.is_err(), "what was cut never ends well");
+        assert!(download.next_chunk().await.is_err(), "the error is final");
     }
 }
 
 #[tokio::test]
-async fn a_file_that_comes_byte_by_byte_is_given_up_in_the_end() {
+async fn a_file_that_arrives_byte_by_byte_is_given_up_eventually() {
     let file = content(1000);
     let server = Server::start(move |head| {
         vec![Step::Send(match asked(head) {

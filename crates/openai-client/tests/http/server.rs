@@ -1,4 +1,4 @@
-//! An HTTP server that sends exactly the bytes a test scripts, so that every way an answer can go wrong is real.
+//! An HTTP server that sends exactly the bytes of a test script, so that every broken response is real.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server does with a request, one after the other; then it closes the connection.
+/// The steps of a response; afterwards the connection is closed.
 #[derive(Clone)]
 pub(crate) enum Step {
     Send(Vec<u8>),
     /// The pause is the behaviour under test: a slow sender.
     Pause(Duration),
-    /// Sends nothing more until the client has gone.
+    /// Sends nothing more until the client disconnects.
     Stall,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `script` is given each request's head, from `GET` to the empty line.
+    /// `script` is called with the head of each request, from `GET` to the empty line.
     pub(crate) async fn start(script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -38,7 +38,7 @@ impl Server {
         Self { addr, heads, task }
     }
 
-    /// Answers everything with the same bytes.
+    /// Responds to every request with the same bytes.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |_| vec![Step::Send(answer.clone())]).await
@@ -64,7 +64,7 @@ impl Drop for Server {
     }
 }
 
-/// An answer with a `Content-Length` and whatever other headers are given.
+/// A response with a `Content-Length` and the given headers.
 pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
@@ -91,7 +91,7 @@ async fn serve(
     seen.lock().unwrap().push(head.clone());
     for step in script(&head) {
         match step {
-            // The client may have gone for good reason.
+            // The client may have disconnected intentionally.
             Step::Send(bytes) if stream.write_all(&bytes).await.is_err() => return,
             Step::Send(_) => {}
             Step::Pause(pause) => tokio::time::sleep(pause).await,

@@ -1,4 +1,4 @@
-//! JSON answers: what is sent for them, good ones, refusals, and broken ones.
+//! JSON responses: requests, successes, refusals, and corrupt responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use openai_client::{Advice, ApiError, Client, ClientConfig, Endpoint, ErrorKind, Observed, Phase};
 
 use crate::server::{Server, Step, answer, json};
-use crate::{KEY, client, config, impatient_client, told, within_a_minute};
+use crate::{KEY, chain, client, config, impatient_client, within_a_minute};
 
 const RETRY: Advice = Advice::Retry { after: None };
 
@@ -14,16 +14,16 @@ fn retry_after(millis: u64) -> Advice {
     Advice::Retry { after: Some(Duration::from_millis(millis)) }
 }
 
-/// The error that an answer leads to.
+/// The error for a response.
 async fn refused(answer: Vec<u8>) -> ApiError {
     let server = Server::answering(answer).await;
     let error = client(&server).model("m").await.unwrap_err();
-    told(&error);
+    chain(&error);
     error
 }
 
 #[tokio::test]
-async fn a_request_says_who_asks_and_for_what() {
+async fn a_request_has_the_right_path_and_headers() {
     let server = Server::answering(json("{}")).await;
     let config = ClientConfig {
         organization: Some("org-1".into()),
@@ -69,7 +69,7 @@ async fn every_object_has_its_path() {
 }
 
 #[tokio::test]
-async fn an_unusable_id_is_never_asked_for() {
+async fn an_unusable_id_is_never_requested() {
     let server = Server::answering(json("{}")).await;
     for id in ["", "..", &"x".repeat(20_000)] {
         let error = client(&server).batch(id).await.unwrap_err();
@@ -113,7 +113,7 @@ async fn statuses_lead_to_their_advice() {
 }
 
 #[tokio::test]
-async fn waits_that_openai_asks_for_are_passed_on() {
+async fn retry_delays_of_openai_are_passed_on() {
     let date = "date: Mon, 23 Nov 2026 12:00:00 GMT\r\nretry-after: Mon, 23 Nov 2026 12:00:45 GMT\r\n";
     let cases = [
         ("429 Too Many Requests", "retry-after: 7\r\n", retry_after(7_000)),
@@ -137,21 +137,18 @@ async fn codes_in_the_body_count() {
     assert_eq!((policy.kind(), policy.advice()), (ErrorKind::PolicyViolation, Advice::Final));
     let quota = refused(answer("429 Too Many Requests", "", error("insufficient_quota"))).await;
     assert_eq!((quota.kind(), quota.advice()), (ErrorKind::RateLimited, Advice::RetrySlowly));
-    let text = told(&quota);
-    assert!(
-        text.contains("request for models was answered with status 429 (insufficient_quota): m"),
-        "{text}"
-    );
+    let text = chain(&quota);
+    assert!(text.contains("the request for models failed with status 429 (insufficient_quota): m"), "{text}");
 }
 
 #[tokio::test]
-async fn no_error_holds_the_key_though_the_answer_repeats_it() {
+async fn no_error_contains_the_key_even_if_the_response_does() {
     let said = format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}.","code":"{KEY}"}}}}"#);
     for status in ["400 Bad Request", "401 Unauthorized", "500 Internal Server Error"] {
-        let text = told(&refused(answer(status, "", &said)).await);
+        let text = chain(&refused(answer(status, "", &said)).await);
         assert_eq!(text.contains("Incorrect API key"), !status.starts_with("401"), "{text}");
     }
-    // A proxy's page that shows the request, instead of JSON.
+    // A proxy page that shows the request, instead of JSON.
     for body in [format!("\"{KEY}\""), format!("Authorization: Bearer {KEY}"), format!("{{\"{KEY}\":{KEY}}}")]
     {
         assert!(matches!(refused(json(&body)).await, ApiError::NotJson { .. }));
@@ -160,7 +157,7 @@ async fn no_error_holds_the_key_though_the_answer_repeats_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_whose_body_never_comes_is_still_told() {
+async fn a_refusal_without_its_body_is_still_reported() {
     let head = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\ncontent-length: 100\r\n\r\n{\"err";
     let server = Server::start(|_| vec![Step::Send(head.to_vec()), Step::Stall]).await;
     let error = impatient_client(&server, Duration::from_millis(500)).model("m").await.unwrap_err();
@@ -177,7 +174,7 @@ async fn invalid_json_is_a_bad_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_another_object_is_a_bad_one() {
+async fn a_response_with_another_object_is_a_bad_answer() {
     let server = Server::answering(json(r#"{"id":"x_other","status":"completed"}"#)).await;
     let client = client(&server);
     let errors = [
@@ -189,16 +186,16 @@ async fn an_answer_that_is_another_object_is_a_bad_one() {
     for error in errors {
         assert!(matches!(&error, ApiError::OtherObject { found, .. } if found == "x_other"), "{error:?}");
         assert_eq!((error.kind(), error.advice()), (ErrorKind::BadAnswer, RETRY));
-        assert!(told(&error).contains("is another object, \"x_other\""), "{}", told(&error));
+        assert!(chain(&error).contains("is a different object, \"x_other\""), "{}", chain(&error));
     }
     let key = Server::answering(json(&format!(r#"{{"id":"{KEY}"}}"#))).await;
-    told(&crate::client(&key).batch("x_1").await.unwrap_err());
+    chain(&crate::client(&key).batch("x_1").await.unwrap_err());
     let without = Server::answering(json(r#"{"status":"completed"}"#)).await;
-    assert!(crate::client(&without).batch("x_1").await.is_ok(), "what does not say what it is may be right");
+    assert!(crate::client(&without).batch("x_1").await.is_ok(), "an object without an id is accepted");
 }
 
 #[tokio::test]
-async fn a_long_id_is_asked_for_as_it_is() {
+async fn a_long_id_is_requested_unchanged() {
     let server = Server::answering(json("{}")).await;
     let id = format!("file-{}", "a/+=".repeat(2_000));
     client(&server).file(&id).await.unwrap();
@@ -207,7 +204,7 @@ async fn a_long_id_is_asked_for_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_huge_answer_is_refused_whether_announced_or_not() {
+async fn a_huge_response_is_refused_with_or_without_content_length() {
     let announced = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{".to_vec();
     let endless = Server::start(move |head| match head {
         head if head.contains("announced") => vec![Step::Send(announced.clone()), Step::Stall],
@@ -220,7 +217,7 @@ async fn a_huge_answer_is_refused_whether_announced_or_not() {
     .await;
     for id in ["announced", "sent"] {
         let error = client(&endless).model(id).await.unwrap_err();
-        told(&error);
+        chain(&error);
         assert!(matches!(error, ApiError::TooLarge { endpoint: Endpoint::Models, .. }), "{id}: {error}");
         assert_eq!((error.kind(), error.advice()), (ErrorKind::BadAnswer, Advice::Final));
     }
@@ -238,7 +235,7 @@ async fn a_response_may_be_20_megabytes() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_no_answer() {
+async fn a_truncated_response_is_unavailable() {
     for cut in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\":\"x\"}"[..],
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\n{\"id\":\"x\"}\r\n",
@@ -264,12 +261,12 @@ async fn silence_ends_after_the_idle_timeout() {
     for id in ["mute", "half"] {
         let error = within_a_minute(client.model(id)).await.unwrap_err();
         assert!(matches!(error, ApiError::Unavailable { .. }), "{id}: {error:?}");
-        assert!(told(&error).contains("timed out"), "{}", told(&error));
+        assert!(chain(&error).contains("timed out"), "{}", chain(&error));
     }
 }
 
 #[tokio::test]
-async fn a_slow_drip_cannot_hold_an_answer_open_for_ever() {
+async fn a_slow_drip_cannot_hold_a_response_open_forever() {
     let server = Server::start(|_| {
         let head = Step::Send(b"HTTP/1.1 200 OK\r\n\r\n{\"id\":\"".to_vec());
         let drip = [Step::Send(b"x".to_vec()), Step::Pause(Duration::from_millis(20))];
@@ -282,15 +279,15 @@ async fn a_slow_drip_cannot_hold_an_answer_open_for_ever() {
 }
 
 #[tokio::test]
-async fn no_connection_is_no_answer() {
-    let nobody = Client::new(config("http://127.0.0.1:1/v1".into())).unwrap();
-    let error = nobody.model("m").await.unwrap_err();
-    told(&error);
+async fn no_connection_is_unavailable() {
+    let client = Client::new(config("http://127.0.0.1:1/v1".into())).unwrap();
+    let error = client.model("m").await.unwrap_err();
+    chain(&error);
     assert_eq!((error.kind(), error.advice(), error.status()), (ErrorKind::Unavailable, RETRY, None));
 }
 
 #[tokio::test]
-async fn the_observer_hears_of_every_request_once() {
+async fn the_observer_is_called_once_for_every_request() {
     let server = Server::start(|head| {
         vec![Step::Send(match head {
             head if head.contains("/models/") => json(r#"{"id":"m"}"#),
@@ -300,16 +297,16 @@ async fn the_observer_hears_of_every_request_once() {
         })]
     })
     .await;
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hearing = heard.clone();
-    let observer = Arc::new(move |observed: &Observed| hearing.lock().unwrap().push(*observed));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let observer_seen = seen.clone();
+    let observer = Arc::new(move |observed: &Observed| observer_seen.lock().unwrap().push(*observed));
     let client = Client::new(ClientConfig { observer: Some(observer), ..config(server.base_url()) }).unwrap();
     client.model("m").await.unwrap();
     client.file("f").await.unwrap_err();
     client.batch("b").await.unwrap_err();
     let mut download = client.file_content("f").await.unwrap();
     while download.next_chunk().await.unwrap().is_some() {}
-    assert_eq!(heard.lock().unwrap().len(), 3, "a download is told of when it is over");
+    assert_eq!(seen.lock().unwrap().len(), 3, "a download is reported when it ends");
     drop(download);
     let observed = |endpoint, status, bytes| Observed { endpoint, status, bytes };
     let expected = [
@@ -318,5 +315,5 @@ async fn the_observer_hears_of_every_request_once() {
         observed(Endpoint::Batches, None, 0),
         observed(Endpoint::FileContent, Some(200), 10),
     ];
-    assert_eq!(*heard.lock().unwrap(), expected);
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
