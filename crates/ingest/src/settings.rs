@@ -38,8 +38,8 @@ pub struct Settings {
     #[arg(long, env = "MAX_STREAM_LENGTH", value_name = "COUNT", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub max_stream_length: u64,
-    /// How long a repeated webhook-id counts as a duplicate, in seconds; must be the same on all ingests. OpenAI retries
-    /// an event for 259200
+    /// How long a repeated webhook-id counts as a duplicate, in seconds; must be the same on all ingests. OpenAI
+    /// retries an event for 259200
     #[arg(long, env = "DEDUPE_WINDOW_SECS", value_name = "SECS", default_value = "288000")]
     #[arg(value_parser = clap::value_parser!(u64).range(2..=31_536_000))]
     pub dedupe_window_secs: u64,

@@ -92,14 +92,14 @@ pub(crate) fn of_url(url: &Url, is_secret: bool) -> Vec<SecretString> {
 mod tests {
     use super::*;
 
-    fn redacted(credentials: &[&str], answer: &str) -> String {
-        Redaction::of(credentials.iter().map(|text| SecretString::from(*text))).apply(answer.as_bytes())
+    fn redacted(credentials: &[&str], response: &str) -> String {
+        Redaction::of(credentials.iter().map(|text| SecretString::from(*text))).apply(response.as_bytes())
     }
 
     #[test]
     fn a_credential_is_redacted_however_a_response_repeats_it() {
         let key = "Zx9-abc/DEF+ghi=klm";
-        for (answer, expected) in [
+        for (response, expected) in [
             ("no such key: Zx9-abc/DEF+ghi=klm!", "no such key: [redacted]!"),
             ("in another case: zx9-ABC/def+GHI=klm", "in another case: [redacted]"),
             ("cut: Zx9-abc/DEF", "cut: [redacted]"),
@@ -107,7 +107,7 @@ mod tests {
             ("äöü Zx9-abc/DEF+ghi=klm ß", "äöü [redacted] ß"),
             ("nothing of it", "nothing of it"),
         ] {
-            assert_eq!(redacted(&[key], answer), expected);
+            assert_eq!(redacted(&[key], response), expected);
         }
         let long = "0123456789abcdefghijklmnopqrstuvwxyz/+ABCDEFGHIJ";
         for escaped in [long.replace('/', "\\/"), long.replace('/', "%2F").replace('+', "%2B")] {
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn the_path_of_a_secret_url_is_redacted_too() {
         let url: Url = "https://hooks.example.com/services/T0000/secret?token=hunter%2B2&b".parse().unwrap();
-        let answer = "no hook at /services/T0000/secret with hunter%2B2 or hunter+2";
-        let plain = Redaction::of(of_url(&url, false)).apply(answer.as_bytes());
+        let response = "no hook at /services/T0000/secret with hunter%2B2 or hunter+2";
+        let plain = Redaction::of(of_url(&url, false)).apply(response.as_bytes());
         assert_eq!(plain, "no hook at /services/T0000/secret with [redacted] or [redacted]");
-        let secret = Redaction::of(of_url(&url, true)).apply(answer.as_bytes());
+        let secret = Redaction::of(of_url(&url, true)).apply(response.as_bytes());
         assert_eq!(secret, "no hook at /[redacted]/[redacted]/[redacted] with [redacted] or [redacted]");
     }
 }

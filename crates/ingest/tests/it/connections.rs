@@ -13,7 +13,7 @@ async fn start_with(max_connections: &str) -> TestIngest {
 
 async fn deliver(connection: &mut Connection, object: &str) {
     connection.send(&request(&SignedWebhook::new("batch.completed", object))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn an_active_connection_is_not_evicted() {
     third.try_send(b"POST").await;
     assert!(active.nothing_comes().await);
     signal("-CONT");
-    active.answer().await.expect(200, RECEIVED);
+    active.response().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -78,9 +78,9 @@ async fn a_delivery_evicted_in_its_body_is_never_rejected_as_a_forgery() {
     deliver(&mut evicted, "batch_0").await;
     evicted.send(&bytes[..bytes.len() - 1]).await;
     ingest.post(&SignedWebhook::new("batch.completed", "batch_2")).await.expect(200, RECEIVED);
-    let answer = evicted.answer().await;
-    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
-    assert!(answer.header("retry-after").is_some());
+    let response = evicted.response().await;
+    response.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(response.header("retry-after").is_some());
     evicted.closed().await;
     assert_eq!(ingest.count_queued().await, 2);
 }

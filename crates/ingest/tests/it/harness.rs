@@ -67,13 +67,13 @@ impl TestIngest {
     pub(crate) async fn ask(&self, request: &[u8]) -> Response {
         let mut connection = self.connect().await;
         connection.send(request).await;
-        connection.answer().await
+        connection.response().await
     }
 
     pub(crate) async fn admin(&self, path: &str) -> Response {
         let mut connection = Connection::open(self.admin_addr).await;
         connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
-        connection.answer().await
+        connection.response().await
     }
 
     /// Receives and acknowledges every undelivered entry of a family.
@@ -196,25 +196,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The next response.
-    pub(crate) async fn answer(&mut self) -> Response {
-        tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer())
+    pub(crate) async fn response(&mut self) -> Response {
+        tokio::time::timeout(test_support::wait::DEADLINE, self.try_response())
             .await
             .expect("a response in time")
             .expect("a response before the end")
     }
 
     /// The next response, or `None` if the connection ends first.
-    pub(crate) async fn try_answer(&mut self) -> Option<Response> {
+    pub(crate) async fn try_response(&mut self) -> Option<Response> {
         loop {
             if let Some(end) = find(&self.unread, b"\r\n\r\n") {
                 let head = String::from_utf8(self.unread[..end].to_vec()).unwrap();
-                let mut answer = Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
-                let length: usize = answer.header("content-length").map_or(0, |l| l.parse().unwrap());
+                let mut response =
+                    Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
+                let length: usize = response.header("content-length").map_or(0, |l| l.parse().unwrap());
                 if self.unread.len() >= end + 4 + length {
                     let rest = self.unread.split_off(end + 4 + length);
-                    answer.body = String::from_utf8(self.unread.split_off(end + 4)).unwrap();
+                    response.body = String::from_utf8(self.unread.split_off(end + 4)).unwrap();
                     self.unread = rest;
-                    return Some(answer);
+                    return Some(response);
                 }
             }
             if self.stream.read_buf(&mut self.unread).await.unwrap_or(0) == 0 {
@@ -225,13 +226,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Checks that neither a response nor an end of the connection arrives for a while.
     pub(crate) async fn nothing_comes(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(300), self.try_answer()).await.is_err()
+        tokio::time::timeout(Duration::from_millis(300), self.try_response()).await.is_err()
     }
 
     /// Waits until the other side closes the connection.
     pub(crate) async fn closed(&mut self) {
-        let answer = tokio::time::timeout(test_support::wait::DEADLINE, self.try_answer());
-        assert!(answer.await.expect("the end in time").is_none(), "another response arrived");
+        let response = tokio::time::timeout(test_support::wait::DEADLINE, self.try_response());
+        assert!(response.await.expect("the end in time").is_none(), "another response arrived");
     }
 }
 

@@ -32,9 +32,9 @@ async fn a_head_over_16_kib_is_431_and_the_connection_is_closed() {
             let mut connection = ingest.connect().await;
             connection.send(&head(path, &padded(&webhook, bytes), &length)).await;
             connection.send(&webhook.body[..10]).await;
-            let answer = connection.answer().await;
-            answer.expect(431, TOO_LARGE);
-            assert_eq!(answer.header("connection"), Some("close"));
+            let response = connection.response().await;
+            response.expect(431, TOO_LARGE);
+            assert_eq!(response.header("connection"), Some("close"));
             connection.closed().await;
         }
     }
@@ -71,7 +71,7 @@ fn peak_kib(program: &Program) -> usize {
 async fn deliver(addr: SocketAddr, number: usize) {
     let mut connection = Connection::open(addr).await;
     connection.send(&request(&SignedWebhook::new("batch.completed", &format!("batch_{number}")))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -114,7 +114,8 @@ async fn thousands_of_complete_large_heads_without_a_body_are_refused() {
     let mut refused = 0;
     for mut connection in attackers {
         // An evicted connection may have been closed before its response could be read.
-        refused += usize::from(connection.try_answer().await.is_some_and(|answer| answer.status == 431));
+        refused +=
+            usize::from(connection.try_response().await.is_some_and(|response| response.status == 431));
     }
     assert!(refused > ATTACKERS / 2, "{refused} were answered 431");
     let peak_kib = peak_kib(&program);

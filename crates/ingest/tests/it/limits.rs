@@ -18,9 +18,9 @@ async fn a_content_length_over_the_limit_is_413_before_the_body_is_sent() {
     let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; 101]);
     // The body is never sent: the response must not wait for it.
     for length in ["Content-Length: 101", "Content-Length: 18446744073709551615"] {
-        let answer = ingest.ask(&head(PATH, &webhook.headers(), length)).await;
-        answer.expect(413, TOO_LARGE);
-        assert_eq!(answer.header("connection"), Some("close"));
+        let response = ingest.ask(&head(PATH, &webhook.headers(), length)).await;
+        response.expect(413, TOO_LARGE);
+        assert_eq!(response.header("connection"), Some("close"));
     }
 }
 
@@ -45,7 +45,7 @@ async fn a_client_that_sends_its_large_body_at_once_still_reads_the_413() {
     let webhook = SignedWebhook::with_body("wh_1", vec![b'x'; (1 << 20) + 1]);
     let mut connection = ingest.connect().await;
     connection.try_send(&request(&webhook)).await;
-    connection.answer().await.expect(413, TOO_LARGE);
+    connection.response().await.expect(413, TOO_LARGE);
 }
 
 #[tokio::test]
@@ -74,9 +74,9 @@ async fn too_many_large_bodies_are_503_and_small_ones_are_accepted() {
     assert!(connection.nothing_comes().await);
     let large = SignedWebhook::with_body("wh_large", vec![b'x'; 100_000]);
     let refused = wait::until("the slow body to fill the budget", async || {
-        let answer = ingest.post(&large).await;
+        let response = ingest.post(&large).await;
         // Until then it is accepted, first as new and then as a duplicate.
-        (answer.status != 200).then_some(answer)
+        (response.status != 200).then_some(response)
     })
     .await;
     refused.expect(503, r#"{"error":"Queue unavailable"}"#);
@@ -85,7 +85,7 @@ async fn too_many_large_bodies_are_503_and_small_ones_are_accepted() {
     let small = SignedWebhook::with_body("wh_small", vec![b'x'; 10_000]);
     ingest.post(&small).await.expect(200, RECEIVED);
     connection.send(rest).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
     ingest.post(&SignedWebhook::with_body("wh_next", vec![b'x'; 1_000_000])).await.expect(200, RECEIVED);
 }
 
@@ -99,9 +99,9 @@ async fn a_full_queue_is_503_and_the_retry_is_accepted_later() {
             .expect(200, RECEIVED);
     }
     let refused = SignedWebhook::new("batch.completed", "batch_3");
-    let answer = ingest.post(&refused).await;
-    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
-    assert!(answer.header("retry-after").is_some());
+    let response = ingest.post(&refused).await;
+    response.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(response.header("retry-after").is_some());
     // Each family has a separate queue.
     ingest.post(&SignedWebhook::new("response.completed", "resp_1")).await.expect(200, RECEIVED);
     // The rejected webhook was not recorded as seen: it is accepted once there is space.

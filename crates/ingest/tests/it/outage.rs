@@ -10,16 +10,16 @@ use test_support::wait;
 
 use crate::harness::{RECEIVED, Response, TestIngest};
 
-fn expect_unavailable(answer: &Response) {
-    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
-    let secs: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+fn expect_unavailable(response: &Response) {
+    response.expect(503, r#"{"error":"Queue unavailable"}"#);
+    let secs: u32 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=5).contains(&secs), "{secs}");
 }
 
 async fn until_received(ingest: &TestIngest, webhook: &SignedWebhook) {
     wait::until("the webhook to be received", async || {
-        let answer = ingest.post(webhook).await;
-        (answer.status == 200).then_some(())
+        let response = ingest.post(webhook).await;
+        (response.status == 200).then_some(())
     })
     .await;
 }
@@ -95,9 +95,9 @@ pub(crate) fn redis_says(port: u16, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     // QUIT makes the server close the connection after the replies.
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 pub(crate) fn signal(name: &str, pid: u32) {

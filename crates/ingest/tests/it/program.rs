@@ -139,7 +139,7 @@ async fn a_second_sigterm_ends_ingest_immediately() {
     // The response on another connection proves that this one was accepted before it.
     let mut other = Connection::open(addr).await;
     other.send(&request(&SignedWebhook::new("batch.completed", "batch_0"))).await;
-    other.answer().await.expect(200, RECEIVED);
+    other.response().await.expect(200, RECEIVED);
     ingest.signal("TERM");
     ingest.wait_for_log("a second signal stops immediately");
     ingest.signal("TERM");
@@ -155,7 +155,7 @@ async fn untrusted_text_is_truncated_in_the_log() {
     let ask = async |addr: SocketAddr, request: String| {
         let mut connection = Connection::open(addr).await;
         connection.send(request.as_bytes()).await;
-        connection.answer().await.status
+        connection.response().await.status
     };
     let long = |word: &str| format!("{word}{}", "x".repeat(12_000));
     let stray = |method: &str, path: &str, id: &str| {
@@ -173,7 +173,7 @@ async fn untrusted_text_is_truncated_in_the_log() {
     let signed = SignedWebhook::with_body("wh_1", body.into_bytes());
     let mut connection = Connection::open(addr).await;
     connection.send(&request(&signed)).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
 
     assert!(logged(&mut ingest, "a path other than")["http.path"].as_str().unwrap().starts_with("/pathxxx"));
     logged(&mut ingest, "a head over 16 KiB");
@@ -193,7 +193,7 @@ async fn each_webhook_writes_one_log_line_with_its_outcome() {
     let post = async |webhook: &SignedWebhook| {
         let mut connection = Connection::open(addr).await;
         connection.send(&request(webhook)).await;
-        connection.answer().await
+        connection.response().await
     };
 
     let webhook = SignedWebhook::with_body(

@@ -17,16 +17,16 @@ async fn until_ready(ingest: &TestIngest) {
 /// Waits until ingest is not ready, and returns the reason.
 async fn until_not_ready(ingest: &TestIngest) -> String {
     wait::until("the end of readiness", async || {
-        let answer = ingest.admin("/readyz").await;
-        (answer.status == 503).then_some(answer.body)
+        let response = ingest.admin("/readyz").await;
+        (response.status == 503).then_some(response.body)
     })
     .await
 }
 
 fn run_commands(ingest: &TestIngest, commands: &[&str]) {
     for command in commands {
-        let answer = redis_says(ingest.redis.port(), command);
-        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        let response = redis_says(ingest.redis.port(), command);
+        assert!(!response.starts_with('-'), "{command}: {response}");
     }
 }
 

@@ -41,9 +41,9 @@ fn refused(redis: &RedisServer, more: &[(&str, &str)], words: &[&str]) {
 fn redis_says(redis: &RedisServer, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
@@ -81,8 +81,8 @@ async fn a_redis_that_starts_later_is_checked_before_the_first_event() {
     let mut redis = RedisServer::start_with(&[]);
     redis.kill();
     let mut ingest = TestIngest::start_on(redis, &[], Limits::default()).await;
-    let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await;
-    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
+    let response = ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await;
+    response.expect(503, r#"{"error":"Queue unavailable"}"#);
     let metrics = ingest.admin("/metrics").await.body;
     assert!(metrics.contains("landfall_ingest_refusals_total{reason=\"redis_unchecked\"} 1\n"), "{metrics}");
     ingest.redis.resume();
@@ -152,11 +152,11 @@ async fn a_nearly_full_redis_gets_no_events_until_it_has_free_memory() {
     fill(&ingest, 90);
     let webhook = SignedWebhook::new("batch.completed", "batch_1");
     let refused = async || {
-        let answer = ingest.post(&SignedWebhook::new("batch.completed", "batch_n")).await;
-        (answer.status == 503).then_some(answer)
+        let response = ingest.post(&SignedWebhook::new("batch.completed", "batch_n")).await;
+        (response.status == 503).then_some(response)
     };
-    let answer = wait::until("ingest to close the gate", refused).await;
-    assert!(answer.header("retry-after").is_some());
+    let response = wait::until("ingest to close the gate", refused).await;
+    assert!(response.header("retry-after").is_some());
     let metrics = ingest.admin("/metrics").await.body;
     assert!(metrics.contains("{reason=\"redis_nearly_full\"}"), "{metrics}");
     assert!(redis_says(&ingest.redis, "CONFIG SET maxmemory 0").starts_with("+OK"));

@@ -32,7 +32,7 @@ async fn a_duplicate_sent_a_thousand_times_at_once_is_queued_once() {
         clients.spawn(async move {
             for _ in 0..10 {
                 connection.send(&bytes).await;
-                connection.answer().await.expect(200, RECEIVED);
+                connection.response().await.expect(200, RECEIVED);
             }
         });
     }
@@ -73,8 +73,8 @@ async fn a_forgery_is_refused_without_a_reason() {
     for (name, headers) in cases {
         let mut bytes = head(PATH, &headers, &length);
         bytes.extend_from_slice(&webhook.body);
-        let answer = ingest.ask(&bytes).await;
-        assert_eq!((answer.status, answer.body.as_str()), (400, INVALID), "{name}");
+        let response = ingest.ask(&bytes).await;
+        assert_eq!((response.status, response.body.as_str()), (400, INVALID), "{name}");
     }
     let mut forged = webhook.clone();
     forged.body[20] ^= 1;
@@ -126,9 +126,9 @@ async fn any_configured_secret_is_accepted() {
 async fn another_method_is_405_and_names_the_allowed_one() {
     let ingest = TestIngest::start().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
-        let answer = ingest.ask(format!("{method} {PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
-        answer.expect(405, r#"{"error":"Method not allowed"}"#);
-        assert_eq!(answer.header("allow"), Some("POST"), "{method}");
+        let response = ingest.ask(format!("{method} {PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+        response.expect(405, r#"{"error":"Method not allowed"}"#);
+        assert_eq!(response.header("allow"), Some("POST"), "{method}");
     }
 }
 
@@ -173,7 +173,7 @@ async fn garbage_is_refused_and_the_next_client_is_served() {
     ] {
         let mut connection = ingest.connect().await;
         connection.send(bytes).await;
-        let status = connection.try_answer().await.map(|answer| answer.status);
+        let status = connection.try_response().await.map(|response| response.status);
         assert!(status.is_none_or(|status| status == 400), "{status:?}");
     }
     ingest.post(&SignedWebhook::new("batch.completed", "batch_1")).await.expect(200, RECEIVED);
@@ -188,10 +188,10 @@ async fn pipelined_requests_are_answered_in_order_over_one_connection() {
         .collect();
     connection.send(&bytes).await;
     for _ in 0..5 {
-        connection.answer().await.expect(200, RECEIVED);
+        connection.response().await.expect(200, RECEIVED);
     }
     connection.send(&request(&SignedWebhook::new("batch.failed", "batch_1"))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 6);
 }
 
@@ -204,7 +204,7 @@ async fn a_sender_that_is_not_genuine_is_disconnected() {
     for bytes in [request(&forged), elsewhere] {
         let mut connection = ingest.connect().await;
         connection.send(&bytes).await;
-        assert_eq!(connection.answer().await.header("connection"), Some("close"));
+        assert_eq!(connection.response().await.header("connection"), Some("close"));
         connection.closed().await;
     }
 }

@@ -29,9 +29,9 @@ async fn a_request_in_progress_is_finished_and_nothing_new_is_accepted() {
     })
     .await;
     connection.send(rest).await;
-    let answer = connection.answer().await;
-    answer.expect(200, RECEIVED);
-    assert_eq!(answer.header("connection"), Some("close"));
+    let response = connection.response().await;
+    response.expect(200, RECEIVED);
+    assert_eq!(response.header("connection"), Some("close"));
     ingest.ended().await.unwrap();
     assert_eq!(ingest.count_queued().await, 2);
 }
@@ -41,7 +41,7 @@ async fn idle_connections_do_not_delay_a_shutdown() {
     let mut ingest = TestIngest::start().await;
     let mut connection = ingest.connect().await;
     connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
     let started = Instant::now();
     ingest.begin_stop();
     ingest.ended().await.unwrap();
@@ -75,5 +75,5 @@ async fn ingest_is_not_ready_during_a_shutdown() {
     let ready = ingest.admin("/readyz").await;
     ready.expect(503, r#"{"reason":"stopping","status":"not ready"}"#);
     connection.send(&bytes[bytes.len() - 1..]).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
 }

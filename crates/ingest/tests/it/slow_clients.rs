@@ -22,9 +22,9 @@ async fn a_slow_head_is_cut_off() {
     for start in [&b""[..], b"P", b"POST /openai/webhook HTTP/1.1\r\nHost: x\r\nwebhook-id: wh_"] {
         let mut connection = ingest.connect().await;
         connection.send(start).await;
-        let answer = tokio::time::timeout(SURELY_CUT, connection.try_answer()).await.unwrap();
-        assert!(answer.as_ref().is_none_or(|answer| answer.status == 408), "{answer:?}");
-        if answer.is_some() {
+        let response = tokio::time::timeout(SURELY_CUT, connection.try_response()).await.unwrap();
+        assert!(response.as_ref().is_none_or(|response| response.status == 408), "{response:?}");
+        if response.is_some() {
             connection.closed().await;
         }
     }
@@ -36,8 +36,8 @@ async fn trickle(mut connection: Connection, drop: &[u8]) -> Vec<u16> {
     let trickling = async {
         loop {
             connection.try_send(drop).await;
-            match tokio::time::timeout(Duration::from_millis(20), connection.try_answer()).await {
-                Ok(Some(answer)) => statuses.push(answer.status),
+            match tokio::time::timeout(Duration::from_millis(20), connection.try_response()).await {
+                Ok(Some(response)) => statuses.push(response.status),
                 Ok(None) => break,
                 Err(_) => {}
             }
@@ -69,9 +69,9 @@ async fn a_missing_body_after_another_request_is_cut_off_too() {
     for begun in [&b""[..], b"x"] {
         let mut connection = ingest.connect().await;
         connection.send(&[&first, &second, begun].concat()).await;
-        connection.answer().await.expect(200, RECEIVED);
-        let answer = tokio::time::timeout(SURELY_CUT, connection.answer()).await.expect("a response");
-        assert_eq!(answer.status, 408, "{begun:?}");
+        connection.response().await.expect(200, RECEIVED);
+        let response = tokio::time::timeout(SURELY_CUT, connection.response()).await.expect("a response");
+        assert_eq!(response.status, 408, "{begun:?}");
     }
 }
 
@@ -97,7 +97,7 @@ async fn a_genuine_sender_may_idle_only_for_a_while() {
     let ingest = TestIngest::start_with(&[], short_limits()).await;
     let mut connection = ingest.connect().await;
     connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
     connection.closed().await;
 }
 
@@ -126,9 +126,9 @@ async fn a_body_that_ends_early_is_503() {
     let mut connection = ingest.connect().await;
     connection.send(&bytes[..bytes.len() - 1]).await;
     connection.finish().await;
-    let answer = connection.answer().await;
-    answer.expect(503, r#"{"error":"Queue unavailable"}"#);
-    assert!(answer.header("retry-after").is_some());
+    let response = connection.response().await;
+    response.expect(503, r#"{"error":"Queue unavailable"}"#);
+    assert!(response.header("retry-after").is_some());
 }
 
 #[tokio::test]

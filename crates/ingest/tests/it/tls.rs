@@ -112,9 +112,9 @@ async fn a_webhook_is_accepted_over_tls_and_http2_is_not_offered() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     let mut connection = Connection::over(stream);
     connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
     connection.send(&head("/openai/webhook", &[], "Content-Length: 0")).await;
-    connection.answer().await.expect(400, INVALID);
+    connection.response().await.expect(400, INVALID);
     connection.closed().await;
     assert_eq!(ingest.count_queued().await, 1);
 }
@@ -127,12 +127,12 @@ async fn the_longest_idle_tls_connection_is_evicted_first() {
     for number in 1..=3 {
         let mut connection = certificates.connect(ingest.addr).await;
         connection.send(&request(&SignedWebhook::new("batch.completed", &format!("batch_{number}")))).await;
-        connection.answer().await.expect(200, RECEIVED);
+        connection.response().await.expect(200, RECEIVED);
         connections.push(connection);
     }
     connections[0].closed().await;
     connections[1].send(&request(&SignedWebhook::new("batch.completed", "batch_4"))).await;
-    connections[1].answer().await.expect(200, RECEIVED);
+    connections[1].response().await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 4);
 }
 
@@ -143,13 +143,13 @@ async fn a_tls_delivery_evicted_in_its_body_is_never_rejected_as_a_forgery() {
     let bytes = request(&SignedWebhook::new("batch.completed", "batch_1"));
     let mut evicted = certificates.connect(ingest.addr).await;
     evicted.send(&request(&SignedWebhook::new("batch.completed", "batch_0"))).await;
-    evicted.answer().await.expect(200, RECEIVED);
+    evicted.response().await.expect(200, RECEIVED);
     evicted.send(&bytes[..bytes.len() - 1]).await;
     let mut next = certificates.connect(ingest.addr).await;
     next.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
-    next.answer().await.expect(200, RECEIVED);
-    let answer = evicted.try_answer().await;
-    assert!(answer.as_ref().is_none_or(|answer| answer.status == 503), "{answer:?}");
+    next.response().await.expect(200, RECEIVED);
+    let response = evicted.try_response().await;
+    assert!(response.as_ref().is_none_or(|response| response.status == 503), "{response:?}");
     assert_eq!(ingest.count_queued().await, 2);
 }
 
@@ -167,7 +167,7 @@ async fn hundreds_of_unfinished_handshakes_do_not_block_deliveries() {
     }
     let mut connection = certificates.connect(ingest.addr).await;
     connection.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
-    connection.answer().await.expect(200, RECEIVED);
+    connection.response().await.expect(200, RECEIVED);
 }
 
 #[tokio::test]
@@ -185,14 +185,14 @@ async fn a_new_certificate_is_served_and_open_connections_stay_open() {
     let ingest = certificates.start().await;
     let mut open = certificates.connect(ingest.addr).await;
     open.send(&request(&SignedWebhook::new("batch.completed", "batch_1"))).await;
-    open.answer().await.expect(200, RECEIVED);
+    open.response().await.expect(200, RECEIVED);
     let first = certificates.shown(ingest.addr).await;
 
     certificates.write(&certificates.issue());
     let renewed = async || (certificates.shown(ingest.addr).await != first).then_some(());
     wait::until("the new certificate", renewed).await;
     open.send(&request(&SignedWebhook::new("batch.completed", "batch_2"))).await;
-    open.answer().await.expect(200, RECEIVED);
+    open.response().await.expect(200, RECEIVED);
     assert_eq!(ingest.count_queued().await, 2);
 }
 

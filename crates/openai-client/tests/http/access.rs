@@ -2,12 +2,12 @@
 
 use openai_client::{Access, ErrorKind};
 
-use crate::server::{Server, answer};
+use crate::server::{Server, response};
 use crate::{chain, client};
 
 async fn check(status: &str, body: &str) -> Access {
     let headers = "date: Mon, 23 Nov 2026 20:02:27 GMT\r\n";
-    let server = Server::answering(answer(status, headers, body)).await;
+    let server = Server::responding(response(status, headers, body)).await;
     let access = client(&server).check_access().await;
     assert!(server.heads()[0].starts_with("GET /v1/batches?limit=1 HTTP/1.1\r\n"));
     assert_eq!(access.server_time.unwrap().timestamp(), 1_795_464_147);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openai_client::{Advice, ApiError, Download, ErrorKind};
 
-use crate::server::{Server, Step, answer};
+use crate::server::{Server, Step, response};
 use crate::{chain, client, impatient_client, within_a_minute};
 
 /// The content before the end or the error.
@@ -25,12 +25,12 @@ pub(crate) fn send(bytes: &[u8]) -> Step {
 
 #[tokio::test]
 async fn a_file_is_downloaded_byte_for_byte() {
-    let mut all = answer("200 OK", "x-request-id: req_f\r\n", "");
+    let mut all = response("200 OK", "x-request-id: req_f\r\n", "");
     let content: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
     all.truncate(all.len() - "content-length: 0\r\n\r\n".len());
     all.extend_from_slice(format!("content-length: {}\r\n\r\n", content.len()).as_bytes());
     all.extend_from_slice(&content);
-    let server = Server::answering(all).await;
+    let server = Server::responding(all).await;
     let mut download = client(&server).file_content("file-1").await.unwrap();
     assert_eq!((download.content_length, download.request_id.as_deref()), (Some(300_000), Some("req_f")));
     let (received, end) = read(&mut download).await;
@@ -45,8 +45,8 @@ async fn a_file_is_downloaded_byte_for_byte() {
 
 #[tokio::test]
 async fn empty_and_chunked_files_are_valid() {
-    for (answer, expected) in [
-        (answer("200 OK", "", ""), &b""[..]),
+    for (response, expected) in [
+        (response("200 OK", "", ""), &b""[..]),
         (
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_vec(),
             b"abcde",
@@ -54,7 +54,7 @@ async fn empty_and_chunked_files_are_valid() {
         // Nothing indicates where this one should end; the caller compares with the length of the file object.
         (b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec(), b"abc"),
     ] {
-        let server = Server::answering(answer).await;
+        let server = Server::responding(response).await;
         let mut download = client(&server).file_content("f").await.unwrap();
         let (content, end) = read(&mut download).await;
         assert!(end.is_ok() && content == expected, "{end:?}");
@@ -68,7 +68,7 @@ async fn a_truncated_body_is_and_stays_an_incomplete_download() {
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n32\r\n0123456789",
     ] {
-        let server = Server::answering(cut).await;
+        let server = Server::responding(cut).await;
         let mut download = client(&server).file_content("f").await.unwrap();
         let (content, end) = read(&mut download).await;
         let error = end.unwrap_err();
@@ -85,7 +85,7 @@ async fn a_truncated_body_is_and_stays_an_incomplete_download() {
 
 #[tokio::test]
 async fn bytes_beyond_the_announced_length_are_not_content() {
-    let server = Server::answering(*b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n0123456789").await;
+    let server = Server::responding(*b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n0123456789").await;
     let mut download = client(&server).file_content("f").await.unwrap();
     let (content, end) = read(&mut download).await;
     assert!(end.is_ok() && content == b"0123");
@@ -121,7 +121,7 @@ async fn a_slow_download_may_take_far_longer_than_the_idle_timeout() {
 #[tokio::test]
 async fn an_expired_file_is_not_found() {
     for status in ["404 Not Found", "410 Gone"] {
-        let server = Server::answering(answer(status, "", "{}")).await;
+        let server = Server::responding(response(status, "", "{}")).await;
         let error = client(&server).file_content("f").await.map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }

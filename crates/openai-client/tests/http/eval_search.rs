@@ -3,7 +3,7 @@
 use openai_client::{Advice, ErrorKind};
 
 use crate::client;
-use crate::server::{Server, Step, answer, json};
+use crate::server::{Server, Step, json, response};
 
 /// The path of a request, without its query.
 fn path(head: &str) -> &str {
@@ -20,13 +20,13 @@ async fn a_run_is_found_in_the_most_recently_updated_evals() {
         "/v1/evals" => json(
             r#"{"data":[{"id":"eval_gone"},7,{"id":""},{"id":"eval_a"},{"id":"eval_b"},{"id":"eval_c"}]}"#,
         ),
-        "/v1/evals/eval_gone/runs" => answer("404 Not Found", "", "{}"),
+        "/v1/evals/eval_gone/runs" => response("404 Not Found", "", "{}"),
         "/v1/evals/eval_a/runs" => json(r#"{"data":[{"id":"evalrun_1"}]}"#),
         "/v1/evals/eval_b/runs" => json(r#"{"data":[{"id":"evalrun_9"},{"id":"evalrun_2"}]}"#),
         "/v1/evals/eval_b/runs/evalrun_2" => {
             json(r#"{"id":"evalrun_2","eval_id":"eval_b","status":"completed"}"#)
         }
-        _ => answer("500 Internal Server Error", "", ""),
+        _ => response("500 Internal Server Error", "", ""),
     })
     .await;
     let run = client(&server).find_eval_run("evalrun_2").await.unwrap().unwrap();
@@ -43,13 +43,13 @@ async fn a_missing_run_is_none() {
     let server = serving(|path| match path {
         "/v1/evals" => json(r#"{"data":[{"id":"eval_a"}]}"#),
         "/v1/evals/eval_a/runs" => json(r#"{"data":[{"id":"evalrun_1"}]}"#),
-        _ => answer("404 Not Found", "", "{}"),
+        _ => response("404 Not Found", "", "{}"),
     })
     .await;
     assert!(client(&server).find_eval_run("evalrun_2").await.unwrap().is_none());
     // Listed, but deleted before it could be read.
     assert!(client(&server).find_eval_run("evalrun_1").await.unwrap().is_none());
-    let odd = Server::answering(json(r#"{"data":null}"#)).await;
+    let odd = Server::responding(json(r#"{"data":null}"#)).await;
     assert!(client(&odd).find_eval_run("evalrun_2").await.unwrap().is_none());
 }
 
@@ -69,11 +69,11 @@ async fn the_search_is_bounded() {
 
 #[tokio::test]
 async fn a_removed_or_failing_api_is_an_error() {
-    let gone = Server::answering(answer("404 Not Found", "", "{}")).await;
+    let gone = Server::responding(response("404 Not Found", "", "{}")).await;
     assert_eq!(client(&gone).find_eval_run("evalrun_1").await.unwrap_err().kind(), ErrorKind::NotFound);
     let down = serving(|path| match path {
         "/v1/evals" => json(r#"{"data":[{"id":"eval_a"}]}"#),
-        _ => answer("500 Internal Server Error", "", ""),
+        _ => response("500 Internal Server Error", "", ""),
     })
     .await;
     let error = client(&down).find_eval_run("evalrun_1").await.unwrap_err();

@@ -2,11 +2,11 @@
 
 use openai_client::{Advice, ErrorKind};
 
-use crate::server::{Server, Step, answer, json};
+use crate::server::{Server, Step, json, response};
 use crate::{KEY, chain, client};
 
 fn redirect(to: &str) -> Vec<u8> {
-    answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")
+    response("307 Temporary Redirect", &format!("location: {to}\r\n"), "")
 }
 
 #[tokio::test]
@@ -25,9 +25,9 @@ async fn a_redirect_within_the_host_is_followed_with_the_key() {
 
 #[tokio::test]
 async fn another_host_gets_no_request() {
-    let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
+    let elsewhere = Server::responding(json(r#"{"id":"m"}"#)).await;
     let location = format!("{}/models/m?sig=abc", elsewhere.base_url());
-    let server = Server::answering(redirect(&location)).await;
+    let server = Server::responding(redirect(&location)).await;
     let error = client(&server).model("m").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.advice(), error.status()),
@@ -46,7 +46,7 @@ async fn another_host_gets_no_request() {
 
 #[tokio::test]
 async fn another_host_gets_no_request_after_a_redirect_within_the_host() {
-    let elsewhere = Server::answering(json(r#"{"id":"m"}"#)).await;
+    let elsewhere = Server::responding(json(r#"{"id":"m"}"#)).await;
     let location = format!("{}/models/m", elsewhere.base_url());
     let server = Server::start(move |head| {
         let first = head.starts_with("GET /v1/models/old ");
@@ -59,7 +59,7 @@ async fn another_host_gets_no_request_after_a_redirect_within_the_host() {
 
 #[tokio::test]
 async fn a_redirect_loop_ends() {
-    let server = Server::answering(redirect("/v1/models/m")).await;
+    let server = Server::responding(redirect("/v1/models/m")).await;
     let error = client(&server).model("m").await.unwrap_err();
     assert_eq!(error.advice(), Advice::RetrySlowly);
     assert!(server.heads().len() < 10);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openai_client::{Advice, ApiError, Client, ClientConfig, Endpoint, ErrorKind, Observed, Phase};
 
-use crate::server::{Server, Step, answer, json};
+use crate::server::{Server, Step, json, response};
 use crate::{KEY, chain, client, config, impatient_client, within_a_minute};
 
 const RETRY: Advice = Advice::Retry { after: None };
@@ -15,8 +15,8 @@ fn retry_after(millis: u64) -> Advice {
 }
 
 /// The error for a response.
-async fn refused(answer: Vec<u8>) -> ApiError {
-    let server = Server::answering(answer).await;
+async fn refused(response: Vec<u8>) -> ApiError {
+    let server = Server::responding(response).await;
     let error = client(&server).model("m").await.unwrap_err();
     chain(&error);
     error
@@ -24,7 +24,7 @@ async fn refused(answer: Vec<u8>) -> ApiError {
 
 #[tokio::test]
 async fn a_request_has_the_right_path_and_headers() {
-    let server = Server::answering(json("{}")).await;
+    let server = Server::responding(json("{}")).await;
     let config = ClientConfig {
         organization: Some("org-1".into()),
         project: Some("proj_1".into()),
@@ -51,7 +51,7 @@ async fn a_request_has_the_right_path_and_headers() {
 
 #[tokio::test]
 async fn every_object_has_its_path() {
-    let server = Server::answering(json("{}")).await;
+    let server = Server::responding(json("{}")).await;
     let client = client(&server);
     client.batch("batch_1").await.unwrap();
     client.file("file-1").await.unwrap();
@@ -70,7 +70,7 @@ async fn every_object_has_its_path() {
 
 #[tokio::test]
 async fn an_unusable_id_is_never_requested() {
-    let server = Server::answering(json("{}")).await;
+    let server = Server::responding(json("{}")).await;
     for id in ["", "..", &"x".repeat(20_000)] {
         let error = client(&server).batch(id).await.unwrap_err();
         assert_eq!((error.kind(), error.advice()), (ErrorKind::NotFound, Advice::NotFound));
@@ -82,7 +82,7 @@ async fn an_unusable_id_is_never_requested() {
 async fn an_object_comes_with_its_raw_bytes_and_request_id() {
     let body =
         " {\"id\" : \"batch_1\", \"n\":1e400000, \"s\":\"\\ud800\\u0000\", \"status\":\"completed\"}\n";
-    let server = Server::answering(json(body)).await;
+    let server = Server::responding(json(body)).await;
     let fetched = client(&server).batch("batch_1").await.unwrap();
     assert_eq!(fetched.raw, body);
     assert_eq!(fetched.request_id.as_deref(), Some("req_1"));
@@ -105,7 +105,7 @@ async fn statuses_lead_to_their_advice() {
         ("204 No Content", ErrorKind::BadAnswer, RETRY),
     ];
     for (status, kind, advice) in cases {
-        let error = refused(answer(status, "x-request-id: req_9\r\n", "")).await;
+        let error = refused(response(status, "x-request-id: req_9\r\n", "")).await;
         assert_eq!((error.kind(), error.advice()), (kind, advice), "{status}");
         assert_eq!(error.status().unwrap().to_string(), status[..3]);
         assert_eq!(error.request_id(), Some("req_9"));
@@ -125,7 +125,7 @@ async fn retry_delays_of_openai_are_passed_on() {
         ("500 Internal Server Error", "x-should-retry: false\r\n", Advice::Final),
     ];
     for (status, headers, advice) in cases {
-        assert_eq!(refused(answer(status, headers, "{}")).await.advice(), advice, "{status} {headers}");
+        assert_eq!(refused(response(status, headers, "{}")).await.advice(), advice, "{status} {headers}");
     }
 }
 
@@ -133,9 +133,9 @@ async fn retry_delays_of_openai_are_passed_on() {
 async fn codes_in_the_body_count() {
     let error =
         |code: &str| format!(r#"{{"error":{{"message":"m","type":"t","param":null,"code":"{code}"}}}}"#);
-    let policy = refused(answer("403 Forbidden", "", error("misalignment_policy_violation"))).await;
+    let policy = refused(response("403 Forbidden", "", error("misalignment_policy_violation"))).await;
     assert_eq!((policy.kind(), policy.advice()), (ErrorKind::PolicyViolation, Advice::Final));
-    let quota = refused(answer("429 Too Many Requests", "", error("insufficient_quota"))).await;
+    let quota = refused(response("429 Too Many Requests", "", error("insufficient_quota"))).await;
     assert_eq!((quota.kind(), quota.advice()), (ErrorKind::RateLimited, Advice::RetrySlowly));
     let text = chain(&quota);
     assert!(text.contains("the request for models failed with status 429 (insufficient_quota): m"), "{text}");
@@ -145,14 +145,14 @@ async fn codes_in_the_body_count() {
 async fn no_error_contains_the_key_even_if_the_response_does() {
     let said = format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}.","code":"{KEY}"}}}}"#);
     for status in ["400 Bad Request", "401 Unauthorized", "500 Internal Server Error"] {
-        let text = chain(&refused(answer(status, "", &said)).await);
+        let text = chain(&refused(response(status, "", &said)).await);
         assert_eq!(text.contains("Incorrect API key"), !status.starts_with("401"), "{text}");
     }
     // A proxy page that shows the request, instead of JSON.
     for body in [format!("\"{KEY}\""), format!("Authorization: Bearer {KEY}"), format!("{{\"{KEY}\":{KEY}}}")]
     {
         assert!(matches!(refused(json(&body)).await, ApiError::NotJson { .. }));
-        refused(answer("502 Bad Gateway", "", &body)).await;
+        refused(response("502 Bad Gateway", "", &body)).await;
     }
 }
 
@@ -175,7 +175,7 @@ async fn invalid_json_is_a_bad_answer() {
 
 #[tokio::test]
 async fn a_response_with_another_object_is_a_bad_answer() {
-    let server = Server::answering(json(r#"{"id":"x_other","status":"completed"}"#)).await;
+    let server = Server::responding(json(r#"{"id":"x_other","status":"completed"}"#)).await;
     let client = client(&server);
     let errors = [
         client.response("x_1").await.unwrap_err(),
@@ -188,15 +188,15 @@ async fn a_response_with_another_object_is_a_bad_answer() {
         assert_eq!((error.kind(), error.advice()), (ErrorKind::BadAnswer, RETRY));
         assert!(chain(&error).contains("is a different object, \"x_other\""), "{}", chain(&error));
     }
-    let key = Server::answering(json(&format!(r#"{{"id":"{KEY}"}}"#))).await;
+    let key = Server::responding(json(&format!(r#"{{"id":"{KEY}"}}"#))).await;
     chain(&crate::client(&key).batch("x_1").await.unwrap_err());
-    let without = Server::answering(json(r#"{"status":"completed"}"#)).await;
+    let without = Server::responding(json(r#"{"status":"completed"}"#)).await;
     assert!(crate::client(&without).batch("x_1").await.is_ok(), "an object without an id is accepted");
 }
 
 #[tokio::test]
 async fn a_long_id_is_requested_unchanged() {
-    let server = Server::answering(json("{}")).await;
+    let server = Server::responding(json("{}")).await;
     let id = format!("file-{}", "a/+=".repeat(2_000));
     client(&server).file(&id).await.unwrap();
     let asked = format!("GET /v1/files/file-{} HTTP/1.1", "a%2F%2B%3D".repeat(2_000));
@@ -229,7 +229,7 @@ async fn a_response_may_be_20_megabytes() {
     let body = format!(
         r#"{{"output":[{{"type":"image_generation_call","result":"{image}"}},{{"type":"message","content":"x"}}]}}"#
     );
-    let server = Server::answering(json(&body)).await;
+    let server = Server::responding(json(&body)).await;
     let fetched = client(&server).response("resp_1").await.unwrap();
     assert_eq!((fetched.raw.len(), fetched.object.output_text.as_str()), (body.len(), "x"));
 }
@@ -291,8 +291,8 @@ async fn the_observer_is_called_once_for_every_request() {
     let server = Server::start(|head| {
         vec![Step::Send(match head {
             head if head.contains("/models/") => json(r#"{"id":"m"}"#),
-            head if head.contains("/content") => answer("200 OK", "", "0123456789"),
-            head if head.contains("/files/") => answer("404 Not Found", "", "{}"),
+            head if head.contains("/content") => response("200 OK", "", "0123456789"),
+            head if head.contains("/files/") => response("404 Not Found", "", "{}"),
             _ => Vec::new(),
         })]
     })

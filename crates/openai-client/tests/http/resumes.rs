@@ -7,7 +7,7 @@ use std::time::Duration;
 use openai_client::{ApiError, ErrorKind};
 
 use crate::downloads::{read, send};
-use crate::server::{Server, Step, answer};
+use crate::server::{Server, Step, response};
 use crate::{client, impatient_client, within_a_minute};
 
 const STRONG: &str = "etag: \"v1\"\r\naccept-ranges: bytes\r\n";
@@ -94,7 +94,7 @@ async fn the_rest_is_not_requested_without_a_strong_etag_and_ranges() {
     for headers in
         ["", "etag: \"v1\"\r\n", "accept-ranges: bytes\r\n", "etag: W/\"v1\"\r\naccept-ranges: bytes\r\n"]
     {
-        let server = Server::answering(beginning(&content(100), headers, 30)).await;
+        let server = Server::responding(beginning(&content(100), headers, 30)).await;
         let mut download = client(&server).file_content("f").await.unwrap();
         let (received, end) = read(&mut download).await;
         assert!(matches!(end, Err(ApiError::IncompleteDownload { received_bytes: 30, .. })), "{end:?}");
@@ -107,7 +107,7 @@ async fn a_response_that_is_not_the_rest_is_not_used() {
     let whole = content(100);
     let with_range = |range: &str, more: &str, length: usize| {
         let headers = format!("accept-ranges: bytes\r\n{more}content-range: {range}\r\n");
-        answer("206 Partial Content", &headers, "x".repeat(length))
+        response("206 Partial Content", &headers, "x".repeat(length))
     };
     let cases = [
         ("another file, sent whole", beginning(&whole, STRONG, 100)),
@@ -115,9 +115,9 @@ async fn a_response_that_is_not_the_rest_is_not_used() {
         ("another total", with_range("bytes 30-99/101", "", 70)),
         ("another length", with_range("bytes 30-99/100", "", 69)),
         ("another etag", with_range("bytes 30-99/100", "etag: \"v2\"\r\n", 70)),
-        ("no range", answer("206 Partial Content", STRONG, "x".repeat(70))),
+        ("no range", response("206 Partial Content", STRONG, "x".repeat(70))),
         ("nothing more, but of another total", with_range("bytes */100", "", 0)),
-        ("an end elsewhere", answer("416 Range Not Satisfiable", "content-range: bytes */31\r\n", "")),
+        ("an end elsewhere", response("416 Range Not Satisfiable", "content-range: bytes */31\r\n", "")),
     ];
     for (what, second) in cases {
         let server = then(second).await;
@@ -135,7 +135,7 @@ async fn a_response_that_is_not_the_rest_is_not_used() {
 async fn a_416_with_the_received_total_is_the_end() {
     // Chunked: the cut is detected, but not that nothing is missing.
     let cut = format!("HTTP/1.1 200 OK\r\n{STRONG}transfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n");
-    let done = answer("416 Range Not Satisfiable", "content-range: bytes */10\r\n", "");
+    let done = response("416 Range Not Satisfiable", "content-range: bytes */10\r\n", "");
     let server = Server::start(move |head| {
         vec![if asked(head).is_some() { Step::Send(done.clone()) } else { send(cut.as_bytes()) }]
     })
@@ -148,7 +148,7 @@ async fn a_416_with_the_received_total_is_the_end() {
 
 #[tokio::test]
 async fn fruitless_resumes_are_limited() {
-    let server = then(answer("503 Service Unavailable", "", "{}")).await;
+    let server = then(response("503 Service Unavailable", "", "{}")).await;
     let mut download = client(&server).file_content("f").await.unwrap();
     let (_, end) = within_a_minute(read(&mut download)).await;
     assert!(matches!(end, Err(ApiError::IncompleteDownload { received_bytes: 30, .. })), "{end:?}");
@@ -162,7 +162,7 @@ async fn a_temporary_api_failure_does_not_end_a_download() {
     let server = Server::start(move |head| {
         vec![Step::Send(match (asked(head), requests.fetch_add(1, Ordering::Relaxed)) {
             (None, _) => beginning(&file, STRONG, 30),
-            (Some(_), 1) => answer("502 Bad Gateway", "", "<html>"),
+            (Some(_), 1) => response("502 Bad Gateway", "", "<html>"),
             (Some((first, _)), _) => part(&file, first, 100),
         })]
     })
@@ -179,7 +179,7 @@ async fn a_refusal_of_a_resume_is_returned_unchanged() {
         ("401 Unauthorized", ErrorKind::Unauthorized),
         ("429 Too Many Requests", ErrorKind::RateLimited),
     ] {
-        let server = then(answer(status, "", "{}")).await;
+        let server = then(response(status, "", "{}")).await;
         let mut download = client(&server).file_content("f").await.unwrap();
         let (_, end) = read(&mut download).await;
         assert_eq!((end.unwrap_err().kind(), server.heads().len()), (kind, 2));

@@ -39,9 +39,9 @@ impl Server {
     }
 
     /// Responds to every request with the same bytes.
-    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = answer.into();
-        Self::start(move |_| vec![Step::Send(answer.clone())]).await
+    pub(crate) async fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response = response.into();
+        Self::start(move |_| vec![Step::Send(response.clone())]).await
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -65,14 +65,14 @@ impl Drop for Server {
 }
 
 /// A response with a `Content-Length` and the given headers.
-pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
 pub(crate) fn json(body: &str) -> Vec<u8> {
-    answer("200 OK", "content-type: application/json\r\nx-request-id: req_1\r\n", body)
+    response("200 OK", "content-type: application/json\r\nx-request-id: req_1\r\n", body)
 }
 
 async fn serve(
