@@ -27,9 +27,9 @@ struct Shared {
     beyond: Arc<Mutex<()>>,
 }
 
-/// The share of one body, until it is dropped. A task must hold at most one.
+/// The memory reserved for one body, returned when dropped. A task must hold at most one.
 #[derive(Default)]
-pub struct BodyRoom {
+pub struct BodyReservation {
     memory: Option<Arc<Shared>>,
     permit: Option<OwnedSemaphorePermit>,
     beyond: Option<OwnedMutexGuard<()>>,
@@ -45,13 +45,13 @@ impl BodyMemory {
         Self { shared: Some(Arc::new(shared)) }
     }
 
-    /// An empty share for one body.
-    pub fn room(&self) -> BodyRoom {
-        BodyRoom { memory: self.shared.clone(), permit: None, beyond: None }
+    /// An empty reservation for one body.
+    pub fn reservation(&self) -> BodyReservation {
+        BodyReservation { memory: self.shared.clone(), permit: None, beyond: None }
     }
 }
 
-impl BodyRoom {
+impl BodyReservation {
     /// Waits until the budget covers a body of `bytes`, which may grow to `bytes_max`. A body larger than the whole
     /// budget takes all of it.
     pub async fn cover(&mut self, bytes: usize, bytes_max: usize) {
@@ -78,17 +78,17 @@ impl BodyRoom {
     }
 
     /// Whether it holds memory that others may be waiting for.
-    pub fn is_taken(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.permit.is_some()
     }
 
-    /// Returns everything to the budget; the share can be used again.
-    pub fn empty(&mut self) {
+    /// Returns everything to the budget; the reservation can be used again.
+    pub fn free(&mut self) {
         (self.permit, self.beyond) = (None, None);
     }
 
     /// The body is complete: returns the excess to the budget.
-    pub(crate) fn settle(&mut self, bytes: usize) {
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let (Some(memory), Some(permit)) = (&self.memory, &mut self.permit) else { return };
         let spare = permit.num_permits().saturating_sub(memory.units_of(bytes) as usize);
         drop(permit.split(spare));
@@ -115,10 +115,13 @@ impl fmt::Debug for BodyMemory {
     }
 }
 
-impl fmt::Debug for BodyRoom {
+impl fmt::Debug for BodyReservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        f.debug_struct("BodyRoom").field("units", &units).field("beyond", &self.beyond.is_some()).finish()
+        f.debug_struct("BodyReservation")
+            .field("units", &units)
+            .field("beyond", &self.beyond.is_some())
+            .finish()
     }
 }
 
@@ -135,10 +138,10 @@ mod tests {
         BodyMemory::of((bytes * COPIES) as u64)
     }
 
-    async fn covered(memory: &BodyMemory, bytes: usize) -> BodyRoom {
-        let mut room = memory.room();
-        room.cover(bytes, 64 * MIB).await;
-        room
+    async fn covered(memory: &BodyMemory, bytes: usize) -> BodyReservation {
+        let mut reservation = memory.reservation();
+        reservation.cover(bytes, 64 * MIB).await;
+        reservation
     }
 
     fn free(memory: &BodyMemory) -> usize {
@@ -161,9 +164,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_larger_than_the_budget_gets_all_of_it() {
         let memory = budget(MIB);
-        let room = covered(&memory, 50 * MIB).await;
+        let reservation = covered(&memory, 50 * MIB).await;
         assert_eq!(free(&memory), 0);
-        drop(room);
+        drop(reservation);
         assert_eq!(free(&memory), MIB);
     }
 
@@ -171,12 +174,12 @@ mod tests {
     async fn bodies_that_outgrow_the_budget_together_do_not_deadlock() {
         let memory = budget(8 * MIB);
         let grow = |memory: BodyMemory| async move {
-            let mut room = memory.room();
+            let mut reservation = memory.reservation();
             for bytes in (0..=20).map(|n| n * MIB) {
-                room.cover(bytes, 64 * MIB).await;
+                reservation.cover(bytes, 64 * MIB).await;
                 tokio::task::yield_now().await;
             }
-            room.settle(20 * MIB);
+            reservation.shrink_to(20 * MIB);
         };
         let all: Vec<_> = (0..16).map(|_| tokio::spawn(grow(memory.clone()))).collect();
         for one in all {
@@ -188,11 +191,11 @@ mod tests {
     #[tokio::test]
     async fn the_excess_of_a_complete_body_is_returned() {
         let memory = budget(64 * MIB);
-        let mut room = memory.room();
-        room.cover(MIB, 64 * MIB).await;
-        room.cover(5 * MIB, 64 * MIB).await;
+        let mut reservation = memory.reservation();
+        reservation.cover(MIB, 64 * MIB).await;
+        reservation.cover(5 * MIB, 64 * MIB).await;
         assert_eq!(free(&memory), 54 * MIB);
-        room.settle(6 * MIB);
+        reservation.shrink_to(6 * MIB);
         assert_eq!(free(&memory), 58 * MIB);
     }
 

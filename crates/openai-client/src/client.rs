@@ -11,7 +11,7 @@ use reqwest::redirect;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use crate::body_memory::{BodyMemory, BodyRoom};
+use crate::body_memory::{BodyMemory, BodyReservation};
 use crate::endpoint::{Endpoint, Observation, Observer};
 use crate::error::{ApiError, ClientError, shown};
 use crate::exchange::Exchange;
@@ -66,9 +66,9 @@ pub struct Fetched<T> {
     /// The response body, byte for byte.
     pub raw: Bytes,
     pub request_id: Option<String>,
-    /// The share of the body of [`ClientConfig::body_memory`]. Hold it as long as the body or the values parsed from
-    /// it.
-    pub room: BodyRoom,
+    /// The part of [`ClientConfig::body_memory`] reserved for the body. Hold it as long as the body or the values
+    /// parsed from it.
+    pub reservation: BodyReservation,
 }
 
 /// A GET of a JSON object.
@@ -117,9 +117,9 @@ impl Client {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// A share of [`ClientConfig::body_memory`] for a body that is read piece by piece.
-    pub fn body_room(&self) -> BodyRoom {
-        self.shared.body_memory.room()
+    /// A reservation in [`ClientConfig::body_memory`] for a body that is read piece by piece.
+    pub fn body_reservation(&self) -> BodyReservation {
+        self.shared.body_memory.reservation()
     }
 
     /// Fetches and parses a JSON object.
@@ -203,11 +203,11 @@ impl Client {
         parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Fetched<T>, ApiError> {
         let (endpoint, request_id) = (exchange.endpoint(), exchange.request_id.clone());
-        let mut room = self.shared.body_memory.room();
+        let mut reservation = self.shared.body_memory.reservation();
         let timeout = self.shared.idle_timeout * JSON_IDLE_TIMEOUTS_MAX;
-        let raw = exchange.body(bytes_max, timeout, &mut room).await?;
+        let raw = exchange.body(bytes_max, timeout, &mut reservation).await?;
         match parse(&raw) {
-            Ok(object) => Ok(Fetched { object, raw, request_id, room }),
+            Ok(object) => Ok(Fetched { object, raw, request_id, reservation }),
             Err(source) => Err(ApiError::NotJson { endpoint, request_id, source }),
         }
     }

@@ -83,7 +83,7 @@ pub enum Advice {
     /// After this time at the earliest, if OpenAI specified one; at most a day.
     Retry { after: Option<Duration> },
     /// Needs an operator: a wrong key, missing permissions, an exhausted quota, a wrong base URL.
-    RetrySlowly,
+    RetryAtMax,
     /// The object does not exist, possibly not yet.
     NotFound,
     /// A retry cannot help.
@@ -199,13 +199,13 @@ impl Refusal {
         }
         let refused = should_retry == Some(false);
         match self.kind() {
-            ErrorKind::Unauthorized | ErrorKind::Forbidden => Advice::RetrySlowly,
+            ErrorKind::Unauthorized | ErrorKind::Forbidden => Advice::RetryAtMax,
             ErrorKind::PolicyViolation => Advice::Final,
             ErrorKind::NotFound => Advice::NotFound,
-            ErrorKind::RateLimited if after.is_none() && (refused || self.is_quota()) => Advice::RetrySlowly,
+            ErrorKind::RateLimited if after.is_none() && (refused || self.is_quota()) => Advice::RetryAtMax,
             ErrorKind::RateLimited => Advice::Retry { after },
             // A redirect that was not followed: the base URL is wrong.
-            ErrorKind::Rejected if self.status < 400 => Advice::RetrySlowly,
+            ErrorKind::Rejected if self.status < 400 => Advice::RetryAtMax,
             ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::IncompleteDownload if !refused => {
                 Advice::Retry { after }
             }
@@ -291,10 +291,10 @@ mod tests {
         let retry = Advice::Retry { after: None };
         let cases = [
             (204, "", ErrorKind::BadAnswer, retry),
-            (302, "", ErrorKind::Rejected, Advice::RetrySlowly),
+            (302, "", ErrorKind::Rejected, Advice::RetryAtMax),
             (400, "", ErrorKind::Rejected, Advice::Final),
-            (401, "invalid_api_key", ErrorKind::Unauthorized, Advice::RetrySlowly),
-            (403, "unsupported_country", ErrorKind::Forbidden, Advice::RetrySlowly),
+            (401, "invalid_api_key", ErrorKind::Unauthorized, Advice::RetryAtMax),
+            (403, "unsupported_country", ErrorKind::Forbidden, Advice::RetryAtMax),
             (403, "misalignment_policy_violation", ErrorKind::PolicyViolation, Advice::Final),
             (404, "", ErrorKind::NotFound, Advice::NotFound),
             (408, "", ErrorKind::Unavailable, retry),
@@ -302,7 +302,7 @@ mod tests {
             (410, "", ErrorKind::NotFound, Advice::NotFound),
             (422, "", ErrorKind::Rejected, Advice::Final),
             (429, "rate_limit_exceeded", ErrorKind::RateLimited, retry),
-            (429, "insufficient_quota", ErrorKind::RateLimited, Advice::RetrySlowly),
+            (429, "insufficient_quota", ErrorKind::RateLimited, Advice::RetryAtMax),
             (500, "", ErrorKind::Unavailable, retry),
             (529, "", ErrorKind::Unavailable, retry),
         ];
@@ -325,10 +325,10 @@ mod tests {
 
     #[test]
     fn x_should_retry_never_gives_up_what_time_or_an_operator_can_fix() {
-        assert_eq!(hinted(401, Some(false), None), Advice::RetrySlowly);
-        assert_eq!(hinted(403, Some(false), None), Advice::RetrySlowly);
+        assert_eq!(hinted(401, Some(false), None), Advice::RetryAtMax);
+        assert_eq!(hinted(403, Some(false), None), Advice::RetryAtMax);
         assert_eq!(hinted(404, Some(false), None), Advice::NotFound);
-        assert_eq!(hinted(429, Some(false), None), Advice::RetrySlowly);
+        assert_eq!(hinted(429, Some(false), None), Advice::RetryAtMax);
         assert_eq!(hinted(429, Some(false), Some(3)), Advice::Retry { after: Some(Duration::from_secs(3)) });
     }
 

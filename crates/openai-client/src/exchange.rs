@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Url;
 use reqwest::header::{DATE, HeaderMap, LOCATION};
 
-use crate::body_memory::BodyRoom;
+use crate::body_memory::BodyReservation;
 use crate::content_coding::ContentCoding;
 use crate::endpoint::{Endpoint, Observation};
 use crate::error::{ApiError, Refusal};
@@ -119,15 +119,15 @@ impl Exchange {
         }
     }
 
-    /// The whole body, of at most `bytes_max` bytes and within `timeout`; `room` grows with it.
+    /// The whole body, of at most `bytes_max` bytes and within `timeout`; `reservation` grows with it.
     pub(crate) async fn body(
         mut self,
         bytes_max: usize,
         timeout: Duration,
-        room: &mut BodyRoom,
+        reservation: &mut BodyReservation,
     ) -> Result<Bytes, ApiError> {
         let endpoint = self.observation.observed.endpoint;
-        let read = self.read(bytes_max, timeout, room).await;
+        let read = self.read(bytes_max, timeout, reservation).await;
         let request_id = self.request_id;
         match read {
             Ok(Some(body)) => Ok(body),
@@ -141,14 +141,14 @@ impl Exchange {
         &mut self,
         bytes_max: usize,
         timeout: Duration,
-        room: &mut BodyRoom,
+        reservation: &mut BodyReservation,
     ) -> Result<Option<Bytes>, BodyError> {
         let announced = self.response.content_length().unwrap_or(0);
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > bytes_max {
             return Ok(None);
         }
-        room.cover(announced, bytes_max).await;
+        reservation.cover(announced, bytes_max).await;
         let mut body = BytesMut::with_capacity(announced.min(PREALLOCATED_BYTES_MAX));
         let mut left = timeout;
         loop {
@@ -159,10 +159,10 @@ impl Exchange {
             if (body.len() + chunk.len()).max(received) > bytes_max {
                 return Ok(None);
             }
-            room.cover(body.len() + chunk.len(), bytes_max).await;
+            reservation.cover(body.len() + chunk.len(), bytes_max).await;
             body.extend_from_slice(&chunk);
         }
-        room.settle(body.len());
+        reservation.shrink_to(body.len());
         Ok(Some(body.freeze()))
     }
 
@@ -177,7 +177,7 @@ impl Exchange {
             hint: RetryHint::read(self.response.headers(), Utc::now()),
         };
         // The status is sufficient if the body does not arrive.
-        let body = self.read(ERROR_BYTES_MAX, timeout, &mut BodyRoom::default()).await;
+        let body = self.read(ERROR_BYTES_MAX, timeout, &mut BodyReservation::default()).await;
         let body = body.ok().flatten().unwrap_or_default();
         ApiError::Refused(Box::new(refusal.with_body(&body, api_key)))
     }

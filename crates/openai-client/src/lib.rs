@@ -30,7 +30,7 @@ mod retry_hint;
 pub use access::Access;
 pub use batch_line::{BatchLine, LineError};
 pub use batches::Batch;
-pub use body_memory::{BodyMemory, BodyRoom};
+pub use body_memory::{BodyMemory, BodyReservation};
 pub use client::{Client, ClientConfig, Fetched};
 pub use download::Download;
 pub use endpoint::{Endpoint, Observed, Observer};

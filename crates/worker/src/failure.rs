@@ -148,7 +148,7 @@ fn api_advice(error: &ApiError) -> RetryAdvice {
     match error.advice() {
         Advice::Retry { after: Some(delay) } => RetryAdvice::RetryAfter(delay),
         Advice::Retry { after: None } | Advice::NotFound => RetryAdvice::Retry,
-        Advice::RetrySlowly => RetryAdvice::RetryAtMax,
+        Advice::RetryAtMax => RetryAdvice::RetryAtMax,
         Advice::Final => RetryAdvice::GiveUp,
     }
 }

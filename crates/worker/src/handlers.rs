@@ -14,7 +14,7 @@ mod reread;
 mod response;
 mod unknown_status;
 
-use openai_client::BodyRoom;
+use openai_client::BodyReservation;
 use store::ResultPayload;
 use webhook::{Family, NotificationType};
 
@@ -47,5 +47,5 @@ fn stored_only(context: &Context, job: &Job<'_>) -> Write {
     let result = || ResultPayload::of_body(&job.entry.body);
     let completion = context.outbox.completion(job, NotificationType::EventReceived, None, result);
     let effect = Effect::EventOnly(Box::new(job.new_event()));
-    Write { effect, completion, fetch_state: None, room: BodyRoom::default() }
+    Write { effect, completion, fetch_state: None, reservation: BodyReservation::default() }
 }

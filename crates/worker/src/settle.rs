@@ -88,7 +88,7 @@ pub(crate) async fn settle_undecodable(context: &Context, delivery: Delivery, er
 }
 
 async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerError> {
-    let Write { effect, completion, fetch_state, room } = write;
+    let Write { effect, completion, fetch_state, reservation } = write;
     let (store, completion) = (&context.store, &completion);
     match &effect {
         Effect::Response(response) => store.save_response(response, completion).await?,
@@ -97,7 +97,7 @@ async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerEr
         Effect::EvalRun(run) => store.save_eval_run(run, completion).await?,
         Effect::EventOnly(event) => store.save_event(event, completion).await?,
     }
-    drop(room);
+    drop(reservation);
     context.outbox.wake();
     let outcome = fetch_state.map_or(DeliveryOutcome::StoredOnly, |_| DeliveryOutcome::Stored);
     Ok(Settlement::Ack { outcome, fetch_state })

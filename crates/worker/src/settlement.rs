@@ -1,6 +1,6 @@
 //! What is to become of a delivery: the write that its handler returns, or why there is none.
 
-use openai_client::BodyRoom;
+use openai_client::BodyReservation;
 use store::{BatchEnd, Completion, EvalRunRecord, FineTuningRecord, NewEvent, ResponseRecord};
 use webhook::FetchState;
 
@@ -14,7 +14,7 @@ pub(crate) struct Write {
     /// `None` when there was nothing to fetch.
     pub(crate) fetch_state: Option<FetchState>,
     /// What the object takes of the memory for bodies: held until it is stored.
-    pub(crate) room: BodyRoom,
+    pub(crate) reservation: BodyReservation,
 }
 
 /// What is stored besides the event's row.

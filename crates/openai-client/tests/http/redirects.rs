@@ -31,7 +31,7 @@ async fn another_host_gets_no_request() {
     let error = client(&server).model("m").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.advice(), error.status()),
-        (ErrorKind::Rejected, Advice::RetrySlowly, Some(307))
+        (ErrorKind::Rejected, Advice::RetryAtMax, Some(307))
     );
     let content = client(&server).file_content("f").await.map(|_| ()).unwrap_err();
     for error in [error, content] {
@@ -61,6 +61,6 @@ async fn another_host_gets_no_request_after_a_redirect_within_the_host() {
 async fn a_redirect_loop_ends() {
     let server = Server::responding(redirect("/v1/models/m")).await;
     let error = client(&server).model("m").await.unwrap_err();
-    assert_eq!(error.advice(), Advice::RetrySlowly);
+    assert_eq!(error.advice(), Advice::RetryAtMax);
     assert!(server.heads().len() < 10);
 }

@@ -94,8 +94,8 @@ async fn an_object_comes_with_its_raw_bytes_and_request_id() {
 async fn statuses_lead_to_their_advice() {
     let cases = [
         ("400 Bad Request", ErrorKind::Rejected, Advice::Final),
-        ("401 Unauthorized", ErrorKind::Unauthorized, Advice::RetrySlowly),
-        ("403 Forbidden", ErrorKind::Forbidden, Advice::RetrySlowly),
+        ("401 Unauthorized", ErrorKind::Unauthorized, Advice::RetryAtMax),
+        ("403 Forbidden", ErrorKind::Forbidden, Advice::RetryAtMax),
         ("404 Not Found", ErrorKind::NotFound, Advice::NotFound),
         ("408 Request Timeout", ErrorKind::Unavailable, RETRY),
         ("409 Conflict", ErrorKind::Unavailable, RETRY),
@@ -136,7 +136,7 @@ async fn codes_in_the_body_count() {
     let policy = refused(response("403 Forbidden", "", error("misalignment_policy_violation"))).await;
     assert_eq!((policy.kind(), policy.advice()), (ErrorKind::PolicyViolation, Advice::Final));
     let quota = refused(response("429 Too Many Requests", "", error("insufficient_quota"))).await;
-    assert_eq!((quota.kind(), quota.advice()), (ErrorKind::RateLimited, Advice::RetrySlowly));
+    assert_eq!((quota.kind(), quota.advice()), (ErrorKind::RateLimited, Advice::RetryAtMax));
     let text = chain(&quota);
     assert!(text.contains("the request for models failed with status 429 (insufficient_quota): m"), "{text}");
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use openai_client::{Batch, BodyRoom, Client, ErrorKind};
+use openai_client::{Batch, BodyReservation, Client, ErrorKind};
 use service::excerpt;
 use service::telemetry::chain;
 use store::{BatchEnd, BatchProgress, BatchRecord, ResultPayload, ResultSource};
@@ -32,13 +32,13 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let terminal = found.ended(context, job, "batch", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;
     let (state, reason) = (found.state, found.reason);
-    let room = std::mem::take(&mut found.room);
+    let reservation = std::mem::take(&mut found.reservation);
     let has_unnamed_file = found.object.has_unnamed_file();
     let mut record = record(job, id, found, terminal);
     let progress = context.store.begin_batch(&record).await?;
     // It is stored, and its files need room of their own.
     record.raw = None;
-    drop(room);
+    drop(reservation);
     let (end, reason) = match fetch::client(context, job)? {
         Some(client) if state == FetchState::Fetched => {
             if has_unnamed_file && !progress.results_complete {
@@ -59,7 +59,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
         effect: Effect::Batch { batch_id: record.batch_id, end },
         completion,
         fetch_state: Some(if end == BatchEnd::Expired { FetchState::Expired } else { state }),
-        room: BodyRoom::default(),
+        reservation: BodyReservation::default(),
     })
 }
 

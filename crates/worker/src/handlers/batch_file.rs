@@ -1,7 +1,7 @@
 //! Brings a batch's file home in one pass: raw bytes to the file store, and one row a line, in chunks that are committed
 //! as they come. A second run takes up at the line where the first one stopped.
 
-use openai_client::{BodyRoom, Client};
+use openai_client::{BodyReservation, Client};
 use store::{BatchAppender, ResultSource};
 
 use crate::context::Context;
@@ -60,29 +60,29 @@ impl Rows<'_> {
         download: &mut Download<'_>,
     ) -> Result<(), HandlerError> {
         // Most lines are small, and need none.
-        let mut room = client.body_room();
+        let mut reservation = client.body_reservation();
         while let Some(bytes) = download.next(context).await? {
-            self.lines.push_within(&mut room, bytes, self.progress).await;
+            self.lines.push_within(&mut reservation, bytes, self.progress).await;
             while let Some(row) = self.lines.next_row() {
                 if self.chunk.push(row) {
-                    self.flush(&mut room).await?;
+                    self.flush(&mut reservation).await?;
                 }
             }
         }
         while let Some(row) = self.lines.rest_row() {
             if self.chunk.push(row) {
-                self.flush(&mut room).await?;
+                self.flush(&mut reservation).await?;
             }
         }
         Ok(())
     }
 
-    async fn flush(&mut self, room: &mut BodyRoom) -> Result<(), HandlerError> {
+    async fn flush(&mut self, reservation: &mut BodyReservation) -> Result<(), HandlerError> {
         let mut stored = self.appender.append(self.chunk.take()).await?;
-        if room.is_taken() {
+        if reservation.is_held() {
             // The large line is on disk before its room is given back.
             stored += self.appender.drain().await?;
-            room.empty();
+            reservation.free();
         }
         self.progress.stored(stored);
         Ok(())
@@ -90,7 +90,7 @@ impl Rows<'_> {
 
     /// Returns when every row is stored.
     async fn finish(mut self) -> Result<(), HandlerError> {
-        self.flush(&mut BodyRoom::default()).await?;
+        self.flush(&mut BodyReservation::default()).await?;
         self.progress.stored(self.appender.finish().await?);
         Ok(())
     }

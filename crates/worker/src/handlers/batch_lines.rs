@@ -1,7 +1,7 @@
 //! The bytes of a batch's file as rows, and one line of log about those that are no results.
 
 use bytes::Bytes;
-use openai_client::{BatchLine, BodyRoom, LINE_BYTES_MAX, LineSplitter, LineTooLong};
+use openai_client::{BatchLine, BodyReservation, LINE_BYTES_MAX, LineSplitter, LineTooLong};
 use service::excerpt;
 use store::BatchResult;
 
@@ -44,9 +44,14 @@ impl BatchLines {
     }
 
     /// Waits until `room` covers the line that these bytes make longer.
-    pub(super) async fn push_within(&mut self, room: &mut BodyRoom, bytes: Bytes, progress: &Progress) {
+    pub(super) async fn push_within(
+        &mut self,
+        reservation: &mut BodyReservation,
+        bytes: Bytes,
+        progress: &Progress,
+    ) {
         let held = (self.splitter.partial_bytes() + bytes.len()).min(LINE_BYTES_MAX);
-        progress.waiting(room.cover(held, LINE_BYTES_MAX)).await;
+        progress.waiting(reservation.cover(held, LINE_BYTES_MAX)).await;
         self.splitter.push(bytes);
     }
 

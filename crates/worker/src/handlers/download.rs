@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use openai_client::{BodyRoom, Client, ErrorKind, FileObject};
+use openai_client::{BodyReservation, Client, ErrorKind, FileObject};
 use service::excerpt;
 use service::telemetry::chain;
 use store::{FileRecord, FileWriter, Files};
@@ -26,7 +26,7 @@ const PLAUSIBLE_BYTES_MAX: u64 = 1 << 40;
 pub(super) struct Content {
     pub(super) bytes: Vec<u8>,
     /// Held as long as the bytes.
-    room: BodyRoom,
+    reservation: BodyReservation,
 }
 
 /// Keeps a file, and gives its content if it is small.
@@ -39,14 +39,14 @@ pub(super) async fn store_small(
     let object_id = job.object_id().unwrap_or_default();
     let file = RemoteFile { project: &job.entry.project, object_id, file_id, progress: &job.progress };
     let mut download = Download::begin(context, client, file).await?;
-    let mut content = Some(Content { bytes: Vec::new(), room: client.body_room() });
+    let mut content = Some(Content { bytes: Vec::new(), reservation: client.body_reservation() });
     loop {
         match download.next(context).await {
             Ok(Some(bytes)) => {
                 content = content.filter(|content| content.bytes.len() + bytes.len() <= SMALL_FILE_BYTES_MAX);
                 if let Some(content) = &mut content {
                     let length = content.bytes.len() + bytes.len();
-                    job.progress.waiting(content.room.cover(length, SMALL_FILE_BYTES_MAX)).await;
+                    job.progress.waiting(content.reservation.cover(length, SMALL_FILE_BYTES_MAX)).await;
                     content.bytes.extend_from_slice(&bytes);
                 }
             }

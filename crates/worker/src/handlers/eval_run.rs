@@ -21,11 +21,11 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "eval run", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;
-    let (state, reason, room) = (found.state, found.reason, std::mem::take(&mut found.room));
+    let (state, reason, reservation) = (found.state, found.reason, std::mem::take(&mut found.reservation));
     let record = record(job, id, found, terminal);
     let kind = NotificationType::EvalStored;
     let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_row(&record));
-    Ok(Write { effect: Effect::EvalRun(Box::new(record)), completion, fetch_state: Some(state), room })
+    Ok(Write { effect: Effect::EvalRun(Box::new(record)), completion, fetch_state: Some(state), reservation })
 }
 
 async fn find(context: &Context, job: &Job<'_>, id: &str) -> Result<Found<EvalRun>, HandlerError> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use openai_client::{Advice, ApiError, BodyRoom, Client, ErrorKind, Fetched};
+use openai_client::{Advice, ApiError, BodyReservation, Client, ErrorKind, Fetched};
 use webhook::{FetchState, Reason};
 
 use crate::context::{Context, Fetching};
@@ -19,7 +19,7 @@ pub(super) struct Found<T> {
     /// Why it was not fetched, for the event's row.
     pub(super) reason: Option<Reason>,
     /// What the object takes of the memory for bodies: to be kept as long as the object.
-    pub(super) room: BodyRoom,
+    pub(super) reservation: BodyReservation,
 }
 
 /// Fetches an object, or falls back on the event's own `data`.
@@ -54,9 +54,9 @@ where
 
 impl<T> Found<T> {
     pub(super) fn fetched(fetched: Fetched<T>, asked_at: DateTime<Utc>) -> Self {
-        let Fetched { object, raw, room, .. } = fetched;
+        let Fetched { object, raw, reservation, .. } = fetched;
         let (state, fetched_at) = (FetchState::Fetched, Some(asked_at));
-        Self { object, raw: Some(raw), state, fetched_at, reason: None, room }
+        Self { object, raw: Some(raw), state, fetched_at, reason: None, reservation }
     }
 
     /// What the event itself holds.
@@ -69,7 +69,7 @@ impl<T> Found<T> {
         let embedded = job.data().filter(|data| parse(data).is_ok());
         let object = parse(embedded.unwrap_or(b"{}")).map_err(HandlerError::BadAnswer)?;
         let raw = embedded.map(Bytes::copy_from_slice);
-        Ok(Self { object, raw, state, fetched_at: None, reason, room: BodyRoom::default() })
+        Ok(Self { object, raw, state, fetched_at: None, reason, reservation: BodyReservation::default() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chrono::Utc;
-use openai_client::{BodyRoom, Client, ErrorKind, FineTuningJob, result_file};
+use openai_client::{BodyReservation, Client, ErrorKind, FineTuningJob, result_file};
 use service::excerpt;
 use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, ResultPayload};
 use webhook::{FetchState, NotificationType};
@@ -26,7 +26,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let terminal = found.ended(context, job, "fine-tuning job", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;
     // A job is small, and its files need room of their own.
-    drop(std::mem::take(&mut found.room));
+    drop(std::mem::take(&mut found.reservation));
     let (state, reason) = (found.state, found.reason);
     let (model, metrics) = match fetch::client(context, job)? {
         Some(client) if state == FetchState::Fetched => (
@@ -39,7 +39,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let kind = NotificationType::FineTuningStored;
     let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_fine_tuning(&record));
     let effect = Effect::FineTuning(Box::new(record));
-    Ok(Write { effect, completion, fetch_state: Some(state), room: BodyRoom::default() })
+    Ok(Write { effect, completion, fetch_state: Some(state), reservation: BodyReservation::default() })
 }
 
 /// `GET /models/{id}`: a new model may not be readable yet, and may have been deleted since.

@@ -86,13 +86,13 @@ async fn download(
 ) -> Result<(FileRecord, i64), HandlerError> {
     let location = Files::replacement_location(file.project, file.object_id, file.file_id);
     let mut download = Download::begin_at(context, client, file, &location).await?;
-    let (mut lines, mut room) = (BatchLines::from(1), client.body_room());
+    let (mut lines, mut reservation) = (BatchLines::from(1), client.body_reservation());
     loop {
         match download.next(context).await {
             Ok(Some(bytes)) => {
-                lines.push_within(&mut room, bytes, file.progress).await;
+                lines.push_within(&mut reservation, bytes, file.progress).await;
                 while lines.next_row().is_some() {
-                    room.empty();
+                    reservation.free();
                 }
             }
             Ok(None) => break,
@@ -114,14 +114,15 @@ async fn replace(
 ) -> Result<Replaced, HandlerError> {
     let mut replacement = context.store.replace_file(content);
     let mut pieces = context.store.files().open(&new.location).await?;
-    let (mut lines, mut chunk, mut room) = (BatchLines::from(1), RowChunk::default(), client.body_room());
+    let (mut lines, mut chunk, mut reservation) =
+        (BatchLines::from(1), RowChunk::default(), client.body_reservation());
     let mut wanted = true;
     while wanted && let Some(bytes) = pieces.try_next().await? {
-        lines.push_within(&mut room, bytes, file.progress).await;
+        lines.push_within(&mut reservation, bytes, file.progress).await;
         while let Some(row) = lines.next_row() {
             if chunk.push(row) {
                 wanted &= file.progress.waiting(replacement.add(chunk.take())).await;
-                room.empty();
+                reservation.free();
             }
         }
     }
