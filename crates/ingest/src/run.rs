@@ -77,7 +77,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError`] names the setting if one is invalid.
 pub async fn start(settings: &Settings, limits: Limits, stop: CancellationToken) -> Result<Ingest, RunError> {
-    let mut registry = Registry::of_program("ingest");
+    let mut registry = Registry::for_program("ingest");
     let gate = AdmissionGate::default();
     let queue = settings.queue().await?;
     let producer = settings.producer(&queue)?;

@@ -48,7 +48,7 @@ impl Config {
     /// # Errors
     /// The first [`ConfigError`], in the order of the file.
     pub fn parse(text: &str, read_secret: ReadSecret<'_>) -> Result<Self, ConfigError> {
-        let file: FileTable = toml::from_str(text).map_err(|error| ConfigError::of_toml(text, &error))?;
+        let file: FileTable = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, &error))?;
         Self::check(file, read_secret).map_err(|problem| ConfigError::at(text, problem))
     }
 

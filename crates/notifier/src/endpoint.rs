@@ -131,21 +131,23 @@ impl Endpoint {
             }
             Credentials::Url => {}
         }
-        let response = request.body(body).send().await.map_err(SendError::of_request)?;
+        let response = request.body(body).send().await.map_err(SendError::from_request)?;
         let is_success = response.status().is_success();
         let retry_after = target_response::retry_after(response.headers(), now);
         let response = target_response::read(response, &self.redaction).await;
-        if is_success { Ok(response) } else { Err(SendError::of_response(response, retry_after)) }
+        if is_success { Ok(response) } else { Err(SendError::from_response(response, retry_after)) }
     }
 }
 
 /// All secrets of the target.
 fn secrets_of(config: &EndpointConfig) -> Vec<SecretString> {
-    let mut secrets = redaction::of_url(&config.url, config.url_is_secret);
-    secrets.extend(config.headers.iter().flat_map(|(_, value)| redaction::of_header(value)));
+    let mut secrets = redaction::secrets_in_url(&config.url, config.url_is_secret);
+    secrets.extend(config.headers.iter().flat_map(|(_, value)| redaction::secrets_in_header(value)));
     match &config.credentials {
         Credentials::Signature(signer) => secrets.extend(signer.texts().iter().cloned()),
-        Credentials::Token { token, .. } => secrets.extend(redaction::of_header(token.expose_secret())),
+        Credentials::Token { token, .. } => {
+            secrets.extend(redaction::secrets_in_header(token.expose_secret()))
+        }
         Credentials::Url => {}
     }
     secrets

@@ -10,7 +10,7 @@ use crate::target_response::TargetResponse;
 pub enum SendError {
     /// Nothing was sent. Retryable, because DNS and the allow list can change.
     #[error(
-        "the address of the target is not allowed; add an exception to allow in landfall.toml if it should be"
+        "the address of the target is not allowed: to permit it, add an exception to allow in landfall.toml"
     )]
     Forbidden(#[source] ForbiddenAddress),
     #[error("cannot connect to the target")]
@@ -25,7 +25,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    pub(crate) fn of_request(error: reqwest::Error) -> Self {
+    pub(crate) fn from_request(error: reqwest::Error) -> Self {
         // The URL may hold a secret.
         let error = error.without_url();
         if let Some(forbidden) = forbidden_in(&error) {
@@ -34,7 +34,7 @@ impl SendError {
         if error.is_timeout() { Self::TimedOut(error) } else { Self::Unreachable(error) }
     }
 
-    pub(crate) fn of_response(response: TargetResponse, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn from_response(response: TargetResponse, retry_after: Option<Duration>) -> Self {
         if response.status == 410 { Self::Gone { response } } else { Self::Refused { response, retry_after } }
     }
 

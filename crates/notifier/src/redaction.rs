@@ -62,7 +62,7 @@ impl Redaction {
 }
 
 /// The secrets in a header value: `Bearer KEY`, `Basic` with a base64 password, or a bare key.
-pub(crate) fn of_header(value: &str) -> Vec<SecretString> {
+pub(crate) fn secrets_in_header(value: &str) -> Vec<SecretString> {
     let mut words: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
     let decoded = words
         .last()
@@ -77,7 +77,7 @@ pub(crate) fn of_header(value: &str) -> Vec<SecretString> {
 }
 
 /// The secrets in a URL: the values of its query and, if the whole URL is a secret, its path.
-pub(crate) fn of_url(url: &Url, is_secret: bool) -> Vec<SecretString> {
+pub(crate) fn secrets_in_url(url: &Url, is_secret: bool) -> Vec<SecretString> {
     let encoded = url
         .query()
         .unwrap_or_default()
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_value_of_a_header_and_a_password_in_it_are_secret() {
         let texts = |value: &str| -> Vec<String> {
-            of_header(value).iter().map(|text| text.expose_secret().to_owned()).collect()
+            secrets_in_header(value).iter().map(|text| text.expose_secret().to_owned()).collect()
         };
         assert_eq!(texts("Bearer hunter2"), ["hunter2"]);
         let basic = STANDARD.encode("me:hunter2");
@@ -132,9 +132,9 @@ mod tests {
     fn the_path_of_a_secret_url_is_redacted_too() {
         let url: Url = "https://hooks.example.com/services/T0000/secret?token=hunter%2B2&b".parse().unwrap();
         let response = "no hook at /services/T0000/secret with hunter%2B2 or hunter+2";
-        let plain = Redaction::of(of_url(&url, false)).apply(response.as_bytes());
+        let plain = Redaction::of(secrets_in_url(&url, false)).apply(response.as_bytes());
         assert_eq!(plain, "no hook at /services/T0000/secret with [redacted] or [redacted]");
-        let secret = Redaction::of(of_url(&url, true)).apply(response.as_bytes());
+        let secret = Redaction::of(secrets_in_url(&url, true)).apply(response.as_bytes());
         assert_eq!(secret, "no hook at /[redacted]/[redacted]/[redacted] with [redacted] or [redacted]");
     }
 }

@@ -52,7 +52,7 @@ pub type Histograms<const N: usize> = Labelled<N, Histogram, Buckets>;
 
 impl Registry {
     /// The registry of a program, including `landfall_build_info` and `process_*`.
-    pub fn of_program(program: &str) -> Self {
+    pub fn for_program(program: &str) -> Self {
         let mut registry = Self::default();
         let labels = Labels::new(["program", "version"], [program, env!("CARGO_PKG_VERSION")]);
         registry.inner.register("landfall_build", "The running program and its version", Info::new(labels));
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_registry_has_build_info_and_process_metrics() {
-        let samples = samples(&Registry::of_program("worker"));
+        let samples = samples(&Registry::for_program("worker"));
         let build =
             format!(r#"landfall_build_info{{program="worker",version="{}"}} 1"#, env!("CARGO_PKG_VERSION"));
         assert!(samples.contains(&build), "{samples:#?}");

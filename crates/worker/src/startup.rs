@@ -50,7 +50,7 @@ const START_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// waited for, and checked when it comes; a Redis that would lose events ends the program.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     settings.check().unwrap_or_else(|error| refuse(&error));
-    let mut registry = Registry::of_program("worker");
+    let mut registry = Registry::for_program("worker");
     let metrics = Metrics::new(&mut registry);
     let Some((access, targets_file)) = shutdown.run_until_cancelled(read_files(&settings)).await else {
         return Ok(());

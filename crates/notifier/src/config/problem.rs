@@ -52,7 +52,7 @@ impl ConfigError {
         Self { line: line_of(text, span.start), setting, problem }
     }
 
-    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+    pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);
         let line = line_of(text, start);
         let source = text.lines().nth(line - 1).unwrap_or_default();
