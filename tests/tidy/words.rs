@@ -23,6 +23,7 @@ const COVERED: &[&str] = &[
     "crates/retry-after/",
     "crates/service/",
     "crates/store/src/",
+    "crates/store/",
     "crates/test-support/",
     "crates/webhook/",
     "deploy/",

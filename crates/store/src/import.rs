@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn speed_is_counted_from_where_the_attempt_began() {
+    fn speed_is_computed_from_the_start_of_the_attempt() {
         let import = import(3000, Some(5000));
         assert_eq!(import.rows_per_sec(at(10)), 200.0);
         assert_eq!(import.left(at(10)), Some(Duration::from_secs(10)));

@@ -15,9 +15,9 @@
 //! * Two workers that import the same batch, or a worker that crashes halfway, still store each line exactly once
 //!   (test:`two_workers_racing_on_a_batch_store_each_line_once`).
 //! * A file that is fetched again replaces the old one completely, rows and bytes, or not at all
-//!   (test:`another_content_takes_the_place_of_the_old_one_in_one_step`).
+//!   (test:`new_content_replaces_the_old_one_in_one_transaction`).
 //! * A notification is written once, in the transaction that stores the result it announces
-//!   (test:`what_is_stored_and_what_is_told_are_one`).
+//!   (test:`a_result_and_its_notification_are_written_in_one_transaction`).
 //!
 //! # Not promised
 //! * Removal of files without a row: a worker that crashes between writing a file and its row leaves the file, which

@@ -34,7 +34,7 @@ const READERS_MAX: u32 = 4;
 /// The WAL is truncated to this size after a long write.
 const WAL_BYTES_MAX: &str = "67108864";
 /// The migrations table up to version 6.
-const FORMER_TABLE: &str = "_sqlx_migrations";
+const LEGACY_TABLE: &str = "_sqlx_migrations";
 /// Workers that start at the same time on a new file collide while they switch it to WAL, where SQLite's busy timeout
 /// does not apply.
 const OPEN_RETRY_EVERY: Duration = Duration::from_millis(20);
@@ -127,7 +127,7 @@ impl Sqlite {
             let version = "SELECT coalesce(max(version), 0) FROM landfall_migrations WHERE success";
             return sqlx::query_scalar(version).fetch_one(&mut *connection).await;
         }
-        if !has_table(&mut connection, FORMER_TABLE).await? {
+        if !has_table(&mut connection, LEGACY_TABLE).await? {
             return Ok(0);
         }
         let rows = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success");
@@ -217,7 +217,7 @@ async fn migrate(options: &SqliteConnectOptions) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let steps: &mut SqliteConnection = &mut transaction;
     steps.ensure_migrations_table(migrations::TABLE).await?;
-    if has_table(steps, FORMER_TABLE).await? {
+    if has_table(steps, LEGACY_TABLE).await? {
         for ours in migrator.iter() {
             let adopt = sqlx::query(migrations::ADOPT).bind(ours.version).bind(&*ours.checksum);
             adopt.execute(&mut *steps).await?;

@@ -37,7 +37,7 @@ pub(super) async fn schema_version(connection: &mut PgConnection) -> sqlx::Resul
         let version = "SELECT coalesce(max(version), 0) FROM landfall_migrations WHERE success";
         return raw_sql(version).fetch_one(connection).await?.try_get(0);
     }
-    if !has_former_table(connection).await? {
+    if !has_legacy_table(connection).await? {
         return Ok(0);
     }
     let rows = raw_sql("SELECT version, checksum FROM _sqlx_migrations WHERE success").fetch_all(connection);
@@ -45,7 +45,7 @@ pub(super) async fn schema_version(connection: &mut PgConnection) -> sqlx::Resul
 }
 
 /// A table that this role may not read is not ours.
-async fn has_former_table(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn has_legacy_table(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let ask = "SELECT coalesce(has_table_privilege(to_regclass('_sqlx_migrations'), 'SELECT'), FALSE)";
     raw_sql(ask).fetch_one(connection).await?.try_get(0)
 }
@@ -76,7 +76,7 @@ async fn apply_together<'m>(
     // If another session has locked a table, do not block every statement that queues behind ours.
     transaction.execute("SET LOCAL lock_timeout = '30s'").await?;
     transaction.ensure_migrations_table(TABLE).await?;
-    if has_former_table(&mut transaction).await? {
+    if has_legacy_table(&mut transaction).await? {
         for ours in migrator.iter() {
             let adopt = query(migrations::ADOPT).persistent(false).bind(ours.version).bind(&*ours.checksum);
             adopt.execute(&mut *transaction).await?;

@@ -1,4 +1,4 @@
-//! Batches go in by chunks: fenced, resumed, counted.
+//! Batches are imported in chunks: fenced, resumable, counted.
 
 use store::{
     Appended, BatchEnd, BatchRecord, BatchResult, Found, ResultFilter, ResultSource, ResultsState, Store,
@@ -16,7 +16,7 @@ async fn the_batch(fixture: &Fixture) -> StoredBatch {
     }
 }
 
-/// What a worker does with a file: chunk by chunk, leaving out what another one has stored meanwhile.
+/// Imports a file like a worker: chunk by chunk, skipping lines that another worker has stored.
 async fn import(store: &Store, first_line: i64, lines: i64, chunk_rows: usize) -> Result<(), StoreError> {
     let mut next_line = first_line;
     let rows: Vec<BatchResult> = (first_line..=lines).map(result).collect();
@@ -36,7 +36,7 @@ async fn import(store: &Store, first_line: i64, lines: i64, chunk_rows: usize) -
     Ok(())
 }
 
-pub(crate) async fn five_thousand_rows_go_in_by_chunks_and_come_out_by_pages(fixture: Fixture) {
+pub(crate) async fn five_thousand_rows_are_stored_in_chunks_and_read_in_pages(fixture: Fixture) {
     let progress = fixture.store.begin_batch(&batch()).await.unwrap();
     assert_eq!(
         (progress.output_next_line, progress.error_next_line, progress.results_complete),
@@ -117,21 +117,21 @@ pub(crate) async fn two_workers_racing_on_a_batch_store_each_line_once(fixture: 
     assert!(stored.iter().all(|row| row.custom_id == result(row.line).custom_id));
 }
 
-pub(crate) async fn a_worker_that_died_in_the_middle_is_taken_up_where_it_was(fixture: Fixture) {
+pub(crate) async fn an_import_of_a_crashed_worker_is_resumed(fixture: Fixture) {
     let dying = fixture.another_handle().await;
     dying.begin_batch(&batch()).await.unwrap();
-    // Dropped at every point where it waits, within a transaction, too.
+    // Dropped at every await point, including those inside a transaction.
     let mut budget_polls = 1;
     while the_batch(&fixture).await.output_next_line < 400 {
         let next_line = the_batch(&fixture).await.output_next_line;
         let attempt = import(&dying, next_line, 500, 20);
-        give_up_after(budget_polls, attempt).await;
+        drop_after(budget_polls, attempt).await;
         budget_polls += 1;
     }
     drop(dying);
     let between = the_batch(&fixture).await;
     let progress = fixture.store.begin_batch(&batch()).await.unwrap();
-    // What was dropped while it was being committed may be there by now.
+    // A chunk dropped during its commit may be stored by now.
     assert!(progress.output_next_line >= between.output_next_line);
     import(&fixture.store, progress.output_next_line, 500, 20).await.unwrap();
     fixture.store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
@@ -141,8 +141,8 @@ pub(crate) async fn a_worker_that_died_in_the_middle_is_taken_up_where_it_was(fi
     assert!(stored.iter().map(|row| row.line).eq(1..=500));
 }
 
-/// Polls a future so often, then drops it.
-async fn give_up_after<T>(polls: usize, future: impl Future<Output = T>) {
+/// Polls a future the given number of times, then drops it.
+async fn drop_after<T>(polls: usize, future: impl Future<Output = T>) {
     let mut future = std::pin::pin!(future);
     let mut left = polls;
     std::future::poll_fn(|context| {
@@ -153,7 +153,7 @@ async fn give_up_after<T>(polls: usize, future: impl Future<Output = T>) {
     .await;
 }
 
-pub(crate) async fn a_chunk_out_of_step_is_refused(fixture: Fixture) {
+pub(crate) async fn a_chunk_at_the_wrong_line_is_rejected(fixture: Fixture) {
     let rows: Vec<BatchResult> = (1..=3).map(result).collect();
     let append = async |first_line: i64| {
         let rows = rows.iter().filter(|row| row.line >= first_line).cloned().collect();
@@ -167,11 +167,11 @@ pub(crate) async fn a_chunk_out_of_step_is_refused(fixture: Fixture) {
     assert_eq!((ahead.is_retryable(), ahead.reason()), (true, Reason::DatabaseUnavailable));
     assert_eq!(append(1).await.unwrap(), Appended::Added);
     assert_eq!(append(1).await.unwrap(), Appended::Overtaken { next_line: 4 });
-    assert_eq!(append(9).await.unwrap(), Appended::Added, "an empty chunk is nothing to do");
+    assert_eq!(append(9).await.unwrap(), Appended::Added, "an empty chunk is a no-op");
     assert_eq!(the_batch(&fixture).await.rows_stored, 3);
 }
 
-pub(crate) async fn lines_no_json_column_holds_are_kept_as_bytes_and_counted(fixture: Fixture) {
+pub(crate) async fn lines_no_json_column_holds_are_stored_as_bytes_and_counted(fixture: Fixture) {
     fixture.store.begin_batch(&batch()).await.unwrap();
     let bodies: [&[u8]; 4] =
         [b"{\"text\":\"\xff\"}", br#"{"text":"a\u0000"}"#, br#"[1e999999]"#, br#"{"text":"fine"}"#];
@@ -180,9 +180,9 @@ pub(crate) async fn lines_no_json_column_holds_are_kept_as_bytes_and_counted(fix
         row.body = Some(body.to_vec());
     }
     rows[0].custom_id = Some("a\0b".to_owned());
-    // A line that is JSON, but no result.
+    // A line that is JSON, but not a result.
     (rows[4].body, rows[4].quarantined, rows[4].custom_id) = (Some(b"[]".to_vec()), true, None);
-    // A line too long for a row.
+    // A line that is too long for a row.
     (rows[5].body, rows[5].quarantined, rows[5].custom_id) = (None, true, None);
     fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows.clone())).await.unwrap();
     let batch = the_batch(&fixture).await;
@@ -209,7 +209,7 @@ pub(crate) async fn a_repeated_custom_id_survives(fixture: Fixture) {
     assert!(fixture.store.batch_results(&filter).await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_batch_that_names_another_file_starts_that_file_over(fixture: Fixture) {
+pub(crate) async fn a_batch_with_a_new_file_id_restarts_the_import_of_that_file(fixture: Fixture) {
     let early = BatchRecord { output_file_id: None, ..batch() };
     fixture.store.begin_batch(&early).await.unwrap();
     fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, vec![result(1)])).await.unwrap();
@@ -234,7 +234,7 @@ pub(crate) async fn a_batch_that_names_another_file_starts_that_file_over(fixtur
     );
     assert_eq!(the_batch(&fixture).await.rows_stored, 1);
     let older = fixture.store.begin_batch(&late).await.unwrap();
-    assert_eq!(older, progress, "an older state that comes later is told the files of the newer one");
+    assert_eq!(older, progress, "a late, older state gets the files of the newer one");
     assert_eq!(older.output_file_id.as_deref(), Some("file_out_2"));
     let from_the_old_file =
         fixture.store.append_batch_results(&chunk(ResultSource::Output, 6, vec![result(6)])).await;
@@ -273,17 +273,17 @@ pub(crate) async fn an_expired_file_marks_the_batch_and_a_second_run_changes_not
     assert_eq!(fixture.dump_objects().await, before);
 }
 
-pub(crate) async fn an_import_under_way_is_listed_until_its_end(fixture: Fixture) {
+pub(crate) async fn an_import_in_progress_is_listed_until_it_ends(fixture: Fixture) {
     let store = &fixture.store;
     let imports = async || store.imports(10).await.unwrap();
     store.begin_batch(&batch()).await.unwrap();
-    assert!(imports().await.is_empty(), "no event is waiting for it");
+    assert!(imports().await.is_empty(), "no event waits for it");
     store.record_delivery(&event("wh_1", "batch_1"), 1).await.unwrap();
     import(store, 1, 5, 5).await.unwrap();
     let one = &imports().await[0];
     assert_eq!((one.batch_id.as_str(), one.rows_stored, one.requests_total), ("batch_1", 5, Some(5000)));
     assert_eq!((one.began_at, one.began_rows), (at(1), 0));
-    // The next attempt counts its own speed.
+    // The next attempt measures its own speed.
     store.begin_batch(&BatchRecord { fetched_at: Some(at(9)), ..batch() }).await.unwrap();
     let one = &imports().await[0];
     assert_eq!((one.began_at, one.began_rows, one.rows_stored), (at(9), 5, 5));
@@ -291,10 +291,10 @@ pub(crate) async fn an_import_under_way_is_listed_until_its_end(fixture: Fixture
     assert!(imports().await.is_empty());
     store.begin_batch(&BatchRecord { fetched_at: Some(at(10)), ..batch() }).await.unwrap();
     let marked = fixture.select("SELECT import_began_at FROM batches").await;
-    assert_eq!(marked, [[None]], "what is complete is not imported again");
+    assert_eq!(marked, [[None]], "a complete batch is not imported again");
 }
 
-pub(crate) async fn rows_are_held_against_the_requests(fixture: Fixture) {
+pub(crate) async fn rows_are_compared_with_the_request_count(fixture: Fixture) {
     let store = &fixture.store;
     let state = async || {
         let of_record = the_batch(&fixture).await.results_state;
@@ -308,7 +308,7 @@ pub(crate) async fn rows_are_held_against_the_requests(fixture: Fixture) {
     let fetched = |total, secs: i64| BatchRecord {
         requests_total: total,
         fetched_at: Some(at(secs)),
-        // What OpenAI sent is as before: then so is the row.
+        // OpenAI sent the same object, so the row does not change.
         raw: Some(secs.to_string().into_bytes()),
         ..batch()
     };

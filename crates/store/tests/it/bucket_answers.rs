@@ -1,4 +1,4 @@
-//! What a bucket's service says besides files: bounded, and without our credentials.
+//! Responses of a bucket other than files: bounded, and without our credentials.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use test_support::receiver::{Receiver, Reply};
 const TOKEN: &str = "FwoGZXIvYXdzEHUaDhunter2hunter2";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/hunter2";
 
-/// What `landfall doctor` would show of a service that answers like this.
+/// What `landfall doctor` shows for a service that responds like this.
 async fn refusal(status: &'static str, body: impl Fn() -> String + Send + Sync + 'static) -> String {
     rustls::crypto::ring::default_provider().install_default().ok();
     let server =
@@ -26,7 +26,7 @@ async fn refusal(status: &'static str, body: impl Fn() -> String + Send + Sync +
         },
     };
     let store = Store::open(&config).await.unwrap();
-    // A file of several parts is begun by a POST.
+    // A multipart upload starts with a POST.
     let mut error: &dyn Error = &match store.files().create("p", "batch_1", "file-1").await {
         Err(error) => error,
         Ok(_) => panic!("the service refuses"),
@@ -40,7 +40,7 @@ async fn refusal(status: &'static str, body: impl Fn() -> String + Send + Sync +
 }
 
 #[tokio::test]
-async fn an_error_of_a_bucket_is_told_by_its_code_and_message_without_the_token_it_repeats() {
+async fn a_bucket_error_shows_code_and_message_without_the_quoted_token() {
     let error = refusal("403 Forbidden", || {
         format!(
             "<?xml version=\"1.0\"?>\n<Error><Code>InvalidToken</Code><Message>The provided token {TOKEN} is \
@@ -53,7 +53,7 @@ async fn an_error_of_a_bucket_is_told_by_its_code_and_message_without_the_token_
 }
 
 #[tokio::test]
-async fn what_a_bucket_answers_is_read_up_to_a_limit() {
+async fn bucket_responses_are_read_up_to_a_limit() {
     let error = refusal("404 Not Found", || "<html>gone".repeat(1 << 20)).await;
     assert!(error.contains("<html>gone") && error.len() < 4000, "{}", error.len());
     let error = refusal("200 OK", || " ".repeat(3 << 20)).await;

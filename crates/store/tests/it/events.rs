@@ -1,4 +1,4 @@
-//! Rows of `events`: from the first delivery to the last word.
+//! Rows of `events`: from the first delivery to the final state.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(crate) async fn the_first_delivery_inserts_and_later_ones_count_attempts(fix
     assert_eq!((row.created_at, row.received_at, row.body), (new.created_at, new.received_at, new.body));
 }
 
-pub(crate) async fn a_stored_event_is_never_turned_back(fixture: Fixture) {
+pub(crate) async fn a_stored_event_never_changes_its_state(fixture: Fixture) {
     let new = event("wh_1", "resp_1");
     fixture.store.record_delivery(&new, 1).await.unwrap();
     fixture.store.complete_event(&completion("wh_1")).await.unwrap();
@@ -55,7 +55,7 @@ pub(crate) async fn a_stored_event_is_never_turned_back(fixture: Fixture) {
     assert_eq!(fixture.dump("events").await, before);
 }
 
-pub(crate) async fn an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_once(fixture: Fixture) {
+pub(crate) async fn an_event_without_an_object_is_stored_once_in_one_transaction(fixture: Fixture) {
     let new = event("wh_1", "asess_1");
     fixture.store.save_event(&new, &completion("wh_1")).await.unwrap();
     let row = the_event(&fixture).await;
@@ -65,7 +65,7 @@ pub(crate) async fn an_event_with_nothing_to_fetch_is_kept_in_one_step_and_only_
     fixture.store.save_event(&new, &completion("wh_1")).await.unwrap();
     assert_eq!(fixture.dump("events").await, before);
 
-    // One that failed before, because the database was away.
+    // An event that failed earlier, because the database was down.
     fixture.store.record_delivery(&event("wh_2", "asess_2"), 1).await.unwrap();
     fixture.store.save_event(&event("wh_2", "asess_2"), &completion("wh_2")).await.unwrap();
     assert!(
@@ -83,7 +83,7 @@ pub(crate) async fn a_dead_event_can_still_be_stored(fixture: Fixture) {
     let new = event("wh_1", "resp_1");
     fixture.store.record_delivery(&new, 4).await.unwrap();
     fixture.store.fail_event(&failure(EventState::Dead, 4)).await.unwrap();
-    // Redriven: attempts are counted anew, the row keeps the higher number.
+    // After a redrive the attempts restart at 1; the row keeps the higher number.
     assert_eq!(fixture.store.record_delivery(&new, 1).await.unwrap(), EventState::Dead);
     fixture.store.complete_event(&completion("wh_1")).await.unwrap();
     let row = the_event(&fixture).await;
@@ -91,7 +91,7 @@ pub(crate) async fn a_dead_event_can_still_be_stored(fixture: Fixture) {
     assert_eq!((row.reason, row.last_error, row.processed_at), (None, None, Some(at(10))));
 }
 
-pub(crate) async fn odd_bodies_come_back_byte_for_byte(fixture: Fixture) {
+pub(crate) async fn odd_bodies_are_read_byte_for_byte(fixture: Fixture) {
     let bodies: [&[u8]; 6] =
         [b"", b"\xff\xfe\x00", b"not json", br#"{"a":"\u0000"}"#, b"{\"a\":\"\0\"}", br#"{ "a" : 1.50 }"#];
     for (index, body) in bodies.iter().enumerate() {
@@ -104,12 +104,12 @@ pub(crate) async fn odd_bodies_come_back_byte_for_byte(fixture: Fixture) {
     rows.sort_by(|a, b| a.webhook_id.cmp(&b.webhook_id));
     assert_eq!(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>(), bodies);
     assert!(rows.iter().all(|row| row.object_id.as_deref() == Some("a\u{FFFD}b")));
-    // The JSON column only holds what JSON functions take.
+    // The JSON column only holds text that JSON functions accept.
     let json = fixture.select("SELECT body FROM events WHERE body IS NOT NULL").await;
     assert_eq!(json, [[Some(r#"{ "a" : 1.50 }"#.to_owned())]]);
 }
 
-pub(crate) async fn a_long_error_is_cut(fixture: Fixture) {
+pub(crate) async fn a_long_error_is_truncated(fixture: Fixture) {
     fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     let mut long = failure(EventState::Retrying, 1);
     long.error = "ä".repeat(100_000);
@@ -128,13 +128,13 @@ fn attempt(received_secs: i64, started_secs: i64) -> Attempt {
     }
 }
 
-pub(crate) async fn attempts_are_kept_unless_the_first_one_stores_the_event(fixture: Fixture) {
+pub(crate) async fn attempts_are_recorded_unless_the_first_one_stores_the_event(fixture: Fixture) {
     let store = &fixture.store;
     let (first, third) = (attempt(0, 1), attempt(0, 30));
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     let failed = Failure { attempt: Some(first.clone()), ..failure(EventState::Retrying, 1) };
     store.fail_event(&failed).await.unwrap();
-    // Put back without having been tried: no attempt. The second one could not be recorded.
+    // Released without an attempt: no row. The second attempt could not be recorded.
     store.fail_event(&failure(EventState::Retrying, 1)).await.unwrap();
     let done = Completion { attempts: 3, attempt: Some(third.clone()), ..completion("wh_1") };
     store.complete_event(&done).await.unwrap();
@@ -149,7 +149,7 @@ pub(crate) async fn attempts_are_kept_unless_the_first_one_stores_the_event(fixt
         Some("rate_limited")
     );
 
-    // Whatever comes after the end changes nothing, and an event that is stored at once has none.
+    // Later calls change nothing, and an event that is stored at once has no attempts.
     store.fail_event(&failed).await.unwrap();
     store.complete_event(&done).await.unwrap();
     store.record_delivery(&event("wh_2", "resp_1"), 1).await.unwrap();
@@ -157,7 +157,7 @@ pub(crate) async fn attempts_are_kept_unless_the_first_one_stores_the_event(fixt
     assert_eq!(fixture.dump("event_attempts").await.len(), 2);
 }
 
-pub(crate) async fn of_many_attempts_the_first_10_and_the_last_50_are_kept(fixture: Fixture) {
+pub(crate) async fn the_first_10_and_the_last_50_attempts_are_kept(fixture: Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     let fail = async |number: u32, received_secs: i64| {
@@ -176,7 +176,7 @@ pub(crate) async fn of_many_attempts_the_first_10_and_the_last_50_are_kept(fixtu
     let first = async |since: i64| store.first_attempt_at("default", "wh_1", at(since)).await.unwrap();
     assert_eq!((first(0).await, first(101).await), (Some(at(1)), None));
 
-    // Replayed: the queue counts from 1 again, and the first attempt since then stays, too.
+    // After a replay the queue counts from 1 again, and the first attempt since then is kept too.
     for number in 1..=80 {
         fail(number, 1000).await;
     }

@@ -1,4 +1,4 @@
-//! Raw files: whole or not at all, below their place, byte for byte; in a folder and in a bucket alike.
+//! Raw files: complete or absent, below their root, byte for byte; in a folder and in a bucket alike.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use webhook::Reason;
 
 use crate::samples::file;
 
-/// What every place promises.
+/// The contract of every storage.
 macro_rules! storages {
     ($storage:ident, [$($test:ident,)+]) => {
         mod $storage {
@@ -28,20 +28,20 @@ macro_rules! storages {
     };
     ($($storage:ident),+) => {
         $(storages!($storage, [
-            a_file_has_its_name_only_when_it_is_whole,
+            a_file_has_its_name_only_once_it_is_complete,
             an_aborted_or_dropped_file_leaves_nothing,
-            two_writers_of_one_file_leave_one_whole_file,
-            path_tricks_stay_below_the_place,
-            a_lost_place_is_retryable_and_a_missing_file_is_not,
-            a_place_that_can_be_written_is_found_so_and_stays_as_it_was,
+            two_writers_of_one_file_leave_one_complete_file,
+            path_traversal_stays_below_the_root,
+            a_missing_storage_is_retryable_and_a_missing_file_is_not,
+            a_writable_storage_passes_the_check_and_stays_unchanged,
             a_removed_file_is_gone_and_may_be_removed_again,
-            another_content_comes_home_and_the_old_one_goes,
+            a_replacement_moves_to_the_regular_location_and_the_old_file_is_removed,
         ]);)+
     };
 }
 storages!(a_folder, a_bucket);
 
-/// A place of the test's own, and a look at it from outside.
+/// A storage for one test, with direct access to its files.
 struct TestStorage {
     config: StoreConfig,
     store: Store,
@@ -80,13 +80,13 @@ impl TestStorage {
         self.store.files()
     }
 
-    /// Where all files are seen that have their name, below `FILES_URL`, sorted.
+    /// The names of all complete files, below `FILES_URL`, sorted.
     fn names(&self) -> Vec<String> {
         let unfinished = |name: &String| self.bucket.is_none() && name.contains('#');
         self.all().into_iter().filter(|name| !unfinished(name)).collect()
     }
 
-    /// How many were begun, and neither finished nor removed.
+    /// The number of files that were begun, and neither finished nor removed.
     fn unfinished(&self) -> usize {
         match &self.bucket {
             Some(server) => server.unfinished().len(),
@@ -111,7 +111,7 @@ impl TestStorage {
         }
     }
 
-    /// Takes the place away.
+    /// Removes the storage.
     fn lose(&self) {
         match &self.bucket {
             Some(server) => server.delete_bucket(BUCKET),
@@ -138,7 +138,7 @@ async fn content(files: &Files, location: &str) -> Vec<u8> {
     pieces.concat()
 }
 
-async fn a_file_has_its_name_only_when_it_is_whole(storage: TestStorage) {
+async fn a_file_has_its_name_only_once_it_is_complete(storage: TestStorage) {
     let mut writer = storage.files().create("default", "batch_1", "file_out").await.unwrap();
     let piece = Bytes::from((0..1_000_003).map(|index: u32| index as u8).collect::<Vec<_>>());
     for _ in 0..20 {
@@ -167,12 +167,12 @@ async fn an_aborted_or_dropped_file_leaves_nothing(storage: TestStorage) {
             writer.abort().await
         }
         let gone = async || (storage.unfinished() == 0).then_some(());
-        wait::until("what was begun to be removed", gone).await;
+        wait::until("removal of the unfinished file", gone).await;
         assert!(storage.names().is_empty());
     }
 }
 
-async fn two_writers_of_one_file_leave_one_whole_file(storage: TestStorage) {
+async fn two_writers_of_one_file_leave_one_complete_file(storage: TestStorage) {
     let mut one = storage.files().create("default", "batch_1", "file_out").await.unwrap();
     let mut two = storage.files().create("default", "batch_1", "file_out").await.unwrap();
     one.write(Bytes::from_static(b"first")).await.unwrap();
@@ -183,7 +183,7 @@ async fn two_writers_of_one_file_leave_one_whole_file(storage: TestStorage) {
     assert_eq!((storage.names(), storage.unfinished()), (vec![one.location], 0));
 }
 
-async fn path_tricks_stay_below_the_place(storage: TestStorage) {
+async fn path_traversal_stays_below_the_root(storage: TestStorage) {
     let tricks =
         ["..", ".", "", "/etc/passwd", "../../outside", "a/b", "a\\b", "x#1", "%2e%2e", "\0", "..\u{2215}"];
     let long = "x/".repeat(2000);
@@ -206,7 +206,7 @@ async fn path_tricks_stay_below_the_place(storage: TestStorage) {
     assert!(storage.files().open("../data/landfall.db").await.is_err());
 }
 
-async fn a_lost_place_is_retryable_and_a_missing_file_is_not(storage: TestStorage) {
+async fn a_missing_storage_is_retryable_and_a_missing_file_is_not(storage: TestStorage) {
     let missing = storage.files().open("default/batch_1/none").await.err().unwrap();
     assert_eq!((missing.is_retryable(), missing.reason()), (false, Reason::FilesUnavailable));
     storage.lose();
@@ -215,7 +215,7 @@ async fn a_lost_place_is_retryable_and_a_missing_file_is_not(storage: TestStorag
     assert_eq!((lost.is_retryable(), lost.reason()), (true, Reason::FilesUnavailable));
 }
 
-async fn a_place_that_can_be_written_is_found_so_and_stays_as_it_was(storage: TestStorage) {
+async fn a_writable_storage_passes_the_check_and_stays_unchanged(storage: TestStorage) {
     let free_bytes = storage.files().free_bytes().await.unwrap();
     match Store::check_files(&storage.config).await.unwrap() {
         FilesCheck::Folder(folder) => assert!(folder.exists && free_bytes.is_some()),
@@ -239,9 +239,9 @@ async fn a_removed_file_is_gone_and_may_be_removed_again(storage: TestStorage) {
     }
 }
 
-/// What cannot be seen with a server that takes every key.
+/// A case that a server accepting any key cannot show.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_out_of_reach_is_retryable_and_its_secrets_are_never_shown() {
+async fn an_unreachable_bucket_is_retryable_and_its_secrets_are_never_shown() {
     let mut storage = TestStorage::a_bucket().await;
     let shown = format!("{:?} {:?}", storage.config, storage.store);
     assert!(!shown.contains("\"secret\"") && !shown.contains("token\""), "{shown}");
@@ -253,7 +253,7 @@ async fn a_bucket_out_of_reach_is_retryable_and_its_secrets_are_never_shown() {
     assert!(unreachable.is_retryable());
 }
 
-async fn another_content_comes_home_and_the_old_one_goes(storage: TestStorage) {
+async fn a_replacement_moves_to_the_regular_location_and_the_old_file_is_removed(storage: TestStorage) {
     let files = storage.files();
     let write = async |content: &'static str, location: &str| {
         let mut writer = files.create_at(location).await.unwrap();
@@ -266,7 +266,7 @@ async fn another_content_comes_home_and_the_old_one_goes(storage: TestStorage) {
     let record = file();
     let beside = || Files::replacement_location(&record.project, &record.object_id, &record.file_id);
     let home = Files::location(&record.project, &record.object_id, &record.file_id);
-    // The first one lies where an earlier replacement that ended half way has left it.
+    // The first file is where an interrupted earlier replacement left it.
     for old in [home.clone(), beside()] {
         write("old", &old).await;
         let new = write("new", &beside()).await;

@@ -1,4 +1,4 @@
-//! A store of the test's own on either database, and a look at its tables from outside.
+//! A store for one test on either database, with direct access to its tables.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use test_support::pgbouncer::PgBouncer;
 use test_support::postgres::PostgresServer;
 
-/// All tables but `events`: what must be equal after a second run.
+/// All tables except `events`, which must not change in a second run.
 pub(crate) const OBJECT_TABLES: [&str; 8] = [
     "responses",
     "batches",
@@ -28,11 +28,11 @@ pub(crate) const OBJECT_TABLES: [&str; 8] = [
     "files",
 ];
 
-/// A database and a folder that nobody else uses, and one handle on them.
+/// A private database and folder, and one handle on them.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) config: StoreConfig,
-    /// How the test itself looks at the database.
+    /// The test's own connection to the database.
     direct_url: String,
     folder: TempDir,
 }
@@ -72,7 +72,7 @@ impl Fixture {
         config(url, &self.folder)
     }
 
-    /// The same kind of database with what statements have made in it, opened by a worker after that.
+    /// A database of the same kind with the objects that `statements` create, opened by a worker afterwards.
     pub(crate) async fn with(self, prepare: impl AsyncFnOnce(&str)) -> Self {
         let (direct_url, through_pooler) = if self.is_postgres() {
             (PostgresServer::shared().database(), self.url() != self.direct_url)
@@ -121,14 +121,14 @@ impl Fixture {
         self.select(select).await.into_iter().map(|row| row[0].clone().unwrap()).collect()
     }
 
-    /// Every row of a table, every column of it.
+    /// All rows and columns of a table.
     pub(crate) async fn dump(&self, table: &str) -> Vec<Vec<Option<String>>> {
         let mut rows = self.select(&format!("SELECT * FROM {table}")).await;
         rows.sort();
         rows
     }
 
-    /// Every row of every object.
+    /// All rows of all objects.
     pub(crate) async fn dump_objects(&self) -> BTreeMap<&'static str, Vec<Vec<Option<String>>>> {
         let mut dump = BTreeMap::new();
         for table in OBJECT_TABLES {
@@ -137,7 +137,7 @@ impl Fixture {
         dump
     }
 
-    /// The answer to a user's SQL, as the text that SQLite would give.
+    /// The result of a user's SQL, as the text that SQLite returns.
     pub(crate) async fn select(&self, select: &str) -> Vec<Vec<Option<String>>> {
         let query = AssertSqlSafe(select.to_owned());
         if self.is_postgres() {
@@ -151,7 +151,7 @@ impl Fixture {
         }
     }
 
-    /// The same whatever the types are, as psql and sqlite3 would print it.
+    /// The result for any column types, as psql and sqlite3 print it.
     pub(crate) async fn select_text(&self, select: &str) -> Vec<Vec<Option<String>>> {
         if !self.is_postgres() {
             return self.select(select).await;
@@ -166,18 +166,18 @@ impl Fixture {
         rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
     }
 
-    /// Statements from outside.
+    /// Runs statements on the test's own connection.
     pub(crate) async fn execute(&self, statements: &str) {
         execute(&self.direct_url, statements).await;
     }
 
-    /// Where the test itself looks.
+    /// The URL of the test's own connection.
     pub(crate) fn direct_url(&self) -> &str {
         &self.direct_url
     }
 }
 
-/// Statements to a database of either kind.
+/// Runs statements on a database of either kind.
 pub(crate) async fn execute(url: &str, statements: &str) {
     let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
     if url.starts_with("postgres") {
@@ -227,7 +227,7 @@ fn postgres_text(row: &PgRow, index: usize) -> Option<String> {
         "TIMESTAMPTZ" => row
             .get::<Option<DateTime<Utc>>, _>(index)
             .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
-        // Verbatim, as SQLite keeps it.
+        // Verbatim, like SQLite.
         "JSON" => row.try_get_unchecked(index).unwrap(),
         "JSONB" => {
             let value = row.try_get_raw(index).unwrap();
@@ -241,7 +241,7 @@ fn postgres_text(row: &PgRow, index: usize) -> Option<String> {
     }
 }
 
-/// Bodies as they can be compared: `jsonb` keeps the meaning of JSON, not its spaces nor the order of its keys.
+/// Normalizes bodies for comparison: `jsonb` preserves the meaning of JSON, but not its whitespace or key order.
 pub(crate) fn meaning(body: Option<&[u8]>) -> Option<Result<serde_json::Value, Vec<u8>>> {
     body.map(|body| serde_json::from_slice(body).map_err(|_| body.to_vec()))
 }

@@ -1,4 +1,4 @@
-//! Whether the database does its work: tried, not believed.
+//! Health checks of the database, by real writes.
 
 use secrecy::ExposeSecret as _;
 use store::{Failure, Store, WriteFault};
@@ -10,15 +10,15 @@ use crate::samples::{completion, event};
 
 const BODY_BYTES: usize = 64 << 10;
 
-pub(crate) async fn a_write_is_tried_and_leaves_nothing(fixture: Fixture) {
+pub(crate) async fn the_write_check_leaves_no_rows(fixture: Fixture) {
     fixture.store.check_write(BODY_BYTES).await.unwrap();
     assert_eq!(fixture.select("SELECT count(*) FROM events").await[0][0].as_deref(), Some("0"));
     fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
 }
 
-pub(crate) async fn the_newest_objects_are_told_with_why_they_are_not_there(fixture: Fixture) {
+pub(crate) async fn the_newest_objects_are_listed_with_the_reason_they_are_incomplete(fixture: Fixture) {
     let store = &fixture.store;
-    // The newest event of an object counts; events without an object, and those no worker has finished, do not.
+    // Only the newest event of an object counts; events without an object, or not processed yet, are ignored.
     let add = async |webhook_id: &str, object_id: Option<&str>, secs: i64, reason: Option<Reason>| {
         let mut event = event(webhook_id, object_id.unwrap_or_default());
         event.object_id = object_id.map(str::to_owned);
@@ -56,7 +56,7 @@ pub(crate) async fn the_newest_objects_are_told_with_why_they_are_not_there(fixt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_read_only_forbidden_or_away_is_told_apart() {
+async fn read_only_forbidden_and_unreachable_databases_are_distinguished() {
     let mut server = PostgresServer::start();
     let mut config = Fixture::on_sqlite().await.config;
     config.database_url = server.database().into();
@@ -83,7 +83,7 @@ async fn a_database_that_is_read_only_forbidden_or_away_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_tables_from_being_made_is_said_before_any_is() {
+async fn obstacles_are_reported_before_any_table_is_created() {
     let server = PostgresServer::shared();
     let url = server.database();
     let name = url.split(['/', '?']).nth(3).unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! The outbox: written with what it tells of, taken by one worker at a time, at the target's rate.
+//! The outbox: written with the result, leased by one worker at a time, at the target's rate.
 
 use std::time::Duration;
 
@@ -78,19 +78,19 @@ async fn only(store: &Store) -> NotificationRecord {
     all.remove(0)
 }
 
-pub(crate) async fn what_is_stored_and_what_is_told_are_one(fixture: Fixture) {
+pub(crate) async fn a_result_and_its_notification_are_written_in_one_transaction(fixture: Fixture) {
     let completion = |ids: &[&str]| Completion {
         notifications: ids.iter().map(|id| new(id, "app")).collect(),
         ..completion("wh_1")
     };
     fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
-    // As if the disk were full at the last of several notifications.
+    // Simulates a disk that is full at the last of several notifications.
     fixture.execute("CREATE UNIQUE INDEX stop ON notifications (target, type)").await;
     let failed = fixture.store.save_response(&response("{}"), &completion(&["ntf_1", "ntf_bad"])).await;
     assert!(failed.is_err());
     let rows =
         fixture.select("SELECT (SELECT count(*) FROM responses), (SELECT count(*) FROM notifications)").await;
-    assert_eq!(rows, [[Some("0".to_owned()), Some("0".to_owned())]], "neither is there");
+    assert_eq!(rows, [[Some("0".to_owned()), Some("0".to_owned())]], "neither exists");
     fixture.execute("DROP INDEX stop").await;
 
     for _again in 0..2 {
@@ -101,7 +101,7 @@ pub(crate) async fn what_is_stored_and_what_is_told_are_one(fixture: Fixture) {
     assert_eq!(rows, [[Some("ntf_1".to_owned()), pending.clone()], [Some("ntf_2".to_owned()), pending]]);
 }
 
-pub(crate) async fn what_was_told_is_not_told_again(fixture: Fixture) {
+pub(crate) async fn a_notification_is_written_only_once(fixture: Fixture) {
     fixture.store.add_notifications(&[new("ntf_1", "app")]).await.unwrap();
     let taken = lease(&fixture.store, "a", at(0)).await;
     assert!(
@@ -118,7 +118,7 @@ pub(crate) async fn what_was_told_is_not_told_again(fixture: Fixture) {
     assert!(lease(&fixture.store, "a", at(1_000_000)).await.is_empty());
 }
 
-pub(crate) async fn a_dead_event_is_told_with_its_row(fixture: Fixture) {
+pub(crate) async fn a_dead_event_and_its_notification_are_written_together(fixture: Fixture) {
     fixture.store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     let failure = Failure {
         project: "default".to_owned(),
@@ -137,7 +137,7 @@ pub(crate) async fn a_dead_event_is_told_with_its_row(fixture: Fixture) {
     assert_eq!(only(&fixture.store).await.notification.kind, NotificationType::EventDead);
 }
 
-pub(crate) async fn one_worker_at_a_time_and_a_dead_one_is_replaced(fixture: Fixture) {
+pub(crate) async fn one_worker_at_a_time_leases_a_notification_until_its_lease_expires(fixture: Fixture) {
     let other = fixture.another_handle().await;
     let ids: Vec<String> = (0..40).map(|n| format!("ntf_{n:02}")).collect();
     let all: Vec<NewNotification> = ids.iter().map(|id| new(id, "app")).collect();
@@ -153,16 +153,16 @@ pub(crate) async fn one_worker_at_a_time_and_a_dead_one_is_replaced(fixture: Fix
         }
     };
     let (mut a, b) = tokio::join!(take(&fixture.store, "a"), take(&other, "b"));
-    assert!(a.is_sorted() && b.is_sorted(), "those due first");
+    assert!(a.is_sorted() && b.is_sorted(), "earliest due first");
     a.extend(b);
     a.sort();
-    assert_eq!(a, ids, "each was taken once");
+    assert_eq!(a, ids, "each was leased once");
 
-    // Both die. Nobody takes anything before the leases have run out.
+    // Both workers die. Nothing can be leased before their leases expire.
     assert!(lease(&other, "c", at(29)).await.is_empty());
     let again = lease(&other, "c", at(30)).await;
-    assert_eq!((again.len(), again[0].attempts), (10, 0), "a crash is no attempt");
-    // One of them was only slow: what it says now is too late.
+    assert_eq!((again.len(), again[0].attempts), (10, 0), "a crash does not count as an attempt");
+    // One of them was only slow: its report comes too late.
     let late = end(&again[0], "a", NextStep::Delivered, at(31));
     assert!(!fixture.store.settle_notification(&late).await.unwrap());
     let record = &fixture.store.notifications_named(&again[0].notification.id).await.unwrap()[0];
@@ -202,7 +202,7 @@ pub(crate) async fn attempts_are_logged_and_scheduled(fixture: Fixture) {
     assert!(fixture.store.retry_notification("ntf_2", at(400)).await.unwrap().is_none());
 }
 
-pub(crate) async fn urgent_ones_and_other_targets_have_their_own_way(fixture: Fixture) {
+pub(crate) async fn urgent_notifications_and_other_targets_are_independent(fixture: Fixture) {
     let urgent = NewNotification { urgent: true, created_at: at(9), ..new("ntf_urgent", "app") };
     let all = [new("ntf_1", "app"), new("ntf_2", "chat"), urgent];
     fixture.store.add_notifications(&all).await.unwrap();
@@ -215,7 +215,7 @@ pub(crate) async fn urgent_ones_and_other_targets_have_their_own_way(fixture: Fi
     assert_eq!(ids(request("chat", "a")).await, ["ntf_2"]);
 }
 
-pub(crate) async fn all_workers_together_keep_to_a_targets_rate(fixture: Fixture) {
+pub(crate) async fn all_workers_together_respect_the_rate_of_a_target(fixture: Fixture) {
     let other = fixture.another_handle().await;
     let all: Vec<NewNotification> = (0..100).map(|n| new(&format!("ntf_{n:02}"), "app")).collect();
     fixture.store.add_notifications(&all).await.unwrap();
@@ -230,9 +230,7 @@ pub(crate) async fn all_workers_together_keep_to_a_targets_rate(fixture: Fixture
     assert!((49..=51).contains(&sent), "5 a second for 10 seconds: {sent}");
 }
 
-pub(crate) async fn a_target_that_fails_keeps_its_queue_and_one_attempt_tells_when_it_is_back(
-    fixture: Fixture,
-) {
+pub(crate) async fn a_failing_target_keeps_its_queue_and_is_probed(fixture: Fixture) {
     let all: Vec<NewNotification> = (0..6).map(|n| new(&format!("ntf_{n}"), "app")).collect();
     fixture.store.add_notifications(&all).await.unwrap();
     for record in lease(&fixture.store, "a", at(0)).await.iter().take(3) {
@@ -243,13 +241,13 @@ pub(crate) async fn a_target_that_fails_keeps_its_queue_and_one_attempt_tells_wh
     let leased = fixture.store.lease_notifications(&request("app", "a"), at(1)).await.unwrap();
     assert_eq!((leased.notifications.len(), leased.next_at), (0, Some(at(10))), "left alone");
 
-    let trial = fixture.store.lease_notifications(&request("app", "a"), at(10)).await.unwrap();
-    assert_eq!((trial.notifications.len(), trial.is_probe), (1, true));
-    assert!(lease(&fixture.store, "b", at(11)).await.is_empty(), "one is enough to see");
+    let probe = fixture.store.lease_notifications(&request("app", "a"), at(10)).await.unwrap();
+    assert_eq!((probe.notifications.len(), probe.is_probe), (1, true));
+    assert!(lease(&fixture.store, "b", at(11)).await.is_empty(), "one probe is enough");
     let back =
-        AttemptEnd { is_probe: true, ..end(&trial.notifications[0], "a", NextStep::Delivered, at(12)) };
+        AttemptEnd { is_probe: true, ..end(&probe.notifications[0], "a", NextStep::Delivered, at(12)) };
     fixture.store.settle_notification(&back).await.unwrap();
-    assert_eq!(lease(&fixture.store, "b", at(12)).await.len(), 5, "all the rest");
+    assert_eq!(lease(&fixture.store, "b", at(12)).await.len(), 5, "all others");
 }
 
 pub(crate) async fn a_paused_or_disabled_target_keeps_its_queue_until_it_is_resumed(fixture: Fixture) {

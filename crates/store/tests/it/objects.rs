@@ -1,4 +1,4 @@
-//! Which state of an object wins, and that a second run changes nothing.
+//! Which state of an object wins; a second run changes nothing.
 
 use chrono::TimeDelta;
 use store::{BatchEnd, FineTuningRecord, Found, ResponseRecord, ResultSource};
@@ -14,7 +14,7 @@ async fn the_response(fixture: &Fixture) -> ResponseRecord {
     }
 }
 
-/// What a worker does with each family's event, `later` than the first time.
+/// Stores an object of each family like a worker, `later` than the first time.
 pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later: TimeDelta) {
     let store = &fixture.store;
     let mut done = completion(webhook_id);
@@ -32,7 +32,7 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
         &mut model.fetched_at,
     ];
     received_at.into_iter().chain(fetched_at.into_iter().flatten()).for_each(|time| *time += later);
-    // Not every object says when it ended; then the event's time stands in.
+    // Not every object has an end time; then the event's time is used.
     *response.completed_at.as_mut().unwrap() += later;
 
     let mut new = event(webhook_id, "resp_1");
@@ -79,7 +79,7 @@ pub(crate) async fn an_older_fetch_arriving_later_changes_nothing(fixture: Fixtu
     assert_eq!(meaning(the_response(&fixture).await.raw.as_deref()), meaning(newer.raw.as_deref()));
 }
 
-pub(crate) async fn what_an_event_held_never_replaces_what_was_fetched(fixture: Fixture) {
+pub(crate) async fn an_embedded_object_never_replaces_a_fetched_one(fixture: Fixture) {
     fixture.store.save_response(&response(r#"{"whole":true}"#), &completion("wh_1")).await.unwrap();
     let before = fixture.dump_objects().await;
     let mut embedded = response(r#"{"embedded":true}"#);
@@ -135,7 +135,7 @@ pub(crate) async fn any_order_of_states_ends_in_the_same_row(fixture: Fixture) {
     assert_eq!(ends, [[Some(r#"{"state":5}"#.to_owned()), Some(all)]]);
 }
 
-/// Rotations and their reverses: each pair of states meets in both orders, with each one first and last.
+/// Rotations and their reverses: each pair of states occurs in both orders, with each one first and last.
 fn permutations(length: usize) -> Vec<Vec<usize>> {
     let rotations = (0..length).map(|by| (0..length).map(|index| (index + by) % length).collect::<Vec<_>>());
     rotations.flat_map(|order| [order.clone(), order.into_iter().rev().collect()]).collect()
@@ -183,7 +183,7 @@ pub(crate) async fn projects_do_not_mix(fixture: Fixture) {
     assert_eq!(fixture.store.find("resp_1").await.unwrap().len(), 2);
 }
 
-pub(crate) async fn a_repeated_step_keeps_what_an_empty_cell_would_erase(fixture: Fixture) {
+pub(crate) async fn an_empty_cell_of_a_repeated_step_erases_nothing(fixture: Fixture) {
     let mut record = fine_tuning();
     let mut validation = record.metrics[4];
     (validation.train_loss, validation.valid_loss) = (None, Some(0.25));

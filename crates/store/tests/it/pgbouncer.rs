@@ -1,4 +1,4 @@
-//! PostgreSQL behind PgBouncer in transaction mode, beside another application.
+//! PostgreSQL behind PgBouncer in transaction mode, shared with another application.
 
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
@@ -12,10 +12,10 @@ use test_support::postgres::PostgresServer;
 use crate::fixture::{self, Fixture};
 use crate::samples::{batch, chunk, event, result};
 
-/// Connections of the server that all clients share.
+/// Server connections that all clients share.
 const SHARED: u32 = 3;
 
-/// What another application finds in a connection of the server: its number, and what is set there.
+/// What another application sees on a server connection: its process id and settings.
 async fn settings(transaction: &mut PgConnection) -> (i32, [String; 4]) {
     let ask = "SELECT pg_backend_pid(), current_setting('synchronous_commit'), current_setting('lock_timeout'), \
                current_setting('idle_in_transaction_session_timeout'), \
@@ -54,10 +54,10 @@ async fn other_applications_behind_the_pooler_keep_their_settings_and_our_commit
     )
     .await;
     let pooler = PgBouncer::start(PostgresServer::shared(), SHARED);
-    // Another application of sqlx has named its statements as ours would be.
+    // Another sqlx application has given its statements the names that ours would have.
     let mut others = Vec::new();
     for _ in 0..SHARED {
-        // The pooler refuses this parameter.
+        // The pooler rejects this parameter.
         let options = PgConnectOptions::from_str(&pooler.url(name)).unwrap().extra_float_digits(None);
         others.push(options.connect().await.unwrap());
     }
@@ -96,7 +96,7 @@ async fn other_applications_behind_the_pooler_keep_their_settings_and_our_commit
     assert!(ours.iter().all(|(_, setting)| setting == "on"), "{ours:?}");
     let ours: BTreeSet<i32> = ours.into_iter().map(|(pid, _)| pid).collect();
 
-    // All connections of the server at once, so that ours are among them.
+    // Uses all server connections at once, so that ours are among them.
     let mut theirs = BTreeSet::new();
     let mut transactions = Vec::new();
     for other in &mut others {

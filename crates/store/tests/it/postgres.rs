@@ -1,5 +1,4 @@
-//! What only concerns PostgreSQL: a server that goes and comes back, events that are committed out of order, and what is
-//! refused with words.
+//! Tests of PostgreSQL only: server restarts, events that commit out of order, and error messages.
 
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -18,7 +17,7 @@ fn config(database_url: String) -> StoreConfig {
     }
 }
 
-/// What `landfall tail` does: from place to place, never back.
+/// Follows events like `landfall tail`: from watermark to watermark, never back.
 async fn follow_until(store: &Store, wanted: usize) -> Vec<String> {
     let mut after = EventSeq::default();
     let mut seen = Vec::new();
@@ -33,7 +32,7 @@ async fn follow_until(store: &Store, wanted: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_misses_no_event_that_is_committed_late() {
+async fn a_follower_does_not_miss_events_that_commit_late() {
     let fixture = Fixture::on_postgres().await;
     let url = fixture.config.database_url.expose_secret();
     let mut slow = PgConnection::connect(url).await.unwrap();
@@ -41,14 +40,14 @@ async fn a_follower_misses_no_event_that_is_committed_late() {
     let insert = "INSERT INTO events (project, webhook_id, type, family, received_at, attempts, state) \
                   VALUES ('default', 'late', 't', 'other', now(), 1, 'received')";
     late.execute(insert).await.unwrap();
-    // Its place is higher, and it is there first.
+    // Its number is higher, and it commits first.
     fixture.store.record_delivery(&event("early", "x"), 1).await.unwrap();
     let store = fixture.store.clone();
     let follower = tokio::spawn(async move { follow_until(&store, 2).await });
-    // The follower has seen that somebody is still writing, and asks again and again.
+    // The follower has noticed the open transaction, and polls.
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                  AND query LIKE '%pg_locks%' AND pid <> pg_backend_pid()";
-    test_support::wait::until("the follower to look", async || {
+    test_support::wait::until("the follower's poll", async || {
         (fixture.select(asked).await[0][0].as_deref() != Some("0")).then_some(())
     })
     .await;
@@ -83,7 +82,7 @@ async fn many_writers_at_once_hide_no_event_from_a_follower() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_gone_is_an_outage_and_the_same_store_goes_on_when_it_is_back() {
+async fn a_server_restart_is_a_retryable_outage() {
     let mut server = PostgresServer::start();
     let url = server.database();
     let store = Store::open(&config(url.clone())).await.unwrap();
@@ -102,7 +101,7 @@ async fn a_server_that_is_gone_is_an_outage_and_the_same_store_goes_on_when_it_i
         assert!(matches!(unreachable, StoreError::Connect { .. }), "{unreachable:?}");
         assert!(unreachable.is_retryable() && unreachable.is_unreachable());
         assert!(store.ping().await.is_err());
-        // Either it waits for the server, or its connection was just lost: then the same call succeeds later.
+        // Either the call waits for the server, or its connection was just lost: then the same call succeeds later.
         let write = append(round);
         let restart = tokio::task::spawn_blocking(move || {
             server.resume();
@@ -121,7 +120,7 @@ async fn a_server_that_is_gone_is_an_outage_and_the_same_store_goes_on_when_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_no_column_holds_is_final_and_a_deadlock_is_not() {
+async fn a_rejected_value_is_permanent_and_a_deadlock_is_retryable() {
     let fixture = Fixture::on_postgres().await;
     let too_large = fixture.store.save_file(&FileRecord { bytes: u64::MAX, ..file() }).await.unwrap_err();
     assert!(!too_large.is_retryable());
@@ -152,7 +151,7 @@ async fn a_value_no_column_holds_is_final_and_a_deadlock_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_worker_has_made_is_not_opened_for_reading() {
+async fn open_existing_creates_nothing() {
     let server = PostgresServer::shared();
     let url = server.database();
     let empty = Store::open_existing(&config(url.clone())).await.unwrap_err();
@@ -169,7 +168,7 @@ async fn what_no_worker_has_made_is_not_opened_for_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_role_may_make_no_tables_runs_on_those_that_are_there() {
+async fn a_role_that_may_not_create_tables_can_use_existing_ones() {
     let fixture = Fixture::on_postgres().await;
     fixture
         .execute(
@@ -185,7 +184,7 @@ async fn a_worker_whose_role_may_make_no_tables_runs_on_those_that_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_committed_is_on_disk_whatever_the_servers_default() {
+async fn commits_are_synchronous_whatever_the_servers_default() {
     let fixture = Fixture::on_postgres().await;
     fixture.execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$").await;
     let store = fixture.another_handle().await;
@@ -214,18 +213,18 @@ async fn the_servers_certificate_is_checked_as_the_url_asks() {
     assert!(!unverified.server().await.unwrap().unwrap().encrypted);
     let unknown = open("sslmode=verify-full").await.unwrap_err();
     assert!(matches!(unknown, StoreError::Connect { .. }), "{unknown:?}");
-    assert!(!unknown.is_unreachable(), "waiting does not make it known: {unknown:?}");
-    // Of the same authority, but for another name.
+    assert!(!unknown.is_unreachable(), "waiting does not help: {unknown:?}");
+    // From the same authority, but for another name.
     let elsewhere = url.replace("localhost", "127.0.0.1");
     let query = format!("sslmode=verify-full&sslrootcert={certificate}");
     assert!(Store::open(&config(format!("{elsewhere}?{query}"))).await.is_err());
     Store::open(&config(format!("{elsewhere}?{}", query.replace("full", "ca")))).await.unwrap();
 }
 
-/// A database of the former version, with rows.
-async fn former_database() -> String {
+/// A database of an old version, with rows.
+async fn old_database() -> String {
     let url = PostgresServer::shared().database();
-    upgrade::start_former_worker(&url).await.unwrap();
+    upgrade::start_old_worker(&url).await.unwrap();
     let rows = "INSERT INTO batch_results (project, batch_id, source, line, custom_id) \
                 SELECT 'default', 'batch_1', 'output', n, 'request-' || n FROM generate_series(1, 1000) AS n";
     fixture::execute(&url, rows).await;
@@ -240,8 +239,8 @@ async fn indexes(url: &str, wanted: &str) -> Vec<(String, bool)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_of_indexes_that_was_interrupted_is_begun_again() {
-    let url = former_database().await;
+async fn an_interrupted_index_build_is_restarted() {
+    let url = old_database().await;
     fixture::execute(
         &url,
         "CREATE INDEX batch_results_by_custom_id_hash ON batch_results USING hash (custom_id); \
@@ -256,7 +255,7 @@ async fn a_build_of_indexes_that_was_interrupted_is_begun_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_write_while_indexes_are_built() {
-    let url = former_database().await;
+    let url = old_database().await;
     let write = "INSERT INTO batch_results (project, batch_id, source, line, custom_id) VALUES \
                  ('default', 'batch_2', 'output', LINE, 'x')";
     let mut slow = PgConnection::connect(&url).await.unwrap();
@@ -264,14 +263,14 @@ async fn workers_write_while_indexes_are_built() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(write.replace("LINE", "1"))).execute(&mut *open).await.unwrap();
     let opened = url.clone();
     let upgrade = tokio::spawn(async move { Store::open(&config(opened)).await });
-    // The build waits for the transaction that was there before it.
+    // The build waits for the transaction that was open before it.
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                  AND query LIKE 'CREATE INDEX CONCURRENTLY%batch_results%' AND wait_event_type = 'Lock'";
     let count = async |select: &'static str| {
         let mut looking = PgConnection::connect(&url).await.unwrap();
         sqlx::query_scalar::<_, i64>(select).fetch_one(&mut looking).await.unwrap()
     };
-    test_support::wait::until("the build to wait", async || (count(waits).await > 0).then_some(())).await;
+    test_support::wait::until("the build's wait", async || (count(waits).await > 0).then_some(())).await;
     fixture::execute(&url, &write.replace("LINE", "2")).await;
     assert!(!upgrade.is_finished());
     open.commit().await.unwrap();

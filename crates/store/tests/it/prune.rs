@@ -1,4 +1,4 @@
-//! Retention: what is old goes, files and rows together; what somebody still works on stays.
+//! Retention: old rows and files are deleted together; those in use are kept.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use crate::samples::{at, batch, chunk, completion, eval_run, event, fine_tuning,
 
 const LINES: i64 = 12_000;
 
-/// All that was received before the second `secs` of the test.
+/// Everything received before the second `secs` of the test.
 fn older(family: Family, secs: i64) -> Retention {
     Retention { family, before: at(secs) }
 }
@@ -25,12 +25,12 @@ async fn prune(store: &Store, retention: Retention) -> Pruned {
     let prunable = store.prunable(&retention).await.unwrap();
     let mut pruned = Pruned::default();
     store.prune(&retention, |step| pruned.add(step)).await.unwrap();
-    assert_eq!(pruned, prunable, "a dry run says what will go");
+    assert_eq!(pruned, prunable, "a dry run predicts what is deleted");
     assert!(store.prunable(&retention).await.unwrap().is_nothing());
     pruned
 }
 
-/// An event and the end of it.
+/// An event and its completion.
 async fn add_event(
     store: &Store,
     family: Family,
@@ -67,7 +67,7 @@ async fn add_batch(store: &Store, webhook_id: &str, lines: i64) {
     store.finish_batch("batch_1", BatchEnd::Complete, &done).await.unwrap();
 }
 
-/// What is not there yet: of the output file so many lines, of the error file one.
+/// Imports the missing lines: up to `lines` of the output file, and one of the error file.
 async fn import(store: &Store, lines: i64) {
     let batch = the_batch(store).await;
     for (source, next_line, lines) in [
@@ -87,7 +87,7 @@ async fn the_batch(store: &Store) -> StoredBatch {
     }
 }
 
-pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fixture: Fixture) {
+pub(crate) async fn old_rows_and_files_are_pruned_and_those_in_use_are_kept(fixture: Fixture) {
     let store = &fixture.store;
     let named = |id: &str, secs| ResponseRecord {
         response_id: id.to_owned(),
@@ -99,7 +99,7 @@ pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fix
         store.save_response(&named(id, secs), &done).await.unwrap();
         add_file(store, id, &format!("{id}.json")).await;
     }
-    // Not settled, and newer.
+    // An unsettled event and a newer one.
     add_event(store, Family::Response, "wh_unsettled", "resp_waited_for", 1).await;
     let again = add_event(store, Family::Response, "wh_again", "resp_seen_again", 100).await;
     store.complete_event(&again).await.unwrap();
@@ -110,7 +110,7 @@ pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fix
     let Some(Found::File(old_file)) = old_file else { panic!("{old_file:?}") };
 
     let pruned = prune(store, older(Family::Response, 50)).await;
-    // The events of all three old responses are settled; the one that is not stays.
+    // The events of all three old responses are settled; the unsettled one is kept.
     assert_eq!(pruned, Pruned { objects: 1, events: 3, files: 1, file_bytes: 3, ..Pruned::default() });
     let ids = |rows: Vec<Vec<Option<String>>>| {
         rows.into_iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>()
@@ -118,14 +118,14 @@ pub(crate) async fn what_is_old_goes_with_its_files_and_what_is_wanted_stays(fix
     let left = ids(fixture.select("SELECT response_id FROM responses ORDER BY 1").await);
     assert_eq!(left, ["resp_new", "resp_seen_again", "resp_waited_for"]);
     assert_eq!(ids(fixture.select("SELECT file_id FROM files ORDER BY 1").await).len(), 3);
-    assert!(store.files().open(&old_file.location).await.is_err(), "the file is there still");
+    assert!(store.files().open(&old_file.location).await.is_err(), "the file still exists");
     let events = ids(fixture.select("SELECT webhook_id FROM events ORDER BY 1").await);
     assert_eq!(events, ["wh_again", "wh_resp_new", "wh_unsettled"]);
     let attempts = ids(fixture.select("SELECT webhook_id FROM event_attempts ORDER BY 1").await);
     assert_eq!(attempts, events);
 }
 
-/// Begins to prune, and is gone after so many steps, as when the process is killed.
+/// Prunes for the given number of steps, then stops as if the process were killed.
 async fn interrupted(store: &Store, retention: &Retention, steps_max: u32) {
     let steps = Cell::new(0);
     let mut pruning = pin!(store.prune(retention, |_| steps.set(steps.get() + 1)));
@@ -137,7 +137,7 @@ async fn interrupted(store: &Store, retention: &Retention, steps_max: u32) {
     .await;
 }
 
-pub(crate) async fn a_prune_that_is_interrupted_leaves_a_batch_that_can_be_imported_again_or_pruned(
+pub(crate) async fn an_interrupted_prune_leaves_a_batch_that_can_be_imported_again_or_pruned(
     fixture: Fixture,
 ) {
     let store = &fixture.store;
@@ -153,7 +153,7 @@ pub(crate) async fn a_prune_that_is_interrupted_leaves_a_batch_that_can_be_impor
         assert_eq!(rows[0], half.rows_stored);
         assert_eq!((half.output_next_line, half.error_next_line), (rows[1] + 1, 1));
 
-        // A replay brings the rest back.
+        // A replay restores the rest.
         store.begin_batch(&batch()).await.unwrap();
         import(store, LINES).await;
         store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
@@ -162,7 +162,7 @@ pub(crate) async fn a_prune_that_is_interrupted_leaves_a_batch_that_can_be_impor
         let all = store.batch_results(&ResultFilter::of("default", "batch_1", 1_000_000)).await.unwrap();
         assert_eq!(all.len() as i64, LINES + 1);
     }
-    // The newest event of all stays.
+    // The newest event of all is kept.
     let pruned = prune(store, retention).await;
     assert_eq!(
         pruned,
@@ -186,7 +186,7 @@ pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     store.save_eval_run(&eval_run(), &done).await.unwrap();
     let call = add_event(store, Family::Realtime, "wh_call", "rtc_1", 0).await;
     store.complete_event(&call).await.unwrap();
-    // An import under way, and after all others an event that stays because it is the newest.
+    // An import in progress, and finally an event that is kept because it is the newest.
     store.begin_batch(&batch()).await.unwrap();
     add_event(store, Family::Batch, "wh_batch", "batch_1", 0).await;
 
@@ -199,7 +199,11 @@ pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     assert_eq!(prune(store, older(Family::Realtime, 1)).await, Pruned { events: 1, ..Pruned::default() });
     assert_eq!(prune(store, older(Family::Eval, 1)).await, one);
     assert_eq!(fixture.dump("responses").await.len(), 1);
-    assert_eq!(prune(store, older(Family::Response, 1)).await, Pruned::default(), "it is still to be told");
+    assert_eq!(
+        prune(store, older(Family::Response, 1)).await,
+        Pruned::default(),
+        "its notification is pending"
+    );
     fixture.execute("UPDATE notifications SET state = 'delivered'").await;
     assert_eq!(prune(store, older(Family::Response, 1)).await, Pruned { notifications: 1, ..one });
     assert_eq!(prune(store, older(Family::Batch, 1)).await, Pruned::default());

@@ -1,4 +1,4 @@
-//! What people read: lists, ids, JSON, views.
+//! What users read: lists, ids, JSON, views.
 
 use store::{
     BatchEnd, BatchResult, EventFilter, Failure, Found, NotificationFilter, ResponseRecord, ResultFilter,
@@ -9,7 +9,7 @@ use webhook::{EventState, Family, FetchState, Reason};
 use crate::fixture::Fixture;
 use crate::samples::{at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, result};
 
-/// Of three families, two projects and two states.
+/// Events of three families, two projects and two states.
 async fn four_events(fixture: &Fixture) {
     let families = [Family::Response, Family::Batch, Family::Response, Family::Other];
     for (index, family) in families.into_iter().enumerate() {
@@ -52,7 +52,7 @@ pub(crate) async fn events_are_counted_by_family_and_state(fixture: Fixture) {
     );
 }
 
-pub(crate) async fn an_id_leads_to_its_rows(fixture: Fixture) {
+pub(crate) async fn rows_are_found_by_id(fixture: Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     store.record_delivery(&event("wh_2", "sess_1"), 1).await.unwrap();
@@ -73,7 +73,7 @@ pub(crate) async fn an_id_leads_to_its_rows(fixture: Fixture) {
     assert_eq!(kinds("ft:gpt-4.1-mini:acme::1").await, ["model"]);
     assert_eq!(kinds("evalrun_1").await, ["eval_run"]);
     assert_eq!(kinds("file_out").await, ["file"]);
-    assert_eq!(kinds("sess_1").await, ["event"], "only an event knows it");
+    assert_eq!(kinds("sess_1").await, ["event"], "only an event names it");
     assert!(store.find("resp_2").await.unwrap().is_empty());
     assert!(
         matches!(store.find("file_out").await.unwrap().as_slice(), [Found::File(found)] if *found == file())
@@ -86,7 +86,7 @@ pub(crate) async fn records_are_json_with_their_json_nested(fixture: Fixture) {
     let mut rows: Vec<BatchResult> = (1..=2).map(result).collect();
     (rows[1].body, rows[1].quarantined) = (Some(b"\xff".to_vec()), true);
     fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, rows)).await.unwrap();
-    // Through text, as `--json` goes, and through values.
+    // Serialized as text, like `--json`, and as values.
     let json = async |id: &str| {
         let found = fixture.store.find(id).await.unwrap().pop().unwrap();
         let text: serde_json::Value = serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap();
@@ -105,7 +105,7 @@ pub(crate) async fn records_are_json_with_their_json_nested(fixture: Fixture) {
     assert_eq!(rows[1]["body"], serde_json::json!({"base64": "/w=="}));
 }
 
-/// The answer with NULL as an empty text.
+/// The result, with NULL as an empty string.
 async fn table(fixture: &Fixture, select: &str) -> Vec<Vec<String>> {
     let rows = fixture.select(select).await;
     rows.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect()).collect()
@@ -140,11 +140,11 @@ pub(crate) async fn views_show_results_and_what_is_missing(fixture: Fixture) {
         reason: Reason::GaveUp,
         notifications: Vec::new(),
         attempt: None,
-        error: "in vain".to_owned(),
+        error: "gave up".to_owned(),
     };
     store.fail_event(&failure).await.unwrap();
     let open = "SELECT webhook_id, state, attempts, reason, last_error FROM open_events";
-    assert_eq!(table(&fixture, open).await, [["wh_2", "dead", "3", "gave_up", "in vain"]]);
+    assert_eq!(table(&fixture, open).await, [["wh_2", "dead", "3", "gave_up", "gave up"]]);
 }
 
 pub(crate) async fn views_show_a_batchs_texts_and_errors(fixture: Fixture) {
@@ -216,7 +216,7 @@ pub(crate) async fn embeddings_are_counted_not_shown(fixture: Fixture) {
     assert_eq!(shapes, [["2", "3", ""], ["1", "", ""], ["", "", ""], ["", "", ""]]);
 }
 
-/// As the worker reads `neither-answer-nor-error.jsonl`.
+/// The results as the worker reads them from `neither-answer-nor-error.jsonl`.
 pub(crate) async fn lines_without_an_answer_are_among_the_errors(fixture: Fixture) {
     let lines = include_str!("../fixtures/neither-answer-nor-error.jsonl").lines().zip(1..);
     let rows: Vec<BatchResult> = lines
@@ -244,8 +244,8 @@ pub(crate) async fn lines_without_an_answer_are_among_the_errors(fixture: Fixtur
     assert_eq!(errors.iter().map(|row| row.line.to_string()).collect::<Vec<_>>(), failed);
 }
 
-/// As a later version may write them.
-pub(crate) async fn names_of_another_version_are_read_as_they_are(fixture: Fixture) {
+/// Names that a later version may write.
+pub(crate) async fn unknown_names_of_another_version_are_preserved(fixture: Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
@@ -288,7 +288,7 @@ pub(crate) async fn names_of_another_version_are_read_as_they_are(fixture: Fixtu
     assert_eq!(store.count_notifications().await.unwrap()[0].1.as_str(), "muted");
     assert_eq!(store.target_health().await.unwrap()[0].state.as_str(), "muted");
 
-    // A worker takes it for an event that is not stored, and stores it.
+    // A worker treats it as an event that is not stored, and stores it.
     assert_eq!(store.record_delivery(&event("wh_1", "resp_1"), 2).await.unwrap().as_str(), "asleep");
     store.complete_event(&completion("wh_1")).await.unwrap();
     assert_eq!(store.list_events(&EventFilter::default()).await.unwrap()[0].state, EventState::Stored);

@@ -1,4 +1,4 @@
-//! The SQL in the README is run as it stands there, on either database.
+//! Runs the SQL of the README verbatim on both databases.
 
 use store::{BatchResult, ResultSource};
 
@@ -7,7 +7,7 @@ use crate::samples::{batch, chunk, completion, event, response, result};
 
 const README: &str = include_str!("../../../../README.md");
 
-/// All statements of the SQL blocks, about the batch of the test.
+/// All statements of the SQL blocks, applied to the test's batch.
 fn statements() -> Vec<String> {
     let blocks = README.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let text: String = blocks.collect::<Vec<_>>().concat().replace("batch_…", "batch_1");
@@ -16,7 +16,7 @@ fn statements() -> Vec<String> {
     statements.split(';').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
 }
 
-pub(crate) async fn its_sql_answers_what_it_says(fixture: Fixture) {
+pub(crate) async fn the_sql_returns_what_the_readme_says(fixture: Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();

@@ -1,4 +1,4 @@
-//! What following, replaying and repairing read: events in the order they were first seen, objects not fetched.
+//! Queries for following, replaying and repairing: events in the order they were first seen, and unfetched objects.
 
 use store::{
     BatchEnd, EvalRunRecord, EventFilter, EventSeq, Failure, FetchProgress, ResponseRecord, ResultSource,
@@ -8,7 +8,7 @@ use webhook::{EventState, Family, FetchState, Reason};
 use crate::fixture::Fixture;
 use crate::samples::{at, batch, chunk, completion, eval_run, event, response, result};
 
-/// Inserted out of the order in which they were received.
+/// Inserted in another order than received.
 async fn four_events(fixture: &Fixture) {
     for (index, age) in [5, -9, 3, 0].into_iter().enumerate() {
         let mut new = event(&format!("wh_{index}"), "resp_1");
@@ -35,7 +35,7 @@ pub(crate) async fn events_come_in_the_order_workers_saw_them_page_by_page(fixtu
     assert_eq!(page(&all, after).await, (vec!["wh_3".to_owned()], up_to));
 
     store.record_delivery(&event("wh_later", "x"), 1).await.unwrap();
-    assert_eq!(page(&all, up_to).await.0, [""; 0], "what came after the end is left out");
+    assert_eq!(page(&all, up_to).await.0, [""; 0], "events after the end are left out");
     let start = EventSeq::default();
     for (filter, names) in [
         (EventFilter { family: Some(Family::Batch), ..all.clone() }, &["wh_2"][..]),
@@ -46,7 +46,7 @@ pub(crate) async fn events_come_in_the_order_workers_saw_them_page_by_page(fixtu
         assert_eq!(page(&filter, start).await.0, names, "{filter:?}");
         assert_eq!(store.count_chosen(&filter, up_to).await.unwrap(), names.len() as u64, "{filter:?}");
     }
-    assert_eq!(store.count_chosen(&all, up_to).await.unwrap(), 4, "the limit aside");
+    assert_eq!(store.count_chosen(&all, up_to).await.unwrap(), 4, "the limit is ignored");
 }
 
 pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(fixture: Fixture) {
@@ -80,7 +80,7 @@ pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(
     found.sort();
     assert_eq!(found, ["wh_0", "wh_1", "wh_3"]);
     assert!(store.events_named(&[]).await.unwrap().is_empty());
-    // On a table that is nearly empty PostgreSQL reads it whole, whatever its indexes.
+    // PostgreSQL scans a nearly empty table, whatever its indexes.
     if !fixture.is_postgres() {
         let plan = fixture
             .select("EXPLAIN QUERY PLAN SELECT * FROM events WHERE (project, webhook_id) IN ((1, 2), (3, 4))")
@@ -90,7 +90,7 @@ pub(crate) async fn events_are_read_by_name_and_those_that_may_change_by_family(
     }
 }
 
-pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixture) {
+pub(crate) async fn unfetched_objects_are_found_with_their_events(fixture: Fixture) {
     let store = &fixture.store;
     for (webhook_id, age) in [("wh_1", 0), ("wh_2", 7)] {
         let mut new = event(webhook_id, "resp_1");
@@ -128,10 +128,10 @@ pub(crate) async fn what_was_not_fetched_is_found_with_its_events(fixture: Fixtu
     assert_eq!(about.iter().map(|event| event.webhook_id.as_str()).collect::<Vec<_>>(), ["wh_2", "wh_1"]);
 
     store.save_response(&response("{}"), &completion("wh_2")).await.unwrap();
-    assert_eq!(list(None, 10).await.len(), 1, "fetched meanwhile");
+    assert_eq!(list(None, 10).await.len(), 1, "fetched in the meantime");
 }
 
-pub(crate) async fn the_progress_of_an_object_is_told_without_reading_it(fixture: Fixture) {
+pub(crate) async fn the_fetch_progress_of_an_object_is_read_alone(fixture: Fixture) {
     let store = &fixture.store;
     let progress = async |family, id: &str| store.fetch_progress("default", family, id).await.unwrap();
     assert_eq!(progress(Family::Response, "resp_1").await, None);
@@ -149,7 +149,7 @@ pub(crate) async fn the_progress_of_an_object_is_told_without_reading_it(fixture
     assert_eq!(progress(Family::Batch, "batch_1").await, Some(expired));
 }
 
-pub(crate) async fn a_replay_that_brings_the_object_takes_the_reason_back(fixture: Fixture) {
+pub(crate) async fn a_replay_that_completes_the_object_clears_the_reason(fixture: Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     let mut not_found = completion("wh_1");
@@ -158,7 +158,7 @@ pub(crate) async fn a_replay_that_brings_the_object_takes_the_reason_back(fixtur
     let before = fixture.dump("events").await;
     not_found.processed_at = at(99);
     store.complete_event(&not_found).await.unwrap();
-    assert_eq!(fixture.dump("events").await, before, "again in vain: nothing changes");
+    assert_eq!(fixture.dump("events").await, before, "another failed fetch changes nothing");
 
     let mut repaired = completion("wh_1");
     repaired.processed_at = at(200);
@@ -167,5 +167,5 @@ pub(crate) async fn a_replay_that_brings_the_object_takes_the_reason_back(fixtur
     assert_eq!((row.state, row.reason, row.processed_at), (EventState::Stored.into(), None, Some(at(200))));
     store.complete_event(&not_found).await.unwrap();
     let row = store.events_about("resp_1").await.unwrap().remove(0);
-    assert_eq!((row.reason, row.processed_at), (None, Some(at(200))), "an older failure does not spoil it");
+    assert_eq!((row.reason, row.processed_at), (None, Some(at(200))), "an older failure does not change it");
 }

@@ -1,4 +1,4 @@
-//! Another content for a file of a batch: the whole of it, or nothing.
+//! New content for a batch file: complete, or not at all.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -38,8 +38,8 @@ fn content(readable_lines: i64) -> NewContent {
     }
 }
 
-/// A complete batch: of its output two lines that can be read and one that cannot, and one line of errors.
-async fn half_a_batch(fixture: &Fixture) {
+/// A complete batch: two readable lines and one unreadable line of output, and one line of errors.
+async fn partly_readable_batch(fixture: &Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "batch_1"), 1).await.unwrap();
     store.begin_batch(&batch()).await.unwrap();
@@ -50,7 +50,7 @@ async fn half_a_batch(fixture: &Fixture) {
     store.finish_batch("batch_1", BatchEnd::Complete, &completion("wh_1")).await.unwrap();
 }
 
-/// The output file with this content, where it belongs.
+/// The output file with this content, at its regular location.
 async fn file_of(store: &Store, bytes: &'static [u8]) -> FileRecord {
     written(store, bytes, &Files::location("default", "batch_1", "file_out")).await
 }
@@ -67,9 +67,9 @@ async fn kept(store: &Store, location: &str) -> Vec<u8> {
     pieces.concat()
 }
 
-pub(crate) async fn another_content_takes_the_place_of_the_old_one_in_one_step(fixture: Fixture) {
+pub(crate) async fn new_content_replaces_the_old_one_in_one_transaction(fixture: Fixture) {
     let store = &fixture.store;
-    half_a_batch(&fixture).await;
+    partly_readable_batch(&fixture).await;
     let old = store.file_of("default", "batch_1", "file_out").await.unwrap().unwrap();
     let new =
         written(store, b"the whole", &Files::replacement_location("default", "batch_1", "file_out")).await;
@@ -79,7 +79,7 @@ pub(crate) async fn another_content_takes_the_place_of_the_old_one_in_one_step(f
     // Lines 4 and 5 are blank.
     assert!(replacement.add(vec![result(6), unreadable(7)]).await);
     assert!(replacement.add(vec![result(8)]).await);
-    assert_eq!(lines(store).await.len(), 4, "nobody sees half of it");
+    assert_eq!(lines(store).await.len(), 4, "a partial replacement is not visible");
     assert_eq!(replacement.commit(new.clone()).await.unwrap(), Replaced::Done);
 
     let output = [1, 2, 3, 6, 7, 8].map(|line| (ResultSource::Output, line));
@@ -89,19 +89,19 @@ pub(crate) async fn another_content_takes_the_place_of_the_old_one_in_one_step(f
     assert_eq!((row.output_next_line, row.error_next_line, row.results_complete), (9, 2, true));
     let kept_row = store.file_of("default", "batch_1", "file_out").await.unwrap().unwrap();
     assert_eq!((&kept_row.sha256, &kept_row.location), (&new.sha256, &new.location));
-    assert_eq!(kept_row.purpose, old.purpose, "what OpenAI did not say this time stays known");
+    assert_eq!(kept_row.purpose, old.purpose, "fields that OpenAI did not send this time are kept");
     assert_eq!(kept(store, &new.location).await, b"the whole");
 
     store.move_to_final_location(&new, Some(&old.location)).await.unwrap();
     let home = store.file_of("default", "batch_1", "file_out").await.unwrap().unwrap();
     assert_eq!(home.location, old.location);
     assert_eq!(kept(store, &home.location).await, b"the whole");
-    assert!(store.files().open(&new.location).await.is_err(), "it lies in one place");
+    assert!(store.files().open(&new.location).await.is_err(), "the file exists only once");
 }
 
-pub(crate) async fn what_is_not_committed_or_not_better_changes_nothing(fixture: Fixture) {
+pub(crate) async fn an_uncommitted_or_worse_replacement_changes_nothing(fixture: Fixture) {
     let store = &fixture.store;
-    half_a_batch(&fixture).await;
+    partly_readable_batch(&fixture).await;
     let before = fixture.dump_objects().await;
     let new = written(store, b"worse", &Files::replacement_location("default", "batch_1", "file_out")).await;
 
@@ -117,11 +117,11 @@ pub(crate) async fn what_is_not_committed_or_not_better_changes_nothing(fixture:
     assert_eq!(superseded.commit(new.clone()).await.unwrap(), Replaced::Superseded);
     let mut twice = store.replace_file(content(9));
     twice.add(vec![result(1), result(1)]).await;
-    assert!(twice.commit(new).await.is_err(), "no database takes a line twice");
+    assert!(twice.commit(new).await.is_err(), "a duplicate line is rejected");
     assert_eq!(fixture.dump_objects().await, before);
 }
 
-pub(crate) async fn an_import_under_way_is_waited_for_and_goes_on_behind(fixture: Fixture) {
+pub(crate) async fn a_replacement_waits_for_an_import_which_then_continues(fixture: Fixture) {
     let store = &fixture.store;
     store.begin_batch(&batch()).await.unwrap();
     let mut import = store.batch_appender("default", "batch_1", ResultSource::Output, 1);
@@ -130,7 +130,7 @@ pub(crate) async fn an_import_under_way_is_waited_for_and_goes_on_behind(fixture
     let mut replacement = store.replace_file(content(6));
     replacement.add((1..=6).map(result).collect()).await;
     assert_eq!(replacement.commit(file()).await.unwrap(), Replaced::Done);
-    // What it reads of the old content is behind what is stored.
+    // The lines it adds from the old content come after the stored ones.
     import.append((4..=8).map(result).collect()).await.unwrap();
     import.finish().await.unwrap();
     assert_eq!(lines(store).await, (1..=8).map(|line| (ResultSource::Output, line)).collect::<Vec<_>>());
@@ -149,12 +149,12 @@ pub(crate) async fn an_import_under_way_is_waited_for_and_goes_on_behind(fixture
     let (first, second, appended) =
         tokio::join!(race(store), race(&other), store.append_batch_results(&chunk));
     assert_eq!((first, second), (Replaced::Done, Replaced::Done));
-    // Before the last of them or after it, but never between.
+    // Before or after the last statement, but never in between.
     let expected = match appended {
         Ok(Appended::Added) => &[8, 12][..],
         other => panic!("{other:?}"),
     };
-    wait::until("the rows", async || {
+    wait::until("the new rows", async || {
         let rows = i64::try_from(lines(store).await.len()).unwrap();
         let row = the_batch(store).await;
         assert_eq!((row.rows_stored, row.output_next_line), (rows, rows + 1));
@@ -163,11 +163,9 @@ pub(crate) async fn an_import_under_way_is_waited_for_and_goes_on_behind(fixture
     .await;
 }
 
-pub(crate) async fn batches_whose_rows_are_not_one_a_request_are_missing_until_they_are_confirmed(
-    fixture: Fixture,
-) {
+pub(crate) async fn mismatched_batches_are_unfetched_until_confirmed(fixture: Fixture) {
     let store = &fixture.store;
-    half_a_batch(&fixture).await;
+    partly_readable_batch(&fixture).await;
     let missing = async || {
         let found = store.unfetched_objects(None, 10).await.unwrap();
         found.into_iter().map(|object| (object.object_id, object.fetch_state)).collect::<Vec<_>>()
@@ -186,5 +184,5 @@ pub(crate) async fn batches_whose_rows_are_not_one_a_request_are_missing_until_t
     let mut replacement = store.replace_file(content(3));
     replacement.add((1..=3).map(result).collect()).await;
     assert_eq!(replacement.commit(file()).await.unwrap(), Replaced::Done);
-    assert_eq!(missing().await.len(), 1, "other rows are to be confirmed anew");
+    assert_eq!(missing().await.len(), 1, "changed rows need a new confirmation");
 }

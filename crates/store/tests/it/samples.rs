@@ -1,4 +1,4 @@
-//! Records as a worker would build them.
+//! Sample records, as a worker builds them.
 
 use chrono::{DateTime, Utc};
 use store::{
@@ -7,7 +7,7 @@ use store::{
 };
 use webhook::{Family, FetchState};
 
-/// So many seconds into the test.
+/// The time `secs` seconds into the test.
 pub(crate) fn at(secs: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_464_147 + secs, 0).unwrap()
 }

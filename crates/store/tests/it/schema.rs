@@ -1,4 +1,4 @@
-//! One schema in two dialects, made once however many workers start, and wide enough for workers of several versions.
+//! One schema in two dialects, created once by any number of workers, and compatible with workers of older versions.
 
 use store::{EventFilter, Store};
 
@@ -19,7 +19,7 @@ async fn both_databases_have_the_same_tables_views_and_columns() {
     assert_eq!(versions.0, versions.1);
 }
 
-/// A worker of the version before the newest migration, beside one of this version.
+/// A worker of the version before the newest migration, next to one of this version.
 pub(crate) async fn an_older_version_runs_on_a_newer_schema(fixture: Fixture) {
     fixture
         .execute(
@@ -41,7 +41,7 @@ pub(crate) async fn an_older_version_runs_on_a_newer_schema(fixture: Fixture) {
     assert_eq!(looking.list_events(&EventFilter::default()).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn many_workers_starting_at_once_make_one_schema(fixture: Fixture) {
+pub(crate) async fn many_workers_starting_at_once_create_one_schema(fixture: Fixture) {
     for round in 0..3 {
         let config = fixture.another_database();
         let starts = [0; 8].map(|_| {

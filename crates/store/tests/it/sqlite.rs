@@ -1,4 +1,4 @@
-//! What only concerns SQLite: the file, its lock, and times as text.
+//! Tests of SQLite only: the file, its lock, and times as text.
 
 use secrecy::ExposeSecret as _;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
@@ -16,14 +16,14 @@ fn config(folder: &tempfile::TempDir) -> StoreConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_worker_has_made_is_not_opened_for_reading() {
+async fn open_existing_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Store::open_existing(&config(&folder)).await.unwrap_err();
     assert!(
         matches!(missing, StoreError::NoDatabase(_)) && missing.to_string().contains("worker"),
         "{missing}"
     );
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was created");
 
     std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
     std::fs::write(folder.path().join("a/b/landfall.db"), b"").unwrap();
@@ -39,7 +39,7 @@ async fn a_write_waits_for_another_process_that_holds_the_lock() {
     let mut lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let store = fixture.store.clone();
     let write = tokio::spawn(async move { store.record_delivery(&event("wh_1", "resp_1"), 1).await });
-    // Readers do not wait.
+    // Readers are not blocked.
     assert!(fixture.store.list_events(&EventFilter::default()).await.unwrap().is_empty());
     lock.execute("DELETE FROM events").await.unwrap();
     lock.commit().await.unwrap();
@@ -57,7 +57,7 @@ async fn times_in_tables_are_fixed_width() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_database_is_an_error_with_its_cause() {
+async fn an_invalid_database_file_is_an_error_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
     std::fs::write(folder.path().join("a/b/landfall.db"), b"this is a text, and no database at all").unwrap();
@@ -68,7 +68,7 @@ async fn what_is_no_database_is_an_error_with_its_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_no_column_holds_is_final_and_a_lost_database_is_not() {
+async fn a_rejected_value_is_permanent_and_a_lost_database_is_retryable() {
     let fixture = Fixture::on_sqlite().await;
     let too_large = fixture.store.save_file(&FileRecord { bytes: u64::MAX, ..file() }).await.unwrap_err();
     assert!(!too_large.is_retryable());
@@ -78,13 +78,13 @@ async fn a_value_no_column_holds_is_final_and_a_lost_database_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_keep_their_places_when_the_file_is_compacted() {
+async fn events_keep_their_order_when_the_file_is_vacuumed() {
     let fixture = Fixture::on_sqlite().await;
     for webhook_id in ["wh_1", "wh_2", "wh_3"] {
         fixture.store.record_delivery(&event(webhook_id, "resp_1"), 1).await.unwrap();
     }
     let newest = fixture.store.event_watermark().await.unwrap();
-    // As `landfall prune` does; then rowids may begin anew.
+    // Like `landfall prune`; afterwards rowids may restart.
     fixture.execute("DELETE FROM events WHERE webhook_id <> 'wh_3'; VACUUM").await;
     assert_eq!(fixture.store.event_watermark().await.unwrap(), newest);
     fixture.store.record_delivery(&event("wh_4", "resp_1"), 1).await.unwrap();

@@ -1,4 +1,4 @@
-//! All rows leave a database and come into another one, of either kind.
+//! Export of all rows from one database, and import into another of either kind.
 
 use std::io::Cursor;
 
@@ -20,7 +20,7 @@ async fn import(fixture: &Fixture, export: &[u8], replace: bool) -> Result<u64, 
     fixture.store.import(&mut Cursor::new(export), replace).await
 }
 
-/// Every table, with bytes that no JSON column holds in it.
+/// Fills every table, including bytes that no JSON column accepts.
 async fn fill(fixture: &Fixture) {
     run_all_families(fixture, "wh", TimeDelta::zero()).await;
     fixture.store.begin_batch(&batch()).await.unwrap();
@@ -63,7 +63,7 @@ pub(crate) async fn all_rows_move_into_either_database_and_back(fixture: Fixture
             target.select("SELECT count(*) FROM events").await,
             fixture.select("SELECT count(*) FROM events").await
         );
-        // As text is where both agree: through PostgreSQL, JSON keeps its meaning only.
+        // Both databases agree on text; PostgreSQL preserves only the meaning of JSON.
         let (there, here) = (target.dump_objects().await, fixture.dump_objects().await);
         let count = |table: &str| (there[table].len(), here[table].len());
         assert_eq!(count("batch_results").0, count("batch_results").1);
@@ -71,7 +71,7 @@ pub(crate) async fn all_rows_move_into_either_database_and_back(fixture: Fixture
             if fixture.is_postgres() { Fixture::on_postgres().await } else { Fixture::on_sqlite().await };
         import(&back, &exported(&target).await, false).await.unwrap();
         for (table, rows) in back.dump_objects().await {
-            assert!(!rows.is_empty(), "{table} was not tried");
+            assert!(!rows.is_empty(), "{table} is not covered");
             assert_eq!(by_meaning(rows), by_meaning(here[table].clone()), "{table}");
         }
         for table in
@@ -79,14 +79,14 @@ pub(crate) async fn all_rows_move_into_either_database_and_back(fixture: Fixture
         {
             assert_eq!(back.dump(table).await, fixture.dump(table).await, "{table}");
         }
-        // Life goes on behind them.
+        // New events follow the imported ones.
         target.store.record_delivery(&event("wh_next", "y"), 1).await.unwrap();
         let newest = "SELECT webhook_id FROM events ORDER BY place DESC LIMIT 1";
         assert_eq!(target.select(newest).await, [[Some("wh_next".to_owned())]]);
     }
 }
 
-/// JSON in columns of text, too.
+/// Also normalizes JSON in text columns.
 fn by_meaning(mut rows: Vec<Vec<Option<String>>>) -> Vec<Vec<Option<String>>> {
     for field in rows.iter_mut().flatten().flatten() {
         if let Ok(json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str::<Value>(field) {
@@ -97,7 +97,7 @@ fn by_meaning(mut rows: Vec<Vec<Option<String>>>) -> Vec<Vec<Option<String>>> {
     rows
 }
 
-pub(crate) async fn an_import_is_all_or_nothing_and_deletes_only_when_told(fixture: Fixture) {
+pub(crate) async fn an_import_is_all_or_nothing_and_deletes_only_with_replace(fixture: Fixture) {
     fill(&fixture).await;
     let before = fixture.dump_objects().await;
     let export = exported(&fixture).await;
@@ -117,7 +117,7 @@ pub(crate) async fn an_import_is_all_or_nothing_and_deletes_only_when_told(fixtu
     fixture.store.record_delivery(&event("wh_later", "y"), 1).await.unwrap();
     import(&fixture, &export, true).await.unwrap();
     assert_eq!(fixture.dump_objects().await, before);
-    assert_eq!(exported(&fixture).await, export, "what was there besides is gone");
+    assert_eq!(exported(&fixture).await, export, "other rows are deleted");
 }
 
 pub(crate) async fn an_export_has_every_column_of_every_table(fixture: Fixture) {

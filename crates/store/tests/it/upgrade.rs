@@ -1,5 +1,5 @@
-//! Databases of former versions are brought up to date in place, with workers of those versions running beside, and
-//! beside other applications that use sqlx in the same database.
+//! Migration of databases of old versions in place, while workers of those versions run, and next to other sqlx
+//! applications in the same database.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use crate::fixture::{self, Fixture};
 use crate::samples::{batch, chunk, completion, event, response, result};
 
 /// The last version whose migrations were recorded in `_sqlx_migrations`.
-const FORMER_VERSION: i64 = 6;
+const OLD_VERSION: i64 = 6;
 
-/// What a worker of that version does when it starts, word for word.
-pub(crate) async fn start_former_worker(url: &str) -> Result<(), sqlx::migrate::MigrateError> {
+/// The startup of a worker of that version, verbatim.
+pub(crate) async fn start_old_worker(url: &str) -> Result<(), sqlx::migrate::MigrateError> {
     let dialect = if url.starts_with("postgres") { "postgres" } else { "sqlite" };
     let all = Migrator::new(Path::new("migrations").join(dialect)).await?;
-    let former = all.iter().filter(|migration| migration.version <= FORMER_VERSION).cloned();
-    let mut migrator = Migrator::with_migrations(former.collect());
+    let old = all.iter().filter(|migration| migration.version <= OLD_VERSION).cloned();
+    let mut migrator = Migrator::with_migrations(old.collect());
     migrator.set_ignore_missing(true);
     migrator.set_locking(false);
     if dialect == "postgres" {
@@ -28,7 +28,7 @@ pub(crate) async fn start_former_worker(url: &str) -> Result<(), sqlx::migrate::
             .await?;
         if is_there {
             let version = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-            if sqlx::query_scalar::<_, i64>(version).fetch_one(&mut connection).await? >= FORMER_VERSION {
+            if sqlx::query_scalar::<_, i64>(version).fetch_one(&mut connection).await? >= OLD_VERSION {
                 return Ok(());
             }
         }
@@ -49,59 +49,59 @@ async fn run(migrator: &Migrator, connection: &mut impl Migrate) -> Result<(), s
     migrator.run_direct(None, connection, false).await
 }
 
-/// The statements by which workers of that version write, for an event and its objects of a number of its own.
-fn statements_of_former_worker(number: u32) -> String {
+/// The write statements of workers of that version, for an event and its objects with the given number.
+fn statements_of_old_worker(number: u32) -> String {
     let time = format!("'2026-11-23T20:02:{number:02}.000000Z'");
     format!(
         r#"
 INSERT INTO events (project, webhook_id, event_id, type, family, object_id, created_at, received_at, attempts, state, body,
-    body_bytes) VALUES ('default', 'wh_former_{number}', 'evt_{number}', 'batch.completed', 'batch',
-    'batch_former_{number}', {time}, {time}, 1, 'received', '{{"id":"evt_{number}"}}', NULL)
+    body_bytes) VALUES ('default', 'wh_old_{number}', 'evt_{number}', 'batch.completed', 'batch',
+    'batch_old_{number}', {time}, {time}, 1, 'received', '{{"id":"evt_{number}"}}', NULL)
     ON CONFLICT (project, webhook_id) DO NOTHING;
-UPDATE events SET attempts = 2 WHERE project = 'default' AND webhook_id = 'wh_former_{number}' AND attempts < 2;
+UPDATE events SET attempts = 2 WHERE project = 'default' AND webhook_id = 'wh_old_{number}' AND attempts < 2;
 UPDATE events SET state = 'retrying', attempts = CASE WHEN attempts < 2 THEN 2 ELSE attempts END, reason = 'rate_limited',
-    last_error = 'e' WHERE project = 'default' AND webhook_id = 'wh_former_{number}' AND state <> 'stored';
+    last_error = 'e' WHERE project = 'default' AND webhook_id = 'wh_old_{number}' AND state <> 'stored';
 INSERT INTO batches (project, batch_id, status, received_at, fetch_state, fetched_at, terminal, output_file_id, raw)
-    VALUES ('default', 'batch_former_{number}', 'completed', {time}, 'fetched', {time}, TRUE, 'file_{number}', '{{}}')
+    VALUES ('default', 'batch_old_{number}', 'completed', {time}, 'fetched', {time}, TRUE, 'file_{number}', '{{}}')
     ON CONFLICT (project, batch_id) DO UPDATE SET project = excluded.project, status = excluded.status
     WHERE (excluded.terminal, excluded.fetched_at IS NOT NULL, excluded.status IS NOT NULL,
         coalesce(excluded.fetched_at, excluded.received_at)) > (batches.terminal, batches.fetched_at IS NOT NULL,
         batches.status IS NOT NULL, coalesce(batches.fetched_at, batches.received_at))
     AND (excluded.raw IS DISTINCT FROM batches.raw OR excluded.raw_bytes IS DISTINCT FROM batches.raw_bytes);
 INSERT INTO batch_results (project, batch_id, source, line, custom_id, status_code, request_id, body, body_bytes, error,
-    input_tokens, output_tokens, quarantined) VALUES ('default', 'batch_former_{number}', 'output', 1,
-    'former-request-{number}', 200, 'req', '{{"choices":[{{"message":{{"content":"former {number}"}}}}]}}', NULL, NULL,
+    input_tokens, output_tokens, quarantined) VALUES ('default', 'batch_old_{number}', 'output', 1,
+    'old-request-{number}', 200, 'req', '{{"choices":[{{"message":{{"content":"old {number}"}}}}]}}', NULL, NULL,
     3, 4, FALSE);
 UPDATE batches SET output_next_line = 2, rows_stored = rows_stored + 1, rows_quarantined = rows_quarantined + 0
-    WHERE project = 'default' AND batch_id = 'batch_former_{number}';
+    WHERE project = 'default' AND batch_id = 'batch_old_{number}';
 UPDATE batches SET results_complete = TRUE, import_began_at = NULL, import_began_rows = NULL,
     fetch_state = CASE fetch_state WHEN 'expired' THEN 'fetched' ELSE fetch_state END
-    WHERE project = 'default' AND batch_id = 'batch_former_{number}' AND NOT results_complete;
+    WHERE project = 'default' AND batch_id = 'batch_old_{number}' AND NOT results_complete;
 UPDATE events SET state = 'stored', attempts = CASE WHEN attempts < 2 THEN 2 ELSE attempts END, processed_at = {time},
-    reason = NULL, last_error = NULL WHERE project = 'default' AND webhook_id = 'wh_former_{number}'
+    reason = NULL, last_error = NULL WHERE project = 'default' AND webhook_id = 'wh_old_{number}'
     AND (state <> 'stored' OR (reason IS NOT NULL AND NULL IS NULL));
 INSERT INTO responses (project, response_id, status, received_at, fetch_state, fetched_at, terminal, raw)
-    VALUES ('default', 'resp_former_{number}', 'completed', {time}, 'fetched', {time}, TRUE, '{{"n":{number}}}')
+    VALUES ('default', 'resp_old_{number}', 'completed', {time}, 'fetched', {time}, TRUE, '{{"n":{number}}}')
     ON CONFLICT (project, response_id) DO UPDATE SET project = excluded.project, raw = excluded.raw
     WHERE excluded.received_at > responses.received_at;
 INSERT INTO files (project, file_id, object_id, purpose, filename, bytes, sha256, location, created_at, expires_at)
-    VALUES ('default', 'file_{number}', 'batch_former_{number}', NULL, NULL, 5, '00', 'a/b', {time}, NULL)
+    VALUES ('default', 'file_{number}', 'batch_old_{number}', NULL, NULL, 5, '00', 'a/b', {time}, NULL)
     ON CONFLICT (project, file_id) DO UPDATE SET object_id = excluded.object_id, bytes = excluded.bytes;
 INSERT INTO notifications (project, id, target, type, urgent, webhook_id, object_id, created_at, body, state,
-    next_attempt_at) VALUES ('default', 'msg_{number}', 'crm', 'batch.stored', FALSE, 'wh_former_{number}',
-    'batch_former_{number}', {time}, {bytes}, 'pending', {time}) ON CONFLICT (project, id) DO NOTHING;
+    next_attempt_at) VALUES ('default', 'msg_{number}', 'crm', 'batch.stored', FALSE, 'wh_old_{number}',
+    'batch_old_{number}', {time}, {bytes}, 'pending', {time}) ON CONFLICT (project, id) DO NOTHING;
 "#,
         bytes = "X_BYTES",
     )
 }
 
-async fn work_as_former_worker(url: &str, number: u32) {
+async fn work_as_old_worker(url: &str, number: u32) {
     let bytes = if url.starts_with("postgres") { "'\\x7b7d'" } else { "X'7B7D'" };
-    fixture::execute(url, &statements_of_former_worker(number).replace("X_BYTES", bytes)).await;
+    fixture::execute(url, &statements_of_old_worker(number).replace("X_BYTES", bytes)).await;
 }
 
 /// The rows of `_sqlx_migrations`.
-async fn former_migrations(fixture: &Fixture) -> Vec<Vec<Option<String>>> {
+async fn old_migrations(fixture: &Fixture) -> Vec<Vec<Option<String>>> {
     let bytes = if fixture.is_postgres() { "encode(checksum, 'hex')" } else { "hex(checksum)" };
     let select = format!(
         "SELECT version, description, {bytes}, CAST(installed_on AS text), execution_time FROM _sqlx_migrations"
@@ -111,26 +111,26 @@ async fn former_migrations(fixture: &Fixture) -> Vec<Vec<Option<String>>> {
     rows
 }
 
-pub(crate) async fn a_former_schema_is_brought_up_to_date_with_a_former_worker_running(fixture: Fixture) {
+pub(crate) async fn an_old_schema_is_migrated_while_an_old_worker_runs(fixture: Fixture) {
     let fixture = fixture
         .with(async |url| {
-            start_former_worker(url).await.unwrap();
-            work_as_former_worker(url, 1).await;
+            start_old_worker(url).await.unwrap();
+            work_as_old_worker(url, 1).await;
         })
         .await;
-    let former = former_migrations(&fixture).await;
-    assert_eq!(former.len(), 6);
+    let old = old_migrations(&fixture).await;
+    assert_eq!(old.len(), 6);
     let versions = fixture.select("SELECT version FROM landfall_migrations ORDER BY version").await;
     assert!(versions.len() > 6, "{versions:?}");
 
-    // A worker of the former version runs on, and another one is started anew.
-    work_as_former_worker(fixture.direct_url(), 2).await;
-    start_former_worker(fixture.direct_url()).await.unwrap();
-    work_as_former_worker(fixture.direct_url(), 3).await;
-    assert_eq!(former_migrations(&fixture).await, former, "rows of the former version are as they were");
+    // A worker of the old version keeps running, and another one is started.
+    work_as_old_worker(fixture.direct_url(), 2).await;
+    start_old_worker(fixture.direct_url()).await.unwrap();
+    work_as_old_worker(fixture.direct_url(), 3).await;
+    assert_eq!(old_migrations(&fixture).await, old, "rows of the old version are unchanged");
     assert_eq!(fixture.select("SELECT version FROM landfall_migrations ORDER BY version").await, versions);
 
-    // One of this version beside it, with what it finds.
+    // A worker of this version next to it, reading its rows.
     let store = fixture.another_handle().await;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
@@ -138,10 +138,10 @@ pub(crate) async fn a_former_schema_is_brought_up_to_date_with_a_former_worker_r
     store.append_batch_results(&chunk(ResultSource::Output, 1, vec![result(1)])).await.unwrap();
     assert_eq!(store.list_events(&EventFilter::default()).await.unwrap().len(), 4);
     for number in [1, 2, 3] {
-        let batch_id = format!("batch_former_{number}");
+        let batch_id = format!("batch_old_{number}");
         assert!(matches!(store.find(&batch_id).await.unwrap().as_slice(), [Found::Batch(_)]));
         let mut filter = ResultFilter::of("default", &batch_id, 10);
-        filter.custom_id = Some(format!("former-request-{number}"));
+        filter.custom_id = Some(format!("old-request-{number}"));
         assert_eq!(store.batch_results(&filter).await.unwrap().len(), 1);
         assert_eq!(store.find(&format!("file_{number}")).await.unwrap().len(), 1);
     }
@@ -149,17 +149,17 @@ pub(crate) async fn a_former_schema_is_brought_up_to_date_with_a_former_worker_r
     assert_eq!(looking.schema_version().await.unwrap(), store.schema_version().await.unwrap());
 }
 
-pub(crate) async fn a_former_schema_is_told_apart_from_none(fixture: Fixture) {
+pub(crate) async fn an_old_schema_is_distinguished_from_none(fixture: Fixture) {
     let config = fixture.another_database();
     let nothing = Store::open_existing(&config).await.unwrap_err();
     assert!(matches!(nothing, StoreError::NoTables(_) | StoreError::NoDatabase(_)), "{nothing:?}");
-    let fixture = fixture.with(async |url| start_former_worker(url).await.unwrap()).await;
+    let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
     fixture.execute("DROP TABLE landfall_migrations").await;
-    let former = Store::open_existing(&fixture.config).await.unwrap_err();
-    assert!(matches!(former, StoreError::OldSchema { found: 6, needed: 7.. }), "{former:?}");
+    let old = Store::open_existing(&fixture.config).await.unwrap_err();
+    assert!(matches!(old, StoreError::OldSchema { found: 6, needed: 7.. }), "{old:?}");
 }
 
-pub(crate) async fn another_applications_migrations_are_left_alone(fixture: Fixture) {
+pub(crate) async fn migrations_of_another_application_are_not_touched(fixture: Fixture) {
     let fixture = fixture
         .with(async |url| {
             let (time, bytes) =
@@ -175,23 +175,23 @@ pub(crate) async fn another_applications_migrations_are_left_alone(fixture: Fixt
             fixture::execute(url, &theirs).await;
         })
         .await;
-    let theirs = former_migrations(&fixture).await;
+    let theirs = old_migrations(&fixture).await;
     assert_eq!(theirs.len(), 3);
     let store = fixture.another_handle().await;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     assert!((7..100).contains(&store.schema_version().await.unwrap()));
     Store::open_existing(&fixture.config).await.unwrap();
-    assert_eq!(former_migrations(&fixture).await, theirs);
+    assert_eq!(old_migrations(&fixture).await, theirs);
     let versions = fixture.select("SELECT version FROM landfall_migrations ORDER BY version").await;
     assert_eq!(versions[0][0].as_deref(), Some("1"));
     assert!(versions.len() < 100 && fixture.select("SELECT name FROM users").await.is_empty());
 }
 
-pub(crate) async fn many_workers_bring_a_former_schema_up_to_date_at_once(fixture: Fixture) {
-    let fixture = fixture.with(async |url| start_former_worker(url).await.unwrap()).await;
-    let former = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
+pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture) {
+    let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
+    let old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
                   ALTER TABLE batches DROP COLUMN results_confirmed_at;";
-    fixture.execute(former).await;
+    fixture.execute(old).await;
     let starts = [0; 6].map(|_| {
         let config = fixture.config.clone();
         tokio::spawn(async move { Store::open(&config).await })

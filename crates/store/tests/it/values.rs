@@ -1,4 +1,5 @@
-//! Values from strangers: ids of any length, JSON nested to any depth, and what a user's own index or constraint refuses.
+//! Untrusted values: ids of any length, JSON nested to any depth, and values that a user's own index or constraint
+//! rejects.
 
 use store::{
     Appended, BatchEnd, BatchRecord, BatchResult, Completion, EvalRunRecord, FileRecord, FineTuningRecord,
@@ -9,7 +10,7 @@ use webhook::Reason;
 use crate::fixture::Fixture;
 use crate::samples::{batch, chunk, completion, eval_run, event, file, fine_tuning, response, result};
 
-/// Text that no database compresses below what an entry of a B-tree holds.
+/// Text that no database can compress below the size limit of a B-tree entry.
 fn random_text(chars: usize) -> String {
     let mut random = fastrand_like(chars as u64);
     (0..chars)
@@ -17,7 +18,7 @@ fn random_text(chars: usize) -> String {
         .collect()
 }
 
-/// Numbers below 64, the same in every run.
+/// Deterministic pseudo-random numbers below 64.
 fn fastrand_like(seed: u64) -> impl FnMut() -> usize {
     let mut state = seed | 1;
     move || {
@@ -28,7 +29,7 @@ fn fastrand_like(seed: u64) -> impl FnMut() -> usize {
     }
 }
 
-/// The lines of a file that a proxy made, as the worker reads them.
+/// The lines of a file made by a proxy, as the worker reads them.
 fn lines(file: &str) -> Vec<BatchResult> {
     let line = |(index, line): (usize, &str)| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -57,7 +58,7 @@ pub(crate) async fn a_custom_id_of_any_length_is_stored_and_found(fixture: Fixtu
         filter.custom_id = row.custom_id.clone();
         let found = fixture.store.batch_results(&filter).await.unwrap();
         assert!(found.iter().any(|found| found.line == row.line && found.custom_id == row.custom_id));
-        // As a user would ask.
+        // A user's query.
         let select = format!("SELECT count(*) FROM batch_outputs WHERE custom_id = '{custom_id}'");
         assert_eq!(fixture.select(&select).await, [[Some(found.len().to_string())]]);
     }
@@ -71,7 +72,7 @@ fn new_notification(webhook_id: &str, id: &str) -> NewNotification {
 
 pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixture) {
     let store = &fixture.store;
-    // Alike in all that is kept of them but their hash.
+    // They differ only in their hash.
     let begin = random_text(50_000);
     for id in [format!("{begin}a"), format!("{begin}b")] {
         let webhook_id = format!("wh_{}", &id[id.len() - 1..]);
@@ -115,7 +116,7 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
     {
         assert_eq!(fixture.dump(table).await.len(), 2, "{table}");
     }
-    // What belongs together has the same id in all tables.
+    // Related rows have the same id in all tables.
     let joined = "SELECT count(*) FROM events JOIN responses ON response_id = events.object_id \
                   JOIN files ON files.object_id = response_id JOIN notifications n ON n.object_id = response_id";
     assert_eq!(fixture.select(joined).await, [[Some("2".to_owned())]]);
@@ -123,12 +124,12 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
     assert_eq!(fixture.select(state).await, [[Some("stored".to_owned())]]);
 }
 
-/// `{"a":[{"a":[…7…]}]}`, so many levels in all.
+/// `{"a":[{"a":[…7…]}]}`, nested `levels` deep.
 fn nested(levels: usize) -> String {
     format!("{}7{}", r#"{"a":["#.repeat(levels / 2), "]}".repeat(levels / 2))
 }
 
-pub(crate) async fn json_nested_to_any_depth_is_kept_and_costs_no_other_row(fixture: Fixture) {
+pub(crate) async fn json_nested_to_any_depth_is_stored_and_affects_no_other_row(fixture: Fixture) {
     let store = &fixture.store;
     let depths = [128, 130, 1500, 100_000];
     let body = |levels: usize| {
@@ -175,8 +176,8 @@ pub(crate) async fn json_nested_to_any_depth_is_kept_and_costs_no_other_row(fixt
     }
 }
 
-/// Rows that a former version stored, which SQLite itself does not read.
-pub(crate) async fn deep_rows_of_a_former_version_do_not_break_the_views(fixture: Fixture) {
+/// Rows of an old version that SQLite itself cannot read.
+pub(crate) async fn deep_rows_of_an_old_version_do_not_break_the_views(fixture: Fixture) {
     if fixture.is_postgres() {
         return;
     }
@@ -190,7 +191,7 @@ pub(crate) async fn deep_rows_of_a_former_version_do_not_break_the_views(fixture
     let texts = fixture.select("SELECT output_text FROM batch_outputs ORDER BY line").await;
     assert_eq!(texts, [[Some("answer 1".to_owned())], [None]]);
 
-    // And they come into PostgreSQL.
+    // They can be imported into PostgreSQL.
     let mut export = Vec::new();
     fixture.store.export(&mut export).await.unwrap();
     let target = Fixture::on_postgres().await;
@@ -208,7 +209,7 @@ pub(crate) async fn ids_of_any_length_are_imported(fixture: Fixture) {
     fixture.store.append_batch_results(&chunk(ResultSource::Output, 1, vec![long])).await.unwrap();
     let mut export = Vec::new();
     fixture.store.export(&mut export).await.unwrap();
-    // As a former version has exported it.
+    // As exported by an old version.
     let kept = fixture.store.find("wh_1").await.unwrap();
     let [Found::Event(kept)] = &kept[..] else { panic!() };
     let export = String::from_utf8(export).unwrap().replace(kept.object_id.as_ref().unwrap(), &id);
@@ -221,7 +222,7 @@ pub(crate) async fn ids_of_any_length_are_imported(fixture: Fixture) {
     }
 }
 
-/// A user's own constraint, in either dialect.
+/// A user's constraint, in either dialect.
 async fn refuse(fixture: &Fixture, table: &str, column: &str, value: &str) {
     let statement = if fixture.is_postgres() {
         format!("ALTER TABLE {table} ADD CONSTRAINT none_of_these CHECK ({column} <> '{value}')")
@@ -234,7 +235,7 @@ async fn refuse(fixture: &Fixture, table: &str, column: &str, value: &str) {
     fixture.execute(&statement).await;
 }
 
-pub(crate) async fn a_line_that_the_database_refuses_costs_no_other_line_its_row(fixture: Fixture) {
+pub(crate) async fn a_line_that_the_database_rejects_affects_no_other_line(fixture: Fixture) {
     refuse(&fixture, "batch_results", "custom_id", "request-00777").await;
     fixture.store.begin_batch(&batch()).await.unwrap();
     let rows = (1..=1000).map(result).collect();
@@ -252,7 +253,7 @@ pub(crate) async fn a_line_that_the_database_refuses_costs_no_other_line_its_row
     assert_eq!(counts, [["1000", "1", "1001"].map(|count| Some(count.to_owned()))]);
 }
 
-pub(crate) async fn a_value_that_the_database_refuses_is_final_and_named(fixture: Fixture) {
+pub(crate) async fn a_value_that_the_database_rejects_is_a_permanent_error_with_its_cause(fixture: Fixture) {
     refuse(&fixture, "responses", "model", "gpt-5.6-sol").await;
     let refused = fixture.store.save_response(&response("{}"), &completion("wh_1")).await.unwrap_err();
     assert_eq!((refused.reason(), refused.is_retryable()), (Reason::ValueRefused, false), "{refused:?}");
