@@ -79,13 +79,17 @@ async fn a_program_that_does_not_run_is_missed_by_the_doctor() {
         [("ingest".to_owned(), true)],
         "a cleanly stopped program is still listed"
     );
-    one_is_wrong(&doctor(&landfall, &[]), "programs", &["no worker runs", "docker compose up -d worker"]);
+    one_is_wrong(
+        &doctor(&landfall, &[]),
+        "programs",
+        &["no worker is running", "docker compose up -d worker"],
+    );
     landfall.metric_of(&landfall.ingest, r#"landfall_instances{program="worker","#, " 0.0").await;
     landfall.add_worker();
     doctor_reports_no_problem(&landfall, &[]).await;
 
     landfall.ingest.stop();
-    one_is_wrong(&doctor(&landfall, &[]), "programs", &["no ingest runs", "webhooks are not received"]);
+    one_is_wrong(&doctor(&landfall, &[]), "programs", &["ingest is not running", "no webhooks are received"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,10 +147,10 @@ async fn a_revoked_key_that_is_mended_leaves_events_that_wait() {
         async || (doctor(&landfall, &[]).1.iter().any(|found| found["check"] == "fetches")).then_some(());
     wait::until("the event to wait", waits).await;
     let found = doctor(&landfall, &[("OPENAI_API_KEY", "sk-the-next-key")]);
-    one_is_wrong(&found, "fetches", &["1 event waits", "landfall retry"]);
+    one_is_wrong(&found, "fetches", &["1 event is waiting", "landfall retry"]);
     let found = doctor(&landfall, &[]);
     assert!(
-        found.1.iter().any(|found| found["what"].as_str().unwrap().contains("refused (401)")),
+        found.1.iter().any(|found| found["what"].as_str().unwrap().contains("rejects OPENAI_API_KEY (401)")),
         "{found:#?}"
     );
 }

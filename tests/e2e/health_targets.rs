@@ -35,7 +35,11 @@ async fn a_target_that_answered_410_is_found_with_what_waits_for_it() {
     landfall.send("response.completed", "resp_demo_research").await;
     landfall.metric(r#"landfall_target_state{target="app",state="disabled"} 1.0"#).await;
     landfall.metric(r#"landfall_target_state{target="app",state="active"} 0.0"#).await;
-    let words = ["target app answered 410 Gone", "1 notification waits", "landfall targets resume app"];
+    let words = [
+        "target app is disabled because it returned 410 Gone",
+        "1 notification is waiting",
+        "landfall targets resume app",
+    ];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     // Also without the workers' file: the state is in the database.
     one_is_wrong(&doctor(&landfall, &[]), "targets", &words);
@@ -50,7 +54,7 @@ async fn a_target_that_fails_is_found_with_its_error() {
     landfall.send("response.completed", "resp_demo_research").await;
     app.wait_for(3).await;
     landfall.metric(r#"landfall_target_state{target="app",state="failing"} 1.0"#).await;
-    let words = ["target app failed", "1 notification waits", "status 500", "landfall targets test app"];
+    let words = ["target app failed", "1 notification is waiting", "status 500", "landfall targets test app"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
 }
 
@@ -61,7 +65,7 @@ async fn a_target_that_the_address_guard_never_lets_through_is_found_before_anyt
         let (_folder, path) = file(&url, "");
         let landfall = Landfall::start_with(1, &settings(&path)).await;
         all_are_listed(&landfall, 2).await;
-        let words = ["target app", "can never be reached", "loopback", "write allow = [\""];
+        let words = ["target app", "nothing can be sent to", "loopback", "add allow = [\""];
         one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     }
     assert_eq!(app.connections(), 0);
@@ -73,15 +77,17 @@ async fn a_target_that_the_workers_do_not_know_is_found() {
     let (_folder, path) = file(&app.url(), "\"127.0.0.1/32\"");
     let mut landfall = Landfall::start().await;
     all_are_listed(&landfall, 2).await;
-    let words = ["the workers do not know app", "start the workers with LANDFALL_CONFIG"];
+    let words = [
+        "the workers do not have these targets and send them nothing: app",
+        "start the workers with LANDFALL_CONFIG",
+    ];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     for (name, value) in settings(&path) {
         landfall.set(name, value);
     }
     landfall.add_worker();
     all_are_listed(&landfall, 3).await;
-    let words =
-        ["the workers do not agree about the targets", "knows none", "knows app", "the same landfall.toml"];
+    let words = ["the workers have different targets", "has none", "has app", "the same landfall.toml"];
     one_is_wrong(&doctor(&landfall, &settings(&path)), "targets", &words);
     landfall.workers[0].stop();
     doctor_reports_no_problem(&landfall, &settings(&path)).await;

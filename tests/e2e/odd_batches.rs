@@ -141,7 +141,7 @@ async fn files_that_do_not_have_one_line_a_request_are_reported(database: Databa
         |line: &String| line.contains("\"requests\":5,\"lines\":2") && line.contains("one line a request");
     landfall.workers[0].log_when(|log| log.iter().any(said)).await;
     let text = String::from_utf8(landfall.landfall(&["show", "batch_odd"]).stdout).unwrap();
-    assert!(text.contains("2 rows stored, all there is: not one a request"), "{text}");
+    assert!(text.contains("2 rows stored, differs from the number of requests"), "{text}");
     assert_eq!(batch["results_state"], "mismatch", "a mismatch is a state, not an error");
 }
 

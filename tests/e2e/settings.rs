@@ -109,7 +109,7 @@ async fn blanks_newlines_and_byte_order_marks_around_settings_do_no_harm() {
         &["doctor", "--json"],
     );
     let findings = String::from_utf8(answer.stdout).unwrap();
-    assert!(findings.contains("it accepts OPENAI_API_KEY"), "{findings}");
+    assert!(findings.contains("the OpenAI API accepts OPENAI_API_KEY"), "{findings}");
 }
 
 /// The output, the exit code and the log lines of a program that fails to start.

@@ -14,6 +14,7 @@ const COVERED: &[&str] = &[
     "conformance/",
     "crates/bench/",
     "crates/chaos/",
+    "crates/cli/",
     "crates/error-text/",
     "crates/fake-openai/src/",
     "crates/fake-openai/tests/",

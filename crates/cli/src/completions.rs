@@ -1,10 +1,10 @@
-//! `landfall completions`: what a shell needs to complete verbs, flags and their values.
+//! `landfall completions`: shell completion scripts.
 
 use std::io::Write;
 
 use clap_complete::Shell;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,11 +12,11 @@ Examples:
   landfall completions zsh  > \"${fpath[1]}/_landfall\"
   landfall completions fish > ~/.config/fish/completions/landfall.fish";
 
-/// Print the completion script of a shell
+/// Print a shell completion script
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Completions {
-    /// Which shell
+    /// Shell to generate the script for
     shell: Shell,
 }
 
@@ -25,10 +25,10 @@ pub(crate) fn run(
     args: &Completions,
     mut command: clap::Command,
     out: &mut dyn Write,
-) -> Result<Answer, Failure> {
-    // Not straight to stdout: a reader that has seen enough would be a panic.
+) -> Result<ExitStatus, CliError> {
+    // Buffered, because clap_complete panics when the reader closes stdout.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "landfall", &mut script);
     out.write_all(&script)?;
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }

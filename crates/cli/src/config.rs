@@ -1,4 +1,4 @@
-//! `landfall config`: is `landfall.toml` right? Also reads it for the other verbs.
+//! `landfall config`: validates `landfall.toml`. Also reads it for the other verbs.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,8 +9,8 @@ use serde::Serialize;
 use service::settings::{self, ConfigFileSettings};
 use webhook::NotificationType;
 
-use crate::exit::{Answer, Failure};
-use crate::screen::{self, Text};
+use crate::exit::{CliError, ExitStatus};
+use crate::output::{self, Text};
 use crate::{json, printable};
 
 const EXAMPLES: &str = "\
@@ -18,13 +18,14 @@ Examples:
   landfall config check --landfall-config landfall.toml
   landfall config check --json | jq -r .problem
 
-The secrets that the file names must be there, as for the worker; none is shown.
-Nothing is connected to: that does `landfall targets test NAME`.
+The secrets that the file refers to must be available, as for the worker; they
+are never printed. No connection is made; to test a target, run
+`landfall targets test NAME`.
 
-Exit code: 0 the file can be used (there may be warnings), 1 it cannot, 2
-LANDFALL_CONFIG is not set.";
+Exit codes: 0 the file is valid (there may be warnings), 1 it is invalid,
+2 LANDFALL_CONFIG is not set.";
 
-/// Check landfall.toml, the file that says who is told of results
+/// Validate landfall.toml, which configures the notification targets
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct ConfigVerb {
@@ -34,9 +35,9 @@ pub(crate) struct ConfigVerb {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Say whether the file can be used, or in which line it is wrong and what to write
+    /// Validate the file, or print the line that is wrong and what to write instead
     Check {
-        /// One JSON object: ok, problem, targets, warnings
+        /// Print one JSON object: ok, problem, targets, warnings
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -45,15 +46,15 @@ enum Action {
 }
 
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct CheckResult<'a> {
     ok: bool,
     problem: Option<String>,
     targets: Vec<&'a str>,
     warnings: &'a [String],
 }
 
-/// Checks the file.
-pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Validates the file and prints its targets.
+pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let Action::Check { json, config } = &args.action;
     let read = load(config)?;
     let warnings = read.as_ref().map(Config::warnings).unwrap_or_default();
@@ -62,24 +63,24 @@ pub(crate) fn run(args: &ConfigVerb, out: &mut dyn Write) -> Result<Answer, Fail
         let problem = read.as_ref().err().map(|error| chain(error));
         json::write_line(
             out,
-            &Verdict { ok: read.is_ok(), problem, targets: targets.collect(), warnings: &warnings },
+            &CheckResult { ok: read.is_ok(), problem, targets: targets.collect(), warnings: &warnings },
         )?;
-        return Ok(if read.is_ok() { Answer::Yes } else { Answer::No });
+        return Ok(if read.is_ok() { ExitStatus::Success } else { ExitStatus::Negative });
     }
     match &read {
         Ok(config) if config.targets.is_empty() => {
-            writeln!(out, "the file can be used; it names no target, so no notifications are sent")?;
+            writeln!(out, "the file is valid; it defines no targets, so no notifications are sent")?;
         }
-        Ok(config) => write!(out, "{}", table(&config.targets, screen::width()))?,
+        Ok(config) => write!(out, "{}", table(&config.targets, output::width()))?,
         Err(error) => {
             eprintln!("landfall: {}", printable::sentence(&chain(error)));
-            return Ok(Answer::No);
+            return Ok(ExitStatus::Negative);
         }
     }
     for warning in &warnings {
         eprintln!("landfall: warning: {}", printable::sentence(warning));
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
 fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
@@ -91,15 +92,15 @@ fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
         vec![
             Text::from(target.name.as_str()),
             target.destination.kind().into(),
-            place(target).into(),
+            location(target).into(),
             events(target),
             payload.into(),
         ]
     };
-    screen::table("TARGET | KIND | WHERE | EVENTS | PAYLOAD", targets.iter().map(row), width)
+    output::table("TARGET | KIND | DESTINATION | EVENTS | PAYLOAD", targets.iter().map(row), width)
 }
 
-/// One a line; all of them are a word.
+/// The event types of a target, one per line, or `all`.
 fn events(target: &Target) -> Text {
     let wanted =
         |kind: &&NotificationType| **kind != NotificationType::Test && target.filter.kinds().contains(*kind);
@@ -107,32 +108,31 @@ fn events(target: &Target) -> Text {
     if kinds.len() + 1 == NotificationType::ALL.len() { "all".into() } else { Text::lines(kinds) }
 }
 
-/// Where a target is, as far as that is no secret.
-pub(crate) fn place(target: &Target) -> String {
+/// The destination of a target, without secret parts.
+pub(crate) fn location(target: &Target) -> String {
     match target.destination.http() {
-        Some(place) => place.shown(),
+        Some(http) => http.shown(),
         None => "Redis".to_owned(),
     }
 }
 
-/// The file, or what is wrong with it.
-fn load(settings: &ConfigFileSettings) -> Result<Result<Config, ConfigFileError>, Failure> {
+/// The parsed file, or its error. Fails when LANDFALL_CONFIG is not set.
+fn load(settings: &ConfigFileSettings) -> Result<Result<Config, ConfigFileError>, CliError> {
     let Some(path) = &settings.landfall_config else {
-        let text =
-            "LANDFALL_CONFIG is not set: write the path of landfall.toml, which says who is told of results";
-        return Err(Failure::WrongUse(text.to_owned()));
+        let text = "LANDFALL_CONFIG is not set: set it to the path of landfall.toml, which defines the notification targets";
+        return Err(CliError::Usage(text.to_owned()));
     };
     Ok(read(path))
 }
 
-/// What the file at a path says, with the secrets it names.
+/// Reads the file at a path, and the secrets that it refers to.
 pub(crate) fn read(path: &Path) -> Result<Config, ConfigFileError> {
     ConfigFile::read(path).and_then(|file| file.parse(&read_secret))
 }
 
-/// The file for verbs that need it: one that is wrong is wrong use.
-pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, Failure> {
-    load(settings)?.map_err(|error| Failure::WrongUse(chain(&error)))
+/// The configuration, for verbs that need it. An invalid file is a usage error.
+pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, CliError> {
+    load(settings)?.map_err(|error| CliError::Usage(chain(&error)))
 }
 
 fn read_secret(place: SecretRef<'_>) -> Result<secrecy::SecretString, String> {

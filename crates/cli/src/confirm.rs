@@ -1,33 +1,32 @@
-//! Confirmation before anything is deleted: for many rows the user types their number. Without a terminal nothing is
-//! deleted unless `--yes` is given.
+//! Confirmation of deletions: to delete many rows, the user types their number. Without a terminal, `--yes` is required.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use crate::exit::Failure;
-use crate::screen;
+use crate::exit::CliError;
+use crate::output;
 
-/// At a terminal, so many are deleted without a question.
+/// At a terminal, up to this many are deleted without a prompt.
 pub(crate) const FEW: u64 = 100;
 
-/// Whether the deletion of so many `things` may begin.
+/// Asks whether to delete `count` `things`.
 ///
 /// # Errors
-/// [`Failure::WrongUse`] without `--yes` where there is no terminal to ask at.
-pub(crate) fn deletion(count: u64, things: &str, yes: bool) -> Result<bool, Failure> {
+/// [`CliError::Usage`] without `--yes` when there is no terminal to prompt at.
+pub(crate) fn deletion(count: u64, things: &str, yes: bool) -> Result<bool, CliError> {
     if yes {
         return Ok(true);
     }
-    let shown = screen::count(count);
+    let shown = output::count(count);
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(Failure::WrongUse(format!(
-            "{shown} {things} would be deleted for good, and there is no terminal to ask at: add --yes to delete \
-             them, or --dry-run to see what would go"
+        return Err(CliError::Usage(format!(
+            "this would permanently delete {shown} {things}, and there is no terminal to confirm at: add --yes to \
+             delete them, or --dry-run to list them"
         )));
     }
     if count <= FEW {
         return Ok(true);
     }
-    eprint!("{shown} {things} will be deleted for good. Type {count} to delete them: ");
+    eprint!("{shown} {things} will be permanently deleted. Type {count} to confirm: ");
     io::stderr().flush()?;
     let mut typed = String::new();
     io::stdin().read_line(&mut typed)?;
@@ -38,9 +37,9 @@ pub(crate) fn deletion(count: u64, things: &str, yes: bool) -> Result<bool, Fail
     Ok(confirmed)
 }
 
-/// With or without commas.
+/// Accepts the number with or without commas.
 fn is_count(typed: &str, count: u64) -> bool {
-    typed.trim() == count.to_string() || typed.trim() == screen::count(count)
+    typed.trim() == count.to_string() || typed.trim() == output::count(count)
 }
 
 #[cfg(test)]

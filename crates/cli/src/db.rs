@@ -1,4 +1,4 @@
-//! `landfall db export` and `landfall db import`: all rows from one database to another, such as from SQLite to PostgreSQL.
+//! `landfall db export` and `landfall db import`: move all rows to another database, such as from SQLite to PostgreSQL.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use service::settings::StoreSettings;
 use store::{Store, TransferError};
 
-use crate::exit::{Answer, Failure};
-use crate::stored;
+use crate::exit::{CliError, ExitStatus};
+use crate::store_client;
 
 const EXAMPLES: &str = "\
 From SQLite to PostgreSQL, with all workers stopped; webhooks wait in Redis:
@@ -16,12 +16,14 @@ From SQLite to PostgreSQL, with all workers stopped; webhooks wait in Redis:
   export DATABASE_URL=postgres://landfall:PASSWORD@HOST/landfall
   landfall db import landfall.jsonl
 
-or at once:
+Without an intermediate file:
   landfall db export | DATABASE_URL=postgres://… landfall db import -
 
-Raw files stay where they are: leave FILES_URL as it is. An import is all or
-nothing. Exit codes: 0 done, 1 the database to import into has rows already, 2 a
-file or setting is wrong, 3 a database could not be reached.";
+Raw files are not moved: leave FILES_URL unchanged. An import is atomic: it
+stores all rows or none.
+
+Exit codes: 0 success, 1 the target database already has rows, 2 usage error or
+invalid file, 3 a database could not be reached.";
 
 /// Move all rows from one database to another
 #[derive(Debug, clap::Args)]
@@ -33,20 +35,20 @@ pub(crate) struct Db {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Write every row of DATABASE_URL as JSON Lines
+    /// Write all rows of DATABASE_URL as JSON Lines
     Export {
-        /// Write to this file, which must not be there yet, instead of stdout
+        /// Write to this file, which must not exist yet, instead of stdout
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
         store: StoreSettings,
     },
-    /// Read an export into DATABASE_URL, which must have no rows yet; its tables are made
+    /// Import an export into DATABASE_URL, which must be empty; missing tables are created
     Import {
-        /// What `landfall db export` wrote; - is stdin
+        /// Output of `landfall db export`; - reads stdin
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Delete all rows that are there first; when the import fails, they stay
+        /// Delete all existing rows first; if the import fails, they are kept
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
@@ -54,28 +56,28 @@ enum Action {
     },
 }
 
-/// Moves rows out or in, and says how many on stderr.
-pub(crate) async fn run(args: &Db, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Exports or imports rows, and prints their number on stderr.
+pub(crate) async fn run(args: &Db, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.action {
         Action::Export { output: None, store } => export(store, out).await,
         Action::Export { output: Some(path), store } => {
-            let unwritable = |source| Failure::Unwritable { path: path.clone(), source };
+            let unwritable = |source| CliError::Unwritable { path: path.clone(), source };
             let file = File::create_new(path).map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => Failure::WrongUse(format!(
-                    "{} already exists; name another file, or remove this one first",
+                io::ErrorKind::AlreadyExists => CliError::Usage(format!(
+                    "{} already exists: choose another file, or remove it first",
                     path.display()
                 )),
                 _ => unwritable(source),
             });
             let mut file = BufWriter::new(file?);
-            let answer = export(store, &mut file).await;
+            let exit_status = export(store, &mut file).await;
             let synced =
                 file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
             synced.map_err(unwritable)?;
-            answer
+            exit_status
         }
         Action::Import { file, replace, store } => {
-            let unreadable = |source| Failure::Unreadable { path: file.clone(), source };
+            let unreadable = |source| CliError::Unreadable { path: file.clone(), source };
             if file == Path::new("-") {
                 return import(store, &mut BufReader::new(io::stdin()), *replace).await;
             }
@@ -84,36 +86,40 @@ pub(crate) async fn run(args: &Db, out: &mut dyn Write) -> Result<Answer, Failur
     }
 }
 
-async fn export(settings: &StoreSettings, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(settings).await?;
+async fn export(settings: &StoreSettings, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(settings).await?;
     let rows = store.export(out).await.map_err(failure)?;
     eprintln!("{rows} rows exported");
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-async fn import(settings: &StoreSettings, input: &mut dyn BufRead, replace: bool) -> Result<Answer, Failure> {
-    // Not what a worker does to open it: no folder is made for files.
-    Store::migrate(&stored::config(settings)).await?;
-    let store = stored::open(settings).await?;
+async fn import(
+    settings: &StoreSettings,
+    input: &mut dyn BufRead,
+    replace: bool,
+) -> Result<ExitStatus, CliError> {
+    // Unlike a worker, this does not create a folder for raw files.
+    Store::migrate(&store_client::config(settings)).await?;
+    let store = store_client::open(settings).await?;
     match store.import(input, replace).await {
         Ok(rows) => {
             eprintln!("{rows} rows imported");
-            Ok(Answer::Yes)
+            Ok(ExitStatus::Success)
         }
         Err(error @ TransferError::NotEmpty(_)) => {
-            eprintln!("landfall: {error}: name an empty database, or let them be deleted with --replace");
-            Ok(Answer::No)
+            eprintln!("landfall: {error}: use an empty database, or delete the existing rows with --replace");
+            Ok(ExitStatus::Negative)
         }
         Err(error) => Err(failure(error)),
     }
 }
 
-fn failure(error: TransferError) -> Failure {
+fn failure(error: TransferError) -> CliError {
     match error {
-        TransferError::Store(error) => Failure::from(error),
-        TransferError::Output(error) => Failure::Output(error),
+        TransferError::Store(error) => CliError::from(error),
+        TransferError::Output(error) => CliError::Output(error),
         error @ (TransferError::Input(_) | TransferError::Malformed { .. } | TransferError::NotEmpty(_)) => {
-            Failure::WrongUse(error_text::chain(&error))
+            CliError::Usage(error_text::chain(&error))
         }
     }
 }

@@ -1,14 +1,14 @@
-//! `landfall dead`: what was given up, and what an operator does about it. Each redrive and discard leaves a record in
-//! Redis (`{…}:records`).
+//! `landfall dead`: inspects, redrives and discards dead letters. Each redrive and discard is recorded in Redis
+//! (`{…}:records`).
 
+mod actions;
 mod letters;
 mod list;
-mod settle;
 mod show;
 
 use std::io::Write;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,17 +18,17 @@ Examples:
   landfall dead redrive --family batch --reason gave_up --rate 5
   landfall dead discard --reason undecodable_entry --dry-run
 
-CAUSE says where to look first: ours, openai, bad_data. A redriven dead letter
-is a new entry in the queue, with all its attempts before it. What is redriven
-or discarded is on record: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
+CAUSE says where to look first: ours, openai, bad_data. Redriving adds a new
+entry to the queue and restarts its attempts. Redrives and discards are
+recorded: redis-cli XREVRANGE '{landfall}:records' + - COUNT 20
 
-To discard more than 100, type their number when asked. Without a terminal,
-such as in a script, discard needs --yes.
+To discard more than 100, type their number when prompted. Without a terminal,
+such as in a script, discard requires --yes.
 
-Exit code: 0 done, 1 there is no such dead letter, or it was not confirmed,
-2 wrong use, 3 Redis could not be reached or did not take it.";
+Exit codes: 0 success, 1 no such dead letter, or not confirmed, 2 usage error,
+3 Redis could not be reached or refused the command.";
 
-/// Dead letters: events that were given up. List them, bring them back, or let them go
+/// Dead letters, events that could not be processed: list, show, redrive, discard
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Dead {
@@ -38,20 +38,20 @@ pub(crate) struct Dead {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// The newest dead letters, with the reason
+    /// List the newest dead letters and their reasons
     List(list::List),
-    /// All that is known about one dead letter
+    /// Show one dead letter
     Show(show::Show),
-    Redrive(settle::Redrive),
-    Discard(settle::Discard),
+    Redrive(actions::Redrive),
+    Discard(actions::Discard),
 }
 
-/// Does what one of the verbs says.
-pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Runs one of the verbs.
+pub(crate) async fn run(args: &Dead, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.verb {
         Verb::List(args) => list::run(args, out).await,
         Verb::Show(args) => show::run(args, out).await,
-        Verb::Redrive(args) => settle::redrive(args, out).await,
-        Verb::Discard(args) => settle::discard(args, out).await,
+        Verb::Redrive(args) => actions::redrive(args, out).await,
+        Verb::Discard(args) => actions::discard(args, out).await,
     }
 }

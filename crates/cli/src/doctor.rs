@@ -1,5 +1,5 @@
-//! `landfall doctor`: is everything set up right, and does it work? Each check is a file. What programs do is tried, and
-//! taken back.
+//! `landfall doctor`: checks that the installation is configured correctly and works. Each check has a file. Checks
+//! perform the operations of ingest and workers, and undo them.
 
 mod api;
 mod clock;
@@ -19,8 +19,8 @@ use service::settings::{
 };
 use webhook::Verifier;
 
-use crate::exit::{Answer, Failure};
-use crate::{json, screen};
+use crate::exit::{CliError, ExitStatus};
+use crate::{json, output};
 use findings::{Check, Finding};
 
 const EXAMPLES: &str = "\
@@ -29,19 +29,19 @@ Examples:
   landfall doctor --json | jq -r 'select(.state != \"ok\") | .cure'
   docker compose run --rm landfall doctor
 
-Run it where ingest and the workers run, with their settings. It tries what
-they do: enqueues a check entry and removes it, writes a row and takes it back,
-asks OpenAI, looks targets up. What each finding means: docs/health.md.
-A setting that cannot be read at all is refused at once, with what to write.
+Run it where ingest and the workers run, with their settings. It performs their
+operations: it enqueues a test entry and removes it, writes a row and rolls it
+back, calls the OpenAI API, and resolves the targets. docs/health.md explains
+each finding. A setting that cannot be parsed is a usage error.
 
-Exit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 a
-setting cannot be read.";
+Exit codes: 0 no errors (there may be warnings), 1 errors found, 2 a setting
+cannot be parsed.";
 
-/// Check the whole set-up: settings, Redis, programs, database, files, API key, clock, targets
+/// Check the installation: settings, Redis, programs, database, files, API key, clock, targets
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    /// One JSON object a finding: check, state (ok, warning, wrong), what, cure
+    /// Print one JSON object per finding: check, state (ok, warning, wrong), what, cure
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -56,32 +56,32 @@ pub(crate) struct Doctor {
     config: ConfigFileSettings,
 }
 
-/// Prints what is found.
-pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Runs all checks and prints the findings.
+pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let (redis, database, files, api) = tokio::join!(
         redis::check(&args.redis),
         database::check(&args.store),
         folders::files(&args.store),
         api::check(&args.openai),
     );
-    let mut all = vec![Check::Settings.ok("all can be read"), secret(&args.secret)];
+    let mut all = vec![Check::Settings.ok("all settings can be read"), secret(&args.secret)];
     let (instances, store) = (redis.instances.as_deref(), database.store.as_ref());
     all.extend(redis.findings);
-    all.extend(instances.map(programs::judge).into_iter().flatten());
+    all.extend(instances.map(programs::check).into_iter().flatten());
     all.extend(database.findings);
     all.extend(files);
     all.extend(api.findings);
     if let Some(store) = store {
         all.extend(outcomes::check(store).await);
     }
-    all.extend(clock::judge(redis.clock_ahead_secs, api.clock_ahead_secs));
+    all.extend(clock::check(redis.clock_ahead_secs, api.clock_ahead_secs));
     all.extend(targets::check(&args.config, instances, store).await);
     if args.json {
         json::write_lines(out, &all)?;
     } else {
-        write!(out, "{}", findings::table(&all, screen::width()))?;
+        write!(out, "{}", findings::table(&all, output::width()))?;
     }
-    Ok(if all.iter().any(Finding::is_wrong) { Answer::No } else { Answer::Yes })
+    Ok(if all.iter().any(Finding::is_wrong) { ExitStatus::Negative } else { ExitStatus::Success })
 }
 
 fn secret(settings: &WebhookSecretSettings) -> Finding {
@@ -93,10 +93,10 @@ fn secret(settings: &WebhookSecretSettings) -> Finding {
     match Verifier::from_setting(text.expose_secret()) {
         Ok(_) => Check::Secret.ok(format!("{name} is well-formed")),
         Err(error) => {
-            // `is empty: copy the signing secret …`
-            let words = error.to_string();
-            let (what, cure) = words.split_once(": ").unwrap_or((&words, "copy it again"));
-            Check::Secret.wrong(format!("{name} {what}"), cure)
+            // The message is `PROBLEM: HINT`, such as `is empty: copy the signing secret …`.
+            let message = error.to_string();
+            let (what, hint) = message.split_once(": ").unwrap_or((&message, "copy it again"));
+            Check::Secret.wrong(format!("{name} {what}"), hint)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `landfall events`: what came in, newest first, and what became of it.
+//! `landfall events`: lists events and their states, newest first.
 
 use std::io::Write;
 
@@ -8,40 +8,41 @@ use service::settings::StoreSettings;
 use store::{EventFilter, EventRecord};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
-use crate::exit::{Answer, Failure};
-use crate::screen::{self, Text};
-use crate::{json, moment, printable, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::output::{self, Text};
+use crate::{json, printable, store_client, time_format};
 
 const EXAMPLES: &str = "\
 Examples:
   landfall events                             the 50 newest
   landfall events --family batch --since 1h
-  landfall events --state dead                given up, with the reason
+  landfall events --state dead                dead letters, with the reason
   landfall events --since 2026-11-01 --limit 100000 --json | jq -r .webhook_id
 
-An event is here from the moment a worker first sees it; what waits for its
-first worker is counted by `landfall status`. `landfall show ID` shows one event
-whole, or the object that it is about.
+An event is listed once a worker has first received it; `landfall status`
+counts those still in the queue. `landfall show ID` shows one event in full, or
+its object.
 
-Exit code: 0 done (also when there are none), 3 the database was not reached.";
+Exit codes: 0 success (also when none are found), 3 the database could not be
+reached.";
 
-/// The events that came in, newest first, and what became of them
+/// List events and their states, newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Events {
-    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// Only in this state: received, stored, retrying, dead
+    /// Only this state: received, stored, retrying, dead
     #[arg(long)]
     state: Option<EventState>,
-    /// Only received since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
-    #[arg(long, value_name = "WHEN", value_parser = moment::since)]
+    /// Only events received since: an age (90s, 30m, 1h, 7d), a date (2026-11-01) or a UTC time
+    #[arg(long, value_name = "WHEN", value_parser = time_format::since)]
     since: Option<DateTime<Utc>>,
-    /// At most so many
+    /// Maximum number of events
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// One JSON object an event
+    /// Print one JSON object per event
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -66,9 +67,9 @@ pub(crate) struct Line<'a> {
     last_error: Option<&'a str>,
 }
 
-/// Prints the events asked for.
-pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+/// Prints the selected events.
+pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let filter = EventFilter {
         project: None,
         family: args.family,
@@ -80,14 +81,14 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<Answer, Fa
     if args.json {
         json::write_lines(out, events.iter().map(Line::of))?;
     } else if events.is_empty() {
-        eprintln!("landfall: there are no such events");
+        eprintln!("landfall: no events found");
     } else {
-        write!(out, "{}", table(&events, Utc::now(), screen::width()))?;
+        write!(out, "{}", table(&events, Utc::now(), output::width()))?;
     }
     if events.len() == args.limit as usize {
-        eprintln!("landfall: there may be more; see --limit");
+        eprintln!("landfall: there may be more events; raise --limit to see them");
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
 impl<'a> Line<'a> {
@@ -110,16 +111,16 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Type and id side by side where they fit, else below each other: an id that is cut cannot be copied.
+/// Type and id side by side if they fit, else on two lines: a truncated id could not be copied.
 fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
-    /// Age, state and attempts, each with the blanks behind it.
+    /// Age, state and attempts, with the gaps after them.
     const OTHERS_CHARS: usize = 6 + 10 + 9;
     let longest = |text: &dyn Fn(&EventRecord) -> usize| events.iter().map(text).max().unwrap_or(0);
     let type_chars = longest(&|event| event.event_type.chars().count());
     let id_chars = longest(&|event| id(event).chars().count());
     let width_chars = usize::from(width);
     let side_by_side = OTHERS_CHARS + type_chars + 2 + id_chars <= width_chars;
-    // What is left for the last column.
+    // The width left for the last column.
     let last_chars = width_chars - OTHERS_CHARS - if side_by_side { type_chars + 2 } else { 0 };
     let heads = if side_by_side {
         "AGE> | STATE | ATTEMPT> | TYPE | OBJECT OR WEBHOOK"
@@ -128,7 +129,7 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
     };
     let row = |event: &EventRecord| {
         let mut row = vec![
-            Text::from(moment::age(event.received_at, now)),
+            Text::from(time_format::age(event.received_at, now)),
             event.state.to_string().into(),
             event.attempts.to_string().into(),
         ];
@@ -139,18 +140,18 @@ fn table(events: &[EventRecord], now: DateTime<Utc>, width: u16) -> String {
             last.push(Text::from(event.event_type.as_str()));
         }
         last.push(id(event).into());
-        // Why it is not simply stored.
+        // Why the event is not stored, or not completely.
         last.extend(event.reason.as_ref().map(|reason| {
             let why = why(reason, event.last_error.as_deref());
-            Text::sentence(&screen::shortened(&why, last_chars))
+            Text::sentence(&output::shortened(&why, last_chars))
         }));
         row.push(Text::lines(last));
         row
     };
-    screen::table(heads, events.iter().map(row), width)
+    output::table(heads, events.iter().map(row), width)
 }
 
-/// Why an event is not simply stored, on one line.
+/// The reason and the last error, on one line.
 pub(crate) fn why(reason: &MaybeKnown<Reason>, last_error: Option<&str>) -> String {
     match last_error {
         Some(error) => format!("{reason}: {}", printable::sentence(error)),
@@ -158,7 +159,7 @@ pub(crate) fn why(reason: &MaybeKnown<Reason>, last_error: Option<&str>) -> Stri
     }
 }
 
-/// What `landfall show` finds most with: the object, or else the webhook.
+/// The id for which `landfall show` finds most: the object's, or else the webhook's.
 pub(crate) fn id(event: &EventRecord) -> &str {
     event.object_id.as_deref().unwrap_or(&event.webhook_id)
 }

@@ -1,5 +1,5 @@
-//! How a verb ends, and the exit code that scripts see: 0 done, 1 the answer is no, 2 wrong use, 3 something that
-//! was needed could not be reached. Part of the interface: codes never change their meaning.
+//! Results of verbs and their exit codes: 0 success, 1 negative result, 2 usage error, 3 a required service could not be
+//! reached. Scripts depend on the codes, so their meanings never change.
 
 use std::error::Error;
 use std::io;
@@ -11,20 +11,20 @@ use service::settings::SettingError;
 
 use crate::printable;
 
-/// The answer of a verb that ran to its end.
+/// The result of a verb that completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Yes,
-    /// Not found, not valid, not accepted.
-    No,
+pub(crate) enum ExitStatus {
+    Success,
+    /// Not found, invalid or rejected.
+    Negative,
 }
 
-/// Why a verb has no answer.
+/// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The command line makes no sense; the text says what to write.
+pub(crate) enum CliError {
+    /// The command line or a file is invalid; the text says what to write.
     #[error("{0}")]
-    WrongUse(String),
+    Usage(String),
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("cannot read {}", path.display())]
@@ -33,19 +33,19 @@ pub(crate) enum Failure {
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{what}")]
     Unreachable { what: String, source: Box<dyn Error + Send + Sync> },
-    /// The same, with what leads out of it on a line of its own.
-    #[error("{failure}")]
+    /// An error with a hint, which is printed on a second line.
+    #[error("{error}")]
     Hinted {
         #[source]
-        failure: Box<Failure>,
+        error: Box<CliError>,
         hint: String,
     },
     #[error("cannot write to stdout")]
     Output(#[from] io::Error),
 }
 
-impl Failure {
-    /// Redis, the database, OpenAI or ingest did not do what was asked. `what` names it as its user knows it.
+impl CliError {
+    /// Redis, the database, OpenAI or ingest failed. `what` describes the failed operation in the user's terms.
     pub(crate) fn unreachable(
         what: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
@@ -53,33 +53,33 @@ impl Failure {
         Self::Unreachable { what: what.into(), source: source.into() }
     }
 
-    /// What leads out of it: said on a second line.
+    /// Adds a hint, which is printed on a second line.
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self::Hinted { failure: Box::new(self), hint: hint.into() }
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
     }
 
     fn code(&self) -> u8 {
         match self {
-            Self::Hinted { failure, .. } => failure.code(),
-            Self::WrongUse(_) | Self::Setting(_) | Self::Unreadable { .. } | Self::Unwritable { .. } => 2,
+            Self::Hinted { error, .. } => error.code(),
+            Self::Usage(_) | Self::Setting(_) | Self::Unreadable { .. } | Self::Unwritable { .. } => 2,
             Self::Unreachable { .. } => 3,
-            // `landfall events | head`: the reader has seen enough.
+            // The reader closed the pipe, as in `landfall events | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => 3,
         }
     }
 }
 
-/// Says on stderr what went wrong, and gives the code to exit with.
-pub(crate) fn code(end: Result<Answer, Failure>) -> ExitCode {
-    match end {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
-        Err(failure) => {
-            let code = failure.code();
+/// Prints the error on stderr, and returns the exit code.
+pub(crate) fn code(result: Result<ExitStatus, CliError>) -> ExitCode {
+    match result {
+        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
+        Ok(ExitStatus::Negative) => ExitCode::from(1),
+        Err(error) => {
+            let code = error.code();
             if code != 0 {
-                eprintln!("landfall: {}", printable::sentence(&chain(&failure)));
-                if let Failure::Hinted { hint, .. } = &failure {
+                eprintln!("landfall: {}", printable::sentence(&chain(&error)));
+                if let CliError::Hinted { hint, .. } = &error {
                     eprintln!("  hint: {}", printable::sentence(hint));
                 }
             }
@@ -93,16 +93,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_whole_chain_of_causes_is_said_once() {
+    fn each_cause_is_printed_once() {
         let cause = io::Error::other("connection refused");
-        let failure = Failure::unreachable("cannot reach Redis", cause);
-        assert_eq!(chain(&failure), "cannot reach Redis: connection refused");
-        assert_eq!(failure.code(), 3);
+        let error = CliError::unreachable("cannot reach Redis", cause);
+        assert_eq!(chain(&error), "cannot reach Redis: connection refused");
+        assert_eq!(error.code(), 3);
     }
 
     #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
-        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
-        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).code(), 3);
+    fn a_closed_pipe_is_not_an_error() {
+        assert_eq!(CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
+        assert_eq!(CliError::from(io::Error::from(io::ErrorKind::StorageFull)).code(), 3);
     }
 }

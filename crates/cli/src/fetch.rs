@@ -1,5 +1,5 @@
-//! `landfall fetch`: repairs objects that were not fetched. It enqueues events about them, a worker fetches, and this
-//! waits for the outcome.
+//! `landfall fetch`: repairs objects that were not fetched. Enqueues events about them, which a worker processes, and
+//! waits for the results.
 
 mod targets;
 mod waiting;
@@ -15,55 +15,56 @@ use service::settings::{RedisSettings, StoreSettings};
 use store::{Found, ResultsState, Store};
 use webhook::{Family, FetchState, MaybeKnown};
 
-use crate::again::Again;
-use crate::exit::{Answer, Failure};
-use crate::{events, json, moment, queued, screen, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::requeue::Requeuer;
+use crate::{events, json, output, queue_client, store_client, time_format};
 use targets::{Cause, Target};
 use waiting::Queued;
 
-const MISMATCH: &str = "all that OpenAI has is stored, but it is not one row a request";
+const MISMATCH: &str =
+    "all results that OpenAI has are stored, but their number differs from the number of requests";
 
-/// Of more objects than this, people only see those that are still not fetched.
+/// For more objects than this, text output lists only those that are still not fetched.
 const FEW: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall fetch resp_685bd1         fetch one object, again if need be
-  landfall fetch --missing           all that is known and not wholly fetched
+  landfall fetch resp_685bd1         fetch one object, even if it is stored
+  landfall fetch --missing           all known objects not fetched completely
   landfall fetch --missing --since 7d
   landfall fetch batch_685bd1 --no-wait
 
-The events that brought an object are enqueued again, or, while they wait for a
-retry, tried at once. For an object without an event Landfall makes a thin event
-itself; its webhook-id begins with fetch_. A running worker does the fetching,
-with its own API key. An object that OpenAI no longer has stays as it is. The
-files of a batch are read again when it does not have one row for each request,
-or has lines that are no results; a worse file never replaces a better one.
+The events about an object are enqueued again, or made due now if they are
+waiting for a retry. For an object without an event, Landfall creates a thin
+event, whose webhook-id starts with fetch_. A running worker fetches the object
+with its API key. An object that OpenAI no longer has is left unchanged. The
+files of a batch are read again if they do not have one row per request, or
+contain invalid lines; a worse file never replaces a better one.
 
-Exit code: 0 all are fetched (with --no-wait: enqueued), 1 not all, 2 wrong use,
-3 Redis or the database was not reached.";
+Exit codes: 0 all fetched (with --no-wait: enqueued), 1 not all fetched, 2 usage
+error, 3 Redis or the database could not be reached.";
 
-/// Fetch objects that were not fetched, or any by its id
+/// Fetch objects from OpenAI: those that are missing, or any by ID
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Fetch {
-    /// resp_…, batch_…, ftjob-…, evalrun_…
+    /// Object IDs: resp_…, batch_…, ftjob-…, evalrun_…
     #[arg(value_name = "ID", required_unless_present = "missing")]
     ids: Vec<String>,
-    /// All objects whose fetch_state is not fetched, and batches whose results_state is mismatch, unless their files were
-    /// read again since
+    /// All objects whose fetch_state is not fetched, and batches whose results_state is mismatch, unless their files have
+    /// been read again since
     #[arg(long, conflicts_with = "ids")]
     missing: bool,
-    /// Only those received since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
-    #[arg(long, value_name = "WHEN", value_parser = moment::since, requires = "missing", conflicts_with = "ids")]
+    /// Only objects received since: an age (90s, 30m, 1h, 7d), a date (2026-11-01) or a UTC time
+    #[arg(long, value_name = "WHEN", value_parser = time_format::since, requires = "missing", conflicts_with = "ids")]
     since: Option<DateTime<Utc>>,
-    /// Only enqueue; do not wait until a worker has fetched them
+    /// Only enqueue; do not wait for a worker to fetch the objects
     #[arg(long)]
     no_wait: bool,
-    /// Wait so long at most; what is enqueued by then goes on
+    /// Maximum time to wait; enqueued events are processed regardless
     #[arg(long, value_name = "SECS", default_value = "600", value_parser = service::settings::seconds)]
     wait_secs: Duration,
-    /// One JSON object an object: object_id, project, family, webhook_id, settled, fetch_state, last_error
+    /// Print one JSON object per object: object_id, project, family, webhook_id, settled, fetch_state, last_error
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -79,33 +80,33 @@ struct Line<'a> {
     project: &'a str,
     family: Family,
     webhook_id: &'a str,
-    /// Whether a worker has come to an end with it.
+    /// Whether a worker has finished with the event.
     settled: bool,
-    /// `null` when nothing of it is stored.
+    /// `null` when the object is not stored.
     fetch_state: Option<MaybeKnown<FetchState>>,
     last_error: Option<String>,
 }
 
-/// Enqueues events about the objects asked for, and waits.
-pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
-    let (targets, mut answer) = if args.missing {
-        (targets::missing(&store, args.since).await?, Answer::Yes)
+/// Enqueues events about the selected objects, and waits for them.
+pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
+    let (targets, mut exit_status) = if args.missing {
+        (targets::missing(&store, args.since).await?, ExitStatus::Success)
     } else {
         targets::named(&store, &args.ids).await?
     };
     if targets.is_empty() {
-        if answer == Answer::Yes {
-            eprintln!("landfall: nothing is missing");
+        if exit_status == ExitStatus::Success {
+            eprintln!("landfall: no objects are missing");
         }
-        return Ok(answer);
+        return Ok(exit_status);
     }
-    let mut again = Again::new(&args.redis)?;
+    let mut requeuer = Requeuer::new(&args.redis)?;
     let mut queued = Vec::with_capacity(targets.len());
     let bar = waiting::bar(targets.len() as u64, args.json);
     bar.set_message("enqueued");
     for target in targets {
-        queued.push(enqueue(&mut again, &store, target).await?);
+        queued.push(enqueue(&mut requeuer, &store, target).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -115,9 +116,9 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Fai
             report.enqueued(object)?;
         }
         report.finish_enqueued()?;
-        return Ok(answer);
+        return Ok(exit_status);
     }
-    let reader = queued::reader(&args.redis)?;
+    let reader = queue_client::reader(&args.redis)?;
     let unsettled = waiting::wait(&store, &reader, &queued, (args.wait_secs, args.json)).await?;
     for object in &queued {
         let entry_id = object.entry_id.as_ref();
@@ -125,21 +126,23 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<Answer, Fai
         report.ended(&store, object, unsettled).await?;
     }
     if report.fetched < report.total {
-        answer = Answer::No;
+        exit_status = ExitStatus::Negative;
     }
     report.finish()?;
-    Ok(answer)
+    Ok(exit_status)
 }
 
-async fn enqueue(again: &mut Again, store: &Store, target: Target) -> Result<Queued, Failure> {
+async fn enqueue(requeuer: &mut Requeuer, store: &Store, target: Target) -> Result<Queued, CliError> {
     let (webhook_id, entry_id) = match target.cause(store).await? {
-        Cause::Stored(event) => (event.webhook_id.clone(), again.requeue(&event).await?.into_entry_id()),
-        Cause::Made(made) => (made.webhook_id.clone(), again.enqueue_made(target.family, &made).await?),
+        Cause::Stored(event) => (event.webhook_id.clone(), requeuer.requeue(&event).await?.into_entry_id()),
+        Cause::Synthetic(made) => {
+            (made.webhook_id.clone(), requeuer.enqueue_synthetic(target.family, &made).await?)
+        }
     };
     Ok(Queued { target, webhook_id, entry_id })
 }
 
-/// Prints what became of each object.
+/// Prints the result for each object.
 struct Report<'w> {
     out: &'w mut dyn Write,
     json: bool,
@@ -149,7 +152,7 @@ struct Report<'w> {
 }
 
 impl Report<'_> {
-    fn enqueued(&mut self, object: &Queued) -> Result<(), Failure> {
+    fn enqueued(&mut self, object: &Queued) -> Result<(), CliError> {
         self.total += 1;
         if self.json {
             return self.line(object, false, None, None);
@@ -158,16 +161,16 @@ impl Report<'_> {
             writeln!(
                 self.out,
                 "{}",
-                screen::line_with_id("enqueued", &object.target.object_id, screen::width())
+                output::line_with_id("enqueued", &object.target.object_id, output::width())
             )?;
         }
         Ok(())
     }
 
-    fn finish_enqueued(self) -> Result<(), Failure> {
+    fn finish_enqueued(self) -> Result<(), CliError> {
         if !self.json {
-            let objects = screen::counted(self.total as u64, "object");
-            writeln!(self.out, "{objects} enqueued; a worker fetches them, see landfall tail")?;
+            let objects = output::counted(self.total as u64, "object");
+            writeln!(self.out, "{objects} enqueued for a worker to fetch; follow them with landfall tail")?;
         }
         Ok(())
     }
@@ -177,7 +180,7 @@ impl Report<'_> {
         store: &Store,
         object: &Queued,
         unsettled: Option<&Unsettled>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let Target { project, object_id, family } = &object.target;
         let progress = store.fetch_progress(project, *family, object_id).await?;
         let fetch_state = progress.map(|progress| progress.fetch_state);
@@ -200,13 +203,13 @@ impl Report<'_> {
             (Some(_), _) => "waiting",
             _ if fetched && is_mismatch(store, &object.target).await? => "mismatch",
             (None, Some(state)) => state.as_str(),
-            (None, None) => "given up",
+            (None, None) => "failed",
         };
         let head = format!("{state:<9}");
-        writeln!(self.out, "{}", screen::line_with_id(&head, object_id, screen::width()))?;
+        writeln!(self.out, "{}", output::line_with_id(&head, object_id, output::width()))?;
         let error = if state == "mismatch" { Some(MISMATCH.to_owned()) } else { error };
         if let Some(error) = error.filter(|error| error != state) {
-            writeln!(self.out, "{}", screen::indented_sentence(&error, screen::width()))?;
+            writeln!(self.out, "{}", output::indented_sentence(&error, output::width()))?;
         }
         Ok(())
     }
@@ -217,7 +220,7 @@ impl Report<'_> {
         settled: bool,
         fetch_state: Option<MaybeKnown<FetchState>>,
         last_error: Option<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let line = Line {
             object_id: &object.target.object_id,
             project: &object.target.project,
@@ -230,18 +233,18 @@ impl Report<'_> {
         Ok(json::write_line(self.out, &line)?)
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    fn finish(self) -> Result<(), CliError> {
         if !self.json && self.total > 1 {
             let (fetched, total) =
-                (screen::count(self.fetched as u64), screen::counted(self.total as u64, "object"));
+                (output::count(self.fetched as u64), output::counted(self.total as u64, "object"));
             writeln!(self.out, "{fetched} of {total} fetched")?;
         }
         Ok(())
     }
 }
 
-/// Whether it is a batch that has all rows that OpenAI has, and not one a request.
-async fn is_mismatch(store: &Store, target: &Target) -> Result<bool, Failure> {
+/// Whether it is a batch whose number of results differs from its number of requests.
+async fn is_mismatch(store: &Store, target: &Target) -> Result<bool, CliError> {
     if target.family != Family::Batch {
         return Ok(false);
     }
@@ -254,8 +257,8 @@ async fn is_mismatch(store: &Store, target: &Target) -> Result<bool, Failure> {
     }))
 }
 
-/// What the event's row says about why less than the whole object is stored.
-async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, Failure> {
+/// The event's reason why the object is not stored completely.
+async fn event_error(store: &Store, object: &Queued) -> Result<Option<String>, CliError> {
     let name = (object.target.project.clone(), object.webhook_id.clone());
     let events: HashMap<String, _> = store
         .events_named(&[name])

@@ -1,4 +1,4 @@
-//! Follows the events in the database: those that come, and each state that they come to.
+//! Follows the events in the database: new events and changes of state.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use store::{EventFilter, EventRecord, EventSeq, Store};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// Two short queries by index, whatever the size of the database.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Events that are not stored are watched for their next state; of more, the oldest are no longer.
+/// Each poll makes two short indexed queries, whatever the size of the database.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Maximum number of unfinished events watched for changes of state; beyond it, the oldest are dropped.
 const WATCHED_MAX: usize = 2_000;
-const WATCHED_FROM_START_PER_FAMILY: u32 = 200;
+const WATCHED_AT_START_PER_FAMILY: u32 = 200;
 /// Events read at a time.
 const PAGE: u32 = 500;
 
 /// Project and webhook-id.
 pub(crate) type Name = (String, String);
 
-/// What a follower was given of an event, and is given again when it is another.
+/// The part of an event whose changes are reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     state: MaybeKnown<EventState>,
@@ -27,25 +27,25 @@ pub(crate) struct Seen {
     reason: Option<MaybeKnown<Reason>>,
 }
 
-/// What is new since the last look.
-pub(crate) struct News {
+/// What changed since the last poll.
+pub(crate) struct Changes {
     pub(crate) events: Vec<EventRecord>,
-    /// There is more already.
+    /// Whether there are more changes already.
     pub(crate) has_more: bool,
 }
 
 pub(crate) struct Follower {
     store: Store,
     family: Option<Family>,
-    /// Events up to here were seen when they were new.
+    /// Position up to which new events have been reported.
     after: EventSeq,
-    /// Events that can still change, the oldest first.
+    /// Events that can still change, oldest first.
     watched: VecDeque<(Name, Seen)>,
 }
 
 impl Follower {
-    /// From now on: also what is there already and has not come to its end.
-    pub(crate) async fn start(store: Store, family: Option<Family>) -> Result<Self, Failure> {
+    /// Follows from now on. Includes existing events that are not finished.
+    pub(crate) async fn start(store: Store, family: Option<Family>) -> Result<Self, CliError> {
         let after = store.event_watermark().await?;
         let mut follower = Self { store, family, after, watched: VecDeque::new() };
         let families = match &family {
@@ -53,7 +53,7 @@ impl Follower {
             None => Family::ALL,
         };
         for family in families {
-            let unsettled = follower.store.unsettled_events(*family, WATCHED_FROM_START_PER_FAMILY).await;
+            let unsettled = follower.store.unsettled_events(*family, WATCHED_AT_START_PER_FAMILY).await;
             for event in unsettled?.iter().rev() {
                 follower.watch(event);
             }
@@ -61,9 +61,9 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Events in another state than before, then new ones in the order in which they came.
-    pub(crate) async fn look(&mut self) -> Result<News, Failure> {
-        let mut events = self.look_at_watched().await?;
+    /// Events whose state changed, then new events in the order of arrival.
+    pub(crate) async fn poll(&mut self) -> Result<Changes, CliError> {
+        let mut events = self.poll_watched().await?;
         let newest = self.store.event_watermark().await?;
         let filter = EventFilter { family: self.family, limit: PAGE, ..EventFilter::default() };
         if self.after < newest {
@@ -74,10 +74,10 @@ impl Follower {
                 events.push(event);
             }
         }
-        Ok(News { events, has_more: self.after < newest })
+        Ok(Changes { events, has_more: self.after < newest })
     }
 
-    async fn look_at_watched(&mut self) -> Result<Vec<EventRecord>, Failure> {
+    async fn poll_watched(&mut self) -> Result<Vec<EventRecord>, CliError> {
         let names: Vec<Name> = self.watched.iter().map(|(name, _)| name.clone()).collect();
         let found = self.store.events_named(&names).await?;
         let mut found: HashMap<Name, EventRecord> =

@@ -1,4 +1,4 @@
-//! `--json`: one value a line. Stored JSON goes in as it was sent, so its line breaks have to go.
+//! `--json`: one value per line. Stored JSON is embedded unchanged except for its line breaks.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 /// Writes a value as one line of JSON.
 pub(crate) fn write_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;
-    // Between tokens a line break is a blank; within strings JSON has none, they are escaped.
+    // JSON strings contain only escaped line breaks, so the others separate tokens.
     writeln!(out, "{}", text.replace(['\n', '\r'], " "))
 }
 
-/// Each value as one line.
+/// Writes each value as one line.
 pub(crate) fn write_lines<V: Serialize>(
     out: &mut dyn Write,
     values: impl IntoIterator<Item = V>,

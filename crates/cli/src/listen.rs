@@ -1,5 +1,5 @@
-//! `landfall listen`: for development. Follows the database, and forwards what is stored to a program on this machine,
-//! signed as a worker would sign it.
+//! `landfall listen`: for development. Follows the database and forwards results to a local program as signed
+//! notifications, as a worker does.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use service::settings::StoreSettings;
 use store::{EventRecord, ResultPayload, Store};
 use webhook::{EventState, Family, MaybeKnown, NotificationType, Reason};
 
-use crate::exit::{Answer, Failure};
-use crate::follow::{Follower, LOOK_EVERY};
-use crate::{json, screen, secret, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::follow::{Follower, POLL_INTERVAL};
+use crate::{json, output, secret, store_client};
 
-/// As a target has it by default.
+/// The default of targets.
 const FULL_BYTES_MAX: u64 = 256 << 10;
-/// Long enough to stop in a debugger for a moment.
+/// Long enough to pause in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The name for which ids are made.
+/// Target name from which notification ids are derived.
 const TARGET: &str = "listen";
 
 const EXAMPLES: &str = "\
@@ -34,32 +34,33 @@ Examples:
   landfall listen --forward http://localhost:3000 --payload full --family batch
   landfall listen --forward http://localhost:3000 --secret whsec_... --json
 
-For development: no target in landfall.toml is needed. Everything that is stored
-or given up from now on is posted to the address, signed with the secret that is
-printed at the start, and shown with its answer. Each is sent once: what fails
-is not tried again. Ctrl-C ends it. Workers go on telling the targets of
-landfall.toml; this tells nobody else and changes nothing.
+For development; no target in landfall.toml is needed. Each result that is
+stored from now on, and each event that becomes a dead letter, is posted to the
+URL and printed with the response. Notifications are signed with the secret that
+is printed at the start. Each is sent once, without retries. Workers keep
+notifying the targets of landfall.toml; this command changes nothing in the
+database. Stop it with Ctrl-C.
 
-Exit code: 0 ended by Ctrl-C or by its reader, 2 wrong use, 3 the database was
-not reached.";
+Exit codes: 0 stopped by Ctrl-C or a closed pipe, 2 usage error, 3 the database
+could not be reached.";
 
-/// Forward what is stored to a program on this machine, signed, while you develop it
+/// Forward results to a local program as signed notifications, for development
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Listen {
-    /// Where to post; any address, also of this machine
+    /// URL to post to; may be a local address
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     forward: reqwest::Url,
-    /// Sign with this secret, whsec_... or whsk_...; without it a new one is made and printed
+    /// Signing secret, whsec_... or whsk_...; by default a new one is generated and printed
     #[arg(long, env = "LISTEN_SECRET", hide_env_values = true, value_name = "SECRET")]
     secret: Option<SecretString>,
-    /// Ids and states (thin), or the result too (full)
+    /// IDs and states (thin), or the results too (full)
     #[arg(long, default_value = "thin", value_parser = parse_payload)]
     payload: Payload,
-    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// One JSON object a notification: id, type, event_id, object_id, status, ms, error
+    /// Print one JSON object per notification: id, type, event_id, object_id, status, ms, error
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -78,30 +79,30 @@ struct Line<'a> {
 }
 
 /// Forwards until Ctrl-C.
-pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<Answer, Failure> {
+pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let signing = match &args.secret {
         Some(secret) => secret.clone(),
         None => secret::new()?,
     };
     let signer = Signer::new([signing.expose_secret()])
-        .map_err(|error| Failure::WrongUse(format!("--secret {}", chain(&error))))?;
+        .map_err(|error| CliError::Usage(format!("--secret {}", chain(&error))))?;
     let endpoint = Endpoint::new(EndpointConfig {
         url: args.forward.clone(),
         url_is_secret: false,
         credentials: Credentials::Signature(signer),
         headers: Vec::new(),
         timeout: TIMEOUT,
-        // The operator has just named it.
+        // The operator chose this address explicitly.
         allow: AllowList::default().with_url(&args.forward),
         resolver: system_resolver(),
     });
-    let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
-    let store = stored::open(&args.store).await?;
+    let endpoint = endpoint.map_err(|error| CliError::Usage(chain(&error)))?;
+    let store = store_client::open(&args.store).await?;
     let mut follower = Follower::start(store.clone(), args.family).await?;
     if args.secret.is_none() {
-        eprintln!("landfall: the secret to verify with, made for this run: {}", signing.expose_secret());
+        eprintln!("landfall: signing secret for this run: {}", signing.expose_secret());
     }
-    eprintln!("landfall: forwarding what is stored from now on to {}; Ctrl-C ends it", args.forward);
+    eprintln!("landfall: forwarding new results to {}; stop with Ctrl-C", args.forward);
     let forwarding = Forwarding { args, store, endpoint };
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     let mut wait = Duration::ZERO;
@@ -113,9 +114,9 @@ pub(crate) async fn run(args: &Listen, out: &mut dyn Write) -> Result<Answer, Fa
         tokio::select! {
             stopped = &mut stop => {
                 stopped?;
-                return Ok(Answer::Yes);
+                return Ok(ExitStatus::Success);
             }
-            has_more = step => wait = if has_more? { Duration::ZERO } else { LOOK_EVERY },
+            has_more = step => wait = if has_more? { Duration::ZERO } else { POLL_INTERVAL },
         }
     }
 }
@@ -127,18 +128,18 @@ struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
-    /// Forwards what has come to its end; whether there is more.
-    async fn step(&self, follower: &mut Follower, out: &mut dyn Write) -> Result<bool, Failure> {
-        let news = follower.look().await?;
-        for event in &news.events {
+    /// Forwards finished events. Returns whether there are more.
+    async fn step(&self, follower: &mut Follower, out: &mut dyn Write) -> Result<bool, CliError> {
+        let changes = follower.poll().await?;
+        for event in &changes.events {
             if event.state == EventState::Stored || event.state == EventState::Dead {
                 self.forward(event, out).await?;
             }
         }
-        Ok(news.has_more)
+        Ok(changes.has_more)
     }
 
-    async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), Failure> {
+    async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), CliError> {
         let (kind, result) = ResultPayload::of_event(&self.store, event, FULL_BYTES_MAX).await?;
         let news = news(event, kind, result);
         let (id, body) = (news.id(TARGET), news.json_body(self.args.payload, FULL_BYTES_MAX));
@@ -160,7 +161,7 @@ impl Forwarding<'_> {
         if self.args.json {
             json::write_line(out, &line)?;
         } else {
-            writeln!(out, "{}", text(&line, Utc::now(), screen::width()))?;
+            writeln!(out, "{}", text(&line, Utc::now(), output::width()))?;
         }
         out.flush()?;
         Ok(())
@@ -189,10 +190,10 @@ fn text(line: &Line<'_>, now: DateTime<Utc>, width: u16) -> String {
     let status = line.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
     let head = format!("{}  {status:>3}  {:>6} ms  {:<18}", now.format("%H:%M:%S"), line.ms, line.r#type);
     let about = line.object_id.or(line.event_id).unwrap_or(line.id);
-    let mut text = screen::line_with_id(&head, about, width);
+    let mut text = output::line_with_id(&head, about, width);
     if let Some(error) = &line.error {
         text.push('\n');
-        text.push_str(&screen::indented_sentence(error, width));
+        text.push_str(&output::indented_sentence(error, width));
     }
     text
 }
@@ -200,7 +201,7 @@ fn text(line: &Line<'_>, now: DateTime<Utc>, width: u16) -> String {
 fn parse_url(text: &str) -> Result<reqwest::Url, String> {
     let url = text.parse::<reqwest::Url>().ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| "write an address such as http://localhost:3000".to_owned())
+    url.ok_or_else(|| "write a URL such as http://localhost:3000".to_owned())
 }
 
 fn parse_payload(text: &str) -> Result<Payload, String> {

@@ -1,9 +1,7 @@
-//! The command `landfall`: looks at and repairs all of an installation. One file a verb; `exit.rs` has the exit codes,
-//! `screen.rs` how things look. Answers go to stdout, everything else to stderr.
-#![expect(clippy::print_stderr, reason = "a command speaks to its user on stderr; it keeps no log")]
+//! The `landfall` command: inspects and repairs an installation. Each verb has a file; `exit.rs` defines the exit codes,
+//! `output.rs` the layout. Results go to stdout, everything else to stderr.
+#![expect(clippy::print_stderr, reason = "a CLI reports to its user on stderr; it writes no log")]
 
-mod again;
-mod answer;
 mod completions;
 mod config;
 mod confirm;
@@ -20,25 +18,27 @@ mod json;
 mod listen;
 mod man;
 mod migrate;
-mod moment;
+mod model_output;
 mod notifications;
+mod output;
 mod printable;
 mod progress;
 mod prune;
-mod queued;
+mod queue_client;
 mod replay;
+mod requeue;
 mod result_lines;
 mod results;
 mod retry;
-mod screen;
 mod secret;
 mod send;
 mod shortfall;
 mod show;
 mod status;
-mod stored;
+mod store_client;
 mod tail;
 mod targets;
+mod time_format;
 mod verify;
 
 use std::io::Write;
@@ -46,26 +46,26 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
 
-use exit::{Answer, Failure};
+use exit::{CliError, ExitStatus};
 
 const EXAMPLES: &str = "\
 Start here:
   landfall send --every-type   post a signed test event of each type to ingest
-  landfall status              what is waiting, running, delayed, dead
-  landfall events --since 1h   what came in, and what became of it
-  landfall tail                the same as it happens
-  landfall show resp_685bd1    all that is known about one id
-  landfall fetch --missing     fetch what was not fetched
-  landfall retry               try again at once, once the API key is mended
-  landfall dead list           what was given up, and why; redrive, discard
-  landfall targets list        who is told of results, and what waits for them
-  landfall doctor              is everything set up right?
+  landfall status              backlog, retries and dead letters per family
+  landfall events --since 1h   recent events and their states
+  landfall tail                follow events as they happen
+  landfall show resp_685bd1    everything stored under an ID
+  landfall fetch --missing     fetch all objects that are not yet fetched
+  landfall retry               retry now, once the API key works again
+  landfall dead list           dead letters and the reasons; redrive, discard
+  landfall targets list        notification targets and their backlogs
+  landfall doctor              check the whole installation
 
 Every setting is an environment variable or a flag: see `landfall help VERB`.
-Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 Redis, the database,
-ingest or OpenAI could not be reached.";
+Exit codes: 0 success, 1 negative result (such as not found), 2 usage error,
+3 Redis, the database, ingest or OpenAI could not be reached.";
 
-/// Landfall catches OpenAI webhooks and brings the results home
+/// Inspect and repair a Landfall installation: OpenAI webhooks, their results and notifications
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Landfall {
@@ -108,7 +108,7 @@ async fn main() -> ExitCode {
     exit::code(run(landfall.verb, &mut std::io::stdout().lock()).await)
 }
 
-async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
+async fn run(verb: Verb, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match verb {
         Verb::Status(args) => status::run(&args, out).await,
         Verb::Events(args) => events::run(&args, out).await,
@@ -136,7 +136,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
     }
 }
 
-/// All verbs and flags, for what describes them.
+/// All verbs and flags, for completions and manual pages.
 fn command_line() -> clap::Command {
     Landfall::command()
 }

@@ -1,4 +1,4 @@
-//! `landfall migrate`: makes the database's tables, or brings them up to date, without a worker.
+//! `landfall migrate`: creates or migrates the database schema without a worker.
 
 use std::io::Write;
 
@@ -6,23 +6,25 @@ use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{Migrated, Store};
 
-use crate::exit::{Answer, Failure};
-use crate::{json, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::{json, store_client};
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall migrate           before workers of a new version start, or where
-                             workers have a role that may make no tables
+  landfall migrate           before you start workers of a new version, or if
+                             their database role cannot create tables
 
-Workers do the same when they start. Those of the version before run on the new
-schema, so nothing has to be stopped. Exit code: 0 the schema is up to date, 2 a
-setting names no database, 3 it could not be reached or changed.";
+Workers also migrate the schema when they start. Workers of the previous version
+run on the new schema, so nothing has to be stopped.
 
-/// Make the database's tables, or bring them up to date
+Exit codes: 0 the schema is up to date, 2 invalid database setting, 3 the
+database could not be reached or migrated.";
+
+/// Create or migrate the database schema
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Migrate {
-    /// Print JSON
+    /// Print one JSON object: from, to
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -35,17 +37,17 @@ struct Versions {
     to: i64,
 }
 
-/// Says which version the schema had and has.
-pub(crate) async fn run(args: &Migrate, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let Migrated { from, to } = Store::migrate(&stored::config(&args.store)).await?;
+/// Migrates the schema, and prints the version before and after.
+pub(crate) async fn run(args: &Migrate, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let Migrated { from, to } = Store::migrate(&store_client::config(&args.store)).await?;
     if args.json {
         json::write_line(out, &Versions { from, to })?;
     } else if from == to {
         writeln!(out, "nothing to do: the schema is at version {to}")?;
     } else if from == 0 {
-        writeln!(out, "made the tables: the schema is at version {to}")?;
+        writeln!(out, "created the tables: the schema is at version {to}")?;
     } else {
-        writeln!(out, "the schema went from version {from} to version {to}")?;
+        writeln!(out, "migrated the schema from version {from} to version {to}")?;
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }

@@ -1,4 +1,4 @@
-//! `landfall notifications`: what the user's own systems are told, how that went, and to tell it again.
+//! `landfall notifications`: lists, shows and retries notifications to the user's applications.
 
 mod list;
 mod retry;
@@ -6,23 +6,23 @@ mod show;
 
 use std::io::Write;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
 const EXAMPLES: &str = "\
 Examples:
   landfall notifications list --state given_up
   landfall notifications list --target app --type batch.stored --since 1h
-  landfall notifications show ntf_0a1b2c             its attempts, its body
-  landfall notifications retry ntf_0a1b2c            sent again, in any state
-  landfall notifications retry --target app          all that were given up
+  landfall notifications show ntf_0a1b2c             its attempts and size
+  landfall notifications retry ntf_0a1b2c            send again, in any state
+  landfall notifications retry --target app          all in state given_up
 
-A notification goes out with the same id and the same bytes on every attempt.
-How the targets are: `landfall targets list`.
+Every attempt sends the same ID and the same bytes. For the state of the
+targets, see `landfall targets list`.
 
-Exit code: 0 done, 1 there is no such notification, 2 wrong use, 3 the database
-was not reached.";
+Exit codes: 0 success, 1 no such notification, 2 usage error, 3 the database
+could not be reached.";
 
-/// What your own systems are told of results: list, show, retry
+/// Notifications to your applications: list, show, retry
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Notifications {
@@ -32,16 +32,16 @@ pub(crate) struct Notifications {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// The newest notifications, and how far they have come
+    /// List the newest notifications and their states
     List(list::List),
-    /// All that is known of one notification, with each attempt
+    /// Show one notification with its attempts
     Show(show::Show),
-    /// Send notifications again: their schedule begins anew
+    /// Send notifications again, with a new retry schedule
     Retry(retry::Retry),
 }
 
-/// Does what is asked.
-pub(crate) async fn run(args: &Notifications, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Runs one of the actions.
+pub(crate) async fn run(args: &Notifications, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.action {
         Action::List(args) => list::run(args, out).await,
         Action::Show(args) => show::run(args, out).await,

@@ -1,25 +1,25 @@
-//! The one place that makes text from outside safe to show: an id or an error of a stranger can neither steer a terminal,
-//! nor begin a line of its own, nor read differently from what it says.
+//! Sanitizes external text for the terminal: it cannot contain escape sequences, start a new line, or use bidirectional
+//! or invisible characters to disguise its content.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-/// Stands for every character that is not shown.
+/// Replaces each character that is not printed.
 const HIDDEN: char = '\u{fffd}';
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
-/// A name, an id, a path: on one line, without any character that cannot be seen.
+/// Sanitizes a name, an id or a path: one line, no invisible characters.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if is_unseen(c) { HIDDEN } else { c }).collect()
 }
 
-/// A text for people, such as an error: on one line, blanks and line breaks as one blank.
+/// Sanitizes prose, such as an error message: one line, each run of white space as one space.
 pub(crate) fn sentence(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().map(|c| if is_unseen(c) && !is_joiner(c) { HIDDEN } else { c }).collect()
 }
 
-/// A text for people that keeps its lines. Tabs become blanks.
+/// Sanitizes prose and keeps its lines. Tabs become spaces.
 pub(crate) fn lines(text: &str) -> String {
     let shown = |c: char| match c {
         '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
@@ -30,7 +30,7 @@ pub(crate) fn lines(text: &str) -> String {
     text.replace('\t', "    ").replace("\r\n", "\n").chars().map(shown).collect()
 }
 
-/// Line breaks, control characters, and those that only change how others are shown, such as bidi marks.
+/// Line breaks, control characters, and formatting characters such as bidi marks.
 fn is_unseen(c: char) -> bool {
     matches!(
         c.general_category(),
@@ -41,7 +41,7 @@ fn is_unseen(c: char) -> bool {
     )
 }
 
-/// Words of some languages, and emoji made of several, need them.
+/// Some scripts and composed emoji need them.
 fn is_joiner(c: char) -> bool {
     matches!(c, ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER)
 }
@@ -63,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_not_printed() {
+    fn escape_sequences_are_not_printed() {
         assert_eq!(lines("a\u{1b}[31mb\u{7}\u{9b}c\r\nd\te\u{202e}"), "a�[31mb��c\nd    e�");
         assert_eq!(one_line("a\u{1b}[31mb\u{7}\u{9b}"), "a�[31mb��");
     }
 
     #[test]
-    fn no_line_break_and_no_mark_passes_in_a_name() {
+    fn names_have_no_line_breaks_and_no_marks() {
         for c in "\n\r\t\u{b}\u{c}\u{85}\u{2028}\u{2029}\u{61c}\u{200b}\u{200d}\u{200e}\u{200f}\u{202a}\u{2066}\u{feff}\u{e0041}"
             .chars()
         {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn free_text_keeps_its_words_and_what_joins_its_letters() {
+    fn prose_keeps_its_words_and_joiners() {
         assert_eq!(sentence(" could not\r\n  read\u{2028}it\u{200f} "), "could not read it�");
         assert_eq!(sentence("می\u{200c}خواهم 👩\u{200d}🚀"), "می\u{200c}خواهم 👩\u{200d}🚀");
         assert_eq!(lines("one\u{2028}two\u{85}three"), "one\ntwo\nthree");

@@ -1,4 +1,4 @@
-//! `landfall prune`: retention. Takes away what is old, files and rows together, step by step.
+//! `landfall prune`: retention. Deletes old rows and their files in small steps.
 
 use std::io::{IsTerminal as _, Write};
 
@@ -9,50 +9,50 @@ use service::settings::StoreSettings;
 use store::{Pruned, Retention, Store};
 use webhook::Family;
 
-use crate::exit::{Answer, Failure};
-use crate::screen;
-use crate::{confirm, json, moment, progress, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::output;
+use crate::{confirm, json, progress, store_client, time_format};
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall prune --older-than 90d --dry-run     what would go?
+  landfall prune --older-than 90d --dry-run     only count
   landfall prune --older-than 90d
   landfall prune --older-than 30d --family batch
-  landfall prune --older-than 90d --yes         in a script, such as cron's
+  landfall prune --older-than 90d --yes         in a script, such as a cron job
 
-What was received before goes: responses, batches with their results, jobs with
-their models and metrics, eval runs, their raw files, and events that are stored
-or dead with their notifications. What a waiting or a newer event is about, or a
-notification that is still to be sent, stays, and so does a batch that is being
-imported. The newest event always stays.
+Deletes what was received before the given time: responses, batches and their
+results, jobs with their models and metrics, eval runs, their raw files, and
+stored or dead events with their notifications. It keeps objects that a waiting
+or newer event refers to, objects and events with pending notifications, batches
+that are being imported, and the newest event.
 
-More than 100 rows go only after their number was typed. Without a terminal,
-such as in a script, it needs --yes.
+To delete more than 100 rows, type their number when prompted. Without a
+terminal, such as in a script, --yes is required.
 
-It works in small steps beside running workers, and may be interrupted at any
-time: the next run goes on. SQLite uses the room anew, but the file does not
-become smaller; sqlite3 landfall.db VACUUM does that, while no worker runs.
+Rows are deleted in small steps while workers run. You can interrupt it at any
+time; the next run continues. SQLite reuses the space, but its file does not
+shrink: to shrink it, stop the workers and run `sqlite3 landfall.db VACUUM`.
 
-Exit code: 0 done, 1 not confirmed, 2 wrong use or neither a terminal nor --yes,
-3 the database or the files were not reached.";
+Exit codes: 0 success, 1 not confirmed, 2 usage error, or no terminal and no
+--yes, 3 the database or the files could not be reached.";
 
-/// Delete what is older than some days, files and rows together
+/// Delete old rows and their files
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Prune {
-    /// An age (30d, 12w), a day (2026-11-01) or a time in UTC
-    #[arg(long, value_name = "AGE", value_parser = moment::since)]
+    /// Delete what was received before: an age (30d, 12w), a date (2026-11-01) or a UTC time
+    #[arg(long, value_name = "AGE", value_parser = time_format::since)]
     older_than: DateTime<Utc>,
-    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// Only count
+    /// Only count what would be deleted
     #[arg(long)]
     dry_run: bool,
-    /// Delete without a question; needed where there is no terminal to ask at
+    /// Delete without a prompt; required when there is no terminal
     #[arg(long)]
     yes: bool,
-    /// One JSON object a family: family, before, dry_run, objects, results, events, notifications,
+    /// Print one JSON object per family: family, before, dry_run, objects, results, events, notifications,
     /// files, file_bytes
     #[arg(long)]
     json: bool,
@@ -71,8 +71,8 @@ struct Line {
 }
 
 /// Deletes, or counts what would be deleted.
-pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let families = args.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family]);
     let mut lines = Vec::new();
     for family in families {
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
     }
     if !args.dry_run {
         if !confirmed(&lines, args.yes)? {
-            return Ok(Answer::No);
+            return Ok(ExitStatus::Negative);
         }
         for line in &mut lines {
             let retention = Retention { family: line.family, before: args.older_than };
@@ -91,28 +91,29 @@ pub(crate) async fn run(args: &Prune, out: &mut dyn Write) -> Result<Answer, Fai
     }
     if args.json {
         json::write_lines(out, &lines)?;
-        return Ok(Answer::Yes);
+        return Ok(ExitStatus::Success);
     }
     write!(out, "{}", table(&lines))?;
-    let (what, before) = (if args.dry_run { "would go" } else { "went" }, moment::utc(args.older_than));
-    writeln!(out, "received before {before} UTC: what {what}")?;
-    Ok(Answer::Yes)
+    let (what, before) =
+        (if args.dry_run { "would be deleted" } else { "deleted" }, time_format::utc(args.older_than));
+    writeln!(out, "{what}: rows and files received before {before} UTC")?;
+    Ok(ExitStatus::Success)
 }
 
-/// Whether to go on; who is asked sees what would go.
-fn confirmed(lines: &[Line], yes: bool) -> Result<bool, Failure> {
+/// Asks for confirmation, after printing what would be deleted.
+fn confirmed(lines: &[Line], yes: bool) -> Result<bool, CliError> {
     let rows: u64 = lines.iter().map(|line| rows(&line.pruned)).sum();
     if rows > confirm::FEW && !yes && std::io::stderr().is_terminal() {
         eprint!("{}", table(lines));
     }
-    confirm::deletion(rows, "rows, with their files,", yes)
+    confirm::deletion(rows, "rows and their files", yes)
 }
 
 fn rows(pruned: &Pruned) -> u64 {
     pruned.objects + pruned.results + pruned.events + pruned.notifications
 }
 
-async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Result<Pruned, Failure> {
+async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Result<Pruned, CliError> {
     let template =
         format!("{:<12} {{bar:30}} {{human_pos}}/{{human_len}} rows  {{eta}} left", retention.family);
     let bar = progress::with_template(&template, rows(prunable), false);
@@ -121,8 +122,10 @@ async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Resul
         pruned.add(step);
         bar.set_position(rows(&pruned));
     });
-    // What went already is gone; another run goes on.
-    done.await.map_err(|error| Failure::unreachable("could not prune all", error))?;
+    // Deleted rows stay deleted; another run continues.
+    done.await.map_err(|error| {
+        CliError::unreachable("pruning stopped before the end; run it again to continue", error)
+    })?;
     bar.finish_and_clear();
     Ok(pruned)
 }
@@ -130,7 +133,7 @@ async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Resul
 fn table(lines: &[Line]) -> String {
     let row = |name: &str, pruned: &Pruned| {
         let counts = [pruned.objects, pruned.results, pruned.events, pruned.notifications, pruned.files]
-            .map(screen::count);
+            .map(output::count);
         let mut row = vec![name.to_owned()];
         row.extend(counts);
         row.push(HumanBytes(pruned.file_bytes).to_string());
@@ -145,9 +148,9 @@ fn table(lines: &[Line]) -> String {
     if lines.len() > 1 {
         rows.push(row("all", &total));
     }
-    screen::table(
+    output::table(
         "FAMILY | OBJECTS> | RESULTS> | EVENTS> | NOTIFICATIONS> | FILES> | BYTES>",
         rows,
-        screen::width(),
+        output::width(),
     )
 }

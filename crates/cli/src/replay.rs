@@ -1,4 +1,4 @@
-//! `landfall replay`: enqueues stored events again. Workers then do with them what they would do with new ones.
+//! `landfall replay`: enqueues stored events again. Workers process them like new ones.
 
 use std::io::Write;
 
@@ -8,11 +8,11 @@ use service::settings::{RedisSettings, StoreSettings};
 use store::{EventFilter, EventRecord, EventSeq, Found, Store};
 use webhook::{EventState, Family, MaybeKnown};
 
-use crate::again::{Again, Requeued};
-use crate::exit::{Answer, Failure};
-use crate::{events, json, moment, printable, progress, screen, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::requeue::{Requeued, Requeuer};
+use crate::{events, json, output, printable, progress, store_client, time_format};
 
-/// More events than this are replayed only with `--yes`, and no longer get a line each.
+/// More events than this require `--yes`, and are not listed.
 const FEW: u64 = 100;
 /// Events read at a time.
 const PAGE: u32 = 500;
@@ -20,43 +20,43 @@ const PAGE: u32 = 500;
 const EXAMPLES: &str = "\
 Examples:
   landfall replay wh_685bd1                     one event
-  landfall replay --state dead --dry-run        which would it be?
+  landfall replay --state dead --dry-run        list without enqueuing
   landfall replay --state dead --since 24h
   landfall replay --family batch --since 2026-11-01 --yes
 
-Objects are fetched again and stored again; what is stored already is only ever
-replaced by something better. The time limit for retries starts again. An
-event that waits for a retry is not added a second time: it is tried at once,
-keeping its attempts. A dead letter stays where it is, even when a
-replay stores its event; `landfall dead redrive` runs the dead letter itself. To
-repair objects rather than events: `landfall fetch`.
+Objects are fetched and stored again; a stored object is only replaced by a more
+complete one. The retry time limit starts over. An event that is waiting for a
+retry is not added a second time: it becomes due now and keeps its attempts. A
+dead letter is kept even if a replay stores its event; to process the dead
+letter itself, use `landfall dead redrive`. To repair objects instead of events,
+use `landfall fetch`.
 
-Exit code: 0 enqueued, 1 an event is not known, 2 wrong use or many events
-without --yes, 3 Redis or the database was not reached.";
+Exit codes: 0 enqueued, 1 an event was not found, 2 usage error, or many events
+without --yes, 3 Redis or the database could not be reached.";
 
 /// Enqueue stored events again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Replay {
-    /// wh_…: the events of these webhooks; evt_… is known too
+    /// Webhook IDs (wh_…) or event IDs (evt_…)
     #[arg(value_name = "WEBHOOK_ID", required_unless_present_any = ["since", "family", "state"])]
     webhook_ids: Vec<String>,
-    /// All received since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
-    #[arg(long, value_name = "WHEN", value_parser = moment::since, conflicts_with = "webhook_ids")]
+    /// All events received since: an age (90s, 30m, 1h, 7d), a date (2026-11-01) or a UTC time
+    #[arg(long, value_name = "WHEN", value_parser = time_format::since, conflicts_with = "webhook_ids")]
     since: Option<DateTime<Utc>>,
-    /// All of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// All events of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long, conflicts_with = "webhook_ids")]
     family: Option<Family>,
-    /// All in this state: received, stored, retrying, dead
+    /// All events in this state: received, stored, retrying, dead
     #[arg(long, conflicts_with = "webhook_ids")]
     state: Option<EventState>,
-    /// Only show what would be enqueued
+    /// Only list the events that would be enqueued
     #[arg(long)]
     dry_run: bool,
-    /// Replay more than 100 events
+    /// Allow more than 100 events
     #[arg(long)]
     yes: bool,
-    /// One JSON object an event: webhook_id, type, family, state, object_id, enqueued, made_due
+    /// Print one JSON object per event: webhook_id, type, family, state, object_id, enqueued, made_due
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -73,41 +73,41 @@ struct Line<'a> {
     family: &'a MaybeKnown<Family>,
     state: &'a MaybeKnown<EventState>,
     object_id: Option<&'a str>,
-    /// Whether it has a new entry.
+    /// Whether a new entry was added.
     enqueued: bool,
-    /// Whether it waited for a retry, and is tried at once instead.
+    /// Whether its delayed entry was made due instead.
     made_due: bool,
 }
 
-/// Enqueues the events asked for.
-pub(crate) async fn run(args: &Replay, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
-    let mut run = Run { args, again: Again::new(&args.redis)?, out, lines: true, done: 0, made_due: 0 };
-    let answer = if args.webhook_ids.is_empty() {
-        run.chosen(&store).await?;
-        Answer::Yes
+/// Enqueues the selected events.
+pub(crate) async fn run(args: &Replay, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
+    let mut run = Run { args, requeuer: Requeuer::new(&args.redis)?, out, lines: true, done: 0, made_due: 0 };
+    let exit_status = if args.webhook_ids.is_empty() {
+        run.filtered(&store).await?;
+        ExitStatus::Success
     } else {
         run.named(&store).await?
     };
     run.finish()?;
-    Ok(answer)
+    Ok(exit_status)
 }
 
-/// The command at work.
+/// One run of the command.
 struct Run<'a> {
     args: &'a Replay,
-    again: Again,
+    requeuer: Requeuer,
     out: &'a mut dyn Write,
-    /// Whether people get a line for each event.
+    /// Whether to list each event.
     lines: bool,
     done: u64,
-    /// Of those, how many waited for a retry.
+    /// How many of them were waiting for a retry.
     made_due: u64,
 }
 
 impl Run<'_> {
-    async fn named(&mut self, store: &Store) -> Result<Answer, Failure> {
-        let mut answer = Answer::Yes;
+    async fn named(&mut self, store: &Store) -> Result<ExitStatus, CliError> {
+        let mut exit_status = ExitStatus::Success;
         for id in &self.args.webhook_ids {
             let found = store.find(id).await?;
             let known = !found.is_empty();
@@ -122,27 +122,27 @@ impl Run<'_> {
                 None => {
                     let id = printable::one_line(id);
                     if known {
-                        eprintln!("landfall: {id} is no event; for objects there is `landfall fetch {id}`");
+                        eprintln!("landfall: {id} is not an event; for objects, use `landfall fetch {id}`");
                     } else {
-                        eprintln!("landfall: no event is stored under {id}");
+                        eprintln!("landfall: no event found with ID {id}");
                     }
-                    answer = Answer::No;
+                    exit_status = ExitStatus::Negative;
                 }
             }
         }
-        Ok(answer)
+        Ok(exit_status)
     }
 
-    async fn chosen(&mut self, store: &Store) -> Result<(), Failure> {
+    async fn filtered(&mut self, store: &Store) -> Result<(), CliError> {
         let Replay { family, state, since, .. } = *self.args;
         let filter = EventFilter { project: None, family, state, since, limit: PAGE };
-        // What comes in meanwhile is not meant.
+        // Events that arrive later are left out.
         let up_to = store.event_watermark().await?;
         let total = store.count_chosen(&filter, up_to).await?;
         if total > FEW && !self.args.yes && !self.args.dry_run {
-            return Err(Failure::WrongUse(format!(
-                "{} events would be enqueued again: add --yes to do it, or --dry-run to see them",
-                screen::count(total)
+            return Err(CliError::Usage(format!(
+                "this would enqueue {} events again: add --yes to confirm, or --dry-run to list them",
+                output::count(total)
             )));
         }
         self.lines = total <= FEW || self.args.dry_run;
@@ -161,8 +161,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn replay(&mut self, event: &EventRecord) -> Result<(), Failure> {
-        let made_due = !self.args.dry_run && matches!(self.again.requeue(event).await?, Requeued::MadeDue(_));
+    async fn replay(&mut self, event: &EventRecord) -> Result<(), CliError> {
+        let made_due =
+            !self.args.dry_run && matches!(self.requeuer.requeue(event).await?, Requeued::MadeDue(_));
         self.done += 1;
         self.made_due += u64::from(made_due);
         if self.args.json {
@@ -178,27 +179,27 @@ impl Run<'_> {
             json::write_line(self.out, &line)?;
         } else if self.lines {
             let head = format!("{:<8}  {:<25}", event.state, event.event_type);
-            let line = screen::line_with_id(&head, events::id(event), screen::width());
+            let line = output::line_with_id(&head, events::id(event), output::width());
             writeln!(self.out, "{line}")?;
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    fn finish(self) -> Result<(), CliError> {
         if self.args.json {
             return Ok(());
         }
-        let count = screen::counted(self.done, "event");
+        let count = output::counted(self.done, "event");
         if self.args.dry_run {
             writeln!(self.out, "{count} would be enqueued again")?;
         } else if self.done > 0 {
             let waited = match self.made_due {
                 0 => String::new(),
-                waited => format!(" ({} waited for a retry and is tried at once)", screen::count(waited)),
+                waited => format!(" ({} had been waiting for a retry, now due)", output::count(waited)),
             };
-            writeln!(self.out, "{count} enqueued again{waited}; see what becomes of them: landfall tail")?;
+            writeln!(self.out, "{count} enqueued again{waited}; follow them with landfall tail")?;
         } else if self.args.webhook_ids.is_empty() {
-            eprintln!("landfall: there are no such events");
+            eprintln!("landfall: no events found");
         }
         Ok(())
     }

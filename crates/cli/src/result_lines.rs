@@ -1,16 +1,16 @@
-//! Results of a batch as they are read page by page, and written as JSON Lines or CSV: for `results` and `export`.
+//! Reads the results of a batch page by page and writes them as JSON Lines or CSV, for `results` and `export`.
 
 use std::io::{self, Write};
 
 use store::{Found, ResultFilter, ResultRow, Store, StoredBatch};
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 use crate::shortfall::Shortfall;
-use crate::{answer, json, printable};
+use crate::{json, model_output, printable};
 
-/// About so much of bodies is read at a time, as far as the page before tells.
+/// Approximate size of a page, estimated from the previous page.
 const PAGE_BYTES: usize = 4 << 20;
-/// Of the first page, and at most.
+/// Size of the first page, and maximum size of a page.
 const FIRST_PAGE_ROWS: u32 = 100;
 const PAGE_ROWS_MAX: u32 = 2000;
 
@@ -28,8 +28,8 @@ const CSV_HEAD: [&str; 11] = [
     "body",
 ];
 
-/// The batch of this id.
-pub(crate) async fn batch(store: &Store, batch_id: &str) -> Result<Option<StoredBatch>, Failure> {
+/// The batch with this id.
+pub(crate) async fn batch(store: &Store, batch_id: &str) -> Result<Option<StoredBatch>, CliError> {
     let found = store.find(batch_id).await?;
     Ok(found.into_iter().find_map(|found| match found {
         Found::Batch(batch) => Some(batch),
@@ -37,24 +37,25 @@ pub(crate) async fn batch(store: &Store, batch_id: &str) -> Result<Option<Stored
     }))
 }
 
-/// Says on stderr what is missing. Results that are all there is are an answer; a part of them is none.
-pub(crate) fn say(batch_id: &str, shortfall: &Shortfall) -> Answer {
+/// Prints on stderr what is missing. Incomplete results are a negative exit status; a mismatch is not.
+pub(crate) fn report_shortfall(batch_id: &str, shortfall: &Shortfall) -> ExitStatus {
     let id = printable::one_line(batch_id);
     match shortfall {
         Shortfall::Mismatch => {
             eprintln!(
-                "landfall: all that OpenAI's files hold, but not one line a request: see `landfall show {id}`"
+                "landfall: these are all results that OpenAI has, but their number differs from the number of requests; \
+                 see `landfall show {id}`"
             );
-            Answer::Yes
+            ExitStatus::Success
         }
         Shortfall::Incomplete(why) => {
-            eprintln!("landfall: the results of {id} are not complete: {why}");
-            Answer::No
+            eprintln!("landfall: the results of {id} are incomplete: {why}");
+            ExitStatus::Negative
         }
     }
 }
 
-/// Goes through results, in memory that does not grow with their number.
+/// Reads results in pages of bounded size.
 pub(crate) struct Pages<'a> {
     store: &'a Store,
     filter: ResultFilter,
@@ -63,13 +64,13 @@ pub(crate) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// What the filter finds, `rows_max` at most.
+    /// Reads the results that match the filter, at most `rows_max`.
     pub(crate) fn new(store: &'a Store, filter: ResultFilter, rows_max: u64) -> Self {
         Self { store, filter, rows_left: rows_max, page_rows: FIRST_PAGE_ROWS }
     }
 
-    /// The next ones; nothing at the end.
-    pub(crate) async fn next(&mut self) -> Result<Vec<ResultRow>, Failure> {
+    /// The next page; empty at the end.
+    pub(crate) async fn next(&mut self) -> Result<Vec<ResultRow>, CliError> {
         self.filter.limit = self.page_rows.min(u32::try_from(self.rows_left).unwrap_or(u32::MAX));
         if self.filter.limit == 0 {
             return Ok(Vec::new());
@@ -83,37 +84,37 @@ impl<'a> Pages<'a> {
         Ok(page)
     }
 
-    /// Whether the end was that of the number asked for.
-    pub(crate) fn cut(&self) -> bool {
+    /// Whether `rows_max` was reached.
+    pub(crate) fn is_truncated(&self) -> bool {
         self.rows_left == 0
     }
 }
 
-/// Lines of one batch are much alike, but one may have 5 MB, and a page may not have thousands of those.
+/// Lines of a batch are usually of similar size, but can have 5 MB each, so the size of a page must be limited.
 fn rows_of_next(page: &[ResultRow]) -> u32 {
     let bytes: usize = page.iter().map(|row| row.body.as_ref().map_or(0, Vec::len) + 200).sum();
     let rows = (PAGE_BYTES * page.len()).checked_div(bytes).unwrap_or(0);
     u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, PAGE_ROWS_MAX)
 }
 
-/// How results are written for other programs.
+/// Output formats for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LineFormat {
-    /// One JSON object a line, bodies included
+    /// One JSON object per line, with bodies
     Jsonl,
-    /// A line of names, then one record a result
+    /// A header line, then one record per result
     Csv,
 }
 
-/// Writes in one of the formats.
+/// Writes results in one of the formats.
 pub(crate) enum LineWriter<'a> {
     Jsonl(&'a mut dyn Write),
     Csv(Box<csv::Writer<&'a mut dyn Write>>),
 }
 
 impl<'a> LineWriter<'a> {
-    /// CSV begins with the names of its columns.
-    pub(crate) fn new(format: LineFormat, out: &'a mut dyn Write) -> Result<Self, Failure> {
+    /// Writes the CSV header, if any.
+    pub(crate) fn new(format: LineFormat, out: &'a mut dyn Write) -> Result<Self, CliError> {
         Ok(match format {
             LineFormat::Jsonl => Self::Jsonl(out),
             LineFormat::Csv => {
@@ -124,7 +125,7 @@ impl<'a> LineWriter<'a> {
         })
     }
 
-    pub(crate) fn write(&mut self, rows: &[ResultRow]) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, rows: &[ResultRow]) -> Result<(), CliError> {
         for row in rows {
             match self {
                 Self::Jsonl(out) => json::write_line(out, row)?,
@@ -134,8 +135,8 @@ impl<'a> LineWriter<'a> {
         Ok(())
     }
 
-    /// What was written is with whoever takes it.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
+    /// Flushes the output.
+    pub(crate) fn finish(self) -> Result<(), CliError> {
         match self {
             Self::Jsonl(out) => out.flush()?,
             Self::Csv(mut csv) => csv.flush()?,
@@ -144,7 +145,7 @@ impl<'a> LineWriter<'a> {
     }
 }
 
-/// What is below: a reader that has seen enough is no error.
+/// The I/O error below, so that a closed pipe is recognized.
 fn output(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
@@ -152,11 +153,11 @@ fn output(error: csv::Error) -> io::Error {
     }
 }
 
-/// A body is there byte for byte; what is not there is empty.
+/// Bodies are unchanged; missing values are empty.
 fn record(row: &ResultRow) -> csv::ByteRecord {
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     let body = row.body.as_deref().unwrap_or_default();
-    let text = if row.quarantined { None } else { answer::text(body) };
+    let text = if row.quarantined { None } else { model_output::text(body) };
     let mut record = csv::ByteRecord::new();
     record.push_field(row.source.as_str().as_bytes());
     record.push_field(row.line.to_string().as_bytes());
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_csv_reads_back_as_it_was() {
+    fn a_csv_record_reads_back_unchanged() {
         let body = b"{\"output\":[{\"content\":[{\"type\":\"output_text\",\"text\":\"a, \\\"b\\\"\\nc\"}]}]}"
             .to_vec();
         let mut written = Vec::new();

@@ -1,4 +1,4 @@
-//! `landfall results`: the results of one batch, line by line.
+//! `landfall results`: lists the results of a batch.
 
 use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
@@ -6,53 +6,53 @@ use std::ops::RangeInclusive;
 use service::settings::StoreSettings;
 use store::{ResultFilter, ResultSource};
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 use crate::result_lines::{self, LineFormat, LineWriter, Pages};
 use crate::shortfall::{self, Shortfall};
 use crate::show::result_table;
-use crate::{screen, stored};
+use crate::{output, store_client};
 
 const TABLE_ROWS_DEFAULT: u64 = 50;
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall results batch_685bd1                     the first 50 lines
+  landfall results batch_685bd1                     the first 50 results
   landfall results batch_685bd1 --after output:50   the next 50
-  landfall results batch_685bd1 --errors            only what failed
+  landfall results batch_685bd1 --errors            only errors
   landfall results batch_685bd1 --status 429 --format csv
   landfall results batch_685bd1 --custom-id item-7 --json | jq .body
 
-All of a batch into a file: `landfall export`. A batch whose results are not
-complete says why on stderr.
+To write all results to a file, use `landfall export`. If the results are
+incomplete, stderr gives the reason.
 
-Exit code: 0 done, 1 no such batch or no such line, 2 wrong use, 3 the database
-was not reached.";
+Exit codes: 0 success, 1 no such batch or no matching results, 2 usage error,
+3 the database could not be reached.";
 
-/// The results of a batch, line by line
+/// List the results of a batch
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Results {
-    /// batch_…
+    /// Batch ID (batch_…)
     batch_id: String,
-    /// Only the lines of this custom_id
+    /// Only results with this custom_id
     #[arg(long, value_name = "ID")]
     custom_id: Option<String>,
-    /// Only lines that were answered with this status: 200, 429, or a class of them such as 4xx
+    /// Only results with this HTTP status: 200, 429, or a class such as 4xx
     #[arg(long, value_name = "CODE", value_parser = status)]
     status: Option<RangeInclusive<u16>>,
-    /// Only lines with an error, a status of 400 or more, or kept as bytes
+    /// Only results with an error, a status of 400 or more, or quarantined
     #[arg(long)]
     errors: bool,
-    /// Only what comes after this line, such as output:50 or error:3
-    #[arg(long, value_name = "FILE:LINE", value_parser = place)]
+    /// Only results after this line, such as output:50 or error:3
+    #[arg(long, value_name = "FILE:LINE", value_parser = position)]
     after: Option<(ResultSource, i64)>,
-    /// At most so many; without it 50 in a table, else all
+    /// Maximum number of results; default: 50 in a table, otherwise all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// How
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// One JSON object a line: the same as --format jsonl
+    /// Print one JSON object per result: the same as --format jsonl
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
@@ -61,20 +61,20 @@ pub(crate) struct Results {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// For people; answers are cut to the line
+    /// A table; results are truncated to its width
     Table,
-    /// One JSON object a line, bodies included
+    /// One JSON object per line, with bodies
     Jsonl,
-    /// A line of names, then one record a result
+    /// A header line, then one record per result
     Csv,
 }
 
 /// Prints the batch's results.
-pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let Some(batch) = result_lines::batch(&store, &args.batch_id).await? else {
         eprintln!("landfall: {}", shortfall::of_unknown(&store, &args.batch_id).await?);
-        return Ok(Answer::No);
+        return Ok(ExitStatus::Negative);
     };
     let mut filter = ResultFilter::of(&batch.batch.project, &args.batch_id, 0);
     filter.custom_id.clone_from(&args.custom_id);
@@ -93,28 +93,29 @@ pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<Answer, F
         None => tables(&mut pages, out).await?,
     };
     if let Some(shortfall) = Shortfall::of(&store, &batch).await? {
-        // What there is was shown all the same.
-        result_lines::say(&args.batch_id, &shortfall);
+        result_lines::report_shortfall(&args.batch_id, &shortfall);
     }
     let Some((source, line)) = last else {
         if batch.rows_stored > 0 {
-            eprintln!("landfall: the batch has no such results");
+            eprintln!("landfall: no results of the batch match");
         }
-        return Ok(Answer::No);
+        return Ok(ExitStatus::Negative);
     };
-    if pages.cut() {
-        eprintln!("landfall: there may be more; see --limit, or go on with --after {source}:{line}");
+    if pages.is_truncated() {
+        eprintln!(
+            "landfall: there may be more results; raise --limit, or continue with --after {source}:{line}"
+        );
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// The last line that was shown.
+/// The last line that was printed.
 type Last = Option<(ResultSource, i64)>;
 
-async fn lines(pages: &mut Pages<'_>, format: LineFormat, out: &mut dyn Write) -> Result<Last, Failure> {
+async fn lines(pages: &mut Pages<'_>, format: LineFormat, out: &mut dyn Write) -> Result<Last, CliError> {
     let mut last = None;
     let mut page = pages.next().await?;
-    // Without results nothing is written, not even the names of CSV's columns: the answer is no.
+    // Without results nothing is written, not even the CSV header.
     if page.is_empty() {
         return Ok(None);
     }
@@ -129,8 +130,8 @@ async fn lines(pages: &mut Pages<'_>, format: LineFormat, out: &mut dyn Write) -
     Ok(last)
 }
 
-/// One table a page: the first holds as many as are shown without `--limit`.
-async fn tables(pages: &mut Pages<'_>, out: &mut dyn Write) -> Result<Last, Failure> {
+/// Prints one table per page. The first page holds at least the default limit.
+async fn tables(pages: &mut Pages<'_>, out: &mut dyn Write) -> Result<Last, CliError> {
     let mut last = None;
     loop {
         let page = pages.next().await?;
@@ -139,11 +140,11 @@ async fn tables(pages: &mut Pages<'_>, out: &mut dyn Write) -> Result<Last, Fail
             writeln!(out)?;
         }
         last = Some((row.source, row.line));
-        write!(out, "{}", result_table(&page, screen::width()))?;
+        write!(out, "{}", result_table(&page, output::width()))?;
     }
 }
 
-/// Reads `--status`.
+/// Parses `--status`.
 fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
     let bytes = text.as_bytes();
     if let [class @ b'1'..=b'5', b'x' | b'X', b'x' | b'X'] = bytes {
@@ -154,12 +155,12 @@ fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
     code.map(|code| code..=code).ok_or_else(|| "write a status such as 200 or 429, or 4xx, 5xx".to_owned())
 }
 
-/// Reads `--after`.
-fn place(text: &str) -> Result<(ResultSource, i64), String> {
-    let place = text.split_once(':').and_then(|(source, line)| {
+/// Parses `--after`.
+fn position(text: &str) -> Result<(ResultSource, i64), String> {
+    let position = text.split_once(':').and_then(|(source, line)| {
         Some((source.parse().ok()?, line.parse().ok().filter(|line: &i64| *line >= 0)?))
     });
-    place.ok_or_else(|| "write the file and the line, such as output:50 or error:3".to_owned())
+    position.ok_or_else(|| "write the file and the line, such as output:50 or error:3".to_owned())
 }
 
 #[cfg(test)]
@@ -177,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_file_and_a_line() {
-        assert_eq!(place("error:3"), Ok((ResultSource::Error, 3)));
+    fn a_position_is_a_file_and_a_line() {
+        assert_eq!(position("error:3"), Ok((ResultSource::Error, 3)));
         for text in ["", "3", "output", "output:", "output:-1", "files:3"] {
-            assert!(place(text).is_err(), "{text}");
+            assert!(position(text).is_err(), "{text}");
         }
     }
 }

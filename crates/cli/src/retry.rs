@@ -1,4 +1,4 @@
-//! `landfall retry`: ends the wait of events that wait for their retry, such as after the API key was mended.
+//! `landfall retry`: makes delayed events due now, such as after the API key has been fixed.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,45 +9,46 @@ use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::{Family, Reason};
 
-use crate::exit::{Answer, Failure};
-use crate::screen::{self, Text};
-use crate::{json, progress, queued};
+use crate::exit::{CliError, ExitStatus};
+use crate::output::{self, Text};
+use crate::{json, progress, queue_client};
 
 /// Entries made due in one step.
 const STEP: usize = 500;
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall retry                    the API key, or its rights, were mended
-  landfall retry --dry-run          how many would be tried?
+  landfall retry                    after you fixed the API key or its scopes
+  landfall retry --dry-run          only count
   landfall retry --family batch --rate 50
-  landfall retry --all              whatever they wait for
+  landfall retry --all              whatever the reason for the wait
 
-Events that OpenAI refused because of the key (reasons unauthorized, forbidden)
-wait for up to RETRY_MAX_SECS, half an hour. This makes them due now: workers
-try them within seconds. Their attempts stay as they are, and a family that is
-paused (429) stays paused. Events that were given up: `landfall dead redrive`.
+Events for which OpenAI rejected the API key (reasons unauthorized, forbidden)
+wait up to RETRY_MAX_SECS, half an hour, before their next attempt. This command
+makes them due now, and workers retry them within seconds. Their attempts are
+kept, and a paused family (429) stays paused. For dead letters, use
+`landfall dead redrive`.
 
-Exit code: 0 done (also when none waits), 2 wrong use, 3 Redis could not be
-reached.";
+Exit codes: 0 success (also when no events are waiting), 2 usage error, 3 Redis
+could not be reached.";
 
-/// Try events that wait for a retry again, at once
+/// Retry events now that are waiting for a retry
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Retry {
-    /// Whatever they wait for, not only those whose API key was refused
+    /// Retry for any reason, not only events for which OpenAI rejected the API key
     #[arg(long)]
     all: bool,
-    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// Only count
+    /// Only count the events
     #[arg(long)]
     dry_run: bool,
-    /// At most so many a second
+    /// Maximum number per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// One JSON object a family and reason: family, reason, dry_run, entries
+    /// Print one JSON object per family and reason: family, reason, dry_run, entries
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -58,49 +59,50 @@ pub(crate) struct Retry {
 #[derive(Serialize)]
 struct Line {
     family: Family,
-    /// `null` when no attempt failed: it was only put off.
+    /// `null` when no attempt has failed and the event was only postponed.
     reason: Option<Reason>,
     dry_run: bool,
     entries: u64,
 }
 
-/// Makes waiting entries due.
-pub(crate) async fn run(args: &Retry, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = queued::reader(&args.redis)?;
+/// Makes delayed entries due.
+pub(crate) async fn run(args: &Retry, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let reader = queue_client::reader(&args.redis)?;
     let families = args.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family]);
-    let (mut chosen, mut others) = (Vec::new(), 0_u64);
+    let (mut selected, mut others) = (Vec::new(), 0_u64);
     for family in families {
         for entry in reader.delayed(family).await? {
-            if args.all || is_of_key(entry.reason) {
-                chosen.push((family, entry));
+            if args.all || is_auth_failure(entry.reason) {
+                selected.push((family, entry));
             } else {
                 others += 1;
             }
         }
     }
-    let lines = if args.dry_run { count(args, &chosen) } else { make_due(args, &reader, &chosen).await? };
+    let lines =
+        if args.dry_run { count(args, &selected) } else { make_due(args, &reader, &selected).await? };
     if args.json {
         json::write_lines(out, &lines)?;
     } else if !lines.is_empty() {
-        write!(out, "{}", table(&lines, screen::width()))?;
+        write!(out, "{}", table(&lines, output::width()))?;
     }
-    say(args, &lines, others);
+    report(args, &lines, others);
     if !args.dry_run {
-        say_paused(&reader, &lines).await?;
+        report_pauses(&reader, &lines).await?;
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// What a mended API key can help.
-fn is_of_key(reason: Option<Reason>) -> bool {
+/// Whether a working API key would help.
+fn is_auth_failure(reason: Option<Reason>) -> bool {
     matches!(reason, Some(Reason::Unauthorized | Reason::Forbidden))
 }
 
 type Counts = BTreeMap<(Family, Option<Reason>), u64>;
 
-fn count(args: &Retry, chosen: &[(Family, Delayed)]) -> Vec<Line> {
+fn count(args: &Retry, selected: &[(Family, Delayed)]) -> Vec<Line> {
     let mut counts = Counts::new();
-    for (family, entry) in chosen {
+    for (family, entry) in selected {
         *counts.entry((*family, entry.reason)).or_default() += 1;
     }
     lines(args, counts)
@@ -111,22 +113,22 @@ fn lines(args: &Retry, counts: Counts) -> Vec<Line> {
     counts.into_iter().map(line).collect()
 }
 
-/// Step by step, so that Redis has time for others, and OpenAI's limits are kept. What was taken meanwhile is not
-/// counted: it is tried already.
+/// Works in steps, to keep Redis responsive and to respect the rate. Entries that have become due in the meantime are not
+/// counted.
 async fn make_due(
     args: &Retry,
     reader: &QueueAdmin,
-    chosen: &[(Family, Delayed)],
-) -> Result<Vec<Line>, Failure> {
+    selected: &[(Family, Delayed)],
+) -> Result<Vec<Line>, CliError> {
     let step = args.rate.map_or(STEP, |rate| STEP.min(rate as usize));
-    let mut pace =
+    let mut limiter =
         args.rate.map(|rate| tokio::time::interval(Duration::from_secs_f64(step as f64 / f64::from(rate))));
-    let bar = progress::bar(chosen.len() as u64, args.json);
+    let bar = progress::bar(selected.len() as u64, args.json);
     let mut counts = Counts::new();
-    for of_family in chosen.chunk_by(|(one, _), (next, _)| one == next) {
+    for of_family in selected.chunk_by(|(one, _), (next, _)| one == next) {
         for entries in of_family.chunks(step) {
-            if let Some(pace) = &mut pace {
-                pace.tick().await;
+            if let Some(limiter) = &mut limiter {
+                limiter.tick().await;
             }
             let family = of_family[0].0;
             let reasons: BTreeMap<&str, Option<Reason>> =
@@ -143,27 +145,30 @@ async fn make_due(
     Ok(lines(args, counts))
 }
 
-fn say(args: &Retry, lines: &[Line], others: u64) {
+fn report(args: &Retry, lines: &[Line], others: u64) {
     let total: u64 = lines.iter().map(|line| line.entries).sum();
-    let events = screen::counted(total, "event");
+    let events = output::counted(total, "event");
     match (total, args.dry_run) {
-        (0, _) if args.all => eprintln!("landfall: no event waits for a retry"),
-        (0, _) => eprintln!("landfall: no event waits because OpenAI refused the API key"),
-        (_, true) => eprintln!("landfall: {events} would be tried now"),
-        (_, false) => eprintln!("landfall: {events} due now: workers try them within seconds"),
+        (0, _) if args.all => eprintln!("landfall: no events are waiting for a retry"),
+        (0, _) => eprintln!("landfall: no events are waiting because OpenAI rejected the API key"),
+        (_, true) => eprintln!("landfall: {events} would be retried now"),
+        (_, false) => eprintln!("landfall: {events} due now; workers retry within seconds"),
     }
     if others > 0 {
-        let wait = if others == 1 { "event waits" } else { "events wait" };
-        eprintln!("landfall: {} {wait} for another reason: --all", screen::count(others));
+        let wait = if others == 1 { "event is" } else { "events are" };
+        eprintln!(
+            "landfall: {} {wait} waiting for another reason; use --all to retry them too",
+            output::count(others)
+        );
     }
 }
 
-/// Their entries are due, but no worker takes them yet.
-async fn say_paused(reader: &QueueAdmin, lines: &[Line]) -> Result<(), Failure> {
+/// Reports paused families: their entries are due, but workers wait for the end of the pause.
+async fn report_pauses(reader: &QueueAdmin, lines: &[Line]) -> Result<(), CliError> {
     for pause in reader.pauses().await? {
         if lines.iter().any(|line| line.family == pause.family) {
             eprintln!(
-                "landfall: family {} is paused for {} s more (429); they are tried after it",
+                "landfall: family {} is paused for another {} s (429); its events are retried after that",
                 pause.family,
                 pause.left.as_secs().max(1)
             );
@@ -175,7 +180,7 @@ async fn say_paused(reader: &QueueAdmin, lines: &[Line]) -> Result<(), Failure> 
 fn table(lines: &[Line], width: u16) -> String {
     let row = |line: &Line| {
         let reason = line.reason.map_or("-", Reason::as_str);
-        vec![Text::from(line.family.as_str()), reason.into(), screen::count(line.entries).into()]
+        vec![Text::from(line.family.as_str()), reason.into(), output::count(line.entries).into()]
     };
-    screen::table("FAMILY | REASON | EVENTS>", lines.iter().map(row), width)
+    output::table("FAMILY | REASON | EVENTS>", lines.iter().map(row), width)
 }

@@ -1,5 +1,5 @@
-//! `landfall secret`: makes a signing secret for tests, says what is wrong with one without printing it, prints public
-//! keys, and gives secrets to the users of docker-compose.yml.
+//! `landfall secret`: generates a signing secret for tests, checks one without printing it, prints public keys, and
+//! installs secrets for the containers of docker-compose.yml.
 
 mod install;
 mod public_key;
@@ -14,23 +14,25 @@ use secrecy::ExposeSecret as _;
 use service::settings::WebhookSecretSettings;
 use webhook::Verifier;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
 pub(crate) use random::new;
 
 const EXAMPLES: &str = "\
 Examples:
-  export OPENAI_WEBHOOK_SECRET=$(landfall secret new)  for tests on this machine
-  landfall secret check                                would ingest accept it?
-  landfall secret public-key app                       verifies what app is sent
+  export OPENAI_WEBHOOK_SECRET=$(landfall secret new)  for local tests
+  landfall secret check                                is the secret valid?
+  landfall secret public-key app                       verifies v1a signatures
 
-The secret of real webhooks is the one OpenAI shows when the webhook is made; it
-cannot be chosen. Exit code of check: 0 well-formed, 1 not, 2 not set;
-of public-key: 0 printed, 1 no such target or key, 2 wrong use.
+The secret of a real webhook is shown by OpenAI when you create the webhook; you
+cannot choose it.
 
-docker-compose.yml runs `landfall secret install`; you need not.";
+Exit codes of check: 0 well-formed, 1 malformed, 2 not set. Exit codes of
+public-key: 0 printed, 1 no such target or key, 2 usage error.
 
-/// Make a signing secret, check the one that is set, print public keys, or hand secrets to containers
+docker-compose.yml runs `landfall secret install`; you do not need to.";
+
+/// Signing secrets and public keys: generate, check, print, install for containers
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Secret {
@@ -40,9 +42,9 @@ pub(crate) struct Secret {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Print a new random secret, for tests and demos
+    /// Print a new random signing secret, for tests and demos
     New,
-    /// Say whether OPENAI_WEBHOOK_SECRET is well-formed, or what is wrong with it; it is never printed
+    /// Check that OPENAI_WEBHOOK_SECRET is well-formed, without printing it
     Check {
         #[command(flatten)]
         secret: WebhookSecretSettings,
@@ -51,8 +53,8 @@ enum Action {
     Install(install::Install),
 }
 
-/// Makes or checks a secret.
-pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Runs one of the actions.
+pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.action {
         Action::New => {
             keep_private();
@@ -62,22 +64,22 @@ pub(crate) fn run(args: &Secret, out: &mut dyn Write) -> Result<Answer, Failure>
             let text = secret.secret()?;
             if let Err(error) = Verifier::from_setting(text.expose_secret()) {
                 eprintln!("{} {error}", WebhookSecretSettings::NAME);
-                return Ok(Answer::No);
+                return Ok(ExitStatus::Negative);
             }
             writeln!(out, "{} is well-formed", WebhookSecretSettings::NAME)?;
         }
         Action::PublicKey(args) => return public_key::run(args, out),
         Action::Install(args) => return install::run(args),
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// `landfall secret new >FILE`: the shell has just made the file, as its umask says, and often for all to read.
+/// For `landfall secret new >FILE`: the shell creates the file with the mode of its umask, often readable by all.
 fn keep_private() {
     let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned().map(File::from) else { return };
     let is_new = stdout.metadata().is_ok_and(|stdout| stdout.is_file() && stdout.len() == 0);
     if is_new {
-        // A file system without modes is no reason to make no secret.
+        // A file system without modes is not an error.
         stdout.set_permissions(Permissions::from_mode(0o600)).ok();
     }
 }

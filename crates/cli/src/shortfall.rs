@@ -1,33 +1,33 @@
-//! Why a batch has fewer results than it should, in words: for `results`, `export` and `show`. Who goes on with half of
-//! the results, or waits for some that will not come, should know.
+//! Explains why a batch has fewer results than expected, for `results`, `export` and `show`, so that users neither work
+//! with incomplete results nor wait for results that will not arrive.
 
 use serde_json::Value;
 use store::{EventRecord, ResultsState, Store, StoredBatch};
 use webhook::{EventState, Family, FetchState, MaybeKnown, Reason};
 
-use crate::exit::Failure;
-use crate::{events, printable, screen};
+use crate::exit::CliError;
+use crate::{events, output, printable};
 
-/// What is missing.
+/// Which results are missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shortfall {
-    /// All that OpenAI's files hold is stored, but it is not one row a request.
+    /// All results that OpenAI has are stored, but their number differs from the number of requests.
     Mismatch,
-    /// There is nothing, or not all of it.
+    /// No results, or only a part of them, are stored.
     Incomplete(String),
 }
 
 impl Shortfall {
-    /// `None` when the batch has all of its results.
-    pub(crate) async fn of(store: &Store, stored: &StoredBatch) -> Result<Option<Self>, Failure> {
+    /// `None` when the results are complete.
+    pub(crate) async fn of(store: &Store, stored: &StoredBatch) -> Result<Option<Self>, CliError> {
         let batch = &stored.batch;
-        let incomplete = |words: String| Some(Self::Incomplete(words));
+        let incomplete = |reason: String| Some(Self::Incomplete(reason));
         Ok(match stored.results_state {
             ResultsState::Importing => {
                 let events = events_about(store, &batch.project, &batch.batch_id).await?;
                 incomplete(unfinished(&events, &batch.batch_id))
             }
-            ResultsState::Expired => incomplete("a file was gone before it was read".to_owned()),
+            ResultsState::Expired => incomplete("a file expired before it was read".to_owned()),
             ResultsState::Unfetched => incomplete(unfetched(&batch.fetch_state).to_owned()),
             ResultsState::Complete | ResultsState::Mismatch if stored.rows_stored == 0 => {
                 incomplete(no_results(batch.status.as_deref(), batch.errors.as_deref()))
@@ -38,13 +38,13 @@ impl Shortfall {
     }
 }
 
-/// What to say of a batch that has no row: its events may tell why.
-pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, Failure> {
+/// Explains why a batch has no row, from its events if there are any.
+pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, CliError> {
     let about = store.events_about(batch_id).await?;
     let about: Vec<EventRecord> = about.into_iter().filter(|event| event.family == Family::Batch).collect();
     let id = printable::one_line(batch_id);
     Ok(match about.first() {
-        None => format!("no batch is stored under {id}"),
+        None => format!("no batch found with ID {id}"),
         Some(event) if event.reason == Some(Reason::NotFound.into()) && event.state == EventState::Stored => {
             format!("OpenAI does not know {id}")
         }
@@ -52,38 +52,38 @@ pub(crate) async fn of_unknown(store: &Store, batch_id: &str) -> Result<String, 
     })
 }
 
-async fn events_about(store: &Store, project: &str, batch_id: &str) -> Result<Vec<EventRecord>, Failure> {
+async fn events_about(store: &Store, project: &str, batch_id: &str) -> Result<Vec<EventRecord>, CliError> {
     let events = store.events_about(batch_id).await?;
     let is_ours = |event: &EventRecord| event.project == project && event.family == Family::Batch;
     Ok(events.into_iter().filter(is_ours).collect())
 }
 
-/// Of several events the one with the best prospects counts: each of them brings the whole batch.
+/// Describes the event that is most likely to succeed: each one imports the whole batch.
 fn unfinished(events: &[EventRecord], batch_id: &str) -> String {
     let in_state = |state: EventState| events.iter().find(|event| event.state == state);
     let why = |event: &EventRecord| match &event.reason {
         Some(reason) => {
-            format!(" ({})", screen::shortened(&events::why(reason, event.last_error.as_deref()), 200))
+            format!(" ({})", output::shortened(&events::why(reason, event.last_error.as_deref()), 200))
         }
         None => String::new(),
     };
     if in_state(EventState::Received).is_some() {
-        "a worker has begun with it; see `landfall status`".to_owned()
+        "a worker is importing it; see `landfall status`".to_owned()
     } else if let Some(event) = in_state(EventState::Retrying) {
-        format!("its next try is due later{}; `landfall retry --all` tries at once", why(event))
+        format!("it is waiting for a retry{}; `landfall retry --all` retries it now", why(event))
     } else if let Some(event) = in_state(EventState::Dead) {
-        format!("its event was given up{}; `landfall dead list` has it", why(event))
+        format!("its event is a dead letter{}; see `landfall dead list`", why(event))
     } else {
-        format!("its import did not end; run `landfall fetch {}`", printable::one_line(batch_id))
+        format!("its import did not finish; run `landfall fetch {}`", printable::one_line(batch_id))
     }
 }
 
 fn unfetched(state: &MaybeKnown<FetchState>) -> &str {
     match state {
         MaybeKnown::Known(FetchState::NotFound) => "OpenAI does not know it (not_found)",
-        MaybeKnown::Known(FetchState::Forbidden) => "OpenAI refuses it (forbidden)",
+        MaybeKnown::Known(FetchState::Forbidden) => "OpenAI denied access to it (forbidden)",
         MaybeKnown::Known(FetchState::Off) => "it was not fetched (FETCH=off)",
-        // Not of a batch that was not fetched.
+        // An unfetched batch does not have these.
         MaybeKnown::Known(FetchState::Fetched | FetchState::Expired) => "it was not fetched",
         MaybeKnown::Unknown(name) => name,
     }
@@ -97,17 +97,17 @@ fn no_results(status: Option<&str>, errors: Option<&str>) -> String {
     let Some((first, others)) = errors.and_then(|errors| errors.split_first()) else {
         return format!("it has no results; its status is {status}");
     };
-    let words = |name: &str| first.get(name).and_then(Value::as_str).map(printable::sentence);
+    let text_of = |name: &str| first.get(name).and_then(Value::as_str).map(printable::sentence);
     let mut text = "it failed validation, so it has no results".to_owned();
-    for words in [words("code"), words("message")].into_iter().flatten() {
+    for part in [text_of("code"), text_of("message")].into_iter().flatten() {
         text.push_str(": ");
-        text.push_str(&screen::shortened(&words, 200));
+        text.push_str(&output::shortened(&part, 200));
     }
     if let Some(line) = first.get("line").and_then(Value::as_i64) {
         text.push_str(&format!(" (line {line})"));
     }
     if !others.is_empty() {
-        text.push_str(&format!(", and {} more", screen::count(others.len() as u64)));
+        text.push_str(&format!(", and {} more", output::count(others.len() as u64)));
     }
     text
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_batch_says_for_what() {
+    fn a_failed_batch_says_why() {
         let errors = r#"{"object":"list","data":[{"code":"invalid_json_line","message":"This line\nis not JSON.","line":3},
             {"code":"x"},{"code":"y"}]}"#;
         assert_eq!(

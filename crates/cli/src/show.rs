@@ -1,4 +1,4 @@
-//! `landfall show`: all that is stored under one id, for people, as JSON, or as the bytes that OpenAI sent.
+//! `landfall show`: everything stored under an id, as text, as JSON, or as the bytes that OpenAI sent.
 
 mod batch;
 mod eval_run;
@@ -17,8 +17,8 @@ use store::{FileRecord, Found, Store};
 
 pub(crate) use batch::result_table;
 
-use crate::exit::{Answer, Failure};
-use crate::{json, printable, screen, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::{json, output, printable, store_client};
 use layout::Layout;
 
 const EXAMPLES: &str = "\
@@ -29,44 +29,44 @@ Examples:
   landfall show resp_685bd1 --json | jq -r .output_text
   landfall show batch_685bd1 --raw                 as the API sent it
 
-An id is that of a webhook, an event, a response, a batch, a fine-tuning job, a
-model, an eval run or a file. Several records are shown below each other; with
---json each is one line, its field `kind` says what it is.
+The ID may be that of a webhook, an event, a response, a batch, a fine-tuning
+job, a model, an eval run or a file. If several records match, all are shown;
+with --json each is one line whose field `kind` gives the type.
 
-Exit code: 0 found, 1 nothing known, 3 the database could not be reached.";
+Exit codes: 0 found, 1 not found, 3 the database could not be reached.";
 
-/// All that is stored under one id
+/// Show everything stored under an ID
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
-    /// wh_…, evt_…, resp_…, batch_…, ftjob-…, ft:…, evalrun_…, file-…
+    /// wh_…, evt_…, resp_…, batch_…, ftjob-…, ft:…, evalrun_… or file-…
     id: String,
-    /// One JSON object a record
+    /// Print one JSON object per record
     #[arg(long, conflicts_with = "raw")]
     json: bool,
-    /// Only the bytes that OpenAI sent: the object, or the webhook's body
+    /// Print only the bytes that OpenAI sent: the object, or the webhook's body
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
     store: StoreSettings,
 }
 
-/// Prints what is known about the id.
-pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+/// Prints the records with the id.
+pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let found = store.find(&args.id).await?;
     if found.is_empty() {
         eprintln!(
-            "landfall: nothing is stored under {}; an event that no worker has seen yet is only in the queue, \
+            "landfall: nothing found with ID {}; an event that no worker has received yet is still in the queue, \
              see `landfall status`",
             printable::one_line(&args.id)
         );
-        return Ok(Answer::No);
+        return Ok(ExitStatus::Negative);
     }
     if args.raw {
         return write_raw(&store, &found, &args.id, out).await;
     }
-    let layout = Layout { width: screen::width(), now: Utc::now() };
+    let layout = Layout { width: output::width(), now: Utc::now() };
     for (index, found) in found.iter().enumerate() {
         if args.json {
             json::write_line(out, found)?;
@@ -77,10 +77,10 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
         }
         write!(out, "{}", text(&store, found, layout).await?)?;
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Failure> {
+async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, CliError> {
     Ok(match found {
         Found::Event(event) => event::text(store, event, layout).await?,
         Found::Response(response) => response::text(response, layout),
@@ -92,7 +92,12 @@ async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Fa
     })
 }
 
-async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write) -> Result<Answer, Failure> {
+async fn write_raw(
+    store: &Store,
+    found: &[Found],
+    id: &str,
+    out: &mut dyn Write,
+) -> Result<ExitStatus, CliError> {
     let mut written = 0;
     for one in found {
         if let Some(file) = whole(store, one, id).await? {
@@ -113,14 +118,14 @@ async fn write_raw(store: &Store, found: &[Found], id: &str, out: &mut dyn Write
     out.flush()?;
     if written == 0 {
         let id = printable::one_line(id);
-        eprintln!("landfall: {id} was not fetched, so there is no raw object of it");
-        return Ok(Answer::No);
+        eprintln!("landfall: {id} was not fetched, so it has no raw object");
+        return Ok(ExitStatus::Negative);
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// The file that is the record, or that keeps a large object whole.
-async fn whole(store: &Store, found: &Found, id: &str) -> Result<Option<FileRecord>, Failure> {
+/// The file that is the record, or that contains a large object.
+async fn whole(store: &Store, found: &Found, id: &str) -> Result<Option<FileRecord>, CliError> {
     let kept = match found {
         Found::File(file) => return Ok(Some(file.clone())),
         Found::Event(_) => return Ok(None),
@@ -144,7 +149,7 @@ fn raw(found: &Found) -> Option<&[u8]> {
         Found::FineTuningJob(job) => job.raw.as_deref(),
         Found::Model(model) => model.raw.as_deref(),
         Found::EvalRun(run) => run.raw.as_deref(),
-        // Its bytes are not in the database.
+        // Its content is not in the database.
         Found::File(_) => None,
     }
 }

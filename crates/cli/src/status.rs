@@ -1,4 +1,4 @@
-//! `landfall status`: how much work lies where, per family; from Redis, and from the database when there is one.
+//! `landfall status`: backlog per family from Redis, and events per state from the database if there is one.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,11 +10,11 @@ use service::settings::{RedisSettings, StoreSettings};
 use store::Import;
 use webhook::{EventState, Family, MaybeKnown};
 
-use crate::exit::{Answer, Failure};
-use crate::screen;
-use crate::{json, moment, printable, queued, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::output;
+use crate::{json, printable, queue_client, store_client, time_format};
 
-/// All workers together import no more at once, or somebody has a large screen.
+/// More than all workers together import at a time.
 const IMPORTS_MAX: u32 = 100;
 
 const EXAMPLES: &str = "\
@@ -23,21 +23,21 @@ Examples:
   landfall status --json | jq .total.backlog
   watch landfall status
 
-UNDELIVERED waits for a worker, PENDING is being worked on, DELAYED waits for a
-retry; together they are the backlog. DEAD was given up: see `landfall dead
-list`. OLDEST is the age of the oldest entry of the backlog, OVERDUE for how
-long the next one has been past its turn. A family is paused when OpenAI asked
-to wait (429). A program is silent that did not report for 30 seconds. A batch
-that is being imported is shown with its rows, its speed since the attempt
-began, and the time that is left (- when no worker is alive).
+UNDELIVERED entries wait for a worker, PENDING entries are being processed,
+DELAYED entries wait for a retry; together they are the backlog. DEAD counts
+dead letters: see `landfall dead list`. OLDEST is the age of the oldest entry of
+the backlog, OVERDUE is how long the next entry has been due. A family is paused
+after OpenAI returned 429. A program without a heartbeat for 30 seconds is
+silent. Imports are shown with their rows, the rate of the current attempt and
+the time left (- if no worker is alive).
 
-Exit code: 0 done, 3 Redis or the database could not be reached.";
+Exit codes: 0 success, 3 Redis or the database could not be reached.";
 
-/// What is waiting, running, waiting for a retry and given up, per family
+/// Show backlog, retries, dead letters, programs and imports
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// One JSON object: total, families, pauses, instances, events, imports
+    /// Print one JSON object: total, families, pauses, instances, events, imports
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -51,13 +51,13 @@ pub(crate) struct Status {
 struct Report {
     total: Total,
     families: Vec<FamilyStats>,
-    /// Families that all workers leave alone after a 429.
+    /// Families that all workers have paused after a 429.
     pauses: Vec<Paused>,
-    /// Programs that reported within a day, those that are alive first.
+    /// Programs with a heartbeat within a day, live ones first.
     instances: Vec<Running>,
-    /// `null` while there is no database.
+    /// `null` if there is no database yet.
     events: Option<Vec<InStore>>,
-    /// Batches whose files are being stored; `null` while there is no database.
+    /// Batches that are being imported; `null` if there is no database yet.
     imports: Option<Vec<Importing>>,
 }
 
@@ -89,9 +89,9 @@ struct Running {
     host: String,
     alive: bool,
     up_secs: u64,
-    /// Since its last report; a program that is alive reports every ten seconds.
+    /// Time since the last heartbeat; live programs send one every ten seconds.
     silent_secs: u64,
-    /// `null` for a program that sends to none.
+    /// `null` for a program that sends no notifications.
     targets: Option<Vec<String>>,
 }
 
@@ -112,15 +112,15 @@ struct Importing {
     left_secs: Option<u64>,
 }
 
-/// What the database tells.
+/// The data from the database.
 struct Stored {
     events: Vec<InStore>,
     imports: Vec<Importing>,
 }
 
-/// Prints the state of queue and store.
-pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = queued::reader(&args.redis)?;
+/// Prints the state of the queue and of the store.
+pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let reader = queue_client::reader(&args.redis)?;
     let families = reader.stats().await?;
     let total = total(&families);
     let pauses: Vec<Paused> = reader.pauses().await?.into_iter().map(paused).collect();
@@ -131,33 +131,33 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<Answer, Fa
         let (events, imports) = stored?.map(|stored| (stored.events, stored.imports)).unzip();
         let report = Report { total, families, pauses, instances, events, imports };
         json::write_line(out, &report)?;
-        return Ok(Answer::Yes);
+        return Ok(ExitStatus::Success);
     }
-    write!(out, "{}", queue_table(&families, &total, screen::width()))?;
-    write!(out, "{}", pause_lines(&pauses, screen::width()))?;
-    write!(out, "\n{}", instance_table(&instances, screen::width()))?;
-    // The queue is worth showing even when the database is out of reach.
+    write!(out, "{}", queue_table(&families, &total, output::width()))?;
+    write!(out, "{}", pause_lines(&pauses, output::width()))?;
+    write!(out, "\n{}", instance_table(&instances, output::width()))?;
+    // The queue is shown even if the database cannot be reached.
     match stored? {
         Some(stored) => {
-            write!(out, "\n{}", store_table(&stored.events, screen::width()))?;
+            write!(out, "\n{}", store_table(&stored.events, output::width()))?;
             if !stored.imports.is_empty() {
-                write!(out, "\n{}", import_table(&stored.imports, screen::width()))?;
+                write!(out, "\n{}", import_table(&stored.imports, output::width()))?;
             }
         }
-        None => eprintln!("landfall: no worker has made the database yet"),
+        None => eprintln!("landfall: there is no database yet; a worker creates it when it starts"),
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// Whether an import can be going on: a worker is alive, and a batch is in the hands of one.
+/// Whether an import can be running: a worker is alive and a batch entry is pending.
 fn is_importing(families: &[FamilyStats], instances: &[Running]) -> bool {
     let worker_alive = instances.iter().any(|instance| instance.alive && instance.program == "worker");
     worker_alive && families.iter().any(|family| family.family == Family::Batch && family.pending > 0)
 }
 
-/// `importing`: without it no time is left for an import, since nothing moves.
-async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option<Stored>, Failure> {
-    let Some(store) = stored::open_if_there(settings).await? else { return Ok(None) };
+/// Imports get a time left only if `importing`.
+async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option<Stored>, CliError> {
+    let Some(store) = store_client::open_if_there(settings).await? else { return Ok(None) };
     let counts = store.count_events().await?;
     let in_store = |(family, state, count)| InStore { family, state, count };
     let now = Utc::now();
@@ -194,14 +194,14 @@ fn running(instance: Instance) -> Running {
     }
 }
 
-/// A line for each pause; nothing when there is none.
+/// One line per pause.
 fn pause_lines(pauses: &[Paused], width: u16) -> String {
     let line = |pause: &Paused| {
-        let left = moment::span(pause.left_ms.div_ceil(1000).cast_signed());
+        let left = time_format::span(pause.left_ms.div_ceil(1000).cast_signed());
         let (project, reason) = (printable::one_line(&pause.project), printable::one_line(&pause.reason));
         format!("Paused: {} of project {project} for {left} ({reason})", pause.family)
     };
-    let lines = pauses.iter().flat_map(|pause| screen::wrapped(&line(pause), width));
+    let lines = pauses.iter().flat_map(|pause| output::wrapped(&line(pause), width));
     lines.map(|line| line + "\n").collect()
 }
 
@@ -222,9 +222,9 @@ fn total(families: &[FamilyStats]) -> Total {
 
 fn queue_table(families: &[FamilyStats], total: &Total, width: u16) -> String {
     let row = |name: &str, counts: [u64; 4], (oldest_ms, overdue_ms): (Option<u64>, u64)| {
-        let span = |ms: u64| moment::span((ms / 1000).cast_signed());
+        let span = |ms: u64| time_format::span((ms / 1000).cast_signed());
         let mut row = vec![name.to_owned()];
-        row.extend(counts.map(screen::count));
+        row.extend(counts.map(output::count));
         row.push(oldest_ms.map_or_else(|| "-".to_owned(), span));
         row.push(if overdue_ms < 1000 { "-".to_owned() } else { span(overdue_ms) });
         row
@@ -238,28 +238,28 @@ fn queue_table(families: &[FamilyStats], total: &Total, width: u16) -> String {
         .collect();
     let counts = [total.undelivered, total.pending, total.delayed, total.dead];
     rows.push(row("total", counts, (total.oldest_ms, total.overdue_ms)));
-    screen::table("QUEUE | UNDELIVERED> | PENDING> | DELAYED> | DEAD> | OLDEST> | OVERDUE>", rows, width)
+    output::table("QUEUE | UNDELIVERED> | PENDING> | DELAYED> | DEAD> | OLDEST> | OVERDUE>", rows, width)
 }
 
-/// One row for each family that has events.
+/// One row per family that has events.
 fn store_table(events: &[InStore], width: u16) -> String {
     let is_other = |event: &&InStore| event.state.known().is_none();
     let has_others = events.iter().any(|event| is_other(&event));
     let mut heads = "EVENTS IN THE DATABASE".to_owned();
     heads.extend(EventState::ALL.iter().map(|state| format!(" | {}>", state.as_str().to_uppercase())));
     if has_others {
-        // States of another version; --json has their names.
+        // States of another version; --json prints their names.
         heads.push_str(" | OTHER>");
     }
     let row = |name: &str, of: &dyn Fn(&InStore) -> bool| {
         let mut row = vec![name.to_owned()];
         row.extend(EventState::ALL.iter().map(|state| {
             let of_state = events.iter().filter(|event| event.state == *state && of(event));
-            screen::count(of_state.map(|event| event.count).sum::<i64>())
+            output::count(of_state.map(|event| event.count).sum::<i64>())
         }));
         if has_others {
             let others = events.iter().filter(is_other).filter(|event| of(event));
-            row.push(screen::count(others.map(|event| event.count).sum::<i64>()));
+            row.push(output::count(others.map(|event| event.count).sum::<i64>()));
         }
         row
     };
@@ -271,13 +271,13 @@ fn store_table(events: &[InStore], width: u16) -> String {
     let mut rows: Vec<Vec<String>> =
         families.map(|family| row(family.as_str(), &|event| event.family == family)).collect();
     rows.push(row("total", &|_| true));
-    screen::table(&heads, rows, width)
+    output::table(&heads, rows, width)
 }
 
-/// One row for each program; a line when there is none, which is worth a look.
+/// One row per program, or a message when there are none.
 fn instance_table(instances: &[Running], width: u16) -> String {
     if instances.is_empty() {
-        return "No program has reported within a day: see landfall doctor\n".to_owned();
+        return "No program has reported within a day; run landfall doctor\n".to_owned();
     }
     let row = |instance: &Running| {
         let targets = match instance.targets.as_deref() {
@@ -289,25 +289,25 @@ fn instance_table(instances: &[Running], width: u16) -> String {
             instance.program.clone(),
             if instance.alive { "alive" } else { "silent" }.to_owned(),
             instance.version.clone(),
-            moment::span(instance.up_secs.cast_signed()),
-            format!("{} ago", moment::span(instance.silent_secs.cast_signed())),
+            time_format::span(instance.up_secs.cast_signed()),
+            format!("{} ago", time_format::span(instance.silent_secs.cast_signed())),
             targets,
             instance.id.clone(),
         ]
     };
-    screen::table("PROGRAM | STATE | VERSION | UP> | SEEN> | TARGETS | ID", instances.iter().map(row), width)
+    output::table("PROGRAM | STATE | VERSION | UP> | SEEN> | TARGETS | ID", instances.iter().map(row), width)
 }
 
-/// One row for each batch that is being imported.
+/// One row per batch that is being imported.
 fn import_table(imports: &[Importing], width: u16) -> String {
     let row = |import: &Importing| {
         vec![
             import.batch_id.clone(),
-            screen::count(import.rows_stored),
-            import.requests_total.map_or_else(|| "?".to_owned(), screen::count),
-            screen::count(import.rows_per_sec as i64),
-            import.left_secs.map_or_else(|| "-".to_owned(), |secs| moment::span(secs.cast_signed())),
+            output::count(import.rows_stored),
+            import.requests_total.map_or_else(|| "?".to_owned(), output::count),
+            output::count(import.rows_per_sec as i64),
+            import.left_secs.map_or_else(|| "-".to_owned(), |secs| time_format::span(secs.cast_signed())),
         ]
     };
-    screen::table("IMPORT | ROWS> | OF> | PER SECOND> | LEFT>", imports.iter().map(row), width)
+    output::table("IMPORT | ROWS> | OF> | PER SECOND> | LEFT>", imports.iter().map(row), width)
 }

@@ -1,4 +1,4 @@
-//! `landfall tail`: events and what becomes of them, as it happens.
+//! `landfall tail`: follows events and their changes of state.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -9,9 +9,9 @@ use service::settings::StoreSettings;
 use store::{EventFilter, EventRecord, Store};
 use webhook::{EventState, Family};
 
-use crate::exit::{Answer, Failure};
-use crate::follow::{Follower, LOOK_EVERY, Name, Seen};
-use crate::{events, follow, json, screen, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::follow::{Follower, Name, POLL_INTERVAL, Seen};
+use crate::{events, follow, json, output, store_client};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,24 +19,25 @@ Examples:
   landfall tail --family batch -n 0
   landfall tail --json | jq -r 'select(.state == \"dead\") | .webhook_id'
 
-One line for every event that a worker takes, and one for each state that it
-comes to: received, retrying with the reason, stored, dead. Times are UTC. What
-comes and goes between two looks, half a second apart, is one line. Ctrl-C ends
-it.
+Prints one line when a worker first receives an event, and one per change of
+state: received, retrying (with the reason), stored, dead. Times are UTC. The
+database is polled every half second; changes between two polls are one line.
+Stop it with Ctrl-C.
 
-Exit code: 0 ended by Ctrl-C or by its reader, 3 the database was not reached.";
+Exit codes: 0 stopped by Ctrl-C or a closed pipe, 3 the database could not be
+reached.";
 
-/// Events and what becomes of them, as it happens
+/// Follow events and their changes of state
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Tail {
-    /// Only of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// Begin with so many of the newest
+    /// Number of existing events to print first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     lines: u32,
-    /// One JSON object a line, as of `landfall events`
+    /// Print one JSON object per line, as `landfall events` does
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -44,35 +45,35 @@ pub(crate) struct Tail {
 }
 
 /// Prints events until Ctrl-C.
-pub(crate) async fn run(args: &Tail, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(crate) async fn run(args: &Tail, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let mut follower = Follower::start(store.clone(), args.family).await?;
-    // An event that came in during the first look is not shown twice.
+    // Events that arrive between the two queries are not printed twice.
     let shown = begin(args, &store, out).await?;
     out.flush()?;
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut wait = LOOK_EVERY;
+    let mut wait = POLL_INTERVAL;
     loop {
         tokio::select! {
             stopped = &mut stop => {
                 stopped?;
-                return Ok(Answer::Yes);
+                return Ok(ExitStatus::Success);
             }
             () = tokio::time::sleep(wait) => {}
         }
-        let news = follower.look().await?;
-        for event in news.events {
+        let changes = follower.poll().await?;
+        for event in changes.events {
             if shown.get(&follow::name(&event)) != Some(&follow::seen_of(&event)) {
                 show(args, &event, event.processed_at.unwrap_or_else(Utc::now), out)?;
             }
         }
         out.flush()?;
-        wait = if news.has_more { Duration::ZERO } else { LOOK_EVERY };
+        wait = if changes.has_more { Duration::ZERO } else { POLL_INTERVAL };
     }
 }
 
-/// Shows the newest events.
-async fn begin(args: &Tail, store: &Store, out: &mut dyn Write) -> Result<HashMap<Name, Seen>, Failure> {
+/// Prints the newest events.
+async fn begin(args: &Tail, store: &Store, out: &mut dyn Write) -> Result<HashMap<Name, Seen>, CliError> {
     let mut shown = HashMap::new();
     if args.lines == 0 {
         return Ok(shown);
@@ -86,32 +87,32 @@ async fn begin(args: &Tail, store: &Store, out: &mut dyn Write) -> Result<HashMa
     Ok(shown)
 }
 
-fn show(args: &Tail, event: &EventRecord, at: DateTime<Utc>, out: &mut dyn Write) -> Result<(), Failure> {
+fn show(args: &Tail, event: &EventRecord, at: DateTime<Utc>, out: &mut dyn Write) -> Result<(), CliError> {
     if args.json {
         json::write_line(out, &events::Line::of(event))?;
     } else {
-        writeln!(out, "{}", text(event, at, Utc::now(), screen::width()))?;
+        writeln!(out, "{}", text(event, at, Utc::now(), output::width()))?;
     }
     Ok(())
 }
 
-/// One line, a second one for an id that does not fit, and one for the reason of what is not simply stored.
+/// One line, another for an id that does not fit, and another for the reason, if any.
 fn text(event: &EventRecord, at: DateTime<Utc>, now: DateTime<Utc>, width: u16) -> String {
     let at = if at.date_naive() == now.date_naive() {
         at.format("%H:%M:%S").to_string()
     } else {
         at.format("%b %e").to_string()
     };
-    // Most types are no longer, so that ids stand below each other.
+    // Most types fit, so that ids are aligned.
     let head = format!("{at:<8}  {:<8}  {:<25}", event.state, event.event_type);
-    let mut text = screen::line_with_id(&head, events::id(event), width);
+    let mut text = output::line_with_id(&head, events::id(event), width);
     if let Some(reason) = &event.reason {
         let mut why = events::why(reason, event.last_error.as_deref());
         if event.state == EventState::Retrying {
             why = format!("attempt {}: {why}", event.attempts);
         }
         text.push('\n');
-        text.push_str(&screen::indented_sentence(&why, width));
+        text.push_str(&output::indented_sentence(&why, width));
     }
     text
 }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_keeps_its_width_and_never_cuts_an_id() {
+    fn a_line_keeps_its_width_and_never_truncates_an_id() {
         let at = "2026-11-23T20:31:07Z".parse().unwrap();
         let stored = event("resp_1", EventState::Stored, None);
         assert_eq!(text(&stored, at, at, 80), "20:31:07  stored    response.completed         resp_1");

@@ -1,4 +1,4 @@
-//! `landfall targets`: the systems that are told of results. How they are, a test, a pause.
+//! `landfall targets`: lists, tests, pauses and resumes notification targets.
 
 mod list;
 mod names;
@@ -12,25 +12,25 @@ use service::settings::{ConfigFileSettings, StoreSettings};
 use store::TargetState;
 use webhook::MaybeKnown;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
-use crate::{config, json, stored};
+use crate::{config, json, store_client};
 pub(crate) use names::no_such_target;
 
 const EXAMPLES: &str = "\
 Examples:
-  landfall targets list                how they are, and what waits for them
+  landfall targets list                states and numbers of notifications
   landfall targets test app            send one test notification now
   landfall targets pause app           keep its notifications until resumed
-  landfall targets resume app          also one that answered 410 Gone
+  landfall targets resume app          also after a 410 Gone response
 
-Targets are named in landfall.toml (LANDFALL_CONFIG). A pause holds for all
-workers within a second; what is being sent is still sent.
+Targets are defined in landfall.toml (LANDFALL_CONFIG). A pause takes effect in
+all workers within a second; requests in progress are completed.
 
-Exit code: 0 done, 1 no such target or it refused the test, 2 wrong use, 3 the
-database, Redis or the target was not reached.";
+Exit codes: 0 success, 1 no such target, or it rejected the test, 2 usage error,
+3 the database, Redis or the target could not be reached.";
 
-/// The systems that are told of results: list, test, pause, resume
+/// Notification targets: list, test, pause, resume
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Targets {
@@ -40,22 +40,22 @@ pub(crate) struct Targets {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Every target, how it is, and how many notifications wait, went out, were given up
+    /// List the targets with their states and counts of notifications
     List(list::List),
-    /// Send one signed test notification (type landfall.test) to a target, now and without the queue
+    /// Send one signed test notification (type landfall.test) directly to a target
     Test(test::Test),
-    /// Send a target nothing more; its notifications are kept
+    /// Stop sending to a target; its notifications are kept
     Pause(Change),
-    /// Send to a target again, from the first that waits
+    /// Resume sending to a target, oldest notification first
     Resume(Change),
 }
 
-/// Which target a pause or its end is for.
+/// The target to pause or resume.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Change {
-    /// As landfall.toml calls it
+    /// Name of the target in landfall.toml
     name: String,
-    /// One JSON object: target, before, state
+    /// Print one JSON object: target, before, state
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -71,8 +71,8 @@ struct Changed<'a> {
     state: TargetState,
 }
 
-/// Does what is asked.
-pub(crate) async fn run(args: &Targets, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Runs one of the actions.
+pub(crate) async fn run(args: &Targets, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.action {
         Action::List(args) => list::run(args, out).await,
         Action::Test(args) => test::run(args, out).await,
@@ -81,11 +81,11 @@ pub(crate) async fn run(args: &Targets, out: &mut dyn Write) -> Result<Answer, F
     }
 }
 
-async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Result<Answer, Failure> {
+async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let config = config::of(&args.config)?;
-    let store = stored::open(&args.store).await?;
+    let store = store_client::open(&args.store).await?;
     let is_named = config.targets.iter().any(|target| target.name == args.name);
-    // One that is no longer in the file may still have notifications that wait.
+    // A target that was removed from the file may still have pending notifications.
     let is_known = is_named || names::known(&store).await?.contains(&args.name);
     if !is_known {
         return Ok(no_such_target(&args.name));
@@ -96,5 +96,5 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
     } else {
         writeln!(out, "{} is {state}; it was {before}", args.name)?;
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }

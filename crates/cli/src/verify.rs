@@ -1,4 +1,4 @@
-//! `landfall verify`: judges one captured request exactly as ingest would have, and says why it is not genuine.
+//! `landfall verify`: verifies a captured request exactly as ingest does, and explains why it is rejected.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use service::settings::{SettingError, WebhookSecretSettings};
 use webhook::{Event, Family, SignatureError, SigningSecret, Verified, Verifier};
 
-use crate::exit::{Answer, Failure};
-use crate::{input, json, moment, screen};
+use crate::exit::{CliError, ExitStatus};
+use crate::{input, json, output, time_format};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,38 +19,38 @@ Examples:
   landfall verify --headers-file h.txt --body-file body.json --now 1750861210
   landfall verify --headers-file h.txt --body-file - < body.json
 
-h.txt holds one `name: value` a line; a request line before them is skipped.
-The body must be the bytes that were signed: an editor's newline at its end is
-one too many. Others on this machine can see a secret on a command line: better
-set OPENAI_WEBHOOK_SECRET.
+h.txt contains one `name: value` per line; a leading request line is skipped.
+The body must contain exactly the signed bytes, without a newline added by an
+editor. Other users of this machine can see a secret on the command line;
+OPENAI_WEBHOOK_SECRET is safer.
 
-Exit code: 0 genuine, 1 not (the reason is on stderr), 2 wrong use or a secret
-that is none.";
+Exit codes: 0 genuine, 1 not genuine (stderr gives the reason), 2 usage error or
+invalid secret.";
 
-/// Judge a captured webhook request: genuine or not, and why
+/// Verify the signature of a captured webhook request
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Verify {
-    /// A file with the request's headers, one `name: value` a line
+    /// File with the request's headers, one `name: value` per line
     #[arg(long, value_name = "PATH")]
     headers_file: PathBuf,
-    /// A file with the request's body, byte for byte; - reads stdin
+    /// File with the exact bytes of the request's body; - reads stdin
     #[arg(long, value_name = "PATH")]
     body_file: PathBuf,
-    /// A signing secret, whsec_...; may be given several times, and is used instead of the setting
+    /// Signing secret, whsec_..., instead of OPENAI_WEBHOOK_SECRET; may be repeated
     #[arg(long = "secret", value_name = "SECRET")]
     secrets: Vec<SecretString>,
-    /// The receiver's clock in unix seconds, instead of this machine's: for a request captured earlier
+    /// Time of receipt in Unix seconds, for a request captured earlier; default: now
     #[arg(long, value_name = "UNIX_SECS", allow_negative_numbers = true)]
     now: Option<i64>,
-    /// One JSON object: verified, and the event or the reason
+    /// Print one JSON object: verified, and the event or the reason
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     setting: WebhookSecretSettings,
 }
 
-/// `--json` of a genuine request.
+/// `--json` for a genuine request.
 #[derive(Serialize)]
 struct Genuine<'a> {
     verified: bool,
@@ -61,11 +61,11 @@ struct Genuine<'a> {
     event_id: Option<&'a str>,
     object_id: Option<&'a str>,
     created_at_secs: Option<i64>,
-    /// The body, when it is JSON.
+    /// The body, if it is JSON.
     event: Option<&'a RawValue>,
 }
 
-/// `--json` of any other.
+/// `--json` for any other request.
 #[derive(Serialize)]
 struct NotGenuine {
     verified: bool,
@@ -73,8 +73,8 @@ struct NotGenuine {
     message: String,
 }
 
-/// Prints the verdict on the captured request.
-pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Verifies the captured request and prints the result.
+pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let verifier = verifier(args)?;
     let headers = parse_headers(&input::read_or_stdin(&args.headers_file)?)?;
     let body = input::read_or_stdin(&args.body_file)?;
@@ -85,30 +85,30 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<Answer, Failure>
             if args.json {
                 write_json(out, &verified, &body)?;
             } else {
-                write_words(out, &verified, &body)?;
+                write_text(out, &verified, &body)?;
             }
-            Ok(Answer::Yes)
+            Ok(ExitStatus::Success)
         }
         Err(error) => {
-            refuse(out, error, args.json)?;
-            Ok(Answer::No)
+            write_refusal(out, error, args.json)?;
+            Ok(ExitStatus::Negative)
         }
     }
 }
 
-fn verifier(args: &Verify) -> Result<Verifier, Failure> {
+fn verifier(args: &Verify) -> Result<Verifier, CliError> {
     if args.secrets.is_empty() {
         let text = args.setting.secret()?;
         return Verifier::from_setting(text.expose_secret())
             .map_err(|error| SettingError::wrong(WebhookSecretSettings::NAME, error).into());
     }
-    let wrong = |error| Failure::WrongUse(format!("--secret {error}"));
+    let wrong = |error| CliError::Usage(format!("--secret {error}"));
     let secrets = args.secrets.iter().map(|secret| SigningSecret::parse(secret.expose_secret()));
     let secrets = secrets.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     Verifier::new(secrets).map_err(wrong)
 }
 
-fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
+fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), CliError> {
     let event = Event::parse(body).ok();
     let event = event.as_ref();
     let object_id = event.and_then(Event::object_id);
@@ -126,11 +126,11 @@ fn write_json(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Resu
     Ok(json::write_line(out, &genuine)?)
 }
 
-fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), Failure> {
+fn write_text(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Result<(), CliError> {
     let now = Utc::now();
     let time = |secs: i64| match DateTime::from_timestamp(secs, 0) {
-        Some(time) => moment::utc_and_age(time, now),
-        None => format!("{secs} unix seconds"),
+        Some(time) => time_format::utc_and_age(time, now),
+        None => format!("{secs} Unix seconds"),
     };
     writeln!(out, "genuine")?;
     let mut fields =
@@ -145,12 +145,12 @@ fn write_words(out: &mut dyn Write, verified: &Verified<'_>, body: &[u8]) -> Res
             fields.push(("created", event.created_at_secs.map(time).unwrap_or_default()));
             fields.push(("data", event.data.map(|data| data.get().to_owned()).unwrap_or_default()));
         }
-        Err(error) => fields.push(("event", format!("none: the {error}; it is kept in family other"))),
+        Err(error) => fields.push(("event", format!("none: the {error}; stored in family other"))),
     }
-    Ok(write!(out, "{}", screen::fields(&fields, screen::width()))?)
+    Ok(write!(out, "{}", output::fields(&fields, output::width()))?)
 }
 
-fn refuse(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), Failure> {
+fn write_refusal(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), CliError> {
     if json {
         let not_genuine = NotGenuine { verified: false, reason: error.label(), message: error.to_string() };
         json::write_line(out, &not_genuine)?;
@@ -160,9 +160,9 @@ fn refuse(out: &mut dyn Write, error: SignatureError, json: bool) -> Result<(), 
     Ok(())
 }
 
-/// Headers as they were received: names and values are not changed, but for the blanks around a value, which HTTP
-/// does not count as part of it. Ends at an empty line.
-fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+/// Parses headers up to an empty line. Names and values are unchanged, except that HTTP allows optional white space around
+/// a value.
+fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
     let mut headers = Vec::new();
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -172,10 +172,10 @@ fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         if index == 0 && is_request_line(line) {
             continue;
         }
-        // From the second byte on: HTTP/2 tools also show pseudo headers such as `:path`.
+        // Skips the first byte, because HTTP/2 tools print pseudo-headers such as `:path`.
         let Some(colon) = line.iter().skip(1).position(|byte| *byte == b':') else {
-            let words = format!("line {} of --headers-file is not `name: value`", index + 1);
-            return Err(Failure::WrongUse(words));
+            let message = format!("line {} of --headers-file is not `name: value`", index + 1);
+            return Err(CliError::Usage(message));
         };
         let (name, value) = line.split_at(colon + 1);
         headers.push((String::from_utf8_lossy(name).into_owned(), trim_blanks(&value[1..]).to_vec()));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused_with_its_line() {
+    fn an_invalid_header_is_rejected_with_its_line() {
         let error = parse_headers(b"webhook-id: wh_1\nnonsense\n").unwrap_err();
         assert_eq!(error.to_string(), "line 2 of --headers-file is not `name: value`");
     }

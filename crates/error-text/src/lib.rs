@@ -1,8 +1,8 @@
-//! An error as text, with its causes: `Display` alone shows only the outermost.
+//! Formats an error with its causes; `Display` alone shows only the outermost error.
 
 use std::error::Error;
 
-/// An error and its causes on one line. A cause that only repeats the end of the text before it is left out.
+/// The error and its causes on one line. Omits a cause that repeats the end of the text before it.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {
@@ -15,7 +15,7 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// The innermost cause: it says what happened, the errors around it only where.
+/// The innermost cause, which says what happened; the outer errors only add context.
 pub fn root_cause(error: &dyn Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_said_once() {
+    fn each_cause_appears_once() {
         // An `io::Error` made from another repeats its text.
         let refused = std::io::Error::other(std::io::Error::other("refused"));
         let error = Outer(refused);

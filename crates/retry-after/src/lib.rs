@@ -1,14 +1,14 @@
-//! The HTTP header `Retry-After`: how long to wait, as seconds or as a date.
+//! Parses the HTTP header `Retry-After`, which is a number of seconds or a date.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A server may ask for a long wait, but not for ever.
+/// Upper limit for the wait.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads the header. A date is compared with the sender's own clock (the header `Date`) where it is known, because ours
-/// may be off; else with `now`. `None` means "by your own back-off".
+/// Parses the header. A date is relative to the sender's clock (the header `Date`) if known, because ours may be off, and
+/// otherwise to `now`. `None` means that the caller chooses the delay.
 pub fn parse(retry_after: &str, date: Option<&str>, now: DateTime<Utc>) -> Option<Duration> {
     let secs = retry_after.trim().parse::<f64>().ok().or_else(|| {
         let sent_at = date.and_then(http_date).unwrap_or(now);
@@ -17,7 +17,7 @@ pub fn parse(retry_after: &str, date: Option<&str>, now: DateTime<Utc>) -> Optio
     seconds(secs?)
 }
 
-/// A wait of so many seconds, at least a millisecond and at most a day. `None` for zero, the past and nonsense.
+/// A wait of `secs` seconds, at most a day. `None` for less than a millisecond, negative values and NaN.
 pub fn seconds(secs: f64) -> Option<Duration> {
     (secs >= 0.001).then(|| Duration::from_secs_f64(secs.min(MAX.as_secs_f64())))
 }
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_dates_are_understood() {
+    fn seconds_and_dates_are_parsed() {
         assert_eq!(wait_secs("7", None), Some(7.0));
         assert_eq!(wait_secs(" 1.5 ", None), Some(1.5));
         assert_eq!(wait_secs("Mon, 23 Nov 2026 12:01:00 GMT", None), Some(60.0));
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_zero_and_the_past_are_no_wait() {
+    fn invalid_zero_and_past_values_mean_no_wait() {
         for text in ["", "soon", "0", "-3", "NaN", "Mon, 23 Nov 2020 12:01:00 GMT", "2026-11-23"] {
             assert_eq!(wait_secs(text, None), None, "{text}");
         }

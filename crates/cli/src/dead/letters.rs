@@ -1,4 +1,4 @@
-//! Dead letters as they are chosen and shown.
+//! Selection and display of dead letters.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use queue::{DeadLetter, QueueAdmin};
 use serde::Serialize;
 use webhook::{Event, Family, Reason, ReasonClass};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// Letters read at a time, bodies and all.
+/// Letters read at a time, with their bodies.
 const PAGE: usize = 100;
 
-/// Which dead letters are meant.
+/// Selects dead letters.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Filter {
-    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     pub(super) family: Option<Family>,
-    /// Given up for this reason, such as gave_up, rejected or crashed
+    /// Only this reason, such as gave_up, rejected or crashed
     #[arg(long)]
     pub(super) reason: Option<Reason>,
 }
@@ -29,7 +29,7 @@ impl Filter {
     }
 }
 
-/// A letter and the family it lies in.
+/// A dead letter and its family.
 pub(super) struct Letter {
     pub(super) family: Family,
     pub(super) letter: DeadLetter,
@@ -45,7 +45,7 @@ pub(super) struct Line<'a> {
     webhook_id: Option<&'a str>,
     r#type: Option<&'a str>,
     object_id: Option<String>,
-    /// `null` for a reason that only a newer version knows.
+    /// `null` for a reason that this version does not know.
     reason: Option<Reason>,
     cause: Option<ReasonClass>,
     attempts: u32,
@@ -83,7 +83,7 @@ impl Letter {
         DateTime::from_timestamp_millis(self.letter.content.as_ref().ok()?.received_ms)
     }
 
-    /// Whether a person means this letter: by its own id, by its entry's, or by the webhook's.
+    /// Whether this is the id of the letter, of its entry, or of its webhook.
     pub(super) fn is(&self, id: &str) -> bool {
         self.letter.id == id || self.letter.entry_id == id || self.webhook_id() == Some(id)
     }
@@ -111,19 +111,19 @@ impl Letter {
     }
 }
 
-/// Reads all letters that are there now, page after page; what dies later is not meant, so that an event which is
-/// redriven and dies again is not redriven for ever.
+/// Reads the letters that exist at the start, page by page. Later ones are left out, so that an event that fails again
+/// after its redrive is not redriven forever.
 pub(super) struct Pages<'a> {
     reader: &'a QueueAdmin,
     filter: Filter,
-    /// Those that are still to be read.
+    /// Families still to be read.
     families: Vec<Family>,
     last: HashMap<Family, String>,
     after: Option<String>,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) async fn begin(reader: &'a QueueAdmin, filter: Filter) -> Result<Self, Failure> {
+    pub(super) async fn begin(reader: &'a QueueAdmin, filter: Filter) -> Result<Self, CliError> {
         let mut last = HashMap::new();
         for family in filter.families() {
             let newest = reader.dead_letters(family, 1).await?;
@@ -134,18 +134,18 @@ impl<'a> Pages<'a> {
         Ok(pages)
     }
 
-    /// Back to the first page; what died since the beginning is still not meant.
+    /// Goes back to the first page; later letters are still left out.
     pub(super) fn rewind(&mut self) {
         let families = self.filter.families().into_iter();
         self.families = families.filter(|family| self.last.contains_key(family)).collect();
         self.after = None;
     }
 
-    /// The next letters that fit, perhaps none of a page; `None` after the last page.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Letter>>, Failure> {
+    /// The matching letters of the next page, possibly none; `None` after the last page.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Letter>>, CliError> {
         let Some(&family) = self.families.first() else { return Ok(None) };
         let mut page = self.reader.dead_letters_after(family, self.after.as_deref(), PAGE).await?;
-        let past_end = |letter: &DeadLetter| place(&letter.id) > place(&self.last[&family]);
+        let past_end = |letter: &DeadLetter| parse_id(&letter.id) > parse_id(&self.last[&family]);
         let end = page.iter().position(past_end);
         if end.is_some() || page.len() < PAGE {
             self.families.remove(0);
@@ -160,14 +160,14 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Stream ids in their order: milliseconds, then a number.
-fn place(id: &str) -> (u64, u64) {
+/// A stream id as milliseconds and sequence number, which sort in stream order.
+fn parse_id(id: &str) -> (u64, u64) {
     let (ms, number) = id.split_once('-').unwrap_or((id, "0"));
     (ms.parse().unwrap_or(u64::MAX), number.parse().unwrap_or(u64::MAX))
 }
 
 /// The letters with this id, usually one.
-pub(super) async fn find(reader: &QueueAdmin, filter: Filter, id: &str) -> Result<Vec<Letter>, Failure> {
+pub(super) async fn find(reader: &QueueAdmin, filter: Filter, id: &str) -> Result<Vec<Letter>, CliError> {
     let mut found = Vec::new();
     let mut pages = Pages::begin(reader, filter).await?;
     while let Some(page) = pages.next().await? {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn ids_are_ordered_as_numbers() {
-        assert!(place("1795470486874-9") < place("1795470486874-10"));
-        assert!(place("999-1") < place("1000-0"));
+        assert!(parse_id("1795470486874-9") < parse_id("1795470486874-10"));
+        assert!(parse_id("999-1") < parse_id("1000-0"));
     }
 }

@@ -6,27 +6,27 @@ use chrono::Utc;
 use service::settings::RedisSettings;
 
 use super::letters::{Filter, Letter, Pages};
-use crate::exit::{Answer, Failure};
-use crate::screen;
-use crate::{json, moment, queued};
+use crate::exit::{CliError, ExitStatus};
+use crate::output;
+use crate::{json, queue_client, time_format};
 
-/// The newest dead letters, with the reason
+/// List the newest dead letters and their reasons
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
     filter: Filter,
-    /// At most so many
+    /// Maximum number of dead letters
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// One JSON object a dead letter
+    /// Print one JSON object per dead letter
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     redis: RedisSettings,
 }
 
-pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = queued::reader(&args.redis)?;
+pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let reader = queue_client::reader(&args.redis)?;
     let limit = args.limit as usize;
     let mut letters: Vec<Letter> = Vec::new();
     let mut pages = Pages::begin(&reader, args.filter).await?;
@@ -41,20 +41,20 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
     if args.json {
         json::write_lines(out, letters.iter().map(Letter::line))?;
     } else if letters.is_empty() {
-        eprintln!("landfall: there are no such dead letters");
+        eprintln!("landfall: no dead letters found");
     } else {
-        write!(out, "{}", table(&letters, screen::width()))?;
+        write!(out, "{}", table(&letters, output::width()))?;
     }
     if left_out {
-        eprintln!("landfall: there are more; see --limit");
+        eprintln!("landfall: there are more dead letters; raise --limit to see them");
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
 fn table(letters: &[Letter], width: u16) -> String {
     let now = Utc::now();
     let row = |letter: &Letter| {
-        let age = letter.died_at().map(|at| moment::age(at, now));
+        let age = letter.died_at().map(|at| time_format::age(at, now));
         let name = |name: Option<&'static str>| name.unwrap_or("-").to_owned();
         vec![
             letter.letter.id.clone(),
@@ -64,5 +64,5 @@ fn table(letters: &[Letter], width: u16) -> String {
             name(letter.letter.class().map(webhook::ReasonClass::as_str)),
         ]
     };
-    screen::table("ID | AGE> | TYPE | REASON | CAUSE", letters.iter().map(row), width)
+    output::table("ID | AGE> | TYPE | REASON | CAUSE", letters.iter().map(row), width)
 }

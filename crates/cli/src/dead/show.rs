@@ -7,53 +7,53 @@ use service::settings::RedisSettings;
 use webhook::Family;
 
 use super::letters::{self, Filter, Letter};
-use crate::exit::{Answer, Failure};
-use crate::{json, moment, printable, queued, screen};
+use crate::exit::{CliError, ExitStatus};
+use crate::{json, output, printable, queue_client, time_format};
 
-/// All that is known about one dead letter
+/// Show one dead letter
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// Of the dead letter, of its entry, or of its webhook (wh_…)
+    /// ID of the dead letter, of its entry, or of its webhook (wh_…)
     #[arg(value_name = "ID")]
     id: String,
-    /// Of this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long)]
     family: Option<Family>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     redis: RedisSettings,
 }
 
-pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let reader = queued::reader(&args.redis)?;
+pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let reader = queue_client::reader(&args.redis)?;
     let filter = Filter { family: args.family, reason: None };
     let found = letters::find(&reader, filter, &args.id).await?;
     if found.is_empty() {
         eprintln!("landfall: no dead letter has the id {}", printable::one_line(&args.id));
-        return Ok(Answer::No);
+        return Ok(ExitStatus::Negative);
     }
     for letter in &found {
         if args.json {
             json::write_line(out, &letter.line())?;
         } else {
-            write!(out, "{}", text(letter, screen::width()))?;
+            write!(out, "{}", text(letter, output::width()))?;
         }
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
 fn text(letter: &Letter, width: u16) -> String {
     let now = Utc::now();
     let time = |time: Option<chrono::DateTime<Utc>>| {
-        time.map(|time| moment::utc_and_age(time, now)).unwrap_or_default()
+        time.map(|time| time_format::utc_and_age(time, now)).unwrap_or_default()
     };
     let dead = &letter.letter;
     let unreadable = dead.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
     let expires = letter.file_expires_at().map(|at| match at > now {
-        true => format!("{} UTC (in {})", moment::utc(at), moment::age(now, at)),
-        false => format!("{} UTC: it is gone, a redrive will not find it", moment::utc(at)),
+        true => format!("{} UTC (in {})", time_format::utc(at), time_format::age(now, at)),
+        false => format!("{} UTC (expired: a redrive cannot fetch it)", time_format::utc(at)),
     });
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let sentence = |text: Option<&str>| printable::sentence(text.unwrap_or_default());
@@ -65,7 +65,7 @@ fn text(letter: &Letter, width: u16) -> String {
         ("entry", dead.entry_id.clone()),
         ("unreadable", unreadable),
         ("received", time(letter.received_at())),
-        ("given up", time(letter.died_at())),
+        ("dead since", time(letter.died_at())),
         ("reason", dead.reason.map(|reason| reason.to_string()).unwrap_or_default()),
         ("cause", dead.class().map(|class| class.to_string()).unwrap_or_default()),
         ("attempts", dead.attempts.to_string()),
@@ -74,5 +74,5 @@ fn text(letter: &Letter, width: u16) -> String {
         ("last error", sentence(dead.last_error.as_deref())),
         ("OpenAI's file", expires.unwrap_or_default()),
     ];
-    format!("dead letter {}\n{}", printable::one_line(&dead.id), screen::fields(&fields, width))
+    format!("dead letter {}\n{}", printable::one_line(&dead.id), output::fields(&fields, width))
 }

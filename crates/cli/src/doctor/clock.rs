@@ -1,48 +1,46 @@
-//! The clocks: this machine's against Redis's and against OpenAI's. Webhooks are refused when they seem too old or too
-//! new.
+//! Compares this machine's clock with Redis's and OpenAI's. Ingest rejects webhooks whose timestamps are too far off.
 
 use webhook::TOLERANCE_SECS;
 
 use super::findings::{Check, Finding};
 
-/// What a network and the whole seconds of a header may amount to, and much more.
+/// Well above network latency and the one-second resolution of headers.
 const AHEAD_SECS_FEW: i64 = 30;
-/// Half of what a webhook may be off: the other half is OpenAI's to use up.
+/// Half of a webhook's tolerance: the other half is left for delivery delays.
 const AHEAD_SECS_MAX: i64 = TOLERANCE_SECS / 2;
 
-const CURE: &str = "set it by the network: timedatectl set-ntp true";
+const HINT: &str = "synchronize the clock with NTP: timedatectl set-ntp true";
 
-/// By how much the others are ahead of this machine.
-pub(super) fn judge(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Finding> {
+/// Takes how far the other clocks are ahead of this machine's.
+pub(super) fn check(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match openai_secs {
-        Some(secs) if secs.abs() >= AHEAD_SECS_MAX => {
-            findings.push(Check::Clock.wrong(
-                format!("it is {} OpenAI's: ingest refuses genuine webhooks as stale", off(secs)),
-                CURE,
-            ))
-        }
+        Some(secs) if secs.abs() >= AHEAD_SECS_MAX => findings.push(Check::Clock.wrong(
+            format!("the clock is {} OpenAI's: ingest rejects genuine webhooks as stale", off(secs)),
+            HINT,
+        )),
         Some(secs) if secs.abs() >= AHEAD_SECS_FEW => {
-            findings.push(Check::Clock.warning(format!("it is {} OpenAI's", off(secs)), CURE));
+            findings.push(Check::Clock.warning(format!("the clock is {} OpenAI's", off(secs)), HINT));
         }
         Some(_) | None => {}
     }
     if let Some(secs) = redis_secs
         && secs.abs() >= AHEAD_SECS_FEW
     {
-        let what = format!("it is {} Redis's: ages and retries are shown wrong", off(secs));
-        findings.push(Check::Clock.warning(what, "set both by the network: timedatectl set-ntp true"));
+        let what = format!("the clock is {} Redis's: ages and retry times are shown wrong", off(secs));
+        findings
+            .push(Check::Clock.warning(what, "synchronize both clocks with NTP: timedatectl set-ntp true"));
     }
     if !findings.is_empty() {
         return findings;
     }
     let compared = match (redis_secs, openai_secs) {
-        (Some(_), Some(_)) => "it agrees with Redis's and OpenAI's",
-        (Some(_), None) => "it agrees with Redis's; OpenAI's is not known",
-        (None, Some(_)) => "it agrees with OpenAI's; Redis's is not known",
+        (Some(_), Some(_)) => "the clock agrees with Redis's and OpenAI's",
+        (Some(_), None) => "the clock agrees with Redis's; OpenAI's is unknown",
+        (None, Some(_)) => "the clock agrees with OpenAI's; Redis's is unknown",
         (None, None) => {
-            let cure = "mend what keeps Redis and the API from answering, then check again";
-            return vec![Check::Clock.warning("there is no other to compare it with", cure)];
+            let hint = "fix the Redis and API errors, then run landfall doctor again";
+            return vec![Check::Clock.warning("there is no other clock to compare with", hint)];
         }
     };
     vec![Check::Clock.ok(compared)]
@@ -59,11 +57,11 @@ mod tests {
     use super::*;
 
     fn states(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<(bool, bool)> {
-        judge(redis_secs, openai_secs).iter().map(|finding| (finding.is_ok(), finding.is_wrong())).collect()
+        check(redis_secs, openai_secs).iter().map(|finding| (finding.is_ok(), finding.is_wrong())).collect()
     }
 
     #[test]
-    fn a_clock_is_judged_by_how_far_it_is_off() {
+    fn the_state_depends_on_the_difference() {
         const OK: (bool, bool) = (true, false);
         const WARNING: (bool, bool) = (false, false);
         const WRONG: (bool, bool) = (false, true);
@@ -76,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_direction_is_that_of_this_machines_clock() {
+    fn the_difference_is_told_from_this_machines_point_of_view() {
         assert_eq!((off(601), off(-601)), ("601 s behind".to_owned(), "601 s ahead of".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! The database: whether it is there, has our tables, takes what is written, and keeps it.
+//! Checks that the database exists, has Landfall's tables, and stores writes durably.
 
 use error_text::chain;
 use service::settings::StoreSettings;
@@ -6,29 +6,29 @@ use store::{DatabaseServer, Store, StoreError, WriteFault};
 
 use super::findings::{Check, Finding};
 use super::folders;
-use crate::stored;
+use crate::store_client;
 
-/// A worker has up to ten.
+/// A worker opens up to ten.
 const CONNECTIONS_FEW: i64 = 10;
 
-/// As long as the body of an event is at most, so that a disk on which it does not fit is found.
+/// The maximum size of an event's body, so that a disk without room for it is detected.
 const WRITE_BYTES: usize = 1 << 20;
 
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
-    /// `None` when it cannot be read.
+    /// `None` when the database cannot be read.
     pub(super) store: Option<Store>,
 }
 
 pub(super) async fn check(settings: &StoreSettings) -> Checked {
-    let (mut findings, store) = match stored::open_existing(settings).await {
+    let (mut findings, store) = match store_client::open_existing(settings).await {
         Ok(store) => match look(&store).await {
             Ok(findings) => (findings, Some(store)),
             Err(error) => (vec![unreadable(&error)], None),
         },
         Err(error) => (vec![unreadable(&error)], None),
     };
-    // Without a folder to write to, the best database is of no use. A write that failed has said why.
+    // A failed write has already been reported with its cause.
     if !findings.iter().any(Finding::is_wrong) {
         findings.extend(folders::database(settings).await.into_iter().filter(|finding| !finding.is_ok()));
     }
@@ -39,7 +39,7 @@ async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     store.ping().await?;
     if let Err(error) = store.check_write(WRITE_BYTES).await {
         let fault = error.write_fault();
-        let what = format!("it cannot be written: {}", chain(&error));
+        let what = format!("cannot write to the database: {}", chain(&error));
         let mut findings = vec![Check::Database.wrong(what, fault.hint())];
         if fault == WriteFault::Other {
             findings.extend(store.server().await?.iter().flat_map(faults));
@@ -48,7 +48,9 @@ async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     }
     let schema = store.schema_version().await?;
     let Some(server) = store.server().await? else {
-        return Ok(vec![Check::Database.ok(format!("it can be read and written, schema {schema}"))]);
+        return Ok(vec![
+            Check::Database.ok(format!("the database can be read and written, schema {schema}")),
+        ]);
     };
     let mut findings = faults(&server);
     if !findings.iter().any(Finding::is_wrong) {
@@ -63,14 +65,14 @@ fn faults(server: &DatabaseServer) -> Vec<Finding> {
     let mut found = Vec::new();
     if !server.writable {
         found.push(Check::Database.wrong(
-            "this role may not write Landfall's tables, or the server is a replica",
-            "let DATABASE_URL name the primary server and a role that owns the tables",
+            "this role has no permission to write Landfall's tables, or the server is a replica",
+            "set DATABASE_URL to the primary server and a role that owns the tables",
         ));
     }
     if !server.durable {
         found.push(Check::Database.warning(
-            "fsync or full_page_writes is off: results can be lost with the machine",
-            "set both on in postgresql.conf",
+            "fsync or full_page_writes is off: a crash of the machine can lose results",
+            "set both to on in postgresql.conf",
         ));
     }
     if !server.encrypted && !server.local {
@@ -81,8 +83,8 @@ fn faults(server: &DatabaseServer) -> Vec<Finding> {
     }
     if server.connections_free < CONNECTIONS_FEW {
         found.push(Check::Database.warning(
-            format!("the server takes only {} more connections", server.connections_free),
-            "raise max_connections, or run fewer workers: each may hold ten",
+            format!("the server accepts only {} more connections", server.connections_free),
+            "raise max_connections, or run fewer workers: each opens up to ten",
         ));
     }
     found
@@ -90,17 +92,19 @@ fn faults(server: &DatabaseServer) -> Vec<Finding> {
 
 fn unreadable(error: &StoreError) -> Finding {
     match error {
-        StoreError::NoDatabase(path) => Check::Database
-            .warning(format!("there is none at {} yet", path.display()), "start a worker, which makes it"),
+        StoreError::NoDatabase(path) => Check::Database.warning(
+            format!("no database exists at {} yet", path.display()),
+            "start a worker, which creates it",
+        ),
         StoreError::NoTables(database) => Check::Database
-            .warning(format!("{database} has no tables of Landfall yet"), "start a worker, which makes them"),
+            .warning(format!("{database} has no Landfall tables yet"), "start a worker, which creates them"),
         StoreError::Connect { .. } => Check::Database.wrong(
             chain(error),
-            "start the server, or correct host, database, user and password in DATABASE_URL",
+            "start the server, or correct the host, database, user and password in DATABASE_URL",
         ),
         StoreError::OldSchema { found, needed } => Check::Database.wrong(
-            format!("its schema is {found}, this version needs {needed}"),
-            "start a worker of this version once, which brings it up to date",
+            format!("the database has schema {found}, but this version needs {needed}"),
+            "start a worker of this version, which migrates it",
         ),
         StoreError::Obstructed { obstacle, .. } => Check::Database.wrong(error.to_string(), obstacle.hint()),
         StoreError::Setting { .. } => Check::Database.wrong(error.to_string(), "correct DATABASE_URL"),
@@ -108,10 +112,8 @@ fn unreadable(error: &StoreError) -> Finding {
         | StoreError::Migrate(_)
         | StoreError::Database { .. }
         | StoreError::Files { .. }
-        | StoreError::OutOfStep { .. } => Check::Database.wrong(
-            chain(error),
-            "let DATABASE_URL name a database of Landfall that this user may read and write",
-        ),
+        | StoreError::OutOfStep { .. } => Check::Database
+            .wrong(chain(error), "set DATABASE_URL to a Landfall database that this user can read and write"),
     }
 }
 

@@ -1,14 +1,14 @@
-//! What a check found: how it stands, and what to do.
+//! Findings of checks: the state, and what to do about it.
 
 use error_text::chain;
 use serde::Serialize;
 use service::settings::SettingError;
 use webhook::closed_set;
 
-use crate::screen;
+use crate::output;
 
 closed_set! {
-    /// What was checked: the field `check` of `--json`.
+    /// The subject of a check: the field `check` of `--json`.
     pub(super) enum Check {
         Settings => "settings",
         Secret => "secret",
@@ -24,7 +24,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// How it stands: the field `state` of `--json`.
+    /// The result of a check: the field `state` of `--json`.
     pub(super) enum State {
         Ok => "ok",
         Warning => "warning",
@@ -38,21 +38,22 @@ pub(super) struct Finding {
     check: Check,
     state: State,
     what: String,
-    /// `null` when all is well.
-    cure: Option<String>,
+    /// `null` when the state is `ok`.
+    #[serde(rename = "cure")]
+    hint: Option<String>,
 }
 
 impl Check {
     pub(super) fn ok(self, what: impl Into<String>) -> Finding {
-        Finding { check: self, state: State::Ok, what: what.into(), cure: None }
+        Finding { check: self, state: State::Ok, what: what.into(), hint: None }
     }
 
-    pub(super) fn warning(self, what: impl AsRef<str>, cure: impl Into<String>) -> Finding {
-        Finding { check: self, state: State::Warning, what: one_line(what.as_ref()), cure: Some(cure.into()) }
+    pub(super) fn warning(self, what: impl AsRef<str>, hint: impl Into<String>) -> Finding {
+        Finding { check: self, state: State::Warning, what: one_line(what.as_ref()), hint: Some(hint.into()) }
     }
 
-    pub(super) fn wrong(self, what: impl AsRef<str>, cure: impl Into<String>) -> Finding {
-        Finding { state: State::Wrong, ..self.warning(what, cure) }
+    pub(super) fn wrong(self, what: impl AsRef<str>, hint: impl Into<String>) -> Finding {
+        Finding { state: State::Wrong, ..self.warning(what, hint) }
     }
 }
 
@@ -66,9 +67,9 @@ impl Finding {
     }
 }
 
-/// A secret that cannot be had.
+/// The finding for a secret that cannot be read.
 pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
-    let (what, cure) = match error {
+    let (what, hint) = match error {
         SettingError::Missing { name, expected } => (
             format!("{name} is not set"),
             format!("set it to {expected}, or set {name}_FILE to the path of a file that contains it"),
@@ -77,29 +78,29 @@ pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
             (format!("both {name} and {name}_FILE are set"), "remove one of them".to_owned())
         }
         SettingError::Unreadable { name, .. } => {
-            (chain(error), format!("let {name}_FILE name a file that this user may read"))
+            (chain(error), format!("set {name}_FILE to a file that this user can read"))
         }
         SettingError::EmptyFile { name, path, expected } => (
-            format!("the file {} of {name}_FILE is empty", path.display()),
+            format!("{name}_FILE: the file {} is empty", path.display()),
             format!("write {expected} into it"),
         ),
         SettingError::Wrong { name, .. } => (chain(error), format!("correct {name}")),
     };
-    check.wrong(what, &cure)
+    check.wrong(what, &hint)
 }
 
-/// Errors of libraries may span lines.
+/// Errors of libraries can span lines.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn table(findings: &[Finding], width: u16) -> String {
     let row = |finding: &Finding| {
-        let text = match &finding.cure {
-            Some(cure) => format!("{}; {cure}", finding.what),
+        let text = match &finding.hint {
+            Some(hint) => format!("{}; {hint}", finding.what),
             None => finding.what.clone(),
         };
         vec![finding.state.to_string(), finding.check.to_string(), text]
     };
-    screen::table("STATE | CHECK | WHAT IS SO; WHAT TO DO", findings.iter().map(row), width)
+    output::table("STATE | CHECK | FINDING; WHAT TO DO", findings.iter().map(row), width)
 }

@@ -1,41 +1,45 @@
-//! How recent events ended: a key of another project is accepted by the API, and finds nothing.
+//! Checks the outcomes of recent events. The API accepts a key of another project, but finds no objects with it.
 
 use store::Store;
 use webhook::Reason;
 
 use super::findings::{Check, Finding};
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// So many objects make a pattern; OpenAI's test webhooks name one that does not exist.
+/// This many objects make a pattern. OpenAI's test webhooks refer to one that does not exist.
 const OBJECTS: usize = 5;
 
 pub(super) async fn check(store: &Store) -> Vec<Finding> {
     let looked = async {
-        Ok::<_, Failure>((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?))
+        Ok::<_, CliError>((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?))
     };
     match looked.await {
         Ok((objects, refused)) => judge(&objects, refused),
         Err(error) => {
-            vec![Check::Fetches.wrong(error.to_string(), "see the finding about the database")]
+            vec![Check::Fetches.wrong(error.to_string(), "see the database finding")]
         }
     }
 }
 
-/// By the reasons for which the newest objects are not there; `None` for those that are.
+/// Takes the newest objects, each with the reason why it is missing, or `None` when it is stored.
 fn judge(objects: &[(String, Option<String>)], refused: i64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_unknown =
         |(_, reason): &(String, Option<String>)| reason.as_deref() == Some(Reason::NotFound.as_str());
     if objects.len() >= OBJECTS && objects.iter().all(is_unknown) {
-        findings.push(Check::Fetches.wrong(format!("OpenAI knows none of the last {OBJECTS} objects (404): the API key belongs to another project"),
-            "give workers a key of the webhooks' project (OPENAI_API_KEY), then landfall fetch --missing",
+        findings.push(Check::Fetches.wrong(format!("OpenAI does not know any of the last {OBJECTS} objects (404): the API key belongs to another project"),
+            "set OPENAI_API_KEY of the workers to a key of the webhooks' project, then run landfall fetch --missing",
         ));
     }
     if refused > 0 {
-        let wait = if refused == 1 { "1 event waits".to_owned() } else { format!("{refused} events wait") };
+        let wait = if refused == 1 {
+            "1 event is waiting".to_owned()
+        } else {
+            format!("{refused} events are waiting")
+        };
         findings.push(Check::Fetches.wrong(
-            format!("{wait} because OpenAI refused the key of the workers (401, 403)"),
-            "correct OPENAI_API_KEY there; landfall retry then makes them due at once",
+            format!("{wait} because OpenAI rejected the workers' API key (401, 403)"),
+            "correct OPENAI_API_KEY of the workers, then run landfall retry",
         ));
     }
     findings
@@ -46,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_unknown_objects_are_a_pattern_and_one_that_was_found_ends_it() {
+    fn five_unknown_objects_are_a_pattern_that_one_found_object_breaks() {
         let unknown = |n: usize| (format!("resp_{n}"), Some("not_found".to_owned()));
         let mut objects: Vec<_> = (0..4).map(unknown).collect();
         assert!(judge(&objects, 0).is_empty());

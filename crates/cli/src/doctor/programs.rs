@@ -1,29 +1,33 @@
-//! The programs: whether ingest and workers are alive, by what they report in Redis.
+//! Checks that ingest and workers are alive, by their heartbeats in Redis.
 
 use std::collections::BTreeSet;
 
 use queue::Instance;
 
 use super::findings::{Check, Finding};
-use crate::moment;
+use crate::time_format;
 
-pub(super) fn judge(instances: &[Instance]) -> Vec<Finding> {
+pub(super) fn check(instances: &[Instance]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let missing = [
-        ("ingest", "no ingest runs: webhooks are not received", "start it: docker compose up -d ingest"),
-        ("worker", "no worker runs: events wait in Redis", "start one: docker compose up -d worker"),
+        (
+            "ingest",
+            "ingest is not running: no webhooks are received",
+            "start it: docker compose up -d ingest",
+        ),
+        ("worker", "no worker is running: events wait in Redis", "start one: docker compose up -d worker"),
     ];
-    for (program, what, cure) in missing {
+    for (program, what, hint) in missing {
         if count(instances, program) == 0 {
-            findings.push(Check::Programs.wrong(format!("{what}{}", seen(instances, program)), cure));
+            findings.push(Check::Programs.wrong(format!("{what}{}", seen(instances, program)), hint));
         }
     }
     let alive = instances.iter().filter(|instance| instance.is_alive());
     let versions: BTreeSet<&str> = alive.map(|instance| instance.info.version.as_str()).collect();
     if versions.len() > 1 {
         let versions: Vec<&str> = versions.into_iter().collect();
-        let what = format!("programs of several versions run: {}", versions.join(", "));
-        findings.push(Check::Programs.warning(what, "bring all of them to the newest version"));
+        let what = format!("programs of several versions are running: {}", versions.join(", "));
+        findings.push(Check::Programs.warning(what, "update all of them to the newest version"));
     }
     if findings.is_empty() {
         let (ingests, workers) = (count(instances, "ingest"), count(instances, "worker"));
@@ -36,11 +40,11 @@ fn count(instances: &[Instance], program: &str) -> usize {
     instances.iter().filter(|instance| instance.is_alive() && instance.info.program == program).count()
 }
 
-/// When the last one was seen, if within a day.
+/// When the last one was seen, if that was within a day.
 fn seen(instances: &[Instance], program: &str) -> String {
     let last = instances.iter().find(|instance| instance.info.program == program);
     last.map_or_else(String::new, |instance| {
-        let ago = moment::span(instance.silent.as_secs().cast_signed());
+        let ago = time_format::span(instance.silent.as_secs().cast_signed());
         format!(" (the last one, on {}, was seen {ago} ago)", instance.info.host)
     })
 }
@@ -67,10 +71,10 @@ mod tests {
     #[test]
     fn each_program_must_be_alive_and_all_should_be_of_one_version() {
         let states = |instances: &[Instance]| -> Vec<bool> {
-            judge(instances).iter().map(Finding::is_wrong).collect()
+            check(instances).iter().map(Finding::is_wrong).collect()
         };
         let (ingest, worker) = (instance("ingest", "1", 1), instance("worker", "1", 2));
-        assert!(judge(&[ingest.clone(), worker.clone()]).iter().all(Finding::is_ok));
+        assert!(check(&[ingest.clone(), worker.clone()]).iter().all(Finding::is_ok));
         assert_eq!(states(&[]), [true, true]);
         assert_eq!(states(&[ingest.clone(), instance("worker", "1", 90)]), [true]);
         assert_eq!(states(&[ingest, worker, instance("worker", "2", 2)]), [false]);

@@ -1,4 +1,4 @@
-//! Redis: whether it can be reached, and whether it is fit to hold what is acknowledged (judged by the queue).
+//! Checks that Redis can be reached and is configured to store acknowledged events durably.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use queue::{
 use service::settings::RedisSettings;
 
 use super::findings::{Check, Finding};
-use crate::queued;
+use crate::queue_client;
 
-/// Of the check's own stream and records, which are removed again.
+/// For the check's own stream and records, which are removed afterwards.
 const CHECK_STREAM_LENGTH_MAX: u64 = 1000;
 const CHECK_DEDUPE_WINDOW: Duration = Duration::from_secs(2);
 
 pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
-    /// By how much Redis's clock is ahead of ours.
+    /// How far Redis's clock is ahead of ours.
     pub(super) clock_ahead_secs: Option<i64>,
-    /// The programs that reported within a day; `None` when they cannot be read.
+    /// Programs with a heartbeat within a day; `None` when they cannot be read.
     pub(super) instances: Option<Vec<Instance>>,
 }
 
 pub(super) async fn check(settings: &RedisSettings) -> Checked {
     let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None, instances: None };
-    let config = queued::config(settings);
+    let config = queue_client::config(settings);
     let reader = match QueueAdmin::new(&config) {
         Ok(reader) => reader,
         Err(error) => return unusable(unreachable(&error, Cause::InvalidUrl)),
@@ -37,16 +37,16 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     };
     let mut findings = Vec::new();
     for found in &report.findings {
-        let (what, cure) = (found.to_string(), found.hint());
+        let (what, hint) = (found.to_string(), found.hint());
         findings.push(match found.severity(settings.allow_volatile_redis) {
-            Severity::Warning => Check::Redis.warning(what, cure),
-            Severity::Wrong => Check::Redis.wrong(what, cure),
+            Severity::Warning => Check::Redis.warning(what, hint),
+            Severity::Wrong => Check::Redis.wrong(what, hint),
         });
     }
     let memory = reader.memory_report().await.ok().flatten();
-    findings.extend(memory.and_then(|memory| judge_memory(&memory)));
+    findings.extend(memory.and_then(|memory| check_memory(&memory)));
     let mut instances = None;
-    // A server that is no place for events is not tried further: that would only say the same again.
+    // Further checks on an unusable server would only repeat the finding.
     if !findings.iter().any(Finding::is_wrong) {
         findings.extend(try_enqueue(&config).await);
         match read_all(&reader).await {
@@ -55,37 +55,37 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
         }
     }
     if !findings.iter().any(Finding::is_wrong) {
-        let words = if findings.is_empty() { ", forgets nothing" } else { "" };
-        findings.insert(0, Check::Redis.ok(format!("{} takes events{words}", report.name)));
+        let words = if findings.is_empty() { ", durably" } else { "" };
+        findings.insert(0, Check::Redis.ok(format!("{} stores events{words}", report.name)));
     }
     let clock_ahead_secs = report.clock_ahead_ms.map(|ms| ms / 1000);
     Checked { findings, clock_ahead_secs, instances }
 }
 
-/// What ingest does for each event, on a key of its own.
+/// Enqueues as ingest does, under a separate key.
 async fn try_enqueue(config: &QueueConfig) -> Option<Finding> {
     let tried = match Producer::new(config, CHECK_STREAM_LENGTH_MAX, CHECK_DEDUPE_WINDOW) {
         Ok(producer) => producer.check().await,
         Err(error) => return Some(unreachable(&error, Cause::InvalidUrl)),
     };
     let error = tried.err()?;
-    let (what, cause) = (format!("it takes no event: {}", chain(&error)), Cause::of_enqueue(&error));
+    let (what, cause) = (format!("cannot enqueue events: {}", chain(&error)), Cause::of_enqueue(&error));
     Some(match error {
-        // It is full of work: doctor's own limit plays no part.
+        // A full queue is not a fault of the server.
         EnqueueError::Full => return None,
         _ => Check::Redis.wrong(what, cause.hint()),
     })
 }
 
-/// What workers and metrics read: a key of another kind, or one that an access list forbids, is met here.
+/// Reads what workers and metrics read, which finds keys of a wrong type or forbidden by an ACL.
 async fn read_all(reader: &QueueAdmin) -> Result<Vec<Instance>, QueueError> {
     reader.stats().await?;
     reader.pauses().await?;
     reader.instances().await
 }
 
-/// What fills a Redis that is filling up.
-fn judge_memory(memory: &MemoryReport) -> Option<Finding> {
+/// Reports what uses the memory of a Redis that is filling up.
+fn check_memory(memory: &MemoryReport) -> Option<Finding> {
     let share = memory.used_share()?;
     let mib = |memory_use| memory.bytes(memory_use) as f64 / f64::from(1 << 20);
     let what = format!(
@@ -96,22 +96,22 @@ fn judge_memory(memory: &MemoryReport) -> Option<Finding> {
         mib(MemoryUse::Dedupe),
         mib(MemoryUse::Other),
     );
-    let cure = match memory.largest() {
-        MemoryUse::Backlog => "start workers, or more of them; landfall status shows what waits",
+    let hint = match memory.largest() {
+        MemoryUse::Backlog => "start more workers; landfall status shows the backlog",
         MemoryUse::DeadLetters => "redrive or discard dead letters: landfall dead list",
-        MemoryUse::Dedupe => "give Redis more memory (maxmemory), or ingest a lower DEDUPE_WINDOW_SECS",
+        MemoryUse::Dedupe => "raise maxmemory, or lower DEDUPE_WINDOW_SECS of ingest",
         MemoryUse::Other => {
-            "give Landfall a Redis of its own, or raise maxmemory; redis-cli --bigkeys shows what is large"
+            "give Landfall a separate Redis, or raise maxmemory; redis-cli --bigkeys lists large keys"
         }
     };
     match MemoryLevel::of(share) {
         MemoryLevel::Normal => None,
-        MemoryLevel::High => Some(Check::Redis.warning(what, cure)),
-        MemoryLevel::NearlyFull => Some(Check::Redis.wrong(format!("{what}; webhooks are refused"), cure)),
+        MemoryLevel::High => Some(Check::Redis.warning(what, hint)),
+        MemoryLevel::NearlyFull => Some(Check::Redis.wrong(format!("{what}; ingest rejects webhooks"), hint)),
     }
 }
 
 fn unreachable(error: &QueueError, cause: Cause) -> Finding {
-    let what = format!("it cannot be used: {}", root_cause(error));
+    let what = format!("cannot use Redis: {}", root_cause(error));
     Check::Redis.wrong(what, cause.hint())
 }

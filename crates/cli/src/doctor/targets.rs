@@ -1,5 +1,5 @@
-//! The targets: whether the file can be used, whether the workers know what it says, and whether each target takes what
-//! it is sent, or ever could.
+//! Checks the notification targets: the file is valid, the workers use the same file, and each target can be reached and
+//! accepts notifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
 use webhook::NotificationState;
 
 use super::findings::{Check, Finding};
-use crate::exit::Failure;
-use crate::{config, screen};
+use crate::exit::CliError;
+use crate::{config, output};
 
-/// Among so many of the newest, the last error of a target is looked for.
+/// Newest notifications that are searched for the last error of a target.
 const RECENT: u32 = 50;
 
-/// Without a file, without workers that know targets and without notifications there is nothing to say. `instances` and
-/// `store` are missing when Redis or the database does not answer.
+/// No findings without a file, without workers that have targets, and without notifications. `instances` and `store` are
+/// `None` when Redis or the database cannot be read.
 pub(super) async fn check(
     settings: &ConfigFileSettings,
     instances: Option<&[Instance]>,
@@ -28,8 +28,8 @@ pub(super) async fn check(
         None => None,
         Some(Ok(config)) => Some(config),
         Some(Err(error)) => {
-            let cure = "correct it; then landfall config check";
-            return vec![Check::Targets.wrong(chain(&error), cure)];
+            let hint = "correct the file, then run landfall config check";
+            return vec![Check::Targets.wrong(chain(&error), hint)];
         }
     };
     let mut findings = Vec::new();
@@ -44,7 +44,7 @@ pub(super) async fn check(
         findings.extend(of_database(config.as_ref(), store).await);
     }
     if let Some(config) = config.filter(|config| !config.targets.is_empty() && findings.is_empty()) {
-        findings.push(Check::Targets.ok(format!("told of results: {}", names(&config).join(", "))));
+        findings.push(Check::Targets.ok(format!("all usable: {}", names(&config).join(", "))));
     }
     findings
 }
@@ -56,18 +56,18 @@ fn names(config: &Config) -> Vec<&str> {
 fn of_file(config: &Config) -> Vec<Finding> {
     if config.targets.is_empty() {
         return vec![Check::Targets.warning(
-            "LANDFALL_CONFIG names no target: no notifications are sent",
-            "write [[targets]] into it, or leave LANDFALL_CONFIG out",
+            "the file at LANDFALL_CONFIG defines no targets: no notifications are sent",
+            "add [[targets]] to it, or unset LANDFALL_CONFIG",
         )];
     }
     let finding = |text: &String| {
-        let (what, cure) = text.rsplit_once(": ").unwrap_or((text, "see landfall config check"));
-        Check::Targets.warning(what, cure)
+        let (what, hint) = text.rsplit_once(": ").unwrap_or((text, "run landfall config check"));
+        Check::Targets.warning(what, hint)
     };
     config.warnings().iter().map(finding).collect()
 }
 
-/// What the address guard would not let through, by what names resolve to here and now.
+/// Targets whose addresses the address guard forbids, as their names resolve on this machine.
 async fn unreachable(config: &Config) -> Vec<Finding> {
     let looks = config.targets.iter().map(|target| address(config, target));
     futures_util::future::join_all(looks).await.into_iter().flatten().collect()
@@ -78,26 +78,26 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
     let endpoint = match place.endpoint(&config.allow, system_resolver()) {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            return Some(
-                Check::Targets.wrong(format!("target {}: {}", target.name, chain(&error)), "correct it"),
-            );
+            return Some(Check::Targets.wrong(
+                format!("target {}: {}", target.name, chain(&error)),
+                "correct the target in landfall.toml",
+            ));
         }
     };
     let error = endpoint.check_address().await.err()?;
-    let what = format!("target {}: {} can never be reached: {}", target.name, place.shown(), chain(&error));
+    let what = format!("target {}: nothing can be sent to {}: {}", target.name, place.shown(), chain(&error));
     Some(match error {
         AddressError::Forbidden(_) => {
             let url = &place.url;
             let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
             Check::Targets.wrong(
                 what,
-                format!("write allow = [\"{host}:{port}\"] under [notifications], or another url"),
+                format!("add allow = [\"{host}:{port}\"] under [notifications], or change the url"),
             )
         }
         AddressError::Unresolved { .. } => {
             let what = format!("target {}: {}", target.name, chain(&error));
-            Check::Targets
-                .warning(what, "correct the name in its url, if it cannot be looked up by the workers either")
+            Check::Targets.warning(what, "correct the host in its url, unless the workers can resolve it")
         }
     })
 }
@@ -112,11 +112,11 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
     if digests.len() > 1 {
         let known = |(worker, targets): &(&Instance, &KnownTargets)| {
             let names = if targets.names.is_empty() { "none".to_owned() } else { targets.names.join(", ") };
-            format!("{} knows {names}", worker.id)
+            format!("{} has {names}", worker.id)
         };
         let known: Vec<String> = workers.iter().map(known).collect();
         return vec![Check::Targets.wrong(
-            format!("the workers do not agree about the targets: {}", known.join("; ")),
+            format!("the workers have different targets: {}", known.join("; ")),
             "give all workers the same landfall.toml (LANDFALL_CONFIG)",
         )];
     }
@@ -124,14 +124,13 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
     let unknown: Vec<&str> =
         names(config).into_iter().filter(|name| !known.names.iter().any(|known| known == name)).collect();
     if !unknown.is_empty() {
-        let what = format!("the workers do not know {}: they send nothing there", unknown.join(", "));
-        return vec![
-            Check::Targets.wrong(what, "start the workers with LANDFALL_CONFIG, the path of this file"),
-        ];
+        let what =
+            format!("the workers do not have these targets and send them nothing: {}", unknown.join(", "));
+        return vec![Check::Targets.wrong(what, "start the workers with LANDFALL_CONFIG set to this file")];
     }
     if known.sha256 != config.digest() {
-        let what = "the workers use another version of landfall.toml than this one";
-        return vec![Check::Targets.warning(what, "copy the file to where the workers read it")];
+        let what = "the workers use a different version of landfall.toml";
+        return vec![Check::Targets.warning(what, "copy this file to the workers")];
     }
     Vec::new()
 }
@@ -144,12 +143,12 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
             limit: RECENT,
             ..NotificationFilter::default()
         };
-        Ok::<_, Failure>((store.target_health().await?, pending, store.list_notifications(&filter).await?))
+        Ok::<_, CliError>((store.target_health().await?, pending, store.list_notifications(&filter).await?))
     };
     let (health, pending, recent) = match looked.await {
         Ok(looked) => looked,
         Err(error) => {
-            return vec![Check::Targets.wrong(error.to_string(), "see the finding about the database")];
+            return vec![Check::Targets.wrong(error.to_string(), "see the database finding")];
         }
     };
     let waiting: BTreeMap<&str, u64> =
@@ -163,8 +162,8 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
     }
     if let Some(config) = config {
         for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(target)) {
-            let what = format!("{} for {target}, which the file does not name", self::waiting(*waits));
-            findings.push(Check::Targets.warning(what, "name the target again, and they are sent"));
+            let what = format!("{} for {target}, which is not in the file", self::waiting(*waits));
+            findings.push(Check::Targets.warning(what, "add the target to the file again to send them"));
         }
     }
     findings
@@ -172,8 +171,8 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
 
 fn waiting(notifications: u64) -> String {
     match notifications {
-        1 => "1 notification waits".to_owned(),
-        several => format!("{} notifications wait", screen::count(several)),
+        1 => "1 notification is waiting".to_owned(),
+        several => format!("{} notifications are waiting", output::count(several)),
     }
 }
 
@@ -183,12 +182,12 @@ fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<F
     match health.condition() {
         TargetCondition::Active => None,
         TargetCondition::Disabled => Some(Check::Targets.wrong(
-            format!("target {name} answered 410 Gone and is sent nothing more; {waiting}"),
-            format!("when it is back: landfall targets resume {name}"),
+            format!("target {name} is disabled because it returned 410 Gone; {waiting}"),
+            format!("to enable it again: landfall targets resume {name}"),
         )),
         TargetCondition::Paused => Some(Check::Targets.warning(
-            format!("target {name} was paused by a person; {waiting}"),
-            format!("landfall targets resume {name}"),
+            format!("target {name} was paused by an operator; {waiting}"),
+            format!("to resume it: landfall targets resume {name}"),
         )),
         TargetCondition::Failing => {
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -197,11 +196,11 @@ fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<F
                 failures => format!("failed {failures} times in a row"),
             };
             let what = format!("target {name} {failed}, {waiting}{error}");
-            let cure = format!("mend it, then landfall targets test {name}");
+            let hint = format!("fix it, then run landfall targets test {name}");
             Some(if waits > 0 {
-                Check::Targets.wrong(what, &cure)
+                Check::Targets.wrong(what, &hint)
             } else {
-                Check::Targets.warning(what, &cure)
+                Check::Targets.warning(what, &hint)
             })
         }
     }

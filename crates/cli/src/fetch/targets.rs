@@ -1,51 +1,53 @@
-//! Which objects are fetched, and which event about each makes a worker do it.
+//! Selects the objects to fetch, and the event to enqueue for each.
 
 use chrono::{DateTime, Utc};
 use store::{EventRecord, Store, UnfetchedObject};
 use webhook::{Family, FetchState};
 
-use crate::again::MadeEvent;
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 use crate::printable;
+use crate::requeue::SyntheticEvent;
 
-/// Objects of one run. Whoever misses more repairs them in several.
+/// Maximum number of objects per run. Several runs repair more.
 const MISSING_MAX: u32 = 100_000;
-/// The only project so far that an event can be made for.
+/// The only project that synthetic events support so far.
 const PROJECT: &str = "default";
 
-/// An object that a worker shall fetch.
+/// An object to fetch.
 pub(super) struct Target {
     pub(super) project: String,
     pub(super) object_id: String,
     pub(super) family: Family,
 }
 
-/// The event that makes a worker fetch it.
+/// The event to enqueue for an object.
 pub(super) enum Cause {
     Stored(Box<EventRecord>),
-    Made(MadeEvent),
+    Synthetic(SyntheticEvent),
 }
 
 impl Target {
-    /// The newest event about the object, or one made for it.
-    pub(super) async fn cause(&self, store: &Store) -> Result<Cause, Failure> {
+    /// The newest event about the object, or a synthetic one.
+    pub(super) async fn cause(&self, store: &Store) -> Result<Cause, CliError> {
         let events = store.events_about(&self.object_id).await?;
         let about = |event: &EventRecord| event.project == self.project && event.family == self.family;
         Ok(match (events.into_iter().find(about), event_type(self.family)) {
             (Some(event), _) => Cause::Stored(Box::new(event)),
             (None, Some(event_type)) => {
-                Cause::Made(MadeEvent::about(&self.object_id, event_type, &self.project))
+                Cause::Synthetic(SyntheticEvent::about(&self.object_id, event_type, &self.project))
             }
             (None, None) => unreachable!("only families with objects have targets"),
         })
     }
 }
 
-/// All that is known but was not fetched.
-pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Result<Vec<Target>, Failure> {
+/// All known objects that were not fetched completely.
+pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Result<Vec<Target>, CliError> {
     let objects = store.unfetched_objects(since, MISSING_MAX).await?;
     if objects.len() == MISSING_MAX as usize {
-        eprintln!("landfall: only the newest {MISSING_MAX} objects are fetched; there may be more");
+        eprintln!(
+            "landfall: fetching the newest {MISSING_MAX} objects; there may be more, so run it again afterwards"
+        );
     }
     let (mut targets, mut unknown) = (Vec::with_capacity(objects.len()), 0_usize);
     for object in objects {
@@ -54,29 +56,29 @@ pub(super) async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Resu
             continue;
         }
         let UnfetchedObject { project, object_id, family, .. } = object;
-        // What only another version can fetch is left to it.
+        // A family that only a newer version can fetch is left to it.
         if let Some(family) = family.known() {
             targets.push(Target { project, object_id, family });
         }
     }
     if unknown > 0 {
         eprintln!(
-            "landfall: left out {unknown} that OpenAI does not know, and no webhook was about: mistyped ids?"
+            "landfall: skipped {unknown} that OpenAI does not know and that no webhook referred to: mistyped IDs?"
         );
     }
     Ok(targets)
 }
 
-/// An id that only an operator asked for is missing nowhere when OpenAI does not know it.
-async fn is_unknown(store: &Store, object: &UnfetchedObject) -> Result<bool, Failure> {
+/// Whether only `landfall fetch` ever asked for the object, so that it is probably a mistyped id.
+async fn is_unknown(store: &Store, object: &UnfetchedObject) -> Result<bool, CliError> {
     let events = store.events_about(&object.object_id).await?;
-    let is_made = |event: &EventRecord| event.webhook_id.starts_with(MadeEvent::ID_PREFIX);
+    let is_made = |event: &EventRecord| event.webhook_id.starts_with(SyntheticEvent::ID_PREFIX);
     Ok(!events.is_empty() && events.iter().all(is_made))
 }
 
-/// What the ids name; `No` when one of them names nothing that can be fetched.
-pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>, Answer), Failure> {
-    let (mut targets, mut answer) = (Vec::<Target>::new(), Answer::Yes);
+/// The objects with these ids; [`ExitStatus::Negative`] when one of them cannot be fetched.
+pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>, ExitStatus), CliError> {
+    let (mut targets, mut exit_status) = (Vec::<Target>::new(), ExitStatus::Success);
     for id in ids {
         let events = store.events_about(id).await?;
         let mut found: Vec<(String, Family)> = events
@@ -93,13 +95,13 @@ pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>,
             let shown = printable::one_line(id);
             if events.is_empty() {
                 eprintln!(
-                    "landfall: {shown} is no id that can be fetched: those begin with resp_, batch_, ftjob- or \
-                     evalrun_; for events there is `landfall replay`"
+                    "landfall: {shown} is not the ID of an object that can be fetched, which starts with resp_, batch_, \
+                     ftjob- or evalrun_; for events, use `landfall replay`"
                 );
             } else {
-                eprintln!("landfall: there is nothing to fetch about {shown}; all of it is in its event");
+                eprintln!("landfall: there is nothing to fetch for {shown}: its event contains all of it");
             }
-            answer = Answer::No;
+            exit_status = ExitStatus::Negative;
         }
         for (project, family) in found {
             let same = |target: &Target| target.project == project && target.object_id == *id;
@@ -108,10 +110,10 @@ pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>,
             }
         }
     }
-    Ok((targets, answer))
+    Ok((targets, exit_status))
 }
 
-/// The kind of an object, by how OpenAI begins its ids.
+/// The family of an object, by the prefix of its id.
 fn family_of(id: &str) -> Option<Family> {
     let prefixes = [
         ("resp_", Family::Response),
@@ -124,7 +126,7 @@ fn family_of(id: &str) -> Option<Family> {
     prefixes.iter().find(fits).map(|(_, family)| *family)
 }
 
-/// An event after which a worker fetches; the object itself says what has really become of it.
+/// The type of the synthetic event. It only triggers the fetch; the object has the actual status.
 fn event_type(family: Family) -> Option<&'static str> {
     match family {
         Family::Response => Some("response.completed"),
@@ -141,7 +143,7 @@ mod tests {
     use webhook::EventKind;
 
     #[test]
-    fn ids_tell_their_family_and_the_made_event_is_of_it() {
+    fn the_synthetic_event_is_of_the_family_of_the_id() {
         for (id, family) in [
             ("resp_1", Some(Family::Response)),
             ("batch_1", Some(Family::Batch)),

@@ -1,4 +1,4 @@
-//! Waits until workers are done with what was enqueued, and shows how far they are.
+//! Waits until workers have finished the enqueued events, and shows their progress.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use store::Store;
 use webhook::Family;
 
 use super::targets::Target;
-use crate::exit::Failure;
-use crate::{moment, printable, progress, screen};
+use crate::exit::CliError;
+use crate::{output, printable, progress, time_format};
 
-const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// One among so many is found.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// Maximum number of imports to search for the batch.
 const IMPORTS_MAX: u32 = 1000;
-/// After so long without anything done, people are told what it may be.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// After this time without progress, the likely cause is printed.
+const REPORT_AFTER: Duration = Duration::from_secs(15);
 
 /// An object whose event is in the queue.
 pub(super) struct Queued {
     pub(super) target: Target,
     pub(super) webhook_id: String,
-    /// Unknown when Redis's answer was lost; then there is nothing to wait for.
+    /// Unknown when Redis's reply was lost; then there is nothing to wait for.
     pub(super) entry_id: Option<String>,
 }
 
@@ -31,26 +31,25 @@ pub(super) fn bar(total: u64, hidden: bool) -> ProgressBar {
     progress::with_template("{bar:30} {human_pos}/{human_len} {msg}", total, hidden)
 }
 
-/// Of one batch, whose rows are worth a bar of their own.
+/// The bar for a single batch, which counts its rows.
 fn row_bar(hidden: bool) -> ProgressBar {
     progress::with_template("{bar:30} {msg}", 0, hidden)
 }
 
-/// By entry id what is not settled when the time is up: nothing when all went well. The second of the pair hides the
-/// bar.
+/// Waits at most this long. Returns the entries that are still unsettled, by id. `hidden` hides the bar.
 pub(super) async fn wait(
     store: &Store,
     reader: &QueueAdmin,
     queued: &[Queued],
     (at_most, hidden): (Duration, bool),
-) -> Result<HashMap<String, Unsettled>, Failure> {
+) -> Result<HashMap<String, Unsettled>, CliError> {
     let mut waiting: BTreeMap<Family, Vec<String>> = BTreeMap::new();
     for object in queued {
         waiting.entry(object.target.family).or_default().extend(object.entry_id.clone());
     }
     let one_batch = queued.len() == 1 && queued[0].target.family == Family::Batch;
     let bar = if one_batch { row_bar(hidden) } else { bar(queued.len() as u64, hidden) };
-    let (started, mut last_progress, mut told) = (Instant::now(), Instant::now(), false);
+    let (started, mut last_progress, mut reported) = (Instant::now(), Instant::now(), false);
     let mut left = usize::MAX;
     loop {
         let mut unsettled = HashMap::new();
@@ -79,19 +78,19 @@ pub(super) async fn wait(
             || settled.trim_end_matches("; ").to_owned(),
             |rows| format!("{settled}{}", rows.text()),
         ));
-        if !told && last_progress.elapsed() >= PATIENCE {
-            told = true;
-            bar.suspend(|| tell(&unsettled));
+        if !reported && last_progress.elapsed() >= REPORT_AFTER {
+            reported = true;
+            bar.suspend(|| report(&unsettled));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// How far a batch is.
+/// The progress of a batch.
 struct Rows {
     stored: u64,
     total: Option<u64>,
-    /// None before the first rows, and when no attempt is under way.
+    /// `None` when no import is running.
     per_sec: Option<f64>,
     left: Option<Duration>,
 }
@@ -99,27 +98,27 @@ struct Rows {
 impl Rows {
     /// `12,000 of 50,000 rows, 4,000 a second, 10s left`
     fn text(&self) -> String {
-        let mut text = screen::count(self.stored);
+        let mut text = output::count(self.stored);
         if let Some(total) = self.total {
-            text.push_str(&format!(" of {}", screen::count(total)));
+            text.push_str(&format!(" of {}", output::count(total)));
         }
         text.push_str(" rows");
         if let Some(per_sec) = self.per_sec.filter(|per_sec| *per_sec >= 1.0) {
-            text.push_str(&format!(", {} a second", screen::count(per_sec as u64)));
+            text.push_str(&format!(", {} a second", output::count(per_sec as u64)));
         }
         if let Some(left) = self.left {
-            text.push_str(&format!(", {} left", moment::span(left.as_secs().cast_signed())));
+            text.push_str(&format!(", {} left", time_format::span(left.as_secs().cast_signed())));
         }
         text
     }
 }
 
-/// How far the first batch that is under way has come: only batches take long.
+/// The progress of the first unfinished batch; only batches take long.
 async fn rows(
     store: &Store,
     queued: &[Queued],
     unsettled: &HashMap<String, Unsettled>,
-) -> Result<Option<Rows>, Failure> {
+) -> Result<Option<Rows>, CliError> {
     let under_way = |object: &&Queued| {
         object.target.family == Family::Batch
             && object.entry_id.as_ref().is_some_and(|id| unsettled.contains_key(id))
@@ -139,13 +138,18 @@ async fn rows(
     }))
 }
 
-fn tell(unsettled: &HashMap<String, Unsettled>) {
-    let count = screen::count(unsettled.len() as u64);
+fn report(unsettled: &HashMap<String, Unsettled>) {
+    let count = output::count(unsettled.len() as u64);
     match unsettled.values().find_map(|entry| entry.last_error.as_deref()) {
         Some(error) => {
-            eprintln!("landfall: {count} still waiting; an attempt failed: {}", printable::sentence(error))
+            eprintln!(
+                "landfall: {count} still waiting; the last attempt failed: {}",
+                printable::sentence(error)
+            )
         }
-        None => eprintln!("landfall: {count} still waiting; is a worker running? see `landfall status`"),
+        None => eprintln!(
+            "landfall: {count} still waiting; check with `landfall status` that a worker is running"
+        ),
     }
 }
 
@@ -154,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_told_with_what_is_known_of_their_speed() {
+    fn rows_are_shown_with_speed_and_time_left_if_known() {
         let all = Rows {
             stored: 12_000,
             total: Some(50_000),

@@ -8,29 +8,29 @@ use service::settings::StoreSettings;
 use store::{NotificationFilter, NotificationRecord};
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
-use crate::exit::{Answer, Failure};
-use crate::screen::{self, Text};
-use crate::{json, moment, printable, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::output::{self, Text};
+use crate::{json, printable, store_client, time_format};
 
-/// The newest notifications
+/// List the newest notifications and their states
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// Only to this target
+    /// Only this target
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
-    /// Only in this state: pending, delivered, given_up
+    /// Only this state: pending, delivered, given_up
     #[arg(long)]
     state: Option<NotificationState>,
-    /// Only of this type, such as response.stored, event.received or event.dead
+    /// Only this type, such as response.stored, event.received or event.dead
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<NotificationType>,
-    /// Only written since then: an age (90s, 30m, 1h, 7d), a day (2026-11-01) or a time in UTC
-    #[arg(long, value_name = "WHEN", value_parser = moment::since)]
+    /// Only notifications created since: an age (90s, 30m, 1h, 7d), a date (2026-11-01) or a UTC time
+    #[arg(long, value_name = "WHEN", value_parser = time_format::since)]
     since: Option<DateTime<Utc>>,
-    /// At most so many
+    /// Maximum number of notifications
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// One JSON object a notification, without its body
+    /// Print one JSON object per notification, without the body
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -78,8 +78,8 @@ impl<'a> Line<'a> {
     }
 }
 
-pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let filter = NotificationFilter {
         target: args.target.clone(),
         state: args.state,
@@ -91,19 +91,19 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<Answer, Fail
     if args.json {
         json::write_lines(out, records.iter().map(Line::of))?;
     } else if records.is_empty() {
-        eprintln!("landfall: there are no such notifications");
+        eprintln!("landfall: no notifications found");
     } else {
-        write!(out, "{}", table(&records, Utc::now(), screen::width()))?;
+        write!(out, "{}", table(&records, Utc::now(), output::width()))?;
     }
     if records.len() == args.limit as usize {
-        eprintln!("landfall: there may be more; see --limit");
+        eprintln!("landfall: there may be more notifications; raise --limit to see them");
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-/// What is long stands below each other in the last column: ids are never cut.
+/// Long values share the last column, one per line, so that ids are never truncated.
 fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> String {
-    /// Age, state and attempts, each with the blanks behind it.
+    /// Age, state and attempts, with the gaps after them.
     const OTHERS_CHARS: usize = 6 + 11 + 5;
     let row = |record: &NotificationRecord| {
         let notification = &record.notification;
@@ -116,16 +116,16 @@ fn table(records: &[NotificationRecord], now: DateTime<Utc>, width: u16) -> Stri
         let error = record.last_error.as_ref().filter(|_| record.state != NotificationState::Delivered);
         last.extend(error.map(|error| {
             let error = printable::sentence(error);
-            Text::sentence(&screen::shortened(&error, usize::from(width) - OTHERS_CHARS))
+            Text::sentence(&output::shortened(&error, usize::from(width) - OTHERS_CHARS))
         }));
         vec![
-            Text::from(moment::age(notification.created_at, now)),
+            Text::from(time_format::age(notification.created_at, now)),
             record.state.to_string().into(),
             record.attempts.to_string().into(),
             Text::lines(last),
         ]
     };
-    screen::table(
+    output::table(
         "AGE> | STATE | TRY> | TARGET, TYPE; ID; OBJECT OR EVENT; ERROR",
         records.iter().map(row),
         width,

@@ -9,42 +9,42 @@ use store::{NotificationFilter, NotificationRecord, Store};
 use webhook::{NotificationState, NotificationType};
 
 use super::list::Line;
-use crate::exit::{Answer, Failure};
-use crate::{json, moment, printable, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::{json, printable, store_client, time_format};
 
-/// Read at a time: bodies are part of it.
+/// Notifications read at a time, with their bodies.
 const PAGE: u32 = 100;
 
-/// Send notifications again
+/// Send notifications again, with a new retry schedule
 #[derive(Debug, clap::Args)]
 pub(crate) struct Retry {
-    /// ntf_…: these, whatever their state
+    /// Notification IDs (ntf_…), in any state
     #[arg(value_name = "ID", required_unless_present_any = ["target", "kind", "since", "all"])]
     ids: Vec<String>,
-    /// All to this target that were given up
+    /// All notifications to this target in state given_up
     #[arg(long, value_name = "NAME", conflicts_with = "ids")]
     target: Option<String>,
-    /// All of this type that were given up
+    /// All notifications of this type in state given_up
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "ids")]
     kind: Option<NotificationType>,
-    /// All written since then that were given up: an age (90s, 30m, 1h, 7d), a day or a time in UTC
-    #[arg(long, value_name = "WHEN", value_parser = moment::since, conflicts_with = "ids")]
+    /// All created since in state given_up: an age (90s, 30m, 1h, 7d), a date or a UTC time
+    #[arg(long, value_name = "WHEN", value_parser = time_format::since, conflicts_with = "ids")]
     since: Option<DateTime<Utc>>,
-    /// All that were given up
+    /// All notifications in state given_up
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// One JSON object a notification, as of `landfall notifications list`
+    /// Print one JSON object per notification, as `landfall notifications list` does
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     store: StoreSettings,
 }
 
-pub(super) async fn run(args: &Retry, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(super) async fn run(args: &Retry, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let mut retrying = Retrying { args, store, count: 0 };
     let is_known = if args.ids.is_empty() {
-        retrying.chosen(out).await?;
+        retrying.filtered(out).await?;
         true
     } else {
         retrying.named(out).await?
@@ -53,11 +53,11 @@ pub(super) async fn run(args: &Retry, out: &mut dyn Write) -> Result<Answer, Fai
         let count = retrying.count;
         writeln!(
             out,
-            "{count} {} sent again",
-            if count == 1 { "notification is" } else { "notifications are" }
+            "{count} {} queued to be sent again",
+            if count == 1 { "notification" } else { "notifications" }
         )?;
     }
-    Ok(if is_known { Answer::Yes } else { Answer::No })
+    Ok(if is_known { ExitStatus::Success } else { ExitStatus::Negative })
 }
 
 struct Retrying<'a> {
@@ -67,8 +67,8 @@ struct Retrying<'a> {
 }
 
 impl Retrying<'_> {
-    /// False when one of them is not known.
-    async fn named(&mut self, out: &mut dyn Write) -> Result<bool, Failure> {
+    /// Retries by id. False when one of them is unknown.
+    async fn named(&mut self, out: &mut dyn Write) -> Result<bool, CliError> {
         let mut all_known = true;
         for id in &self.args.ids {
             if !self.retry(id, out).await? {
@@ -79,8 +79,9 @@ impl Retrying<'_> {
         Ok(all_known)
     }
 
-    /// What is retried is given up no longer, and leaves the next page. What a worker gave up again meanwhile ends it.
-    async fn chosen(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
+    /// Retries by filter. A retried notification leaves the filter; one that fails again in the meantime is not retried
+    /// twice.
+    async fn filtered(&mut self, out: &mut dyn Write) -> Result<(), CliError> {
         let filter = NotificationFilter {
             target: self.args.target.clone(),
             state: Some(NotificationState::GivenUp),
@@ -103,9 +104,9 @@ impl Retrying<'_> {
         }
     }
 
-    async fn retry(&mut self, id: &str, out: &mut dyn Write) -> Result<bool, Failure> {
-        let again = self.store.retry_notification(id, Utc::now()).await?;
-        let Some(record) = again else { return Ok(false) };
+    async fn retry(&mut self, id: &str, out: &mut dyn Write) -> Result<bool, CliError> {
+        let retried = self.store.retry_notification(id, Utc::now()).await?;
+        let Some(record) = retried else { return Ok(false) };
         self.count += 1;
         if self.args.json {
             json::write_line(out, &Line::of(&record))?;

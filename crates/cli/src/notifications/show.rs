@@ -7,19 +7,19 @@ use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{NotificationAttempt, NotificationRecord};
 
-use crate::exit::{Answer, Failure};
-use crate::screen::{self, Text};
-use crate::{json, moment, printable, stored};
+use crate::exit::{CliError, ExitStatus};
+use crate::output::{self, Text};
+use crate::{json, printable, store_client, time_format};
 
-/// All that is known of one notification
+/// Show one notification with its attempts
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
-    /// ntf_…
+    /// Notification ID (ntf_…)
     id: String,
-    /// One JSON object, with body and attempts
+    /// Print one JSON object, with body and attempts
     #[arg(long, conflicts_with = "raw")]
     json: bool,
-    /// Only the body, byte for byte as it is sent
+    /// Print only the body, exactly as it is sent
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -33,12 +33,12 @@ struct Whole<'a> {
     attempt_log: &'a [NotificationAttempt],
 }
 
-pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let store = stored::open(&args.store).await?;
+pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let store = store_client::open(&args.store).await?;
     let records = store.notifications_named(&args.id).await?;
     if records.is_empty() {
         eprintln!("landfall: no notification has the id {}", printable::one_line(&args.id));
-        return Ok(Answer::No);
+        return Ok(ExitStatus::Negative);
     }
     for record in &records {
         if args.raw {
@@ -49,18 +49,19 @@ pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Fail
         if args.json {
             json::write_line(out, &Whole { record, attempt_log: &attempts })?;
         } else {
-            write!(out, "{}", text(record, &attempts, screen::width()))?;
+            write!(out, "{}", text(record, &attempts, output::width()))?;
         }
     }
     out.flush()?;
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
 fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u16) -> String {
     let (notification, now) = (&record.notification, Utc::now());
-    let time = |time: Option<DateTime<Utc>>| time.map(|at| moment::utc_and_age(at, now)).unwrap_or_default();
+    let time =
+        |time: Option<DateTime<Utc>>| time.map(|at| time_format::utc_and_age(at, now)).unwrap_or_default();
     let next = record.next_attempt_at.map(|at| match at > now {
-        true => format!("{} UTC (in {})", moment::utc(at), moment::age(now, at)),
+        true => format!("{} UTC (in {})", time_format::utc(at), time_format::age(now, at)),
         false => "now".to_owned(),
     });
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -71,13 +72,13 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
         ("object", or_empty(&notification.object_id)),
         ("event", or_empty(&notification.event_id)),
         ("webhook", or_empty(&notification.webhook_id)),
-        ("written", time(Some(notification.created_at))),
+        ("created", time(Some(notification.created_at))),
         ("delivered", time(record.delivered_at)),
         ("next try", next.unwrap_or_default()),
-        ("size", format!("{} bytes; --raw prints them", screen::count(notification.body.len() as u64))),
+        ("size", format!("{} bytes; --raw prints them", output::count(notification.body.len() as u64))),
     ];
     let id = printable::one_line(&notification.id);
-    let mut text = format!("notification {id}\n{}", screen::fields(&fields, width));
+    let mut text = format!("notification {id}\n{}", output::fields(&fields, width));
     if !attempts.is_empty() {
         text.push('\n');
         text.push_str(&log(attempts, width));
@@ -87,14 +88,14 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
 
 fn log(attempts: &[NotificationAttempt], width: u16) -> String {
     let row = |attempt: &NotificationAttempt| {
-        let words = [attempt.error.as_deref(), attempt.answer.as_deref()];
+        let texts = [attempt.error.as_deref(), attempt.answer.as_deref()];
         vec![
             Text::from(attempt.attempt.to_string()),
-            moment::utc(attempt.started_at).into(),
-            screen::count(attempt.latency_ms).into(),
+            time_format::utc(attempt.started_at).into(),
+            output::count(attempt.latency_ms).into(),
             attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()).into(),
-            Text::lines(words.into_iter().flatten().map(Text::sentence)),
+            Text::lines(texts.into_iter().flatten().map(Text::sentence)),
         ]
     };
-    screen::table("TRY> | AT (UTC) | MS> | STATUS> | ANSWER OR ERROR", attempts.iter().map(row), width)
+    output::table("TRY> | STARTED (UTC) | MS> | STATUS> | RESPONSE OR ERROR", attempts.iter().map(row), width)
 }

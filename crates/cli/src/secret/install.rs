@@ -1,7 +1,7 @@
-//! `landfall secret install`: the first thing that docker-compose.yml runs. A secret's file belongs to whoever wrote it, and
-//! should be readable by nobody else; containers run as other users. So each user gets a copy of what it needs, and of
-//! nothing more. What is missing is said here, once, before anything starts that would need it. The copies are a mirror:
-//! a secret that is removed from the folder is removed from them.
+//! `landfall secret install`: the first step of docker-compose.yml. The source files are readable only by their owner, but
+//! containers run as other users, so each container user gets a copy of the secrets that it needs and no others. Missing
+//! and malformed secrets are reported here, before any program starts. The copies mirror the source folder: removed
+//! secrets are removed from them.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -13,35 +13,35 @@ use service::settings::{self, Fetch, NamedSecretError};
 use webhook::{SigningSecret, Verifier};
 
 use super::random;
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 
-/// Only its owner reads a secret, and nobody changes it.
+/// Readable by the owner only.
 const SECRET_MODE: u32 = 0o400;
-/// It lies among the secrets, and explains them.
-const NO_SECRET: &str = "README.md";
-/// How editors, packages and people call a copy of what they change.
-const COPIES: [&str; 12] =
+/// The file in the folder that is not a secret.
+const README: &str = "README.md";
+/// Extensions of backup files.
+const BACKUP_EXTENSIONS: [&str; 12] =
     ["bak", "backup", "copy", "new", "old", "orig", "rej", "save", "swp", "tmp", "dpkg-old", "rpmsave"];
 
-/// Give each user of docker-compose.yml a copy of its secrets, which nobody else can read
+/// Give each container user of docker-compose.yml a private copy of its secrets
 #[derive(Debug, clap::Args)]
 pub(crate) struct Install {
-    /// The folder that holds openai_webhook_secret, openai_api_key and database_password
+    /// Source folder with openai_webhook_secret, openai_api_key and database_password
     #[arg(long, value_name = "DIR", default_value = "secrets", conflicts_with = "generate")]
     from: PathBuf,
-    /// Make up all of them instead, the first time; for trying
+    /// Generate missing secrets instead, for a demo
     #[arg(long)]
     generate: bool,
-    /// The folder whose folders ingest, worker and database get the copies
+    /// Target folder, with subfolders ingest, worker and database
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// The user, by number, that ingest and worker run as
+    /// User ID that ingest and worker run as
     #[arg(long, value_name = "UID", default_value_t = 65532)]
     owner: u32,
-    /// The user, by number, that the database runs as
+    /// User ID that the database runs as
     #[arg(long, value_name = "UID", default_value_t = 999)]
     database_owner: u32,
-    /// With off, no API key is needed
+    /// With off, no API key is required
     #[arg(long, env = "FETCH", value_name = "ON_OR_OFF", value_enum, default_value_t = Fetch::On)]
     fetch: Fetch,
 }
@@ -66,15 +66,15 @@ impl Secret {
         }
     }
 
-    const fn what_it_is(self) -> &'static str {
+    const fn description(self) -> &'static str {
         match self {
-            Self::Webhook => "the signing secret that OpenAI showed when the webhook was made (whsec_...)",
+            Self::Webhook => "the signing secret that OpenAI showed when you created the webhook (whsec_...)",
             Self::ApiKey => "an API key of the project that sends the webhooks (sk-...)",
             Self::DatabasePassword | Self::RedisPassword => "a long random password",
         }
     }
 
-    /// Whose folders get it.
+    /// The users that get a copy.
     const fn users(self) -> &'static [User] {
         match self {
             Self::Webhook => &[User::Ingest],
@@ -84,7 +84,7 @@ impl Secret {
         }
     }
 
-    /// A Redis of docker-compose.yml has no password.
+    /// The Redis of docker-compose.yml has no password.
     const fn is_needed(self, fetch: Fetch) -> bool {
         match self {
             Self::Webhook | Self::DatabasePassword => true,
@@ -117,13 +117,15 @@ impl User {
     }
 }
 
-/// Copies or makes the secrets.
-pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
+/// Copies or generates the secrets.
+pub(super) fn run(args: &Install) -> Result<ExitStatus, CliError> {
     if args.generate {
-        for secret in ALL.into_iter().filter(|secret| secret.is_needed(args.fetch) && !args.has(*secret)) {
-            args.give(secret, &made_up(secret)?)?;
+        for secret in
+            ALL.into_iter().filter(|secret| secret.is_needed(args.fetch) && !args.is_installed(*secret))
+        {
+            args.copy(secret, &generated(secret)?)?;
         }
-        return Ok(Answer::Yes);
+        return Ok(ExitStatus::Success);
     }
     let is_there = |secret: Secret| args.from.join(secret.file_name()).exists();
     let wanted = ALL
@@ -138,16 +140,16 @@ pub(super) fn run(args: &Install) -> Result<Answer, Failure> {
         }
     }
     if !faults.is_empty() {
-        return Err(Failure::WrongUse(faults.join("; ")));
+        return Err(CliError::Usage(faults.join("; ")));
     }
-    let mut given = Vec::new();
+    let mut copied = Vec::new();
     for (secret, text) in &ready {
-        args.give(*secret, text)?;
-        given.extend(secret.users().iter().map(|user| args.file(*secret, *user)));
+        args.copy(*secret, text)?;
+        copied.extend(secret.users().iter().map(|user| args.file(*secret, *user)));
     }
-    given.extend(args.give_workers_the_rest()?);
-    args.remove_all_but(&given)?;
-    Ok(Answer::Yes)
+    copied.extend(args.copy_other_secrets()?);
+    args.remove_stale(&copied)?;
+    Ok(ExitStatus::Success)
 }
 
 impl Install {
@@ -162,55 +164,57 @@ impl Install {
         }
     }
 
-    /// Whether all who need it have it. What was made up once stays: the database keeps its first password.
-    fn has(&self, secret: Secret) -> bool {
+    /// Whether all its users have it. Generated secrets are kept, because the database keeps its first password.
+    fn is_installed(&self, secret: Secret) -> bool {
         secret.users().iter().all(|user| self.file(secret, *user).exists())
     }
 
-    fn give(&self, secret: Secret, text: &SecretString) -> Result<(), Failure> {
+    fn copy(&self, secret: Secret, text: &SecretString) -> Result<(), CliError> {
         for &user in secret.users() {
             self.put(&self.file(secret, user), text, user)?;
         }
         Ok(())
     }
 
-    /// What else lies in the folder is for workers, such as the key of a bucket. Gives the copies.
-    fn give_workers_the_rest(&self) -> Result<Vec<PathBuf>, Failure> {
-        let cannot_read = |source| Failure::Unreadable { path: self.from.clone(), source };
-        let mut given = Vec::new();
+    /// Copies all other files for the workers, such as a bucket's key. Returns the copies.
+    fn copy_other_secrets(&self) -> Result<Vec<PathBuf>, CliError> {
+        let cannot_read = |source| CliError::Unreadable { path: self.from.clone(), source };
+        let mut copied = Vec::new();
         for entry in fs::read_dir(&self.from).map_err(cannot_read)? {
             let name = entry.map_err(cannot_read)?.file_name();
             let path = self.from.join(&name);
             let known = ALL.iter().any(|secret| name == secret.file_name());
             let hidden = name.to_string_lossy().starts_with('.');
-            if known || hidden || name == NO_SECRET || !path.is_file() {
+            if known || hidden || name == README || !path.is_file() {
                 continue;
             }
-            if is_copy(&name.to_string_lossy()) {
-                eprintln!("landfall: {} looks like a copy: workers do not get it", shown(&path));
+            if is_backup(&name.to_string_lossy()) {
+                eprintln!("landfall: {} looks like a backup file and is skipped", shown(&path));
                 continue;
             }
             let file = self.to.join(User::Worker.folder()).join(&name);
-            let text = fs::read_to_string(&path).map_err(|source| Failure::Unreadable { path, source })?;
+            let text = fs::read_to_string(&path).map_err(|source| CliError::Unreadable { path, source })?;
             self.put(&file, &SecretString::from(settings::trimmed(&text)), User::Worker)?;
-            given.push(file);
+            copied.push(file);
         }
-        Ok(given)
+        Ok(copied)
     }
 
-    /// What was given before, and is a secret no more.
-    fn remove_all_but(&self, given: &[PathBuf]) -> Result<(), Failure> {
+    /// Removes copies of secrets that no longer exist.
+    fn remove_stale(&self, copied: &[PathBuf]) -> Result<(), CliError> {
         for folder in User::ALL.map(|user| self.to.join(user.folder())) {
-            let failed = |source| Failure::unreachable(format!("cannot tidy {}", folder.display()), source);
+            let failed = |source| {
+                CliError::unreachable(format!("cannot remove old secrets from {}", folder.display()), source)
+            };
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries.map_err(failed)?,
             };
             for entry in entries {
                 let entry = entry.map_err(failed)?;
-                // A volume may have a folder of its file system's own.
+                // The root of a volume may contain a folder such as lost+found.
                 let is_folder = entry.file_type().map_err(failed)?.is_dir();
-                if !is_folder && !given.contains(&entry.path()) {
+                if !is_folder && !copied.contains(&entry.path()) {
                     fs::remove_file(entry.path()).map_err(failed)?;
                 }
             }
@@ -218,37 +222,39 @@ impl Install {
         Ok(())
     }
 
-    fn put(&self, file: &Path, text: &SecretString, user: User) -> Result<(), Failure> {
+    fn put(&self, file: &Path, text: &SecretString, user: User) -> Result<(), CliError> {
         write(file, text, self.owner_of(user))
-            .map_err(|source| Failure::unreachable(format!("cannot write {}", file.display()), source))
+            .map_err(|source| CliError::unreachable(format!("cannot write {}", file.display()), source))
     }
 }
 
-/// A container sees the folder at the top; its user sees it beside docker-compose.yml.
+/// The folder is mounted at the root of the container; the user sees it next to docker-compose.yml.
 fn shown(path: &Path) -> String {
     path.strip_prefix("/").unwrap_or(path).display().to_string()
 }
 
-fn is_copy(name: &str) -> bool {
+fn is_backup(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    name.starts_with('#') || name.ends_with('~') || extension.is_some_and(|it| COPIES.contains(&it.as_str()))
+    name.starts_with('#')
+        || name.ends_with('~')
+        || extension.is_some_and(|it| BACKUP_EXTENSIONS.contains(&it.as_str()))
 }
 
-/// What the file holds, if it can be right; else what is wrong, and what to write. The secret is never repeated.
+/// Reads and validates a secret. The error says what is wrong and what to write, without the secret.
 fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
     let file = folder.join(secret.file_name());
     let shown = shown(&file);
-    let what = secret.what_it_is();
+    let what = secret.description();
     let secret_text = match settings::secret_in_file(&file) {
         Ok(text) => text,
         Err(NamedSecretError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(format!("{shown} is missing: run scripts/setup, or write {what} into it"));
+            return Err(format!("{shown} is missing: run scripts/setup, or write {what} to it"));
         }
         Err(NamedSecretError::Unreadable { source, .. }) => {
             return Err(format!("{shown} cannot be read: {source}"));
         }
         Err(NamedSecretError::Empty(_) | NamedSecretError::NotSet(_)) => {
-            return Err(format!("{shown} is empty: write {what} into it"));
+            return Err(format!("{shown} is empty: write {what} to it"));
         }
     };
     let text = secret_text.expose_secret();
@@ -257,18 +263,18 @@ fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
             Verifier::from_setting(text).map_err(|error| format!("{shown} {error}"))?;
         }
         Secret::ApiKey => {
-            settings::check_api_key(text).map_err(|error| format!("{shown} is wrong: {error}"))?
+            settings::check_api_key(text).map_err(|error| format!("{shown} is invalid: {error}"))?
         }
         Secret::DatabasePassword | Secret::RedisPassword => {
             if !text.chars().all(|c| c.is_ascii_graphic()) {
-                return Err(format!("{shown} has a blank or a special character in it: write {what}"));
+                return Err(format!("{shown} contains a space or a special character: write {what}"));
             }
         }
     }
     Ok(secret_text)
 }
 
-fn made_up(secret: Secret) -> Result<SecretString, Failure> {
+fn generated(secret: Secret) -> Result<SecretString, CliError> {
     let random = SigningSecret::encode(&random::key()?);
     Ok(SecretString::from(match secret {
         Secret::Webhook => random,
@@ -277,7 +283,7 @@ fn made_up(secret: Secret) -> Result<SecretString, Failure> {
     }))
 }
 
-/// In one step, so that nobody reads half of it.
+/// Atomic, so that readers never see a partial secret.
 fn write(file: &Path, text: &SecretString, owner: u32) -> io::Result<()> {
     let new = file.with_extension("new");
     if new.exists() {

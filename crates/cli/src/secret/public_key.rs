@@ -1,4 +1,4 @@
-//! `landfall secret public-key`: prints the key that verifies `v1a` signatures, never the private key.
+//! `landfall secret public-key`: prints the public keys that verify `v1a` signatures, never the private keys.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use serde::Serialize;
 use service::settings::ConfigFileSettings;
 use webhook::split_secrets;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 use crate::{config, input, json, printable, targets};
 
-/// Print the public keys (whpk_...) that verify the v1a signatures of a target
+/// Print the public keys (whpk_...) that verify a target's v1a signatures
 #[derive(Debug, clap::Args)]
 pub(super) struct PublicKey {
-    /// The target, as landfall.toml calls it; its private keys (whsk_...) are read from where the file says
+    /// Name of the target in landfall.toml, which says where its private keys (whsk_...) are
     #[arg(value_name = "TARGET", required_unless_present = "key_file")]
     target: Option<String>,
-    /// A file that holds the private key, instead of a target; - reads stdin
+    /// File with a private key, instead of a target; - reads stdin
     #[arg(long, value_name = "PATH", conflicts_with = "target")]
     key_file: Option<PathBuf>,
-    /// One JSON object: target, public_keys
+    /// Print one JSON object: target, public_keys
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -35,8 +35,8 @@ struct Keys<'a> {
     public_keys: Vec<String>,
 }
 
-/// Prints one key per line. The answer is no when there is no private ed25519 key.
-pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failure> {
+/// Prints one key per line. Negative when there is no private ed25519 key.
+pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let target = args.target.as_deref();
     let public_keys = match (target, &args.key_file) {
         (Some(name), _) => {
@@ -50,7 +50,7 @@ pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failu
             }
         }
         (None, Some(path)) => of_file(path)?,
-        (None, None) => unreachable!("clap asks for one of them"),
+        (None, None) => unreachable!("clap requires one of them"),
     };
     let is_none = public_keys.is_empty();
     if args.json {
@@ -60,15 +60,15 @@ pub(super) fn run(args: &PublicKey, out: &mut dyn Write) -> Result<Answer, Failu
     }
     if is_none {
         let whose = target.map_or_else(|| "the file".to_owned(), printable::one_line);
-        eprintln!("landfall: {whose} has no private ed25519 key (whsk_...), so there is no public key");
-        return Ok(Answer::No);
+        eprintln!("landfall: {whose} has no ed25519 private key (whsk_...), so there is no public key");
+        return Ok(ExitStatus::Negative);
     }
-    Ok(Answer::Yes)
+    Ok(ExitStatus::Success)
 }
 
-fn of_file(path: &Path) -> Result<Vec<String>, Failure> {
+fn of_file(path: &Path) -> Result<Vec<String>, CliError> {
     let text = String::from_utf8_lossy(&input::read_or_stdin(path)?).into_owned();
     let signer = Signer::new(split_secrets(&text));
-    let signer = signer.map_err(|error| Failure::WrongUse(format!("--key-file {}", chain(&error))))?;
+    let signer = signer.map_err(|error| CliError::Usage(format!("--key-file {}", chain(&error))))?;
     Ok(signer.public_keys())
 }

@@ -1,4 +1,4 @@
-//! Signs one delivery and posts it as OpenAI does: no redirects followed, an answer expected within seconds.
+//! Signs a delivery and posts it as OpenAI does: follows no redirects, expects a response within seconds.
 
 use std::time::{Duration, Instant};
 
@@ -7,54 +7,54 @@ use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use webhook::SigningSecret;
 
 use super::sample::SampleEvent;
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// OpenAI waits "a few seconds".
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// Ingest answers with some bytes; whatever else is at the address may send any number.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// OpenAI documents "a few seconds".
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Ingest's responses are short; another server may send any amount.
+const RESPONSE_BYTES_MAX: usize = 64 << 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Posts signed deliveries to one address.
-pub(super) struct Courier {
+pub(super) struct WebhookSender {
     http: reqwest::Client,
     url: reqwest::Url,
     secret: SigningSecret,
     timestamp_offset_secs: i64,
 }
 
-/// The answer to one delivery.
+/// The response to a delivery.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) took: Duration,
 }
 
-impl Courier {
+impl WebhookSender {
     pub(super) fn new(
         url: &reqwest::Url,
         secret: SigningSecret,
         timestamp_offset_secs: i64,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN);
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(RESPONSE_TIMEOUT);
         if is_this_machine(url) {
-            // A proxy for the outside cannot reach this machine by its loopback address.
+            // A proxy cannot reach a loopback address of this machine.
             http = http.no_proxy();
         }
         let http =
-            http.build().map_err(|error| Failure::unreachable("cannot start an HTTP client", error))?;
+            http.build().map_err(|error| CliError::unreachable("cannot create an HTTP client", error))?;
         Ok(Self { http, url: url.clone(), secret, timestamp_offset_secs })
     }
 
-    /// Posts one delivery of the event, signed now.
-    pub(super) async fn deliver(&self, event: &SampleEvent) -> Result<Answered, reqwest::Error> {
+    /// Signs and posts one delivery of the event.
+    pub(super) async fn deliver(&self, event: &SampleEvent) -> Result<Response, reqwest::Error> {
         let timestamp = Utc::now().timestamp().saturating_add(self.timestamp_offset_secs).to_string();
         let signature = self.secret.sign(&event.webhook_id, &timestamp, &event.body);
         let started = Instant::now();
-        let mut answer = self
+        let mut response = self
             .http
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -65,15 +65,15 @@ impl Courier {
             .body(event.body.clone())
             .send()
             .await?;
-        let status = answer.status().as_u16();
-        // Read to its end, so that the connection can be used again; but not for ever.
+        let status = response.status().as_u16();
+        // Reading to the end allows the connection to be reused; the amount is limited.
         let mut read = 0;
-        while read < ANSWER_BYTES_MAX
-            && let Some(chunk) = answer.chunk().await?
+        while read < RESPONSE_BYTES_MAX
+            && let Some(chunk) = response.chunk().await?
         {
             read += chunk.len();
         }
-        Ok(Answered { status, took: started.elapsed() })
+        Ok(Response { status, took: started.elapsed() })
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_is_known_by_its_names() {
+    fn loopback_names_are_recognized() {
         for (url, is) in [
             ("http://127.0.0.1:8080/x", true),
             ("http://localhost/x", true),

@@ -1,4 +1,4 @@
-//! What `send` says: a line for each delivery when they are few, a progress bar and a summary when they are many.
+//! Output of `send`: a line per delivery for few deliveries, a progress bar and a summary for many.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -7,17 +7,17 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::post::Answered;
+use super::post::Response;
 use super::sample::SampleEvent;
-use crate::exit::Answer;
-use crate::{json, printable, progress, screen};
+use crate::exit::ExitStatus;
+use crate::{json, output, printable, progress};
 
-/// Up to so many deliveries each get a line; of more, only the unexpected answers do.
+/// Up to this many deliveries are listed; beyond it, only unexpected responses.
 const LINES_MAX: u64 = 100;
-/// The widest a `webhook-id` of ours is.
+/// Maximum width of a generated `webhook-id`.
 const WEBHOOK_ID_CHARS: usize = 27;
 
-/// What a delivery is expected to be answered with.
+/// The expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     Accepted,
@@ -33,7 +33,7 @@ impl Expected {
         }
     }
 
-    fn words(self) -> &'static str {
+    fn status(self) -> &'static str {
         match self {
             Self::Accepted => "2xx",
             Self::Refused => "400",
@@ -51,7 +51,7 @@ struct Line<'a> {
     expected: bool,
 }
 
-/// Collects the answers and prints as they come.
+/// Collects and prints the responses.
 pub(super) struct Report<'w> {
     out: &'w mut dyn Write,
     json: bool,
@@ -79,24 +79,24 @@ impl<'w> Report<'w> {
         }
     }
 
-    /// The widest event type that will come, so that columns stand below each other.
+    /// Width of the longest event type, for aligned columns.
     pub(super) fn with_type_chars(mut self, type_chars: usize) -> Self {
         self.type_chars = type_chars;
         self
     }
 
-    pub(super) fn answered(&mut self, event: &SampleEvent, answer: &Answered) -> io::Result<()> {
-        let expected = self.expected.is(answer.status);
+    pub(super) fn record(&mut self, event: &SampleEvent, response: &Response) -> io::Result<()> {
+        let expected = self.expected.is(response.status);
         self.unexpected += u64::from(!expected);
-        *self.statuses.entry(answer.status).or_default() += 1;
-        self.took.push(answer.took);
+        *self.statuses.entry(response.status).or_default() += 1;
+        self.took.push(response.took);
         self.bar.inc(1);
-        let ms = answer.took.as_secs_f64() * 1000.0;
+        let ms = response.took.as_secs_f64() * 1000.0;
         if self.json {
             let line = Line {
                 r#type: &event.event_type,
                 webhook_id: &event.webhook_id,
-                status: answer.status,
+                status: response.status,
                 ms: (ms * 1000.0).round() / 1000.0,
                 expected,
             };
@@ -107,7 +107,7 @@ impl<'w> Report<'w> {
                 "{:<width$}  {:<WEBHOOK_ID_CHARS$}  {:>3}  {ms:>7.1} ms",
                 printable::one_line(&event.event_type),
                 printable::one_line(&event.webhook_id),
-                answer.status,
+                response.status,
                 width = self.type_chars,
             );
             let out = &mut *self.out;
@@ -116,8 +116,8 @@ impl<'w> Report<'w> {
         Ok(())
     }
 
-    /// The summary, and whether all were answered as expected. Advice goes to stderr.
-    pub(super) fn finish(mut self) -> io::Result<Answer> {
+    /// Prints the summary, and advice on unexpected responses on stderr.
+    pub(super) fn finish(mut self) -> io::Result<ExitStatus> {
         self.bar.finish_and_clear();
         if !self.json && self.total > 1 {
             let summary = self.summary();
@@ -125,25 +125,25 @@ impl<'w> Report<'w> {
         }
         self.out.flush()?;
         if self.unexpected == 0 {
-            return Ok(Answer::Yes);
+            return Ok(ExitStatus::Success);
         }
         eprintln!(
-            "landfall: {} of {} deliveries were not answered with {}",
-            screen::count(self.unexpected),
-            screen::count(self.took.len() as u64),
-            self.expected.words()
+            "landfall: {} of {} deliveries did not get the expected response {}",
+            output::count(self.unexpected),
+            output::count(self.took.len() as u64),
+            self.expected.status()
         );
         for advice in self.statuses.keys().filter_map(|status| self.advice(*status)) {
             eprintln!("  {advice}");
         }
-        Ok(Answer::No)
+        Ok(ExitStatus::Negative)
     }
 
-    /// The deliveries that were answered, when one could not be made.
+    /// The number of deliveries that got a response before one failed.
     pub(super) fn interrupted(&self) -> String {
         self.bar.finish_and_clear();
         let answered = self.took.len() as u64;
-        format!("{} of {} deliveries were answered", screen::count(answered), screen::count(self.total))
+        format!("{} of {} deliveries got a response", output::count(answered), output::count(self.total))
     }
 
     fn summary(&mut self) -> String {
@@ -155,11 +155,11 @@ impl<'w> Report<'w> {
         let statuses: Vec<String> = self
             .statuses
             .iter()
-            .map(|(status, count)| format!("{} × {status}", screen::count(*count)))
+            .map(|(status, count)| format!("{} × {status}", output::count(*count)))
             .collect();
         format!(
-            "{} deliveries: {}; half answered within {:.1} ms, 99% within {:.1} ms",
-            screen::count(self.took.len() as u64),
+            "{} deliveries: {}; latency p50 {:.1} ms, p99 {:.1} ms",
+            output::count(self.took.len() as u64),
             statuses.join(", "),
             at(0.5),
             at(0.99)
@@ -171,12 +171,14 @@ impl<'w> Report<'w> {
             return None;
         }
         match status {
-            200..300 => Some("2xx: it should have been refused; is this Landfall's ingest?"),
-            300..400 => Some("3xx: OpenAI follows no redirect; write the final address in --url"),
-            400 => Some("400: ingest holds another secret, or this clock and ingest's differ by over 300 s"),
-            404 | 405 => Some("404, 405: --url must name ingest's WEBHOOK_PATH, usually /openai/webhook"),
-            413 => Some("413: the body is larger than ingest's MAX_BODY_BYTES"),
-            503 => Some("503: ingest cannot reach its Redis, or Redis refuses writes; see ingest's log"),
+            200..300 => Some("2xx: ingest would have rejected it; check that --url is Landfall's ingest"),
+            300..400 => Some("3xx: OpenAI does not follow redirects; set --url to the final URL"),
+            400 => Some("400: ingest has a different secret, or the clocks differ by more than 300 s"),
+            404 | 405 => {
+                Some("404, 405: the path of --url must be ingest's WEBHOOK_PATH, by default /openai/webhook")
+            }
+            413 => Some("413: the body exceeds ingest's MAX_BODY_BYTES"),
+            503 => Some("503: ingest cannot reach Redis, or Redis rejects writes; see ingest's log"),
             _ => None,
         }
     }

@@ -1,14 +1,14 @@
-//! Events as OpenAI's dashboard sends them for a test: the envelope, the `data` of each type, and sample ids that no
-//! API knows (`resp_abc123`).
+//! Test events like those of OpenAI's dashboard: the envelope, the `data` of each type, and sample ids that do not exist
+//! (`resp_abc123`).
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhook::EventKind;
 
-use crate::again::random_id;
+use crate::requeue::random_id;
 
-/// One event to be delivered once or several times under one `webhook-id`.
+/// An event to deliver once or several times with the same `webhook-id`.
 #[derive(Debug, Clone)]
 pub(super) struct SampleEvent {
     pub(super) event_type: String,
@@ -16,7 +16,7 @@ pub(super) struct SampleEvent {
     pub(super) body: Vec<u8>,
 }
 
-/// The envelope in the order OpenAI writes it.
+/// The envelope, with OpenAI's order of fields.
 #[derive(Serialize)]
 struct Envelope<'a> {
     id: String,
@@ -27,7 +27,7 @@ struct Envelope<'a> {
     data: &'a RawValue,
 }
 
-/// The body of a new event of this type with this `data`.
+/// The body of a new event with this type and `data`.
 pub(super) fn body(event_type: &str, data: &RawValue, now_secs: i64) -> Vec<u8> {
     let envelope = Envelope {
         id: format!("evt_{}", random_id()),
@@ -44,7 +44,7 @@ pub(super) fn webhook_id() -> String {
     format!("wh_{}", random_id())
 }
 
-/// What `data` holds for this type, about the object of this id or a sample one.
+/// The `data` of an event of this type, with this object id or a sample id.
 pub(super) fn data(kind: &EventKind, object_id: Option<&str>) -> Value {
     let id = |sample: &str| object_id.unwrap_or(sample).to_owned();
     let sip_headers = || json!([{"name": "From", "value": "sip:+15550100@sip.example.com"}]);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_that_is_given_is_the_events_object() {
+    fn the_given_id_is_the_events_object() {
         for name in EventKind::KNOWN.iter().chain(&["something.new"]) {
             let data = serde_json::value::to_raw_value(&data(&EventKind::from_name(name), Some("obj_7")));
             let body = body(name, &data.unwrap(), 1_750_000_000);

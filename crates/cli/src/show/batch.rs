@@ -1,12 +1,12 @@
-//! A batch: its counts and files, and the first of its results.
+//! A batch: its counts and files, and its first results.
 
 use store::{ResultFilter, ResultRow, Store, StoredBatch};
 
 use super::layout::{Layout, error_text, or_empty, usage_text};
-use crate::exit::Failure;
-use crate::screen::{self, Text};
+use crate::exit::CliError;
+use crate::output::{self, Text};
 use crate::shortfall::Shortfall;
-use crate::{answer, printable};
+use crate::{model_output, printable};
 
 const ROWS_SHOWN: u32 = 5;
 const CUSTOM_ID_CHARS_MAX: usize = 24;
@@ -15,7 +15,7 @@ pub(super) async fn text(
     store: &Store,
     stored_batch: &StoredBatch,
     layout: Layout,
-) -> Result<String, Failure> {
+) -> Result<String, CliError> {
     let batch = &stored_batch.batch;
     let fields = [
         ("status", or_empty(batch.status.as_deref())),
@@ -39,7 +39,7 @@ pub(super) async fn text(
         text.push_str(&result_table(&rows, layout.width));
     }
     if stored_batch.rows_stored > i64::from(ROWS_SHOWN) {
-        let more = screen::count(stored_batch.rows_stored - i64::from(ROWS_SHOWN));
+        let more = output::count(stored_batch.rows_stored - i64::from(ROWS_SHOWN));
         let id = printable::one_line(&batch.batch_id);
         text.push_str(&format!("… {more} more: landfall results {id}\n"));
     }
@@ -48,7 +48,7 @@ pub(super) async fn text(
 
 fn requests(batch: &StoredBatch) -> String {
     let batch = &batch.batch;
-    let count = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), screen::count);
+    let count = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), output::count);
     if batch.requests_total.is_none() && batch.requests_completed.is_none() {
         return String::new();
     }
@@ -60,29 +60,29 @@ fn requests(batch: &StoredBatch) -> String {
     )
 }
 
-async fn results(store: &Store, batch: &StoredBatch) -> Result<String, Failure> {
-    let mut text = format!("{} rows stored", screen::count(batch.rows_stored));
+async fn results(store: &Store, batch: &StoredBatch) -> Result<String, CliError> {
+    let mut text = format!("{} rows stored", output::count(batch.rows_stored));
     if batch.rows_quarantined > 0 {
-        let quarantined = screen::count(batch.rows_quarantined);
-        text.push_str(&format!(", {quarantined} of them kept as bytes: they are no results"));
+        let quarantined = output::count(batch.rows_quarantined);
+        text.push_str(&format!(", {quarantined} of them quarantined as invalid"));
     }
     text.push_str(&match Shortfall::of(store, batch).await? {
         None => ", complete".to_owned(),
         Some(Shortfall::Mismatch) if batch.results_confirmed_at.is_some() => {
-            ", all there is, read again since: not one a request".to_owned()
+            ", differs from the number of requests (files read again since)".to_owned()
         }
-        Some(Shortfall::Mismatch) => ", all there is: not one a request".to_owned(),
-        Some(Shortfall::Incomplete(why)) => format!(", not complete: {why}"),
+        Some(Shortfall::Mismatch) => ", differs from the number of requests".to_owned(),
+        Some(Shortfall::Incomplete(why)) => format!(", incomplete: {why}"),
     });
     Ok(text)
 }
 
-/// Results, one line each.
+/// A table of results, one line each.
 pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
-    /// Line, status and the blanks between the columns.
+    /// Line, status and the gaps between the columns.
     const OTHERS_CHARS: usize = 12 + 6 + 6;
     let custom_id =
-        |row: &ResultRow| screen::shortened(row.custom_id.as_deref().unwrap_or("-"), CUSTOM_ID_CHARS_MAX);
+        |row: &ResultRow| output::shortened(row.custom_id.as_deref().unwrap_or("-"), CUSTOM_ID_CHARS_MAX);
     let custom_id_chars = rows.iter().map(|row| custom_id(row).chars().count()).max().unwrap_or(0).max(9);
     let result_chars = usize::from(width).saturating_sub(OTHERS_CHARS + custom_id_chars);
     let row = |row: &ResultRow| {
@@ -90,17 +90,17 @@ pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
             Text::from(format!("{} {}", row.source, row.line)),
             custom_id(row).into(),
             row.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
-            Text::sentence(&screen::shortened(&result(row), result_chars)),
+            Text::sentence(&output::shortened(&result(row), result_chars)),
         ]
     };
-    screen::table("LINE | CUSTOM_ID | STATUS> | RESULT", rows.iter().map(row), width)
+    output::table("LINE | CUSTOM_ID | STATUS> | RESULT", rows.iter().map(row), width)
 }
 
-/// What a line brought, in words on one line.
+/// A result on one line.
 fn result(row: &ResultRow) -> String {
     match (&row.error, &row.body) {
         (Some(_), _) => error_text(row.error.as_deref()),
-        (None, Some(body)) => printable::sentence(&answer::of(body)),
+        (None, Some(body)) => printable::sentence(&model_output::summary(body)),
         (None, None) => String::new(),
     }
 }

@@ -1,9 +1,9 @@
-//! An eval run and how its items came out.
+//! An eval run and the counts of its items.
 
 use store::EvalRunRecord;
 
 use super::layout::{Layout, error_text, or_empty};
-use crate::screen;
+use crate::output;
 
 pub(super) fn text(run: &EvalRunRecord, layout: Layout) -> String {
     let fields = [
@@ -22,7 +22,7 @@ pub(super) fn text(run: &EvalRunRecord, layout: Layout) -> String {
 }
 
 fn items(run: &EvalRunRecord) -> String {
-    let count = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), screen::count);
+    let count = |number: Option<i64>| number.map_or_else(|| "?".to_owned(), output::count);
     if run.total.is_none() {
         return String::new();
     }

@@ -1,17 +1,17 @@
-//! An event: what came in, how often it was tried, what became of it.
+//! An event: its fields, its attempts and its body.
 
 use serde_json::Value;
 use store::{AttemptRecord, EventRecord, Store};
 use webhook::MaybeKnown;
 
 use super::layout::{Layout, or_empty};
-use crate::exit::Failure;
-use crate::{moment, printable, screen};
+use crate::exit::CliError;
+use crate::{output, printable, time_format};
 
-/// A body longer than this is cut; `--raw` has all of it.
+/// Longer bodies are truncated; `--raw` prints them in full.
 const BODY_LINES_MAX: usize = 20;
 
-pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> Result<String, Failure> {
+pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> Result<String, CliError> {
     let fields = [
         ("type", format!("{} (family {})", event.event_type, event.family)),
         ("event", or_empty(event.event_id.as_deref())),
@@ -27,7 +27,7 @@ pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> 
     let mut text = layout.section("event, webhook", &event.webhook_id, &fields);
     let attempts = store.event_attempts(&event.project, &event.webhook_id).await?;
     if !attempts.is_empty() {
-        // The first 10 and the last 50.
+        // The store keeps the first 10 and the last 50.
         text.push_str("\nattempts\n");
         text.extend(attempts.iter().map(attempt_lines));
     }
@@ -35,16 +35,16 @@ pub(super) async fn text(store: &Store, event: &EventRecord, layout: Layout) -> 
     text.push_str("\nbody\n");
     for line in body.lines().take(BODY_LINES_MAX) {
         text.push_str("  ");
-        text.push_str(&screen::shortened(line, usize::from(layout.width) - 2));
+        text.push_str(&output::shortened(line, usize::from(layout.width) - 2));
         text.push('\n');
     }
     if body.lines().count() > BODY_LINES_MAX {
-        text.push_str("  … all of it: --raw\n");
+        text.push_str("  … more: --raw\n");
     }
     Ok(text)
 }
 
-/// Two lines an attempt: how it ended, then who made it and OpenAI's id of the request.
+/// Two lines per attempt: the outcome, then the worker and OpenAI's request id.
 fn attempt_lines(attempt: &AttemptRecord) -> String {
     let reason = attempt.reason.as_ref().map(MaybeKnown::to_string);
     let status = attempt.http_status.map(|status| status.to_string());
@@ -52,8 +52,8 @@ fn attempt_lines(attempt: &AttemptRecord) -> String {
     let head = format!(
         "  {:>3}  {} UTC  {:>9} ms  {:<6}  {why}",
         attempt.attempt,
-        moment::utc(attempt.started_at),
-        screen::count(attempt.duration_ms),
+        time_format::utc(attempt.started_at),
+        output::count(attempt.duration_ms),
         attempt.outcome,
     );
     let request = attempt.request_id.as_ref().map(|id| format!(", request {}", printable::one_line(id)));

@@ -1,19 +1,19 @@
-//! A raw file that was downloaded.
+//! A downloaded raw file.
 
 use chrono::{DateTime, Utc};
 use store::FileRecord;
 
 use super::layout::{Layout, or_empty};
-use crate::{moment, screen};
+use crate::{output, time_format};
 
 pub(super) fn text(file: &FileRecord, layout: Layout) -> String {
     let fields = [
-        ("of", file.object_id.clone()),
+        ("object", file.object_id.clone()),
         ("purpose", or_empty(file.purpose.as_deref())),
         ("name", or_empty(file.filename.as_deref())),
-        ("bytes", screen::count(file.bytes)),
+        ("bytes", output::count(file.bytes)),
         ("sha256", file.sha256.clone()),
-        ("location", format!("{} (below FILES_URL)", file.location)),
+        ("location", format!("{} (relative to FILES_URL)", file.location)),
         ("created", layout.time(file.created_at)),
         ("expires", file.expires_at.map(expires).unwrap_or_default()),
     ];
@@ -21,5 +21,5 @@ pub(super) fn text(file: &FileRecord, layout: Layout) -> String {
 }
 
 fn expires(at: DateTime<Utc>) -> String {
-    format!("{} UTC, at OpenAI", moment::utc(at))
+    format!("{} UTC, at OpenAI", time_format::utc(at))
 }

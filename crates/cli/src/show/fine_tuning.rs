@@ -1,23 +1,23 @@
-//! A fine-tuning job with its loss curve, and the model it made.
+//! A fine-tuning job with its loss curve, and the resulting model.
 
 use store::{JobRecord, MetricRecord, ModelRecord, Store};
 
 use super::layout::{Layout, error_text, or_empty};
-use crate::exit::Failure;
+use crate::exit::CliError;
+use crate::output;
 use crate::printable;
-use crate::screen;
 
-/// A longer curve is shown by this many steps, evenly spread, the first and the last among them.
+/// Longer curves are reduced to this many steps, evenly spaced, including the first and the last.
 const STEPS_SHOWN: usize = 8;
 
-pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> Result<String, Failure> {
+pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> Result<String, CliError> {
     let fields = [
         ("status", or_empty(job.status.as_deref())),
         ("base model", or_empty(job.base_model.as_deref())),
         ("model", or_empty(job.fine_tuned_model.as_deref())),
         (
             "trained",
-            job.trained_tokens.map(|tokens| format!("{} tokens", screen::count(tokens))).unwrap_or_default(),
+            job.trained_tokens.map(|tokens| format!("{} tokens", output::count(tokens))).unwrap_or_default(),
         ),
         ("error", error_text(job.error.as_deref())),
         ("settings", printable::sentence(job.hyperparameters.as_deref().unwrap_or_default())),
@@ -58,10 +58,10 @@ fn curve(metrics: &[MetricRecord], width: u16) -> String {
         ]
     };
     let rows = spread(metrics.len()).filter_map(|index| metrics.get(index)).map(row);
-    screen::table("STEP> | TRAIN_LOSS> | TRAIN_ACCURACY> | VALID_LOSS> | VALID_ACCURACY>", rows, width)
+    output::table("STEP> | TRAIN_LOSS> | TRAIN_ACCURACY> | VALID_LOSS> | VALID_ACCURACY>", rows, width)
 }
 
-/// At most [`STEPS_SHOWN`] indexes below `count`, evenly spread.
+/// At most [`STEPS_SHOWN`] evenly spaced indexes below `count`.
 fn spread(count: usize) -> impl Iterator<Item = usize> {
     let shown = count.min(STEPS_SHOWN);
     (0..shown).map(move |index| if shown > 1 { index * (count - 1) / (shown - 1) } else { 0 })

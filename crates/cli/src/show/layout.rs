@@ -1,12 +1,12 @@
-//! How a record is laid out: a heading, its fields, and the words for times, errors and usage.
+//! Layout of records: heading and fields, and texts for times, errors and usage.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use webhook::{FetchState, MaybeKnown};
 
-use crate::{moment, printable, screen};
+use crate::{output, printable, time_format};
 
-/// How records are laid out.
+/// Width and current time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     pub(super) width: u16,
@@ -14,17 +14,17 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// `2026-11-23 20:31:07 UTC (5h ago)`, or nothing.
+    /// `2026-11-23 20:31:07 UTC (5h ago)`, or empty.
     pub(super) fn time(self, time: Option<DateTime<Utc>>) -> String {
-        time.map(|time| moment::utc_and_age(time, self.now)).unwrap_or_default()
+        time.map(|time| time_format::utc_and_age(time, self.now)).unwrap_or_default()
     }
 
     /// A heading and its fields.
     pub(super) fn section(self, kind: &str, id: &str, fields: &[(&str, String)]) -> String {
-        format!("{kind} {}\n{}", printable::one_line(id), screen::fields(fields, self.width))
+        format!("{kind} {}\n{}", printable::one_line(id), output::fields(fields, self.width))
     }
 
-    /// Where the record comes from.
+    /// The source of the record's data.
     pub(super) fn origin(
         self,
         fetch_state: &MaybeKnown<FetchState>,
@@ -32,10 +32,10 @@ impl Layout {
     ) -> String {
         let words = match fetch_state {
             MaybeKnown::Known(FetchState::Fetched) => "from the API",
-            MaybeKnown::Known(FetchState::Off) => "not fetched (FETCH=off): what the event held",
-            MaybeKnown::Known(FetchState::NotFound) => "not found by the API: what the event held",
+            MaybeKnown::Known(FetchState::Off) => "not fetched (FETCH=off): data from the event",
+            MaybeKnown::Known(FetchState::NotFound) => "not found by the API: data from the event",
             MaybeKnown::Known(FetchState::Expired) => "from the API, but its content has expired",
-            MaybeKnown::Known(FetchState::Forbidden) => "refused by the API: what the event held",
+            MaybeKnown::Known(FetchState::Forbidden) => "access denied by the API: data from the event",
             MaybeKnown::Unknown(name) => name,
         };
         match fetched_at {
@@ -45,29 +45,29 @@ impl Layout {
     }
 }
 
-/// A text or nothing.
+/// The text, or an empty one.
 pub(super) fn or_empty(text: Option<&str>) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// An error object as `code: message`; anything else as it is; nothing when it says nothing, such as `{"code":null}`. On
-/// one line.
+/// An error object as `code: message` on one line; other values unchanged; empty for empty objects such as
+/// `{"code":null}`.
 pub(super) fn error_text(json: Option<&str>) -> String {
-    printable::sentence(&error_words(json.unwrap_or_default()))
+    printable::sentence(&error_message(json.unwrap_or_default()))
 }
 
-fn error_words(json: &str) -> String {
+fn error_message(json: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
     let field = |name: &str| value.get(name).and_then(Value::as_str);
     match (field("code"), field("message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (None, Some(text)) | (Some(text), None) => text.to_owned(),
-        (None, None) if says_nothing(&value) => String::new(),
+        (None, None) if is_empty(&value) => String::new(),
         (None, None) => value.to_string(),
     }
 }
 
-fn says_nothing(value: &Value) -> bool {
+fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Object(fields) => fields.values().all(Value::is_null),
@@ -76,12 +76,12 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// `input 1,200, output 340 tokens`, as far as the usage object says.
+/// `1,200 tokens in, 340 out`, or empty.
 pub(super) fn usage_text(json: Option<&str>) -> String {
     let usage = json.and_then(|json| serde_json::from_str::<Value>(json).ok());
     let tokens = |name: &str| {
         let count = usage.as_ref()?.get(name)?.as_i64()?;
-        Some(screen::count(count))
+        Some(output::count(count))
     };
     match (tokens("input_tokens"), tokens("output_tokens")) {
         (Some(input), Some(output)) => format!("{input} tokens in, {output} out"),

@@ -1,16 +1,16 @@
-//! A response: its state, the first lines of its text, and the sources it cites.
+//! A response: its fields, the first lines of its text, and its sources.
 
 use serde::Deserialize;
 use store::ResponseRecord;
 
 use super::layout::{Layout, error_text, or_empty, usage_text};
-use crate::{printable, screen};
+use crate::{output, printable};
 
-/// A text longer than this is cut; `--json` has all of it.
+/// Longer texts are truncated; `--json` prints them in full.
 const TEXT_LINES_MAX: usize = 16;
 const SOURCES_MAX: usize = 10;
 
-/// The parts of a citation that name its source.
+/// The fields of a citation that identify its source.
 #[derive(Deserialize)]
 struct Citation {
     url: Option<String>,
@@ -49,8 +49,8 @@ pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
 
 fn push_output(text: &mut String, output: &str, layout: Layout) {
     let characters = output.chars().count();
-    text.push_str(&format!("\ntext ({} characters)\n", screen::count(characters as u64)));
-    let lines = screen::wrapped(output, layout.width);
+    text.push_str(&format!("\ntext ({} characters)\n", output::count(characters as u64)));
+    let lines = output::wrapped(output, layout.width);
     for line in lines.iter().take(TEXT_LINES_MAX) {
         text.push_str(line);
         text.push('\n');
@@ -63,7 +63,7 @@ fn push_output(text: &mut String, output: &str, layout: Layout) {
     }
 }
 
-/// Each source once, in the order it is first cited.
+/// The distinct sources, in order of their first citation.
 fn sources(citations: Option<&str>) -> Vec<String> {
     let citations: Vec<Citation> =
         citations.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
@@ -72,7 +72,7 @@ fn sources(citations: Option<&str>) -> Vec<String> {
         let Some(place) = citation.url.or(citation.file_id) else { continue };
         let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
             Some(title) => {
-                let title = screen::shortened(&printable::sentence(&title), 72);
+                let title = output::shortened(&printable::sentence(&title), 72);
                 format!("{title}\n      {}", printable::one_line(&place))
             }
             None => printable::one_line(&place),
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_named_once() {
+    fn a_source_is_listed_once() {
         let citations = r#"[
             {"kind":"url_citation","url":"https://a.example/","title":"A"},
             {"kind":"file_citation","file_id":"file-1","filename":"b.pdf"},

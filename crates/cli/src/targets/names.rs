@@ -1,14 +1,14 @@
-//! Names of targets: those in the database, and the message for an unknown one.
+//! Names of targets in the database, and the message for an unknown target.
 
 use std::collections::BTreeSet;
 
 use store::Store;
 
-use crate::exit::{Answer, Failure};
+use crate::exit::{CliError, ExitStatus};
 use crate::printable;
 
-/// Targets that the database knows, in the file or not.
-pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
+/// The targets in the database, whether they are in the file or not.
+pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, CliError> {
     let health = store.target_health().await?;
     let counts = store.count_notifications().await?;
     Ok(health
@@ -19,7 +19,7 @@ pub(super) async fn known(store: &Store) -> Result<BTreeSet<String>, Failure> {
 }
 
 /// Reports an unknown target on stderr.
-pub(crate) fn no_such_target(name: &str) -> Answer {
-    eprintln!("landfall: there is no target {}; see `landfall targets list`", printable::one_line(name));
-    Answer::No
+pub(crate) fn no_such_target(name: &str) -> ExitStatus {
+    eprintln!("landfall: unknown target {}; see `landfall targets list`", printable::one_line(name));
+    ExitStatus::Negative
 }

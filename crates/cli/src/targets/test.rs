@@ -1,4 +1,4 @@
-//! `landfall targets test`: one notification of type `landfall.test`, sent from here.
+//! `landfall targets test`: sends one notification of type `landfall.test` from this process.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ use service::settings::{ConfigFileSettings, RedisSettings};
 use webhook::NotificationType;
 
 use super::names;
-use crate::exit::{Answer, Failure};
-use crate::{again, config, json, printable, queued, screen};
+use crate::exit::{CliError, ExitStatus};
+use crate::{config, json, output, printable, queue_client, requeue};
 
-/// Send one signed test notification to a target
+/// Send one signed test notification (type landfall.test) directly to a target
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// As landfall.toml calls it
+    /// Name of the target in landfall.toml
     name: String,
-    /// One JSON object: target, id, ok, status, ms, answer, error
+    /// Print one JSON object: target, id, ok, status, ms, answer, error
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct Test {
     redis: RedisSettings,
 }
 
-/// How it went.
+/// The result of the test.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     target: String,
@@ -42,7 +42,7 @@ struct Report {
     error: Option<String>,
 }
 
-pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Failure> {
+pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let config = config::of(&args.config)?;
     let Some(target) = config.targets.iter().find(|target| target.name == args.name) else {
         return Ok(names::no_such_target(&args.name));
@@ -71,19 +71,22 @@ pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<Answer, Fail
         write!(out, "{}", text(&report))?;
     }
     if is_reached {
-        return Ok(if report.ok { Answer::Yes } else { Answer::No });
+        return Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Negative });
     }
-    Err(Failure::unreachable(format!("{} was not reached", report.target), report.error.unwrap_or_default()))
+    Err(CliError::unreachable(
+        format!("target {} could not be reached", report.target),
+        report.error.unwrap_or_default(),
+    ))
 }
 
-/// There is no event. An id of its own each time, so that no receiver takes it for a repetition.
+/// A notification without an event. Its event id is random, so that receivers do not treat it as a duplicate.
 fn notification() -> Notification {
     Notification {
         kind: NotificationType::Test,
         project: "default".to_owned(),
         at: Utc::now(),
         webhook_id: None,
-        event_id: Some(again::random_id()),
+        event_id: Some(requeue::random_id()),
         event_type: NotificationType::Test.as_str().to_owned(),
         event_created_at: None,
         object_id: None,
@@ -105,20 +108,20 @@ async fn send(
     config: &Config,
     target: &Target,
     (id, body): (&str, Vec<u8>),
-) -> Result<Sent, Failure> {
+) -> Result<Sent, CliError> {
     let started = Instant::now();
     let end = match &target.destination {
         Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
             let endpoint = place.endpoint(&config.allow, system_resolver());
-            let endpoint = endpoint.map_err(|error| Failure::WrongUse(chain(&error)))?;
+            let endpoint = endpoint.map_err(|error| CliError::Usage(chain(&error)))?;
             endpoint.send(id, Bytes::from(body), Utc::now()).await.map(Some)
         }
         Destination::RedisStream { max_len } => {
-            let stream = NotificationStream::new(&queued::config(&args.redis))?;
+            let stream = NotificationStream::new(&queue_client::config(&args.redis))?;
             let kind = NotificationType::Test.as_str();
             let added = StreamedNotification { target: &target.name, id, kind, body: &body };
             let added = stream.add(added, *max_len).await;
-            added.map_err(|error| Failure::unreachable("cannot write to the stream at REDIS_URL", error))?;
+            added.map_err(|error| CliError::unreachable("cannot write to the stream at REDIS_URL", error))?;
             Ok(None)
         }
     };
@@ -132,7 +135,7 @@ fn fill(report: &mut Report, answer: Option<&notifier::TargetResponse>) {
 
 fn text(report: &Report) -> String {
     let sentence = |text: &Option<String>| printable::sentence(text.as_deref().unwrap_or_default());
-    let took = if report.ok { "it took it" } else { "it did not take it" };
+    let outcome = if report.ok { "accepted" } else { "rejected" };
     let fields = [
         ("id", report.id.clone()),
         ("status", report.status.map(|status| status.to_string()).unwrap_or_default()),
@@ -140,5 +143,5 @@ fn text(report: &Report) -> String {
         ("answer", sentence(&report.answer)),
         ("error", sentence(&report.error)),
     ];
-    format!("{}: {took}\n{}", report.target, screen::fields(&fields, screen::width()))
+    format!("{}: {outcome}\n{}", report.target, output::fields(&fields, output::width()))
 }

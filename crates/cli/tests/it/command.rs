@@ -1,10 +1,10 @@
-//! Runs the command with a clean environment and reads what it said.
+//! Runs the command with a clean environment and captures its output.
 
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// How one run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -12,7 +12,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// The command with these settings and no others.
+/// The command with only these environment variables.
 pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
     command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
@@ -30,26 +30,26 @@ pub(crate) fn landfall(settings: &[(&str, &str)], arguments: &[&str]) -> Ended {
 }
 
 impl Ended {
-    /// The exit code was this one; else the test fails with what was said.
+    /// Asserts the exit code.
     pub(crate) fn with_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
     }
 
-    /// Stdout as JSON Lines: nothing else may be there.
+    /// Parses stdout as JSON Lines.
     pub(crate) fn json_lines(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         self.stdout.lines().map(parse).collect()
     }
 
-    /// Stdout as one JSON object on one line.
+    /// Parses stdout as one JSON object on one line.
     pub(crate) fn json(&self) -> Value {
         let mut lines = self.json_lines();
         assert_eq!(lines.len(), 1, "{self:#?}");
         lines.remove(0)
     }
 
-    /// No line of stdout is wider than 80 columns.
+    /// Asserts that no line of stdout is wider than 80 columns.
     pub(crate) fn fits_80_columns(&self) {
         for line in self.stdout.lines() {
             assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());

@@ -1,4 +1,4 @@
-//! Addresses and passwords of a database as people write them, tried on a real PostgreSQL.
+//! Forms of database URLs and passwords, tested with a real PostgreSQL.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use test_support::postgres::PostgresServer;
 
 use crate::command::{Ended, landfall};
 
-/// Makes the tables there, which takes a connection and all that goes with it.
+/// Migrates the database, which requires a working connection.
 fn migrate(settings: &[(&str, &str)]) -> Ended {
     landfall(settings, &["migrate"])
 }
@@ -26,13 +26,13 @@ fn a_socket_is_named_as_google_cloud_sql_does() {
     ] {
         migrate(&[("DATABASE_URL", &url)]).with_code(0);
     }
-    let apart = format!("postgresql://postgres@/{database}?host={folder}");
-    migrate(&[("DATABASE_URL", &apart), ("DATABASE_PASSWORD", "p/w?#%41")]).with_code(0);
+    let separate = format!("postgresql://postgres@/{database}?host={folder}");
+    migrate(&[("DATABASE_URL", &separate), ("DATABASE_PASSWORD", "p/w?#%41")]).with_code(0);
 }
 
 #[test]
 fn an_ipv6_address_is_connected_to() {
-    // Containers often have none.
+    // Containers often have no IPv6.
     if TcpListener::bind("[::1]:0").is_err() {
         return;
     }

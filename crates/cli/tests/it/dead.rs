@@ -1,4 +1,4 @@
-//! `landfall dead` against a real Redis: listed with its reason, brought back, let go.
+//! `landfall dead` against a real Redis: list, show, redrive and discard.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ pub(crate) async fn die(redis: &RedisServer, family: Family, entry: &Entry, reas
     delivery.dead_letter(reason, "it was not to be", expires).await.unwrap();
 }
 
-/// Two batches and a response, each dead for another reason.
+/// Dead letters of two batches and a response, each with a different reason.
 pub(crate) async fn three_dead() -> RedisServer {
     let redis = RedisServer::start();
     die(&redis, Family::Batch, &entry("wh_1", "batch.completed"), Reason::GaveUp).await;
@@ -70,7 +70,7 @@ async fn dead_letters_are_listed_newest_first_with_reason_and_cause() {
     let ids: Vec<_> = lines.iter().map(|line| line["webhook_id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["wh_3", "wh_2", "wh_1"]);
     let causes: Vec<_> = lines.iter().map(|line| line["cause"].as_str().unwrap()).collect();
-    assert_eq!(causes, ["bad_data", "ours", "openai"], "what gave up was OpenAI's fault first");
+    assert_eq!(causes, ["bad_data", "ours", "openai"], "gave_up counts as a fault of OpenAI");
     assert_eq!(lines[1]["file_expires_at"], "2096-10-02T07:06:40Z");
     assert_eq!(lines[0]["object_id"], "obj_of_wh_3");
 
@@ -84,7 +84,7 @@ async fn dead_letters_are_listed_newest_first_with_reason_and_cause() {
 }
 
 #[tokio::test]
-async fn one_dead_letter_is_shown_by_any_of_its_ids() {
+async fn a_dead_letter_is_shown_by_any_of_its_ids() {
     let redis = three_dead().await;
     let json = dead(&redis, &["show", "wh_1", "--json"]).with_code(0).json();
     assert_eq!((&json["attempts"], &json["reason"]), (&2.into(), &"gave_up".into()));
@@ -101,7 +101,7 @@ async fn one_dead_letter_is_shown_by_any_of_its_ids() {
 }
 
 #[tokio::test]
-async fn one_is_redriven_and_comes_as_new() {
+async fn a_redriven_dead_letter_is_a_new_entry() {
     let redis = three_dead().await;
     let line = dead(&redis, &["redrive", "wh_1", "--json"]).with_code(0).json();
     assert_eq!((&line["action"], &line["webhook_id"]), (&"redrive".into(), &"wh_1".into()));
@@ -113,10 +113,10 @@ async fn one_is_redriven_and_comes_as_new() {
 }
 
 #[tokio::test]
-async fn filters_choose_and_a_rate_slows() {
+async fn filters_select_and_a_rate_limits() {
     let redis = three_dead().await;
     let none = dead(&redis, &["redrive", "--family", "batch", "--reason", "rejected"]).with_code(1);
-    assert!(none.stderr.contains("no such dead letters"), "{none:#?}");
+    assert!(none.stderr.contains("no dead letters found"), "{none:#?}");
     dead(&redis, &["redrive", "--reason", "crashed"]).with_code(0);
     assert_eq!(counts(&redis).await, (2, 1));
     let started = Instant::now();
@@ -127,7 +127,7 @@ async fn filters_choose_and_a_rate_slows() {
 }
 
 #[tokio::test]
-async fn what_is_discarded_is_gone_and_recorded() {
+async fn discarded_dead_letters_are_gone_and_recorded() {
     let redis = three_dead().await;
     let lines = dead(&redis, &["discard", "--family", "batch", "--yes", "--json"]).with_code(0).json_lines();
     assert_eq!(lines.len(), 2);
@@ -136,7 +136,7 @@ async fn what_is_discarded_is_gone_and_recorded() {
 }
 
 #[tokio::test]
-async fn nothing_is_chosen_by_accident() {
+async fn nothing_is_selected_by_accident() {
     let redis = three_dead().await;
     for verb in ["redrive", "discard"] {
         dead(&redis, &[verb]).with_code(2);

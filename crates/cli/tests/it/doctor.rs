@@ -1,4 +1,4 @@
-//! `landfall doctor` on a set-up that is right, and on every kind that is not.
+//! `landfall doctor` on a correct installation and on each kind of faulty one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,15 +14,15 @@ use test_support::postgres::PostgresServer;
 use test_support::redis::{RedisServer, free_port};
 use test_support::signed_webhook::SECRET;
 
-use crate::api_double::{ApiDouble, LIST};
 use crate::command::{Ended, landfall};
+use crate::fake_api::{FakeApi, LIST};
 use crate::filled::Filled;
 use crate::programs::Programs;
 
 const API_KEY: &str = "sk-proj-Wq7-very-secret";
 const DURABLE: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"];
 
-/// All that is needed, all of it right: ingest and a worker have reported themselves.
+/// A correct installation, in which ingest and a worker have sent heartbeats.
 struct SetUp {
     settings: BTreeMap<&'static str, String>,
     programs: Programs,
@@ -41,7 +41,7 @@ impl SetUp {
         let mut settings = BTreeMap::from([
             ("REDIS_URL", redis.url()),
             ("OPENAI_API_KEY", API_KEY.to_owned()),
-            ("OPENAI_BASE_URL", ApiDouble::start().base_url),
+            ("OPENAI_BASE_URL", FakeApi::start().base_url),
             ("OPENAI_WEBHOOK_SECRET", SECRET.to_owned()),
         ]);
         settings.extend(filled.settings());
@@ -61,7 +61,7 @@ impl SetUp {
         ended
     }
 
-    /// The one thing that is wrong is of this check, and its line names fault and cure.
+    /// Exactly this check is wrong, and its line contains these texts.
     fn is_wrong(&self, check: &str, words: &[&str]) {
         let text = self.doctor(&[]).with_code(1);
         text.fits_80_columns();
@@ -92,7 +92,7 @@ fn states(ended: &Ended) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_right_set_up_is_ok_in_every_line() {
+async fn a_correct_installation_is_ok_in_every_line() {
     let set_up = SetUp::right().await;
     let ended = set_up.doctor(&["--json"]).with_code(0);
     let checks = ["settings", "secret", "redis", "programs", "database", "files", "api", "clock"];
@@ -104,23 +104,18 @@ async fn a_right_set_up_is_ok_in_every_line() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_named() {
+async fn a_wrong_secret_is_reported() {
     let set_up = SetUp::right().await.but("OPENAI_WEBHOOK_SECRET", "whsec_Zm9yYmlkZGVu");
-    set_up.is_wrong(
-        "secret",
-        &[
-            "OPENAI_WEBHOOK_SECRET has a key of 9 bytes, but at least 24 are required",
-            "copy the whole secret again",
-        ],
-    );
+    let words = ["SECRET has a key of 9 bytes, but at least 24 are required", "copy the whole secret again"];
+    set_up.is_wrong("secret", &words);
     let set_up = set_up.but("OPENAI_WEBHOOK_SECRET", "");
     set_up.is_wrong("secret", &["OPENAI_WEBHOOK_SECRET is not set; set it to the signing secret", "whsec_"]);
     let set_up = set_up.but("OPENAI_WEBHOOK_SECRET_FILE", "/no/such/file");
-    set_up.is_wrong("secret", &["cannot read /no/such/file", "let OPENAI_WEBHOOK_SECRET_FILE name a file"]);
+    set_up.is_wrong("secret", &["cannot read /no/such/file", "set OPENAI_WEBHOOK_SECRET_FILE to a file"]);
 }
 
 #[tokio::test]
-async fn no_redis_is_named() {
+async fn an_unreachable_redis_is_reported() {
     let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
     let set_up = SetUp::right().await.but("REDIS_URL", url);
     set_up.is_wrong("redis", &["onnection refused", "start Redis, or let REDIS_URL name where it runs"]);
@@ -129,21 +124,21 @@ async fn no_redis_is_named() {
 
 #[tokio::test]
 async fn what_fills_a_full_redis_is_named() {
-    // An empty Redis takes more.
+    // An empty Redis needs more than this.
     let set_up =
         SetUp::with_redis(&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "500kb"]).await;
     set_up.is_wrong(
         "redis",
         &[
             "% of maxmemory is used: backlog 0.0 MiB, dead letters 0.0 MiB, dedupe records 0.0 MiB, other ",
-            "webhooks are refused",
+            "ingest rejects webhooks",
             "raise maxmemory",
         ],
     );
 }
 
 #[tokio::test]
-async fn a_volatile_redis_is_named_and_can_be_accepted() {
+async fn a_volatile_redis_is_reported_and_can_be_accepted() {
     let set_up = SetUp::with_redis(&["--maxmemory", "100mb"]).await;
     set_up.is_wrong(
         "redis",
@@ -154,91 +149,88 @@ async fn a_volatile_redis_is_named_and_can_be_accepted() {
 }
 
 #[tokio::test]
-async fn an_evicting_redis_is_named() {
+async fn an_evicting_redis_is_reported() {
     let evicting = [&DURABLE[..], &["--maxmemory-policy", "allkeys-lru"]].concat();
     let words = ["maxmemory-policy is allkeys-lru", "throws events away", "set maxmemory-policy noeviction"];
     SetUp::with_redis(&evicting).await.is_wrong("redis", &words);
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_named_even_when_the_answer_repeats_it() {
+async fn a_wrong_key_is_reported_but_not_printed_even_if_the_response_contains_it() {
     let body =
         format!(r#"{{"error":{{"code":"invalid_api_key","message":"Incorrect API key: {API_KEY}"}}}}"#);
-    let api = ApiDouble::answering("401 Unauthorized", &body, 0);
+    let api = FakeApi::answering("401 Unauthorized", &body, 0);
     let set_up = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url);
-    set_up.is_wrong("api", &["OPENAI_API_KEY is refused (401)", "make a key in the project of the webhook"]);
+    set_up.is_wrong("api", &["OpenAI rejects OPENAI_API_KEY (401)", "create a key in the webhook's project"]);
 
     let body = r#"{"error":{"message":"Missing scopes: api.batch.read"}}"#;
-    let api = ApiDouble::answering("403 Forbidden", body, 0);
+    let api = FakeApi::answering("403 Forbidden", body, 0);
     let set_up = set_up.but("OPENAI_BASE_URL", api.base_url);
-    set_up.is_wrong("api", &["Missing scopes: api.batch.read", "let the key read"]);
+    set_up.is_wrong("api", &["Missing scopes: api.batch.read", "allow the key to read"]);
     set_up
         .but("OPENAI_API_KEY", "")
         .is_wrong("api", &["OPENAI_API_KEY is not set; set it to an API key", "FETCH=off"]);
 }
 
 #[tokio::test]
-async fn a_wrong_base_url_is_named() {
+async fn a_wrong_base_url_is_reported() {
     let mut set_up = SetUp::right().await;
     let cases = [
-        ("404 Not Found", "<html>nginx</html>", "not OpenAI's API (404)"),
-        ("200 OK", "<html>Welcome</html>", "is not OpenAI's API"),
-        ("200 OK", r#"{"models":[]}"#, "is not OpenAI's API"),
-        ("302 Found", "", "leads to another address"),
+        ("404 Not Found", "<html>nginx</html>", "not the OpenAI API (404)"),
+        ("200 OK", "<html>Welcome</html>", "is not the OpenAI API"),
+        ("200 OK", r#"{"models":[]}"#, "is not the OpenAI API"),
+        ("302 Found", "", "redirects to another host"),
     ];
     for (status, body, words) in cases {
-        set_up = set_up.but("OPENAI_BASE_URL", ApiDouble::answering(status, body, 6000).base_url);
-        set_up.is_wrong("api", &[words, "write OPENAI_BASE_URL", "https://api.openai.com/v1"]);
+        set_up = set_up.but("OPENAI_BASE_URL", FakeApi::answering(status, body, 6000).base_url);
+        set_up.is_wrong("api", &[words, "set OPENAI_BASE_URL", "https://api.openai.com/v1"]);
     }
     let closed = format!("http://127.0.0.1:{}/v1", free_port());
     set_up
         .but("OPENAI_BASE_URL", closed)
-        .is_wrong("api", &["cannot be reached", "onnection refused", "address is right"]);
+        .is_wrong("api", &["cannot be reached", "onnection refused", "check the URL"]);
 }
 
 #[tokio::test]
 async fn a_busy_openai_is_only_a_warning() {
-    let api = ApiDouble::answering("503 Service Unavailable", "{}", 0);
+    let api = FakeApi::answering("503 Service Unavailable", "{}", 0);
     let ended = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url).doctor(&["--json"]).with_code(0);
     assert!(states(&ended).contains(&("api".to_owned(), "warning".to_owned())), "{ended:#?}");
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_named() {
+async fn a_wrong_clock_is_reported() {
     for (ahead_secs, words) in [(600, "s behind OpenAI's"), (-600, "s ahead of OpenAI's")] {
-        let api = ApiDouble::answering("200 OK", LIST, ahead_secs);
+        let api = FakeApi::answering("200 OK", LIST, ahead_secs);
         let set_up = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url);
-        set_up.is_wrong("clock", &[words, "refuses genuine webhooks", "timedatectl set-ntp true"]);
+        set_up.is_wrong("clock", &[words, "rejects genuine webhooks", "timedatectl set-ntp true"]);
     }
-    // A server that is not OpenAI's says nothing about the clock.
-    let api = ApiDouble::answering("401 Unauthorized", "{}", 600);
+    // OpenAI's error responses have a usable clock, too.
+    let api = FakeApi::answering("401 Unauthorized", "{}", 600);
     let ended = SetUp::right().await.but("OPENAI_BASE_URL", api.base_url).doctor(&["--json"]).with_code(1);
     assert!(states(&ended).contains(&("clock".to_owned(), "wrong".to_owned())), "{ended:#?}");
 }
 
 #[tokio::test]
-async fn an_old_schema_is_named() {
+async fn an_old_schema_is_reported() {
     let set_up = SetUp::right().await;
     let mut database = SqliteConnection::connect(&set_up.settings["DATABASE_URL"]).await.unwrap();
     database.execute("DELETE FROM landfall_migrations WHERE version > 1").await.unwrap();
-    set_up.is_wrong(
-        "database",
-        &["its schema is 1, this version needs", "start a worker of this version once"],
-    );
+    set_up.is_wrong("database", &["has schema 1, but this version needs", "start a worker of this version"]);
 }
 
 #[tokio::test]
-async fn other_databases_are_told_apart() {
+async fn other_databases_are_distinguished() {
     let set_up = SetUp::right().await;
     let path = set_up.folder.path().join("landfall.db");
     let url = format!("sqlite://{}", path.display());
     let set_up = set_up.but("DATABASE_URL", url);
     let ended = set_up.doctor(&["--json"]).with_code(0);
     assert!(states(&ended).contains(&("database".to_owned(), "warning".to_owned())), "{ended:#?}");
-    assert!(ended.stdout.contains("start a worker, which makes it"), "{ended:#?}");
-    assert!(!path.exists(), "looking makes nothing");
+    assert!(ended.stdout.contains("start a worker, which creates it"), "{ended:#?}");
+    assert!(!path.exists(), "doctor creates nothing");
     std::fs::write(&path, "this is a text, and no database at all ".repeat(100)).unwrap();
-    set_up.is_wrong("database", &["not a database", "let DATABASE_URL name"]);
+    set_up.is_wrong("database", &["not a database", "set DATABASE_URL to"]);
 }
 
 #[tokio::test]
@@ -246,7 +238,7 @@ async fn a_postgresql_database_is_checked() {
     let mut server = PostgresServer::start_with(&["-c", "fsync=off"]);
     let set_up = SetUp::right().await.but("DATABASE_URL", server.database());
     let ended = set_up.doctor(&["--json"]).with_code(0);
-    assert!(ended.stdout.contains("has no tables of Landfall yet"), "{ended:#?}");
+    assert!(ended.stdout.contains("has no Landfall tables yet"), "{ended:#?}");
 
     let config = StoreConfig {
         database_url: set_up.settings["DATABASE_URL"].clone().into(),
@@ -263,19 +255,19 @@ async fn a_postgresql_database_is_checked() {
 }
 
 #[tokio::test]
-async fn a_file_in_the_place_of_the_folder_is_named() {
+async fn a_file_in_place_of_the_folder_is_reported() {
     let set_up = SetUp::right().await;
     let file = set_up.folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     for path in [file.clone(), file.join("files")] {
-        let words = [path.to_str().unwrap(), "a file is in its place", "name another folder"];
+        let words = [path.to_str().unwrap(), "its path or a parent is a file", "choose another folder"];
         let set_up = SetUp::right().await.but("FILES_URL", path.to_str().unwrap());
         set_up.is_wrong("files", &words);
     }
 }
 
-/// Runs the doctor with a file system of its own at a folder. `None` where users may not mount: then these two faults
-/// are only tested by the unit tests of `folders.rs`.
+/// Runs doctor with a separate file system mounted at a folder. `None` where users cannot mount: then only the unit tests
+/// of `folders.rs` test these two faults.
 fn doctor_with_mount(set_up: &SetUp, folder: &Path, options: &str) -> Option<Ended> {
     let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && exec \"$3\" doctor --json";
     let output = Command::new("unshare")
@@ -301,31 +293,31 @@ fn doctor_with_mount(set_up: &SetUp, folder: &Path, options: &str) -> Option<End
 }
 
 #[tokio::test]
-async fn a_read_only_folder_is_named() {
+async fn a_read_only_folder_is_reported() {
     let set_up = SetUp::right().await;
     let folder = set_up.folder.path().to_owned();
     let set_up = set_up.but("FILES_URL", folder.to_str().unwrap());
     if let Some(ended) = doctor_with_mount(&set_up, &folder, "ro") {
-        let words = [folder.to_str().unwrap(), "is read-only", "mount it so that it can be written"];
+        let words = [folder.to_str().unwrap(), "is read-only", "mount it read-write"];
         one_is_wrong(&ended.with_code(1), "files", &words);
     }
 }
 
 #[tokio::test]
-async fn a_full_disk_is_named() {
+async fn a_full_disk_is_reported() {
     let set_up = SetUp::right().await;
     let folder = set_up.folder.path().to_owned();
     let set_up = set_up.but("FILES_URL", folder.to_str().unwrap());
     if let Some(ended) = doctor_with_mount(&set_up, &folder, "size=32k") {
-        one_is_wrong(&ended.with_code(1), "files", &["is full", "free space on its disk"]);
+        one_is_wrong(&ended.with_code(1), "files", &["is on a full disk", "free disk space"]);
     }
     if let Some(ended) = doctor_with_mount(&set_up, &folder, "size=1m") {
-        one_is_wrong(&ended.with_code(1), "files", &["only 1.00 MiB are free", "free space on its disk"]);
+        one_is_wrong(&ended.with_code(1), "files", &["only 1.00 MiB are free", "free disk space"]);
     }
 }
 
 #[test]
-fn a_setting_that_cannot_be_read_is_refused_with_what_to_write() {
+fn an_invalid_setting_is_a_usage_error_with_a_hint() {
     for (name, value) in [("REDIS_URL", "127.0.0.1:6379"), ("OPENAI_BASE_URL", "api.openai.com/v1")] {
         let ended = landfall(&[(name, value)], &["doctor"]).with_code(2);
         assert!(ended.stderr.contains(name) && ended.stderr.contains("write a URL"), "{ended:#?}");
@@ -344,13 +336,19 @@ async fn the_file_of_targets_is_checked() {
     set_up.is_wrong("targets", &["APP_SECRET"]);
 
     let set_up = set_up.but("APP_SECRET", SECRET);
-    set_up.is_wrong("targets", &["the workers do not know app", "start the workers with LANDFALL_CONFIG"]);
+    set_up.is_wrong(
+        "targets",
+        &[
+            "the workers do not have these targets and send them nothing: app",
+            "start the workers with LANDFALL_CONFIG",
+        ],
+    );
     let config = Config::parse(target, &|_| Ok(SecretString::from(SECRET))).unwrap();
     set_up.programs.worker_knows(&config).await;
     let ended = set_up.doctor(&["--json"]).with_code(0);
-    let told = states(&ended).into_iter().filter(|(check, _)| check == "targets").collect::<Vec<_>>();
-    assert_eq!(told, [("targets".to_owned(), "ok".to_owned())], "{ended:#?}");
-    assert!(ended.stdout.contains("told of results: app"), "{ended:#?}");
+    let targets = states(&ended).into_iter().filter(|(check, _)| check == "targets").collect::<Vec<_>>();
+    assert_eq!(targets, [("targets".to_owned(), "ok".to_owned())], "{ended:#?}");
+    assert!(ended.stdout.contains("all usable: app"), "{ended:#?}");
 
     std::fs::write(&path, format!("{target}colour = \"red\"\n")).unwrap();
     set_up.is_wrong("targets", &["colour", "landfall config check"]);
@@ -365,8 +363,12 @@ async fn what_the_programs_do_not_agree_about_is_named() {
     .unwrap();
     set_up.programs.add("worker", "0.0.9", Some(&config)).await;
     let ended = set_up.doctor(&["--json"]).with_code(1);
-    one_is_wrong(&ended, "targets", &["the workers do not agree", "knows app", "the same landfall.toml"]);
-    assert!(ended.stdout.contains("several versions run: 0.0.9, "), "{ended:#?}");
+    one_is_wrong(
+        &ended,
+        "targets",
+        &["the workers have different targets", "has app", "the same landfall.toml"],
+    );
+    assert!(ended.stdout.contains("several versions are running: 0.0.9, "), "{ended:#?}");
 }
 
 #[tokio::test]
@@ -376,7 +378,7 @@ async fn a_redis_of_another_kind_is_named_with_what_to_use_instead() {
     let ended = SetUp::right().await.but("REDIS_URL", redis.url()).doctor(&["--json"]).with_code(1);
     assert!(ended.stdout.contains("it is a node of a Redis Cluster"), "{ended:#?}");
     assert!(ended.stdout.contains("use one Redis or Valkey (cluster mode disabled)"), "{ended:#?}");
-    assert!(ended.stdout.contains("it takes no event"), "{ended:#?}");
+    assert!(ended.stdout.contains("cannot enqueue events"), "{ended:#?}");
 }
 
 #[tokio::test]
@@ -386,7 +388,7 @@ async fn what_keeps_tables_from_being_made_is_named() {
     let set_up = SetUp::right().await.but("DATABASE_URL", url.clone());
     let name = url.split(['/', '?']).nth(3).unwrap();
     server.sql(name, "CREATE TABLE events (mine int)");
-    set_up.is_wrong("database", &["not Landfall's: events", "a database of its own"]);
+    set_up.is_wrong("database", &["not Landfall's: events", "use a separate database"]);
     server.sql(name, "DROP TABLE events");
     server.sql(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE guest LOGIN");
     let set_up = set_up.but("DATABASE_URL", url.replace("postgres@", "guest@"));

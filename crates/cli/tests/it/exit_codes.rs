@@ -1,12 +1,12 @@
-//! Exit codes are an interface: 0 done, 1 the answer is no, 2 wrong use, 3 something needed was out of reach. Every verb
-//! keeps to them, also one that was added yesterday: the verbs are read from `--help`.
+//! Exit codes are an interface: 0 success, 1 negative result, 2 usage error, 3 a required service was unreachable. The
+//! verbs are read from `--help`, so that new ones are tested, too.
 
 use test_support::redis::free_port;
 use test_support::signed_webhook::SECRET;
 
 use crate::command::landfall;
 
-/// Verbs that need Redis, the database, an ingest or a target, with arguments that make sense.
+/// Verbs that need Redis, the database, ingest or a target, with valid arguments.
 const REACHING: [&str; 24] = [
     "status",
     "events",
@@ -33,7 +33,7 @@ const REACHING: [&str; 24] = [
     "db export",
     "send response.completed --url",
 ];
-/// Verbs that reach for nothing, or answer for themselves when they reach nothing.
+/// Verbs that need no service, or that handle unreachable services differently.
 const OTHERS: [&str; 11] = [
     "completions",
     "man",
@@ -43,14 +43,14 @@ const OTHERS: [&str; 11] = [
     "secret public-key",
     "secret install",
     "config check",
-    // It makes a SQLite database that is not there.
+    // Creates a missing SQLite database.
     "migrate",
     "db import",
-    // What is out of reach is what it reports: exit 1.
+    // Reports unreachable services as findings: exit 1.
     "doctor",
 ];
 
-/// The verbs below a verb, as its help lists them.
+/// The subcommands of a verb, from its help.
 fn verbs(path: &[&str]) -> Vec<String> {
     let help = landfall(&[], &[path, &["--help"]].concat()).with_code(0).stdout;
     let Some((_, commands)) = help.split_once("\nCommands:\n") else { return vec![path.join(" ")] };
@@ -61,7 +61,7 @@ fn verbs(path: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_lists_here_have_every_verb() {
+fn the_lists_have_every_verb() {
     let known = verbs(&[]);
     for name in &known {
         let is_of_verb = |line: &&str| line == name || line.starts_with(&format!("{name} "));
@@ -101,7 +101,7 @@ fn every_verb_says_3_when_what_it_needs_is_out_of_reach() {
 }
 
 #[test]
-fn every_verb_says_2_to_a_flag_that_it_does_not_know() {
+fn every_verb_exits_with_2_on_an_unknown_flag() {
     for verb in verbs(&[]) {
         let arguments: Vec<&str> = verb.split(' ').chain(["--no-such-flag"]).collect();
         let ended = landfall(&[], &arguments);

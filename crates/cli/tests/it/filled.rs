@@ -1,4 +1,4 @@
-//! A database as a worker leaves it: every kind of record, filled through the store.
+//! A database filled through the store with every kind of record.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use store::{
@@ -11,12 +11,12 @@ use test_support::postgres::PostgresServer;
 use webhook::{EventKind, EventState, FetchState, Reason};
 
 const PROJECT: &str = "default";
-/// As long as OpenAI's newest ids are.
+/// As long as OpenAI's newest ids.
 pub(crate) const RESPONSE_ID: &str = "resp_0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f607182";
-/// A response's raw object, spread over lines as the API sends it.
+/// A response's raw object on several lines, as the API sends it.
 pub(crate) const RESPONSE_RAW: &str = "{\n  \"id\": \"resp_1\",\n  \"status\": \"completed\"\n}";
 
-/// A store in a temporary folder, with the settings that lead to it.
+/// A store in a temporary folder, and its settings.
 pub(crate) struct Filled {
     pub(crate) store: Store,
     folder: TempDir,
@@ -70,7 +70,7 @@ impl Filled {
         ]
     }
 
-    /// Records an event at its first delivery; returns what completes it.
+    /// Records an event at its first delivery, and returns its completion.
     pub(crate) async fn add_event(
         &self,
         webhook_id: &str,
@@ -103,7 +103,7 @@ impl Filled {
         }
     }
 
-    /// An event that was given up.
+    /// Adds an event in state `dead`.
     pub(crate) async fn add_dead_event(&self, webhook_id: &str, error: &str) {
         self.add_event(webhook_id, "response.failed", None, 60).await;
         let failure = Failure {

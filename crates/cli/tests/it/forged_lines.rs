@@ -1,4 +1,4 @@
-//! Ids and texts of strangers: none of them begins a line of its own, or hides what it says.
+//! External ids and texts cannot start a new line or disguise their content.
 
 use store::{BatchChunk, BatchResult, Failure, Found, NewNotification, ResultSource, StoredBatch};
 use test_support::redis::RedisServer;
@@ -7,8 +7,8 @@ use webhook::{EventState, Family, NotificationType, Reason};
 use crate::command::Ended;
 use crate::dead::{dead, die, entry};
 use crate::filled::Filled;
-use crate::look::look;
 use crate::running::Running;
+use crate::show::run;
 
 /// Line breaks of all kinds, bidi marks, an escape sequence, a tag, a soft hyphen.
 const ODD: [char; 20] = [
@@ -34,7 +34,7 @@ const ODD: [char; 20] = [
     '\u{e0041}',
 ];
 
-/// A text that would begin a line of its own, or hide a part of itself.
+/// A text that would start a new line or hide a part of itself.
 fn forging(name: &str, odd: char) -> String {
     format!("{name}{odd}FORGED")
 }
@@ -42,7 +42,7 @@ fn forging(name: &str, odd: char) -> String {
 fn nothing_is_forged(ended: &Ended, at_least: &str) {
     assert!(ended.stdout.contains(at_least), "{at_least:?} is missing in {ended:#?}");
     for text in [&ended.stdout, &ended.stderr] {
-        // A body keeps its lines, at the end and below a head of its own.
+        // A body keeps its lines; it is last and has a heading.
         for line in text.lines().take_while(|line| *line != "body") {
             assert!(!line.trim_start().starts_with("FORGED"), "a forged line: {ended:#?}");
             let odd = line.chars().find(|c| ODD.contains(c));
@@ -130,14 +130,14 @@ async fn no_text_from_outside_forges_a_line() {
         (&["show", "batch_odd"], "completed"),
         (&["targets", "list"], "app19"),
     ] {
-        nothing_is_forged(&look(&filled, arguments).with_code(0), at_least);
+        nothing_is_forged(&run(&filled, arguments).with_code(0), at_least);
     }
     for (number, odd) in ODD.into_iter().enumerate().filter(|(_, odd)| *odd != '\0') {
         // A NUL cannot be an argument.
         let wh = forging(&format!("wh_odd{number}"), odd);
-        nothing_is_forged(&look(&filled, &["show", &wh]).with_code(0), "response.odd");
+        nothing_is_forged(&run(&filled, &["show", &wh]).with_code(0), "response.odd");
         let ntf = forging(&format!("ntf_odd{number}"), odd);
-        nothing_is_forged(&look(&filled, &["notifications", "show", &ntf]).with_code(0), "resp_odd");
+        nothing_is_forged(&run(&filled, &["notifications", "show", &ntf]).with_code(0), "resp_odd");
     }
     let none = ODD.iter().filter(|odd| **odd != '\0').collect::<String>() + "FORGED";
     for verb in [
@@ -148,7 +148,7 @@ async fn no_text_from_outside_forges_a_line() {
         &["notifications", "show"],
         &["notifications", "retry"],
     ] {
-        let ended = look(&filled, &[verb, &[&none]].concat()).with_code(1);
+        let ended = run(&filled, &[verb, &[&none]].concat()).with_code(1);
         assert!(ended.stderr.contains("FORGED"), "{ended:#?}");
         nothing_is_forged(&ended, "");
     }

@@ -1,7 +1,7 @@
-//! The real command `landfall`, run as its users run it: arguments, environment, exit codes, stdout and stderr.
+//! Runs the `landfall` binary: arguments, environment, exit codes, stdout and stderr.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
-/// Runs each test on SQLite and on PostgreSQL: a test takes a database that is filled.
+/// Runs each test on SQLite and on PostgreSQL, with a filled database.
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
@@ -19,30 +19,30 @@ macro_rules! on_both_databases {
     };
 }
 
-mod api_double;
 mod command;
+mod completions_and_man;
 mod connect;
+mod db;
 mod dead;
-mod deleting;
-mod described;
+mod deletion;
 mod doctor;
 mod exit_codes;
+mod fake_api;
+mod fake_ingest;
 mod filled;
 mod forged_lines;
-mod ingest_double;
-mod look;
-mod move_rows;
+mod notifications;
 mod private_files;
 mod programs;
-mod repair;
+mod replay_and_fetch;
 mod results;
 mod retry;
 mod running;
 mod secret_install;
 mod send;
+mod show;
 mod status;
 mod tail;
-mod tell;
 mod terminal;
+mod usage_errors;
 mod verify;
-mod wrong_use;

@@ -1,4 +1,4 @@
-//! Files hold results and secrets: who may read what the command makes, and what it never replaces.
+//! Modes of the files that the command creates, and files that it never replaces.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
@@ -32,7 +32,7 @@ async fn an_export_keeps_the_mode_of_what_it_replaces_and_a_new_one_is_private()
         export(&filled, &file).with_code(0);
         assert_eq!((mode(&file), fs::read(&file).unwrap().len()), (kept, whole.len()));
     }
-    // A link stays one, and what it leads to is replaced.
+    // A symbolic link is kept, and the file that it points to is replaced.
     let link = folder.path().join("latest");
     symlink("results.jsonl", &link).unwrap();
     fs::write(&file, "before").unwrap();
@@ -77,7 +77,7 @@ fn databases_exports_of_them_and_new_secrets_are_private() {
     fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
     assert!(command(&[]).args(["secret", "new"]).stdout(made()).status().unwrap().success());
     assert_eq!(mode(&secret), 0o600);
-    // A file that holds something else already is its owner's business.
+    // The mode of a file that already has content is not changed.
     fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
     assert!(command(&[]).args(["secret", "new"]).stdout(made()).status().unwrap().success());
     assert_eq!(mode(&secret), 0o644);

@@ -1,11 +1,11 @@
-//! Programs as they report themselves in Redis, by the same code.
+//! Programs that send heartbeats to Redis, with the product's code.
 
 use notifier::Config;
 use queue::{KnownTargets, Presence, QueueAdmin, QueueConfig};
 use test_support::wait;
 use tokio_util::sync::CancellationToken;
 
-/// An ingest and a worker without targets, alive.
+/// A live ingest and a live worker without targets.
 pub(crate) struct Programs {
     reader: QueueAdmin,
 }
@@ -19,7 +19,7 @@ impl Programs {
         programs
     }
 
-    /// One more, which reports itself until the test ends.
+    /// Adds a program that sends heartbeats until the test ends.
     pub(crate) async fn add(&self, program: &'static str, version: &'static str, config: Option<&Config>) {
         let id = format!("box-{program}-{version}");
         let targets = config.map(|config| KnownTargets {
@@ -36,7 +36,7 @@ impl Programs {
         wait::until("the program to report itself", reported).await;
     }
 
-    /// As after a change of its file.
+    /// Restarts the worker with another configuration.
     pub(crate) async fn worker_knows(&self, config: &Config) {
         self.add("worker", env!("CARGO_PKG_VERSION"), Some(config)).await;
     }

@@ -1,4 +1,4 @@
-//! `landfall results` and `landfall export`: what a batch brought, chosen, paged, and whole.
+//! `landfall results`, `landfall export` and `landfall prune`.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -8,58 +8,58 @@ use webhook::{EventState, FetchState, Reason};
 
 use crate::command::command;
 use crate::filled::Filled;
-use crate::look::{has, look};
+use crate::show::{assert_contains, run};
 
-async fn results_are_listed_by_line_and_chosen(filled: Filled) {
-    let ended = look(&filled, &["results", "batch_1"]).with_code(0);
+async fn results_are_listed_by_line_and_filtered(filled: Filled) {
+    let ended = run(&filled, &["results", "batch_1"]).with_code(0);
     ended.fits_80_columns();
     assert_eq!(ended.stdout.lines().count(), 52, "{}", ended.stdout);
     assert!(ended.stderr.contains("--limit") && ended.stderr.contains("--after output:50"), "{ended:#?}");
-    let next = look(&filled, &["results", "batch_1", "--after", "output:50", "--limit", "2"]).with_code(0);
+    let next = run(&filled, &["results", "batch_1", "--after", "output:50", "--limit", "2"]).with_code(0);
     assert!(next.stdout.contains("output 51 ") && !next.stdout.contains("output 50 "), "{}", next.stdout);
 
-    let all = look(&filled, &["results", "batch_1", "--json"]).with_code(0);
-    assert_eq!(look(&filled, &["results", "batch_1", "--format", "jsonl"]).with_code(0).stdout, all.stdout);
+    let all = run(&filled, &["results", "batch_1", "--json"]).with_code(0);
+    assert_eq!(run(&filled, &["results", "batch_1", "--format", "jsonl"]).with_code(0).stdout, all.stdout);
     let all = all.json_lines();
     assert_eq!(all.len(), 1200);
     assert_eq!((&all[1198]["line"], &all[1199]["source"]), (&1199.into(), &"error".into()));
     assert!(all[7]["body"]["choices"].is_array());
 
-    let errors = look(&filled, &["results", "batch_1", "--errors", "--json"]).with_code(0).json();
+    let errors = run(&filled, &["results", "batch_1", "--errors", "--json"]).with_code(0).json();
     assert_eq!(errors["error"]["code"], "batch_expired");
-    let one = look(&filled, &["results", "batch_1", "--custom-id", "item-700", "--json"]).with_code(0).json();
+    let one = run(&filled, &["results", "batch_1", "--custom-id", "item-700", "--json"]).with_code(0).json();
     assert_eq!(one["line"], 700);
-    assert_eq!(look(&filled, &["results", "batch_1", "--status", "2xx", "--json"]).json_lines().len(), 1199);
+    assert_eq!(run(&filled, &["results", "batch_1", "--status", "2xx", "--json"]).json_lines().len(), 1199);
     for none in
         [&["--custom-id", "item-0"][..], &["--status", "429"], &["--status", "5xx", "--format", "csv"]]
     {
-        let ended = look(&filled, &[&["results", "batch_1"], none].concat()).with_code(1);
+        let ended = run(&filled, &[&["results", "batch_1"], none].concat()).with_code(1);
         assert_eq!(ended.stdout, "");
     }
-    look(&filled, &["results", "batch_2"]).with_code(1);
-    look(&filled, &["export", "batch_2"]).with_code(1);
+    run(&filled, &["results", "batch_2"]).with_code(1);
+    run(&filled, &["export", "batch_2"]).with_code(1);
 }
 
-/// All pages of a long table, each with a head of its own.
+/// Several pages, each with a header.
 async fn a_table_may_be_as_long_as_the_batch(filled: Filled) {
-    let ended = look(&filled, &["results", "batch_1", "--limit", "1000000"]).with_code(0);
+    let ended = run(&filled, &["results", "batch_1", "--limit", "1000000"]).with_code(0);
     let rows = ended.stdout.lines().filter(|line| line.starts_with("output ") || line.starts_with("error "));
     assert_eq!(rows.count(), 1200);
     assert_eq!(ended.stderr, "");
 }
 
-async fn an_export_is_all_of_the_batch_in_one_step(filled: Filled) {
+async fn an_export_has_all_results_and_is_atomic(filled: Filled) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results");
     let path = file.to_str().unwrap();
-    let lines = look(&filled, &["results", "batch_1", "--json"]).with_code(0).stdout;
-    assert_eq!(look(&filled, &["export", "batch_1"]).with_code(0).stdout, lines);
+    let lines = run(&filled, &["results", "batch_1", "--json"]).with_code(0).stdout;
+    assert_eq!(run(&filled, &["export", "batch_1"]).with_code(0).stdout, lines);
 
-    let ended = look(&filled, &["export", "batch_1", "--output", path]).with_code(0);
+    let ended = run(&filled, &["export", "batch_1", "--output", path]).with_code(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.contains("1,200 results")), ("", true));
     assert!(std::fs::read_to_string(&file).unwrap() == lines);
-    // A file that is there is replaced.
-    look(&filled, &["export", "batch_1", "--format", "csv", "--output", path]).with_code(0);
+    // An existing file is replaced.
+    run(&filled, &["export", "batch_1", "--format", "csv", "--output", path]).with_code(0);
     let mut csv = csv::Reader::from_path(&file).unwrap();
     let head: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
     assert_eq!(head[..3], ["source", "line", "custom_id"]);
@@ -71,23 +71,23 @@ async fn an_export_is_all_of_the_batch_in_one_step(filled: Filled) {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 
     let nowhere = folder.path().join("none").join("results");
-    let ended = look(&filled, &["export", "batch_1", "--output", nowhere.to_str().unwrap()]).with_code(3);
+    let ended = run(&filled, &["export", "batch_1", "--output", nowhere.to_str().unwrap()]).with_code(3);
     assert!(ended.stderr.contains("cannot write"), "{ended:#?}");
 }
 
-async fn an_export_of_a_batch_that_is_not_complete_says_so(filled: Filled) {
+async fn an_export_of_an_incomplete_batch_says_so(filled: Filled) {
     let Some(Found::Batch(StoredBatch { mut batch, .. })) = filled.store.find("batch_1").await.unwrap().pop()
     else {
         panic!("it is there");
     };
     batch.batch_id = "batch_2".to_owned();
     filled.store.begin_batch(&batch).await.unwrap();
-    let ended = look(&filled, &["export", "batch_2", "--format", "csv"]).with_code(1);
+    let ended = run(&filled, &["export", "batch_2", "--format", "csv"]).with_code(1);
     assert_eq!(ended.stdout.lines().count(), 1);
-    assert!(ended.stderr.contains("its import did not end; run `landfall fetch batch_2`"), "{ended:#?}");
+    assert!(ended.stderr.contains("its import did not finish; run `landfall fetch batch_2`"), "{ended:#?}");
 }
 
-/// Another batch of which nothing is stored but its row.
+/// Adds a batch row without results.
 async fn without_results(filled: &Filled, batch_id: &str, change: impl FnOnce(&mut BatchRecord)) {
     let Some(Found::Batch(StoredBatch { mut batch, .. })) = filled.store.find("batch_1").await.unwrap().pop()
     else {
@@ -111,11 +111,11 @@ async fn a_batch_that_failed_validation_says_so(filled: Filled) {
         "it failed validation, so it has no results: invalid_json_line: This line is no JSON. (line 3)";
     for arguments in [&["results", "batch_2"][..], &["results", "batch_2", "--json"], &["export", "batch_2"]]
     {
-        let ended = look(&filled, arguments).with_code(1);
+        let ended = run(&filled, arguments).with_code(1);
         assert!(ended.stderr.contains(words), "{ended:#?}");
         assert_eq!(ended.stdout, "");
     }
-    let shown = look(&filled, &["show", "batch_2"]).with_code(0).stdout;
+    let shown = run(&filled, &["show", "batch_2"]).with_code(0).stdout;
     assert!(shown.contains("it failed validation") && !shown.contains(", complete"), "{shown}");
 
     without_results(&filled, "batch_3", |batch| {
@@ -125,7 +125,7 @@ async fn a_batch_that_failed_validation_says_so(filled: Filled) {
     .await;
     let done = filled.add_event("wh_cancelled", "batch.cancelled", Some("batch_3"), 5).await;
     filled.store.finish_batch("batch_3", BatchEnd::Complete, &done).await.unwrap();
-    let ended = look(&filled, &["export", "batch_3"]).with_code(1);
+    let ended = run(&filled, &["export", "batch_3"]).with_code(1);
     assert!(ended.stderr.contains("it has no results; its status is cancelled"), "{ended:#?}");
 }
 
@@ -145,24 +145,24 @@ async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: 
     };
     let says = |batch_id: &str, words: &str| {
         for verb in ["export", "results"] {
-            let ended = look(&filled, &[verb, batch_id]).with_code(1);
+            let ended = run(&filled, &[verb, batch_id]).with_code(1);
             assert!(ended.stderr.contains(words), "{words:?} is missing in {ended:#?}");
             assert!(!ended.stderr.contains("under way"), "{ended:#?}");
         }
     };
-    // With a row, and without one: the first answer never came.
+    // With a row, and without one because the object was never fetched.
     without_results(&filled, "batch_2", |_| ()).await;
     for (batch_id, webhook_id) in [("batch_2", "wh_2"), ("batch_3", "wh_3")] {
         filled.add_event(webhook_id, "batch.completed", Some(batch_id), 5).await;
-        says(batch_id, "a worker has begun with it");
+        says(batch_id, "a worker is importing it");
         fail(webhook_id, EventState::Retrying, Reason::Unauthorized).await;
-        says(batch_id, "its next try is due later (unauthorized: so it was); `landfall retry --all`");
+        says(batch_id, "it is waiting for a retry (unauthorized: so it was); `landfall retry --all`");
         fail(webhook_id, EventState::Dead, Reason::GaveUp).await;
-        says(batch_id, "its event was given up (gave_up: so it was); `landfall dead list`");
+        says(batch_id, "its event is a dead letter (gave_up: so it was); see `landfall dead list`");
     }
-    let shown = look(&filled, &["show", "batch_2"]).with_code(0).stdout;
-    assert!(shown.contains("given up") && !shown.contains("more to come"), "{shown}");
-    says("batch_4", "no batch is stored under batch_4");
+    let shown = run(&filled, &["show", "batch_2"]).with_code(0).stdout;
+    assert!(shown.contains("is a dead letter") && !shown.contains("more to come"), "{shown}");
+    says("batch_4", "no batch found with ID batch_4");
     without_results(&filled, "batch_5", |batch| {
         (batch.fetch_state, batch.fetched_at) = (FetchState::NotFound.into(), None);
     })
@@ -170,30 +170,30 @@ async fn a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way(filled: 
     says("batch_5", "OpenAI does not know it");
 }
 
-async fn what_is_old_is_counted_first_and_then_deleted(filled: Filled) {
+async fn old_rows_are_counted_and_then_deleted(filled: Filled) {
     let pruned = |arguments: &[&str]| {
         let arguments = [&["prune", "--json", "--yes", "--older-than"], arguments].concat();
-        let lines = look(&filled, &arguments).with_code(0).json_lines();
+        let lines = run(&filled, &arguments).with_code(0).json_lines();
         ["objects", "results", "events", "files", "file_bytes"]
             .map(|name| lines.iter().map(|line| line[name].as_u64().unwrap()).sum::<u64>())
     };
-    // Received at one moment all of them; the newest event, of the eval run, stays.
+    // All were received at the same time; the newest event, of the eval run, is kept.
     assert_eq!(pruned(&["30d"]), [0; 5]);
     let all = [4, 1200, 3, 1, 14];
     assert_eq!(pruned(&["0s", "--dry-run"]), all);
-    let ended = look(&filled, &["prune", "--older-than", "0s", "--dry-run"]).with_code(0);
+    let ended = run(&filled, &["prune", "--older-than", "0s", "--dry-run"]).with_code(0);
     ended.fits_80_columns();
-    has(&ended, &["batch ", "1,200", "14 B", "would go"]);
+    assert_contains(&ended, &["batch ", "1,200", "14 B", "would be deleted"]);
     assert_eq!(pruned(&["0s", "--family", "batch"]), [1, 1200, 1, 1, 14]);
-    look(&filled, &["show", "batch_1"]).with_code(1);
-    look(&filled, &["show", "file-out"]).with_code(1);
+    run(&filled, &["show", "batch_1"]).with_code(1);
+    run(&filled, &["show", "file-out"]).with_code(1);
     assert_eq!(pruned(&["0s"]), [3, 0, 2, 0, 0]);
     assert_eq!(pruned(&["0s"]), [0; 5]);
-    look(&filled, &["prune"]).with_code(2);
+    run(&filled, &["prune"]).with_code(2);
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_is_no_error() {
+async fn a_closed_pipe_is_not_an_error() {
     let filled = Filled::with_everything().await;
     let settings = filled.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -208,19 +208,19 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn both_verbs_teach_their_choices() {
+fn help_lists_the_formats() {
     for verb in ["results", "export"] {
         let ended = crate::command::landfall(&[], &[verb, "--help"]).with_code(0);
-        has(&ended, &["jsonl", "csv", "Examples:", "Exit code"]);
+        assert_contains(&ended, &["jsonl", "csv", "Examples:", "Exit code"]);
     }
 }
 
 on_both_databases!(
-    results_are_listed_by_line_and_chosen,
+    results_are_listed_by_line_and_filtered,
     a_table_may_be_as_long_as_the_batch,
-    an_export_is_all_of_the_batch_in_one_step,
-    an_export_of_a_batch_that_is_not_complete_says_so,
+    an_export_has_all_results_and_is_atomic,
+    an_export_of_an_incomplete_batch_says_so,
     a_batch_that_failed_validation_says_so,
     a_batch_that_waits_or_was_given_up_is_not_said_to_be_under_way,
-    what_is_old_is_counted_first_and_then_deleted,
+    old_rows_are_counted_and_then_deleted,
 );

@@ -1,4 +1,4 @@
-//! `landfall retry`, and how a replay or a fetch treats an event that waits for its retry.
+//! `landfall retry`, and `replay` and `fetch` of events that are waiting for a retry.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::terminal::at_terminal;
 
 const LONG: Duration = Duration::from_secs(1800);
 
-/// An entry that a worker has put back: after a failed attempt, or before one.
+/// An entry that a worker has delayed, after a failed attempt or before one.
 async fn waiting(redis: &RedisServer, family: Family, entry: &Entry, reason: Option<Reason>) {
     Producer::new(&config(redis), 1000, DEDUPE_WINDOW).unwrap().enqueue(family, entry).await.unwrap();
     let delivery = consumer(redis, family).await.receive_now(1).await.unwrap().pop().unwrap();
@@ -24,7 +24,7 @@ async fn waiting(redis: &RedisServer, family: Family, entry: &Entry, reason: Opt
     };
 }
 
-/// Two batches and a response that wait because of the key, and two responses that wait for something else.
+/// Two batches and a response that wait because of the API key, and two responses that wait for another reason.
 async fn five_waiting() -> RedisServer {
     let redis = RedisServer::start();
     let (batch, response) = ("batch.completed", "response.completed");
@@ -40,7 +40,7 @@ fn retry(redis: &RedisServer, arguments: &[&str]) -> Ended {
     landfall(&[("REDIS_URL", &redis.url())], &[&["retry"], arguments].concat())
 }
 
-/// What a worker would take now, by webhook-id and attempt.
+/// The deliveries that are due now, by webhook-id and attempt.
 async fn due(redis: &RedisServer, family: Family) -> Vec<(String, u32)> {
     let deliveries = consumer(redis, family).await.receive_now(10).await.unwrap();
     let mut due: Vec<(String, u32)> = deliveries.iter().map(seen).collect();
@@ -74,13 +74,13 @@ async fn events_whose_key_was_refused_are_tried_at_once_and_no_others() {
     let ended = retry(&redis, &["--family", "response"]).with_code(0);
     ended.fits_80_columns();
     assert!(ended.stdout.contains("forbidden") && ended.stderr.contains("1 event due now"), "{ended:#?}");
-    assert!(ended.stderr.contains("2 events wait for another reason: --all"), "{ended:#?}");
+    assert!(ended.stderr.contains("2 events are waiting for another reason; use --all"), "{ended:#?}");
     assert_eq!(due(&redis, Family::Response).await, [("wh_3".to_owned(), 2)], "attempts stay");
     assert_eq!(due(&redis, Family::Batch).await, []);
     assert_eq!(counts(&retry(&redis, &["--json"]).with_code(0)), refused[1..]);
     assert_eq!(due(&redis, Family::Batch).await, [("wh_1".to_owned(), 2), ("wh_2".to_owned(), 2)]);
     let none = retry(&redis, &[]).with_code(0);
-    assert!(none.stdout.is_empty() && none.stderr.contains("no event waits"), "{none:#?}");
+    assert!(none.stdout.is_empty() && none.stderr.contains("no events are waiting"), "{none:#?}");
 
     retry(&redis, &["--all"]).with_code(0);
     assert_eq!(due(&redis, Family::Response).await, [("wh_4".to_owned(), 2), ("wh_5".to_owned(), 1)]);
@@ -88,7 +88,7 @@ async fn events_whose_key_was_refused_are_tried_at_once_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_family_that_is_paused_stays_paused() {
+async fn a_paused_family_stays_paused() {
     let redis = five_waiting().await;
     let other = entry("wh_6", "batch.completed");
     Producer::new(&config(&redis), 1000, DEDUPE_WINDOW)
@@ -105,7 +105,7 @@ async fn a_family_that_is_paused_stays_paused() {
 }
 
 #[tokio::test]
-async fn a_rate_slows_and_a_terminal_shows_progress() {
+async fn a_rate_limits_and_a_terminal_shows_progress() {
     let redis = five_waiting().await;
     let started = Instant::now();
     let url = redis.url();
@@ -146,10 +146,10 @@ async fn a_replay_of_an_event_that_waits_makes_its_entry_due_instead_of_adding_a
     let (redis, filled) = (RedisServer::start(), Filled::with_everything().await);
     failed_once(&redis, &filled).await;
     let ended = repair(&redis, &filled, &["replay", "--state", "retrying"]).with_code(0);
-    assert!(ended.stdout.contains("1 waited for a retry and is tried at once"), "{ended:#?}");
+    assert!(ended.stdout.contains("1 had been waiting for a retry, now due"), "{ended:#?}");
     assert_eq!(due(&redis, Family::Response).await, [("wh_waits".to_owned(), 2)]);
     assert_eq!(delayed(&redis, Family::Response).await, 0);
-    // While it runs it does not wait: another replay is a new entry.
+    // A pending entry does not wait, so another replay adds an entry.
     let line = repair(&redis, &filled, &["replay", "wh_waits", "--json"]).with_code(0).json();
     assert_eq!((&line["enqueued"], &line["made_due"]), (&true.into(), &false.into()));
 }
@@ -171,7 +171,7 @@ async fn a_replay_of_a_stored_event_leaves_no_entry_that_waits_for_nothing() {
     filled.store.complete_event(&done).await.unwrap();
     let line = repair(&redis, &filled, &["replay", "wh_waits", "--json"]).with_code(0).json();
     assert_eq!((&line["enqueued"], &line["made_due"]), (&true.into(), &false.into()));
-    // The one that waited for nothing is due as well, and ends as soon as a worker sees that its event is stored.
+    // The stale entry is due as well; a worker acknowledges it because its event is stored.
     let both = [("wh_waits".to_owned(), 1), ("wh_waits".to_owned(), 2)];
     assert_eq!(due(&redis, Family::Response).await, both);
     assert_eq!(delayed(&redis, Family::Response).await, 0);

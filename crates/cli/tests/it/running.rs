@@ -1,4 +1,4 @@
-//! A verb that runs until Ctrl-C, and the lines it has printed on stdout and stderr so far.
+//! A verb that runs until Ctrl-C, and its output so far.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use test_support::wait;
 use crate::command::command;
 use crate::filled::Filled;
 
-/// A running `landfall`, and the lines it has printed.
+/// A running `landfall` and its output.
 pub(crate) struct Running {
     child: Child,
     lines: Lines,
@@ -48,13 +48,13 @@ impl Running {
         wait::until(&format!("a line with {words:?} in {:?}", self.lines()), found).await
     }
 
-    /// A line of stderr.
+    /// Waits for a line on stderr.
     pub(crate) async fn wait_until_said(&self, words: &str) -> String {
         let found = async || self.said.lock().unwrap().iter().find(|line| line.contains(words)).cloned();
-        wait::until(&format!("it to say {words:?}"), found).await
+        wait::until(&format!("{words:?} on stderr"), found).await
     }
 
-    /// Ctrl-C.
+    /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(mut self) -> (i32, Vec<String>) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());

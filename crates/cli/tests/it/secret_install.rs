@@ -1,4 +1,4 @@
-//! `landfall secret install`: who gets which secret, and what is said about a missing or wrong one.
+//! `landfall secret install`: which user gets which secret, and the errors for missing and invalid ones.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -44,7 +44,7 @@ impl Folders {
         fs::write(self.path().join("secrets").join(name), text).unwrap();
     }
 
-    /// Files go to the user that runs the test: only root may give files away.
+    /// The owner is the user that runs the test, because only root can change the owner of a file.
     fn install(&self, settings: &[(&str, &str)], more: &[&str]) -> Ended {
         let text = |name: &str| self.path().join(name).to_str().unwrap().to_owned();
         let owner = fs::metadata(self.path()).unwrap().uid().to_string();
@@ -60,7 +60,7 @@ impl Folders {
 }
 
 #[test]
-fn each_user_gets_what_it_needs_for_itself_alone() {
+fn each_user_gets_private_copies_of_its_secrets() {
     let folders = Folders::filled();
     for _ in 0..2 {
         folders.install(&[], &[]).with_code(0);
@@ -75,18 +75,21 @@ fn each_user_gets_what_it_needs_for_itself_alone() {
 }
 
 #[test]
-fn a_missing_secret_is_one_line_that_says_what_to_do() {
+fn a_missing_secret_is_one_line_with_a_hint() {
     let folders = Folders::filled();
     fs::remove_file(folders.path().join("secrets/openai_api_key")).unwrap();
     let ended = folders.install(&[], &[]).with_code(2);
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert!(ended.stderr.contains("secrets/openai_api_key is missing: run scripts/setup"), "{ended:?}");
-    assert!(!folders.path().join("to").join(FILES[0]).exists(), "nothing is given before all is there");
+    assert!(
+        !folders.path().join("to").join(FILES[0]).exists(),
+        "nothing is copied unless all secrets are valid"
+    );
     folders.install(&[("FETCH", "off")], &[]).with_code(0);
 }
 
 #[test]
-fn what_else_lies_there_is_for_workers() {
+fn other_files_are_copied_for_workers() {
     let folders = Folders::filled();
     folders.put("aws_secret_access_key", "hunter3\n");
     folders.put("README.md", "no secret");
@@ -116,13 +119,13 @@ fn a_secret_that_is_removed_is_removed_from_the_copies_and_copies_of_secrets_are
     for gone in ["aws_secret_access_key", "redis_password"] {
         fs::remove_file(folders.path().join("secrets").join(gone)).unwrap();
     }
-    // What an install that was interrupted left, and a secret that one before this version gave.
+    // Left by an interrupted install and by a previous version.
     for left in ["worker/openai_api_key.new", "worker/openai_api_key.bak", "database/aws_secret_access_key"] {
         fs::write(folders.path().join("to").join(left), "hunter7").unwrap();
     }
     fs::create_dir(folders.path().join("to/worker/lost+found")).unwrap();
     let ended = folders.install(&[], &[]).with_code(0);
-    assert!(ended.stderr.contains("secrets/openai_api_key.bak looks like a copy"), "{ended:?}");
+    assert!(ended.stderr.contains("secrets/openai_api_key.bak looks like a backup file"), "{ended:?}");
     let names = |folder: &str| {
         let entries = fs::read_dir(folders.path().join("to").join(folder)).unwrap();
         let mut names: Vec<String> =
@@ -140,7 +143,7 @@ fn a_secret_that_is_removed_is_removed_from_the_copies_and_copies_of_secrets_are
 }
 
 #[test]
-fn wrong_secrets_are_all_named_and_not_repeated() {
+fn all_invalid_secrets_are_reported_and_not_printed() {
     let folders = Folders::filled();
     folders.put("openai_webhook_secret", "whsec_hunter2!");
     folders.put("openai_api_key", "sk-hunter2 sk-hunter2");
@@ -148,7 +151,7 @@ fn wrong_secrets_are_all_named_and_not_repeated() {
     let ended = folders.install(&[], &[]).with_code(2);
     for name in [
         "openai_webhook_secret ",
-        "openai_api_key is wrong: it contains a space",
+        "openai_api_key is invalid: it contains a space",
         "database_password is empty",
     ] {
         assert!(ended.stderr.contains(name), "{name}: {ended:?}");
@@ -157,7 +160,7 @@ fn wrong_secrets_are_all_named_and_not_repeated() {
 }
 
 #[test]
-fn what_is_made_up_is_well_formed_and_stays() {
+fn generated_secrets_are_well_formed_and_kept() {
     let folders = Folders::new();
     folders.install(&[], &["--generate"]).with_code(0);
     let first = FILES.map(|file| folders.got(file));

@@ -1,4 +1,4 @@
-//! `landfall send`: what arrives at the other end, and what is said about the answers.
+//! `landfall send`: the requests that arrive, and the output about the responses.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,9 +9,9 @@ use test_support::signed_webhook::SECRET;
 use webhook::EventKind;
 
 use crate::command::{Ended, landfall};
-use crate::ingest_double::{IngestDouble, Received};
+use crate::fake_ingest::{FakeIngest, Received};
 
-fn send(ingest: &IngestDouble, arguments: &[&str]) -> Ended {
+fn send(ingest: &FakeIngest, arguments: &[&str]) -> Ended {
     let mut all = vec!["send", "--url", &ingest.url];
     all.extend(arguments);
     landfall(&[("OPENAI_WEBHOOK_SECRET", SECRET)], &all)
@@ -23,7 +23,7 @@ fn json_body(received: &Received) -> Value {
 
 #[test]
 fn several_events_are_sent_in_order_and_each_gets_a_line() {
-    let ingest = IngestDouble::start();
+    let ingest = FakeIngest::start();
     let ended = send(
         &ingest,
         &["response.completed=resp_1", "live.transport.connected", "something.openai.invents.tomorrow"],
@@ -47,7 +47,7 @@ fn several_events_are_sent_in_order_and_each_gets_a_line() {
 
 #[test]
 fn every_type_is_sent_once() {
-    let ingest = IngestDouble::start();
+    let ingest = FakeIngest::start();
     let ended = send(&ingest, &["--every-type", "--json"]).with_code(0);
     let types: Vec<String> = ingest
         .received()
@@ -62,7 +62,7 @@ fn every_type_is_sent_once() {
 
 #[test]
 fn repeated_deliveries_share_id_and_body_and_counted_events_do_not() {
-    let ingest = IngestDouble::start();
+    let ingest = FakeIngest::start();
     send(&ingest, &["--count", "20", "--repeat", "3", "--concurrency", "7", "video.failed"]).with_code(0);
     let received = ingest.received();
     assert_eq!(received.len(), 60);
@@ -74,9 +74,9 @@ fn repeated_deliveries_share_id_and_body_and_counted_events_do_not() {
 }
 
 #[test]
-fn many_deliveries_are_summed_up() {
+fn many_deliveries_are_summarized() {
     let ingest =
-        IngestDouble::answering(|number, received| if number == 7 { 503 } else { received.verdict() });
+        FakeIngest::answering(|number, received| if number == 7 { 503 } else { received.expected_status() });
     let ended = send(&ingest, &["--count", "150", "--concurrency", "8", "video.failed"]).with_code(1);
     assert_eq!(ended.stdout.lines().count(), 2, "the unexpected one and the summary: {ended:#?}");
     assert!(ended.stdout.contains("150 deliveries: 149 × 200, 1 × 503"), "{ended:#?}");
@@ -84,25 +84,25 @@ fn many_deliveries_are_summed_up() {
 }
 
 #[test]
-fn a_forgery_is_expected_to_be_refused() {
-    let ingest = IngestDouble::start();
+fn a_forgery_is_expected_to_be_rejected() {
+    let ingest = FakeIngest::start();
     send(&ingest, &["--forge", "video.failed"]).with_code(0);
-    assert_eq!(ingest.received()[0].verdict(), 400);
-    // Without a secret of ingest's, too: a forger has none.
+    assert_eq!(ingest.received()[0].expected_status(), 400);
+    // This works without ingest's secret, which a forger does not have.
     landfall(&[], &["send", "--url", &ingest.url, "--forge", "video.failed"]).with_code(0);
 
-    let careless = IngestDouble::answering(|_, _| 200);
+    let careless = FakeIngest::answering(|_, _| 200);
     let ended = send(&careless, &["--forge", "--json", "video.failed"]).with_code(1);
     assert_eq!(ended.json()["expected"], false);
 }
 
 #[test]
-fn a_timestamp_out_of_tolerance_is_expected_to_be_refused() {
-    let ingest = IngestDouble::start();
+fn a_timestamp_out_of_tolerance_is_expected_to_be_rejected() {
+    let ingest = FakeIngest::start();
     send(&ingest, &["--timestamp-offset-secs", "-250", "video.failed"]).with_code(0);
     send(&ingest, &["--timestamp-offset-secs", "-400", "video.failed"]).with_code(0);
-    let verdicts: Vec<u16> = ingest.received().iter().map(Received::verdict).collect();
-    assert_eq!(verdicts, [200, 400]);
+    let statuses: Vec<u16> = ingest.received().iter().map(Received::expected_status).collect();
+    assert_eq!(statuses, [200, 400]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn webhook_id_data_and_body_are_sent_as_given() {
     let (data, body) = (folder.path().join("data"), folder.path().join("body"));
     fs::write(&data, r#"{"id":"batch_2","n":1.0}"#).unwrap();
     fs::write(&body, b"\xff not JSON\n").unwrap();
-    let ingest = IngestDouble::start();
+    let ingest = FakeIngest::start();
     send(
         &ingest,
         &["--webhook-id", "wh_mine", "--data", r#"{"id": "resp_2",  "status":"completed"}"#, "a.b"],
@@ -129,14 +129,14 @@ fn webhook_id_data_and_body_are_sent_as_given() {
 
 #[test]
 fn a_redirect_is_not_followed() {
-    let ingest = IngestDouble::answering(|_, _| 308);
+    let ingest = FakeIngest::answering(|_, _| 308);
     let ended = send(&ingest, &["video.failed"]).with_code(1);
     assert_eq!(ingest.received().len(), 1);
-    assert!(ended.stderr.contains("OpenAI follows no redirect"), "{ended:#?}");
+    assert!(ended.stderr.contains("OpenAI does not follow redirects"), "{ended:#?}");
 }
 
 #[test]
-fn an_address_where_nobody_listens_is_exit_3() {
+fn an_unreachable_url_is_exit_3() {
     let url = format!("http://127.0.0.1:{}/openai/webhook", free_port());
     let arguments = ["send", "--json", "--url", &url, "video.failed"];
     let ended = landfall(&[("OPENAI_WEBHOOK_SECRET", SECRET)], &arguments).with_code(3);
@@ -145,8 +145,8 @@ fn an_address_where_nobody_listens_is_exit_3() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_sent() {
-    let ingest = IngestDouble::start();
+fn invalid_arguments_are_rejected_before_anything_is_sent() {
+    let ingest = FakeIngest::start();
     for arguments in [
         &[][..],
         &["=resp_1"],
@@ -167,7 +167,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     assert_eq!(ingest.received().len(), 0);
 }
 
-/// Whatever is at the address: this one never ends its answer.
+/// The server at the URL never ends its response.
 #[test]
 fn an_answer_without_an_end_is_not_read_for_ever() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! `landfall status` against a real Redis with work in every place it can be.
+//! `landfall status` against a real Redis with entries in every state.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn config(redis: &RedisServer) -> QueueConfig {
     QueueConfig { url: redis.url().into(), key_prefix: "landfall".to_owned() }
 }
 
-/// Of five batch events: two undelivered, one pending, one delayed, one dead. Of responses one undelivered.
+/// Adds five batch events, two undelivered, one pending, one delayed and one dead, and one undelivered response.
 async fn fill(redis: &RedisServer) -> Consumer {
     let producer = Producer::new(&config(redis), 1000, DEDUPE_WINDOW).unwrap();
     producer.create_groups().await.unwrap();
@@ -50,7 +50,7 @@ async fn fill(redis: &RedisServer) -> Consumer {
         (deliveries.next().unwrap(), deliveries.next().unwrap(), deliveries.next().unwrap());
     first.retry_after(Duration::from_secs(600), Reason::RateLimited, "later").await.unwrap();
     second.dead_letter(Reason::Rejected, "never", None).await.unwrap();
-    // Not settled: it stays in this worker's hands.
+    // Not settled, so that it stays pending.
     std::mem::forget(third);
     consumer
 }
@@ -67,7 +67,7 @@ fn status(redis_url: &str, store: Option<&Filled>, arguments: &[&str]) -> Ended 
 }
 
 #[tokio::test]
-async fn work_is_counted_where_it_lies() {
+async fn entries_are_counted_by_state() {
     let redis = RedisServer::start();
     let _consumer = fill(&redis).await;
     let json = status(&redis.url(), None, &["--json"]).with_code(0).json();
@@ -82,13 +82,13 @@ async fn work_is_counted_where_it_lies() {
     assert_eq!(counts(batch), [2, 1, 1, 1]);
     assert!(batch["oldest_ms"].is_u64());
     assert_eq!(json["events"], serde_json::Value::Null);
-    // Scripts without jq look for this text, so only the total may have it.
+    // Scripts without jq search for this text, so only the total may contain it.
     let text = status(&redis.url(), None, &["--json"]).stdout;
     assert_eq!(text.matches("\"backlog\":").count(), 1, "{text}");
 }
 
 #[tokio::test]
-async fn people_get_two_tables_of_80_columns() {
+async fn text_output_is_two_tables_of_80_columns() {
     let redis = RedisServer::start();
     let _consumer = fill(&redis).await;
     let filled = Filled::with_everything().await;
@@ -115,11 +115,11 @@ async fn without_a_database_the_queue_is_shown() {
     let ended = status(&redis.url(), None, &[]).with_code(0);
     ended.fits_80_columns();
     assert!(ended.stdout.contains("total"), "{ended:#?}");
-    assert!(ended.stderr.contains("no worker has made the database yet"), "{ended:#?}");
+    assert!(ended.stderr.contains("there is no database yet"), "{ended:#?}");
 }
 
 #[tokio::test]
-async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
+async fn an_unreachable_redis_is_exit_3_and_its_password_is_not_printed() {
     let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
     for arguments in [&[][..], &["--json"]] {
         let ended = status(&url, None, arguments).with_code(3);
@@ -134,7 +134,7 @@ async fn a_redis_out_of_reach_is_exit_3_and_its_password_is_not_shown() {
 }
 
 #[test]
-fn an_address_that_is_none_is_wrong_use() {
+fn an_invalid_url_is_a_usage_error() {
     for url in ["127.0.0.1:6379", "redis://:hunter2@:x/y"] {
         let ended = status(url, None, &[]).with_code(2);
         assert!(ended.stderr.contains("REDIS_URL") && !ended.stderr.contains("hunter2"), "{ended:#?}");

@@ -1,4 +1,4 @@
-//! `landfall tail`: what it shows while it runs, and how it ends.
+//! `landfall tail`: its output while it runs, and its exit.
 
 use serde_json::Value;
 use store::{Completion, Failure};
@@ -23,7 +23,7 @@ async fn fail(filled: &Filled, done: &Completion, state: EventState, attempts: u
     filled.store.fail_event(&failure).await.unwrap();
 }
 
-async fn events_and_their_states_are_shown_as_they_come(filled: Filled) {
+async fn events_and_changes_of_state_are_printed_as_they_happen(filled: Filled) {
     let open = filled.add_event("wh_open", "response.completed", Some("resp_open"), 30).await;
     let tail = Running::start(&filled, &["tail", "-n", "3"]);
     tail.wait_for("evalrun_1").await;
@@ -49,7 +49,7 @@ async fn events_and_their_states_are_shown_as_they_come(filled: Filled) {
     assert_eq!(shown("batch_1"), 0, "older than the three newest: {lines:#?}");
 }
 
-async fn a_family_is_followed_alone_and_json_is_the_row(filled: Filled) {
+async fn a_family_can_be_followed_alone_and_json_is_the_row(filled: Filled) {
     let tail = Running::start(&filled, &["tail", "--family", "batch", "-n", "1", "--json"]);
     tail.wait_for("wh_batch").await;
     let other = filled.add_event("wh_other", "response.failed", None, 0).await;
@@ -74,6 +74,6 @@ fn without_a_database_there_is_nothing_to_follow() {
 }
 
 on_both_databases!(
-    events_and_their_states_are_shown_as_they_come,
-    a_family_is_followed_alone_and_json_is_the_row
+    events_and_changes_of_state_are_printed_as_they_happen,
+    a_family_can_be_followed_alone_and_json_is_the_row
 );

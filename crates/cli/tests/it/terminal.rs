@@ -1,4 +1,4 @@
-//! Runs the command at a terminal, as a person does who sees its questions and types answers.
+//! Runs the command at a pseudo-terminal, with typed input.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -8,14 +8,14 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::command::command;
 
-/// How one run ended, and everything the terminal showed.
+/// The result of a run, and everything that the terminal showed.
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) code: i32,
-    pub(crate) screen: String,
+    pub(crate) output: String,
 }
 
-/// Runs the command to its end; `typed` is what the person types. The terminal shows that as well.
+/// Runs the command to its end with the input `typed`, which the terminal echoes.
 pub(crate) fn at_terminal(settings: &[(&str, &str)], arguments: &[&str], typed: &str) -> Shown {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -27,26 +27,26 @@ pub(crate) fn at_terminal(settings: &[(&str, &str)], arguments: &[&str], typed: 
     let mut command = command(settings);
     command.args(arguments).env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
     let mut child = command.spawn().unwrap();
-    // Our copies of the terminal's other end go, so that reading ends with the command.
+    // Close our copies of the other end, so that reading ends when the command exits.
     drop(command);
     let mut terminal = File::from(terminal);
     terminal.write_all(typed.as_bytes()).unwrap();
-    let mut screen = Vec::new();
+    let mut output = Vec::new();
     let mut piece = [0; 4096];
-    // At the end Linux answers with EIO.
+    // Linux returns EIO at the end.
     while let Ok(length @ 1..) = terminal.read(&mut piece) {
-        screen.extend_from_slice(&piece[..length]);
+        output.extend_from_slice(&piece[..length]);
     }
     let code = child.wait().unwrap().code().unwrap();
-    Shown { code, screen: String::from_utf8(screen).unwrap() }
+    Shown { code, output: String::from_utf8(output).unwrap() }
 }
 
 impl Shown {
-    /// The exit code was this one, and the terminal showed these words.
+    /// Asserts the exit code, and that the terminal showed these texts.
     pub(crate) fn with(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         for words in words {
-            assert!(self.screen.contains(words), "{words:?} is missing in {self:#?}");
+            assert!(self.output.contains(words), "{words:?} is missing in {self:#?}");
         }
         self
     }

@@ -1,4 +1,4 @@
-//! `landfall verify` and `landfall secret`: the shared vectors, the words and codes, and secrets that are never shown.
+//! `landfall verify` and `landfall secret`: the shared vectors, messages, exit codes, and that secrets are never printed.
 
 use std::fs;
 use std::path::Path;
@@ -94,7 +94,7 @@ fn a_body_that_spans_lines_is_still_one_line_of_json() {
 }
 
 #[test]
-fn what_is_not_genuine_is_refused_with_the_reason() {
+fn a_forged_request_is_rejected_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut webhook = SignedWebhook::new("batch.completed", "batch_1");
     webhook.body.push(b'\n');
@@ -116,7 +116,7 @@ fn what_is_not_genuine_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_missing_or_malformed_secret_is_said_clearly_and_never_shown() {
+fn a_missing_or_malformed_secret_is_reported_and_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     capture(folder.path(), &SignedWebhook::new("batch.completed", "batch_1"));
     let mistakes = [
@@ -161,7 +161,7 @@ fn a_secret_is_read_from_its_file() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_wrong_use() {
+fn a_missing_file_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let ended = verify(folder.path(), &[], &["--secret", SECRET]).with_code(2);
     assert!(ended.stderr.contains("cannot read"), "{ended:#?}");
@@ -169,7 +169,7 @@ fn a_file_that_is_not_there_is_wrong_use() {
 }
 
 #[test]
-fn a_new_secret_is_well_formed_and_always_another() {
+fn a_new_secret_is_well_formed_and_unique() {
     let new = || landfall(&[], &["secret", "new"]).with_code(0).stdout;
     let (first, second) = (new(), new());
     assert_ne!(first, second);

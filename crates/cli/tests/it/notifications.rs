@@ -1,4 +1,4 @@
-//! The verbs about what the user's own systems are told: config, targets, notifications, listen.
+//! The verbs about notifications: config, targets, notifications, listen, secret public-key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::running::Running;
 const BREAKER: BreakerPolicy =
     BreakerPolicy { failures_max: 5, wait_min: Duration::from_secs(60), wait_max: Duration::from_secs(60) };
 
-/// The file of targets, and what it needs beside the database.
+/// A `landfall.toml` in a temporary folder.
 struct Config {
     path: String,
     _folder: TempDir,
@@ -53,8 +53,8 @@ impl Config {
 }
 
 #[test]
-fn the_owner_of_a_private_key_gets_the_public_one_and_never_sees_the_private_one() {
-    /// The first pair of RFC 8032's examples.
+fn public_keys_are_printed_and_private_keys_are_not() {
+    /// The first key pair of RFC 8032's examples.
     const PUBLIC: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n";
     const PRIVATE: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
     let config = Config::of_targets("https://app.example.com/hooks");
@@ -76,9 +76,9 @@ fn the_owner_of_a_private_key_gets_the_public_one_and_never_sees_the_private_one
     let refused = public_key("", &["--key-file", path]).with_code(2);
     assert!(refused.stderr.contains("ed25519") && !refused.stderr.contains("hunter2"), "{refused:#?}");
 
-    assert!(public_key(SECRET, &["app"]).with_code(1).stderr.contains("no private ed25519 key"));
+    assert!(public_key(SECRET, &["app"]).with_code(1).stderr.contains("no ed25519 private key"));
     public_key(SECRET, &["streamed"]).with_code(1);
-    public_key(SECRET, &["nobody"]).with_code(1);
+    public_key(SECRET, &["no-such-target"]).with_code(1);
     public_key(SECRET, &[]).with_code(2);
 }
 
@@ -98,7 +98,7 @@ fn notification(id: &str, target: &str, kind: NotificationType) -> NewNotificati
     }
 }
 
-/// Takes what is due for a target, and ends it.
+/// Leases the due notification of a target, and settles it.
 async fn settle(filled: &Filled, target: &str, next: NextStep) {
     let request = LeaseRequest {
         target: target.to_owned(),
@@ -190,7 +190,7 @@ async fn notifications_are_listed_shown_and_sent_again(filled: Filled) {
         NotificationFilter { state: Some(NotificationState::Pending), ..NotificationFilter::default() };
     assert_eq!(filled.store.list_notifications(&pending).await.unwrap().len(), 2);
     let again = config_run(&["notifications", "retry", "ntf_2"]).with_code(0);
-    assert_eq!(again.stdout, "1 notification is sent again\n");
+    assert_eq!(again.stdout, "1 notification queued to be sent again\n");
 }
 
 async fn a_target_is_paused_and_resumed(filled: Filled) {
@@ -206,17 +206,17 @@ async fn a_target_is_paused_and_resumed(filled: Filled) {
     let resumed = config.run(Some(&filled), &["targets", "resume", "app", "--json"]).with_code(0).json();
     assert_eq!((&resumed["before"], &resumed["state"]), (&"paused".into(), &"active".into()));
     assert_eq!(state(), "active");
-    let unknown = config.run(Some(&filled), &["targets", "pause", "nobody"]).with_code(1);
-    assert!(unknown.stderr.contains("there is no target nobody"), "{unknown:#?}");
+    let unknown = config.run(Some(&filled), &["targets", "pause", "no-such-target"]).with_code(1);
+    assert!(unknown.stderr.contains("unknown target no-such-target"), "{unknown:#?}");
 }
 
 async fn what_is_stored_is_forwarded_signed(filled: Filled) {
     let server = Receiver::start(|_| Reply::ok()).await;
     let url = server.url();
     let listening = Running::start(&filled, &["listen", "--forward", &url, "--payload", "full"]);
-    let secret = listening.wait_until_said("made for this run").await;
+    let secret = listening.wait_until_said("signing secret for this run").await;
     let secret = secret.rsplit(' ').next().unwrap().to_owned();
-    listening.wait_until_said("forwarding what is stored from now on").await;
+    listening.wait_until_said("forwarding new results to").await;
     let call = filled.add_event("wh_call", "realtime.call.incoming", Some("rtc_1"), 0).await;
     filled.store.complete_event(&call).await.unwrap();
     listening.wait_for("event.received").await;
@@ -251,19 +251,19 @@ async fn a_target_is_tested_with_one_signed_notification() {
     assert_eq!((&report["ok"], &report["status"]), (&true.into(), &200.into()));
     let body = verified(&server.received()[0], SECRET);
     assert_eq!(body["type"], "landfall.test");
-    test(&["nobody"]).await.unwrap().with_code(1);
+    test(&["no-such-target"]).await.unwrap().with_code(1);
 
     let refusing = Receiver::start(|_| Reply::status("401 Unauthorized")).await;
     let config = Config::of_targets(&refusing.url());
     let refused = tokio::task::spawn_blocking(move || config.run(None, &["targets", "test", "app"]));
     let refused = refused.await.unwrap().with_code(1);
     assert!(refused.stdout.contains("401"), "{refused:#?}");
-    let nobody = Config::of_targets(&format!("http://127.0.0.1:{}/", free_port()));
-    nobody.run(None, &["targets", "test", "app"]).with_code(3);
+    let unreachable = Config::of_targets(&format!("http://127.0.0.1:{}/", free_port()));
+    unreachable.run(None, &["targets", "test", "app"]).with_code(3);
 }
 
 #[test]
-fn the_file_of_targets_is_checked() {
+fn the_config_file_is_validated() {
     let good = Config::of_targets("https://app.example.com/hooks/secret-path");
     let checked = good.run(None, &["config", "check"]).with_code(0);
     checked.fits_80_columns();
@@ -282,7 +282,7 @@ fn the_file_of_targets_is_checked() {
 }
 
 #[test]
-fn what_is_probably_not_meant_so_is_warned_of() {
+fn probable_mistakes_are_warned_of() {
     let warned = |url: &str, more: &str, allow: &str| {
         let config = Config::new(&format!(
             "[notifications]\nallow = [{allow}]\n[[targets]]\nname = \"app\"\nurl = \"{url}\"\n{more}\n"

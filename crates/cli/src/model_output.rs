@@ -1,9 +1,9 @@
-//! What a model answered, in words: finds the text in the body of a batch's result, whichever endpoint it is of.
+//! Extracts the model's text from the body of a batch result, for any endpoint.
 
 use serde_json::Value;
 
-/// The text of a response or a chat completion, the number of embeddings, or else the body itself.
-pub(crate) fn of(body: &[u8]) -> String {
+/// The text of a response or chat completion, the number of embeddings, or else the body.
+pub(crate) fn summary(body: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return String::from_utf8_lossy(body).into_owned();
     };
@@ -13,7 +13,7 @@ pub(crate) fn of(body: &[u8]) -> String {
         .unwrap_or_else(|| value.to_string())
 }
 
-/// The text alone; nothing when there is none.
+/// Only the text, if there is one.
 pub(crate) fn text(body: &[u8]) -> Option<String> {
     let value = serde_json::from_slice::<Value>(body).ok()?;
     response_text(&value).or_else(|| chat_text(&value))
@@ -56,7 +56,7 @@ mod tests {
             (b"not JSON \xff", "not JSON \u{fffd}"),
         ];
         for (body, text) in cases {
-            assert_eq!(of(body), text);
+            assert_eq!(summary(body), text);
         }
     }
 }

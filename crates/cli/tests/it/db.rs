@@ -1,4 +1,4 @@
-//! The database's tables by hand, and all rows from one database to another.
+//! `landfall migrate` and `landfall db`: the schema, and moving rows between databases.
 
 use serde_json::json;
 use test_support::postgres::PostgresServer;
@@ -8,12 +8,16 @@ use crate::command::landfall;
 use crate::filled::Filled;
 
 #[test]
-fn migrate_makes_the_tables_once_and_says_the_versions() {
+fn migrate_creates_the_tables_once_and_prints_the_versions() {
     let folder = tempfile::tempdir().unwrap();
     for url in [format!("sqlite://{}/new.db", folder.path().display()), PostgresServer::shared().database()] {
         let settings = [("DATABASE_URL", url.as_str())];
         let first = landfall(&settings, &["migrate"]).with_code(0);
-        assert!(first.stdout.starts_with("made the tables: the schema is at version "), "{}", first.stdout);
+        assert!(
+            first.stdout.starts_with("created the tables: the schema is at version "),
+            "{}",
+            first.stdout
+        );
         let again = landfall(&settings, &["migrate"]).with_code(0);
         assert!(again.stdout.starts_with("nothing to do: the schema is at version "), "{}", again.stdout);
         let versions = landfall(&settings, &["migrate", "--json"]).with_code(0).json();
@@ -22,10 +26,10 @@ fn migrate_makes_the_tables_once_and_says_the_versions() {
 }
 
 #[test]
-fn migrate_tells_a_wrong_setting_from_a_database_out_of_reach() {
+fn migrate_distinguishes_an_invalid_setting_from_an_unreachable_database() {
     landfall(&[("DATABASE_URL", "mysql://x/y")], &["migrate"]).with_code(2);
-    let nobody = format!("postgres://me:hunter2@127.0.0.1:{}/x", free_port());
-    let ended = landfall(&[("DATABASE_URL", &nobody)], &["migrate"]).with_code(3);
+    let unreachable = format!("postgres://me:hunter2@127.0.0.1:{}/x", free_port());
+    let ended = landfall(&[("DATABASE_URL", &unreachable)], &["migrate"]).with_code(3);
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
 
@@ -58,7 +62,7 @@ async fn all_rows_move_from_sqlite_to_postgresql_and_back() {
 }
 
 #[test]
-fn what_is_no_export_is_refused_with_its_line() {
+fn an_invalid_export_is_rejected_with_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let (file, url) = (folder.path().join("x.jsonl"), format!("sqlite://{}/x.db", folder.path().display()));
     std::fs::write(&file, format!("{}\n", json!({"id": "batch_1"}))).unwrap();

@@ -1,17 +1,17 @@
-//! Opens the store for reading, and says in one place what kept it from being opened.
+//! Opens the store, and maps its errors to CLI errors.
 
 use service::settings::{SettingError, StoreSettings, refuse};
 use store::{S3Config, Store, StoreConfig, StoreError};
 
-use crate::exit::Failure;
+use crate::exit::CliError;
 
-/// The store as a worker made it; nothing is changed.
-pub(crate) async fn open(settings: &StoreSettings) -> Result<Store, Failure> {
+/// Opens the store without creating or migrating anything.
+pub(crate) async fn open(settings: &StoreSettings) -> Result<Store, CliError> {
     Ok(open_existing(settings).await?)
 }
 
-/// The same for verbs that can do without: `None` when no worker has made the database yet.
-pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Store>, Failure> {
+/// Like [`open`], but `None` when the database does not exist yet.
+pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Store>, CliError> {
     match open_existing(settings).await {
         Ok(store) => Ok(Some(store)),
         Err(StoreError::NoDatabase(_) | StoreError::NoTables(_)) => Ok(None),
@@ -19,12 +19,12 @@ pub(crate) async fn open_if_there(settings: &StoreSettings) -> Result<Option<Sto
     }
 }
 
-/// The same, with the error as it is.
+/// Like [`open`], with the store's error.
 pub(crate) async fn open_existing(settings: &StoreSettings) -> Result<Store, StoreError> {
     Store::open_existing(&config(settings)).await
 }
 
-/// A secret that cannot be read is wrong use, and ends the program with what to write.
+/// The configuration. Exits with a usage error when a secret cannot be read.
 pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
     let bucket = &settings.bucket;
     StoreConfig {
@@ -44,14 +44,14 @@ fn or_refuse<T>(secret: Result<T, SettingError>) -> T {
     secret.unwrap_or_else(|error| refuse(&error))
 }
 
-impl From<StoreError> for Failure {
-    /// A setting that names nothing usable is wrong use; all else is a database out of reach.
+impl From<StoreError> for CliError {
+    /// An invalid setting is a usage error; any other error means that the database is unreachable.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Setting { .. } => Self::WrongUse(error.to_string()),
+            StoreError::Setting { .. } => Self::Usage(error.to_string()),
             error => {
                 let hint = hint(&error);
-                let failure = Self::unreachable("cannot read DATABASE_URL", error);
+                let failure = Self::unreachable("cannot open the database at DATABASE_URL", error);
                 match hint {
                     Some(hint) => failure.with_hint(hint),
                     None => failure,
@@ -61,12 +61,12 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What leads out of an error, where it does not say so itself.
+/// A hint for errors whose message has none.
 fn hint(error: &StoreError) -> Option<String> {
     match error {
-        StoreError::Connect { .. } => {
-            Some("start the server, or correct host, database, user and password in DATABASE_URL".to_owned())
-        }
+        StoreError::Connect { .. } => Some(
+            "start the server, or correct the host, database, user and password in DATABASE_URL".to_owned(),
+        ),
         StoreError::Obstructed { obstacle, .. } => Some(obstacle.hint()),
         _ => None,
     }

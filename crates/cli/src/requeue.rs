@@ -1,6 +1,6 @@
-//! Puts events into the queue for an operator: stored ones once more, for `replay` and `fetch`, and for `fetch` such as
-//! OpenAI would have sent. The worker does the rest, as with any other event. An event that waits for its retry is not
-//! added a second time: its wait ends.
+//! Enqueues events for an operator: stored events again (`replay`, `fetch`), and synthetic events in OpenAI's format
+//! (`fetch`). Workers process them like any other event. An event that is waiting for a retry is not added a second time;
+//! it becomes due now.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use service::settings::RedisSettings;
 use store::EventRecord;
 use webhook::{EventKind, EventState, Family};
 
-use crate::exit::Failure;
-use crate::queued;
+use crate::exit::CliError;
+use crate::queue_client;
 
-/// An operator's events leave most of the room in a family's queue to what comes in.
+/// Leaves most of a family's queue to incoming events.
 const QUEUE_LENGTH_MAX: u64 = 100_000;
-const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_secs(1);
-/// Waiting entries read at a time, bodies and all.
+const FULL_QUEUE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Delayed entries read at a time, with their bodies.
 const READ_AT_ONCE: usize = 100;
-/// Tries of one event whose answer was lost; the queue takes only the first.
+/// Attempts to enqueue one event when Redis's reply is lost; the queue deduplicates them.
 const TRIES_MAX: u32 = 3;
 
-/// One run of a command.
-pub(crate) struct Again {
+/// Enqueues the events of one run of a command.
+pub(crate) struct Requeuer {
     producer: Producer,
     reader: QueueAdmin,
     run: String,
-    /// What waited for its retry when the run first asked.
+    /// Delayed entries of each family, as of the first event of that family.
     waiting: HashMap<Family, Waiting>,
-    told_of_full_queue: bool,
+    full_queue_reported: bool,
 }
 
-/// Waiting entries by project and `webhook-id`.
+/// Delayed entries by project and `webhook-id`.
 type Waiting = HashMap<(String, String), Vec<WaitingEntry>>;
 
 struct WaitingEntry {
@@ -40,11 +40,11 @@ struct WaitingEntry {
     is_replay: bool,
 }
 
-/// How an event came to be tried again.
+/// How an event was requeued.
 pub(crate) enum Requeued {
-    /// As a new entry; its id, unless the answer that had it was lost.
+    /// A new entry was added; the id is missing when Redis's reply was lost.
     Added(Option<String>),
-    /// Its entry waited, and is due now.
+    /// The delayed entry with this id is due now.
     MadeDue(String),
 }
 
@@ -57,16 +57,16 @@ impl Requeued {
     }
 }
 
-impl Again {
-    /// Connects when it is first used.
-    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, Failure> {
-        let producer = Producer::new(&queued::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)?;
-        let reader = queued::reader(settings)?;
-        Ok(Self { producer, reader, run: random_id(), waiting: HashMap::new(), told_of_full_queue: false })
+impl Requeuer {
+    /// Connects on first use.
+    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, CliError> {
+        let producer = Producer::new(&queue_client::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)?;
+        let reader = queue_client::reader(settings)?;
+        Ok(Self { producer, reader, run: random_id(), waiting: HashMap::new(), full_queue_reported: false })
     }
 
-    /// Makes workers try a stored event again: ends its wait, or enqueues it.
-    pub(crate) async fn requeue(&mut self, event: &EventRecord) -> Result<Requeued, Failure> {
+    /// Makes a stored event run again: makes its delayed entry due, or enqueues a new entry.
+    pub(crate) async fn requeue(&mut self, event: &EventRecord) -> Result<Requeued, CliError> {
         if let Some(entry_id) = self.make_due(event).await? {
             return Ok(Requeued::MadeDue(entry_id));
         }
@@ -74,9 +74,9 @@ impl Again {
             webhook_id: event.webhook_id.clone(),
             project: event.project.clone(),
             event_type: event.event_type.clone(),
-            // The header is not stored; ingest takes nothing that is far from it.
+            // The header is not stored; ingest accepts only timestamps close to the time of receipt.
             timestamp_secs: event.received_at.timestamp(),
-            // Now: the times for which a worker tries begin anew.
+            // Restarts the worker's retry window.
             received_ms: Utc::now().timestamp_millis(),
             body: event.body.clone(),
             traceparent: None,
@@ -85,8 +85,8 @@ impl Again {
         Ok(Requeued::Added(self.enqueue(family(event), &entry).await?))
     }
 
-    /// Ends the waits of all entries of an event; the one that will do what a new entry would.
-    async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, Failure> {
+    /// Makes all delayed entries of an event due. Returns the id of one that does what a new entry would do.
+    async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, CliError> {
         let family = family(event);
         if !self.waiting.contains_key(&family) {
             let waiting = waiting(&self.reader, family).await?;
@@ -98,45 +98,45 @@ impl Again {
         };
         let ids: Vec<String> = entries.iter().map(|entry| entry.entry_id.clone()).collect();
         let due = self.reader.make_due(family, &ids).await?;
-        // The first delivery of an event that is stored meanwhile only ends; it fetches nothing.
+        // An original delivery of an event that is already stored ends without fetching.
         let tries = |entry: &WaitingEntry| entry.is_replay || event.state != EventState::Stored;
         let tried = entries.into_iter().find(|entry| tries(entry) && due.contains(&entry.entry_id));
         Ok(tried.map(|entry| entry.entry_id))
     }
 
-    /// Enqueues an event that OpenAI did not send, or whose delivery never came.
-    pub(crate) async fn enqueue_made(
+    /// Enqueues an event that OpenAI did not send, or that was never delivered.
+    pub(crate) async fn enqueue_synthetic(
         &mut self,
         family: Family,
-        made: &MadeEvent,
-    ) -> Result<Option<String>, Failure> {
+        event: &SyntheticEvent,
+    ) -> Result<Option<String>, CliError> {
         let entry = Entry {
-            webhook_id: made.webhook_id.clone(),
-            project: made.project.clone(),
-            event_type: made.event_type.to_owned(),
-            timestamp_secs: made.created_at.timestamp(),
-            received_ms: made.created_at.timestamp_millis(),
-            body: made.body(),
+            webhook_id: event.webhook_id.clone(),
+            project: event.project.clone(),
+            event_type: event.event_type.to_owned(),
+            timestamp_secs: event.created_at.timestamp(),
+            received_ms: event.created_at.timestamp_millis(),
+            body: event.body(),
             traceparent: None,
-            // Nothing was received, but a person asks for it: what is stored of the object is looked at again.
-            replay_of: Some(made.webhook_id.clone()),
+            // A replay: the worker fetches the object again even if it is stored.
+            replay_of: Some(event.webhook_id.clone()),
         };
         self.enqueue(family, &entry).await
     }
 
-    /// Waits for room however long it takes: Ctrl-C ends it, and what is enqueued stays.
-    async fn enqueue(&mut self, family: Family, entry: &Entry) -> Result<Option<String>, Failure> {
+    /// Waits without a limit while the queue is full. After Ctrl-C, events enqueued so far stay in the queue.
+    async fn enqueue(&mut self, family: Family, entry: &Entry) -> Result<Option<String>, CliError> {
         let mut tries = 1;
         loop {
             match self.producer.enqueue_again(family, entry, &self.run).await {
                 Ok(Enqueued::Added { entry_id }) => return Ok(Some(entry_id)),
                 Ok(Enqueued::Duplicate) => return Ok(None),
                 Err(EnqueueError::Full) => {
-                    if !self.told_of_full_queue {
-                        self.told_of_full_queue = true;
-                        eprintln!("landfall: the queue of family {family} is full; waiting for workers");
+                    if !self.full_queue_reported {
+                        self.full_queue_reported = true;
+                        eprintln!("landfall: the {family} queue is full; waiting for workers to drain it");
                     }
-                    tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
+                    tokio::time::sleep(FULL_QUEUE_POLL_INTERVAL).await;
                 }
                 Err(EnqueueError::Timeout(_)) if tries < TRIES_MAX => tries += 1,
                 Err(error) => return Err(error.into()),
@@ -148,7 +148,7 @@ impl Again {
 async fn waiting(reader: &QueueAdmin, family: Family) -> Result<Waiting, QueueError> {
     let ids: Vec<String> = reader.delayed(family).await?.into_iter().map(|entry| entry.entry_id).collect();
     let mut waiting = Waiting::new();
-    // Bodies do not stay in memory.
+    // Bodies are not kept in memory.
     for ids in ids.chunks(READ_AT_ONCE) {
         for (entry_id, entry) in reader.entries(family, ids).await? {
             let is_replay = entry.replay_of.is_some();
@@ -159,13 +159,13 @@ async fn waiting(reader: &QueueAdmin, family: Family) -> Result<Waiting, QueueEr
     Ok(waiting)
 }
 
-/// A family that only another version knows is here that of the event's type.
+/// The event's family; for a family that this version does not know, the one that its type implies.
 fn family(event: &EventRecord) -> Family {
     event.family.known().unwrap_or_else(|| EventKind::from_name(&event.event_type).family())
 }
 
-/// A thin event of our own about one object.
-pub(crate) struct MadeEvent {
+/// A thin event that Landfall creates for an object.
+pub(crate) struct SyntheticEvent {
     pub(crate) webhook_id: String,
     pub(crate) project: String,
     pub(crate) event_type: &'static str,
@@ -173,8 +173,8 @@ pub(crate) struct MadeEvent {
     pub(crate) created_at: DateTime<Utc>,
 }
 
-impl MadeEvent {
-    /// What its `webhook-id` begins with; OpenAI's begin with `wh_`.
+impl SyntheticEvent {
+    /// Prefix of its `webhook-id`; OpenAI's is `wh_`.
     pub(crate) const ID_PREFIX: &'static str = "fetch_";
 
     pub(crate) fn about(object_id: &str, event_type: &'static str, project: &str) -> Self {
@@ -187,7 +187,7 @@ impl MadeEvent {
         }
     }
 
-    /// As OpenAI writes it, but for the event's id, which only OpenAI can give.
+    /// OpenAI's format without the event id, which only OpenAI assigns.
     fn body(&self) -> Vec<u8> {
         let body = serde_json::json!({
             "object": "event",
@@ -210,13 +210,13 @@ mod tests {
     use webhook::Event;
 
     #[test]
-    fn a_made_event_reads_like_one_of_openais() {
-        let made = MadeEvent::about("resp_\"1\"", "response.completed", "default");
-        let body = made.body();
+    fn a_synthetic_event_parses_like_one_from_openai() {
+        let synthetic = SyntheticEvent::about("resp_\"1\"", "response.completed", "default");
+        let body = synthetic.body();
         let event = Event::parse(&body).unwrap();
         assert_eq!((event.kind.as_str(), event.kind.family()), ("response.completed", Family::Response));
         assert_eq!(event.object_id().as_deref(), Some("resp_\"1\""));
-        assert_eq!((event.event_id, event.created_at_secs), (None, Some(made.created_at.timestamp())));
-        assert!(made.webhook_id.starts_with("fetch_"));
+        assert_eq!((event.event_id, event.created_at_secs), (None, Some(synthetic.created_at.timestamp())));
+        assert!(synthetic.webhook_id.starts_with("fetch_"));
     }
 }

@@ -1,4 +1,4 @@
-//! Times as people read and write them: ages, short UTC, and `--since`.
+//! Formats ages and UTC times, and parses `--since`.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
@@ -7,7 +7,7 @@ pub(crate) fn utc(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// How long ago, in the largest unit that says enough: `42s`, `17m`, `5h`, `12d`. The future is `0s`.
+/// The age in one unit: `42s`, `17m`, `5h`, `12d`. A future time is `0s`.
 pub(crate) fn age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     span(now.signed_duration_since(time).num_seconds())
 }
@@ -17,7 +17,7 @@ pub(crate) fn utc_and_age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} UTC ({} ago)", utc(time), age(time, now))
 }
 
-/// Seconds in the largest unit that says enough.
+/// A number of seconds in one unit, as in [`age`].
 pub(crate) fn span(secs: i64) -> String {
     let secs = secs.max(0);
     match secs {
@@ -28,10 +28,10 @@ pub(crate) fn span(secs: i64) -> String {
     }
 }
 
-/// Reads `--since`: an age (`90s`, `30m`, `1h`, `7d`), a day or a time in UTC.
+/// Parses `--since`: an age (`90s`, `30m`, `1h`, `7d`), a date or a UTC time.
 pub(crate) fn since(text: &str) -> Result<DateTime<Utc>, String> {
     parse_since(text.trim(), Utc::now()).ok_or_else(|| {
-        "write an age such as 90s, 30m, 1h or 7d, a day such as 2026-11-01, or a time in UTC such as \
+        "write an age such as 90s, 30m, 1h or 7d, a date such as 2026-11-01, or a UTC time such as \
          2026-11-01T09:30:00Z"
             .to_owned()
     })
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn since_is_an_age_a_day_or_a_time() {
+    fn since_is_an_age_a_date_or_a_time() {
         let now = DateTime::from_timestamp(1_795_465_867, 0).unwrap();
         let secs_ago = |text| Some((now - parse_since(text, now)?).num_seconds());
         assert_eq!(secs_ago("90s"), Some(90));

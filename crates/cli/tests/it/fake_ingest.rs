@@ -1,4 +1,4 @@
-//! A small HTTP server in place of ingest: answers each request by a rule and keeps what it was sent.
+//! A fake ingest: responds to each request by a rule, and records the requests.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use test_support::signed_webhook::{SECRET, now_secs};
 use webhook::Verifier;
 
-/// One request as it arrived.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) headers: HashMap<String, String>,
@@ -16,8 +16,8 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// What ingest would answer.
-    pub(crate) fn verdict(&self) -> u16 {
+    /// The status that ingest would return.
+    pub(crate) fn expected_status(&self) -> u16 {
         let verifier = Verifier::from_setting(SECRET).unwrap();
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         if verifier.verify(headers, &self.body, now_secs()).is_ok() { 200 } else { 400 }
@@ -29,18 +29,18 @@ impl Received {
 }
 
 /// The server; its threads end with the test's process.
-pub(crate) struct IngestDouble {
+pub(crate) struct FakeIngest {
     pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
-impl IngestDouble {
-    /// Answers by the signature, as ingest does.
+impl FakeIngest {
+    /// Verifies the signature, as ingest does.
     pub(crate) fn start() -> Self {
-        Self::answering(|_, received| received.verdict())
+        Self::answering(|_, received| received.expected_status())
     }
 
-    /// Answers by a rule that gets the number of the request, from 0, and the request.
+    /// Responds by a rule that takes the number of the request, from 0, and the request.
     pub(crate) fn answering(rule: impl Fn(usize, &Received) -> u16 + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/openai/webhook", listener.local_addr().unwrap());
@@ -60,7 +60,7 @@ impl IngestDouble {
     }
 }
 
-/// Answers the requests of one connection until it is closed.
+/// Serves the requests of one connection until it is closed.
 fn serve(
     stream: &TcpStream,
     kept: &Mutex<Vec<Received>>,

@@ -1,4 +1,4 @@
-//! What deletes asks first: `prune` and `dead discard`, at a terminal and without one.
+//! Confirmation of `prune` and `dead discard`, at a terminal and without one.
 
 use queue::{DEDUPE_WINDOW, Producer, QueueAdmin};
 use store::Found;
@@ -8,7 +8,7 @@ use webhook::{Family, Reason};
 use crate::command::{Ended, landfall};
 use crate::dead::{config, consumer, counts, dead, die, entry, three_dead};
 use crate::filled::Filled;
-use crate::look::look;
+use crate::show::run;
 use crate::terminal::{Shown, at_terminal};
 
 fn prune_at_terminal(filled: &Filled, arguments: &[&str], typed: &str) -> Shown {
@@ -30,36 +30,37 @@ async fn has_batch(filled: &Filled) -> bool {
 }
 
 async fn many_rows_are_pruned_only_when_their_number_is_typed(filled: Filled) {
-    let count = rows(&look(&filled, &["prune", "--older-than", "0s", "--dry-run", "--json"]).with_code(0));
+    let count = rows(&run(&filled, &["prune", "--older-than", "0s", "--dry-run", "--json"]).with_code(0));
     assert!(count > 1200);
     for typed in ["\n", "y\n", "yes\n", "100\n", "\u{4}"] {
         let shown = prune_at_terminal(&filled, &[], typed).with(1, &["nothing was deleted", "1,200"]);
-        assert!(shown.screen.contains(&format!("Type {count} to delete them")), "{shown:#?}");
+        assert!(shown.output.contains(&format!("Type {count} to confirm")), "{shown:#?}");
     }
     assert!(has_batch(&filled).await);
-    prune_at_terminal(&filled, &[], &format!("{count}\n")).with(0, &["what went"]);
+    prune_at_terminal(&filled, &[], &format!("{count}\n")).with(0, &["deleted: rows and files"]);
     assert!(!has_batch(&filled).await);
 }
 
 async fn without_a_terminal_nothing_is_pruned_without_yes(filled: Filled) {
     for arguments in [&[][..], &["--json"], &["--family", "batch"], &["--family", "agent"]] {
-        let ended = look(&filled, &[&["prune", "--older-than", "0s"], arguments].concat()).with_code(2);
+        let ended = run(&filled, &[&["prune", "--older-than", "0s"], arguments].concat()).with_code(2);
         assert!(ended.stdout.is_empty(), "{ended:#?}");
         assert!(ended.stderr.contains("--yes") && ended.stderr.contains("--dry-run"), "{ended:#?}");
     }
     assert!(has_batch(&filled).await);
     assert_eq!(filled.store.list_events(&store::EventFilter::default()).await.unwrap().len(), 4);
-    let ended = look(&filled, &["prune", "--older-than", "0s", "--yes", "--json"]).with_code(0);
+    let ended = run(&filled, &["prune", "--older-than", "0s", "--yes", "--json"]).with_code(0);
     assert!(rows(&ended) > 1200 && !has_batch(&filled).await);
 }
 
 #[tokio::test]
-async fn few_rows_go_at_a_terminal_without_a_question() {
+async fn few_rows_are_pruned_at_a_terminal_without_a_prompt() {
     let filled = Filled::with_everything().await;
-    let shown = prune_at_terminal(&filled, &["--family", "fine_tuning"], "").with(0, &["what went"]);
-    assert!(!shown.screen.contains("Type"), "{shown:#?}");
-    look(&filled, &["show", "ftjob-1"]).with_code(1);
-    prune_at_terminal(&filled, &["--yes"], "").with(0, &["what went"]);
+    let shown =
+        prune_at_terminal(&filled, &["--family", "fine_tuning"], "").with(0, &["deleted: rows and files"]);
+    assert!(!shown.output.contains("Type"), "{shown:#?}");
+    run(&filled, &["show", "ftjob-1"]).with_code(1);
+    prune_at_terminal(&filled, &["--yes"], "").with(0, &["deleted: rows and files"]);
     assert!(!has_batch(&filled).await);
 }
 
@@ -88,12 +89,11 @@ async fn many_dead_letters_are_discarded_only_when_their_number_is_typed() {
     let discard = |arguments: &[&str], typed: &str| {
         at_terminal(&[("REDIS_URL", &url)], &[&["dead", "discard"], arguments].concat(), typed)
     };
-    discard(&["--all"], "100\n").with(1, &["Type 101 to delete them", "nothing was deleted"]);
+    discard(&["--all"], "100\n").with(1, &["Type 101 to confirm", "nothing was deleted"]);
     assert_eq!(counts(&redis).await, (101, 0));
-    // What dies while the question is open was not meant.
     discard(&["wh_7"], "").with(0, &["1 discarded"]);
     let shown = discard(&["--all"], "100\n").with(0, &["100 discarded"]);
-    assert!(!shown.screen.contains("Type"), "{shown:#?}");
+    assert!(!shown.output.contains("Type"), "{shown:#?}");
     assert_eq!(counts(&redis).await, (0, 0));
 }
 
@@ -117,9 +117,9 @@ async fn a_dry_run_shows_what_would_happen_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_not_clear_keeps_all_others_from_being_settled() {
+async fn an_ambiguous_dead_letter_stops_the_command_before_it_changes_anything() {
     let redis = three_dead().await;
-    // The same webhook died in another family: enqueued again, since each is enqueued only once.
+    // The same webhook has a dead letter in another family. `enqueue_again` bypasses deduplication.
     let again = entry("wh_1", "response.failed");
     let queue = Producer::new(&config(&redis), 10, DEDUPE_WINDOW).unwrap();
     queue.enqueue_again(Family::Response, &again, "run").await.unwrap();
@@ -131,7 +131,7 @@ async fn a_dead_letter_that_is_not_clear_keeps_all_others_from_being_settled() {
 }
 
 #[test]
-fn a_help_text_says_that_it_asks() {
+fn help_mentions_the_confirmation() {
     for arguments in [&["prune", "--help"][..], &["dead", "discard", "--help"]] {
         let ended = landfall(&[], arguments).with_code(0);
         assert!(ended.stdout.contains("--yes") && ended.stdout.contains("--dry-run"), "{ended:#?}");

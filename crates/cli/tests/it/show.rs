@@ -1,4 +1,4 @@
-//! `landfall events` and `show` on a database that the store has filled.
+//! `landfall events` and `landfall show` on a filled database.
 
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
@@ -6,13 +6,13 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use crate::command::{Ended, landfall};
 use crate::filled::{Filled, RESPONSE_ID, RESPONSE_RAW};
 
-pub(crate) fn look(filled: &Filled, arguments: &[&str]) -> Ended {
+pub(crate) fn run(filled: &Filled, arguments: &[&str]) -> Ended {
     let settings = filled.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     landfall(&settings, arguments)
 }
 
-pub(crate) fn has(ended: &Ended, words: &[&str]) {
+pub(crate) fn assert_contains(ended: &Ended, words: &[&str]) {
     for words in words {
         assert!(ended.stdout.contains(words), "{words:?} is missing in\n{}", ended.stdout);
     }
@@ -22,10 +22,10 @@ pub(crate) fn has(ended: &Ended, words: &[&str]) {
 async fn events_are_listed_newest_first_within_80_columns() {
     let filled = Filled::with_everything().await;
     filled.add_dead_event("wh_dead", &"a very long error ".repeat(20)).await;
-    let ended = look(&filled, &["events"]).with_code(0);
+    let ended = run(&filled, &["events"]).with_code(0);
     ended.fits_80_columns();
-    // Ids are never cut: they are there to be copied.
-    has(
+    // Ids are never truncated, so that they can be copied.
+    assert_contains(
         &ended,
         &[RESPONSE_ID, "batch_1", "ftjob-1", "evalrun_1", "wh_dead", "gave_up: a very long error", "2h"],
     );
@@ -37,12 +37,12 @@ async fn events_are_listed_newest_first_within_80_columns() {
 }
 
 #[tokio::test]
-async fn events_are_chosen_by_family_state_age_and_number() {
+async fn events_are_filtered_by_family_state_age_and_number() {
     let filled = Filled::with_everything().await;
     filled.add_dead_event("wh_dead", "no").await;
     let ids = |arguments: &[&str]| {
         let arguments: Vec<&str> = ["events", "--json"].iter().chain(arguments).copied().collect();
-        let lines = look(&filled, &arguments).with_code(0).json_lines();
+        let lines = run(&filled, &arguments).with_code(0).json_lines();
         lines.iter().map(|line| line["webhook_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&[]), ["wh_run", "wh_job", "wh_dead", "wh_batch", "wh_response"]);
@@ -54,10 +54,10 @@ async fn events_are_chosen_by_family_state_age_and_number() {
 }
 
 #[tokio::test]
-async fn a_line_of_events_holds_the_row() {
+async fn a_json_line_of_events_has_the_row() {
     let filled = Filled::empty().await;
     filled.add_dead_event("wh_dead", "no luck").await;
-    let line = look(&filled, &["events", "--json"]).with_code(0).json();
+    let line = run(&filled, &["events", "--json"]).with_code(0).json();
     assert_eq!(line["type"], "response.failed");
     assert_eq!(line["family"], "response");
     assert_eq!((&line["state"], &line["reason"]), (&"dead".into(), &"gave_up".into()));
@@ -69,9 +69,9 @@ async fn a_line_of_events_holds_the_row() {
 #[tokio::test]
 async fn a_response_is_shown_with_its_text_and_each_source_once() {
     let filled = Filled::with_everything().await;
-    let ended = look(&filled, &["show", RESPONSE_ID]).with_code(0);
+    let ended = run(&filled, &["show", RESPONSE_ID]).with_code(0);
     ended.fits_80_columns();
-    has(
+    assert_contains(
         &ended,
         &[
             "completed",
@@ -81,26 +81,29 @@ async fn a_response_is_shown_with_its_text_and_each_source_once() {
             "The answer is a long one.",
         ],
     );
-    has(&ended, &["more lines", "sources (1)", "https://example.com/a"]);
-    assert!(!ended.stdout.contains('\u{1b}'), "a title steers the terminal: {}", ended.stdout);
+    assert_contains(&ended, &["more lines", "sources (1)", "https://example.com/a"]);
+    assert!(!ended.stdout.contains('\u{1b}'), "a title has an escape sequence: {}", ended.stdout);
 
-    let json = look(&filled, &["show", RESPONSE_ID, "--json"]).with_code(0).json();
+    let json = run(&filled, &["show", RESPONSE_ID, "--json"]).with_code(0).json();
     assert_eq!((&json["kind"], &json["fetch_state"]), (&"response".into(), &"fetched".into()));
     assert_eq!(json["output_text"].as_str().unwrap().len(), 5200);
     assert_eq!((&json["usage"]["input_tokens"], &json["raw"]["id"]), (&1200.into(), &"resp_1".into()));
 
-    let raw = look(&filled, &["show", RESPONSE_ID, "--raw"]).with_code(0);
+    let raw = run(&filled, &["show", RESPONSE_ID, "--raw"]).with_code(0);
     assert_eq!(raw.stdout, RESPONSE_RAW);
 }
 
 #[tokio::test]
 async fn a_batch_is_shown_with_counts_and_first_results() {
     let filled = Filled::with_everything().await;
-    let ended = look(&filled, &["show", "batch_1"]).with_code(0);
+    let ended = run(&filled, &["show", "batch_1"]).with_code(0);
     ended.fits_80_columns();
-    has(&ended, &["1,200: 1,199 completed, 1 failed", "1,200 rows stored, complete", "file-out", "file-err"]);
-    has(&ended, &["item-1 ", "Answer number 1 long", "1,195 more: landfall results batch_1"]);
-    let json = look(&filled, &["show", "batch_1", "--json"]).with_code(0).json();
+    assert_contains(
+        &ended,
+        &["1,200: 1,199 completed, 1 failed", "1,200 rows stored, complete", "file-out", "file-err"],
+    );
+    assert_contains(&ended, &["item-1 ", "Answer number 1 long", "1,195 more: landfall results batch_1"]);
+    let json = run(&filled, &["show", "batch_1", "--json"]).with_code(0).json();
     assert_eq!((&json["rows_stored"], &json["results_complete"]), (&1200.into(), &true.into()));
 }
 
@@ -116,26 +119,26 @@ async fn every_other_record_is_shown_too() {
         ("evt_of_wh_batch", &["wh_batch"]),
     ];
     for (id, words) in cases {
-        let ended = look(&filled, &["show", id]).with_code(0);
+        let ended = run(&filled, &["show", id]).with_code(0);
         ended.fits_80_columns();
-        has(&ended, words);
-        look(&filled, &["show", id, "--json"]).with_code(0).json();
+        assert_contains(&ended, words);
+        run(&filled, &["show", id, "--json"]).with_code(0).json();
     }
-    let file = look(&filled, &["show", "file-out", "--raw"]).with_code(0);
+    let file = run(&filled, &["show", "file-out", "--raw"]).with_code(0);
     assert_eq!(file.stdout, "line 1\nline 2\n");
-    look(&filled, &["show", "evalrun_1", "--raw"]).with_code(1);
+    run(&filled, &["show", "evalrun_1", "--raw"]).with_code(1);
 }
 
 #[tokio::test]
-async fn an_unknown_id_is_a_no() {
+async fn an_unknown_id_is_exit_1() {
     let filled = Filled::empty().await;
-    let ended = look(&filled, &["show", "resp_nowhere", "--json"]).with_code(1);
+    let ended = run(&filled, &["show", "resp_nowhere", "--json"]).with_code(1);
     assert_eq!(ended.stdout, "");
-    assert!(ended.stderr.contains("nothing is stored under resp_nowhere"), "{ended:#?}");
+    assert!(ended.stderr.contains("nothing found with ID resp_nowhere"), "{ended:#?}");
 }
 
 #[test]
-fn a_database_that_is_not_there_is_exit_3_and_nothing_is_made() {
+fn a_missing_database_is_exit_3_and_is_not_created() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/none/landfall.db", folder.path().display());
     for arguments in [&["events"][..], &["show", "resp_1"], &["results", "batch_1"], &["export", "batch_1"]] {
@@ -150,7 +153,7 @@ fn a_database_that_is_not_there_is_exit_3_and_nothing_is_made() {
 }
 
 #[test]
-fn wrong_choices_are_refused_with_the_right_ones() {
+fn invalid_values_are_rejected_with_the_valid_ones() {
     for (arguments, words) in [
         (&["events", "--family", "batches"][..], "fine_tuning"),
         (&["events", "--state", "done"], "stored"),
@@ -167,7 +170,7 @@ fn wrong_choices_are_refused_with_the_right_ones() {
     }
 }
 
-/// As a later version may write them.
+/// A later version may write them.
 #[tokio::test]
 async fn states_and_reasons_of_another_version_are_shown_as_they_are() {
     let filled = Filled::empty().await;
@@ -175,22 +178,22 @@ async fn states_and_reasons_of_another_version_are_shown_as_they_are() {
     let url = filled.settings().into_iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
     let mut database = SqliteConnection::connect(&url).await.unwrap();
     database.execute("UPDATE events SET family = 'video', state = 'asleep', reason = 'moon'").await.unwrap();
-    let line = look(&filled, &["events", "--json"]).with_code(0).json();
+    let line = run(&filled, &["events", "--json"]).with_code(0).json();
     assert_eq!(
         (&line["family"], &line["state"], &line["reason"]),
         (&"video".into(), &"asleep".into(), &"moon".into())
     );
-    has(&look(&filled, &["events"]).with_code(0), &["asleep", "moon: no luck"]);
-    has(&look(&filled, &["show", "wh_dead"]).with_code(0), &["(family video)", "asleep", "moon"]);
-    has(
-        &look(&filled, &["replay", "wh_dead", "--dry-run"]).with_code(0),
+    assert_contains(&run(&filled, &["events"]).with_code(0), &["asleep", "moon: no luck"]);
+    assert_contains(&run(&filled, &["show", "wh_dead"]).with_code(0), &["(family video)", "asleep", "moon"]);
+    assert_contains(
+        &run(&filled, &["replay", "wh_dead", "--dry-run"]).with_code(0),
         &["asleep", "1 event would be enqueued again"],
     );
-    has(&look(&filled, &["replay", "--since", "7d", "--dry-run"]).with_code(0), &["asleep"]);
+    assert_contains(&run(&filled, &["replay", "--since", "7d", "--dry-run"]).with_code(0), &["asleep"]);
 }
 
 #[tokio::test]
-async fn the_attempts_at_an_event_are_shown_with_it() {
+async fn an_event_is_shown_with_its_attempts() {
     let filled = Filled::empty().await;
     filled.add_dead_event("wh_dead", "no luck").await;
     let url = filled.settings().into_iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
@@ -198,7 +201,10 @@ async fn the_attempts_at_an_event_are_shown_with_it() {
     let insert = "INSERT INTO event_attempts VALUES ('default', 'wh_dead', 7, 'host-1', \
                   '2026-11-23T20:02:27.000000Z', 1500, 'dead', 'gave_up', 500, 'req_7')";
     database.execute(insert).await.unwrap();
-    let shown = look(&filled, &["show", "wh_dead"]).with_code(0);
-    has(&shown, &["attempts", "2026-11-23 20:02:27", "1,500", "gave_up", "500", "req_7", "host-1"]);
+    let shown = run(&filled, &["show", "wh_dead"]).with_code(0);
+    assert_contains(
+        &shown,
+        &["attempts", "2026-11-23 20:02:27", "1,500", "gave_up", "500", "req_7", "host-1"],
+    );
     shown.fits_80_columns();
 }

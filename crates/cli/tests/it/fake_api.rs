@@ -1,25 +1,25 @@
-//! A small HTTP server in place of OpenAI's API: the same answer to every request, and any date it is told.
+//! A fake OpenAI API: sends the same response to every request, with a configurable date.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use chrono::{TimeDelta, Utc};
 
-/// What a key that is accepted is answered with.
+/// The response to a valid key.
 pub(crate) const LIST: &str = r#"{"object":"list","data":[],"has_more":false}"#;
 
 /// The server; its threads end with the test's process.
-pub(crate) struct ApiDouble {
+pub(crate) struct FakeApi {
     pub(crate) base_url: String,
 }
 
-impl ApiDouble {
-    /// Accepts any key, by the right clock.
+impl FakeApi {
+    /// Accepts any key; its clock is correct.
     pub(crate) fn start() -> Self {
         Self::answering("200 OK", LIST, 0)
     }
 
-    /// Answers with this, by a clock that is so many seconds ahead.
+    /// Sends this response; its clock is `ahead_secs` ahead.
     pub(crate) fn answering(status: &'static str, body: &str, ahead_secs: i64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());

@@ -1,23 +1,23 @@
-//! What people see: tables and wrapped text that fit the terminal. Whatever is printed here passes `printable.rs`.
+//! Layout of text output: tables and wrapped text that fit the terminal, sanitized by `printable.rs`.
 
 use crate::printable;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-/// The width of output that goes to a file or a pipe, and the narrowest we lay out for.
+/// Width of output to a file or a pipe, and minimum width.
 const WIDTH_DEFAULT: u16 = 80;
 const WIDTH_MIN: u16 = 40;
 
-/// The width of a first column such as a time or a state, and the blanks behind it.
+/// Width of a first column such as a time or a state, with the gap after it.
 pub(crate) const INDENT: usize = 10;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Columns of the terminal, or 80.
+/// Width of the terminal, or 80.
 pub(crate) fn width() -> u16 {
     Table::new().width().unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN)
 }
 
-/// What stands in a cell: one line, unless it was made of several.
+/// The text of a cell: one line, unless it is built from several.
 #[derive(Debug, Clone)]
 pub(crate) struct Text(String);
 
@@ -34,20 +34,20 @@ impl From<String> for Text {
 }
 
 impl Text {
-    /// A text for people on one line.
+    /// Prose on one line.
     pub(crate) fn sentence(text: &str) -> Self {
         Self(printable::sentence(text))
     }
 
-    /// Below each other.
+    /// Several lines.
     pub(crate) fn lines(lines: impl IntoIterator<Item = impl Into<Self>>) -> Self {
         let lines: Vec<String> = lines.into_iter().map(|line| line.into().0).collect();
         Self(lines.join("\n"))
     }
 }
 
-/// A table that is at most `width` columns wide; cells that do not fit are wrapped. Column heads are separated by ` | `; a
-/// head that ends in `>` aligns its column to the right.
+/// A table at most `width` columns wide, whose cells are wrapped to fit. Column heads are separated by ` | `; a head that
+/// ends in `>` right-aligns its column.
 pub(crate) fn table<C: Into<Text>>(
     heads: &str,
     rows: impl IntoIterator<Item = Vec<C>>,
@@ -57,23 +57,23 @@ pub(crate) fn table<C: Into<Text>>(
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    // The last column's padding is cut off again below.
+    // `trimmed` removes the padding of the last column.
     table.set_width(width.saturating_add(1));
     table.set_header(heads.iter().map(|head| head.trim_end_matches('>')));
     for row in rows {
         table.add_row(row.into_iter().map(|text| Cell::new_owned(text.into().0)));
     }
     for (column, head) in table.column_iter_mut().zip(heads) {
-        // Between columns there is one blank besides.
+        // comfy-table adds one space between columns.
         column.set_padding((0, 1));
         if head.ends_with('>') {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    cut(&table, width)
+    trimmed(&table, width)
 }
 
-/// Names and values below each other, values wrapped beside their names. Empty values are left out.
+/// One line per name and value, with wrapped values aligned. Empty values are left out.
 pub(crate) fn fields(fields: &[(&str, String)], width: u16) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new());
@@ -85,10 +85,10 @@ pub(crate) fn fields(fields: &[(&str, String)], width: u16) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));
     }
-    cut(&table, width)
+    trimmed(&table, width)
 }
 
-/// Text wrapped between words, each line indented by two blanks.
+/// Text wrapped at word boundaries, each line indented by two spaces.
 pub(crate) fn wrapped(text: &str, width: u16) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(TableStyle::new());
@@ -101,9 +101,8 @@ pub(crate) fn wrapped(text: &str, width: u16) -> Vec<String> {
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The lines of a table without the blanks at their ends, and never wider than asked for: the separator below the
-/// head runs on under the last column's padding.
-fn cut(table: &Table, width: u16) -> String {
+/// The lines of a table without trailing spaces, and with the header separator shortened to `width`.
+fn trimmed(table: &Table, width: u16) -> String {
     let mut text = String::new();
     for line in table.lines() {
         let line = line.trim_end();
@@ -117,7 +116,7 @@ fn cut(table: &Table, width: u16) -> String {
     text
 }
 
-/// A line that ends with an id, which is never cut: where the two do not fit side by side, it gets a line of its own.
+/// A line that ends with an id. An id that does not fit is moved to the next line, so that it is never truncated.
 pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
     let (head, id) = (printable::one_line(head), printable::one_line(id));
     if head.chars().count() + 2 + id.chars().count() <= usize::from(width) {
@@ -127,18 +126,18 @@ pub(crate) fn line_with_id(head: &str, id: &str, width: u16) -> String {
     }
 }
 
-/// Below a line, under its second column.
+/// A continuation line, indented to the second column.
 pub(crate) fn indented(text: &str) -> String {
     format!("{:INDENT$}{}", "", printable::one_line(text))
 }
 
-/// Below a line, under its second column: a text for people, cut to the width.
+/// A continuation line with prose, truncated to the width.
 pub(crate) fn indented_sentence(text: &str, width: u16) -> String {
     let text = shortened(&printable::sentence(text), usize::from(width) - INDENT);
     format!("{:INDENT$}{text}", "")
 }
 
-/// At most `chars_max` characters, the last one an ellipsis when something is missing.
+/// At most `chars_max` characters; truncated text ends with an ellipsis.
 pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_owned();
@@ -175,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_cells_hold_a_table_keeps_its_width(
+        fn a_table_keeps_its_width_for_any_cells(
             cells in prop::collection::vec("[ -~äß…]{0,120}", 6),
             width in 40_u16..160,
         ) {
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_never_wider_than_asked_for() {
+    fn a_table_is_never_wider_than_requested() {
         let rows = vec![
             vec!["word ".repeat(40), "1234567".to_owned(), "x".repeat(200)],
             vec![String::new(), "0".to_owned(), "short".to_owned()],
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_from_outside_is_one_line_and_one_of_ours_may_be_several() {
+    fn an_external_cell_is_one_line_and_one_of_ours_may_have_several() {
         let rows = vec![
             vec![Text::from("1"), Text::from("resp_1\nstored")],
             vec!["2".into(), Text::lines(["type", "an\u{2028}id"])],

@@ -1,4 +1,4 @@
-//! `landfall dead redrive` and `landfall dead discard`: one by one, each in one step of its own.
+//! `landfall dead redrive` and `landfall dead discard`. Each dead letter is handled in one atomic step.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,51 +9,51 @@ use service::settings::RedisSettings;
 use webhook::Family;
 
 use super::letters::{self, Filter, Letter, Pages};
-use crate::exit::{Answer, Failure};
-use crate::{confirm, json, printable, queued, screen};
+use crate::exit::{CliError, ExitStatus};
+use crate::{confirm, json, output, printable, queue_client};
 
-/// What is to become of the letters.
+/// What to do with the letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Settlement {
+enum Action {
     Redrive,
     Discard,
 }
 
-/// Put dead letters back into the queue, as if they had been received now
+/// Put dead letters back into the queue as new entries
 #[derive(Debug, clap::Args)]
 pub(super) struct Redrive {
     #[command(flatten)]
     selection: Selection,
 }
 
-/// Delete dead letters for good
+/// Permanently delete dead letters
 #[derive(Debug, clap::Args)]
 pub(super) struct Discard {
     #[command(flatten)]
     selection: Selection,
-    /// Delete without a question; needed where there is no terminal to ask at
+    /// Delete without a prompt; required when there is no terminal
     #[arg(long)]
     yes: bool,
 }
 
-/// Which dead letters, and how fast
+/// Selects dead letters, and limits the rate
 #[derive(Debug, clap::Args)]
 struct Selection {
-    /// Of the dead letters, of their entries, or of their webhooks (wh_…)
+    /// IDs of dead letters, of their entries, or of their webhooks (wh_…)
     #[arg(value_name = "ID", required_unless_present_any = ["family", "reason", "all"])]
     ids: Vec<String>,
     #[command(flatten)]
     filter: Filter,
-    /// All dead letters; with --family or --reason, all of those
+    /// All dead letters that match --family and --reason
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// Only show which
+    /// Only print which ones would be affected
     #[arg(long)]
     dry_run: bool,
-    /// At most so many a second
+    /// Maximum number per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// One JSON object a dead letter: action, dry_run, id, family, entry_id, webhook_id
+    /// Print one JSON object per dead letter: action, dry_run, id, family, entry_id, webhook_id
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -67,78 +67,78 @@ struct Line<'a> {
     dry_run: bool,
     id: &'a str,
     family: Family,
-    /// Of the new entry; `null` when there is none.
+    /// Id of the new entry; `null` when there is none.
     entry_id: Option<&'a str>,
     webhook_id: Option<&'a str>,
 }
 
-/// Brings back what was chosen.
-pub(super) async fn redrive(args: &Redrive, out: &mut dyn Write) -> Result<Answer, Failure> {
-    settle(Settlement::Redrive, &args.selection, true, out).await
+/// Redrives the selected letters.
+pub(super) async fn redrive(args: &Redrive, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    apply(Action::Redrive, &args.selection, true, out).await
 }
 
-/// Deletes what was chosen.
-pub(super) async fn discard(args: &Discard, out: &mut dyn Write) -> Result<Answer, Failure> {
-    settle(Settlement::Discard, &args.selection, args.yes, out).await
+/// Deletes the selected letters.
+pub(super) async fn discard(args: &Discard, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    apply(Action::Discard, &args.selection, args.yes, out).await
 }
 
-async fn settle(
-    settlement: Settlement,
+async fn apply(
+    action: Action,
     args: &Selection,
     confirmed: bool,
     out: &mut dyn Write,
-) -> Result<Answer, Failure> {
-    let reader = queued::reader(&args.redis)?;
-    let pace = args.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
-    let mut run = Run { settlement, args, reader: &reader, pace, out, done: 0 };
+) -> Result<ExitStatus, CliError> {
+    let reader = queue_client::reader(&args.redis)?;
+    let limiter = args.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
+    let mut run = Run { action, args, reader: &reader, limiter, out, done: 0 };
     let confirmed = confirmed || args.dry_run;
-    let answer =
-        if args.ids.is_empty() { run.chosen(confirmed).await? } else { run.named(confirmed).await? };
+    let exit_status =
+        if args.ids.is_empty() { run.filtered(confirmed).await? } else { run.named(confirmed).await? };
     if run.done > 0 && !args.json {
-        eprintln!("landfall: {} {}", screen::count(run.done), settlement.done(args.dry_run));
+        eprintln!("landfall: {} {}", output::count(run.done), action.done(args.dry_run));
     }
-    Ok(answer)
+    Ok(exit_status)
 }
 
-/// The command at work.
+/// One run of the command.
 struct Run<'a> {
-    settlement: Settlement,
+    action: Action,
     args: &'a Selection,
     reader: &'a QueueAdmin,
-    pace: Option<tokio::time::Interval>,
+    limiter: Option<tokio::time::Interval>,
     out: &'a mut dyn Write,
     done: u64,
 }
 
 impl Run<'_> {
-    /// All are looked up before the first is settled: nothing is done when one of them is not clear.
-    async fn named(&mut self, confirmed: bool) -> Result<Answer, Failure> {
-        let (mut letters, mut answer) = (Vec::new(), Answer::Yes);
+    /// Looks up all ids first, so that an ambiguous id stops the command before it changes anything.
+    async fn named(&mut self, confirmed: bool) -> Result<ExitStatus, CliError> {
+        let (mut letters, mut exit_status) = (Vec::new(), ExitStatus::Success);
         for id in &self.args.ids {
             let found = letters::find(self.reader, self.args.filter, id).await?;
             if found.is_empty() {
                 eprintln!("landfall: no dead letter has the id {}", printable::one_line(id));
-                answer = Answer::No;
+                exit_status = ExitStatus::Negative;
             }
-            // An id of Redis may be given in several families; a webhook may have died more than once.
+            // Stream ids are unique only within a family; a webhook may have several dead letters.
             if found.len() > 1 && found.iter().any(|letter| letter.family != found[0].family) {
-                return Err(Failure::WrongUse(format!(
-                    "{} is a dead letter in several families: add --family",
+                return Err(CliError::Usage(format!(
+                    "{} matches dead letters in several families: add --family",
                     printable::one_line(id)
                 )));
             }
             letters.extend(found);
         }
         if !letters.is_empty() && !confirm::deletion(letters.len() as u64, "dead letters", confirmed)? {
-            return Ok(Answer::No);
+            return Ok(ExitStatus::Negative);
         }
         for letter in &letters {
-            self.settle(letter).await?;
+            self.apply(letter).await?;
         }
-        Ok(answer)
+        Ok(exit_status)
     }
 
-    async fn chosen(&mut self, confirmed: bool) -> Result<Answer, Failure> {
+    async fn filtered(&mut self, confirmed: bool) -> Result<ExitStatus, CliError> {
         let mut pages = Pages::begin(self.reader, self.args.filter).await?;
         if !confirmed {
             let mut count = 0;
@@ -147,42 +147,45 @@ impl Run<'_> {
             }
             pages.rewind();
             if !confirm::deletion(count, "dead letters", confirmed)? {
-                return Ok(Answer::No);
+                return Ok(ExitStatus::Negative);
             }
         }
         while let Some(page) = pages.next().await? {
             for letter in &page {
-                self.settle(letter).await?;
+                self.apply(letter).await?;
             }
         }
         if self.done == 0 {
-            eprintln!("landfall: there are no such dead letters");
-            return Ok(Answer::No);
+            eprintln!("landfall: no dead letters found");
+            return Ok(ExitStatus::Negative);
         }
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Success)
     }
 
-    async fn settle(&mut self, letter: &Letter) -> Result<(), Failure> {
-        if let Some(pace) = self.pace.as_mut().filter(|_| !self.args.dry_run) {
-            pace.tick().await;
+    async fn apply(&mut self, letter: &Letter) -> Result<(), CliError> {
+        if let Some(limiter) = self.limiter.as_mut().filter(|_| !self.args.dry_run) {
+            limiter.tick().await;
         }
         let (family, id) = (letter.family, letter.letter.id.as_str());
-        let entry_id = match self.settlement {
+        let entry_id = match self.action {
             _ if self.args.dry_run => Some(String::new()),
-            Settlement::Redrive => self.reader.redrive(family, id).await?,
-            Settlement::Discard => {
+            Action::Redrive => self.reader.redrive(family, id).await?,
+            Action::Discard => {
                 let gone = self.reader.discard(family, id).await?;
                 gone.then(String::new)
             }
         };
         let Some(entry_id) = entry_id else {
-            eprintln!("landfall: {} was settled by another operator meanwhile", printable::one_line(id));
+            eprintln!(
+                "landfall: {} was redriven or discarded by someone else in the meantime",
+                printable::one_line(id)
+            );
             return Ok(());
         };
         self.done += 1;
         if self.args.json {
             let line = Line {
-                action: self.settlement.name(),
+                action: self.action.name(),
                 dry_run: self.args.dry_run,
                 id,
                 family,
@@ -192,13 +195,13 @@ impl Run<'_> {
             json::write_line(self.out, &line)?;
         } else {
             let head = format!("{:<9} {}", family, letter.event_type().unwrap_or("-"));
-            writeln!(self.out, "{}", screen::line_with_id(&head, id, screen::width()))?;
+            writeln!(self.out, "{}", output::line_with_id(&head, id, output::width()))?;
         }
         Ok(())
     }
 }
 
-impl Settlement {
+impl Action {
     const fn name(self) -> &'static str {
         match self {
             Self::Redrive => "redrive",
@@ -208,7 +211,7 @@ impl Settlement {
 
     const fn done(self, dry_run: bool) -> &'static str {
         match (self, dry_run) {
-            (Self::Redrive, false) => "redriven: workers try again",
+            (Self::Redrive, false) => "redriven; workers process them now",
             (Self::Redrive, true) => "would be redriven",
             (Self::Discard, false) => "discarded",
             (Self::Discard, true) => "would be discarded",

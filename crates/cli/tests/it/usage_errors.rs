@@ -1,8 +1,8 @@
-//! What is said to a command line that makes no sense: what was wrong, and what to write.
+//! Errors for invalid command lines: what was wrong, and what to write.
 
 use crate::command::landfall;
 use crate::filled::Filled;
-use crate::look::look;
+use crate::show::run;
 
 #[test]
 fn an_unknown_name_is_answered_with_those_of_the_verb() {
@@ -29,13 +29,13 @@ fn an_unknown_name_is_answered_with_those_of_the_verb() {
         let ended = landfall(&[], arguments).with_code(2);
         assert!(ended.stderr.contains(words), "{words:?} is missing in {ended:#?}");
     }
-    // The help below is of that verb, too.
+    // The help is that of the verb, too.
     let ended = landfall(&[], &["notifications", "list", "--state", "foo"]);
     assert!(ended.stderr.contains("pending") && !ended.stderr.contains("retrying"), "{ended:#?}");
 }
 
 #[test]
-fn a_verb_without_what_it_is_about_shows_its_usage() {
+fn a_verb_without_required_arguments_prints_its_usage() {
     for verb in [
         &["show"][..],
         &["results"],
@@ -62,15 +62,15 @@ fn a_verb_without_what_it_is_about_shows_its_usage() {
 }
 
 #[tokio::test]
-async fn an_export_of_the_database_never_writes_over_a_file() {
+async fn an_export_of_the_database_never_overwrites_a_file() {
     let filled = Filled::empty().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("there.jsonl");
     std::fs::write(&file, "mine").unwrap();
-    let ended = look(&filled, &["db", "export", "--output", file.to_str().unwrap()]).with_code(2);
-    assert!(ended.stderr.contains("there.jsonl already exists; name another file"), "{ended:#?}");
+    let ended = run(&filled, &["db", "export", "--output", file.to_str().unwrap()]).with_code(2);
+    assert!(ended.stderr.contains("there.jsonl already exists: choose another file"), "{ended:#?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     let nowhere = folder.path().join("none").join("rows.jsonl");
-    let ended = look(&filled, &["db", "export", "--output", nowhere.to_str().unwrap()]).with_code(2);
+    let ended = run(&filled, &["db", "export", "--output", nowhere.to_str().unwrap()]).with_code(2);
     assert!(ended.stderr.contains("cannot write") && ended.stderr.contains("rows.jsonl"), "{ended:#?}");
 }

@@ -1,4 +1,4 @@
-//! `landfall replay` and `landfall fetch`: what lies in the queue afterwards, and what is said.
+//! `landfall replay` and `landfall fetch`: the resulting queue entries, and the output.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Repair {
         Consumer::connect(ConsumerConfig { queue, family, name: "test".to_owned(), lease }).await.unwrap()
     }
 
-    /// All entries of a family, settled by this.
+    /// Receives and acknowledges all entries of a family.
     async fn entries(&self, family: Family) -> Vec<Entry> {
         let mut consumer = self.consumer(family).await;
         let mut entries = Vec::new();
@@ -49,7 +49,7 @@ impl Repair {
 }
 
 #[tokio::test]
-async fn an_event_is_enqueued_again_as_it_was() {
+async fn an_event_is_enqueued_again_unchanged() {
     let repair = Repair::start().await;
     let before_ms = chrono::Utc::now().timestamp_millis();
     let ended = repair.landfall(&["replay", "wh_response"]).with_code(0);
@@ -62,28 +62,28 @@ async fn an_event_is_enqueued_again_as_it_was() {
     assert_eq!((entry.webhook_id.as_str(), entry.replay_of.as_deref()), ("wh_response", Some("wh_response")));
     assert_eq!((entry.project.as_str(), entry.event_type.as_str()), ("default", "response.completed"));
     assert_eq!(Event::parse(&entry.body).unwrap().object_id().as_deref(), Some(RESPONSE_ID));
-    assert!(entry.received_ms >= before_ms, "the time to try begins anew");
+    assert!(entry.received_ms >= before_ms, "the retry window starts over");
 
-    // By the event's own id too; and every run enqueues anew.
+    // An event id works, too; and every run adds entries.
     repair.landfall(&["replay", "evt_of_wh_response", "wh_batch"]).with_code(0);
     assert_eq!(repair.entries(Family::Response).await.len(), 1);
     assert_eq!(repair.entries(Family::Batch).await.len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_no_event_is_said_and_the_others_are_enqueued() {
+async fn unknown_events_are_reported_and_the_others_enqueued() {
     let repair = Repair::start().await;
     let ended = repair.landfall(&["replay", "batch_1", "wh_nowhere", "wh_job"]).with_code(1);
     assert!(
-        ended.stderr.contains("batch_1 is no event") && ended.stderr.contains("landfall fetch"),
+        ended.stderr.contains("batch_1 is not an event") && ended.stderr.contains("landfall fetch"),
         "{ended:#?}"
     );
-    assert!(ended.stderr.contains("no event is stored under wh_nowhere"), "{ended:#?}");
+    assert!(ended.stderr.contains("no event found with ID wh_nowhere"), "{ended:#?}");
     assert_eq!(repair.entries(Family::FineTuning).await.len(), 1);
 }
 
 #[tokio::test]
-async fn events_are_chosen_by_family_state_and_age_and_shown_before() {
+async fn events_are_selected_by_family_state_and_age_and_listed_by_a_dry_run() {
     let repair = Repair::start().await;
     repair.filled.add_dead_event("wh_dead", "no").await;
     let chosen = |arguments: &[&str]| {
@@ -108,14 +108,14 @@ async fn events_are_chosen_by_family_state_and_age_and_shown_before() {
 }
 
 #[tokio::test]
-async fn many_events_need_a_yes() {
+async fn many_events_require_yes() {
     let repair = Repair::start().await;
     for number in 0..700 {
         repair.filled.add_event(&format!("wh_{number}"), "safety.alert.created", None, 5).await;
     }
     let ended = repair.landfall(&["replay", "--family", "safety"]).with_code(2);
     assert!(
-        ended.stderr.contains("700 events would be enqueued") && ended.stderr.contains("--yes"),
+        ended.stderr.contains("this would enqueue 700 events again") && ended.stderr.contains("--yes"),
         "{ended:#?}"
     );
     let ended = repair.landfall(&["replay", "--family", "safety", "--yes"]).with_code(0);
@@ -129,7 +129,7 @@ async fn many_events_need_a_yes() {
 }
 
 #[tokio::test]
-async fn progress_at_a_terminal_is_told_in_whole_numbers() {
+async fn progress_at_a_terminal_has_whole_numbers() {
     let repair = Repair::start().await;
     for number in 0..700 {
         repair.filled.add_event(&format!("wh_{number}"), "safety.alert.created", None, 5).await;
@@ -138,7 +138,7 @@ async fn progress_at_a_terminal_is_told_in_whole_numbers() {
     let mut all = vec![("REDIS_URL", url.as_str())];
     all.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
     let shown = at_terminal(&all, &["replay", "--family", "safety", "--yes"], "").with(0, &["/700", "/s"]);
-    for before in shown.screen.split("/s").collect::<Vec<_>>().split_last().unwrap().1 {
+    for before in shown.output.split("/s").collect::<Vec<_>>().split_last().unwrap().1 {
         let speed = before.rsplit(' ').next().unwrap();
         let is_whole = !speed.is_empty() && speed.chars().all(|c| c.is_ascii_digit() || c == ',');
         assert!(is_whole, "{speed:?} in {shown:#?}");
@@ -146,16 +146,16 @@ async fn progress_at_a_terminal_is_told_in_whole_numbers() {
 }
 
 #[tokio::test]
-async fn a_known_object_is_asked_for_by_its_event_and_an_unknown_one_by_a_made_one() {
+async fn a_known_object_is_fetched_by_its_event_and_an_unknown_one_by_a_synthetic_one() {
     let repair = Repair::start().await;
     let ended = repair.landfall(&["fetch", "evalrun_1", "resp_unheard_of", "--no-wait"]).with_code(0);
     ended.fits_80_columns();
-    assert!(ended.stdout.contains("2 objects enqueued; a worker fetches them"), "{ended:#?}");
+    assert!(ended.stdout.contains("2 objects enqueued for a worker to fetch"), "{ended:#?}");
     let known = repair.entries(Family::Eval).await.remove(0);
     assert_eq!((known.webhook_id.as_str(), known.replay_of.as_deref()), ("wh_run", Some("wh_run")));
     let made = repair.entries(Family::Response).await.remove(0);
     assert!(made.webhook_id.starts_with("fetch_"), "{made:?}");
-    assert_eq!(made.replay_of.as_ref(), Some(&made.webhook_id), "what is stored is looked at again");
+    assert_eq!(made.replay_of.as_ref(), Some(&made.webhook_id), "a stored object is fetched again");
     let event = Event::parse(&made.body).unwrap();
     assert_eq!(
         (event.kind.as_str(), event.object_id().as_deref()),
@@ -164,15 +164,15 @@ async fn a_known_object_is_asked_for_by_its_event_and_an_unknown_one_by_a_made_o
 
     let ended =
         repair.landfall(&["fetch", "wh_run", "file-1", "ftjob-2", "--no-wait", "--json"]).with_code(1);
-    assert!(ended.stderr.contains("wh_run is no id that can be fetched"), "{ended:#?}");
+    assert!(ended.stderr.contains("wh_run is not the ID of an object that can be fetched"), "{ended:#?}");
     assert_eq!((&ended.json()["object_id"], &ended.json()["settled"]), (&"ftjob-2".into(), &false.into()));
     repair.filled.add_event("wh_call", "realtime.call.incoming", Some("rtc_1"), 5).await;
     let ended = repair.landfall(&["fetch", "rtc_1"]).with_code(1);
-    assert!(ended.stderr.contains("nothing to fetch about rtc_1"), "{ended:#?}");
+    assert!(ended.stderr.contains("nothing to fetch for rtc_1"), "{ended:#?}");
 }
 
 /// Stores the eval run as fetched, as a worker would, or as not found again.
-async fn work_off(repair: &Repair, fetch_state: FetchState) {
+async fn store_eval_run(repair: &Repair, fetch_state: FetchState) {
     let mut consumer = repair.consumer(Family::Eval).await;
     let received = async {
         loop {
@@ -218,28 +218,28 @@ async fn work_off(repair: &Repair, fetch_state: FetchState) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_fetched_and_waited_for() {
+async fn missing_objects_are_fetched_and_waited_for() {
     let repair = std::sync::Arc::new(Repair::start().await);
     let fetch = |arguments: &'static [&'static str]| {
         let repair = std::sync::Arc::clone(&repair);
         tokio::task::spawn_blocking(move || repair.landfall(arguments))
     };
-    let again_in_vain = fetch(&["fetch", "--missing"]);
-    work_off(&repair, FetchState::NotFound).await;
-    let ended = again_in_vain.await.unwrap().with_code(1);
+    let not_found = fetch(&["fetch", "--missing"]);
+    store_eval_run(&repair, FetchState::NotFound).await;
+    let ended = not_found.await.unwrap().with_code(1);
     assert!(ended.stdout.starts_with("not_found  evalrun_1\n"), "{ended:#?}");
 
     let repaired = fetch(&["fetch", "--missing", "--json"]);
-    work_off(&repair, FetchState::Fetched).await;
+    store_eval_run(&repair, FetchState::Fetched).await;
     let line: Value = repaired.await.unwrap().with_code(0).json();
     assert_eq!((&line["object_id"], &line["family"]), (&"evalrun_1".into(), &"eval".into()));
     assert_eq!((&line["settled"], &line["fetch_state"]), (&true.into(), &"fetched".into()));
 
     let ended = fetch(&["fetch", "--missing"]).await.unwrap().with_code(0);
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "landfall: nothing is missing\n"));
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "landfall: no objects are missing\n"));
 }
 
-/// An eval run that OpenAI did not know when this webhook was handled.
+/// An eval run that OpenAI did not know when the webhook was processed.
 async fn add_not_found(filled: &Filled, webhook_id: &str, run_id: &str) {
     let Some(store::Found::EvalRun(mut run)) = filled.store.find("evalrun_1").await.unwrap().pop() else {
         panic!("it is there");
@@ -261,9 +261,9 @@ async fn a_mistyped_id_that_was_fetched_is_missing_nowhere() {
     };
     add_not_found(&repair.filled, "fetch_0a1b2c", "evalrun_typo").await;
     let (ids, said) = missing();
-    assert_eq!(ids, ["evalrun_1"], "a webhook was about this one");
-    assert!(said.contains("left out 1"), "{said}");
-    // A webhook about it says that there is such an object.
+    assert_eq!(ids, ["evalrun_1"], "a webhook referred to this one");
+    assert!(said.contains("skipped 1"), "{said}");
+    // A webhook shows that the object exists.
     add_not_found(&repair.filled, "wh_late", "evalrun_typo").await;
     assert_eq!(missing().0.len(), 2);
 }
@@ -276,11 +276,11 @@ async fn without_a_worker_the_wait_ends_and_the_event_stays_queued() {
     assert!(ended.stdout.starts_with("waiting    evalrun_1\n"), "{ended:#?}");
     assert_eq!(repair.entries(Family::Eval).await.len(), 1);
     let ended = repair.landfall(&["fetch", "--missing", "--since", "0s"]).with_code(0);
-    assert!(ended.stderr.contains("nothing is missing"), "{ended:#?}");
+    assert!(ended.stderr.contains("no objects are missing"), "{ended:#?}");
 }
 
 #[tokio::test]
-async fn a_redis_that_is_gone_is_exit_3() {
+async fn an_unreachable_redis_is_exit_3() {
     let mut repair = Repair::start().await;
     repair.redis.kill();
     for arguments in [&["replay", "wh_batch"][..], &["fetch", "resp_1"]] {
@@ -290,7 +290,7 @@ async fn a_redis_that_is_gone_is_exit_3() {
 }
 
 #[test]
-fn what_to_repair_must_be_said() {
+fn the_selection_is_required() {
     for arguments in [
         &["replay"][..],
         &["replay", "wh_1", "--family", "batch"],
