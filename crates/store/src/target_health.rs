@@ -41,7 +41,7 @@ pub struct TargetHealth {
     /// The breaker is open until this time; then one probe tests whether the target has recovered.
     #[serde(rename = "waits_until")]
     pub open_until: Option<DateTime<Utc>>,
-    /// The rate limit is used up until this time.
+    /// The rate limit is exhausted until this time.
     #[serde(skip)]
     pub rate_limited_until: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
@@ -74,7 +74,7 @@ const BURST: TimeDelta = TimeDelta::milliseconds(200);
 const BURST_URGENT: TimeDelta = TimeDelta::seconds(1);
 
 impl TargetHealth {
-    /// A target without any recorded attempt.
+    /// The state of a target without any recorded attempt.
     pub fn new(target: &str) -> Self {
         Self {
             target: target.to_owned(),

@@ -184,7 +184,7 @@ async fn settle_in(
     Ok(settled > 0)
 }
 
-/// Notifications that failed while the target was down are due now.
+/// Makes all pending notifications of a recovered target due now.
 async fn make_due(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::Result<()> {
     transaction
         .execute(

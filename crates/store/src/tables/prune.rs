@@ -131,7 +131,7 @@ struct Objects {
     id: &'static str,
     /// Dependent tables, with the column that holds the object's id.
     parts: &'static [(&'static str, &'static str)],
-    /// A further condition.
+    /// A further condition for deletion.
     unless: &'static str,
 }
 
