@@ -60,7 +60,7 @@ async fn a_worker_cut_off_from_redis_for_longer_than_its_lease_stores_each_line_
     landfall.event_when(&sent, |event| event.state == EventState::Received).await;
 
     network.black_hole(true);
-    landfall.workers[0].wait_for_log("leases are not renewed");
+    landfall.workers[0].wait_for_log("could not renew leases");
     network.black_hole(false);
     let complete = async || {
         let batch = landfall.landfall(&["show", "batch_alone", "--json"]);

@@ -1,5 +1,5 @@
-//! The pool of connections for people, metrics and readiness; what they may ask is in the files that need it. It costs
-//! a round trip more for each question, so nothing that is on an event's way goes through it.
+//! The connection pool for the CLI, metrics and readiness; the queries are in the files that need them. Each query
+//! costs an extra round trip, so the event path does not use it.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use crate::keys::Keys;
 const CONNECTIONS_MAX: usize = 4;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What `TIME` replies, in unix milliseconds.
+/// Converts the reply of `TIME` to unix milliseconds.
 pub(crate) fn unix_ms((secs, micros): (i64, i64)) -> i64 {
     secs * 1000 + micros / 1000
 }
 
-/// Reads the queue without taking part in it. Clones share a small pool of connections.
+/// Reads and repairs the queue without consuming it. Clones share a small connection pool.
 #[derive(Clone)]
 pub struct QueueAdmin {
     pool: Pool,
-    /// For looks beside the pool.
+    /// For connections outside the pool.
     pub(crate) client: Client,
     pub(crate) keys: Keys,
 }
 
 impl QueueAdmin {
-    /// Connects when it is first used.
+    /// Connects on first use.
     pub fn new(config: &QueueConfig) -> Result<Self, QueueError> {
         let client = connection::client(config)?;
         let info = client.get_connection_info().clone();
@@ -44,11 +44,11 @@ impl QueueAdmin {
             .recycle_timeout(Some(RESPONSE_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()
-            .expect("a runtime is given, nothing else can fail");
+            .expect("a runtime is set; nothing else can fail");
         Ok(Self { pool, client, keys: Keys::new(&config.key_prefix) })
     }
 
-    /// Where Redis is, as `redis://HOST:PORT/DATABASE`, without credentials.
+    /// The address of Redis as `redis://HOST:PORT/DATABASE`, without credentials.
     pub fn address(&self) -> String {
         connection::address(self.client.get_connection_info())
     }
@@ -86,12 +86,12 @@ impl QueueAdmin {
     }
 
     async fn connection(&self) -> Result<Connection, QueueError> {
-        // Boxed: opening one takes 7 KB, which every task that may do so would keep for as long as it lives.
+        // Boxed: opening a connection needs 7 KB, which would otherwise enlarge every task that calls this.
         let gotten = Box::pin(self.pool.get()).await;
         let source = |error| match error {
             PoolError::Backend(source) => not_connected(&self.address(), source),
             PoolError::Timeout(_) => not_connected(&self.address(), timed_out()),
-            // The pool is never closed, has a runtime and no hooks.
+            // The pool is never closed, has a runtime, and has no hooks.
             PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => closed(),
         };
         gotten.map_err(source).map_err(QueueError::while_doing("connect to Redis"))

@@ -1,5 +1,5 @@
-//! Looks for what nobody would ever take again, and mends it: entries stranded by commands by hand, names of workers that
-//! died. Every consumer does it, now and then, while it receives.
+//! Finds and repairs entries that no worker would ever read again (stranded by manual commands) and consumer names of
+//! dead workers. Every consumer runs it periodically while it receives.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::keys::GROUP;
 use crate::repair::{Repair, RepairKind};
 use crate::scripts::{self, ConsumerSession, STEP_BYTES_MAX, millis};
 
-/// Audits are so far apart at most, so that what is found is mended within half a minute.
+/// Longest interval between audits: damage is repaired within 30 seconds.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
-/// Steps of one audit; it goes on there the next time. 30,000 entries, or about 300 MiB of them.
+/// Steps of one audit; the next audit continues there. Covers 30,000 entries, or about 300 MiB.
 const STEPS_MAX: usize = 300;
 const AUDIT_PAGE: usize = 100;
-/// A living worker shows itself several times within half its lease.
+/// A live worker is seen several times within half its lease.
 const SILENT_MIN: Duration = Duration::from_secs(5);
 
-/// When one consumer looks again, where it goes on, and what it has mended.
+/// When one consumer audits next, where it continues, and what it has repaired.
 pub(crate) struct Auditor {
     due: Instant,
     from: Option<String>,
@@ -33,7 +33,7 @@ impl Default for Auditor {
     }
 }
 
-/// Spread, so that many workers do not look at once.
+/// With jitter, so that workers do not audit at the same time.
 fn next() -> Instant {
     Instant::now() + INTERVAL_MAX.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
@@ -62,24 +62,24 @@ impl Auditor {
         let silent = SILENT_MIN.max(session.lease / 2);
         let mut script = scripts::REMOVE_DEAD_CONSUMERS.prepare_invoke();
         script.key(&session.keys.events).arg(GROUP).arg(&session.name).arg(millis(silent));
-        let gone = session.invoke("remove the names of dead workers", &script).await?;
+        let gone = session.invoke("remove the consumers of dead workers", &script).await?;
         self.record_repair(session.family, RepairKind::DeadConsumer, gone);
         Ok(())
     }
 
-    /// Looks for damage when it is time to. A look that fails is not worth failing for.
+    /// Audits when the next audit is due. A failed audit is only logged.
     pub(crate) async fn audit_when_due(&mut self, session: &ConsumerSession) {
         if Instant::now() < self.due {
             return;
         }
         match self.audit_now(session).await {
             Ok(()) => {}
-            // The read that follows recreates the group.
+            // The next read recreates the group.
             Err(error) if error.is_group_missing() => {}
             Err(error) => tracing::warn!(
                 event.family = session.family.as_str(),
                 error = chain(&error),
-                "could not look for stranded entries; trying again"
+                "could not look for stranded entries; retrying"
             ),
         }
     }
@@ -96,14 +96,14 @@ impl Auditor {
             };
         }
         match kind {
-            RepairKind::DeadConsumer => line!(info, "names of dead workers removed"),
+            RepairKind::DeadConsumer => line!(info, "consumers of dead workers removed"),
             RepairKind::StrandedEntry => line!(
                 error,
-                "entries were taken from their workers by hand (XACK, XGROUP DELCONSUMER) and are due again"
+                "entries were removed from their workers manually (XACK, XGROUP DELCONSUMER); they are due again"
             ),
             RepairKind::Group | RepairKind::Stream | RepairKind::QueueVanished => line!(
                 error,
-                "the consumer group was gone and is created anew: every entry in the stream is read again"
+                "the consumer group was missing and has been recreated; every entry in the stream is read again"
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! Collects the events of one thread and sends what waits in one call of the enqueue script. Batches grow with the load:
-//! while enough of them are in flight the next one collects, and a single event is a batch of one.
+//! Collects the events of one thread and sends them in one call of the enqueue script. Batches grow with the load:
+//! while enough batches are in flight, the next one collects; a single event is a batch of one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use crate::connection::{SharedConnection, closed, is_dropped};
 use crate::enqueue::{self, EnqueueLimits, EnqueueResult, EventArgs, Reply};
 use crate::error::EnqueueError;
 
-/// Redis does nothing else while it takes a batch in: about ten microseconds an event.
+/// Redis is blocked while it runs a batch: about ten microseconds per event.
 const BATCH_EVENTS_MAX: usize = 128;
-/// A batch that has reached it is sent.
+/// A batch of this size is sent.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Fewer and larger batches cost Redis and us less; with one alone, little is in flight while Redis waits for its disk.
+/// Fewer and larger batches cost less CPU; with only one in flight, throughput drops while Redis waits for its disk.
 const MAX_IN_FLIGHT_BATCHES: usize = 4;
-/// No event waits longer for a permit: a Redis that does not answer shall not cost two time-outs.
+/// Longest wait for a permit: an unresponsive Redis must not cost two timeouts.
 const PERMIT_WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// The sending end; the batcher stops when the last clone is dropped.
+/// The sending half. The batcher stops when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Batcher {
     events: mpsc::UnboundedSender<Waiter>,
     event_permits: Arc<Semaphore>,
 }
 
-/// An event, and who waits for its answer.
+/// An event, and the sender for its result.
 struct Waiter {
     event: EventArgs,
     reply: oneshot::Sender<EnqueueResult>,
@@ -37,7 +37,7 @@ struct Waiter {
 }
 
 impl Batcher {
-    /// Needs a Tokio runtime. `event_permits` bounds the events that wait for Redis, with those of other batchers.
+    /// Needs a Tokio runtime. `event_permits` limits the events that wait for Redis, across all batchers.
     pub(crate) fn start(
         connection: SharedConnection,
         limits: EnqueueLimits,
@@ -48,13 +48,13 @@ impl Batcher {
         Self { events, event_permits }
     }
 
-    /// Enqueues an event, together with all others that wait.
+    /// Enqueues an event, in one batch with all others that wait.
     pub(crate) async fn enqueue(&self, event: EventArgs) -> EnqueueResult {
         let permit = self.event_permits.clone().try_acquire_owned();
         let _permit = permit.map_err(|_none_left| EnqueueError::Overloaded)?;
         let (reply, result) = oneshot::channel();
         let waiter = Waiter { event, reply, arrived: Instant::now(), _permit };
-        // The other ends are only dropped when their runtime ends.
+        // The receiving halves are only dropped when their runtime ends.
         self.events.send(waiter).map_err(|_stopped| closed())?;
         result.await.unwrap_or_else(|_stopped| Err(closed().into()))
     }
@@ -68,7 +68,7 @@ async fn collect(
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT_BATCHES));
     while let Some(first) = events.recv().await {
         let permit = timeout_at(first.arrived + PERMIT_WAIT_MAX, in_flight.clone().acquire_owned()).await;
-        // All requests that are ready to run now leave their events first.
+        // Lets all requests that are ready to run add their events first.
         yield_now().await;
         let mut bytes = first.event.bytes();
         let mut batch = vec![first];
@@ -91,7 +91,7 @@ async fn send(connection: &SharedConnection, limits: &EnqueueLimits, batch: Vec<
     let script = enqueue::enqueue(limits, batch.iter().map(|waiter| &waiter.event));
     let mut replies = connection.invoke::<Vec<Reply>>(&script).await;
     if replies.as_ref().is_err_and(is_dropped) {
-        // Perhaps long ago, and noticed only now. Should Redis have taken the events in, they are duplicates.
+        // The connection may have been closed long ago. If Redis did run the batch, its events are duplicates now.
         replies = connection.invoke(&script).await;
     }
     let results: Vec<EnqueueResult> = match replies {
@@ -100,7 +100,7 @@ async fn send(connection: &SharedConnection, limits: &EnqueueLimits, batch: Vec<
         Err(error) => batch.iter().map(|_| Err(error.clone().into())).collect(),
     };
     for (waiter, result) in batch.into_iter().zip(results) {
-        // A request that was cancelled does not listen.
+        // The request may have been cancelled.
         waiter.reply.send(result).ok();
     }
 }

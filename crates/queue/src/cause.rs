@@ -1,4 +1,4 @@
-//! Why Redis does not do what is asked, cause apart as far as a person must act differently, each with what to do.
+//! The cause of a Redis error, as specific as the remediation requires; each has a hint.
 
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
 
@@ -6,39 +6,39 @@ use crate::admin::QueueAdmin;
 use crate::connection::CONNECT_TIMEOUT;
 use crate::error::{EnqueueError, QueueError};
 
-/// What is wrong between a program and its Redis.
+/// Why a program cannot use its Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     InvalidUrl,
     Refused,
     UnknownHost,
-    /// No answer in time.
+    /// No reply in time.
     Silent,
-    /// The connection was closed before an answer came.
+    /// The connection was closed before the reply.
     Closed,
     TlsOnPlainPort,
     PlainOnTlsPort,
     UnknownAuthority,
-    /// The certificates that are to be trusted cannot be read.
+    /// The trusted CA certificates cannot be read.
     AuthoritiesUnreadable,
     WrongCertificateName,
     BadCertificate,
     PasswordMissing,
     PasswordWrong,
-    /// An access list keeps the user from a command or a key.
+    /// The ACL denies the user a command or a key.
     NotPermitted,
     WrongDatabase,
     Sentinel,
-    /// A node of a Redis Cluster, which does not hold our keys, or takes no database number.
+    /// A node of a Redis Cluster that does not own our keys, or does not support database numbers.
     Cluster,
-    /// Something else than Redis.
+    /// Not Redis.
     NotRedis,
-    /// One of our keys holds something else.
+    /// One of our keys has another type.
     WrongType,
     Replica,
     Loading,
     OutOfMemory,
-    /// It cannot write its own disk.
+    /// Redis cannot write to its disk.
     DiskRefuses,
     TooFewReplicas,
     TooManyClients,
@@ -46,7 +46,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What the error itself tells.
+    /// The cause that the error itself shows.
     pub fn of(error: &QueueError) -> Self {
         match error {
             QueueError::InvalidUrl(_) => Self::InvalidUrl,
@@ -54,7 +54,7 @@ impl Cause {
         }
     }
 
-    /// The same of an event that was not taken.
+    /// The cause of a failed enqueue.
     pub fn of_enqueue(error: &EnqueueError) -> Self {
         match error {
             EnqueueError::OutOfMemory(source)
@@ -68,70 +68,70 @@ impl Cause {
         }
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(self) -> &'static str {
         match self {
             Self::InvalidUrl => "write redis://HOST:PORT",
-            Self::Refused => "start Redis, or let REDIS_URL name where it runs",
-            Self::UnknownHost => "correct the host in REDIS_URL: its name has no address",
-            Self::Silent => "see that REDIS_URL names the right host, and that no firewall is between",
-            Self::Closed => "read the log of Redis, which closed the connection",
+            Self::Refused => "start Redis, or correct the host and port in REDIS_URL",
+            Self::UnknownHost => "correct the host in REDIS_URL: its name does not resolve",
+            Self::Silent => "check the host in REDIS_URL, and that no firewall blocks the connection",
+            Self::Closed => "check the log of Redis, which closed the connection",
             Self::TlsOnPlainPort => {
-                "this port speaks no TLS: write redis:// instead of rediss://, or name the TLS port"
+                "this port does not use TLS: write redis:// instead of rediss://, or use the TLS port"
             }
-            Self::PlainOnTlsPort => "this port wants TLS: write rediss:// instead of redis://",
+            Self::PlainOnTlsPort => "this port requires TLS: write rediss:// instead of redis://",
             Self::UnknownAuthority => {
-                "nothing here trusts the certificate of Redis: name the file of its authority in SSL_CERT_FILE, and the \
-                 folder of the system's in SSL_CERT_DIR (/etc/ssl/certs)"
+                "the certificate of Redis is not trusted: set SSL_CERT_FILE to its CA certificate, and SSL_CERT_DIR to the \
+                 directory of system certificates (/etc/ssl/certs)"
             }
             Self::AuthoritiesUnreadable => {
-                "correct SSL_CERT_FILE and SSL_CERT_DIR: PEM files of authorities that this user may read"
+                "correct SSL_CERT_FILE and SSL_CERT_DIR: they must name PEM files that this user can read"
             }
-            Self::WrongCertificateName => "let REDIS_URL name Redis as its certificate does",
+            Self::WrongCertificateName => "use the host name of the certificate in REDIS_URL",
             Self::BadCertificate => "renew or replace the certificate of Redis",
             Self::PasswordMissing => {
-                "set REDIS_PASSWORD, or write user and password into REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
+                "set REDIS_PASSWORD, or add user and password to REDIS_URL: redis://USER:PASSWORD@HOST:PORT"
             }
             Self::PasswordWrong => {
-                "correct REDIS_PASSWORD, or user and password in REDIS_URL: redis://USER:PASSWORD@HOST:PORT, with / ? # @ % \
-                 written %2F %3F %23 %40 %25"
+                "correct REDIS_PASSWORD, or user and password in REDIS_URL: redis://USER:PASSWORD@HOST:PORT, encode / ? # @ % \
+                 as %2F %3F %23 %40 %25"
             }
             Self::NotPermitted => {
-                "let the user in REDIS_URL run scripts and commands on our keys: \
+                "allow the user in REDIS_URL to run scripts and commands on Landfall's keys: \
                  ACL SETUSER NAME '~{landfall}:*' +@all -@dangerous +info"
             }
             Self::WrongDatabase => {
-                "correct the database number at the end of REDIS_URL: this Redis has no such"
+                "correct the database number at the end of REDIS_URL: this Redis does not have it"
             }
             Self::Sentinel => {
-                "Sentinel is not supported: let REDIS_URL name the primary, or an address that always leads to it, \
+                "Sentinel is not supported: set REDIS_URL to the primary, or to an address that always routes to it, \
                  such as a proxy or a managed service's"
             }
             Self::Cluster => {
-                "Redis Cluster is not supported: use one Redis or Valkey (cluster mode disabled), with replicas if \
-                 you like"
+                "Redis Cluster is not supported: use one Redis or Valkey with cluster mode disabled; replicas are \
+                 supported"
             }
-            Self::NotRedis => "something else answers there: correct host and port in REDIS_URL",
+            Self::NotRedis => "the server there is not Redis: correct host and port in REDIS_URL",
             Self::WrongType => {
-                "a key of ours holds something else: delete it, or set another REDIS_KEY_PREFIX"
+                "one of Landfall's keys has another type: delete it, or set another REDIS_KEY_PREFIX"
             }
-            Self::Replica => "let REDIS_URL name the primary",
-            Self::Loading => "wait until it has read its data from disk",
-            Self::OutOfMemory => "raise maxmemory; landfall status says what waits",
-            Self::DiskRefuses => "free space on the disk of Redis, and read its log",
-            Self::TooFewReplicas => "bring its replicas back, or lower min-replicas-to-write",
-            Self::TooManyClients => "raise maxclients of Redis, or end other clients",
-            Self::Other => "read the log of Redis",
+            Self::Replica => "set REDIS_URL to the primary",
+            Self::Loading => "wait until Redis has loaded its data from disk",
+            Self::OutOfMemory => "raise maxmemory; landfall status shows the backlog",
+            Self::DiskRefuses => "free space on the disk of Redis, and check its log",
+            Self::TooFewReplicas => "reconnect its replicas, or lower min-replicas-to-write",
+            Self::TooManyClients => "raise maxclients in Redis, or disconnect other clients",
+            Self::Other => "check the log of Redis",
         }
     }
 }
 
-/// How rustls-native-certs begins.
+/// How error messages of rustls-native-certs begin.
 const AUTHORITIES_UNREADABLE: [&str; 4] =
     ["failed to read PEM", "failed to open file", "opening directory", "reading directory entries"];
 
 fn of_redis(error: &RedisError) -> Cause {
-    // redis-rs turns TLS's and the resolver's errors into text.
+    // redis-rs converts errors of TLS and of the resolver to text.
     let text = error.to_string();
     match error.kind() {
         ErrorKind::AuthenticationFailed => Cause::PasswordWrong,
@@ -169,11 +169,11 @@ fn of_certificate(text: &str) -> Cause {
     }
 }
 
-/// By the error's first word, and what follows it.
+/// By error code and message.
 fn of_answer(code: &str, detail: &str) -> Cause {
     match code {
         "NOPERM" => Cause::NotPermitted,
-        // What a script is not allowed is cause in words.
+        // Permission errors within a script have no code of their own.
         "ERR" if detail.contains("The user executing the script can't") => Cause::NotPermitted,
         "NOAUTH" | "DENIED" => Cause::PasswordMissing,
         "WRONGPASS" => Cause::PasswordWrong,
@@ -184,7 +184,7 @@ fn of_answer(code: &str, detail: &str) -> Cause {
         "ERR" if detail.contains("DB index") => Cause::WrongDatabase,
         "ERR" if detail.contains("cluster") => Cause::Cluster,
         "ERR" if detail.contains("max number of clients") => Cause::TooManyClients,
-        // No Redis goes without these.
+        // Every Redis supports these commands.
         "ERR" if ["'SELECT'", "'TIME'", "'EVALSHA'"].iter().any(|name| is_unknown(detail, name)) => {
             Cause::Sentinel
         }
@@ -198,7 +198,7 @@ fn is_unknown(detail: &str, command: &str) -> bool {
 }
 
 impl QueueAdmin {
-    /// The cause of an error. Where a port may speak TLS or not, it is asked once more in the other way, without
+    /// The cause of an error. When the port may use TLS or not, it connects once more with the other scheme, without
     /// credentials.
     pub async fn diagnose(&self, error: &QueueError) -> Cause {
         let cause = Cause::of(error);
@@ -220,7 +220,7 @@ impl QueueAdmin {
     }
 }
 
-/// Whether a Redis, or at least its certificate, is met at an address.
+/// Whether a Redis, or at least its certificate, is found at an address.
 async fn speaks_redis(address: ConnectionAddr) -> bool {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))

@@ -1,16 +1,16 @@
-//! What the queue needs to be told, and the names workers go by.
+//! The queue's configuration, and the names of consumers.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use webhook::Family;
 
-/// Where Redis is, and under which name our keys lie there.
+/// The address of Redis, and the prefix of our keys.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
     /// `redis://…` or `rediss://…`; may hold a password.
     pub url: SecretString,
-    /// The hash tag in front of every key: `{landfall}:…`.
+    /// The hash tag that prefixes every key: `{landfall}:…`.
     pub key_prefix: String,
 }
 
@@ -21,17 +21,17 @@ pub struct ConsumerConfig {
     pub family: Family,
     /// Unique per process and start: see [`consumer_name`].
     pub name: String,
-    /// How long a delivery is left alone without a heartbeat before others take it over.
+    /// A delivery without a heartbeat for this long is reclaimed by others.
     pub lease: Duration,
 }
 
-/// A name no other process has or had: `host-pid-random`. Two processes of one name would take each other's deliveries
-/// for their own.
+/// A unique name, `host-pid-random`. Two processes with the same name would each take the other's deliveries for their
+/// own.
 pub fn consumer_name() -> String {
     format!("{}-{}-{:08x}", host_name(), std::process::id(), fastrand::u32(..))
 }
 
-/// In a container its id. Only characters that need no quoting anywhere.
+/// In a container, its id. Only characters that need no quoting anywhere.
 pub(crate) fn host_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String =

@@ -1,5 +1,5 @@
-//! Connections to Redis: how their sockets are set up, and the multiplexed one that heals itself. What people and
-//! metrics ask goes through a pool instead (`stats.rs`).
+//! Connections to Redis: socket options, and the multiplexed connection that reconnects by itself. Queries for people
+//! and metrics use a pool instead (`admin.rs`).
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,13 +20,13 @@ use crate::config::QueueConfig;
 use crate::error::QueueError;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Redis answers our scripts within milliseconds; this covers the fsync of a slow disk and more.
+/// Redis replies to our scripts within milliseconds; the timeout leaves room for the fsync of a slow disk.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// A peer that has not acknowledged what was sent for so long is gone.
+/// A peer that has not acknowledged sent data for this long is dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for the URL, which is checked but not yet connected to.
+/// Checks the URL and creates a client, which is not connected yet.
 pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {
     let tcp = TcpSettings::default()
         .set_nodelay(true)
@@ -36,7 +36,7 @@ pub(crate) fn client(config: &QueueConfig) -> Result<Client, QueueError> {
     Client::open(info.set_tcp_settings(tcp)).map_err(QueueError::InvalidUrl)
 }
 
-/// Where Redis is, without credentials.
+/// The address of Redis, without credentials.
 pub(crate) fn address(info: &ConnectionInfo) -> String {
     let scheme = match info.addr() {
         ConnectionAddr::TcpTls { .. } => "rediss",
@@ -46,16 +46,16 @@ pub(crate) fn address(info: &ConnectionInfo) -> String {
     format!("{scheme}://{}/{}", info.addr(), info.redis_settings().db())
 }
 
-/// The error of a connection that was not made, with the address that it was to lead to.
+/// The error of a failed connection attempt, with the address.
 pub(crate) fn not_connected(address: &str, error: RedisError) -> RedisError {
     let kind = match error.kind() {
         ErrorKind::AuthenticationFailed => {
-            return (ErrorKind::AuthenticationFailed, "it refuses user and password", address.to_owned())
+            return (ErrorKind::AuthenticationFailed, "it rejects user and password", address.to_owned())
                 .into();
         }
         kind @ ErrorKind::Server(_) => {
             let detail = format!("{address}: {}", error.detail().unwrap_or_default());
-            return (kind, "it refuses what REDIS_URL asks for", detail).into();
+            return (kind, "it rejects the settings in REDIS_URL", detail).into();
         }
         _ if error.is_timeout() => io::ErrorKind::TimedOut,
         _ if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
@@ -66,9 +66,9 @@ pub(crate) fn not_connected(address: &str, error: RedisError) -> RedisError {
     io::Error::new(kind, format!("{address}: {error}")).into()
 }
 
-/// One connection that many tasks use at the same time. It is opened when it is first needed. When it is lost, the next
-/// command opens another one at once: unlike redis-rs' `ConnectionManager` it neither remembers a failure nor holds on to
-/// a peer that fell silent or a primary that was demoted.
+/// One connection shared by many tasks, opened on first use. When it is lost, the next command opens a new one
+/// immediately: unlike redis-rs' `ConnectionManager`, it neither caches a failure nor keeps an unresponsive peer or a
+/// demoted primary.
 #[derive(Clone)]
 pub(crate) struct SharedConnection(Arc<Inner>);
 
@@ -78,7 +78,7 @@ struct Inner {
     current: Mutex<Option<Opening>>,
 }
 
-/// An attempt to connect, and what became of it. All who need the connection meanwhile wait for the same attempt.
+/// A connection attempt and its result. All tasks that need the connection meanwhile wait for the same attempt.
 type Opening = Shared<BoxFuture<'static, Result<MultiplexedConnection, RedisError>>>;
 
 impl SharedConnection {
@@ -86,7 +86,7 @@ impl SharedConnection {
         Self::with_response_timeout(client, Some(RESPONSE_TIMEOUT))
     }
 
-    /// For [`SharedConnection::query_blocking`], whose caller says how long an answer may take.
+    /// For [`SharedConnection::query_blocking`], whose caller sets the timeout.
     pub(crate) fn for_blocking(client: Client) -> Self {
         Self::with_response_timeout(client, None)
     }
@@ -98,7 +98,7 @@ impl SharedConnection {
         Self(Arc::new(Inner { client, config, current: Mutex::default() }))
     }
 
-    /// Runs a script; loads it first where Redis does not have it.
+    /// Runs a script, and loads it first if Redis does not have it.
     pub(crate) async fn invoke<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
@@ -115,8 +115,8 @@ impl SharedConnection {
         self.disconnect_if_lost(&opening, reply)
     }
 
-    /// Runs a command that blocks, with the connection to itself. Unless the answer comes within `max_wait`, or when the
-    /// caller is cancelled, the connection is closed: Redis would go on giving entries to it.
+    /// Runs a blocking command with exclusive use of the connection. After `max_wait`, or when the caller is cancelled,
+    /// the connection is closed; otherwise Redis would go on delivering entries to it.
     pub(crate) async fn query_blocking<T: FromRedisValue>(
         &self,
         command: &Cmd,
@@ -159,7 +159,7 @@ impl SharedConnection {
         reply
     }
 
-    /// Many commands fail together; only the first one leaves their connection. Those under way may still be answered.
+    /// Many commands fail together; only the first one drops the connection. Commands in flight may still get replies.
     fn disconnect_if_current(&self, opening: &Opening) {
         self.current().take_if(|current| current.ptr_eq(opening));
     }
@@ -170,7 +170,7 @@ impl SharedConnection {
 }
 
 impl Inner {
-    /// In a task of its own: the attempt goes on when the caller that began it is cancelled.
+    /// In a separate task: the attempt continues when the caller that began it is cancelled.
     fn connect(&self) -> Opening {
         let (client, config) = (self.client.clone(), self.config.clone());
         let attempt = tokio::spawn(async move {
@@ -182,14 +182,14 @@ impl Inner {
     }
 }
 
-/// Closed, half-open, or leading to a primary that was demoted: no later command fares better on this connection.
+/// Closed, half-open, or connected to a demoted primary: no later command can succeed on this connection.
 fn is_lost(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-/// The connection ended: before the answer came, or in the middle of it.
+/// The connection was closed before or during the reply.
 pub(crate) fn is_dropped(error: &RedisError) -> bool {
     error.is_connection_dropped() || error.kind() == ErrorKind::Parse
 }

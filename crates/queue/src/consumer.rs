@@ -1,4 +1,4 @@
-//! One family's reader in one worker: what was lost on the way, what is due, what others abandoned, what is new.
+//! Reads one family's entries in one worker: lost replies first, then due retries, abandoned entries, and new ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,31 +18,32 @@ use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
 use crate::scripts::{self, ConsumerSession, millis};
 
-/// Longest wait for something new. What others hand back or abandon is seen after it.
+/// Longest wait for new entries. Released and abandoned entries are only seen after it.
 const BLOCK: Duration = Duration::from_secs(2);
-/// After it a blocking read is given up, and its connection with it.
+/// A blocking read that exceeds its wait by this much is abandoned, with its connection.
 const BLOCK_MARGIN: Duration = Duration::from_secs(5);
 const CURSOR_START: &str = "0-0";
-/// Entries a parting consumer gives back in one step; it was never given more at once.
+/// Entries that a stopping consumer releases in one step; it never receives more at once.
 const RELEASE_MAX: usize = 1000;
 
-/// Takes deliveries of one family. Dropping it leaves its deliveries alive; [`Consumer::remove`] is the clean end.
+/// Receives deliveries of one family. Dropping it keeps its deliveries alive; [`Consumer::remove`] is the clean
+/// shutdown.
 pub struct Consumer {
     pub(crate) session: Arc<ConsumerSession>,
     leases: Arc<Leases>,
     /// For blocking reads only.
     reading: SharedConnection,
-    /// Redis may have given us entries in a reply that never came.
+    /// Redis may have delivered entries in a reply that was lost.
     unseen: bool,
     reclaim_cursor: String,
     auditor: Auditor,
 }
 
-/// New entries as `XREADGROUP` answers: by stream.
+/// The reply of `XREADGROUP`: entries by stream.
 type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
 
 impl Consumer {
-    /// Connects, and creates the group where it is missing.
+    /// Connects, and creates the group if it is missing.
     pub async fn connect(config: ConsumerConfig) -> Result<Self, QueueError> {
         let client = connection::client(&config.queue)?;
         let all_keys = Keys::new(&config.queue.key_prefix);
@@ -67,29 +68,29 @@ impl Consumer {
         })
     }
 
-    /// Takes up to `free` deliveries; waits up to two seconds when there is nothing. A cancelled call loses nothing:
-    /// the next one takes what it was given.
+    /// Receives up to `free` deliveries; waits up to two seconds when there are none. A cancelled call loses nothing:
+    /// the next one receives what this one was given.
     pub async fn receive(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
         self.receive_within(free, BLOCK).await
     }
 
-    /// Takes up to `free` deliveries without waiting.
+    /// Receives up to `free` deliveries without waiting.
     pub async fn receive_now(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
         self.receive_within(free, Duration::ZERO).await
     }
 
-    /// What has been mended since the last call.
+    /// The repairs since the last call.
     pub fn take_repairs(&mut self) -> Vec<Repair> {
         self.auditor.take_repairs()
     }
 
-    /// Looks for damage now. [`Consumer::receive`] does it by itself at least every half minute.
+    /// Audits now. [`Consumer::receive`] audits at least every 30 seconds.
     pub async fn audit_now(&mut self) -> Result<(), QueueError> {
         self.auditor.audit_now(&self.session).await
     }
 
-    /// A clean end: what Redis gave us and we never saw is due at once for others, and the name goes, unless
-    /// deliveries are unsettled.
+    /// Clean shutdown: entries that Redis delivered and this consumer never saw are due immediately for others, and the
+    /// consumer's name is removed unless deliveries are unsettled.
     pub async fn remove(self) {
         let mut script = scripts::REMOVE_CONSUMER.prepare_invoke();
         script.key(&self.session.keys.events).key(&self.session.keys.delayed);
@@ -99,13 +100,13 @@ impl Consumer {
             Ok(false) => {
                 tracing::warn!(
                     event.family = self.session.family.as_str(),
-                    "unsettled deliveries remain; others take them over when their leases run out"
+                    "unsettled deliveries remain; other workers reclaim them when their leases expire"
                 );
             }
             Err(error) => tracing::warn!(
                 event.family = self.session.family.as_str(),
                 error = chain(&error),
-                "the consumer's name remains in Redis"
+                "could not remove the consumer's name from Redis"
             ),
         }
     }
@@ -117,7 +118,7 @@ impl Consumer {
         self.auditor.audit_when_due(&self.session).await;
         match self.take(free, wait).await {
             Err(error) if error.is_group_missing() => {
-                // Another worker may have been faster.
+                // Another worker may have recreated it already.
                 if let Some(kind) =
                     scripts::ensure_group(&self.session.connection, &self.session.keys).await?
                 {
@@ -126,7 +127,7 @@ impl Consumer {
                 self.take(free, wait).await
             }
             Err(error) => {
-                // It is no better than the connection that failed, and would take its own time to tell.
+                // The blocking connection is probably lost too, and would only fail after a timeout of its own.
                 self.reading.disconnect();
                 Err(error)
             }
@@ -140,7 +141,7 @@ impl Consumer {
             let mut script = scripts::RECOVER.prepare_invoke();
             script.key(&self.session.keys.events).arg(GROUP).arg(&self.session.name);
             script.arg(free).arg(self.leases.ids());
-            let ids: Vec<String> = self.session.invoke("take undelivered entries again", &script).await?;
+            let ids: Vec<String> = self.session.invoke("recover unseen entries", &script).await?;
             self.read_claimed(&ids, &mut deliveries).await?;
             self.unseen = ids.len() == free;
         }
@@ -148,7 +149,7 @@ impl Consumer {
         if deliveries.len() < free {
             match self.take_rest(free, wait, &mut deliveries).await {
                 Ok(()) => {}
-                // What is in hand is worked on; the rest is recovered by the next call.
+                // Deliveries already read are processed; the next call recovers the rest.
                 Err(_) if !deliveries.is_empty() => return Ok(deliveries),
                 Err(error) => return Err(error),
             }
@@ -167,15 +168,15 @@ impl Consumer {
         let mut script = scripts::DUE.prepare_invoke();
         script.key(&keys.events).key(&keys.delayed).key(&keys.attempts);
         script.arg(GROUP).arg(name).arg(free - deliveries.len());
-        // Milliseconds until the next one is due, or -1.
-        let (next_ms, ids): (i64, Vec<String>) = self.session.invoke("take due entries", &script).await?;
+        // Milliseconds until the next entry is due, or -1.
+        let (next_ms, ids): (i64, Vec<String>) = self.session.invoke("claim due entries", &script).await?;
         self.read_claimed(&ids, deliveries).await?;
         if deliveries.len() < free {
             let mut script = scripts::RECLAIM.prepare_invoke();
             script.key(&keys.events).key(&keys.attempts).arg(GROUP).arg(name).arg(millis(*lease));
             script.arg(&self.reclaim_cursor).arg(free - deliveries.len()).arg(self.leases.ids());
             let (cursor, ids): (String, Vec<String>) =
-                self.session.invoke("take over abandoned entries", &script).await?;
+                self.session.invoke("reclaim abandoned entries", &script).await?;
             self.reclaim_cursor = cursor;
             self.read_claimed(&ids, deliveries).await?;
         }
@@ -195,7 +196,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Reads entries that a script has claimed. One that was deleted by hand since then is none.
+    /// Reads entries that a script has claimed. Entries deleted manually since then are skipped.
     async fn read_claimed(&self, ids: &[String], deliveries: &mut Vec<Delivery>) -> Result<(), QueueError> {
         for ids in ids.chunks(ENTRIES_PER_READ) {
             let reads = ids.iter().map(async |id| {
@@ -213,7 +214,7 @@ impl Consumer {
     async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<RawEntry>, QueueError> {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.session.name).arg("COUNT").arg(count);
-        // BLOCK 0 would be for ever.
+        // BLOCK 0 would wait forever.
         if !wait.is_zero() {
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
@@ -223,7 +224,8 @@ impl Consumer {
         Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
     }
 
-    /// Begins to hold entries that are this consumer's. New ones have a history too when the group was recreated.
+    /// Starts leases for entries that belong to this consumer. New entries have a history too when the group was
+    /// recreated.
     async fn hold(&self, entries: Vec<RawEntry>, deliveries: &mut Vec<Delivery>) -> Result<(), QueueError> {
         if entries.is_empty() {
             return Ok(());

@@ -1,5 +1,4 @@
-//! What was given up, with the reasons; and what an operator does to it: bring it back, or let it go. Each leaves a record
-//! (`{…}:records`).
+//! Dead letters, and the operator's actions on them: redrive and discard. Each action leaves a record (`{…}:records`).
 
 use webhook::{Family, Reason, ReasonClass};
 
@@ -8,31 +7,31 @@ use crate::entry::{ENTRIES_PER_READ, Entry, EntryError, Fields, RawEntry};
 use crate::error::QueueError;
 use crate::scripts;
 
-/// Records kept of what operators did to dead letters; about the newest.
+/// Approximate number of action records kept; the newest stay.
 const RECORDS_MAX: usize = 100_000;
 
-/// An event that was given up. Its fields in Redis are the entry's own, and behind them those that begin with `_`.
+/// An event that was given up. Its fields in Redis are the entry's own, followed by fields that begin with `_`.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     /// Redis's id in the dead-letter stream.
     pub id: String,
-    /// The id the entry had in the queue.
+    /// The entry's id in the queue.
     pub entry_id: String,
-    /// The entry as it was; an entry that cannot be decoded is kept all the same.
+    /// The original entry, even when it cannot be decoded.
     pub content: Result<Entry, EntryError>,
-    /// `None` for a reason that only a newer version knows.
+    /// `None` for a reason added by a newer version.
     pub reason: Option<Reason>,
-    /// Attempts made, the last one included.
+    /// Attempts, including the last one.
     pub attempts: u32,
-    /// Leases that ran out.
+    /// Expired leases.
     pub crashes: u32,
-    /// Reason and text of the first attempt that failed.
+    /// Reason and text of the first failed attempt.
     pub first_error: Option<String>,
-    /// Reason and text of what it was given up for.
+    /// Reason and text of the final failure.
     pub last_error: Option<String>,
     /// Unix milliseconds of Redis's clock.
     pub died_ms: i64,
-    /// When OpenAI deletes the file it was about, if known, in unix milliseconds: after it a redrive is too late.
+    /// When OpenAI deletes the event's file, if known, in unix milliseconds; a redrive after that is too late.
     pub file_expires_ms: Option<i64>,
 }
 
@@ -54,7 +53,7 @@ impl DeadLetter {
         }
     }
 
-    /// Where the cause lies; of what was tried until time was up, by its first error.
+    /// Who can fix the cause. For an event that was retried until the time limit, by its first error.
     pub fn class(&self) -> Option<ReasonClass> {
         match self.reason? {
             Reason::GaveUp => {
@@ -67,12 +66,12 @@ impl DeadLetter {
 }
 
 impl QueueAdmin {
-    /// A family's dead letters, the newest first.
+    /// A family's dead letters, newest first.
     pub async fn dead_letters(&self, family: Family, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         self.read_letters(family, ("XREVRANGE", "+", "-"), None, limit).await
     }
 
-    /// A family's dead letters from the oldest on, beginning after the letter `after`.
+    /// A family's dead letters, oldest first, after the letter `after`.
     pub async fn dead_letters_after(
         &self,
         family: Family,
@@ -105,11 +104,11 @@ impl QueueAdmin {
         }
         Ok(letters)
     }
-    /// Enqueues a dead letter again, as if it had been received now, and takes it out of the dead letters. The new
-    /// entry's id; `None` when there is no such letter, perhaps because another operator was faster.
+    /// Enqueues a dead letter again, as if it had been received now, and removes it from the dead letters. Returns the
+    /// new entry's id, or `None` when there is no such letter, for example because another operator was faster.
     ///
-    /// # Errors
-    /// When Redis cannot be reached or refuses; nothing is changed, or, when only the answer was lost, all of it.
+    /// When Redis cannot be reached or refuses. Nothing has changed then, or everything has when only the reply was
+    /// lost.
     pub async fn redrive(&self, family: Family, dead_id: &str) -> Result<Option<String>, QueueError> {
         let mut script = scripts::REDRIVE.prepare_invoke();
         script.key(self.keys.dead(family)).key(self.keys.events(family)).key(self.keys.records());
@@ -117,7 +116,7 @@ impl QueueAdmin {
         self.invoke("redrive a dead letter", &script).await
     }
 
-    /// Deletes a dead letter for good. `false` when there is no such letter.
+    /// Deletes a dead letter permanently. `false` when there is no such letter.
     pub async fn discard(&self, family: Family, dead_id: &str) -> Result<bool, QueueError> {
         let mut script = scripts::DISCARD.prepare_invoke();
         script.key(self.keys.dead(family)).key(self.keys.records());

@@ -1,12 +1,12 @@
 //! Dedupe records: which events were enqueued within the dedupe window.
 //!
-//! A record is a number of 63 bits in a set of integers, `{…}:seen:<generation>:<shard>`, which Redis keeps as 8 bytes a
-//! record while a set has at most 512 (its default `set-max-intset-entries`; more take about 70 bytes each). A generation
-//! covers half of the window, so that the records of the present one and of the two before it cover at least all of it;
-//! its sets expire when no lookup needs them any more. `{…}:seen` lists the generations by the time they expire.
+//! A record is a 63-bit number in a set of integers, `{…}:seen:<generation>:<shard>`. Redis stores it in 8 bytes while
+//! the set has at most 512 members (the default of `set-max-intset-entries`), and in about 70 bytes beyond that. A
+//! generation covers half of the window, so the current one and the two before it always cover the whole window; its
+//! sets expire when no lookup needs them any more. `{…}:seen` lists the generations by expiry.
 //!
-//! An event is wrongly taken for a duplicate when another record of its shard has the same 63 bits. With N records that is
-//! N / 2048 / 2^63 an event: 3 * 10^-16 with the five million records that a million events a day leave.
+//! A false duplicate occurs when another record in the same shard has the same 63 bits. With N records the probability
+//! is N / 2048 / 2^63 per event: 3 * 10^-16 with five million records, the result of a million events a day.
 
 use std::time::Duration;
 
@@ -15,29 +15,29 @@ use sha2::{Digest as _, Sha256};
 use crate::admin::QueueAdmin;
 use crate::error::QueueError;
 
-/// OpenAI sends an event again for 72 hours; eight more leave room for its delays and ours.
+/// OpenAI retries an event for 72 hours; the other eight hours cover its delays and ours.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(80 * 3600);
-/// Sets of one generation.
+/// Sets per generation.
 pub(crate) const SHARDS: u16 = 2048;
-/// Keys looked at in one step of a scan.
+/// Keys per scan step.
 const SCAN_COUNT: usize = 1000;
 
-/// How long a generation lasts: `enqueue.lua` looks at the present one and at two before it.
+/// How long a generation lasts: `enqueue.lua` checks the current one and the two before it.
 pub(crate) fn generation_secs(window: Duration) -> u64 {
     window.as_secs().div_ceil(2).max(1)
 }
 
-/// The record of one event. Shard and member are different bits of the hash.
+/// The record of one event. Shard and member use different bits of the hash.
 pub(crate) struct DedupeRecord {
     pub(crate) shard: u16,
-    /// Sent as text: numbers in Lua have 53 bits.
+    /// Sent as text: Lua numbers have only 53 bits.
     pub(crate) member: u64,
 }
 
 impl DedupeRecord {
     pub(crate) fn new(project: &str, webhook_id: &str) -> Self {
         let mut hash = Sha256::new();
-        // With its length, so that no other pair gives the same bytes.
+        // With its length, so that no other pair gives the same input.
         hash.update((project.len() as u64).to_be_bytes());
         hash.update(project);
         hash.update(webhook_id);
@@ -50,8 +50,8 @@ impl DedupeRecord {
 }
 
 impl QueueAdmin {
-    /// Drops the oldest generation of dedupe records that has any; duplicates of its events may be enqueued from then on.
-    /// The newest generation is dropped only when `newest_too`. Says whether there was one.
+    /// Drops the oldest generation of dedupe records; duplicates of its events may be enqueued from then on. The newest
+    /// generation is dropped only when `newest_too`. Returns whether there was one.
     pub async fn drop_oldest_dedupe_records(&self, newest_too: bool) -> Result<bool, QueueError> {
         let mut generations = self.dedupe_generations().await?;
         if !newest_too {
@@ -69,7 +69,8 @@ impl QueueAdmin {
         Ok(false)
     }
 
-    /// Drops what earlier versions recorded: a string of 160 bytes for each `webhook-id`, for seven days. Says how many.
+    /// Drops the dedupe keys of earlier versions: one string of 160 bytes per `webhook-id`, for seven days. Returns
+    /// their number.
     pub async fn drop_legacy_dedupe_keys(&self) -> Result<u64, QueueError> {
         const OPERATION: &str = "drop dedupe keys of earlier versions";
         let prefix = format!("{}:", self.keys.seen());
@@ -79,7 +80,7 @@ impl QueueAdmin {
             scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
             scan.arg("TYPE").arg("string");
             let (next, mut keys): (u64, Vec<String>) = self.query(OPERATION, &scan).await?;
-            // MATCH takes a `*` in the prefix for a pattern.
+            // MATCH treats a `*` in the prefix as a wildcard.
             keys.retain(|key| key.starts_with(&prefix));
             if !keys.is_empty() {
                 dropped += self.query::<u64>(OPERATION, redis::cmd("UNLINK").arg(keys)).await?;
@@ -91,7 +92,7 @@ impl QueueAdmin {
         }
     }
 
-    /// The generations of dedupe records, the oldest first.
+    /// The generations of dedupe records, oldest first.
     pub(crate) async fn dedupe_generations(&self) -> Result<Vec<String>, QueueError> {
         let mut list = redis::cmd("ZRANGE");
         self.query("list dedupe generations", list.arg(self.keys.seen()).arg(0).arg(-1)).await

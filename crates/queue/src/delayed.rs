@@ -1,4 +1,5 @@
-//! Entries in the queue, one by one: those that wait for their retry, how to end their wait, and whether some are still there.
+//! Individual entries in the queue: those that wait for a retry, how to end their wait, and whether an entry still
+//! exists.
 
 use std::collections::HashMap;
 
@@ -10,42 +11,41 @@ use crate::error::QueueError;
 use crate::keys::FamilyKeys;
 use crate::scripts;
 
-/// Entries asked about, or made due, in one step.
+/// Entries queried or made due in one step.
 const STEP: usize = 500;
-/// Entries asked for in one step: each is read whole inside Redis.
+/// Entries queried in one step: Redis reads each one whole.
 const UNSETTLED_STEP: usize = 16;
 
-/// As the script answers: the entry's id, failed attempts, last error.
+/// The script's reply: entry id, failed attempts, last error.
 type Waiting = (String, Option<u32>, Option<Vec<u8>>);
 
-/// An entry whose time has not come yet.
+/// An entry that is not due yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delayed {
     pub entry_id: String,
     /// When it is due, in unix milliseconds of Redis's clock.
     pub due_ms: i64,
     pub failed_attempts: u32,
-    /// Why its last attempt failed. `None` when it was put back before any failed, or for a reason that only a newer
-    /// version knows.
+    /// Why its last attempt failed. `None` when no attempt has failed yet, or for a reason added by a newer version.
     pub reason: Option<Reason>,
 }
 
-/// An entry that is waiting, running or delayed.
+/// An entry that is undelivered, pending or delayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsettled {
     pub entry_id: String,
     pub failed_attempts: u32,
-    /// Reason and text of the last attempt that failed.
+    /// Reason and text of the last failed attempt.
     pub last_error: Option<String>,
 }
 
 impl QueueAdmin {
-    /// A family's entries that wait for their time to come, the next one first.
+    /// A family's entries that are not due yet, in the order they are due.
     pub async fn delayed(&self, family: Family) -> Result<Vec<Delayed>, QueueError> {
         const OPERATION: &str = "read delayed entries";
         let keys = FamilyKeys::new(&self.keys, family);
         let now_ms = unix_ms(self.query(OPERATION, &redis::cmd("TIME")).await?);
-        // A scan may give one twice.
+        // A scan may return an entry twice.
         let (mut due, mut cursor) = (HashMap::new(), 0_u64);
         loop {
             let mut scan = redis::cmd("ZSCAN");
@@ -77,8 +77,8 @@ impl QueueAdmin {
         Ok(delayed)
     }
 
-    /// Ends the wait of entries: a worker tries them within seconds, unless their family is paused. Attempts stay as
-    /// they are. Those that still waited.
+    /// Makes entries due now: a worker tries them within seconds, unless their family is paused. Attempt counts do not
+    /// change. Returns the entries that were still delayed.
     pub async fn make_due(&self, family: Family, entry_ids: &[String]) -> Result<Vec<String>, QueueError> {
         let mut due = Vec::new();
         for ids in entry_ids.chunks(STEP) {
@@ -89,7 +89,7 @@ impl QueueAdmin {
         Ok(due)
     }
 
-    /// What entries hold that are in the queue, whole. Those that cannot be decoded are left out.
+    /// Reads whole entries from the queue. Entries that cannot be decoded are omitted.
     pub async fn entries(
         &self,
         family: Family,
@@ -109,7 +109,7 @@ impl QueueAdmin {
         Ok(entries)
     }
 
-    /// Those of the entries that are not settled yet. The others are done or given up.
+    /// The entries that are not settled yet. All others are done or dead.
     pub async fn unsettled(
         &self,
         family: Family,
@@ -130,7 +130,7 @@ impl QueueAdmin {
     }
 }
 
-/// The reason that a failed attempt's error begins with.
+/// The reason, with which a failed attempt's error begins.
 fn reason(error: &[u8]) -> Option<Reason> {
     let name = error.split(|byte| *byte == b':').next()?;
     std::str::from_utf8(name).ok()?.parse().ok()

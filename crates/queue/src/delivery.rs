@@ -1,4 +1,5 @@
-//! One hand-over of an entry to a worker, and the five ways to settle it: by value, so only once.
+//! One delivery of an entry to a worker, and the five ways to settle it. They take `self`, so a delivery is settled
+//! only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +15,28 @@ use crate::keys::{FamilyKeys, GROUP};
 use crate::leases::{LeaseGuard, Leases};
 use crate::scripts::{self, ConsumerSession, millis};
 
-/// How long settling goes on trying while Redis is away. After it the entry is simply delivered again.
+/// How long settling is retried while Redis is down. After that the entry is delivered again.
 const SETTLE_FOR: Duration = Duration::from_secs(15);
 const SETTLE_PAUSE_MIN: Duration = Duration::from_millis(50);
 const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Kept of an error's text: twice per entry in Redis, for people to read.
+/// Maximum length of an error's text, which is stored twice per entry for people to read.
 const ERROR_BYTES_MAX: usize = 2048;
-/// No retry is further away than this: a delay beyond it is a mistake in the arithmetic of somebody's clock.
+/// Longest delay of a retry; a longer one can only come from a wrong clock.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// An entry in this worker's hands until it is settled, dropped, or its lease is lost.
-/// Settling fails when Redis stays away: the entry then comes again when its lease has run out.
-#[must_use = "an unsettled delivery comes again when its lease runs out, and counts as a crash"]
+/// An entry leased to this worker until it is settled, dropped, or its lease is lost. Settling fails when Redis is down
+/// for long; the entry is then delivered again when its lease expires.
+#[must_use = "an unsettled delivery is delivered again when its lease expires, and counts as a crash"]
 pub struct Delivery {
-    /// Shared, so that it outlives the delivery when that is settled.
+    /// Shared, so that it outlives the delivery.
     pub content: Result<Arc<Entry>, EntryError>,
-    /// From 1: failed attempts before this one, plus one.
+    /// Failed attempts before this one, plus one.
     pub attempt: u32,
-    /// Leases of this entry that ran out before: a worker died, or hung.
+    /// Leases of this entry that expired earlier, because a worker died or hung.
     pub crashes: u32,
-    /// Those of them while it ran with nothing beside it: see [`Delivery::begin_alone`].
+    /// Crashes while the entry ran alone: see [`Delivery::begin_alone`].
     pub crashes_alone: u32,
-    /// Redis's id of the entry.
+    /// The entry's stream id.
     pub entry_id: String,
     pub first_error: Option<String>,
     pub last_error: Option<String>,
@@ -43,15 +44,15 @@ pub struct Delivery {
     lease: LeaseGuard,
 }
 
-/// What is kept of an entry's earlier attempts: failed ones, crashes, crashes alone, first and last error.
+/// The history of an entry: failed attempts, crashes, crashes alone, first and last error.
 pub(crate) type History = (Option<u32>, Option<u32>, Option<u32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// How settling ended.
+/// The result of settling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Done,
-    /// Nothing was changed: the entry is no longer this delivery's. Its lease ran out and another consumer has it, or
-    /// an earlier try to settle, whose reply was lost, had settled it.
+    /// Nothing changed: this delivery no longer owns the entry. Its lease expired and another consumer has it, or an
+    /// earlier call whose reply was lost has settled it.
     LeaseLost,
 }
 
@@ -76,16 +77,15 @@ impl Delivery {
         }
     }
 
-    /// Fires when the lease is lost: stop working, another consumer does.
+    /// Cancelled when the lease is lost: stop, another consumer has the entry.
     pub fn lease_lost(&self) -> CancellationToken {
         self.lease.lost().clone()
     }
 
-    /// Notes in Redis that this delivery now runs with nothing beside it, before it does: a crash from here on is its
-    /// own. Not settled by it.
+    /// Records in Redis that this delivery runs alone from now on: a later crash is caused by this entry. Does not
+    /// settle it.
     ///
-    /// # Errors
-    /// When Redis stays away: then nothing was noted, and it should not run.
+    /// When Redis stays down. Nothing was recorded then, and the delivery should not run.
     pub async fn begin_alone(&self) -> Result<Settled, QueueError> {
         let mut script = scripts::BEGIN_ALONE.prepare_invoke();
         script.key(&self.session.keys.events).key(&self.session.keys.attempts);
@@ -93,7 +93,7 @@ impl Delivery {
         self.guarded("mark an entry as running alone", &script).await
     }
 
-    /// The work is done: deletes the entry, even when the lease is lost, for whoever has it would do the same again.
+    /// Done: deletes the entry, even when the lease is lost, because another worker would only repeat the same work.
     pub async fn ack(self) -> Result<Settled, QueueError> {
         let FamilyKeys { events, delayed, attempts, .. } = &self.session.keys;
         let mut script = scripts::ACK.prepare_invoke();
@@ -113,18 +113,18 @@ impl Delivery {
         self.put_back(delay, Some(&error)).await
     }
 
-    /// Not now, and not a failed attempt; due again after `delay` (at most seven days).
+    /// Not a failed attempt; the entry is due again after `delay` (at most seven days).
     pub async fn snooze(self, delay: Duration) -> Result<Settled, QueueError> {
         self.put_back(delay, None).await
     }
 
-    /// For a worker that stops: due at once for any other, neither an attempt nor a crash.
+    /// For a stopping worker: the entry is due immediately for any other; neither an attempt nor a crash.
     pub async fn release(self) -> Result<Settled, QueueError> {
         self.put_back(Duration::ZERO, None).await
     }
 
-    /// Gives the event up: moves it to the dead letters, where people find it with the reason. `file_expires_ms` says when
-    /// OpenAI deletes the file it is about, in unix milliseconds: after that a redrive is too late.
+    /// Gives the event up: moves the entry to the dead letters, with the reason. `file_expires_ms` is when OpenAI
+    /// deletes the event's file, in unix milliseconds; a redrive after that is too late.
     pub async fn dead_letter(
         self,
         reason: Reason,
@@ -147,8 +147,8 @@ impl Delivery {
         self.guarded("put a delivery back", &script).await
     }
 
-    /// Changes something only while this delivery holds the entry. Redis knows the consumer; whether it is still the same lease
-    /// of that consumer is known here.
+    /// Runs a script that takes effect only while this delivery owns the entry. Redis checks the consumer; the lease
+    /// itself is checked here.
     async fn guarded(
         &self,
         operation: &'static str,
@@ -165,7 +165,7 @@ impl Delivery {
         }
     }
 
-    /// Tries again while trying again can help. The heartbeat goes on meanwhile.
+    /// Retries retryable errors. The heartbeat continues meanwhile.
     async fn persist<T: FromRedisValue>(
         &self,
         operation: &'static str,

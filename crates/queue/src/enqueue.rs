@@ -1,4 +1,4 @@
-//! The calls of the scripts that enqueue, and what they answer.
+//! The calls of the enqueue scripts, and their replies.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,49 +12,50 @@ static ENQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sc
 static ENQUEUE_AGAIN: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/enqueue_again.lua")));
 
-/// Within one command of an operator, a call is repeated after seconds if at all.
+/// Within one operator command, a call is repeated within seconds, if at all.
 const REPLAYED_FOR: Duration = Duration::from_secs(600);
 
-/// What became of an event.
+/// The result of enqueuing an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     Added {
         entry_id: String,
     },
-    /// This `webhook-id` was enqueued within the dedupe window; with [`crate::Producer::enqueue_again`], by the same run.
+    /// This `webhook-id` was enqueued within the dedupe window; with [`crate::Producer::enqueue_again`], in the same
+    /// run.
     Duplicate,
 }
 
 pub(crate) type EnqueueResult = Result<Enqueued, EnqueueError>;
 
-/// An answer as the scripts give it: the outcome, and the entry id or the error.
+/// A reply of the scripts: the outcome, and the entry id or the error.
 pub(crate) type Reply = (String, String);
 
-/// What all events of a producer have in common.
+/// The limits shared by all events of a producer.
 #[derive(Debug, Clone)]
 pub(crate) struct EnqueueLimits {
     pub(crate) stream_length_max: u64,
-    /// The index of dedupe generations, and the prefix of their record sets.
+    /// The key of the index of dedupe generations, which is also the prefix of their record sets.
     pub(crate) seen_key: String,
     pub(crate) generation_secs: u64,
 }
 
-/// One event's part in a call.
+/// The arguments for one event.
 pub(crate) struct EventArgs {
     pub(crate) events_key: String,
     pub(crate) record: DedupeRecord,
-    /// As [`crate::entry::EntryRef::fields`] has them.
+    /// See [`crate::entry::EntryRef::fields`].
     pub(crate) fields: Vec<Vec<u8>>,
 }
 
 impl EventArgs {
-    /// About how much is sent for it.
+    /// The approximate size of its arguments.
     pub(crate) fn bytes(&self) -> usize {
         self.fields.iter().map(Vec::len).sum()
     }
 }
 
-/// Enqueues these events; there is one reply for each.
+/// Enqueues these events; the reply has one element per event.
 pub(crate) fn enqueue<'e>(
     limits: &EnqueueLimits,
     events: impl Iterator<Item = &'e EventArgs>,
@@ -84,15 +85,15 @@ pub(crate) fn read((outcome, detail): Reply) -> EnqueueResult {
     match outcome.as_str() {
         "added" => Ok(Enqueued::Added { entry_id: detail }),
         "duplicate" => Ok(Enqueued::Duplicate),
-        // `CODE the words`
+        // `CODE message`
         "refused" => {
-            let (code, words) = detail.split_once(' ').unwrap_or((&detail, ""));
-            Err(redis::make_extension_error(code.to_owned(), Some(words.to_owned())).into())
+            let (code, message) = detail.split_once(' ').unwrap_or((&detail, ""));
+            Err(redis::make_extension_error(code.to_owned(), Some(message.to_owned())).into())
         }
         _ => Err(unexpected()),
     }
 }
 
 pub(crate) fn unexpected() -> EnqueueError {
-    RedisError::from((ErrorKind::UnexpectedReturnType, "not an answer to an enqueue")).into()
+    RedisError::from((ErrorKind::UnexpectedReturnType, "unexpected reply to enqueue")).into()
 }

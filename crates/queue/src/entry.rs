@@ -1,32 +1,32 @@
-//! The entry format: the only contract between the two processes. Version 1 is read for ever (`tests/golden`).
-//! Fields a reader does not know are ignored; a newer version is left to a newer reader.
+//! The entry format: the only contract between the two programs. Version 1 stays readable forever (`tests/golden`).
+//! Unknown fields are ignored; newer versions are left to newer workers.
 
 use std::fmt;
 
 /// The version this program writes, and the newest it reads.
 pub const ENTRY_VERSION: u32 = 1;
 
-/// One event on its way from `ingest` to `worker`.
+/// An event in the queue, between `ingest` and `worker`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// OpenAI's id of the delivery: the dedupe key.
+    /// OpenAI's id of the webhook: the dedupe key.
     pub webhook_id: String,
     pub project: String,
-    /// `batch.completed` and so on, as it was sent.
+    /// The type as it was sent, such as `batch.completed`.
     pub event_type: String,
-    /// The header's unix seconds.
+    /// The timestamp header, in unix seconds.
     pub timestamp_secs: i64,
-    /// Unix milliseconds of our clock.
+    /// When it was received, in unix milliseconds of this machine's clock.
     pub received_ms: i64,
-    /// The raw bytes that were signed.
+    /// The raw, signed bytes.
     pub body: Vec<u8>,
-    /// W3C trace context of the request that brought it.
+    /// W3C trace context of the request.
     pub traceparent: Option<String>,
     /// The `webhook-id` of the stored event that an operator enqueued again.
     pub replay_of: Option<String>,
 }
 
-/// An event that is to be enqueued: an [`Entry`] whose parts are borrowed.
+/// An event to enqueue: an [`Entry`] with borrowed parts.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     pub webhook_id: &'a str,
@@ -55,7 +55,7 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
-    /// The fields of the stream entry, as version 1 has them: name, value, name, value.
+    /// The fields of the stream entry in version 1: name, value, name, value.
     pub(crate) fn fields(&self) -> Vec<Vec<u8>> {
         let (version, timestamp) = (ENTRY_VERSION.to_string(), self.timestamp_secs.to_string());
         let received_ms = self.received_ms.to_string();
@@ -78,7 +78,7 @@ impl EntryRef<'_> {
 /// Why an entry cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    #[error("the entry is of version {version}, this program reads up to {ENTRY_VERSION}")]
+    #[error("the entry has version {version}; this program supports versions up to {ENTRY_VERSION}")]
     NewerVersion { version: u32 },
     #[error("the entry has no field {0}")]
     MissingField(&'static str),
@@ -87,10 +87,9 @@ pub enum EntryError {
 }
 
 impl Entry {
-    /// Reads an entry from the flat list that Redis gives: name, value, name, value.
+    /// Decodes an entry from the flat list that Redis returns: name, value, name, value.
     ///
-    /// # Errors
-    /// When the entry is of a newer version, or not what version 1 promises.
+    /// When the entry has a newer version, or is not valid in version 1.
     pub fn decode(flat: &[Vec<u8>]) -> Result<Self, EntryError> {
         let fields = Fields(flat);
         let version: u32 = fields.number("v")?;
@@ -98,7 +97,7 @@ impl Entry {
             return Err(EntryError::NewerVersion { version });
         }
         if version == 0 {
-            return Err(EntryError::Malformed { field: "v", expected: "a version" });
+            return Err(EntryError::Malformed { field: "v", expected: "a version number" });
         }
         Ok(Self {
             webhook_id: fields.text("id")?,
@@ -114,7 +113,7 @@ impl Entry {
 }
 
 impl fmt::Debug for Entry {
-    /// Without the body: bodies are never logged.
+    /// Omits the body: bodies are never logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("webhook_id", &self.webhook_id)
@@ -127,13 +126,13 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Entries asked for in one reply: with bodies of 1 MiB, Redis does nothing else for some 10 ms.
+/// Entries read in one reply: with bodies of 1 MiB, this blocks Redis for some 10 ms.
 pub(crate) const ENTRIES_PER_READ: usize = 32;
 
-/// A stream entry as Redis gives it: its id, and its names and values in one flat list.
+/// A stream entry as Redis returns it: its id, and its names and values in one flat list.
 pub(crate) type RawEntry = (String, Vec<Vec<u8>>);
 
-/// The flat list of a stream entry, by name.
+/// Access by name to the flat list of a stream entry.
 pub(crate) struct Fields<'a>(pub(crate) &'a [Vec<u8>]);
 
 impl<'a> Fields<'a> {
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_apart_whatever_else_it_holds() {
+    fn a_newer_version_is_recognized_whatever_its_other_fields() {
         let newer = [b"v".to_vec(), b"2".to_vec(), b"payload".to_vec(), b"?".to_vec()];
         assert_eq!(Entry::decode(&newer), Err(EntryError::NewerVersion { version: 2 }));
     }
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named() {
+    fn malformed_fields_are_named() {
         for (name, value) in [("v", "0"), ("v", "one"), ("timestamp", "1.5"), ("received_ms", "")] {
             let error = Entry::decode(&with(name, value)).unwrap_err();
             assert!(matches!(error, EntryError::Malformed { field, .. } if field == name), "{error}");

@@ -1,12 +1,12 @@
-//! What can go wrong, and whether trying again can help.
+//! Errors of the queue, and whether a retry can help.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// A failure of the worker's, or the reader's, side of the queue: Redis cannot be reached, or refuses. Only what is more
-/// than that is said at the methods that return it.
+/// A failed command on the consumer or admin side: Redis is unreachable or refuses the command. Methods document only
+/// the errors that go beyond this.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    #[error("the Redis URL cannot be used")]
+    #[error("the Redis URL is not valid")]
     InvalidUrl(#[source] RedisError),
     #[error("could not {operation}")]
     Redis {
@@ -17,7 +17,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether the same call may work later, without anybody changing a setting.
+    /// Whether the same call may succeed later without a change of configuration.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InvalidUrl(_) => false,
@@ -30,16 +30,16 @@ impl QueueError {
         move |source| Self::Redis { operation, source }
     }
 
-    /// The group is gone: somebody emptied Redis, or deleted it.
+    /// The group is missing: Redis was emptied, or the group was deleted.
     pub(crate) fn is_group_missing(&self) -> bool {
-        // UNBLOCKED: what Redis before 7.2 tells a reader that waits at a stream which is deleted.
+        // UNBLOCKED: Redis before 7.2 sends it to a client that blocks on a stream when the stream is deleted.
         matches!(self, Self::Redis { source, .. } if matches!(source.code(), Some("NOGROUP" | "UNBLOCKED")))
     }
 }
 
 fn is_retryable(error: &RedisError) -> bool {
     match error.kind() {
-        // Parse: an answer that was cut.
+        // Parse: the reply was truncated.
         ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => true,
         ErrorKind::Server(
             ServerErrorKind::BusyLoading
@@ -49,15 +49,15 @@ fn is_retryable(error: &RedisError) -> bool {
             | ServerErrorKind::ReadOnly
             | ServerErrorKind::NoScript,
         ) => true,
-        // BUSY: another client's script runs.
+        // BUSY: another client's script is running.
         _ => {
             matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY" | "NOGROUP" | "UNBLOCKED"))
         }
     }
 }
 
-/// Why an event was not taken in. Nothing is stored then, or it is stored and OpenAI's next delivery of it is a
-/// duplicate: either way OpenAI shall send it again.
+/// Why an event was not enqueued. Either nothing was stored, or the event was stored and OpenAI's next delivery of it
+/// is a duplicate. In both cases OpenAI should retry.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     #[error("the family's stream is at its limit")]
@@ -70,21 +70,22 @@ pub enum EnqueueError {
     Loading(#[source] RedisError),
     #[error("Redis did not answer in time")]
     Timeout(#[source] RedisError),
-    #[error("too many events wait for Redis already")]
+    #[error("too many events are already waiting for Redis")]
     Overloaded,
     #[error("Redis cannot be reached")]
     Unavailable(#[source] RedisError),
-    /// Cannot write its disk, lacks replicas, or does not let us.
-    #[error("Redis refuses to write")]
+    /// Redis cannot write to its disk, has too few replicas, or denies access.
+    #[error("Redis refused the write")]
     Refused(#[source] RedisError),
 }
 
 impl EnqueueError {
-    /// All that [`EnqueueError::label`] can be.
+    /// All values of [`EnqueueError::label`].
     pub const LABELS: [&'static str; 8] =
         ["full", "out_of_memory", "read_only", "loading", "timeout", "overloaded", "unavailable", "refused"];
 
-    /// Whether every other event would be refused too. A full stream is that of one family, and an overload passes.
+    /// Whether every other event would be refused as well. A full stream affects one family, and an overload is
+    /// temporary.
     pub fn concerns_all_events(&self) -> bool {
         match self {
             Self::Full | Self::Overloaded => false,
@@ -97,7 +98,7 @@ impl EnqueueError {
         }
     }
 
-    /// The name of the case, for metrics and logs.
+    /// The error's label in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -155,7 +156,7 @@ mod tests {
             (io(std::io::ErrorKind::TimedOut), "timeout"),
             (io(std::io::ErrorKind::ConnectionRefused), "unavailable"),
             (io(std::io::ErrorKind::BrokenPipe), "unavailable"),
-            (RedisError::from((ErrorKind::Parse, "an answer that was cut")).into(), "unavailable"),
+            (RedisError::from((ErrorKind::Parse, "a truncated reply")).into(), "unavailable"),
             (EnqueueError::Overloaded, "overloaded"),
         ];
         for (error, label) in cases {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_change_is_not_retryable() {
+    fn errors_that_need_an_operator_are_not_retryable() {
         let redis = |source| QueueError::Redis { operation: "test", source };
         assert!(redis(server_error("MISCONF")).is_retryable());
         assert!(redis(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))).is_retryable());

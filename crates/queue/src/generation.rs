@@ -1,4 +1,5 @@
-//! A mark that lives as long as the queue's state: when it is gone or another, everything else is gone too.
+//! The queue generation: an id that lives as long as the queue's state. When it is missing or different, all other
+//! state is gone too.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,10 +7,10 @@ use crate::admin::QueueAdmin;
 use crate::error::QueueError;
 
 impl QueueAdmin {
-    /// The mark, which is set when there is none. It never changes while Redis keeps what it was given: another one than
-    /// before says that everything was lost in between (`FLUSHALL`, a Redis without its data).
+    /// Returns the queue generation, and sets it when there is none. It never changes while Redis keeps its data: a
+    /// different value means that all state was lost in between (`FLUSHALL`, or a Redis without its data).
     pub async fn queue_generation(&self) -> Result<String, QueueError> {
-        const OPERATION: &str = "read the queue's mark";
+        const OPERATION: &str = "read the queue generation";
         let key = self.keys.queue_generation();
         if let Some(generation) = self.query(OPERATION, redis::cmd("GET").arg(&key)).await? {
             return Ok(generation);

@@ -1,5 +1,5 @@
-//! The running programs, as they report themselves in Redis: who is alive, in which version, and which targets each
-//! knows. The only place that reads or writes them.
+//! The running programs, as registered in Redis: which are alive, their versions, and the targets each knows. All reads
+//! and writes of the registry are here.
 
 use std::time::Duration;
 
@@ -9,53 +9,53 @@ use crate::admin::{QueueAdmin, unix_ms};
 use crate::error::QueueError;
 use crate::scripts;
 
-/// Between two reports of a program.
+/// Interval between two heartbeats of a program.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// A program that was silent for longer is taken for dead.
+/// A program without a heartbeat for this long is considered dead.
 const ALIVE_FOR: Duration = Duration::from_secs(30);
-/// A dead program is forgotten after this.
+/// A dead program is removed after this time.
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
-/// What a program says of itself: the value of its field, as JSON, without the times.
+/// A program's own description: the JSON value of its field, without the times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceInfo {
     /// `ingest` or `worker`.
     pub program: String,
     pub version: String,
     pub host: String,
-    /// The targets it sends to; a program that sends none has no such field.
+    /// The targets it sends to; absent for a program that sends none.
     #[serde(flatten)]
     pub targets: Option<KnownTargets>,
 }
 
-/// Which targets a worker knows.
+/// The targets a worker knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownTargets {
     #[serde(rename = "targets")]
     pub names: Vec<String>,
-    /// A fingerprint of all that `landfall.toml` says of them, without secrets.
+    /// A digest of all target settings in `landfall.toml`, without secrets.
     #[serde(rename = "targets_sha256")]
     pub sha256: String,
 }
 
-/// The whole value of a field.
+/// The complete value of a field.
 #[derive(Deserialize)]
 struct Record {
     #[serde(flatten)]
     info: InstanceInfo,
-    /// In unix milliseconds, by the clock of Redis.
+    /// In unix milliseconds of Redis's clock.
     since: i64,
     heartbeat: i64,
 }
 
-/// A program that runs, or ran until lately.
+/// A program that runs, or ran recently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     pub id: String,
     pub info: InstanceInfo,
-    /// How long ago it started.
+    /// Time since it started.
     pub up: Duration,
-    /// How long ago it last reported.
+    /// Time since its last heartbeat.
     pub silent: Duration,
 }
 
@@ -66,8 +66,8 @@ impl Instance {
 }
 
 impl QueueAdmin {
-    /// All programs that reported within a day, the newest report first. What a newer version may have written is left
-    /// out.
+    /// All programs with a heartbeat in the last day, most recent first. Values that cannot be parsed, for example of a
+    /// newer version, are omitted.
     pub async fn instances(&self) -> Result<Vec<Instance>, QueueError> {
         let (now, fields) = self.instance_fields().await?;
         let ago = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));
@@ -81,27 +81,27 @@ impl QueueAdmin {
         Ok(instances)
     }
 
-    /// Reports a program that has run for `up`. The times are by the clock of Redis.
+    /// Sends the heartbeat of a program that has run for `up`. Times are by Redis's clock.
     pub(crate) async fn beat(&self, id: &str, info: &InstanceInfo, up: Duration) -> Result<(), QueueError> {
         let info = serde_json::to_string(info).expect("it is plain JSON");
         let mut script = scripts::BEAT_INSTANCE.prepare_invoke();
         script.key(self.keys.instances()).arg(id).arg(info).arg(up.as_millis() as u64);
-        self.invoke("report this program", &script).await
+        self.invoke("send the heartbeat of this program", &script).await
     }
 
-    /// Takes a program's report back: it stopped, or was gone for a day.
+    /// Deregisters a program that stopped, or was dead for a day.
     pub(crate) async fn deregister_instance(&self, id: &str) -> Result<(), QueueError> {
         let mut delete = redis::cmd("HDEL");
         delete.arg(self.keys.instances()).arg(id);
-        self.query("take this program's report back", &delete).await
+        self.query("deregister this program", &delete).await
     }
 
-    /// Takes back the reports of programs that were killed, a day later.
+    /// Removes programs that died without deregistering, one day later.
     pub(crate) async fn prune_instances(&self) -> Result<(), QueueError> {
         let (now, fields) = self.instance_fields().await?;
         let oldest = now - RETENTION.as_millis() as i64;
         for (id, value) in fields {
-            // A value that is not understood is a newer version's, which takes it back itself.
+            // A value that cannot be parsed belongs to a newer version, which removes it itself.
             if serde_json::from_str(&value).is_ok_and(|record: Record| record.heartbeat < oldest) {
                 self.deregister_instance(&id).await?;
             }
@@ -109,7 +109,7 @@ impl QueueAdmin {
         Ok(())
     }
 
-    /// The time in unix milliseconds by the clock of Redis, and each program's id and value.
+    /// The time in unix milliseconds of Redis's clock, and each program's id and value.
     async fn instance_fields(&self) -> Result<(i64, Vec<(String, String)>), QueueError> {
         let mut ask = redis::pipe();
         ask.cmd("TIME").hgetall(self.keys.instances());
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_as_documented_and_fields_of_newer_versions_are_ignored() {
+    fn an_instance_is_read_as_documented_and_fields_of_newer_versions_are_ignored() {
         let info = InstanceInfo {
             program: "worker".to_owned(),
             version: "0.1.0".to_owned(),

@@ -1,11 +1,11 @@
-//! The names of the keys: an interface, people read them with `redis-cli`.
+//! The names of the keys. They are an interface: people read them with `redis-cli`.
 
 use webhook::Family;
 
 /// The consumer group of every events stream.
 pub const GROUP: &str = "workers";
 
-/// The keys under one prefix. All carry it as hash tag, so that one script may touch several in a cluster.
+/// The keys under one prefix. The prefix is a hash tag, so one script may access several keys in a cluster.
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
@@ -16,17 +16,17 @@ impl Keys {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// Stream: the work of a family. Entries are deleted when done and never trimmed, so `XLEN` is the backlog.
+    /// Stream: a family's events. Entries are deleted when done and never trimmed, so `XLEN` is the backlog.
     pub fn events(&self, family: Family) -> String {
         format!("{{{}}}:events:{family}", self.prefix)
     }
 
-    /// Sorted set: entries that wait for their retry; the score is when they are due, in unix milliseconds.
+    /// Sorted set: entries that wait for their retry; the score is the due time in unix milliseconds.
     pub fn delayed(&self, family: Family) -> String {
         format!("{{{}}}:delayed:{family}", self.prefix)
     }
 
-    /// Hash: `<id>` failed attempts, `<id>#crashes` leases that ran out, `<id>#alone` those of them while it ran
+    /// Hash: `<id>` failed attempts, `<id>#crashes` expired leases, `<id>#alone` those that expired while the entry ran
     /// alone in its worker, `<id>#first_error` and `<id>#last_error`.
     pub fn attempts(&self, family: Family) -> String {
         format!("{{{}}}:attempts:{family}", self.prefix)
@@ -37,32 +37,32 @@ impl Keys {
         format!("{{{}}}:dead:{family}", self.prefix)
     }
 
-    /// Sorted set: the generations of dedupe records; the score is when each expires, in unix seconds.
+    /// Sorted set: the generations of dedupe records; the score is the expiry in unix seconds.
     pub fn seen(&self) -> String {
         format!("{{{}}}:seen", self.prefix)
     }
 
-    /// Set of integers with a time to live: dedupe records. `enqueue.lua` makes the same name.
+    /// Set of integers with a TTL: dedupe records. `enqueue.lua` builds the same name.
     pub fn seen_set(&self, generation: &str, shard: u16) -> String {
         format!("{{{}}}:seen:{generation}:{shard}", self.prefix)
     }
 
-    /// Stream: what a check whether Redis takes events adds, and removes at once.
+    /// Stream: used to check whether Redis accepts events; entries are removed immediately.
     pub fn check(&self) -> String {
         format!("{{{}}}:check", self.prefix)
     }
 
-    /// String with a time to live: workers leave this project's family alone (429). Its value says why.
+    /// String with a TTL: workers pause this project's family (429). The value is the reason.
     pub fn pause(&self, project: &str, family: Family) -> String {
         format!("{{{}}}:pause:{project}:{family}", self.prefix)
     }
 
-    /// Sorted set: the pauses there may be, as `<project>:<family>`; the score is when each ends, in unix milliseconds.
+    /// Sorted set: recent pauses, as `<project>:<family>`; the score is the end of the pause in unix milliseconds.
     pub fn pauses(&self) -> String {
         format!("{{{}}}:pauses", self.prefix)
     }
 
-    /// Stream: what operators did to dead letters.
+    /// Stream: records of operators' actions on dead letters.
     pub fn records(&self) -> String {
         format!("{{{}}}:records", self.prefix)
     }
@@ -77,18 +77,18 @@ impl Keys {
         format!("{{{}}}:instances", self.prefix)
     }
 
-    /// String: since when this queue's state exists. It vanishes only with everything else.
+    /// String: the queue generation. It disappears only with all other state.
     pub fn queue_generation(&self) -> String {
         format!("{{{}}}:born", self.prefix)
     }
 
-    /// String with a time to live: this run of an operator's command has enqueued this stored event again.
+    /// String with a TTL: this run of an operator's command has enqueued this stored event again.
     pub fn replayed(&self, project: &str, run: &str, webhook_id: &str) -> String {
         format!("{{{}}}:replayed:{project}:{run}:{webhook_id}", self.prefix)
     }
 }
 
-/// The keys of one family, spelled out once.
+/// The keys of one family, built once.
 #[derive(Debug)]
 pub(crate) struct FamilyKeys {
     pub(crate) events: String,

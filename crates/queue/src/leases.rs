@@ -1,5 +1,5 @@
-//! What a consumer works on, and the heartbeat that keeps it. A lease is held in Redis (the idle time of a pending
-//! entry) and mirrored here, so that whoever works on a delivery learns when it is no longer theirs.
+//! The leases of a consumer, and their heartbeat. A lease is held in Redis (the idle time of a pending entry) and
+//! mirrored here, so that a handler learns when it has lost its delivery.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,12 +12,12 @@ use crate::cause::Cause;
 use crate::keys::GROUP;
 use crate::scripts::{self, ConsumerSession};
 
-/// Leases are renewed this often within their time.
+/// Renewals per lease period.
 const BEATS_PER_LEASE: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// After a beat that failed: Redis is down, or slow.
+/// Delay after a failed heartbeat, when Redis is down or slow.
 const BEAT_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Leases renewed by one script; more would hold Redis up.
+/// Leases renewed by one script call; more would block Redis.
 const BATCH_MAX: usize = 256;
 
 /// The leases a consumer holds.
@@ -26,7 +26,7 @@ pub(crate) struct Leases(Mutex<LeaseTable>);
 
 #[derive(Default)]
 struct LeaseTable {
-    /// An entry that is lost and taken again is another lease of the same id.
+    /// An entry that is lost and received again has a new lease with the same id.
     next_serial: u64,
     by_id: HashMap<String, Lease>,
 }
@@ -36,7 +36,7 @@ struct Lease {
     lost: CancellationToken,
 }
 
-/// One delivery's lease. Dropping it ends the heartbeat, and the lease runs out.
+/// The lease of one delivery. Dropping it stops the heartbeat, and the lease expires.
 pub(crate) struct LeaseGuard {
     leases: Arc<Leases>,
     id: String,
@@ -45,20 +45,20 @@ pub(crate) struct LeaseGuard {
 }
 
 impl Leases {
-    /// Begins to hold an entry that Redis just gave to this consumer.
+    /// Starts the lease of an entry that Redis just delivered to this consumer.
     pub(crate) fn hold(self: &Arc<Self>, id: &str) -> LeaseGuard {
         let lost = CancellationToken::new();
         let mut table = self.lock();
         let serial = table.next_serial;
         table.next_serial += 1;
-        // An older lease of this id was lost unnoticed: the group was recreated.
+        // An older lease of this id was lost unnoticed because the group was recreated.
         if let Some(older) = table.by_id.insert(id.to_owned(), Lease { serial, lost: lost.clone() }) {
             older.lost.cancel();
         }
         LeaseGuard { leases: Arc::clone(self), id: id.to_owned(), serial, lost }
     }
 
-    /// The ids that are worked on.
+    /// The ids of all leased entries.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.lock().by_id.keys().cloned().collect()
     }
@@ -92,7 +92,7 @@ impl Drop for LeaseGuard {
     }
 }
 
-/// Renews leases for as long as the consumer or one of its deliveries lives.
+/// Renews leases as long as the consumer or one of its deliveries exists.
 pub(crate) async fn keep_alive(session: Weak<ConsumerSession>, leases: Weak<Leases>, lease: Duration) {
     let pause = PAUSE_MIN.max(lease / BEATS_PER_LEASE);
     let mut next = pause;
@@ -105,7 +105,7 @@ pub(crate) async fn keep_alive(session: Weak<ConsumerSession>, leases: Weak<Leas
     }
 }
 
-/// Renews every lease; says whether Redis answered.
+/// Renews every lease; returns whether Redis replied.
 async fn beat(session: &ConsumerSession, leases: &Leases) -> bool {
     for batch in leases.snapshot().chunks(BATCH_MAX) {
         let ids: Vec<String> = batch.iter().map(|(id, _)| id.clone()).collect();
@@ -113,14 +113,14 @@ async fn beat(session: &ConsumerSession, leases: &Leases) -> bool {
         script.key(&session.keys.events).arg(GROUP).arg(&session.name).arg(&ids);
         let lost: Vec<String> = match session.invoke("renew leases", &script).await {
             Ok(lost) => lost,
-            // Without a group nothing is pending any more.
+            // Without a group, nothing is pending any more.
             Err(error) if error.is_group_missing() => ids,
             Err(error) => {
                 tracing::warn!(
                     event.family = session.family.as_str(),
                     error = chain(&error),
                     hint = Cause::of(&error).hint(),
-                    "leases are not renewed; trying again"
+                    "could not renew leases; retrying"
                 );
                 return false;
             }

@@ -1,32 +1,34 @@
-//! Everything Redis. `ingest` writes each event once into the stream of its family ([`Producer`]); workers take
-//! [`Delivery`]s out of it ([`Consumer`]), each under a lease, and settle them. Redis's clock is the only one.
+//! Everything that talks to Redis. `ingest` adds each event once to the stream of its family ([`Producer`]); workers
+//! read [`Delivery`]s from it ([`Consumer`]), each under a lease, and settle them. All times are taken from Redis's
+//! clock.
 //!
-//! What an entry goes through, and where it lies meanwhile (names in [`Keys`]):
+//! The states of an entry, and where it is stored in each (key names in [`Keys`]):
 //!
 //! ```text
 //! enqueue ─▶ undelivered ─▶ pending, under a lease ─▶ ack: deleted
 //!            (stream)       (stream + group)  │ │ └──▶ dead letter (another stream), with reason and errors
-//!                               ▲     ▲       │ └────▶ lease ran out: reclaimed by any worker, one crash more
+//!                               ▲     ▲       │ └────▶ lease expired: reclaimed by any worker, counted as a crash
 //!                               │     └───────│─────── (heartbeat renews it)
-//!                               └─ delayed ◀──┘ retry (an attempt), snooze, hand-back (neither)
+//!                               └─ delayed ◀──┘ retry (an attempt), snooze, release (neither)
 //!                                  (stream + sorted set)
 //! ```
 //!
 //! Guarantees, each with the test that proves it (`tests/it`):
-//! * An event is enqueued once per `webhook-id` within the dedupe window (`dedupe.rs`); when `enqueue` returns `Ok`, Redis
-//!   has it, and a Redis that is killed and comes back still has it (`outage.rs`).
+//! * An event is enqueued once per `webhook-id` within the dedupe window (`dedupe.rs`). When `enqueue` returns `Ok`,
+//!   Redis has the event, and still has it after a crash and restart (`outage.rs`).
 //! * An entry is in exactly one place: `XLEN = undelivered + pending + delayed` after every step (`model.rs`).
-//! * An acknowledged event is delivered at least once: a dead worker's deliveries are taken over when their leases run
-//!   out (`leases.rs`), a reply lost on the way is read again (`recovery.rs`), an emptied or deleted group is recreated
-//!   at 0 (`recovery.rs`).
-//! * What is damaged by hand is mended: entries stranded by `XACK` or `XGROUP DELCONSUMER` are due again within half a
-//!   minute, and counted (`repair.rs`). A dead letter comes back as a new entry, in one step (`redrive.rs`). A wait for a
-//!   retry can be ended by hand (`delayed.rs`).
-//! * Crashes are counted apart from failed attempts, and those of an entry that ran alone apart from both (`alone.rs`).
-//! * Nothing is trimmed, and nothing left behind but the dedupe records (`settle.rs`).
+//! * An acknowledged event is delivered at least once: deliveries of a dead worker are reclaimed when their leases
+//!   expire (`leases.rs`), a lost reply is read again (`recovery.rs`), and an emptied or deleted group is recreated at
+//!   0 (`recovery.rs`).
+//! * Manual damage is repaired: entries stranded by `XACK` or `XGROUP DELCONSUMER` are due again within 30 seconds, and
+//!   counted (`repair.rs`). A dead letter is redriven as a new entry in one step (`redrive.rs`). An operator can end
+//!   the wait for a retry (`delayed.rs`).
+//! * Crashes are counted separately from failed attempts, and crashes of an entry that ran alone separately from both
+//!   (`alone.rs`).
+//! * Nothing is trimmed, and only the dedupe records stay behind (`settle.rs`).
 //!
-//! Not promised: that a delivery comes only once. A worker that was frozen longer than its lease, or that cannot tell
-//! Redis it is done, has its delivery run again; handlers must not mind. Nor any order.
+//! Not promised: exactly-once delivery. When a worker is frozen for longer than its lease, or cannot report to Redis
+//! that it is done, the delivery runs again, so handlers must be idempotent. Order is not promised either.
 
 mod admin;
 mod audit;

@@ -1,4 +1,4 @@
-//! How full Redis is, and what fills it.
+//! The memory usage of Redis, in total and by use.
 
 use redis::Pipeline;
 use webhook::{Family, closed_set};
@@ -9,25 +9,25 @@ use crate::error::QueueError;
 use crate::keys::FamilyKeys;
 use crate::server_check::Info;
 
-/// Sets looked at in each generation: hashes spread the records evenly.
+/// Sets sampled per generation; hashing spreads the records evenly.
 const SAMPLED_SHARDS: u16 = 64;
 
-/// Shares of `maxmemory` from which Redis counts as filling up, and from which `ingest` refuses events.
+/// Shares of `maxmemory` above which usage counts as high, and above which `ingest` refuses events.
 const SHARE_HIGH: f64 = 0.70;
 const SHARE_NEARLY_FULL: f64 = 0.85;
 
-/// How full Redis is.
+/// The level of memory usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MemoryLevel {
     Normal,
     /// Dedupe records are dropped, so that no event has to be refused.
     High,
-    /// Events are refused. The rest of the memory is for leases, retries and dead letters of those that are queued.
+    /// Events are refused. The remaining memory is reserved for leases, retries and dead letters of queued events.
     NearlyFull,
 }
 
 impl MemoryLevel {
-    /// Of a share of `maxmemory`.
+    /// The level for a share of `maxmemory`.
     pub fn of(used_share: f64) -> Self {
         match used_share {
             SHARE_NEARLY_FULL.. => Self::NearlyFull,
@@ -38,22 +38,22 @@ impl MemoryLevel {
 }
 
 closed_set! {
-    /// What Redis' memory is used for: the label `use` of `landfall_redis_memory_bytes`.
+    /// What Redis uses memory for: the label `use` of `landfall_redis_memory_bytes`.
     pub enum MemoryUse {
-        /// Events that are not done, their attempts and delays.
+        /// Unfinished events, their attempts and delays.
         Backlog => "backlog",
         DeadLetters => "dead_letters",
         Dedupe => "dedupe",
-        /// Redis itself, notification streams, and what is not Landfall's.
+        /// Redis itself, notification streams, and other applications' keys.
         Other => "other",
     }
 }
 
-/// What fills Redis. Streams and dedupe records are estimated from samples.
+/// Memory usage by use. Streams and dedupe records are estimated from samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryReport {
     pub used_bytes: u64,
-    /// `maxmemory`, if there is one.
+    /// `maxmemory`, if set.
     pub limit_bytes: Option<u64>,
     pub backlog_bytes: u64,
     pub dead_letter_bytes: u64,
@@ -74,25 +74,25 @@ impl MemoryReport {
         }
     }
 
-    /// What takes most.
+    /// The largest use.
     pub fn largest(&self) -> MemoryUse {
         let all = MemoryUse::ALL.iter().copied();
         all.max_by_key(|&memory_use| self.bytes(memory_use)).expect("there are uses")
     }
 
-    /// The share of `maxmemory` that is used; `None` without a limit.
+    /// The used share of `maxmemory`; `None` without a limit.
     pub fn used_share(&self) -> Option<f64> {
         Some(self.used_bytes as f64 / self.limit_bytes? as f64)
     }
 }
 
 impl QueueAdmin {
-    /// The share of its `maxmemory` that Redis uses; `None` without a limit, or where `INFO` is refused.
+    /// The used share of `maxmemory`; `None` without a limit, or when `INFO` is refused.
     pub async fn memory_used(&self) -> Result<Option<f64>, QueueError> {
         Ok(self.memory_info().await?.and_then(|memory| memory.used_share()))
     }
 
-    /// What fills Redis; `None` where it refuses to say.
+    /// Memory usage by use; `None` when Redis refuses the commands.
     pub async fn memory_report(&self) -> Result<Option<MemoryReport>, QueueError> {
         let Some(mut memory) = self.memory_info().await? else {
             return Ok(None);
@@ -130,9 +130,9 @@ impl QueueAdmin {
         Ok(text.as_deref().and_then(parse_info))
     }
 
-    /// What a key that is missing answers counts as 0.
+    /// A missing key counts as 0.
     async fn ask_all(&self, commands: &Pipeline) -> Result<Option<Vec<u64>>, QueueError> {
-        match self.query_all::<Vec<Option<u64>>>("ask what fills Redis", commands).await {
+        match self.query_all::<Vec<Option<u64>>>("read the memory usage of Redis", commands).await {
             Ok(replies) => Ok(Some(replies.into_iter().map(Option::unwrap_or_default).collect())),
             Err(error) if error.is_retryable() => Err(error),
             Err(_refused) => Ok(None),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_the_rest() {
+    fn memory_of_other_uses_is_the_rest() {
         let info = "used_memory:100\r\nmaxmemory:200\r\n";
         let memory = MemoryReport {
             backlog_bytes: 20,

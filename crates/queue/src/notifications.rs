@@ -1,4 +1,4 @@
-//! Notifications as a Redis stream, for consumers in any language: one capped stream a target.
+//! Notifications as Redis streams, for consumers in any language: one capped stream per target.
 
 use redis::streams::{StreamAddOptions, StreamTrimStrategy};
 
@@ -7,19 +7,19 @@ use crate::connection::{self, SharedConnection};
 use crate::error::QueueError;
 use crate::keys::Keys;
 
-/// Writes notifications. Cheap to clone; connects when it is first used.
+/// Writes notifications. Cheap to clone; connects on first use.
 #[derive(Clone)]
 pub struct NotificationStream {
     connection: SharedConnection,
     keys: Keys,
 }
 
-/// A notification on its way into a stream.
+/// A notification to add to a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamedNotification<'a> {
-    /// Whose stream.
+    /// The target whose stream it is added to.
     pub target: &'a str,
-    /// By it consumers know a repetition.
+    /// Consumers use it to recognize duplicates.
     pub id: &'a str,
     pub kind: &'a str,
     pub body: &'a [u8],
@@ -31,10 +31,10 @@ impl NotificationStream {
         Ok(Self { connection, keys: Keys::new(&config.key_prefix) })
     }
 
-    /// Adds one to the stream of its target, which keeps about the newest `max_len`. Returns the entry's id.
+    /// Adds a notification to its target's stream, which keeps approximately the newest `max_len`. Returns the entry's
+    /// id.
     ///
-    /// # Errors
-    /// When Redis did not take it, or did not say so in time.
+    /// When Redis did not accept it, or did not confirm in time.
     pub async fn add(
         &self,
         notification: StreamedNotification<'_>,

@@ -1,4 +1,4 @@
-//! Pauses: after a 429 every worker leaves that project's family alone until OpenAI wants to be asked again.
+//! Pauses: after a 429, every worker stops taking that project's family until OpenAI accepts requests again.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::delivery::Delivery;
 use crate::error::QueueError;
 use crate::scripts::{self, ConsumerSession, millis};
 
-/// A pause that is in force.
+/// A pause in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     pub project: String,
     pub family: Family,
     pub left: Duration,
-    /// Why, by a [`Reason`]'s name; what an operator wrote by hand is shown as it is.
+    /// The name of a [`Reason`], or the text an operator wrote.
     pub reason: String,
 }
 
 impl Consumer {
-    /// How long to take nothing: `None` unless all of these projects are paused.
+    /// How long to receive nothing: `None` unless all of these projects are paused.
     pub async fn paused_for(&self, projects: &[&str]) -> Result<Option<Duration>, QueueError> {
         let mut shortest = None;
         for project in projects {
@@ -35,13 +35,13 @@ impl Consumer {
 }
 
 impl Delivery {
-    /// How long its project's family is paused, if it is.
+    /// The remaining pause of its project's family, if any.
     pub async fn paused_for(&self) -> Result<Option<Duration>, QueueError> {
         let Ok(entry) = &self.content else { return Ok(None) };
         pause_left(&self.session, &entry.project).await
     }
 
-    /// Pauses its project's family for every worker; a longer pause stays. Returns how long it is paused now.
+    /// Pauses its project's family for every worker; never shortens a pause. Returns the remaining pause.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
         let (ConsumerSession { all_keys, family, .. }, project) = (&*self.session, &entry.project);
@@ -53,14 +53,14 @@ impl Delivery {
 }
 
 impl QueueAdmin {
-    /// The pauses in force, in the order they end.
+    /// The pauses in effect, in the order they end.
     pub async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
         let mut list = redis::cmd("ZRANGE");
         list.arg(self.keys.pauses()).arg(0).arg(-1);
         let mut pauses = Vec::new();
         for name in self.query::<Vec<String>>("read pauses", &list).await? {
             let Some((project, family)) = name.rsplit_once(':') else { continue };
-            // A newer version's family is not ours to show.
+            // Families of newer versions are skipped.
             let Ok(family) = family.parse() else { continue };
             let key = self.keys.pause(project, family);
             let mut ask = redis::pipe();
@@ -75,7 +75,8 @@ impl QueueAdmin {
     }
 }
 
-/// `PTTL` is -2 without the key. One that somebody set by hand without an end (-1) is looked at again after a while.
+/// `PTTL` is -2 when the key does not exist, and -1 when an operator set it without a TTL; it is then checked again
+/// after a minute.
 async fn pause_left(session: &ConsumerSession, project: &str) -> Result<Option<Duration>, QueueError> {
     let key = session.all_keys.pause(project, session.family);
     let reply: Result<i64, _> = session.connection.query(redis::cmd("PTTL").arg(key)).await;

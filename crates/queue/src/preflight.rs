@@ -1,5 +1,5 @@
-//! What must be so before a program takes or works off events: a Redis that would lose them is refused, one that is not
-//! there yet is waited for.
+//! The check of Redis before a program uses it: a Redis that would lose events is rejected, and one that is not up yet
+//! is waited for.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::cause::Cause;
 use crate::error::QueueError;
 use crate::server_check::{ServerFinding, Severity};
 
-/// Two clocks that differ by more make ages and retries wrong.
+/// A larger clock difference makes ages and retries wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 30_000;
 const WAIT: Duration = Duration::from_secs(1);
-/// The log repeats why a program waits, for readers who look late.
+/// The reason for waiting is logged again this often.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A Redis that must not be used, with all that is wrong and what to do about it.
+/// A Redis that must not be used, with every problem and its remediation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("REDIS_URL: {name} cannot be trusted with events: {problems}")]
+#[error("REDIS_URL: {name} would not keep events safe: {problems}")]
 pub struct PreflightError {
     name: String,
     problems: String,
 }
 
-/// What one look at a Redis says.
+/// The result of one check.
 #[derive(Debug)]
 pub enum Preflight {
     Ready,
-    /// Down, loading, or with a full disk: look again.
+    /// Down, loading, or with a full disk: check again later.
     NotReady(NotReady),
     Failed(PreflightError),
 }
 
-/// Why there is no answer yet.
+/// Why Redis is not ready yet.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     #[error("Redis at {address} cannot be used")]
@@ -49,7 +49,7 @@ pub enum NotReady {
 }
 
 impl NotReady {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreachable { cause, .. } => cause.hint(),
@@ -59,7 +59,8 @@ impl NotReady {
 }
 
 impl QueueAdmin {
-    /// One look whether the server may be used; warnings are logged. `allow_volatile` is `ALLOW_VOLATILE_REDIS`.
+    /// Checks once whether the server may be used, and logs warnings. `allow_volatile` is the setting
+    /// `ALLOW_VOLATILE_REDIS`.
     pub async fn preflight(&self, allow_volatile: bool) -> Preflight {
         let report = match self.check_server().await {
             Ok(report) => report,
@@ -80,7 +81,7 @@ impl QueueAdmin {
                 wrong.iter().map(|finding| format!("{finding}; {}", finding.hint())).collect();
             return Preflight::Failed(PreflightError {
                 name: report.name,
-                problems: problems.join(". And "),
+                problems: problems.join(". Also, "),
             });
         }
         for finding in warnings {
@@ -92,17 +93,16 @@ impl QueueAdmin {
             tracing::warn!(
                 redis = report.name,
                 clock_ahead_ms,
-                hint = "set both by the network: timedatectl set-ntp true",
-                "the clocks of Redis and of this machine differ: ages and retries are wrong by as much"
+                hint = "synchronize both clocks with NTP: timedatectl set-ntp true",
+                "the clocks of Redis and of this machine differ; ages and retries are off by the difference"
             );
         }
         Preflight::Ready
     }
 
-    /// Waits for a server that may be used, however long it takes to come.
+    /// Waits, without a time limit, until the server may be used.
     ///
-    /// # Errors
-    /// [`PreflightError`] when it came and must not be used.
+    /// [`PreflightError`] when the server is up but must not be used.
     pub async fn wait_until_ready(&self, allow_volatile: bool) -> Result<(), PreflightError> {
         let mut logged: Option<(String, Instant)> = None;
         loop {
@@ -111,7 +111,7 @@ impl QueueAdmin {
                 Preflight::Failed(unfit) => return Err(unfit),
                 Preflight::NotReady(why) => why,
             };
-            // One cause may hide another: a password that is wrong is only met when Redis is there.
+            // One problem may hide another: a wrong password only shows once Redis is up.
             let error = chain(&why);
             if logged.as_ref().is_none_or(|(last, at)| *last != error || at.elapsed() >= LOG_EVERY) {
                 let (redis, hint) = (self.address(), why.hint());

@@ -1,5 +1,5 @@
-//! A program's place beside its Redis: it reports itself, and looks whether Redis still keeps what it is given. A fault
-//! that appears while the program runs is logged, not acted upon: a stopped program would lose more.
+//! The presence of a program: it sends heartbeats to Redis, and checks the server's configuration. A problem that
+//! appears while the program runs is only logged: stopping would lose more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,32 +14,32 @@ use crate::error::QueueError;
 use crate::instances::{BEAT_EVERY, Instance, InstanceInfo, KnownTargets};
 use crate::server_check::ServerFinding;
 
-/// Reports of dead programs are looked for this often.
+/// Interval at which dead programs are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-/// A stopping program does not wait longer for Redis.
+/// A stopping program waits for Redis no longer than this.
 const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Programs that an installation has: none of one of them is worth a 0.
+/// The programs of an installation; one without instances is published as 0.
 const PROGRAMS: [&str; 2] = ["ingest", "worker"];
 
-/// What one look finds.
+/// The result of one check.
 #[derive(Debug)]
 pub struct PresenceSnapshot {
     pub findings: Vec<ServerFinding>,
-    /// This program among them.
+    /// Includes this program.
     pub instances: Vec<Instance>,
-    /// Of this program.
+    /// The version of this program.
     version: &'static str,
 }
 
 impl PresenceSnapshot {
-    /// All faults there may be, and whether each is there.
+    /// Every possible fault, and whether it is present.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let is_there = |label: &str| self.findings.iter().any(|finding| finding.label() == label);
         ServerFinding::LABELS.into_iter().map(move |label| (label, is_there(label)))
     }
 
-    /// How many of each program and version are alive.
+    /// The number of live instances by program and version.
     pub fn alive(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         let mut counts = BTreeMap::new();
         for instance in self.instances.iter().filter(|instance| instance.is_alive()) {
@@ -54,26 +54,26 @@ impl PresenceSnapshot {
     }
 }
 
-/// Reports one program and watches its Redis.
+/// Sends one program's heartbeats and watches its Redis.
 pub struct Presence {
     queue_admin: QueueAdmin,
     id: String,
     program: &'static str,
     version: &'static str,
     started: Instant,
-    /// `None` before the first look.
+    /// `None` before the first check.
     known: Option<Vec<ServerFinding>>,
     pruned_at: Option<Instant>,
 }
 
 impl Presence {
-    /// `id` is unique to the process and its start: see [`crate::consumer_name`].
+    /// `id` is unique per process and start: see [`crate::consumer_name`].
     pub fn new(queue_admin: QueueAdmin, id: String, program: &'static str, version: &'static str) -> Self {
         Self { queue_admin, id, program, version, started: Instant::now(), known: None, pruned_at: None }
     }
 
-    /// Reports and looks every ten seconds until `stop`, then takes the report back. `targets` says which targets are
-    /// known now; `publish` takes what was seen, or that Redis could not be asked.
+    /// Sends a heartbeat and checks Redis every ten seconds until `stop`, then deregisters. `targets` returns the
+    /// currently known targets; `publish` receives each result, or the error when Redis was unreachable.
     pub async fn run(
         mut self,
         stop: CancellationToken,
@@ -89,7 +89,10 @@ impl Presence {
         let left =
             tokio::time::timeout(DEREGISTER_TIMEOUT, self.queue_admin.deregister_instance(&self.id)).await;
         if let Ok(Err(error)) = left {
-            tracing::debug!(error = chain(&error), "this program's report stays in Redis for a while");
+            tracing::debug!(
+                error = chain(&error),
+                "could not deregister this program; its entry in Redis expires later"
+            );
         }
     }
 
@@ -100,7 +103,7 @@ impl Presence {
             host: host_name(),
             targets,
         };
-        // A Redis that takes no report is worth a look all the same.
+        // The check is useful even when the heartbeat fails.
         let reported = self.queue_admin.beat(&self.id, &info, self.started.elapsed()).await;
         let report = self.queue_admin.check_server().await?;
         self.log_changes(&report.name, &report.findings);
@@ -114,7 +117,7 @@ impl Presence {
     }
 
     fn log_changes(&mut self, redis: &str, findings: &[ServerFinding]) {
-        // What was there at the start was judged and logged then.
+        // The preflight has already logged the findings at the start.
         let Some(known) = self.known.replace(findings.to_vec()) else { return };
         for finding in findings.iter().filter(|finding| !known.contains(finding)) {
             tracing::warn!(
@@ -122,7 +125,7 @@ impl Presence {
                 redis.addr = self.queue_admin.address(),
                 fault = finding.label(),
                 hint = finding.hint(),
-                "Redis has changed while this program runs: {finding}"
+                "Redis has changed while this program is running: {finding}"
             );
         }
         for finding in known.iter().filter(|finding| !findings.contains(finding)) {
@@ -130,7 +133,7 @@ impl Presence {
                 redis,
                 redis.addr = self.queue_admin.address(),
                 fault = finding.label(),
-                "Redis is as it should be again: no longer so that {finding}"
+                "problem with Redis resolved: {finding}"
             );
         }
     }

@@ -1,5 +1,5 @@
-//! The one place that enqueues: events that `ingest` received, each `webhook-id` once, and answered only after Redis has
-//! them; and stored events that an operator enqueues again.
+//! Enqueues events: those that `ingest` received, each `webhook-id` once and confirmed only after Redis has them; and
+//! stored events that an operator enqueues again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::error::{EnqueueError, QueueError};
 use crate::keys::{FamilyKeys, Keys};
 use crate::scripts;
 
-/// Events that may wait for Redis at the same time; the next one is refused at once, so that OpenAI's retries and not
-/// our memory hold what a slow Redis cannot take.
+/// Events that may wait for Redis at the same time. More are refused immediately, so that a slow Redis fills OpenAI's
+/// retry queue and not our memory.
 const MAX_WAITING_EVENTS: usize = 4096;
 
-/// Writes events into the streams. Clones share their connection.
+/// Adds events to the streams. Clones share their connection.
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 impl Producer {
-    /// Connects when it is first used, so that `ingest` starts while Redis is down. Needs a Tokio runtime.
+    /// Connects on first use, so that `ingest` starts while Redis is down. Needs a Tokio runtime.
     pub fn new(
         config: &QueueConfig,
         stream_length_max: u64,
@@ -52,8 +52,8 @@ impl Producer {
         Ok(Self::of(Arc::new(Shared { client, keys, limits, event_permits })))
     }
 
-    /// The same with a connection and a batcher of its own, for a thread that has its own Tokio runtime: what waits for
-    /// Redis, and the answers, then never change threads.
+    /// A copy with a separate connection and batcher, for a thread with its own Tokio runtime: events and replies then
+    /// stay on that thread.
     #[must_use]
     pub fn for_thread(&self) -> Self {
         Self::of(Arc::clone(&self.shared))
@@ -66,10 +66,10 @@ impl Producer {
         Self { shared, connection, batcher }
     }
 
-    /// Enqueues an event. When it returns `Ok`, Redis has the event, as durable as Redis is configured.
+    /// Enqueues an event. When it returns `Ok`, Redis has the event, as durably as Redis is configured.
     ///
-    /// # Errors
-    /// When Redis did not take it, or did not say so in time: the sender shall try again, a repetition is harmless.
+    /// When Redis did not accept the event, or did not confirm in time. The sender should retry; a repetition is
+    /// harmless.
     pub async fn enqueue<'e>(
         &self,
         family: Family,
@@ -81,8 +81,8 @@ impl Producer {
         self.batcher.enqueue(EventArgs { events_key, record, fields: entry.fields() }).await
     }
 
-    /// Enqueues a stored event once more. `run` names the operator's command: a call that is repeated in it, because an
-    /// answer was lost, adds nothing; another command adds the event again.
+    /// Enqueues a stored event again. `run` identifies the operator's command: a call repeated within it after a lost
+    /// reply adds nothing; another command adds the event again.
     pub async fn enqueue_again<'e>(
         &self,
         family: Family,
@@ -96,7 +96,7 @@ impl Producer {
         enqueue::read(self.connection.invoke(&script).await?)
     }
 
-    /// Whether Redis would take an event: runs the real script on a key of its own, and removes what it added.
+    /// Whether Redis would accept an event: runs the real script on a separate key, and removes the entry.
     pub async fn check(&self) -> Result<(), EnqueueError> {
         let check_key = self.shared.keys.check();
         let seen_key = format!("{check_key}:seen");
@@ -108,19 +108,19 @@ impl Producer {
         let script = enqueue::enqueue(&limits, [&event].into_iter());
         let replies: Vec<Reply> = self.connection.invoke(&script).await?;
         replies.into_iter().try_for_each(|reply| enqueue::read(reply).map(drop))?;
-        // An entry that stays does no harm.
+        // An entry that stays is harmless.
         let _: Result<(), _> = self.connection.query(redis::cmd("UNLINK").arg(check_key)).await;
         Ok(())
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis replies.
     pub async fn ping(&self) -> Result<(), QueueError> {
         let pong = self.connection.query(&redis::cmd("PING")).await;
         pong.map_err(QueueError::while_doing("ping Redis"))
     }
 
-    /// Creates every family's stream and group where they are missing, so that `redis-cli` shows all families at once.
-    /// Events enqueued without a group are not lost: groups are created at 0, here and by workers.
+    /// Creates missing streams and groups, so that `redis-cli` shows all families from the start. Events enqueued
+    /// without a group are not lost: groups are created at 0, here and by workers.
     pub async fn create_groups(&self) -> Result<(), QueueError> {
         for &family in Family::ALL {
             let keys = FamilyKeys::new(&self.shared.keys, family);

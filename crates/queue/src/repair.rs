@@ -1,27 +1,27 @@
-//! What heals itself: the kinds of damage that workers find and mend, each counted.
+//! The kinds of damage that workers detect and repair, each counted.
 
 use webhook::closed_set;
 
 closed_set! {
     /// A repair: the label `kind` of `landfall_queue_repairs_total`.
     pub enum RepairKind {
-        /// The consumer group was gone; it is created anew at 0.
+        /// The consumer group was missing; it is recreated at 0.
         Group => "group",
-        /// The stream was gone, and its group with it.
+        /// The stream was missing, and its group with it.
         Stream => "stream",
-        /// A delivered entry was neither pending nor delayed (`XACK` or `XGROUP DELCONSUMER` by hand); it is due again.
+        /// A delivered entry was neither pending nor delayed (manual `XACK` or `XGROUP DELCONSUMER`); it is due again.
         StrandedEntry => "stranded_entry",
-        /// The name of a worker that died was left behind.
+        /// The consumer name of a dead worker was left behind.
         DeadConsumer => "dead_consumer",
-        /// All of the queue's state was gone (`FLUSHALL`, or a Redis that forgot).
+        /// All of the queue's state was gone (`FLUSHALL`, or Redis lost its data).
         QueueVanished => "queue_vanished",
     }
 }
 
-/// What one look has mended.
+/// The repairs of one audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repair {
     pub kind: RepairKind,
-    /// So many of them.
+    /// The number of repairs of this kind.
     pub count: u64,
 }

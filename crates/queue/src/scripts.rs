@@ -1,5 +1,5 @@
-//! The Lua scripts (`scripts/*.lua`); each is called in one place. A script is atomic, in memory and in the AOF: an entry
-//! is in exactly one place whenever Redis or a worker dies.
+//! The Lua scripts (`scripts/*.lua`); each has one caller. A script is atomic, in memory and in the AOF: an entry is in
+//! exactly one place whenever Redis or a worker dies.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -39,10 +39,10 @@ script!(REMOVE_DEAD_CONSUMERS, "remove_dead_consumers.lua");
 script!(REDRIVE, "redrive.lua");
 script!(DISCARD, "discard.lua");
 
-/// About how many bytes of entries one step reads: Redis does nothing else meanwhile.
+/// Approximate bytes of entries that one step reads; Redis is blocked meanwhile.
 pub(crate) const STEP_BYTES_MAX: usize = 1 << 20;
 
-/// A consumer's place at one family's stream.
+/// A consumer's connection, keys and name for one family.
 pub(crate) struct ConsumerSession {
     pub(crate) connection: SharedConnection,
     pub(crate) keys: FamilyKeys,
@@ -62,7 +62,7 @@ impl ConsumerSession {
     }
 }
 
-/// Creates the group where it is missing; says what was.
+/// Creates the group if it is missing. Returns what was missing.
 pub(crate) async fn ensure_group(
     connection: &SharedConnection,
     keys: &FamilyKeys,

@@ -1,5 +1,5 @@
-//! Whether a Redis is fit to hold what is acknowledged: what it says of itself, judged. The findings are a closed set,
-//! each with its severity and a hint.
+//! Checks whether a Redis is safe for acknowledged events, from its own `INFO` and `CONFIG`. The findings are a closed
+//! set; each has a severity and a hint.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,38 +11,38 @@ use crate::admin::{QueueAdmin, unix_ms};
 use crate::cause::Cause;
 use crate::error::QueueError;
 
-/// The oldest versions whose scripts and streams do what ours need.
+/// The oldest versions that support the script and stream features we use.
 const REDIS_MAJOR_MIN: u32 = 7;
 const VALKEY_MAJOR_MIN: u32 = 8;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It works, but not as well or as safely as it could.
+    /// It works, but less efficiently or safely than it could.
     Warning,
-    /// Events are, or will be, lost or refused.
+    /// Events are or will be lost or refused.
     Wrong,
 }
 
-/// What a server is, and what is not as it should be.
+/// The server's version, and its problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerReport {
-    /// `Redis 7.0.15` or `Valkey 8.1.0`; just `Redis` when it does not say.
+    /// `Redis 7.0.15` or `Valkey 8.1.0`; `Redis` when the version is unknown.
     pub name: String,
-    /// By how much its clock is ahead of this machine's; `None` when it does not say.
+    /// How far its clock is ahead of this machine's; `None` when unknown.
     pub clock_ahead_ms: Option<i64>,
     pub findings: Vec<ServerFinding>,
 }
 
-/// One thing that is not as it should be. `Display` says what it is.
+/// One problem of the server. `Display` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerFinding {
     TooOld {
         name: String,
     },
-    /// It is a read-only copy.
+    /// A read-only replica.
     Replica,
-    /// It only knows where a primary is.
+    /// A Sentinel, which only knows the primary's address.
     Sentinel,
     /// A node of a Redis Cluster.
     Cluster,
@@ -54,21 +54,21 @@ pub enum ServerFinding {
     FsyncEverySecond,
     FsyncNever,
     NoMemoryLimit,
-    /// Events are thrown away when memory is full.
+    /// Events are evicted when memory is full.
     EvictsEvents {
         policy: String,
     },
-    /// Only keys with a time to live (dedupe records) are thrown away.
+    /// Only keys with a TTL (dedupe records) are evicted.
     EvictsDedupeKeys {
         policy: String,
     },
-    /// Managed services often refuse `CONFIG`: how writes reach the disk is then unknown.
+    /// Managed services often refuse `CONFIG`; the fsync policy is then unknown.
     ConfigRefused,
     InfoRefused,
 }
 
 impl ServerFinding {
-    /// All that [`ServerFinding::label`] can be.
+    /// All values of [`ServerFinding::label`].
     pub const LABELS: [&'static str; 14] = [
         "too_old",
         "replica",
@@ -86,12 +86,12 @@ impl ServerFinding {
         "info_refused",
     ];
 
-    /// Its name in metrics and logs.
+    /// The finding's label in metrics and logs.
     pub fn label(&self) -> &'static str {
         self.facts().0
     }
 
-    /// `allow_volatile` is the setting of that name: its user has accepted that a restart may lose events.
+    /// `allow_volatile` is the setting `ALLOW_VOLATILE_REDIS`: the operator accepts that a restart may lose events.
     pub fn severity(&self, allow_volatile: bool) -> Severity {
         match self {
             Self::Volatile if allow_volatile => Severity::Warning,
@@ -99,7 +99,7 @@ impl ServerFinding {
         }
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> &'static str {
         self.facts().2
     }
@@ -117,27 +117,29 @@ impl ServerFinding {
             Self::Volatile => (
                 "volatile",
                 Wrong,
-                "set appendonly yes in redis.conf and by CONFIG SET, or accept the loss: ALLOW_VOLATILE_REDIS=true",
+                "set appendonly yes in redis.conf and with CONFIG SET, or accept the loss with ALLOW_VOLATILE_REDIS=true",
             ),
-            Self::AppendFails => ("append_fails", Wrong, "free space on its disk, and read its log"),
+            Self::AppendFails => {
+                ("append_fails", Wrong, "free space on the disk of Redis, and check its log")
+            }
             Self::FsyncEverySecond => ("fsync_everysec", Warning, "set appendfsync always"),
             Self::FsyncNever => ("fsync_never", Warning, "set appendfsync always"),
             Self::NoMemoryLimit => (
                 "no_memory_limit",
                 Warning,
-                "set maxmemory to three quarters of its machine's memory, so that ingest answers 503 in time",
+                "set maxmemory to three quarters of the machine's memory, so that ingest answers 503 in time",
             ),
             Self::EvictsEvents { .. } => ("evicts_events", Wrong, "set maxmemory-policy noeviction"),
             Self::EvictsDedupeKeys { .. } => ("evicts_marks", Warning, "set maxmemory-policy noeviction"),
             Self::ConfigRefused => (
                 "config_refused",
                 Warning,
-                "make sure of appendonly yes and appendfsync always in the service's own settings",
+                "check that the service is configured with appendonly yes and appendfsync always",
             ),
             Self::InfoRefused => (
                 "info_refused",
                 Warning,
-                "allow INFO to the user in REDIS_URL (ACL SETUSER ... +info), then check again",
+                "grant INFO to the user in REDIS_URL (ACL SETUSER ... +info), then check again",
             ),
         }
     }
@@ -147,44 +149,39 @@ impl fmt::Display for ServerFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooOld { name } => write!(f, "{name} is too old"),
-            Self::Replica => f.write_str("it is a replica, which takes no events"),
+            Self::Replica => f.write_str("it is a read-only replica"),
             Self::Sentinel => f.write_str("it is a Sentinel, which holds no data"),
             Self::Cluster => f.write_str(
-                "it is a node of a Redis Cluster: events are refused as soon as another node holds our keys",
+                "it is a node of a Redis Cluster: events are refused once another node owns the keys",
             ),
             Self::Loading => f.write_str("it is still loading its data"),
-            Self::Volatile => {
-                f.write_str("it keeps no append-only file: a restart loses acknowledged events")
-            }
+            Self::Volatile => f.write_str("it has no append-only file: a restart loses acknowledged events"),
             Self::AppendFails => f.write_str("it cannot write its append-only file"),
             Self::FsyncEverySecond => {
-                f.write_str("appendfsync is everysec: a power cut loses up to a second of events")
+                f.write_str("appendfsync is everysec: a power failure loses up to one second of events")
             }
-            Self::FsyncNever => {
-                f.write_str("appendfsync is no: a power cut loses what the system has not written yet")
-            }
-            Self::NoMemoryLimit => f.write_str("maxmemory is not set: it grows until the system kills it"),
+            Self::FsyncNever => f.write_str(
+                "appendfsync is no: a power failure loses events that the kernel has not flushed yet",
+            ),
+            Self::NoMemoryLimit => f.write_str("maxmemory is not set: it grows until the kernel kills it"),
             Self::EvictsEvents { policy } => {
-                write!(f, "maxmemory-policy is {policy}: when memory is full it throws events away")
+                write!(f, "maxmemory-policy is {policy}: it evicts events when memory is full")
             }
             Self::EvictsDedupeKeys { policy } => {
-                write!(f, "maxmemory-policy is {policy}: when memory is full, duplicates are let in")
+                write!(f, "maxmemory-policy is {policy}: duplicates are enqueued when memory is full")
             }
-            Self::ConfigRefused => {
-                f.write_str("CONFIG is refused: how soon writes reach the disk is not known")
-            }
-            Self::InfoRefused => f.write_str("INFO is refused: nothing of its set-up is known"),
+            Self::ConfigRefused => f.write_str("CONFIG is refused: the fsync policy is unknown"),
+            Self::InfoRefused => f.write_str("INFO is refused: its configuration is unknown"),
         }
     }
 }
 
 impl QueueAdmin {
-    /// Asks the server about itself. Changes nothing.
+    /// Reads the server's state and configuration. Changes nothing.
     ///
-    /// # Errors
-    /// When Redis cannot be reached; [`QueueAdmin::diagnose`] says why.
+    /// When Redis cannot be reached; [`QueueAdmin::diagnose`] finds the cause.
     pub async fn check_server(&self) -> Result<ServerReport, QueueError> {
-        // First, for a Sentinel knows this command and few others.
+        // First, because a Sentinel supports this command and few others.
         let info: Option<String> = self.query_if_allowed(&redis::cmd("INFO")).await?;
         let info = info.unwrap_or_default();
         let info = Info::parse(&info);
@@ -206,12 +203,12 @@ impl QueueAdmin {
         Ok(ServerReport { name: info.name(), clock_ahead_ms, findings: evaluate(&info, fsync) })
     }
 
-    /// `None` when the command is refused: by an access list, or because a service has taken it away.
+    /// `None` when the command is refused, by an ACL or because a managed service disables it.
     pub(crate) async fn query_if_allowed<T: FromRedisValue>(
         &self,
         command: &Cmd,
     ) -> Result<Option<T>, QueueError> {
-        match self.query("ask Redis about itself", command).await {
+        match self.query("read the configuration of Redis", command).await {
             Ok(answer) => Ok(Some(answer)),
             Err(QueueError::Redis { source, .. }) if is_refusal(&source) => Ok(None),
             Err(error) => Err(error),
@@ -267,7 +264,7 @@ impl<'a> Info<'a> {
     }
 }
 
-/// `fsync` is unknown where `CONFIG` is refused.
+/// `fsync` is `None` when `CONFIG` is refused.
 fn evaluate(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
     let mut findings = Vec::new();
     if info.is_too_old() {
@@ -299,7 +296,7 @@ fn evaluate(info: &Info<'_>, fsync: Option<&str>) -> Vec<ServerFinding> {
         findings.push(ServerFinding::NoMemoryLimit);
     }
     match info.get("maxmemory_policy") {
-        // Of our keys only dedupe records have a time to live.
+        // Only dedupe records have a TTL.
         Some(policy) if policy.starts_with("volatile-") => {
             findings.push(ServerFinding::EvictsDedupeKeys { policy: policy.to_owned() });
         }
@@ -376,12 +373,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_does_not_say_is_no_fault() {
+    fn a_missing_field_is_not_a_fault() {
         assert_eq!(evaluate(&Info::parse("# Server\r\n"), Some("always")), []);
     }
 
     #[test]
-    fn a_loss_that_was_accepted_is_a_warning() {
+    fn an_accepted_loss_is_a_warning() {
         assert_eq!(ServerFinding::Volatile.severity(false), Severity::Wrong);
         assert_eq!(ServerFinding::Volatile.severity(true), Severity::Warning);
         let evicts = ServerFinding::EvictsEvents { policy: "allkeys-lru".to_owned() };

@@ -1,6 +1,6 @@
-//! The look from outside, for people, metrics and readiness: how much is queued, and how old it is. Changes nothing; what
-//! an operator may change is in `dead_letters.rs`. What waits on purpose is not late: a retry before it is due, and everything of
-//! a paused family until the end of the pause.
+//! Queue statistics for the CLI, metrics and readiness: how many entries are queued, and how old they are. Read-only;
+//! operators' actions are in `dead_letters.rs`. An intended wait does not count as overdue: a retry before it is due,
+//! and all entries of a paused family until the pause ends.
 
 use serde::Serialize;
 use webhook::Family;
@@ -10,33 +10,34 @@ use crate::error::QueueError;
 use crate::keys::GROUP;
 use crate::scripts::{self, STEP_BYTES_MAX};
 
-/// Undelivered entries that are counted one by one.
+/// Undelivered entries that are counted individually.
 const COUNT_MAX: usize = 1000;
 
-/// Undelivered, pending, delayed, dead; the age of the oldest entry in milliseconds or -1; the time; since when the first
-/// undelivered and the first due entry wait, with their projects.
+/// Undelivered, pending, delayed, dead; the age of the oldest entry in milliseconds or -1; the time; the time the first
+/// undelivered entry was added, with its project; the time the first due entry was due, with its project.
 type Counts = (u64, u64, u64, u64, i64, i64, i64, Option<String>, i64, Option<String>);
 
-/// What one family has, all counted in the same moment.
+/// The counts of one family, taken at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FamilyStats {
     pub family: Family,
-    /// Entries no worker has seen yet. Counted one by one up to a thousand or 1 MiB; beyond it, the rest of the stream.
+    /// Entries not delivered yet. Counted individually up to 1000 entries or 1 MiB; beyond that, the rest of the
+    /// stream.
     pub undelivered: u64,
-    /// In a worker's hands.
+    /// Entries leased by workers.
     pub pending: u64,
-    /// Waiting for their retry.
+    /// Entries that wait for their retry.
     pub delayed: u64,
     pub dead: u64,
-    /// Age of the oldest entry that is not done.
+    /// Age of the oldest unfinished entry.
     pub oldest_ms: Option<u64>,
-    /// For how long the work that should run next has been past its turn: an entry no worker has seen, from when it
-    /// came; a retry, from when it was due; both not before the end of their family's pause.
+    /// How long the next entry has been overdue: an undelivered entry since it was added, a retry since it was due,
+    /// both not before their family's pause ended.
     pub overdue_ms: u64,
 }
 
 impl FamilyStats {
-    /// All that is not done. Equals the stream's length unless entries were lost between the sets.
+    /// All unfinished entries. Equals the stream's length unless entries were lost between the sets.
     pub fn backlog(&self) -> u64 {
         self.undelivered + self.pending + self.delayed
     }
@@ -61,15 +62,15 @@ impl QueueAdmin {
         }
         Ok(all)
     }
-    /// By how much the turn of an entry is over: when it came, in unix milliseconds, and of which project it is. -1 when
-    /// there is no such entry.
+    /// How long an entry is overdue: the time it was added or due in unix milliseconds (-1 when there is no such
+    /// entry), and its project.
     async fn overdue_ms(
         &self,
         family: Family,
-        (turn_ms, project): (i64, Option<String>),
+        (ready_ms, project): (i64, Option<String>),
         now_ms: i64,
     ) -> Result<u64, QueueError> {
-        if turn_ms < 0 || turn_ms >= now_ms {
+        if ready_ms < 0 || ready_ms >= now_ms {
             return Ok(0);
         }
         let project = project.unwrap_or_default();
@@ -77,12 +78,12 @@ impl QueueAdmin {
         ask.pttl(self.keys.pause(&project, family));
         ask.zscore(self.keys.pauses(), format!("{project}:{family}"));
         let (left_ms, ends_ms): (i64, Option<f64>) = self.query_all("look for a pause", &ask).await?;
-        // -2: no pause is in force. -1: one was set by hand, without an end.
+        // -2: no pause. -1: a pause without a TTL, set manually.
         if left_ms != -2 {
             return Ok(0);
         }
-        // A pause that should still be in force was deleted by hand at an unknown time.
+        // A pause that should still be in effect was deleted manually at an unknown time.
         let ended_ms = ends_ms.map(|ms| ms as i64).filter(|ms| *ms <= now_ms).unwrap_or(0);
-        Ok(u64::try_from(now_ms - turn_ms.max(ended_ms)).unwrap_or(0))
+        Ok(u64::try_from(now_ms - ready_ms.max(ended_ms)).unwrap_or(0))
     }
 }

@@ -118,7 +118,8 @@ async fn a_wrong_secret_is_reported() {
 async fn an_unreachable_redis_is_reported() {
     let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
     let set_up = SetUp::right().await.but("REDIS_URL", url);
-    set_up.is_wrong("redis", &["onnection refused", "start Redis, or let REDIS_URL name where it runs"]);
+    set_up
+        .is_wrong("redis", &["onnection refused", "start Redis, or correct the host and port in REDIS_URL"]);
     assert!(!set_up.doctor(&[]).stdout.contains("hunter2"));
 }
 
@@ -151,7 +152,7 @@ async fn a_volatile_redis_is_reported_and_can_be_accepted() {
 #[tokio::test]
 async fn an_evicting_redis_is_reported() {
     let evicting = [&DURABLE[..], &["--maxmemory-policy", "allkeys-lru"]].concat();
-    let words = ["maxmemory-policy is allkeys-lru", "throws events away", "set maxmemory-policy noeviction"];
+    let words = ["maxmemory-policy is allkeys-lru", "evicts events", "set maxmemory-policy noeviction"];
     SetUp::with_redis(&evicting).await.is_wrong("redis", &words);
 }
 
@@ -377,7 +378,7 @@ async fn a_redis_of_another_kind_is_named_with_what_to_use_instead() {
     let redis = RedisServer::start_with(&cluster);
     let ended = SetUp::right().await.but("REDIS_URL", redis.url()).doctor(&["--json"]).with_code(1);
     assert!(ended.stdout.contains("it is a node of a Redis Cluster"), "{ended:#?}");
-    assert!(ended.stdout.contains("use one Redis or Valkey (cluster mode disabled)"), "{ended:#?}");
+    assert!(ended.stdout.contains("use one Redis or Valkey with cluster mode disabled"), "{ended:#?}");
     assert!(ended.stdout.contains("cannot enqueue events"), "{ended:#?}");
 }
 

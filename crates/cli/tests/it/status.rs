@@ -127,7 +127,7 @@ async fn an_unreachable_redis_is_exit_3_and_its_password_is_not_printed() {
         assert!(ended.stderr.contains("REDIS_URL") && ended.stderr.contains("efused"), "{ended:#?}");
         assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
         assert!(
-            ended.stderr.contains("  hint: start Redis, or let REDIS_URL name where it runs"),
+            ended.stderr.contains("  hint: start Redis, or correct the host and port in REDIS_URL"),
             "{ended:#?}"
         );
     }

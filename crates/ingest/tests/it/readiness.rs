@@ -48,14 +48,14 @@ async fn a_fault_that_affects_all_events_ends_readiness_until_it_is_fixed() {
     let mut number = 0;
     for (breaks, repairs, reason) in [
         ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +@all", "permission"),
-        ("ACL SETUSER default -xadd", "ACL SETUSER default +@all", "Redis refuses to write"),
+        ("ACL SETUSER default -xadd", "ACL SETUSER default +@all", "Redis refused the write"),
         ("ACL SETUSER default resetkeys ~other", "ACL SETUSER default ~*", "permission"),
         ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "read-only"),
         ("CONFIG SET maxmemory 1mb", "CONFIG SET maxmemory 0", "Redis"),
         (
             "CONFIG SET min-replicas-to-write 1",
             "CONFIG SET min-replicas-to-write 0",
-            "Redis refuses to write",
+            "Redis refused the write",
         ),
     ] {
         run_commands(&ingest, &[breaks]);
@@ -79,7 +79,7 @@ async fn ingest_without_permission_is_not_ready_from_the_start() {
         let before = count_checks(&ingest);
         wait::until("the next check", async || (count_checks(&ingest) > before + 8).then_some(())).await;
         let said = until_not_ready(&ingest).await;
-        assert!(said.contains("Redis refuses to write"), "{said}");
+        assert!(said.contains("Redis refused the write"), "{said}");
     }
     run_commands(&ingest, &["ACL SETUSER default +@all"]);
     until_ready(&ingest).await;

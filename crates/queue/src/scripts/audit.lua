@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Finds entries that were delivered but are neither pending nor delayed: an XACK or XGROUP DELCONSUMER by hand strands
--- them for ever. They are due now, neither an attempt nor a crash.
--- Redis shows no ids without bodies, and does nothing else while a script copies them: so entries are only read when the
--- counts leave a doubt, and in one step not many bytes of them.
+-- Finds entries that were delivered but are neither pending nor delayed; a manual XACK or XGROUP DELCONSUMER strands
+-- them. They become due now; neither an attempt nor a crash.
+-- Redis cannot return ids without bodies, and is blocked while a script copies them. So entries are only read when the
+-- counts do not match, and each step reads a limited number of bytes.
 -- KEYS: events, delayed         ARGV: group, from id, count, bytes_max
--- Returns {id to go on after or '', how many were stranded}; the error NOGROUP without stream or group.
+-- Returns {id to continue after or '', number of stranded entries}, or the error NOGROUP without stream or group.
 local last, pending
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
 if groups.err then groups = {} end -- no such stream
@@ -28,7 +28,7 @@ for _ = 1, tonumber(ARGV[3]) do
     redis.call('ZADD', KEYS[2], now, id)
     stranded = stranded + 1
   end
-  for _, word in ipairs(entry[2]) do bytes = bytes + #word end
+  for _, text in ipairs(entry[2]) do bytes = bytes + #text end
   from = '(' .. id
   if bytes > tonumber(ARGV[4]) then break end
 end

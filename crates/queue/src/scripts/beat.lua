@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Renews leases, but only those this consumer still holds. Without any it still shows that the consumer lives.
+-- Renews the leases that this consumer still holds. Without any leases it still shows that the consumer is alive.
 -- KEYS: events                  ARGV: group, consumer, id, ...
 -- Returns the ids whose lease is lost.
 if #ARGV == 2 then

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Marks that an entry now runs alone in its worker. Putting it back takes the mark away; a crash leaves it, so that it
--- counts how often the entry crashed with nothing beside it.
+-- Records that an entry now runs alone in its worker. Putting it back removes the mark; a crash leaves it, so the mark
+-- counts the crashes while the entry ran alone.
 -- KEYS: events, attempts        ARGV: group, consumer, id, crashes alone so far
 -- Returns 0 when the lease is lost.
 local id = ARGV[3]

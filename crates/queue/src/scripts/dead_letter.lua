@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Moves an entry to the dead letters: its fields as they are, and behind them fields that begin with an underscore.
+-- Moves an entry to the dead letters: its original fields, followed by fields that begin with an underscore.
 -- KEYS: events, delayed, attempts, dead    ARGV: group, consumer, id, reason, error, [ms when OpenAI deletes the file]
--- A script can write about 4,000 fields at once. Of an entry with very many, those of version 1 and FIELDS_MAX others are
--- kept; `_dropped_fields` says how many are not.
+-- A script can write about 4,000 fields at once. Of a larger entry, the fields of version 1 and FIELDS_MAX others are
+-- kept; `_dropped_fields` is the number of the rest.
 -- Returns 0 when the lease is lost.
 local FIELDS_MAX = 1000
 local id = ARGV[3]
 if not redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])[1] then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
 if entry then
-  local kept = redis.call('HMGET', KEYS[3], id, id .. '#crashes', id .. '#first_error')
+  local history = redis.call('HMGET', KEYS[3], id, id .. '#crashes', id .. '#first_error')
   local time = redis.call('TIME')
   local known = {v = true, id = true, project = true, type = true, timestamp = true, received_ms = true, body = true,
     traceparent = true, replay_of = true}
@@ -23,14 +23,14 @@ if entry then
     else
       dropped = dropped + 1
     end
-    known[name] = nil -- its first value is the one that counts
+    known[name] = nil -- only the first value counts
   end
   for _, added in ipairs({
     '_entry_id', id,
     '_reason', ARGV[4],
-    '_attempts', tostring((tonumber(kept[1]) or 0) + 1),
-    '_crashes', kept[2] or '0',
-    '_first_error', kept[3] or ARGV[5],
+    '_attempts', tostring((tonumber(history[1]) or 0) + 1),
+    '_crashes', history[2] or '0',
+    '_first_error', history[3] or ARGV[5],
     '_last_error', ARGV[5],
     '_died_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
   }) do letter[#letter + 1] = added end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Deletes a dead letter for good. What was done is recorded in the same step.
+-- Deletes a dead letter permanently, and records the action in the same step.
 -- KEYS: dead, records           ARGV: dead id, family, records_max
 -- Returns 0 when there is no such letter.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]

@@ -1,7 +1,7 @@
 #!lua
--- Adds a stored event to its stream once more, once for each run of an operator's command.
+-- Adds a stored event to its stream again, once per run of an operator's command.
 -- KEYS: events, replayed        ARGV: stream_length_max, ttl_secs, field, value, ...
--- Returns as enqueue.lua does for one event.
+-- Returns the same as enqueue.lua for one event.
 if redis.call('GET', KEYS[2]) then return {'duplicate', ''} end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return {'refused', 'QUEUEFULL the stream is at its limit'} end
 local entry_id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 3))

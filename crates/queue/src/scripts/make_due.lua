@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Ends the wait of delayed entries: they are due now. Their attempts and errors stay as they are.
+-- Makes delayed entries due now. Their attempts and errors do not change.
 -- KEYS: delayed                 ARGV: id, ...
--- Returns the ids of those that still waited.
+-- Returns the ids of those that were still delayed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = {}

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Gives an entry back, due after a delay: its body stays in the stream. With an error it was a failed attempt;
--- without one (snooze, hand-back) nothing is counted. A run alone that ends here did not crash, so its mark goes.
+-- Makes an entry due again after a delay; its body stays in the stream. With an error it was a failed attempt; without
+-- one (snooze, release) nothing is counted. A run alone that ends here did not crash, so its mark is reset.
 -- KEYS: events, delayed, attempts    ARGV: group, consumer, id, delay_ms, alone, [error]
 -- Returns 0 when the lease is lost.
 local id = ARGV[3]

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Claims entries whose lease ran out. Each time is a crash of the consumer that held the entry, counted apart from failed
--- attempts. Entries this consumer still works on are only kept alive: its heartbeat was late, nothing crashed.
+-- Claims entries whose lease expired. Each expiry is a crash of the consumer that held the entry, counted separately
+-- from failed attempts. Entries that this consumer still processes are only renewed: its heartbeat was late, nothing
+-- crashed.
 -- KEYS: events, attempts        ARGV: group, consumer, lease_ms, cursor, count, held id, ...
 -- Returns {next cursor, {id, ...}}.
 local held = {}

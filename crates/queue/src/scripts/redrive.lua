@@ -1,8 +1,8 @@
 #!lua
--- Brings a dead letter back as a new entry: its own fields, received now, without attempts. It passes by the dedupe
--- records. What was done is recorded in the same step.
+-- Redrives a dead letter as a new entry: the original fields, received now, without attempts. Skips the dedupe check,
+-- and records the action in the same step.
 -- KEYS: dead, events, records   ARGV: dead id, family, records_max
--- A script can write about 4,000 fields at once: of a letter with more, written by hand, the first are kept.
+-- A script can write about 4,000 fields at once: of a letter with more, added manually, the first are kept.
 -- Returns the new entry's id, or nil when there is no such letter.
 local FIELDS_MAX = 3900
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]

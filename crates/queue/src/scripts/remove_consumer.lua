@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Says goodbye: what this consumer was given but never saw is due at once for others; then its name goes, unless it
--- still holds something (deleting a name deletes what is pending under it).
+-- Removes a consumer: entries it was given but never saw are due immediately for others. Its name is kept while it
+-- still holds an entry, because deleting a name deletes its pending entries.
 -- KEYS: events, delayed         ARGV: group, consumer, count, held id, ...
--- Returns 1 when the name is gone.
+-- Returns 1 when the name was removed.
 local held = {}
 for i = 4, #ARGV do held[ARGV[i]] = true end
 local time = redis.call('TIME')

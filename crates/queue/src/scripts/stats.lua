@@ -1,10 +1,10 @@
 #!lua flags=no-writes
--- Counts one family in one moment. Undelivered entries are counted, page by page, and not derived: so that the sum
--- tells when entries were lost between the sets. Only beyond count_max entries or bytes_max of them, where reading them all
--- would hold Redis up, the rest is the difference.
+-- Counts one family at one moment. Undelivered entries are counted page by page and not derived, so that the sum shows
+-- when entries were lost between the sets. Beyond count_max entries or bytes_max bytes, where reading them all would
+-- block Redis, the rest is derived.
 -- KEYS: events, delayed, dead   ARGV: group, count_max, bytes_max
--- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1, now in unix ms, when the oldest
--- undelivered entry came in unix ms or -1, its project, when the first delayed entry that is due was due or -1, its project}.
+-- Returns {undelivered, pending, delayed, dead, age of the oldest entry in ms or -1, now in unix ms, time the oldest
+-- undelivered entry was added in unix ms or -1, its project, due time of the first entry that is due or -1, its project}.
 local PAGE = 5
 local pending, delayed, last = 0, 0, '0-0'
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
@@ -14,7 +14,7 @@ for _, flat in ipairs(groups) do
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   if group.name == ARGV[1] then
     pending, last = group.pending, group['last-delivered-id']
-    -- Without its group the delayed set counts for nothing: whoever recreates the group drops it.
+    -- Without its group the delayed set does not count: recreating the group deletes it.
     delayed = redis.call('ZCARD', KEYS[2])
   end
 end
@@ -36,7 +36,7 @@ while more and undelivered < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
   end
   for _, entry in ipairs(page) do
     last = entry[1]
-    for _, word in ipairs(entry[2]) do bytes = bytes + #word end
+    for _, text in ipairs(entry[2]) do bytes = bytes + #text end
   end
   undelivered = undelivered + #page
   more = #page == PAGE

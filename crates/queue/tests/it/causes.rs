@@ -143,7 +143,7 @@ async fn sentinel_and_cluster_are_named_as_not_supported() {
     assert_eq!(cause(&format!("{}/1", sentinel.url)).await.0, Cause::Sentinel);
     let report = admin(&sentinel.url).check_server().await.unwrap();
     assert_eq!(report.findings, [ServerFinding::Sentinel]);
-    assert!(ServerFinding::Sentinel.hint().contains("an address that always leads to it"));
+    assert!(ServerFinding::Sentinel.hint().contains("an address that always routes to it"));
 
     let queue = TestQueue::on(RedisServer::start_with(&["--cluster-enabled", "yes"]));
     assert_eq!(cause(&queue.server.url()).await.0, Cause::Cluster);
