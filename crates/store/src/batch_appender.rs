@@ -50,7 +50,7 @@ pub struct BatchAppender {
 /// A chunk that is being written.
 struct InFlightChunk {
     task: JoinHandle<(BatchChunk, Result<Appended, StoreError>)>,
-    /// Handed to the next chunk.
+    /// Taken by the next chunk.
     predecessor: Option<Predecessor>,
 }
 

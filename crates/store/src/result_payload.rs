@@ -17,7 +17,7 @@ use crate::store::Store;
 /// Batch results read per query.
 const PAGE: u32 = 200;
 
-/// A result, and whether it is complete. A result too large for any notification is not read to its end.
+/// A result, and whether it is complete. A result that exceeds the size limit is not read to its end.
 #[derive(Debug, Clone, Default)]
 pub struct ResultPayload {
     pub value: Option<Value>,

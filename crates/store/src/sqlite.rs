@@ -25,7 +25,7 @@ use crate::schema;
 /// How long a write waits for a write of another process. Writing a chunk of a batch takes far less.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long SQLite itself waits before our writer retries. SQLite's own backoff grows to 100 ms, during which the lock
-/// changes hands many times and is often free: several workers together would then write less than one.
+/// changes hands many times and is often free: several workers together would then write less than a single one.
 const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(4);
 const WRITER_PAUSE_MAX: Duration = Duration::from_millis(2);
 /// How long a call waits for a connection of this process.
