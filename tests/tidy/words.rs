@@ -22,6 +22,7 @@ const COVERED: &[&str] = &[
     "crates/ingest/",
     "crates/notifier/",
     "crates/openai-client/",
+    "crates/queue/src/",
     "crates/retry-after/",
     "crates/service/",
     "crates/store/",
