@@ -135,8 +135,8 @@ pub(crate) fn of(settings: &ConfigFileSettings) -> Result<Config, CliError> {
     load(settings)?.map_err(|error| CliError::Usage(chain(&error)))
 }
 
-fn read_secret(place: SecretRef<'_>) -> Result<secrecy::SecretString, String> {
-    let read = match place {
+fn read_secret(secret: SecretRef<'_>) -> Result<secrecy::SecretString, String> {
+    let read = match secret {
         SecretRef::Variable(name) => settings::secret_in_variable(name),
         SecretRef::File(path) => settings::secret_in_file(path),
     };

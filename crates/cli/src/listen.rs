@@ -141,12 +141,12 @@ impl Forwarding<'_> {
 
     async fn forward(&self, event: &EventRecord, out: &mut dyn Write) -> Result<(), CliError> {
         let (kind, result) = ResultPayload::of_event(&self.store, event, FULL_BYTES_MAX).await?;
-        let news = news(event, kind, result);
-        let (id, body) = (news.id(TARGET), news.json_body(self.args.payload, FULL_BYTES_MAX));
+        let notification = notification(event, kind, result);
+        let (id, body) = (notification.id(TARGET), notification.json_body(self.args.payload, FULL_BYTES_MAX));
         let started = Instant::now();
         let sent = self.endpoint.send(&id, Bytes::from(body), Utc::now()).await;
-        let answer = match &sent {
-            Ok(answer) => Some(answer),
+        let response = match &sent {
+            Ok(response) => Some(response),
             Err(error) => error.response(),
         };
         let line = Line {
@@ -154,7 +154,7 @@ impl Forwarding<'_> {
             r#type: kind,
             event_id: event.event_id.as_deref(),
             object_id: event.object_id.as_deref(),
-            status: answer.map(|answer| answer.status),
+            status: response.map(|response| response.status),
             ms: started.elapsed().as_millis(),
             error: sent.as_ref().err().map(|error: &SendError| chain(error)),
         };
@@ -168,7 +168,7 @@ impl Forwarding<'_> {
     }
 }
 
-fn news(event: &EventRecord, kind: NotificationType, result: ResultPayload) -> Notification {
+fn notification(event: &EventRecord, kind: NotificationType, result: ResultPayload) -> Notification {
     Notification {
         kind,
         project: event.project.clone(),

@@ -55,8 +55,8 @@ async fn look(store: &Store) -> Result<Vec<Finding>, StoreError> {
     let mut findings = faults(&server);
     if !findings.iter().any(Finding::is_wrong) {
         let version = server.version.split(' ').next().unwrap_or_default();
-        let words = format!("PostgreSQL {version} can be read and written, schema {schema}");
-        findings.insert(0, Check::Database.ok(words));
+        let text = format!("PostgreSQL {version} can be read and written, schema {schema}");
+        findings.insert(0, Check::Database.ok(text));
     }
     Ok(findings)
 }

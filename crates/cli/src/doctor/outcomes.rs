@@ -10,10 +10,10 @@ use crate::exit::CliError;
 const OBJECTS: usize = 5;
 
 pub(super) async fn check(store: &Store) -> Vec<Finding> {
-    let looked = async {
+    let queried = async {
         Ok::<_, CliError>((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?))
     };
-    match looked.await {
+    match queried.await {
         Ok((objects, refused)) => judge(&objects, refused),
         Err(error) => {
             vec![Check::Fetches.wrong(error.to_string(), "see the database finding")]

@@ -55,8 +55,8 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
         }
     }
     if !findings.iter().any(Finding::is_wrong) {
-        let words = if findings.is_empty() { ", durably" } else { "" };
-        findings.insert(0, Check::Redis.ok(format!("{} stores events{words}", report.name)));
+        let suffix = if findings.is_empty() { ", durably" } else { "" };
+        findings.insert(0, Check::Redis.ok(format!("{} stores events{suffix}", report.name)));
     }
     let clock_ahead_secs = report.clock_ahead_ms.map(|ms| ms / 1000);
     Checked { findings, clock_ahead_secs, instances }

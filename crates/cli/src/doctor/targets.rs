@@ -69,13 +69,13 @@ fn of_file(config: &Config) -> Vec<Finding> {
 
 /// Targets whose addresses the address guard forbids, as their names resolve on this machine.
 async fn unreachable(config: &Config) -> Vec<Finding> {
-    let looks = config.targets.iter().map(|target| address(config, target));
-    futures_util::future::join_all(looks).await.into_iter().flatten().collect()
+    let lookups = config.targets.iter().map(|target| address(config, target));
+    futures_util::future::join_all(lookups).await.into_iter().flatten().collect()
 }
 
 async fn address(config: &Config, target: &Target) -> Option<Finding> {
-    let place = target.destination.http()?;
-    let endpoint = match place.endpoint(&config.allow, system_resolver()) {
+    let http = target.destination.http()?;
+    let endpoint = match http.endpoint(&config.allow, system_resolver()) {
         Ok(endpoint) => endpoint,
         Err(error) => {
             return Some(Check::Targets.wrong(
@@ -85,10 +85,10 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
         }
     };
     let error = endpoint.check_address().await.err()?;
-    let what = format!("target {}: nothing can be sent to {}: {}", target.name, place.shown(), chain(&error));
+    let what = format!("target {}: nothing can be sent to {}: {}", target.name, http.shown(), chain(&error));
     Some(match error {
         AddressError::Forbidden(_) => {
-            let url = &place.url;
+            let url = &http.url;
             let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
             Check::Targets.wrong(
                 what,
@@ -136,7 +136,7 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
 }
 
 async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
-    let looked = async {
+    let queried = async {
         let pending = store.pending_notifications().await?;
         let filter = NotificationFilter {
             state: Some(NotificationState::Pending),
@@ -145,8 +145,8 @@ async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
         };
         Ok::<_, CliError>((store.target_health().await?, pending, store.list_notifications(&filter).await?))
     };
-    let (health, pending, recent) = match looked.await {
-        Ok(looked) => looked,
+    let (health, pending, recent) = match queried.await {
+        Ok(queried) => queried,
         Err(error) => {
             return vec![Check::Targets.wrong(error.to_string(), "see the database finding")];
         }

@@ -30,7 +30,7 @@ impl Layout {
         fetch_state: &MaybeKnown<FetchState>,
         fetched_at: Option<DateTime<Utc>>,
     ) -> String {
-        let words = match fetch_state {
+        let origin = match fetch_state {
             MaybeKnown::Known(FetchState::Fetched) => "from the API",
             MaybeKnown::Known(FetchState::Off) => "not fetched (FETCH=off): data from the event",
             MaybeKnown::Known(FetchState::NotFound) => "not found by the API: data from the event",
@@ -39,8 +39,8 @@ impl Layout {
             MaybeKnown::Unknown(name) => name,
         };
         match fetched_at {
-            Some(_) => format!("{words}, {}", self.time(fetched_at)),
-            None => words.to_owned(),
+            Some(_) => format!("{origin}, {}", self.time(fetched_at)),
+            None => origin.to_owned(),
         }
     }
 }

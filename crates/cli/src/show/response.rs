@@ -69,13 +69,13 @@ fn sources(citations: Option<&str>) -> Vec<String> {
         citations.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let mut sources = Vec::new();
     for citation in citations {
-        let Some(place) = citation.url.or(citation.file_id) else { continue };
+        let Some(location) = citation.url.or(citation.file_id) else { continue };
         let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
             Some(title) => {
                 let title = output::shortened(&printable::sentence(&title), 72);
-                format!("{title}\n      {}", printable::one_line(&place))
+                format!("{title}\n      {}", printable::one_line(&location))
             }
-            None => printable::one_line(&place),
+            None => printable::one_line(&location),
         };
         if !sources.contains(&source) {
             sources.push(source);

@@ -54,9 +54,9 @@ pub(super) async fn run(args: &Test, out: &mut dyn Write) -> Result<ExitStatus, 
     let sent = send(args, &config, target, (&report.id, body)).await?;
     report.ms = sent.took.as_millis();
     let is_reached = match sent.end {
-        Ok(answer) => {
+        Ok(response) => {
             report.ok = true;
-            fill(&mut report, answer.as_ref());
+            fill(&mut report, response.as_ref());
             true
         }
         Err(error) => {
@@ -111,8 +111,8 @@ async fn send(
 ) -> Result<Sent, CliError> {
     let started = Instant::now();
     let end = match &target.destination {
-        Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
-            let endpoint = place.endpoint(&config.allow, system_resolver());
+        Destination::Webhook(http) | Destination::Slack(http) | Destination::Discord(http) => {
+            let endpoint = http.endpoint(&config.allow, system_resolver());
             let endpoint = endpoint.map_err(|error| CliError::Usage(chain(&error)))?;
             endpoint.send(id, Bytes::from(body), Utc::now()).await.map(Some)
         }
@@ -128,9 +128,9 @@ async fn send(
     Ok(Sent { end, took: started.elapsed() })
 }
 
-fn fill(report: &mut Report, answer: Option<&notifier::TargetResponse>) {
-    report.status = answer.map(|answer| answer.status);
-    report.answer = answer.map(|answer| answer.head.clone()).filter(|head| !head.is_empty());
+fn fill(report: &mut Report, response: Option<&notifier::TargetResponse>) {
+    report.status = response.map(|response| response.status);
+    report.answer = response.map(|response| response.head.clone()).filter(|head| !head.is_empty());
 }
 
 fn text(report: &Report) -> String {
@@ -140,7 +140,7 @@ fn text(report: &Report) -> String {
         ("id", report.id.clone()),
         ("status", report.status.map(|status| status.to_string()).unwrap_or_default()),
         ("time", format!("{} ms", report.ms)),
-        ("answer", sentence(&report.answer)),
+        ("response", sentence(&report.answer)),
         ("error", sentence(&report.error)),
     ];
     format!("{}: {outcome}\n{}", report.target, output::fields(&fields, output::width()))
