@@ -85,5 +85,5 @@ async fn a_result_file_too_large_for_a_table_is_kept_as_a_file() {
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 1));
     assert_eq!(landfall.show("file-huge")["bytes"], 65 << 20);
-    landfall.workers[0].wait_for_log("too large for a table");
+    landfall.workers[0].wait_for_log("too large for a metrics table");
 }

@@ -45,7 +45,7 @@ async fn a_download_cut_at_every_tenth_goes_on_within_one_attempt(database: Data
     landfall.fake.inject(Fault::times(FaultKind::CutBodyAfter { bytes: TENTH_BYTES }, "/content", 9));
     imported(&landfall, (1, 10)).await;
     let log = landfall.workers[0].log().join("\n");
-    assert_eq!(log.matches("the rest was asked for").count(), 9, "{log}");
+    assert_eq!(log.matches("interrupted and has been resumed").count(), 9, "{log}");
 }
 
 async fn a_download_cut_at_every_tenth_that_cannot_go_on_begins_anew_and_its_rows_do_not(database: Database) {

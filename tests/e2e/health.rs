@@ -117,7 +117,7 @@ async fn a_key_of_the_wrong_type_stops_readiness_and_is_found_by_the_doctor() {
     worker_is(&landfall, READY, "").await;
     landfall.redis_command("DEL {landfall}:events:batch").await;
     landfall.redis_command("SET {landfall}:events:batch x").await;
-    worker_is(&landfall, NOT_READY, "no event of family batch can be taken").await;
+    worker_is(&landfall, NOT_READY, "events of family batch cannot be claimed").await;
     one_is_wrong(&doctor(&landfall, &[]), "redis", &["WRONGTYPE", "another REDIS_KEY_PREFIX"]);
     landfall.redis_command("DEL {landfall}:events:batch").await;
     worker_is(&landfall, READY, "").await;
@@ -286,5 +286,8 @@ async fn a_worker_stopped_without_redis_says_how_many_deliveries_it_leaves_behin
     assert!(landfall.workers[0].stop().success());
     let log = landfall.workers[0].log();
     let last = log.iter().rfind(|line| line.contains("worker stopped")).unwrap();
-    assert!(last.contains("\"deliveries\":3") && !last.contains("nothing was left behind"), "{last}");
+    assert!(
+        last.contains("\"deliveries\":3") && !last.contains("all deliveries are settled or released"),
+        "{last}"
+    );
 }

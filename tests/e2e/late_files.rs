@@ -38,7 +38,7 @@ async fn files_that_are_not_named_yet_are_asked_for_until_they_are(database: Dat
         let id = landfall.send(&format!("batch.{status}"), &batch).await;
         let waiting = landfall.event_when(&id, |event| event.attempts > 2).await;
         assert_eq!((waiting.state, waiting.reason), (EventState::Retrying, Some(Reason::NotTerminal)));
-        assert!(waiting.last_error.unwrap().contains("does not name yet"));
+        assert!(waiting.last_error.unwrap().contains("does not name all of its result files"));
         let row = landfall.show(&batch);
         assert_eq!((&row["status"], &row["results_complete"]), (&status.into(), &false.into()), "{row}");
 

@@ -42,7 +42,7 @@ async fn a_wrong_key_waits_long_and_shouts() {
     let id = landfall.send("response.completed", "resp_demo_research").await;
     let waiting = landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
     assert_eq!(waiting.reason, Some(Reason::Unauthorized));
-    assert!(landfall.workers[0].wait_for_log("OpenAI refuses us").contains("\"level\":\"ERROR\""));
+    assert!(landfall.workers[0].wait_for_log("OpenAI refused the API key").contains("\"level\":\"ERROR\""));
     let log = landfall.workers[0].log().join("\n");
     assert!(!log.contains("sk-revoked"), "the key is in the log");
 }

@@ -50,7 +50,7 @@ async fn a_completed_batch_may_have_only_errors_in_both_shapes(database: Databas
     assert_eq!((rows[1].request_id.as_deref(), rows.len()), (None, 2));
     assert_eq!(landfall.show("batch_odd")["results_complete"], true);
     let log = landfall.workers[0].log_when(|log| log.iter().any(|line| line.contains("\"outcome\""))).await;
-    assert!(!log.join("\n").contains("one line a request"), "{log:#?}");
+    assert!(!log.join("\n").contains("one line per request"), "{log:#?}");
 }
 
 async fn empty_file_ids_are_no_files(database: Database) {
@@ -138,7 +138,7 @@ async fn files_that_do_not_have_one_line_a_request_are_reported(database: Databa
     let batch = landfall.show("batch_odd");
     assert_eq!((&batch["requests_total"], &batch["rows_stored"]), (&5.into(), &2.into()));
     let said =
-        |line: &String| line.contains("\"requests\":5,\"lines\":2") && line.contains("one line a request");
+        |line: &String| line.contains("\"requests\":5,\"lines\":2") && line.contains("one line per request");
     landfall.workers[0].log_when(|log| log.iter().any(said)).await;
     let text = String::from_utf8(landfall.landfall(&["show", "batch_odd"]).stdout).unwrap();
     assert!(text.contains("2 rows stored, differs from the number of requests"), "{text}");

@@ -52,7 +52,7 @@ async fn a_files_object_is_a_check_and_no_condition(database: Database) {
         }
         imported(&landfall, &batch, &file_id).await;
     }
-    landfall.workers[0].wait_for_log("the file's object could not be read");
+    landfall.workers[0].wait_for_log("could not read the file's object");
     landfall.workers[0].wait_for_log("longer than its object says");
 }
 

@@ -42,7 +42,7 @@ async fn plain_and_base64_result_files_with_empty_cells_are_read_alike() {
         (&stored["error"], &stored["finished_at"]),
         (&json!(null), &"2026-11-22T00:00:00.500Z".into())
     );
-    landfall.workers[0].wait_for_log("no table of metrics");
+    landfall.workers[0].wait_for_log("not a metrics table");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ async fn poison_is_given_up_after_it_crashed_alone_and_its_neighbours_are_stored
     landfall.settled().await;
     let dead = landfall.event(&poison).await.unwrap();
     assert_eq!((dead.state, dead.reason, dead.attempts), (EventState::Dead, Some(Reason::Crashed), 1));
-    assert!(dead.last_error.unwrap().contains("with nothing beside it"));
+    assert!(dead.last_error.unwrap().contains("while it ran alone"));
     for neighbour in &neighbours {
         let event = landfall.event(neighbour).await.unwrap();
         assert_eq!((event.state, event.attempts), (EventState::Stored, 1));

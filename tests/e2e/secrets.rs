@@ -131,7 +131,7 @@ async fn no_failure_shows_the_key_anywhere_or_a_body_in_a_log() {
     let mut landfall = Landfall::start_with(1, &[("RUST_LOG", "trace")]).await;
     provoke(&landfall).await;
 
-    for reason in ["bad_answer", "not_found", "unauthorized", "rejected", "rate_limited", "in quarantine"] {
+    for reason in ["bad_answer", "not_found", "unauthorized", "rejected", "rate_limited", "quarantined"] {
         landfall.workers[0].wait_for_log(reason);
     }
     // The worker's libraries log at this level; those of ingest do not.

@@ -66,13 +66,13 @@ async fn a_broken_file_of_targets_at_the_start_stops_nothing_and_is_said_everywh
     assert!(findings.lines().any(|line| about_targets(&line) && line.contains("line 2: name")), "{findings}");
 
     std::fs::write(&path, target(&server)).unwrap();
-    landfall.workers[0].wait_for_log("the file of targets was read again");
+    landfall.workers[0].wait_for_log("the targets file was reloaded");
     readiness_is(&mut landfall.workers[0], 200, "").await;
     landfall.send("batch.completed", "batch_demo_completed").await;
     server.wait_for(1).await;
 
     std::fs::write(&path, "").unwrap();
-    let line = landfall.workers[0].wait_for_log("targets vanished from the file");
+    let line = landfall.workers[0].wait_for_log("targets were removed from the file");
     assert!(line.contains("WARN") && log_field(&line, "targets") == "app", "{line}");
 }
 

@@ -29,6 +29,7 @@ const COVERED: &[&str] = &[
     "crates/store/",
     "crates/test-support/",
     "crates/webhook/",
+    "crates/worker/src/",
     "deploy/",
     "docker-compose",
     "fuzz/targets/",

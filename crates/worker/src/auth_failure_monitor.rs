@@ -1,4 +1,5 @@
-//! A wrong API key must not look like quiet success: when every recent fetch was refused or unknown, the worker warns.
+//! Detects a wrong API key, which must not look like success: the worker warns when every recent fetch was refused or
+//! not found.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -6,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use openai_client::ErrorKind;
 
-/// So many objects in a row make a pattern. Objects, not requests: a sample id is asked for again and again.
+/// Number of objects that make a pattern. Objects, not requests: one sample id may be requested repeatedly.
 const RECENT: usize = 5;
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Watches the outcomes of fetches of events' objects.
+/// Tracks the outcomes of fetching events' objects.
 #[derive(Default)]
 pub(crate) struct AuthFailureMonitor {
     state: Mutex<State>,
@@ -18,16 +19,16 @@ pub(crate) struct AuthFailureMonitor {
 
 #[derive(Default)]
 struct State {
-    /// By object, the last outcome of each; the newest at the back.
+    /// The last outcome of each object, the newest at the back.
     recent: VecDeque<(String, Option<ErrorKind>)>,
     warned_at: Option<Instant>,
 }
 
 impl AuthFailureMonitor {
-    /// Takes the outcome of fetching an object (`None`: it worked) and logs an error, at most once a minute, while the
-    /// last ones of all recent objects were 401 or 404. Returns whether the pattern holds.
+    /// Records the outcome of fetching an object (`None`: success). Logs an error, at most once a minute, while the
+    /// last outcome of every recent object was 401 or 404. Returns whether that is the case.
     pub(crate) fn note(&self, object_id: Option<&str>, outcome: Option<ErrorKind>) -> bool {
-        let mut state = self.state.lock().expect("nobody panics while holding it");
+        let mut state = self.state.lock().expect("no panic while the lock is held");
         let object_id = object_id.unwrap_or_default();
         state.recent.retain(|(known, _)| known != object_id);
         state.recent.push_back((object_id.to_owned(), outcome));
@@ -44,9 +45,9 @@ impl AuthFailureMonitor {
             state.warned_at = Some(Instant::now());
             tracing::error!(
                 fetches = RECENT,
-                "every recent fetch was 401 or 404: is OPENAI_API_KEY of the project that sends these webhooks, \
-                 and is OPENAI_BASE_URL right? Once it is mended, landfall retry and landfall fetch --missing bring \
-                 the results"
+                "every recent fetch was 401 or 404: check that OPENAI_API_KEY belongs to the project that sends these webhooks, \
+                 and check OPENAI_BASE_URL. Afterwards, landfall retry and landfall fetch --missing fetch \
+                 the missing results"
             );
         }
         true
@@ -69,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn one_sample_id_asked_for_again_and_again_is_no_pattern() {
+    fn one_sample_id_requested_repeatedly_is_not_a_pattern() {
         let monitor = AuthFailureMonitor::default();
         assert!((0..20).all(|_| !monitor.note(Some("resp_abc123"), Some(ErrorKind::NotFound))));
     }
 
     #[test]
-    fn an_outage_is_no_sign_of_a_wrong_key() {
+    fn an_outage_does_not_suggest_a_wrong_key() {
         let monitor = AuthFailureMonitor::default();
         assert!((0..10).all(|n| !monitor.note(Some(&format!("resp_{n}")), Some(ErrorKind::Unavailable))));
     }

@@ -1,5 +1,5 @@
-//! Publishes how much is queued, how old it is, and why events were given up, as metrics; and notices when the queue's
-//! whole state has vanished.
+//! Publishes the backlog, its age, and the reasons of dead letters as metrics, and detects when the queue's whole state
+//! has vanished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use webhook::Family;
 use crate::metrics::Metrics;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// Dead letters are few, or something is very wrong; then the newest tell enough.
+/// Dead letters are usually few; of many, only the newest are read.
 const DEAD_LETTERS_MAX: usize = 1000;
 
-/// Looks at the queue now and then.
+/// Polls the queue.
 pub(crate) struct Backlog {
     pub(crate) admin: QueueAdmin,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
-    /// Which targets there are.
+    /// The current targets.
     targets: watch::Receiver<Arc<Config>>,
     seen: Option<Snapshot>,
-    /// Dead letters are only read when there are others.
+    /// Dead letters are only read when their number has changed.
     dead: HashMap<Family, u64>,
 }
 
-/// The queue when it was last looked at.
+/// The state of the queue at the last poll.
 struct Snapshot {
-    /// Another one says that everything was lost in between.
+    /// A different generation means that all state was lost in between.
     generation: String,
     at: DateTime<Utc>,
     stats: Vec<FamilyStats>,
@@ -53,7 +53,7 @@ impl Backlog {
     /// Runs until `shutdown`.
     pub(crate) async fn publish(mut self, shutdown: CancellationToken) {
         loop {
-            // The loops log an outage.
+            // The family loops log an outage.
             if let Err(error) = self.publish_once().await {
                 tracing::debug!(error = chain(&error), "could not read the backlog");
                 self.metrics.queue.clear();
@@ -102,7 +102,7 @@ impl Backlog {
         Ok(())
     }
 
-    /// What was in the queue is gone for good; only a person knows why.
+    /// Logs that the queue's state is lost; only an operator can know why.
     fn vanished(&self, before: &Snapshot) {
         self.metrics.repaired(Repair { kind: RepairKind::QueueVanished, count: 1 });
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -118,8 +118,8 @@ impl Backlog {
             backlog = sum(FamilyStats::backlog),
             dead = sum(|stats| stats.dead),
             families = by_family.join("; "),
-            "the queue's whole state has vanished from Redis (FLUSHALL, or a Redis without its data); work goes on with \
-             what comes now"
+            "the queue's whole state has vanished from Redis (FLUSHALL, or a Redis without its data); new events are \
+             still processed"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What every handler needs, built once at start.
+//! The dependencies of every handler, built once at start.
 
 use std::collections::HashMap;
 
@@ -32,11 +32,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Whether an event was tried for as long as the settings allow, counted from its first attempt: how long it waited for
-    /// a worker says nothing about OpenAI. So the first attempt is never the last one.
+    /// Whether an event was tried for as long as the settings allow, counted from its first attempt: time spent waiting
+    /// for a worker does not count. So the first attempt is never the last one.
     pub(crate) async fn was_tried_long_enough(&self, job: &Job<'_>) -> bool {
         let (received_at, now) = (job.received_at(), Utc::now());
-        // No attempt began before that, and most failures need not ask the database.
+        // No attempt can be earlier, so most failures need no database query.
         if !self.retry.is_over(received_at, now) {
             return false;
         }
@@ -47,7 +47,7 @@ impl Context {
                 tracing::warn!(
                     webhook.id = webhook_id,
                     error = chain(&error),
-                    "could not read when an event was first tried"
+                    "could not read the time of the event's first attempt"
                 );
                 false
             }
@@ -55,10 +55,10 @@ impl Context {
     }
 }
 
-/// Whether objects are fetched, and with which project's key.
+/// Whether objects are fetched, and with which project's API key.
 pub(crate) enum Fetching {
     /// `FETCH=off`
     Off,
-    /// By project: an API key only sees its own project's objects.
+    /// By project: an API key can only read its own project's objects.
     With(HashMap<String, Client>),
 }

@@ -1,4 +1,4 @@
-//! The one log line each delivery gets, and its metrics.
+//! The log line of each delivery, and its metrics.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::job::Job;
 use crate::outcome::DeliveryOutcome;
 use crate::settle::Ended;
 
-/// What the log says of a delivery, besides how it ended.
+/// The fields of the log line, except how the delivery ended.
 pub(crate) struct LogLine<'a> {
     pub(crate) family: Family,
     pub(crate) entry_id: &'a str,
     pub(crate) attempt: u32,
-    /// `None` for an entry that cannot be read.
+    /// `None` for an entry that cannot be decoded.
     pub(crate) job: Option<&'a Job<'a>>,
     pub(crate) took: Duration,
 }
@@ -31,7 +31,7 @@ impl LogLine<'_> {
         context.metrics.delivery(family, *outcome, *reason, took);
         report_storing(context, *outcome, failure, job);
         let error = match unsettled {
-            Some(source) => Some(format!("could not settle: {}", chain(source))),
+            Some(source) => Some(format!("could not settle the delivery: {}", chain(source))),
             None => failure.map(|failure| failure.error.clone()),
         };
         macro_rules! line {
@@ -64,14 +64,17 @@ impl LogLine<'_> {
             DeliveryOutcome::Retry if needs_a_person && is_redirect => {
                 line!(
                     error,
-                    "OpenAI's API redirects us to where the API key must not go; check OPENAI_BASE_URL"
+                    "the OpenAI API redirected to a host that must not receive the API key; check OPENAI_BASE_URL"
                 )
             }
             DeliveryOutcome::Retry if needs_a_person => {
-                line!(error, "OpenAI refuses us: mend the key, its rights or quota; then run landfall retry")
+                line!(
+                    error,
+                    "OpenAI refused the API key; fix the key, its permissions or quota, then run landfall retry"
+                )
             }
             DeliveryOutcome::Snoozed if *reason == Some(Reason::DiskLow) => {
-                line!(warn, "downloads wait: the disk of FILES_URL is nearly full");
+                line!(warn, "downloads are waiting: the disk of FILES_URL is nearly full");
             }
             DeliveryOutcome::Retry | DeliveryOutcome::LeaseLost => line!(warn, "delivery failed"),
             DeliveryOutcome::Stored
@@ -83,7 +86,7 @@ impl LogLine<'_> {
     }
 }
 
-/// What a delivery shows of the database, and how late an event is that is stored.
+/// Updates readiness from what the delivery shows about the database, and records the lag of a stored event.
 fn report_storing(
     context: &Context,
     outcome: DeliveryOutcome,

@@ -1,4 +1,4 @@
-//! Why an attempt failed, and what to do about it.
+//! Why an attempt failed, and how to proceed.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use service::telemetry::chain;
 use store::{StoreError, WriteFault};
 use webhook::Reason;
 
-/// A status is a word; of whatever else stands there an error repeats no more than this.
+/// A status is one word; an error message repeats at most this much of anything else.
 const STATUS_CHARS_MAX: usize = 40;
-/// How soon a full disk is looked at again.
+/// Delay before free disk space is checked again.
 const DISK_LOW_DELAY: Duration = Duration::from_secs(30);
 
-/// Why a handler could not do its work.
+/// Why a handler failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandlerError {
     #[error("could not read {what} from OpenAI")]
@@ -21,51 +21,53 @@ pub(crate) enum HandlerError {
         #[source]
         source: ApiError,
     },
-    /// Distinct from other answers: an object that may still appear.
-    #[error("OpenAI does not know the {what} yet")]
+    /// Separate from other API errors: the object may still appear.
+    #[error("OpenAI cannot find the {what} yet")]
     NotFoundYet {
         what: &'static str,
         retry_after: Duration,
         #[source]
         source: ApiError,
     },
-    #[error("the {what} is still {status}, although the event says it has ended")]
+    #[error("the {what} is still {status}, although its event says that it has ended")]
     NotTerminal { what: &'static str, status: String },
-    /// Perhaps an end that is new, perhaps not.
+    /// The status may be a new terminal one, or not.
     #[error("the {what} {observation}")]
     UnknownStatus { what: &'static str, observation: String },
-    #[error("the batch is {status}, but does not name yet all files that its counts speak of")]
+    #[error("the batch is {status}, but does not name all of its result files yet")]
     FileNotNamed { status: String },
-    /// What is stored stays as it is.
-    #[error("of the file {file_id}, read again, {readable} lines are results, but {stored} are stored")]
+    /// The stored rows are kept.
+    #[error(
+        "the file {file_id}, downloaded again, has {readable} result lines, fewer than the {stored} stored"
+    )]
     FewerLines { file_id: String, readable: i64, stored: i64 },
     #[error("the file {file_id} has {received_bytes} bytes, but OpenAI announced {announced_bytes}")]
     WrongLength { file_id: String, received_bytes: u64, announced_bytes: u64 },
-    #[error("answer of OpenAI could not be read")]
+    #[error("could not parse the response of OpenAI")]
     BadAnswer(#[source] serde_json::Error),
     #[error("could not store the result")]
     Store(#[from] StoreError),
     #[error("there is no API key for project {0}")]
     NoKey(String),
-    /// Ours to wait for: nothing was tried.
+    /// A local condition: nothing was attempted.
     #[error("{free_bytes} bytes are free on the disk of FILES_URL, {needed_bytes} are needed")]
     DiskLow { free_bytes: u64, needed_bytes: u64 },
 }
 
-/// What to do about a failure.
+/// How to proceed after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryAdvice {
-    /// Try again by the retry policy.
+    /// Retry with backoff.
     Retry,
-    /// The same, for as long as the handler says: it knows an end of its own.
+    /// Retry with backoff for as long as the handler decides, which has its own time limit.
     Recheck,
-    /// Try again then: the other side said when.
+    /// Retry after the delay that OpenAI asked for.
     RetryAfter(Duration),
-    /// Only a person can help; try again at the longest interval.
+    /// Only an operator can fix it; retry at the longest interval.
     RetryAtMax,
-    /// Not a failed attempt: something has to come right first, however long it takes.
+    /// Not a failed attempt: wait for a condition, however long it takes.
     Snooze(Duration),
-    /// Trying again cannot help.
+    /// A retry cannot help.
     GiveUp,
 }
 
@@ -75,10 +77,10 @@ pub(crate) struct Failure {
     /// The whole cause chain.
     pub(crate) error: String,
     pub(crate) advice: RetryAdvice,
-    /// Of OpenAI's answer.
+    /// From OpenAI's response.
     pub(crate) http_status: Option<u16>,
     pub(crate) request_id: Option<String>,
-    /// What keeps the database from being written, when that was it.
+    /// Why the database could not be written, if that was the cause.
     pub(crate) write_fault: Option<WriteFault>,
 }
 
@@ -117,7 +119,7 @@ impl HandlerError {
         Self::NotTerminal { what, status: shown_status(status) }
     }
 
-    /// Its reason, and what to do about it.
+    /// The reason, and how to proceed.
     pub(crate) fn classify(&self) -> (Reason, RetryAdvice) {
         match self {
             Self::Api { source, .. } => (api_reason(source.kind()), api_advice(source)),

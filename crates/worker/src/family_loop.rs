@@ -1,5 +1,5 @@
-//! The loop of one family: takes as many deliveries as it has free slots, runs each in a task of its own, drains at
-//! the end. Families share nothing, so a long batch download never delays a response.
+//! The loop of one family: receives as many deliveries as it has free slots, runs each in its own task, and drains at
+//! shutdown. Families share nothing, so a long batch download never delays a response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,14 +15,15 @@ use webhook::Family;
 use crate::context::{Context, Fetching};
 use crate::process::process;
 
-/// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
+/// Time for deliveries to finish at shutdown; the rest are released. Less than the ten seconds that `docker stop`
+/// waits.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// For Redis to take back what is released: without Redis a stopping worker must not be killed before it has said what
-/// it leaves behind.
+/// Time to release deliveries in Redis. Without Redis, the worker must still exit and log what it leaves behind before
+/// it is killed.
 const RELEASE_MAX: Duration = Duration::from_millis(1500);
 const REMOVE_MAX: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY_MAX: Duration = Duration::from_secs(5);
-/// A pause that somebody ends by hand is noticed so soon.
+/// Interval at which a pause is checked, so that a pause ended manually is noticed.
 const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One family's share of a worker.
@@ -34,7 +35,8 @@ pub(crate) struct FamilyLoop {
 }
 
 impl FamilyLoop {
-    /// Runs until `shutdown`, then finishes or hands back what it holds. How many deliveries it could do neither with.
+    /// Runs until `shutdown`, then finishes or releases its deliveries. Returns the number of deliveries for which
+    /// neither was possible.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> usize {
         let left_behind = Arc::new(AtomicUsize::new(0));
         let slots = Arc::new(Semaphore::new(self.concurrency));
@@ -47,7 +49,7 @@ impl FamilyLoop {
             };
             let free = slots.available_permits() + 1;
             drop(slot);
-            // Waits while a suspect runs alone. Held by all that is now read until it is settled.
+            // Waits while a suspect runs alone. Held by all deliveries read now until they are settled.
             let permit = tokio::select! {
                 () = shutdown.cancelled() => break,
                 permit = self.context.permits.shared() => Arc::new(permit),
@@ -59,8 +61,8 @@ impl FamilyLoop {
                 continue;
             }
             pause_logged = false;
-            // Not cancelled by the shutdown: a read that is given up may already have taken entries. It returns
-            // within two seconds.
+            // Not cancelled by the shutdown: a cancelled read may already have received entries. It returns within two
+            // seconds.
             let received = self.consumer.receive(free).await;
             for repair in self.consumer.take_repairs() {
                 self.context.metrics.repaired(repair);
@@ -92,11 +94,11 @@ impl FamilyLoop {
         self.drain(tasks, release).await + left_behind.load(Ordering::Relaxed)
     }
 
-    /// How long every project of this worker leaves the family alone.
+    /// How long the family is paused for every project of this worker.
     async fn paused_for(&self) -> Option<Duration> {
         let Fetching::With(clients) = &self.context.fetching else { return None };
         let projects: Vec<&str> = clients.keys().map(String::as_str).collect();
-        // When Redis does not say, the read that follows will.
+        // When Redis does not reply, the next read will fail.
         self.consumer.paused_for(&projects).await.ok().flatten()
     }
 
@@ -105,7 +107,7 @@ impl FamilyLoop {
             tracing::info!(
                 event.family = self.family.as_str(),
                 paused_secs = left.as_secs_f64(),
-                "OpenAI asked to wait: taking nothing of this family meanwhile"
+                "family paused at OpenAI's request; receiving nothing until the pause ends"
             );
         }
         tokio::select! {
@@ -125,7 +127,7 @@ impl FamilyLoop {
                 event.family = self.family.as_str(),
                 error = chain(error),
                 hint = Cause::of(error).hint(),
-                "cannot read the queue; trying again"
+                "cannot read the queue; retrying"
             );
         }
         let next = (delay * 2).clamp(Duration::from_millis(100), OUTAGE_DELAY_MAX);
@@ -136,14 +138,14 @@ impl FamilyLoop {
         next
     }
 
-    /// How many deliveries still waited for Redis in the end.
+    /// Returns the number of deliveries that still waited for Redis at the end.
     async fn drain(self, tasks: TaskTracker, release: CancellationToken) -> usize {
         tasks.close();
         if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
             tracing::info!(
                 event.family = self.family.as_str(),
                 deliveries = tasks.len(),
-                "handing back what still runs"
+                "releasing deliveries that are still running"
             );
             release.cancel();
             tokio::time::timeout(RELEASE_MAX, tasks.wait()).await.ok();

@@ -1,5 +1,5 @@
-//! From an event to its handler: one file per family. Each returns the write that settles the event, and may run twice:
-//! the second run changes nothing.
+//! Dispatches events to handlers, one file per family. A handler returns the write that settles the event, and is
+//! idempotent.
 
 mod batch;
 mod batch_file;
@@ -23,7 +23,7 @@ use crate::failure::HandlerError;
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
-/// Whether the event is its own record: there is nothing to fetch, or no id to fetch it by.
+/// Whether only the event itself is stored: there is nothing to fetch, or no id to fetch it by.
 pub(crate) fn is_stored_only(job: &Job<'_>) -> bool {
     match job.family() {
         Family::Response | Family::Batch | Family::FineTuning | Family::Eval => job.object_id().is_none(),
@@ -31,7 +31,7 @@ pub(crate) fn is_stored_only(job: &Job<'_>) -> bool {
     }
 }
 
-/// Hands the event to its family's handler.
+/// Runs the handler of the event's family.
 pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, HandlerError> {
     let Some(id) = job.object_id() else { return Ok(stored_only(context, job)) };
     match job.family() {

@@ -1,4 +1,4 @@
-//! One delivery as everything behind the parser sees it: the queue entry, and what its body says. Parsed once.
+//! One delivery after parsing: the queue entry and the event in its body. Parsed once.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -13,12 +13,12 @@ use crate::watchdog::Progress;
 /// One attempt's input.
 pub(crate) struct Job<'a> {
     pub(crate) entry: &'a Entry,
-    /// `None` when the body is not the JSON we expect; it is stored all the same.
+    /// `None` when the body is not the expected JSON; it is stored anyway.
     event: Option<Event<'a>>,
     object_id: Option<Cow<'a, str>>,
     /// From 1.
     pub(crate) attempt: u32,
-    /// Of the attempt before, whichever worker made it.
+    /// The error of the previous attempt, by any worker.
     pub(crate) last_error: Option<String>,
     /// This worker's consumer name.
     worker: &'a str,
@@ -28,7 +28,7 @@ pub(crate) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// `entry` is the delivery's.
+    /// `entry` is the delivery's entry.
     pub(crate) fn parse(entry: &'a Entry, delivery: &Delivery, worker: &'a str) -> Self {
         let event = Event::parse(&entry.body).ok();
         let object_id = event.as_ref().and_then(Event::object_id);
@@ -45,7 +45,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Whether a person asked for it: what is stored is then looked at again.
+    /// Whether an operator requested it: a stored object is then fetched again.
     pub(crate) fn is_forced(&self) -> bool {
         self.entry.replay_of.is_some()
     }
@@ -62,17 +62,17 @@ impl<'a> Job<'a> {
         self.event.as_ref()?.event_id.as_deref()
     }
 
-    /// `data` as it was sent: an id, or with some senders the whole object.
+    /// `data` as it was sent: an id, or from some senders the whole object.
     pub(crate) fn data(&self) -> Option<&'a [u8]> {
         Some(self.event.as_ref()?.data?.get().as_bytes())
     }
 
-    /// When OpenAI says it happened.
+    /// The event's creation time according to OpenAI.
     pub(crate) fn created_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.event.as_ref()?.created_at_secs?, 0)
     }
 
-    /// When ingest took it.
+    /// When ingest received it.
     pub(crate) fn received_at(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.entry.received_ms).unwrap_or_default()
     }
@@ -91,7 +91,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// This attempt, with the answer of OpenAI at which it ended, if any.
+    /// This attempt, with the OpenAI response that ended it, if any.
     pub(crate) fn attempt_so_far(&self, http_status: Option<u16>, request_id: Option<String>) -> Attempt {
         Attempt {
             worker: self.worker.to_owned(),
@@ -103,7 +103,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// What turns the event's row to `stored`, in the transaction that stores its effect. Without notifications.
+    /// Sets the event's row to `stored`, in the transaction that stores its effect. Without notifications.
     pub(crate) fn completion(&self, reason: Option<Reason>) -> Completion {
         Completion {
             project: self.entry.project.clone(),

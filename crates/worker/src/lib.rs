@@ -1,14 +1,17 @@
-//! The worker: takes deliveries from the queue, fetches what the job produced, stores it, settles the delivery.
+//! The worker: receives deliveries from the queue, fetches the results from OpenAI, stores them, and settles the
+//! deliveries.
 //!
-//! Read `process.rs` first, and the steps that it names. Only `settle.rs` settles. Then `handlers.rs`, one file per family.
+//! Read `process.rs` first, then the files of its steps. Only `settle.rs` settles deliveries. Then read `handlers.rs`;
+//! each family has one handler file.
 //!
 //! # Guarantees
 //! * An event is acknowledged to the queue only after its effect is committed (database and files, synced).
-//! * Every handler may run twice for one event, or at the same time in two workers; the rows end the same.
-//! * A worker that stops on SIGTERM finishes or hands back what it runs: neither an attempt nor a crash.
+//! * Handlers are idempotent: each may run twice for one event, or at the same time in two workers, with the same
+//!   result.
+//! * On SIGTERM, a worker finishes or releases its deliveries: neither an attempt nor a crash.
 //!
 //! # Not promised
-//! * Order. Events of one object may be worked off in any order; the store decides which state wins.
+//! * Order. Events of one object may be processed in any order; the store decides which state wins.
 
 mod auth_failure_monitor;
 mod backlog;

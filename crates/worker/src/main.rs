@@ -1,4 +1,4 @@
-//! The program `worker`: reads its settings, runs, stops well on SIGTERM.
+//! The program `worker`: reads its settings, runs, and shuts down cleanly on SIGTERM.
 
 use std::process::ExitCode;
 
@@ -21,12 +21,15 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     if settings.healthcheck {
         return Ok(admin::healthcheck(settings.admin_addr)?);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the async runtime")?;
     let ended = runtime.block_on(async {
-        let shutdown = shutdown::on_signal().context("no signals")?;
+        let shutdown = shutdown::on_signal().context("could not install the signal handlers")?;
         worker::run(settings, shutdown).await
     });
-    // All that was accepted is done or handed back: a name that is still being resolved is not waited for.
+    // All deliveries are settled or released by now; a DNS lookup that is still running need not delay the exit.
     runtime.shutdown_background();
     ended
 }

@@ -1,9 +1,10 @@
-//! How much memory this process may have, by the limits of its control group and of those around it. A container is one.
+//! The memory limit of this process: the smallest limit of its control group and the groups around it. A container is
+//! one.
 
 use std::fs;
 use std::path::Path;
 
-/// Version 1 writes a huge number for "no limit".
+/// Version 1 uses a huge number for "no limit".
 const LIMIT_BYTES_MAX: u64 = 1 << 50;
 
 /// The smallest limit; `None` when there is none, or no control groups.
@@ -12,8 +13,8 @@ pub(crate) fn of_this_process() -> Option<u64> {
     in_groups(Path::new("/sys/fs/cgroup"), &membership)
 }
 
-/// `membership` is what `/proc/self/cgroup` says. Within a container its paths may be those of the host, which are not
-/// there; the container's own limit is then at the root.
+/// `membership` is the content of `/proc/self/cgroup`. Within a container its paths may be those of the host, which do
+/// not exist there; the container's own limit is then at the root.
 fn in_groups(root: &Path, membership: &str) -> Option<u64> {
     let limits = membership.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -41,7 +42,7 @@ fn limit(file: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Files below a folder of control groups.
+    /// Creates files below a control group root.
     fn groups(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {

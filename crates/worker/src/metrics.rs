@@ -13,7 +13,7 @@ use crate::queue_metrics::QueueMetrics;
 
 const SECONDS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0];
 
-/// All of them. Cheap to clone.
+/// All metrics. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     deliveries: Counters<3>,
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self::registered(registry);
-        // What alarms look at is there from the start.
+        // Metrics used in alerts exist from the start.
         metrics.key_suspect(false);
         metrics
     }
@@ -44,12 +44,12 @@ impl Metrics {
         Self {
             deliveries: registry.counters(
                 "landfall_deliveries_total",
-                "Deliveries by how they ended",
+                "Deliveries by outcome",
                 ["family", "outcome", "reason"],
             ),
             handle_seconds: registry.histograms(
                 "landfall_handle_seconds",
-                "From taking a delivery to its settlement",
+                "Seconds from receiving a delivery to settling it",
                 ["family"],
                 SECONDS,
             ),
@@ -61,34 +61,32 @@ impl Metrics {
             ),
             openai_requests: registry.counters(
                 "landfall_openai_requests_total",
-                "Requests to the OpenAI API; status is none when there was no answer",
+                "Requests to the OpenAI API; status is none when there was no response",
                 ["endpoint", "status"],
             ),
             openai_bytes: registry.counter("landfall_openai_bytes_total", "Bytes read from the OpenAI API"),
             key_suspect: registry.gauges(
                 "landfall_openai_key_suspect",
-                "1 while every recent fetch was 401 or 404: the API key is probably not of the right project",
+                "1 while every recent fetch was 401 or 404: the API key probably belongs to another project",
                 [],
             ),
             repairs: repairs(registry),
             files_free_bytes: registry.gauges(
                 "landfall_files_free_bytes",
-                "What may still be written to the disk of FILES_URL",
+                "Free bytes on the disk of FILES_URL",
                 [],
             ),
             notifications: notifications(registry),
             notifications_pending: registry.gauges(
                 "landfall_notifications_pending",
-                "Notifications still to be delivered, by target",
+                "Notifications not delivered yet, by target",
                 ["target"],
             ),
-            database_up: registry.gauge(
-                "landfall_database_up",
-                "1 while the database takes what is written, 0 while it does not",
-            ),
+            database_up: registry
+                .gauge("landfall_database_up", "1 while the database accepts writes, 0 otherwise"),
             target_state: registry.gauges(
                 "landfall_target_state",
-                "1 for the state that a target is in: active, failing, paused, disabled",
+                "1 for the current state of a target: active, failing, paused, disabled",
                 ["target", "state"],
             ),
             queue: QueueMetrics::new(registry),
@@ -108,26 +106,26 @@ impl Metrics {
         self.handle_seconds.with([family.as_str()]).observe(took.as_secs_f64());
     }
 
-    /// `lag_ms` is `None` when the event does not say when it was made.
+    /// `lag_ms` is `None` when the event has no creation time.
     pub(crate) fn stored_lag(&self, lag_ms: Option<i64>) {
         if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
             self.event_lag_seconds.with(["stored"]).observe(Duration::from_millis(lag).as_secs_f64());
         }
     }
 
-    /// The same for what the user's own systems were told.
+    /// The lag of a delivered notification.
     pub(crate) fn notified_lag(&self, lag_ms: Option<i64>) {
         if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
             self.event_lag_seconds.with(["notified"]).observe(Duration::from_millis(lag).as_secs_f64());
         }
     }
 
-    /// `target` is a name of the operator's choice: a closed set, as small as the file.
+    /// `target` is a name chosen by the operator: a closed set, as small as the configuration file.
     pub(crate) fn notification(&self, target: &str, outcome: NotificationOutcome) {
         self.notifications.with([target, outcome.as_str()]).inc();
     }
 
-    /// Those of targets that are no longer in the file are shown, too, as long as there are any.
+    /// Includes targets that are no longer in the file, as long as they have pending notifications.
     pub(crate) fn notifications_pending<'t>(
         &self,
         targets: impl Iterator<Item = &'t str>,
@@ -166,13 +164,13 @@ impl Metrics {
         self.database_up.set(f64::from(u8::from(is_up)));
     }
 
-    /// The database does not answer.
+    /// The database does not respond.
     pub(crate) fn outbox_lost(&self) {
         self.notifications_pending.clear();
         self.target_state.clear();
     }
 
-    /// Of targets that the file names, and of those that only the database knows.
+    /// Includes targets in the file, and targets that only the database knows.
     pub(crate) fn target_states<'t>(&self, targets: impl Iterator<Item = &'t str>, health: &[TargetHealth]) {
         self.target_state.clear();
         let unknown: Vec<TargetHealth> = targets.map(TargetHealth::new).collect();
@@ -187,11 +185,8 @@ impl Metrics {
 }
 
 fn repairs(registry: &mut Registry) -> Counters<1> {
-    let repairs = registry.counters(
-        "landfall_queue_repairs_total",
-        "Damage to the queue that was found and mended",
-        ["kind"],
-    );
+    let repairs =
+        registry.counters("landfall_queue_repairs_total", "Repairs of damage to the queue", ["kind"]);
     for kind in RepairKind::ALL {
         repairs.with([kind.as_str()]);
     }
@@ -201,12 +196,12 @@ fn repairs(registry: &mut Registry) -> Counters<1> {
 fn notifications(registry: &mut Registry) -> Counters<2> {
     registry.counters(
         "landfall_notifications_total",
-        "Attempts to tell the user's own systems, by target (its name in landfall.toml) and how they ended",
+        "Attempts to deliver notifications, by target (its name in landfall.toml) and outcome",
         ["target", "outcome"],
     )
 }
 
-/// A closed set of labels: the statuses that mean something to us, and classes for the rest.
+/// A closed set of labels: statuses with a specific meaning, and classes for the rest.
 fn status_label(status: Option<u16>) -> &'static str {
     match status {
         None => "none",

@@ -1,5 +1,5 @@
-//! Tells the user's own systems what was stored. `outbox.rs` writes what is to be told together with the result;
-//! `dispatcher.rs` sends it, each target on its own, so that one that fails or stalls delays no other.
+//! Notifies the user's systems of stored results. `outbox.rs` writes notifications together with the result;
+//! `dispatcher.rs` sends them, separately for each target, so that a target that fails or stalls delays no other.
 
 mod attempt;
 mod dispatcher;

@@ -7,12 +7,12 @@ closed_set! {
     pub(crate) enum DeliveryOutcome {
         /// The object and the event are stored.
         Stored => "stored",
-        /// Nothing to fetch; the event is stored.
+        /// Nothing to fetch: only the event is stored.
         StoredOnly => "kept",
-        /// A crash between commit and ack: nothing was left to do.
+        /// Already committed before a crash: only the ack was missing.
         AlreadyStored => "already_stored",
         Retry => "retry",
-        /// Put back without costing an attempt.
+        /// Put back; does not count as an attempt.
         Snoozed => "snoozed",
         Released => "handed_back",
         Dead => "dead",
@@ -25,13 +25,13 @@ closed_set! {
     /// How an attempt to send a notification ended: the log field and metric label `outcome`.
     pub(crate) enum NotificationOutcome {
         Delivered => "delivered",
-        /// It failed; the next attempt is due later.
+        /// It failed; the next attempt is scheduled.
         Retry => "retry",
-        /// It failed, and was the last one of the schedule.
+        /// It failed, and was the last of the schedule.
         GivenUp => "given_up",
-        /// The target answered 410: it is sent nothing more until a person resumes it.
+        /// The target answered 410: sending stops until an operator resumes it.
         Disabled => "disabled",
-        /// The lease ran out meanwhile; another worker has it.
+        /// The lease expired; another worker has it.
         LeaseLost => "lease_lost",
     }
 }

@@ -1,5 +1,5 @@
-//! Permits to run: shared by many deliveries, or exclusive to a suspect. An entry whose worker died twice under it must not
-//! take others down a third time, and whether it is to blame only shows when nothing runs beside it.
+//! Permits to run: shared by many deliveries, or exclusive to a suspect. An entry that has crashed its worker twice
+//! must not affect others a third time, and only a run alone shows whether it is the cause.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,29 +7,31 @@ use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio_util::sync::CancellationToken;
 
-/// What runs may finish first; after it, it is handed back. A long batch goes on from its line in another worker, or here.
+/// Time for running deliveries to finish; after it they are released. A long batch resumes from its last line, in this
+/// or another worker.
 const FINISH_MAX: Duration = Duration::from_secs(30);
 
-/// Hands out the permits of one worker.
+/// The permits of one worker.
 pub(crate) struct Permits {
-    /// Fair: once an exclusive permit is waited for, no shared one is handed out.
+    /// Fair: once a task waits for an exclusive permit, no shared one is granted.
     lock: Arc<RwLock<()>>,
     yield_to_exclusive: Mutex<CancellationToken>,
     finish_max: Duration,
 }
 
-/// What a delivery holds from before it runs until it is settled.
+/// Held by a delivery from before it runs until it is settled.
 pub(crate) enum Permit {
     Shared(Arc<SharedPermit>),
     Exclusive {
         _permit: ExclusivePermit,
     },
-    /// Given up while waiting for an exclusive one.
+    /// Returned while waiting for an exclusive permit.
     None,
 }
 
 impl Permit {
-    /// Ends when an exclusive permit has been waited for long enough: release what runs. Never for its own holder.
+    /// Completes when a task has waited long enough for an exclusive permit and the holder should release. Never
+    /// completes for the holder of an exclusive permit.
     pub(crate) async fn yield_to_exclusive(&self) {
         match self {
             Self::Shared(permit) => permit.yield_to_exclusive.cancelled().await,
@@ -38,13 +40,13 @@ impl Permit {
     }
 }
 
-/// To run beside others. A loop takes one before it reads the queue, for all that it then reads.
+/// A permit to run together with others. A loop acquires one before it reads the queue, for all deliveries it reads.
 pub(crate) struct SharedPermit {
     _guard: OwnedRwLockReadGuard<()>,
     yield_to_exclusive: CancellationToken,
 }
 
-/// To run alone.
+/// A permit to run alone.
 pub(crate) struct ExclusivePermit {
     _guard: OwnedRwLockWriteGuard<()>,
 }
@@ -56,26 +58,26 @@ impl Default for Permits {
 }
 
 impl Permits {
-    /// Waits while an exclusive permit is held, or waited for.
+    /// Waits while another task holds or waits for an exclusive permit.
     pub(crate) async fn shared(&self) -> SharedPermit {
         let guard = Arc::clone(&self.lock).read_owned().await;
         SharedPermit { _guard: guard, yield_to_exclusive: self.token().clone() }
     }
 
-    /// Waits until nothing else runs, for a bounded time. The caller must have given its own permit up.
+    /// Waits until nothing else runs, for a limited time. The caller must have dropped its own permit.
     pub(crate) async fn exclusive(&self) -> ExclusivePermit {
         let mut guard = std::pin::pin!(Arc::clone(&self.lock).write_owned());
         tokio::select! {
             guard = &mut guard => return ExclusivePermit { _guard: guard },
             () = tokio::time::sleep(self.finish_max) => {}
         }
-        // No new permit has this token: they all wait behind this one.
+        // New permits get another token: they all wait behind this one.
         std::mem::take(&mut *self.token()).cancel();
         ExclusivePermit { _guard: guard.await }
     }
 
     fn token(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
-        self.yield_to_exclusive.lock().expect("nothing panics while it holds it")
+        self.yield_to_exclusive.lock().expect("no panic while the lock is held")
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_suspect_waits_for_others_and_nobody_begins_beside_it() {
+    async fn a_suspect_waits_for_others_and_no_other_starts_beside_it() {
         let permits = Permits::default();
         let (first, second) = (permits.shared().await, permits.shared().await);
         let mut alone = Box::pin(permits.exclusive());
@@ -103,14 +105,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_finish_in_time_makes_way_and_later_work_does_not() {
+    async fn deliveries_that_do_not_finish_in_time_yield_and_later_ones_do_not() {
         let permits = Permits { finish_max: Duration::from_millis(20), ..Permits::default() };
         let running = permits.shared().await;
-        let handed_back = async {
+        let released = async {
             running.yield_to_exclusive.cancelled().await;
             drop(running);
         };
-        let (alone, ()) = tokio::join!(permits.exclusive(), handed_back);
+        let (alone, ()) = tokio::join!(permits.exclusive(), released);
         drop(alone);
         assert!(!permits.shared().await.yield_to_exclusive.is_cancelled());
     }

@@ -1,5 +1,5 @@
-//! What is decided about a delivery before anything runs: an entry that kept crashing its worker is given up, and one
-//! whose family is paused waits.
+//! Checks a delivery before it runs: an entry that keeps crashing its worker is given up, and one whose family is
+//! paused is snoozed.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::failure::{Failure, RetryAdvice};
 use crate::job::Job;
 use crate::settlement::Settlement;
 
-/// An entry that took so many workers down with nothing beside it is to blame.
+/// An entry that has crashed this many workers while it ran alone is the cause.
 const CRASHES_ALONE_MAX: u32 = 3;
-/// A snoozed delivery is due up to so much later than its pause ends, so that not all of them are due at once.
+/// Random extra delay after a pause, so that snoozed deliveries are not all due at once.
 const PAUSE_SPREAD_MAX: Duration = Duration::from_secs(5);
 
-/// `Err` when the delivery is not to run now.
+/// Returns `Err` when the delivery should not run now.
 pub(crate) async fn precheck(
     context: &Context,
     job: &Job<'_>,
@@ -33,12 +33,12 @@ pub(crate) async fn precheck(
 }
 
 async fn give_up_crashed(context: &Context, job: &Job<'_>, delivery: &Delivery) -> Settlement {
-    // A worker that dies at once has not even written the event's row.
+    // A worker that crashes immediately has not written the event's row yet.
     if let Err(error) = context.store.record_delivery(&job.new_event(), job.attempt).await {
         return Settlement::Fail(Failure::of_store(&error));
     }
     let error = format!(
-        "its worker died under it {} times, {} of them with nothing beside it; last error: {}",
+        "the worker crashed {} times while it processed this event, {} of them while it ran alone; last error: {}",
         delivery.crashes,
         delivery.crashes_alone,
         delivery.last_error.as_deref().unwrap_or("none")
@@ -46,9 +46,9 @@ async fn give_up_crashed(context: &Context, job: &Job<'_>, delivery: &Delivery) 
     Settlement::Fail(Failure::new(Reason::Crashed, error, RetryAdvice::GiveUp))
 }
 
-/// A delivery that was read just before its family was paused waits until the pause ends. Not an attempt.
+/// Snoozes a delivery that was read just before its family was paused. Not an attempt.
 async fn snooze_if_paused(context: &Context, job: &Job<'_>, delivery: &Delivery) -> Result<(), Settlement> {
-    // When Redis does not answer, the attempt itself finds out.
+    // When Redis does not reply, the attempt itself will fail.
     let Ok(Some(left)) = delivery.paused_for().await else { return Ok(()) };
     match context.store.record_delivery(&job.new_event(), job.attempt - 1).await {
         Ok(before) if before == EventState::Stored && !job.is_forced() => {
@@ -58,7 +58,7 @@ async fn snooze_if_paused(context: &Context, job: &Job<'_>, delivery: &Delivery)
         Err(error) => tracing::warn!(
             webhook.id = job.entry.webhook_id,
             error = chain(&error),
-            "could not record that an event is paused"
+            "could not record that the event is paused"
         ),
     }
     let error = format!("OpenAI asked to wait; paused for {left:?}");

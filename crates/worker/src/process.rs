@@ -1,4 +1,4 @@
-//! The path of one delivery: parse → precheck → permit → run → settle → log. Each step is a file of its own.
+//! The path of one delivery: parse → precheck → permit → run → settle → log. Each step has its own file.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,8 +17,8 @@ use crate::settle::{settle, settle_undecodable};
 use crate::settlement::{Settlement, Write};
 use crate::supervisor::Supervisor;
 
-/// Runs one delivery to its end. `release` fires when a stopping worker can wait no longer. Returns false when Redis
-/// could not be told how it ended.
+/// Processes one delivery. `release` fires when a stopping worker can no longer wait. Returns false when the outcome
+/// could not be reported to Redis.
 pub(crate) async fn process(
     context: &Context,
     family: Family,
@@ -32,7 +32,8 @@ pub(crate) async fn process(
     let job = content.as_ref().map(|entry| Job::parse(entry, &delivery, &context.worker));
     let ended = match &job {
         Ok(job) => {
-            // Dropped with its permit before the log: should a suspect take this worker down, this delivery is done.
+            // Dropped with its permit before the log line: if a suspect then crashes this worker, this delivery is
+            // settled already.
             let mut supervisor = Supervisor::new(&delivery, permit, release);
             let attempted = attempt_job(context, job, &delivery, &mut supervisor).await;
             settle(context, job, delivery, &supervisor, attempted).await
@@ -44,7 +45,7 @@ pub(crate) async fn process(
     ended.unsettled.is_none()
 }
 
-/// Up to the write that is to be committed; or how to settle without one.
+/// Runs all steps up to the write to commit, or returns how to settle without one.
 async fn attempt_job(
     context: &Context,
     job: &Job<'_>,

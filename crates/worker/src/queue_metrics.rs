@@ -1,10 +1,10 @@
-//! The metrics of the queue, which vanish with Redis: no value is better than an old one.
+//! The metrics of the queue. They are removed while Redis is down: no value is better than an outdated one.
 
 use queue::{DeadLetter, FamilyStats, Pause};
 use service::metrics::{Gauges, Registry};
 use webhook::{Family, Reason};
 
-/// How much is queued, and how late it is. Cheap to clone.
+/// The backlog, and how overdue it is. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct QueueMetrics {
     backlog: Gauges<2>,
@@ -20,22 +20,22 @@ impl QueueMetrics {
             backlog: registry.gauges("landfall_queue_backlog", "Entries in the queue", ["family", "state"]),
             oldest_seconds: registry.gauges(
                 "landfall_queue_oldest_seconds",
-                "Age of the oldest entry, waits on purpose included",
+                "Age of the oldest entry, including intended waits",
                 ["family"],
             ),
             overdue_seconds: registry.gauges(
                 "landfall_queue_overdue_seconds",
-                "For how long the work that should run next has been past its turn",
+                "How long the next entry has been overdue",
                 ["family"],
             ),
             dead_letters: registry.gauges(
                 "landfall_dead_letters",
-                "Entries in the dead letters; of a long list, the newest",
+                "Dead letters by reason; of many, only the newest are counted",
                 ["family", "reason"],
             ),
             pause_seconds: registry.gauges(
                 "landfall_pause_seconds",
-                "How long the family is still paused after a 429; 0 when it is not",
+                "Remaining pause of the family after a 429; 0 when it is not paused",
                 ["family"],
             ),
         }
@@ -63,7 +63,7 @@ impl QueueMetrics {
         }
     }
 
-    /// Of several projects, the longest pause.
+    /// The longest pause of all projects.
     pub(crate) fn pauses(&self, pauses: &[Pause]) {
         for family in Family::ALL {
             let of_family = pauses.iter().filter(|pause| pause.family == *family);
@@ -72,7 +72,7 @@ impl QueueMetrics {
         }
     }
 
-    /// Redis does not answer.
+    /// Redis does not respond.
     pub(crate) fn clear(&self) {
         self.backlog.clear();
         self.oldest_seconds.clear();

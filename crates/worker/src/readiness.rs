@@ -1,5 +1,5 @@
-//! Whether this worker can do its work now: what its own claims and writes met last. Where nothing has been written for
-//! a while, or the last write failed, a write of its own is tried, so that it also notices when a fault is over.
+//! Whether this worker can do its work, judged by its latest claims and writes. When nothing was written recently, or
+//! the last write failed, it tests a write itself, so that it also notices a recovery.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -13,12 +13,11 @@ use webhook::Family;
 use crate::metrics::Metrics;
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// After a real write nothing need be tried for so long.
+/// After a real write, no test is needed for this long.
 const WRITE_VALID_FOR: Duration = Duration::from_secs(15);
-/// A write that takes longer is a failed one.
+/// A write that takes longer counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(25);
-/// What is written to see whether the database still takes writes; and after a failure, when a small row may find room
-/// where an event's does not.
+/// Size of the test write; and after a failure, when a small row may succeed where an event's row does not.
 const PROBE_BYTES: usize = 256;
 const RECOVERY_PROBE_BYTES: usize = 256 << 10;
 
@@ -39,29 +38,29 @@ struct State {
 impl Readiness {
     /// Not ready before each family has been claimed from.
     pub(crate) fn new(families: &[Family], metrics: Metrics) -> Self {
-        let waiting = |family: &Family| (*family, Some("it waits for Redis".to_owned()));
+        let waiting = |family: &Family| (*family, Some("waiting for Redis".to_owned()));
         let claims = families.iter().map(waiting).collect();
         Self { state: Mutex::new(State { claims, database: None, wrote_at: None }), metrics }
     }
 
-    /// The reason for which this worker is not ready.
+    /// Returns the reason why this worker is not ready.
     pub(crate) fn check(&self) -> Result<(), String> {
         let state = self.lock();
         if let Some(error) = &state.database {
             return Err(format!("the database cannot be written: {error}"));
         }
         match state.claims.iter().find_map(|(family, fault)| fault.as_ref().map(|fault| (family, fault))) {
-            Some((family, fault)) => Err(format!("no event of family {family} can be taken: {fault}")),
+            Some((family, fault)) => Err(format!("events of family {family} cannot be claimed: {fault}")),
             None => Ok(()),
         }
     }
 
-    /// How the last claim of a family ended.
+    /// Records the result of a family's latest claim.
     pub(crate) fn claimed(&self, family: Family, fault: Option<String>) {
         self.lock().claims.insert(family, fault);
     }
 
-    /// An event's effect is in the database.
+    /// An event was stored in the database.
     pub(crate) fn wrote(&self) {
         self.set_database_fault(None, WriteFault::Other);
     }
@@ -71,7 +70,7 @@ impl Readiness {
         self.set_database_fault(Some(error), fault);
     }
 
-    /// Tries a write where none was made lately, until `shutdown`.
+    /// Tests a write when there was none recently, until `shutdown`.
     pub(crate) async fn probe(&self, store: Store, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             if let Some(bytes) = self.probe_bytes() {
@@ -117,13 +116,13 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds it")
+        self.state.lock().expect("no panic while the lock is held")
     }
 }
 
 async fn try_write(store: &Store, bytes: usize) -> Result<(), (String, WriteFault)> {
     let write = async {
-        // A server that is gone says so sooner to whoever only asks.
+        // A ping fails sooner than a write when the server is down.
         store.ping().await?;
         store.check_write(bytes).await
     };

@@ -1,5 +1,5 @@
-//! Links to results that are too large for a notification: `/results/<project>/<id>?expires=…&signature=…`. Whoever has
-//! one may read that result until it expires; nobody can make one without the secret.
+//! Signed links to results that are too large for a notification: `/results/<project>/<id>?expires=…&signature=…`. A
+//! link grants access to that result until it expires; making one requires the secret.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use webhook::{SecretError, SigningSecret, split_secrets};
 
 /// Twice as long as the whole schedule of a notification, which takes up to 84 hours.
 const VALID_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The path below which results are.
+/// The path prefix of results.
 pub(crate) const PATH: &str = "results";
 
-/// Makes and checks links.
+/// Creates and verifies links.
 #[derive(Debug)]
 pub(crate) struct ResultsLinks {
     base_url: Url,
-    /// The first signs.
+    /// The first one signs.
     secrets: Vec<SigningSecret>,
 }
 
@@ -28,7 +28,7 @@ impl ResultsLinks {
         if secrets.is_empty() { Err(SecretError::Empty) } else { Ok(Self { base_url, secrets }) }
     }
 
-    /// A link to what is stored of an object, or of an event by its `webhook-id`.
+    /// A link to a stored object, or to an event by its `webhook-id`.
     pub(crate) fn to(&self, project: &str, id: &str, now: DateTime<Utc>) -> Option<ResultLink> {
         let expires_at = now + TimeDelta::from_std(VALID_FOR).ok()?;
         let expires = expires_at.timestamp().to_string();
@@ -39,7 +39,7 @@ impl ResultsLinks {
         Some(ResultLink { url: url.into(), expires_at: DateTime::from_timestamp(expires_at.timestamp(), 0)? })
     }
 
-    /// Whether a link to this was made by someone with the secret, and still holds.
+    /// Whether the link was signed with one of the secrets, and has not expired.
     pub(crate) fn allows(&self, project: &str, id: &str, query: &Query, now: DateTime<Utc>) -> bool {
         let is_over = query.expires.parse::<i64>().map_or(true, |expires| expires < now.timestamp());
         let Some((_, path)) = signed_url(&self.base_url, project, id) else {
@@ -47,21 +47,21 @@ impl ResultsLinks {
         };
         let is_signature =
             |secret: &SigningSecret| secret.is_signature(&path, &query.expires, b"", &query.signature);
-        // Each is compared: the time does not tell which one it was.
+        // Compares all secrets, so that the timing does not reveal which one matched.
         let is_genuine = self.secrets.iter().fold(false, |any, secret| any | is_signature(secret));
         is_genuine && !is_over
     }
 }
 
-/// What a link carries.
+/// The query of a link.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Query {
     expires: String,
     signature: String,
 }
 
-/// The address without its query, and its encoded path below the base: what is signed. Encoded, `/` in an id is another
-/// thing than `/` between two.
+/// The URL without its query, and its encoded path below the base, which is signed. Because it is encoded, a `/` in an
+/// id differs from a separator.
 fn signed_url(base_url: &Url, project: &str, id: &str) -> Option<(Url, String)> {
     let mut url = base_url.clone();
     url.path_segments_mut().ok()?.pop_if_empty().extend([PATH, project, id]);

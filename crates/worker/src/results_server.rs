@@ -1,5 +1,5 @@
-//! Serves `GET /results/…`, on an address of its own: what is stored, to whoever has a signed link to it. A link that is
-//! wrong or over is 403; all else that is not there is 404.
+//! Serves stored results at `GET /results/…`, on a separate address, to clients with a signed link. An invalid or
+//! expired link is 403; everything else that does not exist is 404.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use store::{Found, ResultPayload, Store, StoreError};
 use crate::results_link::{PATH, Query, ResultsLinks};
 
 const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
-/// Each may hold a page of rows; more are refused.
+/// Each connection may hold a page of rows; more are refused.
 const CONNECTIONS_MAX: usize = 256;
 
 /// The running server.
@@ -63,7 +63,7 @@ impl ResultsServer {
         .run();
         let handle = server.handle();
         tokio::spawn(server);
-        tracing::info!(results.addr = %bound, "serving results by signed links");
+        tracing::info!(results.addr = %bound, "serving results through signed links");
         Ok(Self { handle })
     }
 
@@ -84,24 +84,24 @@ async fn result(
         tracing::warn!(
             object.id = excerpt(&id).as_ref(),
             outcome = "refused",
-            "a link to a result is wrong or over"
+            "a link to a result is invalid or expired"
         );
-        return error_response(HttpResponse::Forbidden(), "The link is wrong or has expired");
+        return error_response(HttpResponse::Forbidden(), "The link is invalid or has expired");
     }
     match find_result(&state.store, &project, &id).await {
         Ok(Some(response)) => {
-            tracing::info!(object.id = id, project, outcome = "served", "a result is fetched by its link");
+            tracing::info!(object.id = id, project, outcome = "served", "result served");
             response
         }
         Ok(None) => error_response(HttpResponse::NotFound(), "Not found"),
         Err(error) => {
-            tracing::error!(object.id = id, project, error = chain(&error), "a result cannot be read");
+            tracing::error!(object.id = id, project, error = chain(&error), "could not read the result");
             error_response(HttpResponse::ServiceUnavailable(), "The database cannot be read")
         }
     }
 }
 
-/// What a notification would carry as its `result`, of any size.
+/// What a notification would contain as its `result`, of any size.
 async fn find_result(store: &Store, project: &str, id: &str) -> Result<Option<HttpResponse>, StoreError> {
     for found in store.find(id).await? {
         if let Found::Batch(batch) = found {

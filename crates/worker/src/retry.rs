@@ -1,12 +1,12 @@
-//! When a failed attempt is repeated, and when an event is given up.
+//! When a failed attempt is retried, and when an event is given up.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A 404 is asked again at least this often, so that a clock that is off does not make the first one final.
+/// Minimum number of requests before a 404 is final, so that a wrong clock does not make the first one final.
 const NOT_FOUND_ATTEMPTS_MIN: u32 = 3;
-/// While an object may still appear it is asked for at least this often.
+/// Longest delay between requests for an object that may still appear.
 const NOT_FOUND_DELAY_MAX: Duration = Duration::from_secs(15);
 
 /// Full-jitter exponential backoff with a time limit.
@@ -23,26 +23,26 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait before the attempt after `attempt` (from 1): random between the minimum and its `2^attempt`-fold, so
-    /// that events which failed together do not return together.
+    /// The delay after attempt `attempt` (from 1): random between the minimum and `2^attempt` times it, so that events
+    /// that failed together are not retried together.
     pub(crate) fn delay(&self, attempt: u32) -> Duration {
         let min = self.min.min(self.max);
         let ceiling = min.saturating_mul(2_u32.saturating_pow(attempt.min(31))).min(self.max);
         min + ceiling.saturating_sub(min).mul_f64(fastrand::f64())
     }
 
-    /// Whether an event that was first tried then is no longer worth another attempt.
+    /// Whether the time limit for an event first attempted at `first_attempt_at` has passed.
     pub(crate) fn is_over(&self, first_attempt_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         age(first_attempt_at, now) > self.give_up_after
     }
 
-    /// Whether what may still change by itself, and does not, was waited for long enough: so long, and not longer than
-    /// events are tried at all.
+    /// Whether a state that might still change has lasted long enough to be final: `long`, or the time limit of an
+    /// event if that is shorter.
     pub(crate) fn is_settled(&self, since: DateTime<Utc>, long: Duration, now: DateTime<Utc>) -> bool {
         age(since, now) >= long.min(self.give_up_after)
     }
 
-    /// The wait before a 404 is asked again; `None` when the object will not come any more.
+    /// The delay before the request after a 404; `None` when the object is considered missing for good.
     pub(crate) fn not_found_delay(
         &self,
         attempt: u32,
@@ -97,13 +97,13 @@ mod tests {
         assert!(policy().not_found_delay(7, received, at(120)).is_none());
         assert!(
             policy().not_found_delay(2, received, at(86_400)).is_some(),
-            "a late first look is not the last"
+            "a late first request is not the last"
         );
         assert!(policy().not_found_delay(1, received, at(-600)).is_some(), "a clock that is behind");
     }
 
     #[test]
-    fn what_does_not_change_is_waited_for_as_long_as_it_is_worth() {
+    fn an_unchanged_state_is_final_after_the_wait_or_the_time_limit() {
         let since = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
         let (long, at) = (Duration::from_secs(720), |secs| since + TimeDelta::seconds(secs));
         assert!(!policy().is_settled(since, long, at(719)) && policy().is_settled(since, long, at(720)));

@@ -1,4 +1,5 @@
-//! Runs one attempt: the event's row first, so that nothing that reached a worker is invisible, then its handler.
+//! Runs one attempt: writes the event's row first, so that every event that reached a worker is visible, then runs its
+//! handler.
 
 use webhook::EventState;
 
@@ -9,7 +10,7 @@ use crate::job::Job;
 use crate::settlement::{Settlement, Write};
 use crate::supervisor::Supervisor;
 
-/// Returns what is to be committed. Nothing of it is yet, but for the files and rows of a batch.
+/// Returns the write to commit. Nothing is committed yet, except the files and rows of a batch.
 pub(crate) async fn run(
     context: &Context,
     job: &Job<'_>,
@@ -19,7 +20,7 @@ pub(crate) async fn run(
 }
 
 async fn attempt(context: &Context, job: &Job<'_>) -> Result<Result<Write, Settlement>, HandlerError> {
-    // An event that is its own record is written once, when it is settled.
+    // An event that is stored only is written once, when it is settled.
     if !handlers::is_stored_only(job) {
         let before = context.store.record_delivery(&job.new_event(), job.attempt).await?;
         if before == EventState::Stored && !job.is_forced() {

@@ -14,9 +14,10 @@ use webhook::Family;
 use crate::memory_limit;
 use crate::notifications::Schedule;
 
-/// Takes verified webhooks from Redis, fetches what the OpenAI jobs produced, stores it. Start as many as you like.
+/// Processes verified webhooks: reads them from Redis, fetches the results from OpenAI, and stores them. Run as many
+/// workers as you like.
 ///
-/// Every setting is an environment variable and a flag; the flag wins. An empty variable counts as not set.
+/// Every setting is an environment variable and a flag; the flag wins. An empty variable counts as unset.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "worker", version, max_term_width = 100)]
 pub struct Settings {
@@ -30,48 +31,48 @@ pub struct Settings {
     pub config_file: ConfigFileSettings,
     #[command(flatten)]
     pub results: ResultsSettings,
-    /// Seconds between the attempts of a notification, separated by commas; it is given up after the last one
+    /// Seconds between the attempts to deliver a notification, separated by commas; it is given up after the last one
     #[arg(long, env = "NOTIFICATION_SCHEDULE", value_name = "LIST", default_value_t)]
     pub notification_schedule: Schedule,
-    /// Address of /healthz, /readyz and /metrics; private. Port 0 takes a free one and logs it
+    /// Address of /healthz, /readyz and /metrics; keep it private. Port 0 selects a free port and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101", value_name = "ADDR")]
     pub admin_addr: std::net::SocketAddr,
-    /// Ask the worker that runs at ADMIN_ADDR whether it lives, and exit with 0 or 1
+    /// Check whether the worker at ADMIN_ADDR is alive, and exit with 0 or 1
     #[arg(long)]
     pub healthcheck: bool,
-    /// Families this worker works off: response, batch, fine_tuning, eval, realtime, agent, safety, other
+    /// Families this worker processes: response, batch, fine_tuning, eval, realtime, agent, safety, other
     #[arg(long, env = "WORKER_FAMILIES", default_value = "all", value_name = "LIST")]
     pub worker_families: Families,
-    /// Deliveries run at once: a number for every family, or pairs such as response=32,batch=4
+    /// Maximum concurrent deliveries: one number for every family, or pairs such as response=32,batch=4
     #[arg(long, env = "WORKER_CONCURRENCY", default_value = "default", value_name = "PAIRS")]
     pub worker_concurrency: Concurrency,
-    /// Seconds after which the work of a worker that died is taken over
+    /// Seconds without a heartbeat after which other workers take over a delivery
     #[arg(long, env = "LEASE_SECS", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
     pub lease_secs: Duration,
-    /// Seconds before the first retry; later ones double, at random
+    /// Seconds before the first retry; the delay doubles with each retry, with jitter
     #[arg(long, env = "RETRY_MIN_SECS", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     pub retry_min_secs: Duration,
-    /// Seconds between retries at most; also the wait after OpenAI refuses the API key
+    /// Maximum seconds between retries; also the delay after OpenAI rejects the API key
     #[arg(long, env = "RETRY_MAX_SECS", default_value = "1800", value_name = "SECONDS", value_parser = seconds)]
     pub retry_max_secs: Duration,
-    /// Seconds from an event's first attempt after which it goes to the dead letters
+    /// Seconds after an event's first attempt until it is given up and moved to the dead letters
     #[arg(long, env = "RETRY_FOR_SECS", default_value = "259200", value_name = "SECONDS", value_parser = seconds)]
     pub retry_for_secs: Duration,
-    /// Seconds for which an object that OpenAI does not know (404) may still appear
+    /// Seconds to keep retrying an object that OpenAI cannot find (404), because it may still appear
     #[arg(long, env = "NOT_FOUND_FOR_SECS", default_value = "120", value_name = "SECONDS", value_parser = seconds)]
     pub not_found_for_secs: Duration,
-    /// Bytes that stay free on the disk of FILES_URL: below it downloads wait
+    /// Bytes to keep free on the disk of FILES_URL; downloads wait while less is free
     #[arg(long, env = "MIN_FREE_BYTES", default_value = "1GiB", value_name = "BYTES", value_parser = size_bytes)]
     pub min_free_bytes: u64,
-    /// Bytes of memory for answers of OpenAI, with what is read out of them: large ones wait for room. [default: a third of
-    /// the container's memory limit; 256MiB without one]
+    /// Bytes of memory for response bodies from OpenAI and the data parsed from them; large ones wait for free memory.
+    /// [default: a third of the container's memory limit; 256MiB without one]
     #[arg(long, env = "BODY_MEMORY_BYTES", value_name = "BYTES", value_parser = size_bytes)]
     pub body_memory_bytes: Option<u64>,
     #[command(flatten)]
     pub log: LogSettings,
 }
 
-/// The setting `WORKER_FAMILIES`: never empty, nothing twice.
+/// The setting `WORKER_FAMILIES`: never empty, no duplicates.
 #[derive(Debug, Clone)]
 pub struct Families(pub Vec<Family>);
 
@@ -82,16 +83,16 @@ pub struct Concurrency {
     by_family: BTreeMap<Family, usize>,
 }
 
-/// Nobody gains from more deliveries at once in one process; a typo does harm.
+/// More concurrent deliveries in one process have no benefit; a larger number is probably a typo.
 const CONCURRENCY_MAX: usize = 1024;
-/// Below it a heartbeat every quarter of it is more traffic than work.
+/// With a shorter lease, heartbeats every quarter of it would be most of the traffic.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 
-/// Without a limit of the container's.
+/// Without a memory limit of the container.
 const BODY_MEMORY_DEFAULT: u64 = 256 << 20;
 const BODY_MEMORY_MIN: u64 = 1 << 20;
 
-/// Why a setting's text is refused. Says what to write.
+/// Why a setting's value is rejected. Says what to write.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongSetting {
     #[error("write families separated by commas, such as response,batch")]
@@ -102,7 +103,7 @@ pub enum WrongSetting {
     ConcurrencyFamily(#[source] webhook::states::UnknownName),
     #[error("write at least 1 second; 60 is a good lease")]
     LeaseTooShort,
-    #[error("write at least 1MiB; one answer may be 64 MiB, and takes all of it")]
+    #[error("write at least 1MiB; one response may have 64 MiB, and uses all of it")]
     BodyMemoryTooSmall,
     #[error("write no more than RETRY_MAX_SECS, which is {max:?}")]
     RetryMinAboveMax { max: Duration },
@@ -152,7 +153,7 @@ impl FromStr for Concurrency {
 
 impl Concurrency {
     /// How many deliveries of a family one worker runs at once. A response is one request; a batch is a download that
-    /// fills the line and the disk.
+    /// uses the network and the disk.
     pub fn of(&self, family: Family) -> usize {
         let default = match family {
             Family::Response => 32,
@@ -165,7 +166,7 @@ impl Concurrency {
 }
 
 impl Settings {
-    /// What only shows when several settings are seen together.
+    /// Checks settings that depend on each other.
     ///
     /// # Errors
     /// [`SettingError`] names the setting and what to write.

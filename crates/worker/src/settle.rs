@@ -1,5 +1,5 @@
-//! Settles deliveries: the only place that commits an event's effect or failure, and the only one that tells the queue.
-//! The database always comes first.
+//! Settles deliveries: the only place that commits an event's effect or failure, and the only one that acknowledges to
+//! the queue. The database is always written first.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::outcome::DeliveryOutcome;
 use crate::settlement::{Effect, Settlement, Write};
 use crate::supervisor::Supervisor;
 
-/// How long an entry of a newer format waits for a newer worker before it is looked at again.
+/// Delay before an entry of a newer format is tried again, to leave it to a newer worker.
 const NEWER_FORMAT_DELAY: Duration = Duration::from_secs(15);
 
 /// How a delivery ended, for its log line.
@@ -24,10 +24,10 @@ pub(crate) struct Ended {
     pub(crate) outcome: DeliveryOutcome,
     pub(crate) reason: Option<Reason>,
     pub(crate) fetch_state: Option<FetchState>,
-    /// Of an attempt that is retried or given up.
+    /// The failure of an attempt that is retried or given up.
     pub(crate) failure: Option<Failure>,
     pub(crate) retry_in: Option<Duration>,
-    /// Redis could not be trigger.
+    /// The outcome could not be reported to Redis.
     pub(crate) unsettled: Option<QueueError>,
 }
 
@@ -46,7 +46,7 @@ impl Ended {
     }
 }
 
-/// Commits the write, then acknowledges; or records why there is none, then retries, snoozes or dead-letters.
+/// Commits the write, then acknowledges; without a write, records the failure, then retries, snoozes or dead-letters.
 pub(crate) async fn settle(
     context: &Context,
     job: &Job<'_>,
@@ -68,7 +68,8 @@ pub(crate) async fn settle(
     }
 }
 
-/// An entry that cannot be read has no event row; its notifications are written all the same, and first.
+/// Undecodable entries have no event row, but their dead-letter notifications are still written, before the entry is
+/// dead-lettered.
 pub(crate) async fn settle_undecodable(context: &Context, delivery: Delivery, error: &EntryError) -> Ended {
     if let EntryError::NewerVersion { .. } = error {
         return snooze(delivery, NEWER_FORMAT_DELAY, Reason::NewerFormat).await;
@@ -103,8 +104,8 @@ async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerEr
     Ok(Settlement::Ack { outcome, fetch_state })
 }
 
-/// Decides between another attempt and the dead letters, and records it in the event's row. The row comes first: an
-/// event is not given up while the database cannot say so.
+/// Decides between a retry and the dead letters, and records it in the event's row. The row comes first: an event is
+/// only given up when the database has recorded it.
 async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Failure) -> Ended {
     let failure = give_up_if_over(context, job, failure).await;
     let recorded = context.store.fail_event(&failure_row(context, job, &failure)).await;
@@ -114,10 +115,14 @@ async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Fai
             return retry(delivery, context.retry.delay(job.attempt), Failure::of_store(error)).await;
         }
         (RetryAdvice::GiveUp, _) => {
-            // The dead letter says what the row cannot.
+            // The dead letter has the error that the row lacks.
             if let Err(error) = &recorded {
                 let error = chain(error);
-                tracing::error!(webhook.id = webhook_id, error, "could not record that an event is given up");
+                tracing::error!(
+                    webhook.id = webhook_id,
+                    error,
+                    "could not record that the event is given up"
+                );
             }
             context.outbox.wake();
             return dead_letter(delivery, failure, job.progress.file_expires_ms()).await;
@@ -127,7 +132,7 @@ async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Fai
         (RetryAdvice::RetryAtMax, _) => context.retry.max,
     };
     if let Err(error) = &recorded {
-        tracing::warn!(webhook.id = webhook_id, error = chain(error), "could not record a failed attempt");
+        tracing::warn!(webhook.id = webhook_id, error = chain(error), "could not record the failed attempt");
     }
     if let RetryAdvice::Snooze(_) = failure.advice {
         return snooze(delivery, delay, failure.reason).await;
@@ -148,10 +153,10 @@ async fn give_up_if_over(context: &Context, job: &Job<'_>, failure: Failure) -> 
     Failure { error, reason: Reason::GaveUp, advice: RetryAdvice::GiveUp, ..failure }
 }
 
-/// The failure as the event's row has it, with its notifications when it is the end.
+/// The failure for the event's row, with notifications if the event is given up.
 fn failure_row(context: &Context, job: &Job<'_>, failure: &Failure) -> store::Failure {
     let is_dead = failure.advice == RetryAdvice::GiveUp;
-    // A snooze is no attempt.
+    // A snooze is not an attempt.
     let is_attempt = !matches!(failure.advice, RetryAdvice::Snooze(_));
     store::Failure {
         project: job.entry.project.clone(),
@@ -174,7 +179,7 @@ fn dead_letter_notifications(context: &Context, job: &Job<'_>, failure: &Failure
     context.outbox.of(job, trigger, || ResultPayload::of_body(&job.entry.body))
 }
 
-/// After a 429 no worker takes this project's family until OpenAI wants to be asked again.
+/// After a 429, pauses this project's family for all workers until OpenAI accepts requests again.
 async fn pause_family(
     context: &Context,
     job: &Job<'_>,
@@ -184,15 +189,18 @@ async fn pause_family(
     if reason != Reason::RateLimited {
         return;
     }
-    // Not longer than between two retries: one answer must not stop a family for a day.
+    // Not longer than the longest retry delay: one response must not stop a family for a day.
     match delivery.pause(delay.min(context.retry.max), reason).await {
         Ok(left) => tracing::warn!(
             project = job.entry.project,
             paused_secs = left.as_secs_f64(),
-            "OpenAI's rate limit: all workers leave this family alone for a while"
+            "rate limited by OpenAI; the family is paused for all workers"
         ),
         Err(error) => {
-            tracing::warn!(error = chain(&error), "could not tell the other workers of OpenAI's rate limit");
+            tracing::warn!(
+                error = chain(&error),
+                "could not pause the family for all workers after a rate limit"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Builds everything from the settings, runs one loop per family, and drains at the end.
+//! Builds all components from the settings, runs one loop per family, and drains at shutdown.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -36,18 +36,17 @@ use crate::results_server::ResultsServer;
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
 
-/// The only project there is yet; webhooks, secrets and keys are per project with OpenAI.
+/// The only project so far; webhooks, secrets and API keys are per project at OpenAI.
 const DEFAULT_PROJECT: &str = "default";
 const OPENAI_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest silence of the API within an answer. There is no total time-out: files may be gigabytes.
+/// Longest pause within a response. There is no total timeout: files may have gigabytes.
 const OPENAI_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const START_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Runs a worker until `shutdown`, then finishes or hands back what it holds.
+/// Runs a worker until `shutdown`, then finishes or releases its deliveries.
 ///
-/// # Errors
-/// When the database or the files cannot be opened, or the admin port is taken. A Redis or a PostgreSQL that is down is
-/// waited for, and checked when it comes; a Redis that would lose events ends the program.
+/// When the database or the file store cannot be opened, or the admin port is in use. A Redis or PostgreSQL that is
+/// down is waited for, and checked when it is up; a Redis that would lose events ends the program.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     settings.check().unwrap_or_else(|error| refuse(&error));
     let mut registry = Registry::for_program("worker");
@@ -63,7 +62,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
         return Ok(());
     };
-    let queue_admin = QueueAdmin::new(&queue).context("REDIS_URL is wrong")?;
+    let queue_admin = QueueAdmin::new(&queue).context("REDIS_URL is not valid")?;
     let name = queue::consumer_name();
     let context = Arc::new(Context {
         worker: name.clone(),
@@ -100,19 +99,19 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     announce(&name, &settings);
     let mut left_behind = 0;
     while let Some(ended) = loops.join_next().await {
-        left_behind += ended.context("a loop of the worker ended by a bug")?;
+        left_behind += ended.context("a loop of the worker panicked")?;
     }
     if let Some(results) = results {
         results.stop().await;
     }
     stopped.cancel();
-    presence.await.context("the loop that reports this worker ended by a bug")?;
+    presence.await.context("the heartbeat loop panicked")?;
     admin.stop().await;
     log_stop(left_behind);
     Ok(())
 }
 
-/// What looks at queue and database beside the work. Each loop ends with how many deliveries it left behind.
+/// Starts the loops that monitor the queue and the database. Each returns the number of deliveries it left behind.
 fn start_loops(
     loops: &mut JoinSet<usize>,
     context: &Arc<Context>,
@@ -128,17 +127,17 @@ fn start_loops(
 
 fn log_stop(left_behind: usize) {
     if left_behind == 0 {
-        tracing::info!("worker stopped; nothing was left behind");
+        tracing::info!("worker stopped; all deliveries are settled or released");
     } else {
         tracing::warn!(
             deliveries = left_behind,
-            hint = "nothing is lost: other workers take them over when their leases run out (LEASE_SECS)",
-            "worker stopped; {left_behind} deliveries could not be handed back, Redis did not answer"
+            hint = "nothing is lost: other workers reclaim them when their leases expire (LEASE_SECS)",
+            "worker stopped; {left_behind} deliveries could not be released because Redis did not reply"
         );
     }
 }
 
-/// Ready while events can be claimed and stored, and targets are logged.
+/// Ready while events can be claimed and stored, and targets can be notified.
 fn readiness(
     context: Arc<Context>,
     queue: QueueAdmin,
@@ -157,7 +156,7 @@ fn readiness(
     }
 }
 
-/// Reports this worker until `gone`, and publishes what it sees of Redis and of other programs.
+/// Sends this worker's heartbeats until `stopped`, and publishes the state of Redis and of other programs.
 fn presence(
     context: &Context,
     queue_admin: QueueAdmin,
@@ -178,7 +177,7 @@ fn presence(
         .run(stopped, targets, publish)
 }
 
-/// How everything outside is reached, with the secrets that may be in files of their own.
+/// The configuration of external services, with secrets that may be in separate files.
 struct Access {
     /// `None` when nothing is fetched.
     api_key: Option<SecretString>,
@@ -199,7 +198,7 @@ impl Access {
     }
 }
 
-/// All files that settings name. Reading one may hang.
+/// Reads all files that the settings name. Reading one may hang.
 async fn read_files(settings: &Settings) -> (std::io::Result<Result<Access, SettingError>>, TargetsFile) {
     let own = settings.clone();
     let access = detached::run(move || Access::read(&own));
@@ -215,7 +214,7 @@ fn retry_policy(settings: &Settings) -> RetryPolicy {
     }
 }
 
-/// Where results are served, and the links to them; `None` when they are not.
+/// The address of the results server, and its links; `None` when results are not served.
 fn results(settings: &Settings) -> Result<Option<(SocketAddr, Arc<ResultsLinks>)>, SettingError> {
     let Some((addr, base_url, secret)) = settings.results.served()? else {
         return Ok(None);
@@ -253,7 +252,7 @@ fn announce(name: &str, settings: &Settings) {
     );
 }
 
-/// A database server that is down or starting is waited for, as Redis is.
+/// Waits for a database server that is down or starting, as for Redis.
 async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
     let mut logged = None;
     loop {
@@ -271,7 +270,7 @@ async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
     }
 }
 
-/// What tells the user's own systems.
+/// Builds the notification dispatchers.
 fn targets(
     context: &Context,
     queue: &QueueConfig,
@@ -282,7 +281,7 @@ fn targets(
         config: context.outbox.config(),
         written: context.outbox.written(),
         store: context.store.clone(),
-        stream: NotificationStream::new(queue).context("REDIS_URL is wrong")?,
+        stream: NotificationStream::new(queue).context("REDIS_URL is not valid")?,
         timing: Timing::new(schedule),
         metrics: context.metrics.clone(),
         worker: worker.to_owned(),
@@ -310,7 +309,7 @@ fn fetching(
     Ok(Fetching::With(HashMap::from([(DEFAULT_PROJECT.to_owned(), client)])))
 }
 
-/// Connects one family's consumer, however long Redis takes to come, and runs its loop.
+/// Connects one family's consumer, waiting for Redis without a time limit, and runs its loop.
 async fn run_family(
     context: Arc<Context>,
     config: ConsumerConfig,

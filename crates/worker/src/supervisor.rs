@@ -1,4 +1,5 @@
-//! What may end a job early: its lease is lost, the worker stops, a suspect waits to run alone, it is stuck, it panics.
+//! Ends a job early when its lease is lost, the worker stops, a suspect must run alone, the handler is stuck, or it
+//! panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,20 +17,20 @@ use crate::permits::{Permit, Permits, SharedPermit};
 use crate::settlement::Settlement;
 use crate::watchdog::{self, Timeouts};
 
-/// After so many crashes it may be the entry that takes its worker down: it runs alone, so that no neighbour is hit.
+/// After this many crashes the entry may be the cause: it runs alone, so that no other delivery is affected.
 const CRASHES_SHARED_MAX: u32 = 2;
-/// A response or an eval run is a few requests; a handler that takes longer is stuck.
+/// A response or an eval run needs a few requests; a handler that takes longer is stuck.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(600);
-/// Files have no upper size, and a fine-tuning job may have many; their downloads have an idle time-out of their own.
+/// Files have no size limit, and a fine-tuning job may have many; each download has its own idle timeout.
 const DOWNLOADS_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
-/// A batch or job for which no byte comes and no row is stored for so long is stuck. Longer than the idle time-out of a
-/// download, which tells more.
+/// A batch or job that receives no byte and stores no row for this long is stuck. Longer than the idle timeout of a
+/// download, whose error is more specific.
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Watches over one job, and holds its permit until it is settled.
+/// Supervises one job, and holds its permit until it is settled.
 pub(crate) struct Supervisor<'a> {
     lease_lost: CancellationToken,
-    /// Fires when a stopping worker can wait no longer.
+    /// Fires when a stopping worker can no longer wait.
     release: &'a CancellationToken,
     permit: Permit,
 }
@@ -43,7 +44,7 @@ impl<'a> Supervisor<'a> {
         Self { lease_lost: delivery.lease_lost(), release, permit: Permit::Shared(permit) }
     }
 
-    /// An entry under whose earlier attempts workers died gets an exclusive permit instead of its shared one.
+    /// Replaces the shared permit with an exclusive one when workers crashed during earlier attempts of the entry.
     pub(crate) async fn isolate_suspect(
         &mut self,
         permits: &Permits,
@@ -56,7 +57,7 @@ impl<'a> Supervisor<'a> {
             delivery.entry = delivery.entry_id,
             crashes = delivery.crashes,
             crashes_alone = delivery.crashes_alone,
-            "its worker died under it again and again: it runs alone, this worker takes nothing else meanwhile"
+            "the entry has crashed its worker repeatedly; it runs alone now, and this worker receives nothing else meanwhile"
         );
         self.permit = Permit::None;
         self.permit = tokio::select! {
@@ -68,15 +69,15 @@ impl<'a> Supervisor<'a> {
         match delivery.begin_alone().await {
             Ok(Settled::Done) => Ok(()),
             Ok(Settled::LeaseLost) => Err(Settlement::LeaseLost),
-            // A crash that is not counted could repeat for ever.
+            // An uncounted crash could repeat forever.
             Err(error) => {
-                tracing::warn!(error = chain(&error), "cannot note that an entry runs alone");
+                tracing::warn!(error = chain(&error), "could not record that the entry runs alone");
                 Err(Settlement::Release)
             }
         }
     }
 
-    /// Runs one step of the job to its end, unless something ends it early.
+    /// Runs one step of the job to completion, unless it must end early.
     pub(crate) async fn watch<T>(
         &self,
         job: &Job<'_>,
@@ -85,7 +86,7 @@ impl<'a> Supervisor<'a> {
         let timeouts = if matches!(job.family(), Family::Batch | Family::FineTuning) {
             Timeouts { total: DOWNLOADS_TIMEOUT, stall: STALL_TIMEOUT }
         } else {
-            // A few requests, each with a time-out of its own: they need not report progress.
+            // A few requests, each with its own timeout; they do not report progress.
             Timeouts { total: HANDLER_TIMEOUT, stall: HANDLER_TIMEOUT }
         };
         let watched = AssertUnwindSafe(watchdog::watch(timeouts, &job.progress, step)).catch_unwind();

@@ -1,4 +1,5 @@
-//! Ends a handler that is stuck: its heartbeat would keep its lease for ever. One that still moves may take long.
+//! Aborts stuck handlers, whose heartbeat would otherwise hold the lease forever. Handlers that make progress may run
+//! long.
 
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -10,7 +11,7 @@ use chrono::{DateTime, Utc};
 /// Shorter than any stall.
 const WAITING_STEP: Duration = Duration::from_secs(30);
 
-/// What one attempt tells of itself while it runs.
+/// The progress that one attempt reports while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     steps: AtomicU64,
@@ -19,12 +20,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Something has moved: bytes came, or rows were stored.
+    /// Records progress: bytes were received, or rows stored.
     pub(crate) fn step(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for something of ours, such as room in memory: that is no stall.
+    /// Waits for a local resource, such as memory, without counting as stalled.
     pub(crate) async fn waiting<T>(&self, wait: impl Future<Output = T>) -> T {
         let mut wait = pin!(wait);
         loop {
@@ -35,18 +36,18 @@ impl Progress {
         }
     }
 
-    /// So many more rows were stored.
+    /// Records that this many more rows were stored.
     pub(crate) fn stored(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.step();
     }
 
-    /// Rows that this attempt has stored.
+    /// The number of rows that this attempt has stored.
     pub(crate) fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// OpenAI deletes the file that is being read then; the first one counts.
+    /// Records when OpenAI deletes the file that is being read; the first call wins.
     pub(crate) fn file_expires(&self, at: Option<DateTime<Utc>>) {
         if let Some(at) = at {
             self.file_expires_at.get_or_init(|| at);
@@ -58,25 +59,25 @@ impl Progress {
     }
 }
 
-/// How long a handler may take.
+/// The time limits of a handler.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
-    /// In all.
+    /// In total.
     pub(crate) total: Duration,
-    /// Without a step.
+    /// Without progress.
     pub(crate) stall: Duration,
 }
 
-/// Why a handler was ended.
+/// Why a handler was aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stuck {
-    #[error("not done after {0:?}")]
+    #[error("the handler did not finish within {0:?}")]
     TooLong(Duration),
-    #[error("no byte came and no row was stored for {0:?}")]
+    #[error("the handler received no byte and stored no row for {0:?}")]
     Stalled(Duration),
 }
 
-/// Runs `work` to its end, unless it takes too long or stands still.
+/// Runs `work` to completion, unless it takes too long or stalls.
 pub(crate) async fn watch<T>(
     timeouts: Timeouts,
     progress: &Progress,
@@ -109,14 +110,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
 
     #[tokio::test]
-    async fn what_stands_still_is_ended() {
+    async fn a_stalled_handler_is_aborted() {
         let timeouts = Timeouts { total: LONG, stall: SHORT };
         let ended = watch(timeouts, &Progress::default(), std::future::pending::<()>()).await;
         assert_eq!(ended, Err(Stuck::Stalled(SHORT)));
     }
 
     #[tokio::test]
-    async fn what_moves_may_take_longer_than_a_stall_but_not_for_ever() {
+    async fn a_handler_with_progress_may_outlast_a_stall_timeout_but_not_run_forever() {
         let progress = Progress::default();
         let moving = async || {
             let mut beat = tokio::time::interval(SHORT / 8);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ends_in_time_is_left_alone() {
+    async fn a_handler_that_ends_in_time_is_not_aborted() {
         let timeouts = Timeouts { total: LONG, stall: LONG };
         assert_eq!(watch(timeouts, &Progress::default(), async { 7 }).await, Ok(7));
     }

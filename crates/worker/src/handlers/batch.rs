@@ -1,5 +1,5 @@
-//! `batch.*`: the batch, then its output file **and** its error file, for every one of the four events: expired and
-//! cancelled batches have paid partial results, and a completed one may have no output file at all.
+//! `batch.*`: fetches the batch, then its output file **and** its error file, for each of the four events: expired and
+//! cancelled batches have partial results that were paid for, and a completed one may have no output file.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::handlers::reread::{self, Reread};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
-/// OpenAI may say that a batch has ended before it names its files: so long they are asked for.
+/// How long to wait for the files of a batch that has ended: OpenAI may report the end before it names them.
 const UNNAMED_FILE_TIMEOUT: Duration = Duration::from_secs(12 * 60);
-/// A file that is worse than what is stored may have had a bad moment.
+/// Attempts to get a better file than the stored one; a bad one may be temporary.
 const REREAD_ATTEMPTS_MAX: u32 = 5;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
@@ -36,7 +36,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let has_unnamed_file = found.object.has_unnamed_file();
     let mut record = record(job, id, found, terminal);
     let progress = context.store.begin_batch(&record).await?;
-    // It is stored, and its files need room of their own.
+    // The object is stored, and its files need the body memory.
     record.raw = None;
     drop(reservation);
     let (end, reason) = match fetch::client(context, job)? {
@@ -63,7 +63,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     })
 }
 
-/// An error as long as the names of the batch's files may still come; after that it has the rows it has.
+/// Returns an error while the batch's file names may still appear; after that the batch is stored without them.
 async fn wait_for_names(
     context: &Context,
     job: &Job<'_>,
@@ -71,21 +71,21 @@ async fn wait_for_names(
     status: Option<&str>,
 ) -> Result<(), HandlerError> {
     let now = Utc::now();
-    // Kept from attempt to attempt, as long as the object does not change.
+    // Unchanged across attempts while the object does not change.
     let since = progress.fetched_at.unwrap_or(now);
     if context.retry.is_settled(since, UNNAMED_FILE_TIMEOUT, now) || context.was_tried_long_enough(job).await
     {
         tracing::warn!(
             object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
-            "the batch's counts speak of lines in a file that it still does not name; it is stored without them"
+            "the batch counts results in a file that it does not name; it is stored without that file"
         );
         return Ok(());
     }
     Err(HandlerError::FileNotNamed { status: shown_status(status) })
 }
 
-/// Brings both files home, each from the line where the last attempt stopped; or reads them again when a person asks for
-/// it, and what is stored is not as it should be.
+/// Imports both files, each from the line where the last attempt stopped; or reads them again when an operator requests
+/// it and the stored rows are in doubt.
 async fn files(
     context: &Context,
     job: &Job<'_>,
@@ -98,7 +98,7 @@ async fn files(
         return Ok((BatchEnd::Complete, None));
     }
     let (mut lines, mut is_same, mut is_deleted) = (Some(0), true, false);
-    // Those of the newest state of the batch, should this one be older.
+    // From the newest known state of the batch, in case this one is older.
     let files = [
         (ResultSource::Output, &progress.output_file_id, progress.output_next_line),
         (ResultSource::Error, &progress.error_file_id, progress.error_next_line),
@@ -123,7 +123,7 @@ async fn files(
             Ok(FileImport::Same) => lines = None,
             Ok(FileImport::Different) => (lines, is_same) = (None, false),
             Err(HandlerError::Api { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                // Output files live 30 days, or as little as one hour (`output_expires_after`).
+                // Output files expire after 30 days, or after as little as one hour (`output_expires_after`).
                 fetch::unfetched_for_good(context, job, "result file", source)?;
                 is_deleted = true;
             }
@@ -134,7 +134,7 @@ async fn files(
         warn_of_mismatch(batch, lines);
     }
     Ok(match (is_deleted, progress.results_complete) {
-        // It will not come again: there is no more to be had than what is stored.
+        // The file is gone: nothing more can be fetched than what is stored.
         (true, true) => (BatchEnd::Confirmed, Some(Reason::NotFound)),
         (true, false) => (BatchEnd::Expired, Some(Reason::NotFound)),
         (false, true) if is_same => (BatchEnd::Confirmed, None),
@@ -142,17 +142,17 @@ async fn files(
     })
 }
 
-/// What became of one file.
+/// The result of importing one file.
 enum FileImport {
-    /// It was imported; so many lines.
+    /// Imported; the number of lines.
     Lines(i64),
-    /// It was read again, and is what is stored.
+    /// Read again; identical to the stored file.
     Same,
-    /// It was read again, and is another one; or is worse, and was left alone.
+    /// Read again and different: it has replaced the stored file, or was worse and was ignored.
     Different,
 }
 
-/// A file of which nothing is stored yet is imported as usual.
+/// Imports a file of which nothing is stored yet, and reads any other again.
 async fn reread_or_import(
     context: &Context,
     client: &Client,
@@ -171,7 +171,7 @@ async fn reread_or_import(
         Err(error @ HandlerError::FewerLines { .. }) if is_complete && job.attempt >= REREAD_ATTEMPTS_MAX => {
             tracing::warn!(
                 object.id = excerpt(object_id).as_ref(),
-                "{}; what is stored stays as it is",
+                "{}; the stored rows are kept",
                 chain(&error)
             );
             Ok(FileImport::Different)
@@ -181,13 +181,13 @@ async fn reread_or_import(
 }
 
 fn warn_of_mismatch(batch: &BatchRecord, lines: i64) {
-    // A batch that was refused as a whole has requests and no files.
+    // A batch that was rejected as a whole has requests and no files.
     if batch.errors.is_none() && batch.requests_total.is_some_and(|n| n != lines) {
         tracing::warn!(
             object.id = excerpt(&batch.batch_id).as_ref(),
             requests = batch.requests_total,
             lines,
-            "the batch's files do not have one line a request"
+            "the batch's files do not have one line per request"
         );
     }
 }

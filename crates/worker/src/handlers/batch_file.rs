@@ -1,5 +1,5 @@
-//! Brings a batch's file home in one pass: raw bytes to the file store, and one row a line, in chunks that are committed
-//! as they come. A second run takes up at the line where the first one stopped.
+//! Imports a batch's file in one pass: raw bytes to the file store, and one row per line, committed in chunks. A second
+//! run resumes at the line where the first one stopped.
 
 use openai_client::{BodyReservation, Client};
 use store::{BatchAppender, ResultSource};
@@ -15,11 +15,11 @@ use crate::watchdog::Progress;
 pub(super) struct BatchFile<'a> {
     pub(super) remote: RemoteFile<'a>,
     pub(super) source: ResultSource,
-    /// Its first line that is not stored yet.
+    /// The first line that is not stored yet.
     pub(super) next_line: i64,
 }
 
-/// Downloads a file, stores it, and its lines from `next_line` on. Returns how many lines it has, blank ones not counted.
+/// Downloads and stores a file, and its lines from `next_line` on. Returns the number of non-blank lines.
 pub(super) async fn import(
     context: &Context,
     client: &Client,
@@ -43,7 +43,7 @@ pub(super) async fn import(
     }
 }
 
-/// Lines on their way into the table.
+/// Converts lines to rows and writes them to the table.
 struct Rows<'a> {
     progress: &'a Progress,
     lines: BatchLines,
@@ -52,14 +52,14 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Reads the file to its end. The last chunk is left for [`Rows::finish`].
+    /// Reads the file to its end. [`Rows::finish`] writes the last chunk.
     async fn read(
         &mut self,
         context: &Context,
         client: &Client,
         download: &mut Download<'_>,
     ) -> Result<(), HandlerError> {
-        // Most lines are small, and need none.
+        // Most lines are small and need no reservation.
         let mut reservation = client.body_reservation();
         while let Some(bytes) = download.next(context).await? {
             self.lines.push_within(&mut reservation, bytes, self.progress).await;
@@ -80,7 +80,7 @@ impl Rows<'_> {
     async fn flush(&mut self, reservation: &mut BodyReservation) -> Result<(), HandlerError> {
         let mut stored = self.appender.append(self.chunk.take()).await?;
         if reservation.is_held() {
-            // The large line is on disk before its room is given back.
+            // The large line is stored before its memory is released.
             stored += self.appender.drain().await?;
             reservation.free();
         }
@@ -88,7 +88,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Returns when every row is stored.
+    /// Completes when every row is stored.
     async fn finish(mut self) -> Result<(), HandlerError> {
         self.flush(&mut BodyReservation::default()).await?;
         self.progress.stored(self.appender.finish().await?);

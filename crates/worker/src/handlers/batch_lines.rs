@@ -1,4 +1,4 @@
-//! The bytes of a batch's file as rows, and one line of log about those that are no results.
+//! Converts the bytes of a batch's file to rows, and logs lines that are not results.
 
 use bytes::Bytes;
 use openai_client::{BatchLine, BodyReservation, LINE_BYTES_MAX, LineSplitter, LineTooLong};
@@ -8,23 +8,23 @@ use store::BatchResult;
 use crate::handlers::download::RemoteFile;
 use crate::watchdog::Progress;
 
-/// A transaction holds at most so many rows and about so many bytes: large enough to be fast, small enough for memory
-/// and for other writers.
+/// Maximum rows and approximate bytes per transaction: large enough to be fast, small enough for memory and for other
+/// writers.
 const CHUNK_ROWS_MAX: usize = 1000;
 const CHUNK_BYTES_MAX: usize = 2 << 20;
-/// Of lines in quarantine the log has the first ones; their rows have all.
+/// Number of quarantined lines in the log; the table has all of them.
 const EXAMPLES_MAX: usize = 5;
 
-/// Push bytes, then take rows until there is none.
+/// Push bytes, then take rows until there are none.
 pub(super) struct BatchLines {
     splitter: LineSplitter,
-    /// Lines before it are counted, but not read.
+    /// Earlier lines are counted, but not parsed.
     first_line: i64,
     /// The last line taken, from 1.
     line: i64,
     /// Lines that are not blank.
     pub(super) with_text: i64,
-    /// Of those that were read, the ones that are results.
+    /// Parsed lines that are results.
     pub(super) readable: i64,
     quarantined: u64,
     examples: Vec<String>,
@@ -43,7 +43,7 @@ impl BatchLines {
         }
     }
 
-    /// Waits until `room` covers the line that these bytes make longer.
+    /// Waits until `room` covers the line that these bytes extend.
     pub(super) async fn push_within(
         &mut self,
         reservation: &mut BodyReservation,
@@ -60,7 +60,7 @@ impl BatchLines {
         self.row_of(LineSplitter::next_line)
     }
 
-    /// The next row once all bytes were pushed; `None` after the last one.
+    /// The next row after all bytes were pushed; `None` after the last one.
     pub(super) fn rest_row(&mut self) -> Option<BatchResult> {
         self.row_of(LineSplitter::finish)
     }
@@ -90,7 +90,7 @@ impl BatchLines {
         }
         let line = match line {
             Ok(line) => line,
-            // Its bytes are in the raw file; no row holds so many.
+            // The raw file has its bytes; they are too many for a row.
             Err(too_long) => return Some(self.quarantined(None, &too_long)),
         };
         Some(match BatchLine::parse(&line) {
@@ -112,7 +112,7 @@ impl BatchLines {
         })
     }
 
-    /// A line that cannot be read is kept whole, and counted: never skipped.
+    /// A line that cannot be parsed is stored whole and counted, never skipped.
     fn quarantined(&mut self, body: Option<Vec<u8>>, why: &dyn std::error::Error) -> BatchResult {
         self.quarantined += 1;
         if self.examples.len() < EXAMPLES_MAX {
@@ -131,7 +131,7 @@ impl BatchLines {
         }
     }
 
-    /// One line of log about a file, however many of its lines are no results.
+    /// Logs one line per file, however many of its lines are not results.
     pub(super) fn log_quarantine(&self, file: RemoteFile<'_>) {
         if self.quarantined > 0 {
             tracing::warn!(
@@ -139,7 +139,7 @@ impl BatchLines {
                 file.id = excerpt(file.file_id).as_ref(),
                 lines = self.quarantined,
                 examples = self.examples.join("; "),
-                "lines of a batch's file are in quarantine"
+                "lines of the batch's file are quarantined"
             );
         }
     }
@@ -153,7 +153,7 @@ pub(super) struct RowChunk {
 }
 
 impl RowChunk {
-    /// Whether it is full.
+    /// Returns whether the chunk is full.
     pub(super) fn push(&mut self, row: BatchResult) -> bool {
         self.bytes += row.body.as_ref().map_or(0, Vec::len) + row.error.as_ref().map_or(0, String::len);
         self.rows.push(row);
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_become_rows_by_their_number_and_what_is_no_result_is_counted() {
+    fn lines_become_rows_by_number_and_lines_that_are_not_results_are_counted() {
         let mut lines = BatchLines::from(3);
         lines
             .splitter

@@ -1,5 +1,5 @@
-//! Brings one file home: its raw bytes go to the file store as they come, and get their name when they are whole. A long
-//! download says every few seconds in the log how far it is.
+//! Downloads one file: raw bytes are written to the file store as they arrive, and the file gets its name when it is
+//! complete. A long download logs its progress every few seconds.
 
 use std::time::Instant;
 
@@ -15,11 +15,13 @@ use crate::handlers::progress_log::ProgressLog;
 use crate::job::Job;
 use crate::watchdog::Progress;
 
-/// Result files of fine-tunes are read whole up to here; a row a step, they stay far below.
+/// Result files of fine-tuning jobs up to this size are read whole; with one row per step they are far smaller.
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
-/// Others write to the disk as well, and not every file says how long it is: looked at again after so many bytes.
+/// Free space is checked again after this many bytes: other programs use the disk too, and not every file announces its
+/// size.
 const SPACE_CHECK_BYTES: u64 = 64 << 20;
-/// No file of OpenAI's is near this long (uploads end at 8 GiB): a larger size is a mistake, not a reason to wait for room.
+/// Files of OpenAI are far smaller (uploads are limited to 8 GiB): a larger size is an error, not a reason to wait for
+/// space.
 const PLAUSIBLE_BYTES_MAX: u64 = 1 << 40;
 
 /// The content of a small file.
@@ -29,7 +31,7 @@ pub(super) struct Content {
     reservation: BodyReservation,
 }
 
-/// Keeps a file, and gives its content if it is small.
+/// Stores a file, and returns its content if it is small.
 pub(super) async fn store_small(
     context: &Context,
     job: &Job<'_>,
@@ -58,7 +60,7 @@ pub(super) async fn store_small(
     Ok(content)
 }
 
-/// A file of OpenAI's, and the object it belongs to.
+/// A file at OpenAI, and the object it belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RemoteFile<'a> {
     pub(super) project: &'a str,
@@ -67,11 +69,11 @@ pub(super) struct RemoteFile<'a> {
     pub(super) progress: &'a Progress,
 }
 
-/// A file on its way into the file store. Nothing of it is seen there before [`Download::commit`].
+/// A download into the file store. The file is not visible there before [`Download::commit`].
 pub(super) struct Download<'a> {
     file: RemoteFile<'a>,
     client: &'a Client,
-    /// What OpenAI says about the file: a check, and no condition. `None` when it could not be read.
+    /// The file's object at OpenAI, used as a check only. `None` when it could not be read.
     meta: Option<FileObject>,
     content: openai_client::Download,
     writer: FileWriter,
@@ -107,7 +109,7 @@ impl<'a> Download<'a> {
         Ok(Self { file, client, meta, content, writer, received_bytes: 0, progress_log })
     }
 
-    /// The next bytes, which are written already. `None` only when the file is at least as long as OpenAI announced.
+    /// The next bytes, which are already written. `None` only when the file is at least as long as OpenAI announced.
     pub(super) async fn next(&mut self, context: &Context) -> Result<Option<Bytes>, HandlerError> {
         let resumes = self.content.resumes();
         let next = self.content.next_chunk().await;
@@ -117,7 +119,7 @@ impl<'a> Download<'a> {
                 file.id = excerpt(self.file.file_id).as_ref(),
                 bytes = self.received_bytes,
                 resumes = self.content.resumes(),
-                "a download was cut; the rest was asked for"
+                "the download was interrupted and has been resumed"
             );
         }
         let Some(bytes) = next.map_err(|source| HandlerError::Api { what: "file content", source })? else {
@@ -134,7 +136,7 @@ impl<'a> Download<'a> {
         Ok(Some(bytes))
     }
 
-    /// How far it is, if it is time to say so.
+    /// Logs the progress when it is due.
     fn log_progress(&mut self) {
         let total_bytes = self.content.content_length.or_else(|| announced_bytes(self.meta.as_ref()));
         let Some(speed) = self.progress_log.due(Instant::now(), self.received_bytes, total_bytes) else {
@@ -148,15 +150,15 @@ impl<'a> Download<'a> {
             rows = self.file.progress.rows(),
             bytes_per_sec = speed.bytes_per_sec,
             left_secs = speed.left_secs,
-            "a download goes on"
+            "download in progress"
         );
     }
 
-    /// A file that is shorter than its object says was cut, whatever its `Content-Length` was. One that is longer is
-    /// whole by all that its answer says: then it is the object that is wrong.
+    /// A file shorter than its object says is truncated, whatever its `Content-Length` was. A longer file is complete
+    /// by its own response; then the object is wrong.
     async fn check_end(&mut self) -> Result<(), HandlerError> {
         if self.meta.is_none() {
-            // It may have had a bad moment only.
+            // The first failure may have been temporary.
             self.meta = self.client.file(self.file.file_id).await.ok().map(|fetched| fetched.object);
         }
         let Some(announced_bytes) = announced_bytes(self.meta.as_ref()) else { return Ok(()) };
@@ -171,19 +173,19 @@ impl<'a> Download<'a> {
                 file.id = excerpt(self.file.file_id).as_ref(),
                 bytes = received_bytes,
                 bytes_announced = announced_bytes,
-                "a file is longer than its object says; it is kept whole"
+                "the file is longer than its object says; it is stored whole"
             );
         }
         Ok(())
     }
 
-    /// Gives the file its name, and its row.
+    /// Gives the file its name, and saves its row.
     pub(super) async fn commit(self, context: &Context) -> Result<(), HandlerError> {
         let record = self.finish().await?;
         Ok(context.store.save_file(&record).await?)
     }
 
-    /// Gives the file its name; its row is left to the caller.
+    /// Gives the file its name; the caller saves its row.
     pub(super) async fn finish(self) -> Result<FileRecord, HandlerError> {
         let stored = self.writer.finish().await?;
         let meta = self.meta;
@@ -202,15 +204,15 @@ impl<'a> Download<'a> {
         })
     }
 
-    /// Leaves nothing behind, and hands the error on.
+    /// Removes the partial file, and returns the error.
     pub(super) async fn abort(self, error: HandlerError) -> HandlerError {
         self.writer.abort().await;
         error
     }
 }
 
-/// The file's object. That it is missing, wrong or out of order is no reason not to ask for the content; only a key that
-/// is refused, and a rate that is reached, are the same for both.
+/// Fetches the file's object. If it is missing or invalid, the content may still be available; only a rejected key and
+/// a rate limit affect both.
 async fn file_object(client: &Client, file: RemoteFile<'_>) -> Result<Option<FileObject>, HandlerError> {
     match client.file(file.file_id).await {
         Ok(fetched) => {
@@ -225,24 +227,24 @@ async fn file_object(client: &Client, file: RemoteFile<'_>) -> Result<Option<Fil
                 object.id = excerpt(file.object_id).as_ref(),
                 file.id = excerpt(file.file_id).as_ref(),
                 error = chain(&source),
-                "the file's object could not be read; its content is asked for all the same"
+                "could not read the file's object; downloading its content anyway"
             );
             Ok(None)
         }
     }
 }
 
-/// How long the file is by its own object.
+/// The file's size according to its object.
 fn announced_bytes(meta: Option<&FileObject>) -> Option<u64> {
     plausible(meta?.bytes.and_then(|bytes| u64::try_from(bytes).ok()))
 }
 
-/// The announced size, unless no file can have it.
+/// The announced size, unless it is implausible.
 fn plausible(bytes: Option<u64>) -> Option<u64> {
     bytes.filter(|bytes| *bytes <= PLAUSIBLE_BYTES_MAX)
 }
 
-/// A file that is begun in a folder must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.
+/// A file must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.
 async fn check_space(context: &Context, file_bytes: Option<u64>) -> Result<(), HandlerError> {
     let needed_bytes = context.min_free_bytes.saturating_add(file_bytes.unwrap_or(0));
     let Some(free_bytes) = context.store.files().free_bytes().await? else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! `eval.run.*`: the webhook names the run but not its eval, and no endpoint looks a run up by its id. So recent
-//! evals are scanned, bounded; when that finds nothing the event is stored and the row says so.
+//! `eval.run.*`: the webhook names the run but not its eval, and no endpoint finds a run by its id. So a limited number
+//! of recent evals is scanned; if the run is not found, the event is stored and the row says so.
 
 use chrono::Utc;
 use openai_client::{ErrorKind, EvalRun};
@@ -13,7 +13,7 @@ use crate::handlers::raw_object;
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
-/// Evals end as a product on 2026-11-30; an API that only answers errors is not asked for three days.
+/// OpenAI retires evals on 2026-11-30; an API that only returns errors is not retried for three days.
 const ATTEMPTS_MAX: u32 = 5;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
@@ -36,7 +36,7 @@ async fn find(context: &Context, job: &Job<'_>, id: &str) -> Result<Found<EvalRu
             Ok(Some(fetched)) => return Ok(Found::fetched(fetched, asked_at)),
             Ok(None) => (FetchState::NotFound, Some(Reason::NotFound)),
             Err(source) => {
-                // A revoked key says nothing about evals; somebody will mend it.
+                // A revoked key says nothing about evals, and can be replaced.
                 let is_key = source.kind() == ErrorKind::Unauthorized;
                 let error = HandlerError::Api { what: "eval run", source };
                 let (reason, advice) = error.classify();

@@ -1,4 +1,4 @@
-//! The one rule for objects: ask OpenAI; what the event itself holds counts only when OpenAI has no answer for good.
+//! Fetches objects: the object embedded in the event is used only when OpenAI will never return it.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,22 +9,22 @@ use crate::context::{Context, Fetching};
 use crate::failure::{self, HandlerError};
 use crate::job::Job;
 
-/// An object, and how far it can be trusted.
+/// An object, and where it came from.
 pub(super) struct Found<T> {
     pub(super) object: T,
     pub(super) raw: Option<Bytes>,
     pub(super) state: FetchState,
-    /// When OpenAI was asked, if it answered: of two answers the one asked for later is newer, however long each took.
+    /// When it was requested, if OpenAI answered: of two responses, the later request is newer, however long each took.
     pub(super) fetched_at: Option<DateTime<Utc>>,
     /// Why it was not fetched, for the event's row.
     pub(super) reason: Option<Reason>,
-    /// What the object takes of the memory for bodies: to be kept as long as the object.
+    /// The body memory that the object uses: held as long as the object.
     pub(super) reservation: BodyReservation,
 }
 
 /// Fetches an object, or falls back on the event's own `data`.
 ///
-/// `parse` reads the embedded form; `{}` stands in when there is none, so that the row exists and can be repaired.
+/// `parse` parses the embedded object; `{}` is used when there is none, so that the row exists and can be repaired.
 pub(super) async fn object<T, F>(
     context: &Context,
     job: &Job<'_>,
@@ -59,7 +59,7 @@ impl<T> Found<T> {
         Self { object, raw: Some(raw), state, fetched_at, reason: None, reservation }
     }
 
-    /// What the event itself holds.
+    /// The object embedded in the event.
     pub(super) fn embedded(
         job: &Job<'_>,
         parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
@@ -84,7 +84,7 @@ pub(super) fn client(context: &Context, job: &Job<'_>) -> Result<Option<Client>,
     }
 }
 
-/// Sorts out the answers that no retry will change; any other error goes back to the retry policy.
+/// Handles responses that no retry will change; returns any other error for the retry policy.
 pub(super) fn unfetched_for_good(
     context: &Context,
     job: &Job<'_>,

@@ -1,4 +1,4 @@
-//! `fine_tuning.job.*`: the job, the model it made, and the loss curve out of its result files.
+//! `fine_tuning.job.*`: fetches the job, its model, and the loss curve from its result files.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::handlers::{download, raw_object};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
-/// A row a step, over all files of a job: what is beyond it is in the files alone.
+/// Maximum rows per job, one per step; the files have the rest.
 const STEPS_MAX: usize = 1_000_000;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
@@ -25,7 +25,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "fine-tuning job", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;
-    // A job is small, and its files need room of their own.
+    // A job is small, and its files need the body memory.
     drop(std::mem::take(&mut found.reservation));
     let (state, reason) = (found.state, found.reason);
     let (model, metrics) = match fetch::client(context, job)? {
@@ -63,7 +63,7 @@ async fn model(
         tracing::warn!(
             object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             found = excerpt(found).as_ref(),
-            "the answer for the job's model is another model; the job is stored without it"
+            "OpenAI returned a different model for the job; the job is stored without its model"
         );
         return Ok(None);
     }
@@ -79,8 +79,8 @@ async fn model(
     }))
 }
 
-/// Keeps every result file byte for byte, and reads the steps out of those that are a table of metrics. Of a step that is
-/// in several of them the last values count.
+/// Stores every result file unchanged, and parses the steps of those that are metrics tables. For a step in several
+/// files, the last values win.
 async fn metrics(
     context: &Context,
     job: &Job<'_>,
@@ -99,14 +99,14 @@ async fn metrics(
             Err(error) => return Err(error),
         };
         let problem = match content {
-            None => Some("too large for a table of metrics".to_owned()),
+            None => Some("too large for a metrics table".to_owned()),
             Some(content) => read_steps(&content.bytes, &mut steps).err(),
         };
         if let Some(problem) = problem {
             tracing::warn!(
                 object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
                 file.id = excerpt(file_id).as_ref(),
-                "the result file is {problem}; it is kept as a file"
+                "the result file is {problem}; it is only stored as a file"
             );
         }
     }
@@ -114,13 +114,10 @@ async fn metrics(
 }
 
 fn read_steps(content: &[u8], steps: &mut BTreeMap<i64, MetricRecord>) -> Result<(), String> {
-    let metrics = result_file::parse(content).map_err(|error| format!("no table of metrics ({error})"))?;
+    let metrics = result_file::parse(content).map_err(|error| format!("not a metrics table ({error})"))?;
     for metric in metrics {
         if steps.len() >= STEPS_MAX && !steps.contains_key(&metric.step) {
-            return Err(format!(
-                "left out from step {} on: a job has at most {STEPS_MAX} steps",
-                metric.step
-            ));
+            return Err(format!("truncated at step {}: a job has at most {STEPS_MAX} steps", metric.step));
         }
         let before = steps.get(&metric.step).copied();
         let known = |value: fn(&MetricRecord) -> Option<f64>| before.as_ref().and_then(value);

@@ -1,21 +1,21 @@
-//! How fast a download goes, and when to log it: seldom enough for a log, often enough for a person who waits.
+//! The speed of a download, and when to log it: often enough for a person who waits, without flooding the log.
 
 use std::time::{Duration, Instant};
 
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// When a download was last logged, and how far it was then.
+/// When a download was last logged, and its size then.
 #[derive(Debug)]
 pub(super) struct ProgressLog {
     logged_at: Instant,
     bytes_then: u64,
 }
 
-/// Since it was last logged.
+/// The speed since the last log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Speed {
     pub(super) bytes_per_sec: u64,
-    /// At this speed; `None` when nothing came, or the length of the file is unknown.
+    /// The remaining time at this speed; `None` when nothing was received, or the file's size is unknown.
     pub(super) left_secs: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ impl ProgressLog {
         Self { logged_at: now, bytes_then: 0 }
     }
 
-    /// The speed when it is time to log it. A download shorter than that is never logged.
+    /// The speed, when a log line is due. A shorter download is never logged.
     pub(super) fn due(&mut self, now: Instant, bytes: u64, total_bytes: Option<u64>) -> Option<Speed> {
         let elapsed = now.saturating_duration_since(self.logged_at);
         if elapsed < LOG_EVERY {

@@ -1,5 +1,5 @@
-//! Large objects. Images lie inline in a response, so that one JSON object may be tens of megabytes: then its bytes go
-//! to a file of their own, whole, and the table's column `raw` gets the object without its long strings.
+//! Large objects. A response may contain inline images, so one JSON object may have tens of megabytes: the whole object
+//! is then stored as a file, and the column `raw` gets the object without its long strings.
 
 use bytes::Bytes;
 use store::FileRecord;
@@ -9,12 +9,12 @@ use crate::failure::HandlerError;
 use crate::handlers::fetch::Found;
 use crate::job::Job;
 
-/// Up to this an object lies in the column `raw` as it came.
+/// Objects up to this size are stored in the column `raw` unchanged.
 const RAW_COLUMN_BYTES_MAX: usize = 1 << 20;
-/// In a larger one, strings from this length on are left out of the column. A response's text has a column of its own.
+/// In larger objects, strings from this length on are omitted from the column. A response's text has its own column.
 const STRING_BYTES_MAX: usize = 16 << 10;
 
-/// What the column `raw` is to hold. A large object that was fetched is kept as the file `<object id>.json` first.
+/// The value for the column `raw`. A large object that was fetched is first stored as the file `<object id>.json`.
 pub(super) async fn for_column<T>(
     context: &Context,
     job: &Job<'_>,
@@ -24,7 +24,7 @@ pub(super) async fn for_column<T>(
     let Some(raw) = &found.raw else {
         return Ok(None);
     };
-    // What an event held lies in `events.body` already, and must not replace what was fetched.
+    // An embedded object is already in `events.body`, and must not replace a fetched one.
     if raw.len() <= RAW_COLUMN_BYTES_MAX || found.fetched_at.is_none() {
         return Ok(Some(raw.clone()));
     }
@@ -52,8 +52,8 @@ pub(super) async fn for_column<T>(
     Ok(Some(column.into()))
 }
 
-/// The same JSON with a note in place of every long string. Works on bytes: quotes and backslashes are never part of
-/// another character, even where the rest is not UTF-8.
+/// Replaces every long string in the JSON with a note. Works on bytes: quotes and backslashes are never part of another
+/// character, even where the rest is not UTF-8.
 fn without_long_strings(json: &[u8], file_id: &str) -> Vec<u8> {
     let mut shortened = Vec::new();
     let mut rest = json;
@@ -73,7 +73,7 @@ fn without_long_strings(json: &[u8], file_id: &str) -> Vec<u8> {
     shortened
 }
 
-/// How long the string is that `json` begins with, its quotes counted.
+/// The length of the string at the start of `json`, including quotes.
 fn string_bytes(json: &[u8]) -> usize {
     let mut escaped = false;
     let end = json.iter().skip(1).position(|byte| {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_bytes_are_passed_on() {
+    fn invalid_json_is_unchanged() {
         for json in [&b""[..], b"{", b"\"", b"{\"a\":\"\xff\\", b"{\"a\":\"\xff\"}\"", b"[1,2]"] {
             assert_eq!(without_long_strings(json, "f"), json);
         }

@@ -1,6 +1,6 @@
-//! Reads the files of a batch again, when a person asks for a batch whose rows are not what they should be: the API may
-//! have given half a file, or a page that was none. The new file is downloaded whole and looked at first; only then does it
-//! take the place of the old one, in one step. Whatever fails leaves rows and file as they were.
+//! Downloads the files of a batch again, when an operator requests a batch whose rows are in doubt: the API may have
+//! returned half a file, or an error page. The new file is first downloaded whole and checked; then it replaces the old
+//! one in one step. A failure leaves rows and file unchanged.
 
 use futures_util::TryStreamExt as _;
 use openai_client::Client;
@@ -14,15 +14,15 @@ use crate::handlers::batch_file::BatchFile;
 use crate::handlers::batch_lines::{BatchLines, RowChunk};
 use crate::handlers::download::{Download, RemoteFile};
 
-/// What reading it again came to.
+/// The result of reading a file again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reread {
-    /// It is byte for byte what is stored.
+    /// Identical to the stored file.
     Same,
     Replaced,
 }
 
-/// Reads one of a batch's files again. `old` is the file as it is kept; `is_complete` says that all its lines are stored.
+/// Reads one of a batch's files again. `old` is the stored file; `is_complete` means that all its lines are stored.
 pub(super) async fn file(
     context: &Context,
     client: &Client,
@@ -52,7 +52,7 @@ pub(super) async fn file(
                 tracing::warn!(
                     file.id = excerpt(file_id).as_ref(),
                     error,
-                    "a file that was replaced could not be tidied up"
+                    "could not clean up the replaced file"
                 );
             }
             tracing::info!(
@@ -60,7 +60,7 @@ pub(super) async fn file(
                 file.id = excerpt(file_id).as_ref(),
                 bytes = new.bytes,
                 lines = readable_lines,
-                "a file was read again, and has taken the place of the old one"
+                "the file was downloaded again and has replaced the stored one"
             );
             return Ok(Reread::Replaced);
         }
@@ -78,7 +78,7 @@ pub(super) async fn file(
     Err(problem)
 }
 
-/// Brings the file home beside the old one; how many of its lines are results.
+/// Downloads the file next to the old one. Returns the number of result lines.
 async fn download(
     context: &Context,
     client: &Client,
@@ -104,7 +104,7 @@ async fn download(
     Ok((download.finish().await?, lines.readable))
 }
 
-/// Reads the new file from where it lies, and writes its rows in one transaction.
+/// Reads the new file from the file store, and writes its rows in one transaction.
 async fn replace(
     context: &Context,
     client: &Client,
@@ -135,9 +135,9 @@ async fn replace(
     Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
 }
 
-/// A new file that does not take the place of the old one.
+/// Removes a new file that does not replace the old one.
 async fn remove(context: &Context, new: &FileRecord) {
     if let Err(error) = context.store.files().remove(&new.location).await {
-        tracing::warn!(file = new.location, error = chain(&error), "a file could not be removed");
+        tracing::warn!(file = new.location, error = chain(&error), "could not remove the file");
     }
 }

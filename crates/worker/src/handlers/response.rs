@@ -49,7 +49,8 @@ fn record(
         metadata: object.metadata,
         incomplete_reason: object.incomplete_reason,
         created_at: object.created_at,
-        // Only the newest objects carry it; the event is sent when the response ends.
+        // Only newer objects have the field; otherwise the event's time is used, because it is sent when the response
+        // ends.
         completed_at: object.completed_at.or_else(|| terminal.then(|| job.created_at()).flatten()),
         received_at: job.received_at(),
         fetch_state: state.into(),

@@ -1,5 +1,5 @@
-//! A status that is not known may be an end that OpenAI has added, or a step on the way. It is asked for again for a while;
-//! when it stays as it is, the object is stored with it: paid results are worth more than a name for them.
+//! An unknown status may be a new terminal status of OpenAI, or an intermediate one. It is checked again for a while;
+//! if it does not change, the object is stored with it, because the results were paid for.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::failure::{HandlerError, shown_status};
 use crate::handlers::fetch::Found;
 use crate::job::Job;
 
-/// Whichever comes first.
+/// The status is final after this many identical responses, or after this time.
 const ANSWERS_MIN: u32 = 10;
 const UNCHANGED_FOR: Duration = Duration::from_secs(3600);
 
-/// How often, and since when, the same status was seen. Attempts are made by any worker, at any time: what the one before
-/// has seen is read out of its error, which lies beside the entry in the queue.
+/// How often, and since when, the same status was seen. Any worker may make the next attempt, so the observation is
+/// parsed from the previous attempt's error, which is stored with the entry in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Observation {
     status: String,
@@ -28,7 +28,7 @@ struct Observation {
 }
 
 impl<T> Found<T> {
-    /// Whether the object has come to its end; an error when it is to be asked for again.
+    /// Whether the object is terminal; an error when it must be fetched again.
     pub(super) async fn ended(
         &self,
         context: &Context,
@@ -54,7 +54,7 @@ impl<T> Found<T> {
             object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
             status = observation.status,
             answers = observation.answers,
-            "the status is not known and does not change; the object is stored as it is"
+            "the status is unknown and does not change; the object is stored as it is"
         );
         Ok(true)
     }
@@ -73,7 +73,7 @@ impl Observation {
         format!("has the unknown status {:?}: answer ", self.status)
     }
 
-    /// What an error says of the same status.
+    /// Parses an observation of the same status from an error.
     fn read(&self, error: &str) -> Option<(u32, DateTime<Utc>)> {
         let (answers, since) = error.split_once(&self.prefix())?.1.split_once(" since ")?;
         let since = since.split_whitespace().next()?;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_status_is_counted_from_error_to_error_and_another_begins_anew() {
+    fn the_same_status_is_counted_across_errors_and_another_starts_over() {
         let now = DateTime::from_timestamp(1_795_464_147, 0).unwrap();
         let later = now + UNCHANGED_FOR;
         let odd = "a \"b\": answer 99 since 1970-01-01T00:00:00Z";

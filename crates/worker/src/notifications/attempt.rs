@@ -1,4 +1,4 @@
-//! One attempt to deliver one notification: sent, settled, logged, counted.
+//! One attempt to deliver one notification: send, settle, log, count.
 
 use std::time::Instant;
 
@@ -13,14 +13,14 @@ use crate::metrics::Metrics;
 use crate::notifications::schedule::Timing;
 use crate::outcome::NotificationOutcome;
 
-/// The transport to a target.
+/// How to reach a target.
 #[derive(Clone)]
 pub(crate) enum Transport {
     Http(Endpoint),
     Stream { stream: NotificationStream, max_len: u64 },
 }
 
-/// Everything an attempt needs but the notification.
+/// Everything an attempt needs except the notification.
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) store: Store,
@@ -29,7 +29,7 @@ pub(crate) struct Sender {
     pub(crate) metrics: Metrics,
 }
 
-/// A notification that is ours for a while.
+/// A notification leased to this worker.
 pub(crate) struct LeasedNotification {
     pub(crate) record: NotificationRecord,
     pub(crate) owner: String,
@@ -45,7 +45,7 @@ enum AttemptError {
 }
 
 impl Sender {
-    /// Sends it, and settles it. Never fails: what cannot be settled is sent again when its lease has run out.
+    /// Sends it and settles it. Never fails: if settling fails, it is sent again when its lease expires.
     pub(crate) async fn attempt(&self, leased: LeasedNotification) {
         let LeasedNotification { record, owner, is_probe } = &leased;
         let (started_at, started) = (self.timing.now(), Instant::now());
@@ -122,7 +122,7 @@ impl Sender {
         }
     }
 
-    /// The one log line an attempt gets, and its metrics.
+    /// Logs the attempt, and updates its metrics.
     fn log(
         &self,
         record: &NotificationRecord,
@@ -141,7 +141,8 @@ impl Sender {
             NextStep::Delivered | NextStep::GiveUp => None,
         };
         let error = end.attempt.error.clone();
-        let error = unsettled.map(|unsettled| format!("could not settle: {unsettled}")).or(error);
+        let error =
+            unsettled.map(|unsettled| format!("could not settle the notification: {unsettled}")).or(error);
         macro_rules! line {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
@@ -165,11 +166,11 @@ impl Sender {
             NotificationOutcome::Delivered => line!(info, "notification delivered"),
             NotificationOutcome::Retry | NotificationOutcome::LeaseLost => line!(warn, "notification failed"),
             NotificationOutcome::GivenUp => {
-                line!(error, "notification given up: landfall notifications retry sends it again");
+                line!(error, "notification given up; run landfall notifications retry to send it again");
             }
             NotificationOutcome::Disabled => line!(
                 error,
-                "the target answered 410 Gone: it is sent nothing more until landfall targets resume"
+                "the target answered 410 Gone; sending stops until you run landfall targets resume"
             ),
         }
     }

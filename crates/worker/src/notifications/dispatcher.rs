@@ -1,5 +1,5 @@
-//! One target's way out: takes what is due, sends several at a time, waits for more. Each target has two dispatchers, so that
-//! what a call waits for never stands behind the rest.
+//! Dispatches the notifications of one target: leases those that are due, sends several at a time, waits for more. Each
+//! target has two dispatchers, so that urgent notifications never wait behind the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::notifications::attempt::{LeasedNotification, Sender};
 
-/// Attempts of one dispatcher at once in one worker.
+/// Concurrent attempts of one dispatcher in one worker.
 const CONCURRENCY: u32 = 8;
-/// What other workers wrote is noticed so soon.
+/// Interval at which notifications written by other workers are noticed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const OUTAGE_DELAY: Duration = Duration::from_secs(2);
-/// A stream's write has a time-out of its own, far below.
+/// A write to a stream has its own, much shorter timeout.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(15);
-/// What a stopping worker still finishes; the rest is handed back. Below the ten seconds that `docker stop` waits.
+/// Time for attempts to finish at shutdown; the rest are released. Less than the ten seconds that `docker stop` waits.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
 
 /// The urgent or the other notifications of one target.
@@ -33,14 +33,14 @@ pub(crate) struct Dispatcher {
     pub(crate) owner: String,
 }
 
-/// What may be done now.
+/// What can be sent now.
 struct Step {
     leased: Vec<LeasedNotification>,
     next_at: Option<DateTime<Utc>>,
 }
 
 impl Dispatcher {
-    /// Runs until `shutdown`, then finishes or hands back what it holds.
+    /// Runs until `shutdown`, then finishes or releases its notifications.
     pub(crate) async fn run(self, mut written: watch::Receiver<()>, shutdown: CancellationToken) {
         let mut running = JoinSet::new();
         let mut is_healthy = true;
@@ -79,7 +79,7 @@ impl Dispatcher {
         self.drain(running).await;
     }
 
-    /// Takes up to `limit` that are due.
+    /// Leases up to `limit` notifications that are due.
     async fn take(&self, limit: u32) -> Result<Step, StoreError> {
         let timeout = self.target.destination.http().map_or(STREAM_TIMEOUT, |place| place.timeout);
         let request = LeaseRequest {
@@ -109,7 +109,7 @@ impl Dispatcher {
             tracing::error!(
                 notification.target = self.target.name,
                 error = chain(error),
-                "cannot read the outbox; trying again"
+                "could not read the outbox; retrying"
             );
         }
     }
@@ -122,19 +122,19 @@ impl Dispatcher {
         tracing::info!(
             notification.target = self.target.name,
             attempts = running.len(),
-            "handing notifications back that are still being sent"
+            "releasing notifications that are still being sent"
         );
         running.shutdown().await;
         if let Err(error) = self.sender.store.release_notifications(&self.owner).await {
             tracing::warn!(
                 error = chain(&error),
-                "could not hand notifications back: they are sent again when their lease has run out"
+                "could not release notifications: they are sent again when their leases expire"
             );
         }
     }
 }
 
-/// Against real sockets and a real database, by a clock of the test's own where hours have to pass.
+/// Uses real sockets and a real database, with a simulated clock where hours have to pass.
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, HashMap};
@@ -158,7 +158,7 @@ mod tests {
     use crate::notifications::attempt::Transport;
     use crate::notifications::schedule::{Schedule, Timing};
 
-    /// A database of its own and a clock that only the test moves.
+    /// A separate database, and a clock that only the test advances.
     struct Bench {
         store: Store,
         clock: Arc<Mutex<DateTime<Utc>>>,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     impl Dispatcher {
-        /// Sends all that is due now, one take after the other, to its end. When there may be more.
+        /// Sends all notifications that are due now. Returns their number, and when more may be due.
         async fn send_due(&self) -> (usize, Option<DateTime<Utc>>) {
             let mut sent = 0;
             loop {
@@ -335,11 +335,11 @@ mod tests {
         let counts = check_same_bytes(&down.received());
         assert_eq!(counts.len(), EACH);
         let tries = counts.values().sum::<usize>();
-        assert!(tries < 24 * 60, "it was looked at now and then, not hammered: {tries}");
+        assert!(tries < 24 * 60, "it was probed now and then, not flooded: {tries}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_whole_schedule_is_walked_and_then_it_is_given_up() {
+    async fn the_whole_schedule_is_used_before_a_notification_is_given_up() {
         let bench = Bench::new().await;
         let server = Receiver::start(|_| Reply::status("500 Internal Server Error")).await;
         let dispatcher = bench.dispatcher("app", &server, "");
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_target_may_ask_for_time_and_one_that_is_gone_is_left_alone() {
+    async fn a_target_may_ask_for_a_delay_and_one_that_is_gone_is_disabled() {
         let bench = Bench::new().await;
         let replies = Arc::new(Mutex::new(vec![
             Reply::ok(),
@@ -433,7 +433,7 @@ mod tests {
         bench.add("app", 0..200, false).await;
         let (_written, _running) =
             run((0..3).map(|_| bench.dispatcher("app", &server, "rate_per_sec = 1000")).collect());
-        // The clock stands still, so the rate lets through a burst; each move of it lets through more.
+        // The clock only moves here, so the rate limit allows a burst per step.
         wait::until("all to be delivered", || async {
             bench.set(bench.now() + TimeDelta::milliseconds(100));
             let all = bench.all("app").await;
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_a_killed_worker_held_is_sent_by_another_when_its_lease_has_run_out() {
+    async fn notifications_of_a_killed_worker_are_sent_by_another_when_their_leases_expire() {
         let bench = Bench::new().await;
         let stall = Arc::new(AtomicBool::new(true));
         let is_stalled = Arc::clone(&stall);
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_stopping_worker_hands_back_what_it_cannot_finish() {
+    async fn a_stopping_worker_releases_what_it_cannot_finish() {
         let bench = Bench::new().await;
         let server = Receiver::start(|_| Reply::Stall).await;
         bench.add("app", 0..3, false).await;

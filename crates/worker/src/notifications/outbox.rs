@@ -1,5 +1,5 @@
-//! What is to be told of an event, and to whom: decided and rendered before the event's effect is stored, and written
-//! in the same transaction.
+//! Decides which targets are notified of an event, and renders the notifications before the event's effect is stored;
+//! they are written in the same transaction.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use webhook::{NotificationType, Reason};
 use crate::job::Job;
 use crate::results_link::ResultsLinks;
 
-/// Of the error of an event that was given up, a notification tells so much.
+/// Maximum length of the error in a notification of a dead event.
 const ERROR_CHARS_MAX: usize = 1000;
-/// Whose an entry is that does not say so.
+/// The project of an entry that does not name one.
 const DEFAULT_PROJECT: &str = "default";
 
-/// Knows the targets, and wakes those who send.
+/// Knows the targets, and wakes the dispatchers.
 pub(crate) struct Outbox {
     config: watch::Receiver<Arc<Config>>,
     written: watch::Sender<()>,
     links: Option<Arc<ResultsLinks>>,
 }
 
-/// Something that happened to an event.
+/// What triggers a notification.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trigger<'a> {
     pub(crate) kind: NotificationType,
-    /// Why less than the whole is stored, or why it was given up.
+    /// Why the object is stored incompletely, or why the event was given up.
     pub(crate) reason: Option<Reason>,
     pub(crate) error: Option<&'a str>,
 }
 
 impl Outbox {
-    /// `links`: to results that are too large, when they are served.
+    /// `links` to results that are too large, if results are served.
     pub(crate) fn new(config: watch::Receiver<Arc<Config>>, links: Option<Arc<ResultsLinks>>) -> Self {
         Self { config, written: watch::Sender::new(()), links }
     }
@@ -45,17 +45,17 @@ impl Outbox {
         self.config.clone()
     }
 
-    /// Fires whenever notifications may have been written.
+    /// Changes whenever notifications may have been written.
     pub(crate) fn written(&self) -> watch::Receiver<()> {
         self.written.subscribe()
     }
 
-    /// To be called after the transaction: nobody waits for the next look at the table.
+    /// Wakes the dispatchers; call it after the transaction, so that they need not wait for the next poll.
     pub(crate) fn wake(&self) {
         self.written.send_replace(());
     }
 
-    /// Whether any target wants notifications of this type and more than ids: only then their result is worth reading.
+    /// Whether any target wants the full result with notifications of this type; otherwise the result need not be read.
     pub(crate) fn wants_result(&self, kind: NotificationType) -> bool {
         let config = self.config.borrow();
         config
@@ -64,12 +64,12 @@ impl Outbox {
             .any(|target| target.payload == Payload::Full && target.filter.kinds().contains(&kind))
     }
 
-    /// The largest result that a notification carries.
+    /// The largest result that a notification contains.
     pub(crate) fn full_max_bytes(&self) -> u64 {
         self.config.borrow().full_max_bytes
     }
 
-    /// Turns the event to `stored`, and says who is to be trigger.
+    /// Sets the event to `stored`, and adds its notifications.
     pub(crate) fn completion(
         &self,
         job: &Job<'_>,
@@ -112,7 +112,7 @@ impl Outbox {
         })
     }
 
-    /// The notifications of a queue entry that cannot be read: its id is all there is.
+    /// The notifications of a queue entry that cannot be decoded: only its id is known.
     pub(crate) fn of_undecodable(&self, entry_id: &str, error: &str) -> Vec<NewNotification> {
         self.render(&Notification {
             kind: NotificationType::EventDead,
@@ -168,7 +168,7 @@ fn shortened(error: &str) -> String {
     error.chars().take(ERROR_CHARS_MAX).collect()
 }
 
-/// Metadata is texts by name; what is something else is left out.
+/// Metadata maps names to strings; other values are omitted.
 fn texts(metadata: &Value) -> BTreeMap<String, String> {
     let entries = metadata.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()

@@ -1,4 +1,4 @@
-//! When a notification is tried again, and by which clock.
+//! When a notification is retried, and the clock that decides it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use store::BreakerPolicy;
 
-/// The wait after each failed attempt; after the last one the notification is given up. Together 75 hours and more.
+/// The delay after each failed attempt; after the last one the notification is given up. More than 75 hours in total.
 const STEPS_SECS: [f64; 9] = [
     5.0,
     5.0 * 60.0,
@@ -20,22 +20,21 @@ const STEPS_SECS: [f64; 9] = [
     20.0 * 3600.0,
     24.0 * 3600.0,
 ];
-/// Each wait is longer by up to this part of it, so that what failed together does not come back together.
+/// Each delay is extended by up to this share, so that notifications that failed together are not retried together.
 const JITTER: f64 = 0.1;
 
-/// A target that fails is looked at again soon at first, then every five minutes: so long it is still down for us after
-/// it is back.
+/// A failing target is probed soon at first, then every five minutes, which is the longest time to notice a recovery.
 const BREAKER: BreakerPolicy =
     BreakerPolicy { failures_max: 5, wait_min: Duration::from_secs(5), wait_max: Duration::from_secs(300) };
 
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 const LEASE_MARGIN_MIN: Duration = Duration::from_secs(1);
 
-/// The waits between the attempts of one notification.
+/// The delays between the attempts of one notification.
 #[derive(Debug, Clone)]
 pub struct Schedule(Vec<Duration>);
 
-/// Why a text is no schedule.
+/// Why a text is not a valid schedule.
 #[derive(Debug, thiserror::Error)]
 #[error("write seconds separated by commas, such as 5,300,1800")]
 pub struct WrongSchedule;
@@ -46,7 +45,7 @@ impl Default for Schedule {
     }
 }
 
-/// As it is written in a setting.
+/// The format of the setting.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs: Vec<String> = self.0.iter().map(|wait| wait.as_secs_f64().to_string()).collect();
@@ -67,26 +66,26 @@ impl FromStr for Schedule {
 }
 
 impl Schedule {
-    /// The wait after so many failed attempts (from 1); `None` after the last.
+    /// The delay after this many failed attempts (from 1); `None` after the last.
     pub(crate) fn wait(&self, failed: u32) -> Option<Duration> {
         let step = self.0.get(usize::try_from(failed.checked_sub(1)?).ok()?)?;
         Some(step.mul_f64(1.0 + JITTER * fastrand::f64()))
     }
 }
 
-/// What decides when things happen. A test has a clock and a schedule of its own.
+/// The clock and the time limits. Tests have their own clock and schedule.
 #[derive(Clone)]
 pub(crate) struct Timing {
     pub(crate) clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     pub(crate) schedule: Schedule,
     pub(crate) breaker: BreakerPolicy,
-    /// A lease outlasts the longest attempt by so much: the answer has to be written, and clocks differ.
+    /// How much longer a lease lasts than the longest attempt: the result must be written, and clocks differ.
     pub(crate) lease_margin: Duration,
 }
 
 impl Timing {
     pub(crate) fn new(schedule: Schedule) -> Self {
-        // With a shorter schedule nobody waits for minutes either.
+        // With a shorter schedule, the breaker is shorter too.
         let longest = schedule.0.iter().max().copied().unwrap_or_default();
         let wait_max = BREAKER.wait_max.min(longest);
         let breaker = BreakerPolicy { wait_min: BREAKER.wait_min.min(wait_max), wait_max, ..BREAKER };

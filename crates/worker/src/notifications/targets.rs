@@ -1,4 +1,4 @@
-//! All targets: starts their dispatchers, and starts them anew when the file changes.
+//! Starts the dispatchers of all targets, and restarts them when the file changes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::notifications::attempt::{Sender, Transport};
 use crate::notifications::dispatcher::Dispatcher;
 use crate::notifications::schedule::Timing;
 
-/// What sends to every target of the file.
+/// Sends to every target in the file.
 pub(crate) struct Targets {
     pub(crate) config: watch::Receiver<Arc<Config>>,
     pub(crate) written: watch::Receiver<()>,
@@ -28,7 +28,8 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Runs until `shutdown`. Lanes of an old file finish what they hold; leases keep them and the new ones apart.
+    /// Runs until `shutdown`. Dispatchers of a previous file finish their attempts; leases separate them from the new
+    /// ones.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut dispatchers = JoinSet::new();
         loop {
@@ -42,7 +43,7 @@ impl Targets {
                 changed = self.config.changed() => changed.is_ok(),
             };
             if !changed {
-                // The file is no longer followed only when the worker stops.
+                // The file watcher only ends when the worker stops.
                 shutdown.cancelled().await;
                 break;
             }
@@ -67,7 +68,7 @@ impl Targets {
                         tracing::error!(
                             notification.target = target.name,
                             error = chain(&error),
-                            "the target cannot be sent to"
+                            "cannot send to the target"
                         );
                         return;
                     }

@@ -1,5 +1,5 @@
-//! Follows `landfall.toml`: read at the start, and again whenever it or a secret it names changes. A file that cannot be
-//! used stops nothing: the last one that could be used stays in force, at the start none.
+//! Watches `landfall.toml`: reads it at the start, and again whenever it or a secret it names changes. An invalid file
+//! stops nothing: the last valid one stays in effect, or none at the start.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,26 +12,27 @@ use service::{detached, settings};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A change counts once two looks in a row see the same: an editor may truncate the file before it writes it.
+/// A change is accepted when two polls in a row read the same content: an editor may truncate the file before it writes
+/// it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// A file that takes longer to read hangs. Fetching starts without it.
+/// A file that takes longer to read is considered hung. Fetching starts without it.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The file, and what it said when it was last well.
+/// The file, and its last valid configuration.
 pub(crate) struct TargetsFile {
     path: Option<PathBuf>,
-    /// The content that was last evaluated: put in force, or found wrong.
+    /// The content that was last evaluated: activated or rejected.
     evaluated: Option<Content>,
-    /// Another content that one look has seen.
+    /// Different content that one poll has read.
     candidate: Option<Content>,
     current: watch::Sender<Arc<Config>>,
-    /// A file was put in force, and is until another one is.
+    /// Whether a file has been activated.
     is_active: bool,
-    /// Why no target is in force although there is a file.
+    /// Why no target is active although there is a file.
     problem: watch::Sender<Option<String>>,
 }
 
-/// All that the file and its secrets were made of.
+/// The content of the file and its secrets.
 #[derive(PartialEq, Eq)]
 struct Content(Vec<Vec<u8>>);
 
@@ -42,7 +43,7 @@ struct Reading {
 }
 
 impl TargetsFile {
-    /// Reads the file of `LANDFALL_CONFIG`; without one there are no targets.
+    /// Reads the file named by `LANDFALL_CONFIG`; without one there are no targets.
     pub(crate) async fn open(path: Option<PathBuf>) -> Self {
         let mut file = Self {
             path,
@@ -65,12 +66,12 @@ impl TargetsFile {
         self.current.subscribe()
     }
 
-    /// Why the file is not in force, while no file is.
+    /// Why no file is active.
     pub(crate) fn problem(&self) -> watch::Receiver<Option<String>> {
         self.problem.subscribe()
     }
 
-    /// Looks at the file now and then, until `shutdown`.
+    /// Polls the file until `shutdown`.
     pub(crate) async fn follow(mut self, shutdown: CancellationToken) {
         let Some(path) = self.path.clone() else { return };
         let following = async {
@@ -81,7 +82,7 @@ impl TargetsFile {
                 let read = match tokio::time::timeout(READ_TIMEOUT, &mut reading_task).await {
                     Ok(read) => read,
                     Err(_) => {
-                        tracing::warn!(error = hangs(), "changes of the targets are not seen meanwhile");
+                        tracing::warn!(error = hangs(), "changes of the targets are not noticed meanwhile");
                         reading_task.await
                     }
                 };
@@ -93,7 +94,7 @@ impl TargetsFile {
         shutdown.run_until_cancelled(following).await;
     }
 
-    /// Judges a content that two looks in a row have seen.
+    /// Applies content that two polls in a row have read.
     fn observe(&mut self, reading: Reading) {
         if self.evaluated.as_ref() == Some(&reading.content) {
             self.candidate = None;
@@ -126,22 +127,22 @@ impl TargetsFile {
             tracing::warn!(
                 targets = removed.join(", "),
                 path = %path,
-                "targets vanished from the file: they get no new notifications; those that wait for them are kept"
+                "targets were removed from the file: they get no new notifications; their pending ones are kept"
             );
         }
         if was_active || had_problem {
-            tracing::info!(targets = config.targets.len(), path = %path, "the file of targets was read again");
+            tracing::info!(targets = config.targets.len(), path = %path, "the targets file was reloaded");
         }
     }
 
     fn reject(&self, error: String) {
         if self.is_active {
-            tracing::error!(error, "the file of targets cannot be used: the one before it stays in force");
+            tracing::error!(error, "the targets file is not valid; the previous one stays in effect");
             return;
         }
         tracing::error!(
             error,
-            "the file of targets cannot be used: results are fetched and stored, but no target is notified"
+            "the targets file is not valid; results are fetched and stored, but no target is notified"
         );
         self.problem.send_replace(Some(error));
     }
@@ -163,16 +164,16 @@ impl Reading {
                 Ok(secret) => secret.expose_secret().as_bytes().to_vec(),
                 Err(problem) => problem.clone().into_bytes(),
             };
-            parts.lock().expect("nothing panics while it holds it").push(part);
+            parts.lock().expect("no panic while the lock is held").push(part);
             secret
         });
-        Self { config, content: Content(parts.into_inner().expect("nothing panics while it holds it")) }
+        Self { config, content: Content(parts.into_inner().expect("no panic while the lock is held")) }
     }
 }
 
 fn hangs() -> String {
     format!(
-        "LANDFALL_CONFIG: reading it, or a secret that it names, takes longer than {} s",
+        "LANDFALL_CONFIG: reading the file, or a secret that it names, takes longer than {} s",
         READ_TIMEOUT.as_secs()
     )
 }
@@ -215,7 +216,7 @@ mod tests {
             std::fs::write(&self.path, text).unwrap();
         }
 
-        /// What a second brings.
+        /// Polls once.
         fn look(&mut self) -> Vec<String> {
             self.file.observe(Reading::at(&self.path));
             self.names()
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_truncated_for_a_moment_stays_in_force() {
+    async fn a_file_that_is_truncated_for_a_moment_stays_active() {
         let mut fixture = Fixture::open(&target("one")).await;
         for half_written in ["", BROKEN, &target("one")[..20]] {
             fixture.write(half_written);
@@ -239,14 +240,14 @@ mod tests {
             fixture.write(&target("one"));
             assert_eq!(fixture.look(), ["one"]);
         }
-        // What one look saw long ago does not count.
+        // An older candidate does not count.
         fixture.write("");
         assert_eq!(fixture.look(), ["one"]);
-        assert!(!fixture.current.has_changed().unwrap(), "nothing was put in force meanwhile");
+        assert!(!fixture.current.has_changed().unwrap(), "nothing was activated meanwhile");
     }
 
     #[tokio::test]
-    async fn a_change_counts_when_two_looks_agree_and_a_broken_file_keeps_the_one_before() {
+    async fn a_change_counts_when_two_polls_agree_and_a_broken_file_keeps_the_one_before() {
         let mut fixture = Fixture::open(&target("one")).await;
         fixture.write(&target("two"));
         assert_eq!(fixture.look(), ["one"]);
@@ -259,7 +260,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(fixture.look(), ["two"]);
         }
-        assert_eq!(fixture.problem(), None, "it can do its work");
+        assert_eq!(fixture.problem(), None, "the file before is still active");
         fixture.write("");
         fixture.look();
         assert!(fixture.look().is_empty());
