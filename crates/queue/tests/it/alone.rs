@@ -1,4 +1,4 @@
-//! Crashes while an entry ran alone are told from those it shared with others.
+//! Crashes while an entry ran alone are counted separately from crashes it shared with other entries.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn only_crashes_of_a_run_alone_count_as_such() {
     assert_eq!((delivery.crashes, delivery.crashes_alone), (1, 0));
     for crashes_alone in 1..=3 {
         assert_eq!(delivery.begin_alone().await.unwrap(), Settled::Done);
-        // A repetition, because the answer was lost, counts once.
+        // A repeated call, because the reply was lost, counts once.
         assert_eq!(delivery.begin_alone().await.unwrap(), Settled::Done);
         drop(delivery);
         delivery = one(&mut heir).await;

@@ -1,4 +1,4 @@
-//! What is wrong between a program and its Redis is told apart, on real servers, each with where it is and what to do.
+//! The causes of connection problems are distinguished, on real servers, each with the address and a hint.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ fn admin(url: &str) -> QueueAdmin {
     QueueAdmin::new(&QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() }).unwrap()
 }
 
-/// The cause, and the whole error, of a Redis that cannot be asked. No password is in it.
+/// The cause and the whole error of a failed connection. It must not contain a password.
 async fn cause(url: &str) -> (Cause, String) {
     let admin = admin(url);
     let error = admin.stats().await.unwrap_err();
@@ -30,7 +30,7 @@ async fn is(url: &str, expected: Cause) {
     assert!(said.contains(host_and_port), "{host_and_port} is not in: {said}");
 }
 
-/// A server that also speaks TLS, with a certificate for `localhost` that nobody trusts.
+/// A server that also speaks TLS, with an untrusted certificate for `localhost`.
 fn with_tls() -> (RedisServer, u16, tempfile::TempDir) {
     rustls::crypto::ring::default_provider().install_default().ok();
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ async fn what_keeps_a_program_from_its_redis_is_told_apart() {
     queue.command::<()>("CONFIG SET requirepass hunter2").await;
     assert_eq!(cause(&url).await.0, Cause::PasswordMissing);
     is(&format!("redis://:wrong@127.0.0.1:{port}"), Cause::PasswordWrong).await;
-    // With a password, too, and without telling it to whoever listens there.
+    // Also with a password, which is not sent to the server.
     is(&format!("rediss://:hunter2@127.0.0.1:{port}"), Cause::TlsOnPlainPort).await;
     admin(&format!("redis://:hunter2@127.0.0.1:{port}")).stats().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What is given up is kept, with its reasons.
+//! Given-up entries become dead letters, with their reasons.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Dedupe records: each event once within the window, never a new event taken for an old one.
+//! Dedupe records: each event is accepted once within the window, and a new event is never taken for a duplicate.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,14 +12,14 @@ fn is_added(answer: &Result<Enqueued, EnqueueError>) -> bool {
     matches!(answer, Ok(Enqueued::Added { .. }))
 }
 
-/// The one record set there is.
+/// The only set of dedupe records.
 async fn record_set(queue: &TestQueue) -> String {
     let sets: Vec<String> = queue.command("KEYS {landfall}:seen:*").await;
     assert_eq!(sets.len(), 1, "{sets:?}");
     sets[0].clone()
 }
 
-/// As if so many generations had begun since these records were made.
+/// Ages a set of records by this many generations.
 async fn age(queue: &TestQueue, set: &str, generations: u64) -> String {
     let [shard, generation, prefix] = set.rsplitn(3, ':').collect::<Vec<_>>()[..] else {
         panic!("{set} is no record set");
@@ -83,7 +83,7 @@ async fn the_window_is_a_setting() {
 #[tokio::test]
 async fn a_refused_entry_leaves_no_record() {
     let queue = TestQueue::start();
-    // A stream that has used up its ids.
+    // A stream whose ids are exhausted.
     queue.command::<String>("XADD events 18446744073709551615-18446744073709551615 v 1").await;
     let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await;
     assert!(matches!(refused, Err(EnqueueError::Refused(_))), "{refused:?}");
@@ -106,7 +106,7 @@ async fn a_record_set_that_is_none_refuses_its_event_and_no_other() {
     assert_eq!((added, queue.command::<u64>("XLEN events").await), (2, 2));
 }
 
-/// Ids as much alike as ids can be, and pairs that read the same in one piece.
+/// Very similar ids, and pairs that are equal when concatenated.
 #[tokio::test]
 async fn no_new_event_is_taken_for_a_duplicate() {
     let queue = TestQueue::start_without_disk();

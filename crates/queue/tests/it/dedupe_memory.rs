@@ -1,4 +1,4 @@
-//! What dedupe records cost, and that they never fill Redis.
+//! The memory of dedupe records, and that they never fill Redis.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use test_support::redis::RedisServer;
 
 use crate::harness::{FAMILY, TestQueue, entry};
 
-/// Enqueued at once.
+/// Events enqueued concurrently.
 const TOGETHER: usize = 1000;
 
-/// Enqueues new events, `from` on; all must be added.
+/// Enqueues `count` new events, numbered from `from`; all must be added.
 async fn add(producer: &Producer, from: usize, count: usize) {
     let events: Vec<_> = (from..from + count).map(|n| entry(&format!("wh_{n}"))).collect();
     for answer in join_all(events.iter().map(|event| producer.enqueue(FAMILY, event))).await {
@@ -20,7 +20,7 @@ async fn add(producer: &Producer, from: usize, count: usize) {
     }
 }
 
-/// Takes what is new and is done with it, as a worker would be.
+/// Reads and acks all new entries.
 async fn consume(queue: &TestQueue, connection: &mut MultiplexedConnection) {
     let events = queue.keys.events(FAMILY);
     let mut read = redis::cmd("XREADGROUP");
@@ -32,7 +32,7 @@ async fn consume(queue: &TestQueue, connection: &mut MultiplexedConnection) {
     settle.query_async::<()>(connection).await.unwrap();
 }
 
-/// Figures of a run.
+/// The measurements of a run.
 #[derive(Debug, Default)]
 struct Run {
     used_share_max: f64,
@@ -41,7 +41,7 @@ struct Run {
     memory: Option<MemoryReport>,
 }
 
-/// So many events through a Redis of so much memory, with a window of 80 seconds, and memory looked after as `ingest` does.
+/// Sends events through a Redis with this `maxmemory` and a window of 80 seconds, with the memory management of `ingest`.
 async fn pour(events: usize, maxmemory: &str) -> Run {
     let queue = TestQueue::on(RedisServer::start_with(&["--maxmemory", maxmemory]));
     let producer = Producer::new(&queue.config, 1_000_000, Duration::from_secs(80)).unwrap();
@@ -66,7 +66,7 @@ async fn pour(events: usize, maxmemory: &str) -> Run {
     run
 }
 
-/// With a key of 149 bytes for each event it would be full after half of them.
+/// With a key of 149 bytes per event, Redis would be full after half of them.
 #[tokio::test]
 async fn two_hundred_thousand_events_fit_through_a_small_redis() {
     let run = pour(200_000, "16mb").await;
@@ -82,7 +82,7 @@ async fn five_million_events_fit_through_a_redis_of_half_a_gigabyte() {
     assert!(MemoryLevel::of(run.used_share_max) < MemoryLevel::NearlyFull, "{run:?}");
 }
 
-/// By how much Redis grows for each of these events, without their entries.
+/// The growth of Redis per event, without the entries.
 async fn bytes_per_event(events: usize, intset_max: &str) -> f64 {
     let queue = TestQueue::on(RedisServer::start_with(&["--set-max-intset-entries", intset_max]));
     let used = async || {

@@ -1,4 +1,4 @@
-//! Entries that wait for their retry are seen with their reason, and their wait can be ended.
+//! Entries that wait for their retry are listed with their reason, and their wait can be ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use webhook::Reason;
 
 use crate::harness::{FAMILY, LONG, TestQueue, nothing, one, webhook_id};
 
-/// An entry that failed for this reason, or was only put off, and waits.
+/// Adds an entry that is delayed after a failure with this reason, or snoozed.
 async fn waiting(queue: &TestQueue, id: &str, reason: Option<Reason>) -> String {
     let entry_id = queue.add(id).await;
     let delivery = one(&mut queue.consumer("a", LONG).await).await;
@@ -22,7 +22,7 @@ async fn waiting_entries_are_seen_with_their_reason() {
     let queue = TestQueue::start();
     let refused = waiting(&queue, "wh_1", Some(Reason::Unauthorized)).await;
     let put_off = waiting(&queue, "wh_2", None).await;
-    // Due already: it does not wait.
+    // It is due already, so it does not wait.
     queue.add("wh_3").await;
     one(&mut queue.consumer("a", LONG).await).await.snooze(Duration::ZERO).await.unwrap();
     let delayed = queue.admin.delayed(FAMILY).await.unwrap();
@@ -41,14 +41,14 @@ async fn a_wait_that_is_ended_changes_nothing_else() {
     waiting(&queue, "wh_2", Some(Reason::Forbidden)).await;
     let mut consumer = queue.consumer("b", LONG).await;
     nothing(&mut consumer).await;
-    // Neither an entry that is gone nor one that is due already is put into the set.
+    // An entry that is gone or already due is not added to the set.
     let ids = [id.clone(), "1-1".to_owned()];
     assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), std::slice::from_ref(&id));
     assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
     let delivery = one(&mut consumer).await;
     assert_eq!((webhook_id(&delivery), delivery.attempt, delivery.crashes), ("wh_1", 2, 0));
     assert_eq!(delivery.last_error.as_deref(), Some("unauthorized: it said: no"));
-    // What runs is left alone.
+    // A running entry is not changed.
     assert_eq!(queue.admin.make_due(FAMILY, &ids).await.unwrap(), [""; 0]);
     nothing(&mut consumer).await;
     let stats = queue.stats().await;

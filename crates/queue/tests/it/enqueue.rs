@@ -1,4 +1,4 @@
-//! Taking events in: once each, or refused with the reason.
+//! Enqueueing: each event is accepted once, or refused with a reason.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use webhook::Family;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, network_url, one};
 
-/// In rounds, over connections that are open: one burst alone might be let off by the order in which sockets open.
+/// In rounds over open connections: a single burst could pass because of the order in which sockets open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_concurrent_duplicates_are_enqueued_once() {
     let queue = TestQueue::start();
@@ -218,7 +218,7 @@ async fn all_events_of_a_producer_share_one_connection() {
     assert_eq!(connections, 1, "{clients}");
 }
 
-/// Its callers wait for one attempt to connect, and share how it ended.
+/// All callers wait for one connection attempt and share its result.
 #[tokio::test]
 async fn a_crowd_that_meets_no_redis_makes_no_crowd_of_connections() {
     let mut server = RedisServer::start();

@@ -1,5 +1,5 @@
-//! Version 1 of the entry format, as `redis-cli --raw XRANGE` prints it. Never edit the file: entries like it lie in
-//! people's Redis.
+//! Version 1 of the entry format, as `redis-cli --raw XRANGE` prints it. Never edit the file: existing installations have
+//! such entries in Redis.
 
 use futures_util::future::join_all;
 use queue::{ENTRY_VERSION, Entry};
@@ -42,7 +42,7 @@ async fn what_is_enqueued_is_version_1_as_it_is_written_down() {
     assert_eq!(entries[0].1, VERSION_1.lines().collect::<Vec<_>>());
 }
 
-/// Enqueued together: what one entry has beyond the others shall not shift what they have.
+/// Entries of one batch: an additional field of one entry must not shift the fields of the others.
 #[tokio::test]
 async fn an_entry_survives_the_stream_byte_for_byte() {
     let queue = TestQueue::start();

@@ -1,4 +1,4 @@
-//! A queue of the test's own, and its Redis seen without the crate.
+//! A queue for one test, and direct access to its Redis.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use test_support::redis::RedisServer;
 use test_support::wait;
 use webhook::Family;
 
-/// The family of tests that need only one.
+/// The family of tests that need a single one.
 pub(crate) const FAMILY: Family = Family::Batch;
 /// A lease no test waits for.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
@@ -31,7 +31,7 @@ impl TestQueue {
         Self::on(RedisServer::start())
     }
 
-    /// Where much is enqueued and nothing has to survive.
+    /// Without persistence, for tests with many entries.
     pub(crate) fn start_without_disk() -> Self {
         Self::on(RedisServer::start_with(&[]))
     }
@@ -41,7 +41,7 @@ impl TestQueue {
         Self::at(server, url)
     }
 
-    /// The crate under test goes to `url`; everything else to the server itself.
+    /// The crate under test connects to `url`, everything else directly to the server.
     pub(crate) fn at(server: RedisServer, url: String) -> Self {
         let config = QueueConfig { url: url.into(), key_prefix: "landfall".to_owned() };
         Self {
@@ -61,7 +61,7 @@ impl TestQueue {
         ConsumerConfig { queue: self.config.clone(), family: FAMILY, name: name.to_owned(), lease }
     }
 
-    /// Enqueues a new event; its entry id.
+    /// Enqueues a new event. Returns its entry id.
     pub(crate) async fn add(&self, webhook_id: &str) -> String {
         match self.producer.enqueue(FAMILY, &entry(webhook_id)).await.unwrap() {
             Enqueued::Added { entry_id } => entry_id,
@@ -69,7 +69,7 @@ impl TestQueue {
         }
     }
 
-    /// A connection that knows nothing of the crate under test.
+    /// A connection that does not use the crate under test.
     pub(crate) async fn raw(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.server.url()).unwrap();
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(wait::DEADLINE));
@@ -81,7 +81,7 @@ impl TestQueue {
         self.try_command(words).await.unwrap()
     }
 
-    /// The same where Redis may refuse.
+    /// The same for a command that may fail.
     pub(crate) async fn try_command<T: FromRedisValue>(&self, words: &str) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         for word in words.split(' ') {
@@ -115,7 +115,7 @@ pub(crate) fn entry(webhook_id: &str) -> Entry {
     }
 }
 
-/// The next delivery, however long it takes to come.
+/// Waits for the next delivery.
 pub(crate) async fn one(consumer: &mut Consumer) -> Delivery {
     let deadline = tokio::time::Instant::now() + wait::DEADLINE;
     loop {
@@ -126,7 +126,7 @@ pub(crate) async fn one(consumer: &mut Consumer) -> Delivery {
     }
 }
 
-/// The next delivery, through whatever errors an outage brings.
+/// Waits for the next delivery, and ignores errors.
 pub(crate) async fn one_in_the_end(consumer: &mut Consumer) -> Delivery {
     let deadline = tokio::time::Instant::now() + wait::DEADLINE;
     loop {
@@ -155,7 +155,7 @@ pub(crate) fn webhook_id(delivery: &Delivery) -> &str {
     &delivery.content.as_ref().unwrap().webhook_id
 }
 
-/// A Redis URL that leads through the network.
+/// The Redis URL through the network proxy.
 pub(crate) fn network_url(network: &Network) -> String {
     format!("redis://127.0.0.1:{}", network.port())
 }

@@ -1,4 +1,4 @@
-//! Programs that report themselves: alive while they do, gone after a clean stop, told from those that were killed.
+//! Heartbeats of programs: alive while they report, removed after a clean stop, and distinguished from killed ones.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn a_program_is_listed_while_it_runs_and_not_after_a_clean_stop() {
     assert!(worker.is_alive() && worker.id == "box-1-a", "{worker:?}");
     assert_eq!((worker.info.program.as_str(), worker.info.version.as_str()), ("worker", "0.1.0"));
     assert_eq!(worker.info.targets, targets());
-    // For people with redis-cli.
+    // Readable with redis-cli.
     let text = queue.command::<String>("HGET {landfall}:instances box-1-a").await;
     assert!(text.starts_with(r#"{"program":"worker","version":"0.1.0","host":"#), "{text}");
     stop.cancel();

@@ -1,4 +1,4 @@
-//! Who holds a delivery: heartbeat, takeover, and what the former holder may still do.
+//! Leases: heartbeat, takeover, and what the former holder may still do.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use webhook::Reason;
 
 use crate::harness::{LONG, TestQueue, nothing, one, webhook_id};
 
-/// Takes over whatever is pending, as after a lease that ran out.
+/// Takes over everything that is pending, as after an expired lease.
 const AT_ONCE: Duration = Duration::ZERO;
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_consumer_whose_heartbeat_is_late_does_not_take_its_own_work_twice() {
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
     let delivery = one(&mut consumer).await;
-    // As if ten times its lease had gone by without a beat.
+    // As if there were no heartbeat for ten times the lease.
     let idle = format!("XCLAIM events workers a 0 {} IDLE 6000000 JUSTID", delivery.entry_id);
     queue.command::<Vec<String>>(&idle).await;
     nothing(&mut consumer).await;
@@ -144,7 +144,7 @@ async fn an_abandoned_delivery_is_found_behind_many_that_are_worked_on() {
     assert_eq!(held.len(), 40);
     let last = held.pop().unwrap().entry_id.clone();
     queue.command::<Vec<String>>(&format!("XCLAIM events workers a 0 {last} IDLE 6000000 JUSTID")).await;
-    // Redis looks at ten pending entries per call and free slot; the next call goes on behind them.
+    // Redis checks ten pending entries per call and free slot; the next call continues after them.
     for _ in 0..3 {
         assert!(b.receive_now(1).await.unwrap().is_empty());
     }

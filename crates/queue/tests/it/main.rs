@@ -1,4 +1,4 @@
-//! The queue against a real Redis, one promise a file.
+//! Tests of the queue against a real Redis, one guarantee per file.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod alone;

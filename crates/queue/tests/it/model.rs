@@ -1,5 +1,5 @@
-//! Random walks over everything the queue can do, Redis dying included, against a model that only counts: every event
-//! is in exactly one place, and none is ever lost. `mutants.rs` shows that it finds bugs.
+//! Random walks over all queue operations, including crashes of Redis, checked by a model that only counts: every event is
+//! in exactly one state, and none is ever lost. `mutants.rs` shows that the model finds bugs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use webhook::Reason;
 use crate::harness::{FAMILY, TestQueue, entry, webhook_id};
 
 const STEPS: usize = 400;
-/// Short enough that leases run out within a walk; some shorter than any heartbeat.
+/// Short enough that leases expire during a walk; some are shorter than any heartbeat.
 const LEASE_MS: std::ops::Range<u64> = 5..80;
 const ENQUEUE_TRIES_MAX: u32 = 100;
-/// The servers a walk is taken on, as far as they are installed.
+/// The servers to test, if they are installed.
 const SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 
-/// What must never be, and was.
+/// A violated invariant.
 #[derive(Debug)]
 pub(crate) struct Violation(pub(crate) String);
 
@@ -62,7 +62,7 @@ impl Walk {
         Ok(())
     }
 
-    /// As OpenAI sends: until it is acknowledged. Sometimes an answer reaches nobody.
+    /// Retries until the event is acknowledged, as OpenAI does. Sometimes a reply is lost.
     async fn enqueue(&mut self) -> Result<(), Violation> {
         let id = format!("wh_{}", self.rng.u32(..150));
         let event = entry(&id);
@@ -109,7 +109,7 @@ impl Walk {
     async fn end_waits(&self) {
         let Ok(waiting) = self.queue.admin.delayed(FAMILY).await else { return };
         let ids: Vec<String> = waiting.into_iter().map(|entry| entry.entry_id).collect();
-        // Redis may be dead; then nothing was changed, or the answer is lost.
+        // If Redis is down, nothing was changed or the reply is lost.
         let _ = self.queue.admin.make_due(FAMILY, &ids).await;
     }
 
@@ -122,8 +122,8 @@ impl Walk {
         self.end(delivery, ending).await
     }
 
-    /// A worker is frozen for longer than its lease, another one takes over and is perhaps done already, then the first
-    /// goes on as if nothing had been, before its heartbeat can tell.
+    /// A worker is frozen for longer than its lease, another one takes over and may have finished, then the first one
+    /// continues before its heartbeat can report the lost lease.
     async fn settle_late(&mut self) -> Result<(), Violation> {
         if self.hands.is_empty() {
             return Ok(());
@@ -176,7 +176,7 @@ impl Walk {
         Ok(())
     }
 
-    /// An answer that reaches nobody.
+    /// Drops a reply.
     async fn lose_a_reply(&mut self) {
         let mut command = redis::cmd("XREADGROUP");
         command.arg("GROUP").arg("workers").arg("c0").arg("COUNT").arg(2);
@@ -184,7 +184,7 @@ impl Walk {
         command.query_async::<redis::Value>(&mut self.queue.raw().await).await.ok();
     }
 
-    /// Nothing is stranded but by hand.
+    /// Entries only get stuck because of manual commands.
     async fn audit(&mut self) -> Result<(), Violation> {
         let at = self.rng.usize(..self.consumers.len());
         self.consumers[at].take_repairs();
@@ -202,7 +202,7 @@ impl Walk {
         let consumer = &mut self.consumers[0];
         consumer.take_repairs();
         if acked == 1 {
-            // Right after Redis died the first try only finds that out.
+            // After a crash of Redis the first attempt fails.
             while consumer.audit_now().await.is_err() {
                 tokio::task::yield_now().await;
             }
@@ -217,7 +217,7 @@ impl Walk {
             return Ok(());
         };
         let id = letter.content.unwrap().webhook_id;
-        // The model knows events, not entries: what is still in somebody's hands is of the old entry.
+        // The model tracks events, not entries: a delivery that is still held belongs to the old entry.
         self.hands.retain(|delivery| webhook_id(delivery) != id);
         if self.rng.u32(..4) == 0 {
             must!(self.queue.admin.discard(FAMILY, &letter.id).await.unwrap(), "{id} was no dead letter");
@@ -232,7 +232,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The answer to a command; nothing where the group is missing.
+    /// The reply to a command; the default if the group is missing.
     async fn ask<T: redis::FromRedisValue + Default>(&self, words: &str) -> T {
         self.queue.try_command(words).await.unwrap_or_default()
     }
@@ -257,7 +257,7 @@ impl Walk {
         self.queue.server.resume();
     }
 
-    /// `XLEN = undelivered + pending + delayed`, and every event that was accepted is in the stream, dead or done.
+    /// Checks `XLEN = undelivered + pending + delayed`, and that every accepted event is in the stream, dead or done.
     async fn check(&self) -> Result<(), Violation> {
         let stats = self.queue.stats().await;
         let stream: Vec<(String, Vec<String>)> = self.queue.command("XRANGE events - +").await;
@@ -274,7 +274,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Works everything off, as healthy workers would.
+    /// Processes everything, as healthy workers would.
     async fn drain(&mut self) -> Result<(), Violation> {
         self.hands.clear();
         let deadline = tokio::time::Instant::now() + test_support::wait::DEADLINE;
@@ -294,7 +294,7 @@ impl Walk {
     }
 }
 
-/// What is read from a Redis that was just killed: nothing, and that is no violation.
+/// Reading from a Redis that was just killed returns nothing, which is not a violation.
 fn tolerated(received: Result<Vec<Delivery>, QueueError>) -> Vec<Delivery> {
     received.unwrap_or_else(|error| {
         assert!(error.is_retryable(), "{error:?}");
@@ -302,13 +302,13 @@ fn tolerated(received: Result<Vec<Delivery>, QueueError>) -> Vec<Delivery> {
     })
 }
 
-/// A server that keeps what it has acknowledged over a SIGKILL (of itself, not of the machine: that would take the
-/// time of an fsync each).
+/// A server that keeps acknowledged writes after a SIGKILL of the process. Surviving a crash of the machine would need an
+/// fsync per write.
 pub(crate) fn server(program: &str) -> RedisServer {
     RedisServer::start_program(program, &["--appendonly", "yes", "--appendfsync", "no"])
 }
 
-/// Takes one walk. The crate under test reaches the server by `url`.
+/// Runs one walk. The crate under test connects to `url`.
 pub(crate) async fn walk(server: RedisServer, url: String, seed: u64) -> Result<(), Violation> {
     let mut rng = Rng::with_seed(seed);
     let lease = Duration::from_millis(rng.u64(LEASE_MS));

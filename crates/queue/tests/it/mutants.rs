@@ -1,15 +1,15 @@
-//! Bugs planted into the Lua scripts, each of which the model must find: what cannot fail proves nothing.
+//! Mutation tests of the Lua scripts: the model must find each planted bug.
 
 use crate::model::{self, Violation};
 use crate::script_swap;
 
-/// Walks that a bug may survive before it counts as not found.
+/// Walks after which a bug counts as not found.
 const SEEDS_MAX: u64 = 12;
 
-/// Dead consumers go after seconds; no walk lasts so long, so this is shortened.
+/// Dead consumers are removed after seconds; a walk is shorter, so this time is reduced.
 const SILENT_ENOUGH: &str = "consumer.pending == 0 and consumer.idle > tonumber(ARGV[3])";
 
-/// One bug: in which script, and what is written instead of what.
+/// One bug: the script, the original text and its replacement.
 struct Mutant {
     name: &'static str,
     script: &'static str,
@@ -141,7 +141,7 @@ async fn every_planted_bug_is_found_by_the_model() {
     assert!(survivors.is_empty(), "not found: {survivors:?}");
 }
 
-/// The first seed whose walk finds the bug, and what it found.
+/// The first seed whose walk finds the bug, and the violation.
 async fn killed_by(mutant: &Mutant) -> Option<(u64, Violation)> {
     let instead = mutant.script.replacen(mutant.from, mutant.to, 1);
     for seed in 1..=SEEDS_MAX {
@@ -154,7 +154,7 @@ async fn killed_by(mutant: &Mutant) -> Option<(u64, Violation)> {
     None
 }
 
-/// Otherwise every mutant might be found for the wire's sake, or for the shortened time's.
+/// Ensures that mutants are not found because of the proxy or the reduced time.
 #[tokio::test]
 async fn the_wire_and_quick_removals_break_nothing() {
     let script = script!("remove_dead_consumers");

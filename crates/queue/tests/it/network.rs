@@ -1,5 +1,4 @@
-//! A bad network between the queue and its Redis: everybody goes on within seconds of its end, nothing is lost, nothing
-//! strands.
+//! Network faults between the queue and Redis: everything recovers within seconds, and nothing is lost or stuck.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, network_url, one_in_the_end, webhook_id};
 
-/// What "within seconds" is here: the blocking read notices last, after its two seconds and five of patience.
+/// The maximum recovery time: the blocking read notices last, after two seconds plus its timeout of five.
 const RECOVERY_MAX: Duration = Duration::from_secs(12);
 
 async fn behind_a_network() -> (Network, TestQueue) {
@@ -24,7 +23,7 @@ async fn behind_a_network() -> (Network, TestQueue) {
     (network, TestQueue::at(server, url))
 }
 
-/// As OpenAI does: again and again until it is taken in.
+/// Retries until the event is accepted, as OpenAI does.
 async fn enqueue_until_taken_in(queue: &TestQueue, id: &str) -> Enqueued {
     let event = entry(id);
     let started = Instant::now();
@@ -43,7 +42,7 @@ async fn drain(queue: &TestQueue, consumer: &mut Consumer, expected: &HashSet<St
     while seen.len() < expected.len() {
         let delivery = one_in_the_end(consumer).await;
         let id = webhook_id(&delivery).to_owned();
-        assert_eq!(delivery.crashes, 0, "{id}: nobody crashed");
+        assert_eq!(delivery.crashes, 0, "{id}: there was no crash");
         delivery.ack().await.unwrap();
         assert!(expected.contains(&id), "{id} was never sent");
         seen.insert(id);
@@ -112,7 +111,7 @@ async fn an_answer_cut_anywhere_is_neither_a_loss_nor_a_second_entry() {
             assert_eq!(enqueue_until_taken_in(&queue, id).await, Enqueued::Duplicate);
         }
         assert_eq!(queue.command::<usize>("XLEN events").await, ids.len());
-        // The same for answers that carry entries, and for those to acks.
+        // The same for replies with entries, and for replies to acks.
         network.cut_answers(after_bytes, 2);
         drain(&queue, &mut consumer, &ids).await;
         assert_eq!(network.cuts_left(), 0);
@@ -135,13 +134,13 @@ async fn a_slow_network_loses_no_lease() {
     held.ack().await.unwrap();
 }
 
-/// All of it at random, while events come and go.
+/// All faults at random, under load.
 #[tokio::test]
 async fn no_weather_loses_an_event() {
     for seed in 1..=2 {
         let (network, queue) = behind_a_network().await;
         let mut rng = Rng::with_seed(seed);
-        // An ack that is given up leaves its delivery to the lease.
+        // After a failed ack, the delivery waits for its lease to expire.
         let mut consumer = queue.consumer("a", Duration::from_secs(2)).await;
         let ids = ids(&format!("weather_{seed}"), 200);
         let mut waiting = ids.iter();
@@ -170,12 +169,12 @@ async fn no_weather_loses_an_event() {
     }
 }
 
-/// Acks what comes for as long as it is let.
+/// Acks deliveries until it is cancelled.
 async fn take_some(consumer: &mut Consumer, seen: &mut HashSet<String>) {
     loop {
         for delivery in consumer.receive(10).await.unwrap_or_default() {
             seen.insert(webhook_id(&delivery).to_owned());
-            // One that cannot be told comes again.
+            // A delivery whose ack fails is delivered again.
             drop(delivery.ack().await);
         }
         tokio::task::yield_now().await;

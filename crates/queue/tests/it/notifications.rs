@@ -1,4 +1,4 @@
-//! Notifications as a stream: one a target, capped, readable by anyone.
+//! Notifications as streams: one per target, with a maximum length, in a readable format.
 
 use queue::{NotificationStream, StreamedNotification};
 use redis::streams::StreamRangeReply;
@@ -19,7 +19,7 @@ async fn a_targets_stream_keeps_about_the_newest() {
     let mut read = redis::cmd("XREVRANGE");
     read.arg("{landfall}:notifications:app").arg("+").arg("-");
     let entries: StreamRangeReply = read.query_async(&mut raw).await.unwrap();
-    // Redis trims whole nodes, of 100 entries by default.
+    // Redis trims whole nodes, which have 100 entries by default.
     assert!((100..=300).contains(&entries.ids.len()), "{}", entries.ids.len());
     let newest = &entries.ids[0];
     assert_eq!(newest.get::<String>("id").unwrap(), "ntf_499");

@@ -1,4 +1,4 @@
-//! Entries of unusual shape: very many fields, very large bodies.
+//! Unusual entries: very many fields, very large bodies.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::{FAMILY, LONG, TestQueue, entry, one};
 
 const MANY: usize = 4500;
 
-/// Adds an entry whose known fields come last, behind so many others.
+/// Adds an entry whose known fields come after `others` unknown ones.
 async fn add_with_fields(queue: &TestQueue, key: String, others: usize) {
     let mut command = redis::cmd("XADD");
     command.arg(key).arg("*");
@@ -67,7 +67,7 @@ async fn longest_script_us(queue: &TestQueue) -> u64 {
     scripts.map(|(_, _, micros, ..)| *micros).max().unwrap()
 }
 
-/// Measured beside a script that does copy them, so that a slow machine is slow with both.
+/// Compared with a script that copies the fields, so that the result does not depend on the machine.
 #[tokio::test]
 async fn no_script_copies_many_large_bodies_at_once() {
     const ENTRIES: usize = 150;

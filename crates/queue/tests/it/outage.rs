@@ -1,4 +1,4 @@
-//! Redis dies, hangs and comes back; producers and consumers go on.
+//! Redis crashes, hangs and recovers; producers and consumers continue.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -96,7 +96,7 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
     assert_eq!(labels.iter().filter(|label| **label == "timeout").count(), 4096);
     signal(&queue, "CONT");
     queue.add("wh_1").await;
-    // What Redis took in while nobody listened is a duplicate now, or it is new: never both.
+    // An event whose reply was lost is now either a duplicate or new, but never both.
     join_all(events[..100].iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
     let mut consumer = queue.consumer("a", LONG).await;
     let mut ids: Vec<_> = consumer
@@ -116,14 +116,14 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
 async fn who_waits_for_a_turn_behind_a_redis_that_hangs_waits_for_one_time_out() {
     const TIME_OUT: Duration = Duration::from_secs(2);
     let queue = TestQueue::start();
-    // One after the other: so each of the producer's connections is open.
+    // One after the other, so that each connection of the producer is open.
     for n in 0..4 {
         queue.add(&format!("wh_{n}")).await;
     }
     signal(&queue, "STOP");
     let started = Instant::now();
     let mut answers = JoinSet::new();
-    // More batches than may be under way: each event is on its way, or waits for a turn, before the next one comes.
+    // More batches than the in-flight limit: each event is in flight or waits for a permit before the next one is sent.
     for n in 0..8 {
         let producer = queue.producer.clone();
         answers.spawn(async move { producer.enqueue(FAMILY, &entry(&format!("wh_{n}_hung"))).await });
@@ -135,7 +135,7 @@ async fn who_waits_for_a_turn_behind_a_redis_that_hangs_waits_for_one_time_out()
         assert_eq!(answer.unwrap_err().label(), "timeout");
     }
     let took = started.elapsed();
-    // To wait for all of another's, and then for a new connection, would be three seconds.
+    // Waiting for the timeout of another one and then for a new connection would take three seconds.
     assert!(took >= TIME_OUT && took < TIME_OUT * 11 / 8, "{took:?}");
     signal(&queue, "CONT");
 }
@@ -146,7 +146,7 @@ async fn peers_that_fell_silent_are_left_for_new_connections() {
     let network = Network::start(server.port()).await;
     let queue = TestQueue::at(server, network_url(&network));
     let mut consumer = queue.consumer("a", LONG).await;
-    // One after the other: so each of the producer's connections is open.
+    // One after the other, so that each connection of the producer is open.
     for n in 0..100 {
         queue.add(&format!("wh_{n}")).await;
     }
@@ -154,7 +154,7 @@ async fn peers_that_fell_silent_are_left_for_new_connections() {
         delivery.ack().await.unwrap();
     }
     network.silence();
-    // redis-rs never leaves such a socket: only time-outs tell.
+    // redis-rs does not close such a socket; only timeouts detect it.
     let events: Vec<_> = (0..100).map(|n| entry(&format!("wh_silent_{n}"))).collect();
     let answers = join_all(events.iter().map(|event| queue.producer.enqueue(FAMILY, event))).await;
     assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.label() == "timeout")));
@@ -170,7 +170,7 @@ async fn a_demoted_primary_is_left_for_the_new_one() {
     let mut consumer = queue.consumer("a", LONG).await;
     queue.add("wh_1").await;
     one(&mut consumer).await.ack().await.unwrap();
-    // Open connections stay with the old primary, as after a failover behind one name.
+    // Open connections stay connected to the old primary, as after a failover behind one DNS name.
     network.set_target(new.port());
     queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
     let mut refusals = 0;

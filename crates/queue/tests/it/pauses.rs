@@ -1,4 +1,4 @@
-//! A pause is seen by every worker, and only lengthened.
+//! A pause applies to all workers and can only be extended.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_pause_is_seen_by_all_and_never_shortened() {
     let seen = b.paused_for(&["default"]).await.unwrap().unwrap();
     assert!(seen > MINUTE && seen <= 2 * MINUTE, "{seen:?}");
     assert!(delivery.paused_for().await.unwrap().is_some());
-    // Another project's events are not held up by it.
+    // Events of another project are not paused.
     assert_eq!(b.paused_for(&["default", "other"]).await.unwrap(), None);
     let pauses = queue.admin.pauses().await.unwrap();
     assert_eq!(pauses.len(), 1);

@@ -1,4 +1,4 @@
-//! Nothing is lost on the way: cancelled reads, lost replies, an emptied Redis, a deleted group, forgotten scripts.
+//! Nothing is lost by cancelled reads, lost replies, an emptied Redis, a deleted group or flushed scripts.
 
 use std::time::Duration;
 

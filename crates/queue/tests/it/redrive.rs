@@ -1,11 +1,11 @@
-//! Dead letters come back, or go, in one step each, and what was done stays on record.
+//! Dead letters are redriven or discarded atomically, and completed events stay completed.
 
 use queue::{Enqueued, Settled};
 use webhook::Reason;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, nothing, one, webhook_id};
 
-/// One event that failed once and was then given up; its letter's id.
+/// Adds an event that failed once and was then given up. Returns the id of its dead letter.
 async fn one_dead(queue: &TestQueue, id: &str) -> String {
     queue.add(id).await;
     let mut consumer = queue.consumer("a", LONG).await;
@@ -35,13 +35,13 @@ async fn a_redriven_letter_is_a_new_entry_that_dedupe_does_not_swallow() {
     assert_eq!((delivery.attempt, delivery.crashes, &delivery.entry_id), (1, 0, &entry_id));
     assert_eq!((&delivery.first_error, &delivery.last_error), (&None, &None));
     let (redriven, first) = (delivery.content.as_ref().unwrap(), entry("wh_1"));
-    assert!(redriven.received_ms > first.received_ms, "the retries begin anew");
+    assert!(redriven.received_ms > first.received_ms, "the retry period did not restart");
     assert_eq!(queue::Entry { received_ms: first.received_ms, ..queue::Entry::clone(redriven) }, first);
     delivery.ack().await.unwrap();
 
     assert_eq!(queue.admin.redrive(FAMILY, &dead_id).await.unwrap(), None, "once");
     nothing(&mut consumer).await;
-    // The dedupe record, against OpenAI's own repetitions, stays.
+    // The dedupe record, which drops OpenAI's retries, is kept.
     assert_eq!(queue.producer.enqueue(FAMILY, &first).await.unwrap(), Enqueued::Duplicate);
     let records = records(&queue).await;
     assert_eq!(records.len(), 1);

@@ -1,4 +1,4 @@
-//! What is damaged by hand, or left by the dead, is found, mended and counted.
+//! Damage by manual commands or dead workers is detected, repaired and counted.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn names_of_dead_workers_go_and_living_ones_stay() {
     queue.add("wh_1").await;
     let mut busy = queue.consumer("busy", Duration::from_secs(2)).await;
     let held = one(&mut busy).await;
-    // Lives, but holds nothing: only its heartbeat shows it.
+    // Alive without deliveries: only its heartbeat shows it.
     let mut idle = queue.consumer("idle", Duration::from_secs(2)).await;
     nothing(&mut idle).await;
     queue.command::<()>("XGROUP CREATECONSUMER events workers dead-without").await;

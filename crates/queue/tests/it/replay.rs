@@ -1,4 +1,4 @@
-//! Stored events that are enqueued again, and waiting for their end.
+//! Replays of stored events, and waiting until they are processed.
 
 use std::time::Duration;
 

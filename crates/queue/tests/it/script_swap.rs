@@ -1,22 +1,21 @@
-//! A wire between the queue and its Redis on which one Lua script is swapped for another: how planted bugs get into a
-//! queue whose code knows nothing of it.
+//! A proxy between the queue and Redis that replaces one Lua script, to plant bugs without changing the code of the queue.
 
 use redis::Script;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Redis's limit for one bulk string is far above; our entries are far below.
+/// Redis's limit for a bulk string is far higher; our entries are far smaller.
 const ARGUMENT_BYTES_MAX: usize = 16 << 20;
 
-/// Which script is swapped, and what runs in its place.
+/// The script to replace, and its replacement.
 #[derive(Clone)]
 struct Swap {
     sha: Vec<u8>,
     instead: String,
 }
 
-/// Listens; the URL leads to the server at `port`, whose calls of `script` run `instead`.
+/// Starts a proxy to the server at `port` that runs `instead` for calls of `script`. Returns its URL.
 pub(crate) async fn start(port: u16, script: &str, instead: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://127.0.0.1:{}", listener.local_addr().unwrap().port());
@@ -61,7 +60,7 @@ async fn carry_commands(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swap: &
     }
 }
 
-/// The first command in the buffer and its length, once it is there as a whole. Clients send arrays of bulk strings.
+/// The first command in the buffer and its length, once it is complete. Clients send arrays of bulk strings.
 fn parse(buffer: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
     let (count, mut at) = number(buffer, 0, b'*')?;
     let mut command = Vec::with_capacity(count);
@@ -73,7 +72,7 @@ fn parse(buffer: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
     (at <= buffer.len()).then_some((command, at))
 }
 
-/// A line such as `$12`: the number, and where the next line begins.
+/// Parses a line such as `$12`: the number, and the start of the next line.
 fn number(buffer: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
     let rest = buffer.get(at..)?;
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;

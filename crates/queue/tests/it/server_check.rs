@@ -1,4 +1,4 @@
-//! What a real server says of itself, and what cannot be asked.
+//! The check of a real server, and commands that it does not permit.
 
 use queue::{QueueAdmin, QueueConfig, ServerFinding, ServerReport};
 use test_support::redis::RedisServer;

@@ -1,4 +1,4 @@
-//! A Redis with a full disk, one that pauses, one that is loading: what was acknowledged stays, and everybody goes on.
+//! A Redis with a full disk, a paused one and a loading one: acknowledged events are kept, and everything recovers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +11,8 @@ use test_support::wait;
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, one_in_the_end, webhook_id};
 
-/// A Redis whose files may be limited in size: what a full disk looks like to it, without one. The folder holds the
-/// program that starts it, and must outlive it.
+/// A Redis with a file size limit, which simulates a full disk. The folder contains the program that starts it, and must
+/// outlive it.
 fn on_a_disk_that_fills(fsync: &str) -> (TempDir, TestQueue) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("redis-server-that-survives-sigxfsz");
@@ -22,7 +22,7 @@ fn on_a_disk_that_fills(fsync: &str) -> (TempDir, TestQueue) {
     (folder, TestQueue::on(RedisServer::start_program(program.to_str().unwrap(), &arguments)))
 }
 
-/// From now on no file of the server grows; with `None`, all may again.
+/// Limits the size of the server's files; `None` removes the limit.
 fn limit_files(queue: &TestQueue, bytes: Option<u64>) {
     let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
     let pid = queue.server.pid().to_string();
@@ -31,13 +31,13 @@ fn limit_files(queue: &TestQueue, bytes: Option<u64>) {
     assert!(status.unwrap().success());
 }
 
-/// How long the append-only file is by now.
+/// The current size of the append-only file.
 fn appended_bytes(queue: &TestQueue) -> u64 {
     let folder = fs::read_dir(queue.server.folder().join("appendonlydir")).unwrap();
     folder.map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap()
 }
 
-/// Takes in new events until one is refused; those that were taken in, and why the next was not.
+/// Enqueues new events until one is refused. Returns the accepted ones and the error.
 async fn fill(queue: &TestQueue) -> (Vec<String>, EnqueueError) {
     let mut taken_in = Vec::new();
     loop {
@@ -75,7 +75,7 @@ async fn a_redis_that_cannot_append_refuses_events_until_its_disk_has_room() {
     assert_eq!(error.label(), "refused", "{error:?}");
     assert!(consumer.receive_now(1).await.unwrap_err().is_retryable(), "a worker waits as well");
 
-    // Settling waits meanwhile, and need not be told.
+    // In the meantime, settling waits and needs no notification.
     let settling = tokio::spawn(held.ack());
     limit_files(&queue, None);
     settling.await.unwrap().unwrap();
@@ -115,7 +115,7 @@ async fn a_redis_that_pauses_is_waited_for_and_takes_each_event_once() {
 
 #[tokio::test]
 async fn a_redis_that_is_loading_is_waited_for() {
-    // Microseconds for each command it loads; it looks up after every 1024 of them.
+    // Microseconds per loaded command; the server handles other events after every 1024 commands.
     let slow = ["--appendonly", "yes", "--appendfsync", "always", "--key-load-delay", "300"];
     let mut queue = TestQueue::on(RedisServer::start_with(&slow));
     let ballast = "for i = 1, 12000 do redis.call('SET', 'ballast', i) end";

@@ -1,4 +1,4 @@
-//! The ways a delivery ends, and what each leaves behind.
+//! The outcomes of a delivery, and the state that each leaves.
 
 use std::time::Duration;
 

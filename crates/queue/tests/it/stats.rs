@@ -1,4 +1,4 @@
-//! The numbers people and alarms look at.
+//! The statistics for users and alerts.
 
 use futures_util::future::join_all;
 
@@ -54,7 +54,7 @@ async fn an_entry_lost_between_the_sets_shows_in_the_sum() {
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", LONG).await;
     let delivery = one(&mut consumer).await;
-    // Somebody's hand.
+    // A manual command.
     queue.command::<()>(&format!("XACK events workers {}", delivery.entry_id)).await;
     assert_eq!(queue.stats().await.backlog(), 0);
     assert_eq!(queue.command::<u64>("XLEN events").await, 1);
@@ -72,7 +72,7 @@ async fn a_reader_can_look_at_a_full_redis_and_says_when_there_is_none() {
     assert!(queue.admin.ping().await.unwrap_err().is_retryable());
 }
 
-/// So long ago that no machine is so slow.
+/// Longer than any slow machine needs.
 const HOUR_MS: i64 = 3_600_000;
 
 async fn now_ms(queue: &TestQueue) -> i64 {
@@ -84,18 +84,18 @@ async fn only_what_is_past_its_turn_is_overdue() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     assert_eq!(queue.stats().await.overdue_ms, 0);
-    // An entry of an hour ago, in the order in which a stream wants its ids.
+    // An entry from an hour ago; stream ids must be in order.
     let came = now_ms(&queue).await - HOUR_MS;
     queue.command::<()>(&format!("XADD events {came}-0 v 1 id wh_1 project default")).await;
     let overdue = queue.stats().await.overdue_ms;
     assert!((3_600_000..3_700_000).contains(&overdue), "{overdue}");
-    // In a worker's hands, and then waiting on purpose, it is not late, however old it is.
+    // While a worker holds it, or while it is delayed, it is not overdue, however old it is.
     let delivery = one(&mut consumer).await;
     assert_eq!(queue.stats().await.overdue_ms, 0);
     delivery.retry_after(LONG, Reason::NotFound, "404").await.unwrap();
     let stats = queue.stats().await;
     assert!(stats.overdue_ms == 0 && stats.oldest_ms.is_some_and(|ms| ms > 3_000_000), "{stats:?}");
-    // Due since a minute, and nobody came.
+    // Due for a minute, and not delivered.
     let due = now_ms(&queue).await - 60_000;
     queue.command::<()>(&format!("ZADD delayed {due} {came}-0")).await;
     let overdue = queue.stats().await.overdue_ms;
@@ -112,10 +112,10 @@ async fn what_waits_for_the_end_of_a_pause_is_late_only_from_then_on() {
     queue.command::<()>(&format!("ZADD {pauses} {} {member}", now + HOUR_MS)).await;
     queue.command::<()>(&format!("SET {pause} rate_limited PX {HOUR_MS}")).await;
     assert_eq!(queue.stats().await.overdue_ms, 0, "it waits on purpose");
-    // Ended by hand: nobody knows when, so all of its time counts.
+    // Ended manually at an unknown time, so all of its time counts.
     queue.command::<()>(&format!("DEL {pause}")).await;
     assert!(queue.stats().await.overdue_ms >= 3_600_000);
-    // Ended by itself ten minutes ago.
+    // Expired ten minutes ago.
     queue.command::<()>(&format!("ZADD {pauses} {} {member}", now - 600_000)).await;
     let overdue = queue.stats().await.overdue_ms;
     assert!((600_000..1_500_000).contains(&overdue), "{overdue}");
