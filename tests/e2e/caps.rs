@@ -39,12 +39,12 @@ async fn a_response_of_20_megabytes_of_images_is_kept_whole_as_a_file() {
         (&"resp_images".into(), &"default/resp_images/resp_images.json".into())
     );
     // The file is stored byte for byte, and `--raw` prints it.
-    let kept = std::fs::read(landfall.file("resp_images", "resp_images.json")).unwrap();
-    assert!(kept.len() > 20 << 20);
-    let mut whole: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let stored_bytes = std::fs::read(landfall.file("resp_images", "resp_images.json")).unwrap();
+    assert!(stored_bytes.len() > 20 << 20);
+    let mut whole: serde_json::Value = serde_json::from_slice(&stored_bytes).unwrap();
     whole.as_object_mut().unwrap().remove("object");
     assert!(whole == response);
-    assert!(landfall.landfall(&["show", "resp_images", "--raw"]).stdout == kept);
+    assert!(landfall.landfall(&["show", "resp_images", "--raw"]).stdout == stored_bytes);
     let grown = peak_memory_mib(landfall.workers[0].pid()) - before;
     assert!(grown < 120, "20 MiB of response took {grown} MiB of memory");
 }

@@ -25,8 +25,8 @@ async fn imported(landfall: &Landfall, (attempts, downloads): (u32, usize)) {
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, attempts), "{:?}", event.last_error);
-    let asked = landfall.fake.requests().into_iter().filter(|r| r.path.ends_with("/content")).count();
-    assert_eq!(asked, downloads);
+    let requested = landfall.fake.requests().into_iter().filter(|r| r.path.ends_with("/content")).count();
+    assert_eq!(requested, downloads);
     let batch = landfall.show(BATCH);
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&LINES.into(), &true.into()));
     let mut ids = landfall.custom_ids(BATCH).await;
@@ -74,14 +74,14 @@ async fn a_file_that_changed_while_it_was_read_is_read_anew() {
     let id = landfall.send("batch.completed", "batch_changing").await;
     // In the meantime the worker waits: half a second, then a second.
     let failed_request = |r: &fake_openai::RecordedRequest| r.fault == Some("status");
-    let asked = async || landfall.fake.requests().iter().any(failed_request).then_some(());
-    test_support::wait::until("the requests for the rest to fail", asked).await;
+    let requested = async || landfall.fake.requests().iter().any(failed_request).then_some(());
+    test_support::wait::until("the requests for the rest to fail", requested).await;
     landfall.fake.add_file("file-changing", &json!({}), content('2'));
     landfall.settled().await;
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 2), "{:?}", event.last_error);
-    let kept = std::fs::read(landfall.file("batch_changing", "file-changing")).unwrap();
-    assert!(kept == content('2').as_bytes(), "not the current file");
+    let stored_bytes = std::fs::read(landfall.file("batch_changing", "file-changing")).unwrap();
+    assert!(stored_bytes == content('2').as_bytes(), "not the current file");
     assert_eq!(landfall.custom_ids("batch_changing").await, vec!["2"; 500]);
 }
 

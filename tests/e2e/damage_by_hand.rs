@@ -15,8 +15,8 @@ async fn entries_that_were_acked_or_lost_their_consumer_by_hand_are_stored_all_t
     let mut landfall = Landfall::start().await;
     landfall.fake.delay_ms(ASKED, 600_000);
     let first = landfall.send("response.completed", "resp_demo_research").await;
-    let asked = async || (landfall.fake.requests().len() == 1).then_some(());
-    wait::until("the worker to send a request", asked).await;
+    let requested = async || (landfall.fake.requests().len() == 1).then_some(());
+    wait::until("the worker to send a request", requested).await;
     let entries: Vec<(String, Vec<String>)> = redis(&landfall, "XRANGE {landfall}:events:response - +").await;
     let acked: u64 =
         redis(&landfall, &format!("XACK {{landfall}}:events:response workers {}", entries[0].0)).await;

@@ -15,13 +15,13 @@ fn the_demo_shows_real_results_and_cleans_up() {
         .env("TMPDIR", folder.path())
         .output()
         .unwrap();
-    let (said, complained) =
+    let (printed, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}\n{complained}");
+    assert!(output.status.success(), "{printed}\n{complained}");
     for expected in
         ["resp_demo_research", "https://", "batch_demo_completed", "ft:gpt-4.1-mini", "fine_tuning"]
     {
-        assert!(said.contains(expected), "the demo does not show {expected}:\n{said}");
+        assert!(printed.contains(expected), "the demo does not show {expected}:\n{printed}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo left files behind");
 }

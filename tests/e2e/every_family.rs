@@ -45,8 +45,8 @@ async fn a_batch_is_stored_with_both_files_and_one_row_per_line(database: Databa
     // Both files are stored byte for byte.
     for file_id in [&batch["output_file_id"], &batch["error_file_id"]] {
         let file_id = file_id.as_str().unwrap();
-        let kept = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
-        assert_eq!(kept, landfall.fake.file_bytes(file_id).unwrap());
+        let stored_bytes = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
+        assert_eq!(stored_bytes, landfall.fake.file_bytes(file_id).unwrap());
     }
 }
 

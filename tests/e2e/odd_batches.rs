@@ -27,8 +27,8 @@ async fn imported(database: Database, files: &[(ResultSource, &[u8])], more: Val
     let event = landfall.event(&id).await.unwrap();
     assert_eq!((event.state, event.attempts), (EventState::Stored, 1), "{:?}", event.last_error);
     for (source, content) in files {
-        let kept = std::fs::read(landfall.file("batch_odd", &format!("file-{source}"))).unwrap();
-        assert!(kept == *content, "the {source} file is not stored byte for byte");
+        let stored_bytes = std::fs::read(landfall.file("batch_odd", &format!("file-{source}"))).unwrap();
+        assert!(stored_bytes == *content, "the {source} file is not stored byte for byte");
     }
     landfall
 }
@@ -137,9 +137,9 @@ async fn files_that_do_not_have_one_line_a_request_are_reported(database: Databa
     let landfall = imported(database, &[(ResultSource::Output, file)], counts).await;
     let batch = landfall.show("batch_odd");
     assert_eq!((&batch["requests_total"], &batch["rows_stored"]), (&5.into(), &2.into()));
-    let said =
+    let logged =
         |line: &String| line.contains("\"requests\":5,\"lines\":2") && line.contains("one line per request");
-    landfall.workers[0].log_when(|log| log.iter().any(said)).await;
+    landfall.workers[0].log_when(|log| log.iter().any(logged)).await;
     let text = String::from_utf8(landfall.landfall(&["show", "batch_odd"]).stdout).unwrap();
     assert!(text.contains("2 rows stored, differs from the number of requests"), "{text}");
     assert_eq!(batch["results_state"], "mismatch", "a mismatch is a state, not an error");
@@ -173,8 +173,8 @@ async fn a_file_shorter_than_openai_says_it_is_is_never_accepted(database: Datab
     let batch = landfall.show("batch_demo_completed");
     assert_eq!((&batch["rows_stored"], &batch["results_complete"]), (&batch["requests_total"], &true.into()));
     let file_id = batch["output_file_id"].as_str().unwrap();
-    let kept = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
-    assert_eq!(kept, landfall.fake.file_bytes(file_id).unwrap());
+    let stored_bytes = std::fs::read(landfall.file("batch_demo_completed", file_id)).unwrap();
+    assert_eq!(stored_bytes, landfall.fake.file_bytes(file_id).unwrap());
 }
 
 on_both_databases!(

@@ -28,8 +28,8 @@ async fn imported(landfall: &Landfall, batch: &str, file_id: &str) {
     assert_eq!(landfall.custom_ids(batch).await, ["a", "b"]);
     assert_eq!(landfall.show(batch)["results_state"], "complete");
     let location = landfall.show(file_id)["location"].as_str().unwrap().to_owned();
-    let kept = std::fs::read(landfall.folder().join("files").join(location)).unwrap();
-    assert_eq!(kept, FILE.as_bytes());
+    let stored_bytes = std::fs::read(landfall.folder().join("files").join(location)).unwrap();
+    assert_eq!(stored_bytes, FILE.as_bytes());
 }
 
 async fn a_files_object_is_a_check_and_no_condition(database: Database) {
@@ -109,9 +109,9 @@ async fn a_file_of_garbage_is_one_line_of_log(database: Database) {
     assert_eq!(landfall.show("batch_1")["rows_quarantined"], 20_000);
     let settled = |log: &[String]| log.iter().any(|line| line.contains("\"outcome\":\"stored\""));
     let log = landfall.workers[0].log_when(settled).await;
-    let said: Vec<&String> = log.iter().filter(|line| line.contains("quarantine")).collect();
-    assert_eq!(said.len(), 1, "{said:#?}");
-    let line: Value = serde_json::from_str(said[0]).unwrap();
+    let logged: Vec<&String> = log.iter().filter(|line| line.contains("quarantine")).collect();
+    assert_eq!(logged.len(), 1, "{logged:#?}");
+    let line: Value = serde_json::from_str(logged[0]).unwrap();
     assert_eq!((&line["lines"], &line["file.id"]), (&20_000.into(), &"file-garbage".into()), "{line}");
     assert!(
         line["examples"].as_str().unwrap().starts_with("line 1: line is not a JSON object; line 2: "),

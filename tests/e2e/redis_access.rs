@@ -100,8 +100,8 @@ impl Settings {
     fn landfall(&self, arguments: &[&str]) -> Vec<Value> {
         let mut command = Command::new(programs::path("landfall"));
         let output = command.args(arguments).arg("--json").env_clear().envs(self.all()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let printed = String::from_utf8(output.stdout).unwrap();
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

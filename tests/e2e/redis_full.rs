@@ -67,11 +67,11 @@ fn a_worker_refuses_a_redis_that_would_lose_events() {
     ];
     let mut worker = Program::start("worker", &environment);
     assert_eq!(worker.wait().code(), Some(2));
-    let said = wait::until_blocking("its error message", || {
-        let said = worker.log().join("\n");
-        said.contains("REDIS_URL").then_some(said)
+    let printed = wait::until_blocking("its error message", || {
+        let printed = worker.log().join("\n");
+        printed.contains("REDIS_URL").then_some(printed)
     });
-    assert!(said.contains("appendonly yes") && said.contains("ALLOW_VOLATILE_REDIS=true"), "{said}");
+    assert!(printed.contains("appendonly yes") && printed.contains("ALLOW_VOLATILE_REDIS=true"), "{printed}");
     let insisting = [&environment[..], &[("ALLOW_VOLATILE_REDIS", "true")]].concat();
     let mut worker = Program::start("worker", &insisting);
     worker.wait_for_log("worker started");

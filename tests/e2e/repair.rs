@@ -35,8 +35,8 @@ async fn a_replay_runs_a_stored_event_again_and_changes_nothing(database: Databa
     let output = landfall.landfall(&["replay", &sent[0], &sent[1]]);
     assert_eq!(code(&output), 0, "{output:?}");
     wait::until("both objects to be fetched again", async || {
-        let asked = landfall.fake.requests();
-        let for_each = |path: &str| asked.iter().any(|request| request.path.contains(path));
+        let requested = landfall.fake.requests();
+        let for_each = |path: &str| requested.iter().any(|request| request.path.contains(path));
         (for_each("/responses/resp_demo_research") && for_each("/batches/batch_demo_completed")).then_some(())
     })
     .await;
@@ -96,11 +96,11 @@ async fn an_object_without_an_event_is_fetched_by_its_id(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let ids = ["resp_demo_research", "batch_demo_expired", "ftjob_demo_succeeded", "evalrun_demo_succeeded"];
     let output = landfall.landfall(&[&["fetch"], &ids[..]].concat());
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(
-        said.contains("fetched    resp_demo_research") && said.ends_with("4 of 4 objects fetched\n"),
-        "{said}"
+        printed.contains("fetched    resp_demo_research") && printed.ends_with("4 of 4 objects fetched\n"),
+        "{printed}"
     );
     for id in ids {
         assert_eq!(landfall.show(id)["fetch_state"], "fetched", "{id}");
@@ -122,10 +122,10 @@ async fn events_can_be_watched(database: Database) {
         .spawn()
         .unwrap();
     let (stdout, seen) = (tail.stdout.take().unwrap(), Arc::new(Mutex::new(Vec::<Value>::new())));
-    let kept = Arc::clone(&seen);
+    let lines = Arc::clone(&seen);
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines() {
-            kept.lock().unwrap().push(serde_json::from_str(&line.unwrap()).unwrap());
+            lines.lock().unwrap().push(serde_json::from_str(&line.unwrap()).unwrap());
         }
     });
     landfall.fake.inject(Fault::times(FaultKind::Status(404), "/responses/", 5));

@@ -120,9 +120,12 @@ async fn the_same_file_again_changes_nothing_and_is_no_longer_missing(database: 
     let (mut row, file, rows) = everything(&landfall, "batch_short").await;
     assert_eq!((&row["results_state"], &row["results_confirmed_at"]), (&"mismatch".into(), &Value::Null));
     let output = landfall.landfall(&["fetch", "--missing"]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(said.contains("mismatch   batch_short") && said.contains("not one row a request"), "{said}");
+    assert!(
+        printed.contains("mismatch   batch_short") && printed.contains("not one row a request"),
+        "{printed}"
+    );
     assert_eq!(downloads(&landfall), 2);
 
     let after = everything(&landfall, "batch_short").await;

@@ -20,8 +20,8 @@ async fn ten_rolling_restarts_under_a_long_batch_cost_no_attempt_and_no_crash() 
         landfall.fake.requests().iter().filter(|request| request.path.ends_with("/content")).count()
     };
     for restart in 1..=RESTARTS {
-        let asked = async || (downloads(&landfall) >= restart).then_some(());
-        wait::until("a worker to download the file", asked).await;
+        let requested = async || (downloads(&landfall) >= restart).then_some(());
+        wait::until("a worker to download the file", requested).await;
         // The worker that holds it releases it; both workers are replaced in turn.
         let mut workers = std::mem::take(&mut landfall.workers);
         landfall.add_worker();

@@ -207,10 +207,10 @@ fn a_setting_that_is_refused_is_not_repeated_when_it_holds_a_secret() {
         settings.push((name, value));
         let mut worker = Program::start("worker", &settings);
         assert!(!worker.wait().success(), "{name}");
-        let said = test_support::wait::until_blocking("the refusal", || {
-            let said = worker.log().join("\n");
-            (!said.is_empty()).then_some(said)
+        let printed = test_support::wait::until_blocking("the refusal", || {
+            let printed = worker.log().join("\n");
+            (!printed.is_empty()).then_some(printed)
         });
-        assert_without(name, said.as_bytes(), &[key]);
+        assert_without(name, printed.as_bytes(), &[key]);
     }
 }

@@ -15,8 +15,8 @@ fn refusal(program: &str, environment: &[(&str, &str)]) -> String {
     let mut program = Program::start(program, environment);
     assert_eq!(program.wait().code(), Some(2));
     test_support::wait::until_blocking("the refusal", || {
-        let said = program.log().join("\n");
-        (!said.is_empty()).then_some(said)
+        let printed = program.log().join("\n");
+        (!printed.is_empty()).then_some(printed)
     })
 }
 
@@ -25,16 +25,16 @@ fn ingest_refuses_a_missing_an_empty_and_a_malformed_secret() {
     let missing = refusal("ingest", &[]);
     assert!(missing.contains("OPENAI_WEBHOOK_SECRET"), "{missing}");
     for secret in ["", "   ", "whsec_c2hvcnQ=", "sk-not-a-webhook-secret", "whsec_%%%%"] {
-        let said = refusal("ingest", &[("OPENAI_WEBHOOK_SECRET", secret)]);
-        assert!(said.contains("OPENAI_WEBHOOK_SECRET"), "{said}");
-        assert!(secret.trim().len() < 8 || !said.contains(secret.trim()), "{said}");
+        let printed = refusal("ingest", &[("OPENAI_WEBHOOK_SECRET", secret)]);
+        assert!(printed.contains("OPENAI_WEBHOOK_SECRET"), "{printed}");
+        assert!(secret.trim().len() < 8 || !printed.contains(secret.trim()), "{printed}");
     }
 }
 
 #[test]
 fn the_worker_refuses_to_start_without_an_api_key_unless_fetching_is_off() {
-    let said = refusal("worker", &[]);
-    assert!(said.contains("OPENAI_API_KEY") && said.contains("FETCH=off"), "{said}");
+    let printed = refusal("worker", &[]);
+    assert!(printed.contains("OPENAI_API_KEY") && printed.contains("FETCH=off"), "{printed}");
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn invalid_values_are_refused_with_the_setting_and_a_hint() {
         let mut environment = vec![("REDIS_URL", url.as_str()), ("OPENAI_API_KEY", "sk-x"), secret];
         environment.retain(|(known, _)| *known != name);
         environment.push((name, value));
-        let said = refusal(program, &environment);
-        assert!(said.contains(name), "{name}: {said}");
+        let printed = refusal(program, &environment);
+        assert!(printed.contains(name), "{name}: {printed}");
     }
 }
 
@@ -70,17 +70,17 @@ fn what_is_no_api_key_is_refused_by_name_and_not_repeated() {
         "whsec_hunter2",
         "\u{201c}sk-hunter2\u{201d}",
     ] {
-        let said = refusal("worker", &[("OPENAI_API_KEY", key)]);
-        assert!(said.contains("OPENAI_API_KEY: it ") && !said.contains("hunter2"), "{said}");
+        let printed = refusal("worker", &[("OPENAI_API_KEY", key)]);
+        assert!(printed.contains("OPENAI_API_KEY: it ") && !printed.contains("hunter2"), "{printed}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         std::fs::write(&file, key).unwrap();
-        let said = refusal("worker", &[("OPENAI_API_KEY_FILE", file.to_str().unwrap())]);
-        assert!(said.contains("OPENAI_API_KEY_FILE: it ") && !said.contains("hunter2"), "{said}");
+        let printed = refusal("worker", &[("OPENAI_API_KEY_FILE", file.to_str().unwrap())]);
+        assert!(printed.contains("OPENAI_API_KEY_FILE: it ") && !printed.contains("hunter2"), "{printed}");
     }
     for (name, value) in [("OPENAI_ORG_ID", "\"org-1\""), ("OPENAI_PROJECT_ID", "proj 1")] {
-        let said = refusal("worker", &[("OPENAI_API_KEY", "sk-x"), (name, value)]);
-        assert!(said.contains(name) && said.contains("without quotes and spaces"), "{said}");
+        let printed = refusal("worker", &[("OPENAI_API_KEY", "sk-x"), (name, value)]);
+        assert!(printed.contains(name) && printed.contains("without quotes and spaces"), "{printed}");
     }
 }
 
@@ -127,8 +127,8 @@ fn start_error(
         .output()
         .unwrap();
     assert!(output.stdout.is_empty());
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.code().unwrap(), said.lines().map(str::to_owned).collect())
+    let printed = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), printed.lines().map(str::to_owned).collect())
 }
 
 #[test]
@@ -175,12 +175,12 @@ fn a_startup_error_is_one_line_and_json_if_the_log_is_json() {
         ("ingest", "OPENAI_WEBHOOK_SECRET", "whsec_x", 2, &["OPENAI_WEBHOOK_SECRET"]),
     ];
     let check = |program: &str, settings: &[(&str, &str)], arguments: &[&str], code: i32, parts: &[&str]| {
-        let (exit_code, said) = start_error(program, "pretty", settings, arguments);
-        assert_eq!((exit_code, said.len()), (code, 1), "{parts:?}: {said:#?}");
-        let text = said[0].strip_prefix("error: ").unwrap_or_else(|| panic!("{said:?}"));
-        let (exit_code, said) = start_error(program, "json", settings, arguments);
-        assert_eq!((exit_code, said.len()), (code, 1), "{parts:?}: {said:#?}");
-        let line: Value = serde_json::from_str(&said[0]).unwrap();
+        let (exit_code, printed) = start_error(program, "pretty", settings, arguments);
+        assert_eq!((exit_code, printed.len()), (code, 1), "{parts:?}: {printed:#?}");
+        let text = printed[0].strip_prefix("error: ").unwrap_or_else(|| panic!("{printed:?}"));
+        let (exit_code, printed) = start_error(program, "json", settings, arguments);
+        assert_eq!((exit_code, printed.len()), (code, 1), "{parts:?}: {printed:#?}");
+        let line: Value = serde_json::from_str(&printed[0]).unwrap();
         assert_eq!((&line["level"], &line["error"]), (&"ERROR".into(), &text.into()));
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z') && line["message"].is_string(), "{line}");
         assert!(

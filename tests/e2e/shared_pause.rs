@@ -30,10 +30,10 @@ async fn after_a_429_every_worker_waits_and_only_the_one_that_asked_has_an_attem
 
     landfall.settled().await;
     let requests = landfall.fake.requests();
-    let mut asked: Vec<_> = requests.iter().filter(|r| r.path.contains("/responses/")).collect();
-    asked.sort_by_key(|request| request.received_at);
-    assert_eq!(asked.len(), 10);
-    let quiet = asked[1].received_at.duration_since(asked[0].received_at).unwrap();
+    let mut requested: Vec<_> = requests.iter().filter(|r| r.path.contains("/responses/")).collect();
+    requested.sort_by_key(|request| request.received_at);
+    assert_eq!(requested.len(), 10);
+    let quiet = requested[1].received_at.duration_since(requested[0].received_at).unwrap();
     assert!(quiet >= Duration::from_secs(3), "a request was sent after {quiet:?}");
     assert_eq!(landfall.event(&first).await.unwrap().attempts, 2);
     for id in &others {

@@ -12,8 +12,8 @@ async fn a_worker_that_is_stopped_hands_back_what_it_cannot_finish() {
     // Longer than a worker waits at shutdown.
     landfall.fake.delay_ms("/responses/resp_demo_research", 600_000);
     let id = landfall.send("response.completed", "resp_demo_research").await;
-    let asked = async || (!landfall.fake.requests().is_empty()).then_some(());
-    wait::until("the worker to send a request", asked).await;
+    let requested = async || (!landfall.fake.requests().is_empty()).then_some(());
+    wait::until("the worker to send a request", requested).await;
     assert!(landfall.workers[0].stop().success());
     assert_eq!(landfall.status()["total"]["backlog"], 1);
     assert_eq!(landfall.status()["total"]["pending"], 0, "a lease is left behind");

@@ -65,8 +65,8 @@ async fn an_older_answer_that_comes_late_does_not_win() {
     landfall.fake.add_response(response("completed", "older"));
     landfall.fake.inject(Fault::times(FaultKind::StallInBody, "/responses/", 1));
     let older = landfall.send("response.completed", "resp_state").await;
-    let asked = async || (!landfall.fake.requests().is_empty()).then_some(());
-    wait::until("the worker to send a request", asked).await;
+    let requested = async || (!landfall.fake.requests().is_empty()).then_some(());
+    wait::until("the worker to send a request", requested).await;
     landfall.fake.add_response(response("completed", "newer"));
     let newer = landfall.send("response.completed", "resp_state").await;
     landfall.event_when(&newer, |event| event.state == EventState::Stored).await;

@@ -204,14 +204,14 @@ async fn a_delay_sends_the_correct_response_late() {
 async fn a_request_is_logged_before_its_response_and_a_cleared_delay_ends() {
     let client = Client::new().await;
     client.fake.delay_ms("/batches/", 600_000);
-    let asked = async {
+    let requested = async {
         // The request is logged first; its fault is selected after that.
-        let asked = async || client.fake.requests().pop().filter(|request| request.fault.is_some());
-        let request = test_support::wait::until("the request to be delayed", asked).await;
+        let requested = async || client.fake.requests().pop().filter(|request| request.fault.is_some());
+        let request = test_support::wait::until("the request to be delayed", requested).await;
         assert_eq!((request.status, request.fault), (None, Some("delay")));
         client.fake.clear_faults();
     };
-    let (status, ()) = tokio::join!(client.status(PATH), asked);
+    let (status, ()) = tokio::join!(client.status(PATH), requested);
     assert_eq!(status, 200);
     assert_eq!(client.fake.requests()[0].status, Some(200));
 }
