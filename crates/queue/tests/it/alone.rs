@@ -30,7 +30,7 @@ async fn only_crashes_of_a_run_alone_count_as_such() {
 }
 
 #[tokio::test]
-async fn a_run_alone_that_is_put_back_was_no_crash() {
+async fn a_run_alone_that_is_put_back_is_not_a_crash() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let mut consumer = queue.consumer("a", AT_ONCE).await;
@@ -53,7 +53,7 @@ async fn a_run_alone_that_is_put_back_was_no_crash() {
 }
 
 #[tokio::test]
-async fn who_lost_the_lease_marks_nothing() {
+async fn a_delivery_with_a_lost_lease_marks_nothing() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let mut a = queue.consumer("a", LONG).await;

@@ -56,7 +56,7 @@ fn with_tls() -> (RedisServer, u16, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn what_keeps_a_program_from_its_redis_is_told_apart() {
+async fn causes_of_connection_errors_are_distinguished() {
     let (server, tls_port, _certificate) = with_tls();
     let (port, url) = (server.port(), server.url());
     is(&format!("redis://:hunter2@127.0.0.1:{}", free_port()), Cause::Refused).await;
@@ -79,7 +79,7 @@ async fn what_keeps_a_program_from_its_redis_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_web_server_is_no_redis() {
+async fn a_web_server_is_not_redis() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -96,7 +96,7 @@ async fn a_web_server_is_no_redis() {
 }
 
 #[tokio::test]
-async fn rights_that_are_missing_and_keys_of_another_kind_are_told_apart() {
+async fn missing_permissions_and_keys_of_another_type_are_distinguished() {
     let queue = TestQueue::start();
     queue.command::<()>("ACL SETUSER bob on >pw ~{landfall}* +@all -evalsha").await;
     queue.command::<()>("ACL SETUSER eve on >pw ~other* +@all").await;

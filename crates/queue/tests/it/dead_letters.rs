@@ -43,7 +43,7 @@ async fn a_first_failure_is_both_first_and_last_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_is_kept_as_it_is() {
+async fn an_undecodable_entry_is_stored_unchanged() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     queue.command::<String>("XADD events * v 1 stray field").await;

@@ -122,7 +122,7 @@ async fn a_redis_out_of_memory_refuses_events_while_workers_drain_it() {
 }
 
 #[tokio::test]
-async fn a_read_only_redis_is_told_apart_and_a_new_primary_is_used_at_once() {
+async fn a_read_only_redis_is_recognized_and_a_new_primary_is_used_at_once() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     queue.command::<()>("REPLICAOF 127.0.0.1 1").await;
@@ -176,7 +176,7 @@ async fn a_producer_starts_before_redis_and_uses_it_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_is_refused_without_showing_it() {
+async fn an_invalid_url_is_refused_without_showing_it() {
     let mut config = TestQueue::start().config;
     config.url = "http://user:secret@redis".to_owned().into();
     let error = Producer::new(&config, 1, DEDUPE_WINDOW).err().unwrap();
@@ -220,7 +220,7 @@ async fn all_events_of_a_producer_share_one_connection() {
 
 /// All callers wait for one connection attempt and share its result.
 #[tokio::test]
-async fn a_crowd_that_meets_no_redis_makes_no_crowd_of_connections() {
+async fn many_requests_without_redis_share_a_connection_attempt() {
     let mut server = RedisServer::start();
     let network = Network::start(server.port()).await;
     server.kill();

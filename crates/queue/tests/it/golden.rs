@@ -22,7 +22,7 @@ fn expected() -> Entry {
 }
 
 #[tokio::test]
-async fn an_entry_of_version_1_is_read_for_ever() {
+async fn an_entry_of_version_1_stays_readable() {
     let queue = TestQueue::start();
     let mut command = redis::cmd("XADD");
     command.arg(queue.keys.events(FAMILY)).arg("*").arg(VERSION_1.lines().collect::<Vec<_>>());
@@ -34,7 +34,7 @@ async fn an_entry_of_version_1_is_read_for_ever() {
 }
 
 #[tokio::test]
-async fn what_is_enqueued_is_version_1_as_it_is_written_down() {
+async fn enqueued_entries_have_the_documented_version_1() {
     assert_eq!(ENTRY_VERSION, 1, "a new version needs a golden file of its own");
     let queue = TestQueue::start();
     queue.producer.enqueue(FAMILY, &expected()).await.unwrap();

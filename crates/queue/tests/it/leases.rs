@@ -68,7 +68,7 @@ async fn the_heartbeat_outlives_its_consumer() {
 }
 
 #[tokio::test]
-async fn a_lost_lease_is_told_and_settling_changes_nothing() {
+async fn a_lost_lease_is_signalled_and_settling_changes_nothing() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let mut a = queue.consumer("a", Duration::from_secs(1)).await;

@@ -66,30 +66,30 @@ impl Walk {
     async fn enqueue(&mut self) -> Result<(), Violation> {
         let id = format!("wh_{}", self.rng.u32(..150));
         let event = entry(&id);
-        let mut taken_in = self.accepted.contains(&id);
-        let mut perhaps_taken_in = taken_in;
+        let mut accepted = self.accepted.contains(&id);
+        let mut maybe_accepted = accepted;
         let mut tries = 0;
         loop {
             let patience = if self.rng.u32(..8) == 0 { self.rng.u64(..1500) } else { 10_000_000 };
             let enqueued = self.queue.producer.enqueue(FAMILY, &event);
             match tokio::time::timeout(Duration::from_micros(patience), enqueued).await {
                 Ok(Ok(Enqueued::Added { .. })) => {
-                    must!(!taken_in, "{id} was taken in twice");
-                    taken_in = true;
+                    must!(!accepted, "{id} was enqueued twice");
+                    accepted = true;
                 }
                 Ok(Ok(Enqueued::Duplicate)) => {
-                    must!(perhaps_taken_in, "{id} is called a duplicate, but was never sent");
-                    taken_in = true;
+                    must!(maybe_accepted, "{id} is called a duplicate, but was never sent");
+                    accepted = true;
                 }
                 Ok(Err(_)) | Err(_) => {}
             }
-            perhaps_taken_in = true;
-            if taken_in {
+            maybe_accepted = true;
+            if accepted {
                 self.accepted.insert(id);
                 return Ok(());
             }
             tries += 1;
-            assert!(tries < ENQUEUE_TRIES_MAX, "{id} is never taken in");
+            assert!(tries < ENQUEUE_TRIES_MAX, "{id} is never enqueued");
         }
     }
 

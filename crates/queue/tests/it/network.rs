@@ -24,14 +24,14 @@ async fn behind_a_network() -> (Network, TestQueue) {
 }
 
 /// Retries until the event is accepted, as OpenAI does.
-async fn enqueue_until_taken_in(queue: &TestQueue, id: &str) -> Enqueued {
+async fn enqueue_until_accepted(queue: &TestQueue, id: &str) -> Enqueued {
     let event = entry(id);
     let started = Instant::now();
     loop {
         if let Ok(enqueued) = queue.producer.enqueue(FAMILY, &event).await {
             return enqueued;
         }
-        assert!(started.elapsed() < DEADLINE, "{id} is never taken in");
+        assert!(started.elapsed() < DEADLINE, "{id} is never enqueued");
         tokio::task::yield_now().await;
     }
 }
@@ -66,21 +66,21 @@ async fn a_black_hole_costs_time_and_no_event() {
     assert!(refused.iter().all(|answer| answer.as_ref().is_err_and(|error| error.label() == "timeout")));
     network.black_hole(false);
     let ended = Instant::now();
-    join_all(ids.iter().map(|id| enqueue_until_taken_in(&queue, id))).await;
+    join_all(ids.iter().map(|id| enqueue_until_accepted(&queue, id))).await;
     drain(&queue, &mut consumer, &ids).await;
     assert!(ended.elapsed() < RECOVERY_MAX, "{:?}", ended.elapsed());
 }
 
 #[tokio::test]
-async fn a_connection_only_we_believe_in_is_left_within_seconds() {
+async fn a_half_open_connection_is_replaced_within_seconds() {
     let (network, queue) = behind_a_network().await;
     let mut consumer = queue.consumer("a", LONG).await;
-    enqueue_until_taken_in(&queue, "wh_before").await;
+    enqueue_until_accepted(&queue, "wh_before").await;
     let held = one_in_the_end(&mut consumer).await;
     network.half_open();
     let ended = Instant::now();
     let ids = ids("half", 100);
-    join_all(ids.iter().map(|id| enqueue_until_taken_in(&queue, id))).await;
+    join_all(ids.iter().map(|id| enqueue_until_accepted(&queue, id))).await;
     drain_beside(&mut consumer, &ids).await;
     held.ack().await.unwrap();
     assert!(ended.elapsed() < RECOVERY_MAX, "{:?}", ended.elapsed());
@@ -107,8 +107,8 @@ async fn an_answer_cut_anywhere_is_neither_a_loss_nor_a_second_entry() {
         let ids = ids(&format!("cut_{after_bytes}"), 5);
         for id in &ids {
             network.cut_answers(after_bytes, 1);
-            enqueue_until_taken_in(&queue, id).await;
-            assert_eq!(enqueue_until_taken_in(&queue, id).await, Enqueued::Duplicate);
+            enqueue_until_accepted(&queue, id).await;
+            assert_eq!(enqueue_until_accepted(&queue, id).await, Enqueued::Duplicate);
         }
         assert_eq!(queue.command::<usize>("XLEN events").await, ids.len());
         // The same for replies with entries, and for replies to acks.
@@ -124,7 +124,7 @@ async fn a_slow_network_loses_no_lease() {
     let lease = Duration::from_secs(2);
     let (mut a, mut b) = (queue.consumer("a", lease).await, queue.consumer("b", lease).await);
     network.delay(Duration::from_millis(100));
-    enqueue_until_taken_in(&queue, "wh_slow").await;
+    enqueue_until_accepted(&queue, "wh_slow").await;
     let held = one_in_the_end(&mut a).await;
     let started = Instant::now();
     while started.elapsed() < lease * 2 {
@@ -136,7 +136,7 @@ async fn a_slow_network_loses_no_lease() {
 
 /// All faults at random, under load.
 #[tokio::test]
-async fn no_weather_loses_an_event() {
+async fn no_network_fault_loses_an_event() {
     for seed in 1..=2 {
         let (network, queue) = behind_a_network().await;
         let mut rng = Rng::with_seed(seed);
@@ -156,12 +156,12 @@ async fn no_weather_loses_an_event() {
             }
             let sent: Vec<&String> = waiting.by_ref().take(25).collect();
             let patience = Duration::from_millis(rng.u64(50..700));
-            let sending = join_all(sent.iter().map(|id| enqueue_until_taken_in(&queue, id)));
+            let sending = join_all(sent.iter().map(|id| enqueue_until_accepted(&queue, id)));
             let taking = take_some(&mut consumer, &mut seen);
             drop(timeout(patience, async { tokio::join!(sending, taking) }).await);
             network.black_hole(false);
             network.delay(Duration::ZERO);
-            join_all(sent.iter().map(|id| enqueue_until_taken_in(&queue, id))).await;
+            join_all(sent.iter().map(|id| enqueue_until_accepted(&queue, id))).await;
         }
         let rest: HashSet<String> = ids.difference(&seen).cloned().collect();
         drain_what_comes(&queue, &mut consumer, &mut seen).await;

@@ -19,7 +19,7 @@ fn signal(queue: &TestQueue, name: &str) {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill_and_everybody_goes_on() {
+async fn acknowledged_events_survive_a_kill_and_clients_continue() {
     let mut queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     for round in 0..3 {
@@ -113,7 +113,7 @@ async fn a_redis_that_hangs_times_out_sheds_load_and_is_used_again() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_turn_behind_a_redis_that_hangs_waits_for_one_time_out() {
+async fn an_event_behind_a_redis_that_hangs_waits_for_one_timeout() {
     const TIME_OUT: Duration = Duration::from_secs(2);
     let queue = TestQueue::start();
     // One after the other, so that each connection of the producer is open.
@@ -141,7 +141,7 @@ async fn who_waits_for_a_turn_behind_a_redis_that_hangs_waits_for_one_time_out()
 }
 
 #[tokio::test]
-async fn peers_that_fell_silent_are_left_for_new_connections() {
+async fn unresponsive_peers_are_replaced_by_new_connections() {
     let server = RedisServer::start();
     let network = Network::start(server.port()).await;
     let queue = TestQueue::at(server, network_url(&network));
@@ -163,7 +163,7 @@ async fn peers_that_fell_silent_are_left_for_new_connections() {
 }
 
 #[tokio::test]
-async fn a_demoted_primary_is_left_for_the_new_one() {
+async fn a_demoted_primary_is_replaced_by_the_new_one() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
     let network = Network::start(old.port()).await;
     let queue = TestQueue::at(old, network_url(&network));

@@ -35,7 +35,7 @@ async fn a_cancelled_read_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_reply_that_was_lost_is_taken_again_without_a_crash() {
+async fn a_lost_reply_is_recovered_without_a_crash() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     queue.add("wh_held").await;
@@ -64,7 +64,7 @@ async fn a_reply_that_was_lost_is_taken_again_without_a_crash() {
 }
 
 #[tokio::test]
-async fn a_stopping_consumer_gives_back_what_it_never_saw() {
+async fn a_stopping_consumer_releases_entries_it_never_saw() {
     let queue = TestQueue::start();
     let (a, mut b) = (queue.consumer("a", LONG).await, queue.consumer("b", LONG).await);
     queue.add("wh_1").await;
@@ -148,7 +148,7 @@ async fn leases_are_lost_with_their_group() {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgot_the_scripts_is_told_them_again() {
+async fn a_redis_with_flushed_scripts_gets_them_again() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     for round in 0..3 {

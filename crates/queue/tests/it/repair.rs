@@ -64,7 +64,7 @@ async fn an_audit_reads_page_after_page() {
 }
 
 #[tokio::test]
-async fn names_of_dead_workers_go_and_living_ones_stay() {
+async fn consumers_of_dead_workers_are_removed_and_live_ones_stay() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let mut busy = queue.consumer("busy", Duration::from_secs(2)).await;
@@ -91,7 +91,7 @@ async fn consumers(queue: &TestQueue) -> String {
 }
 
 #[tokio::test]
-async fn a_lost_group_and_a_lost_stream_are_told_apart() {
+async fn a_lost_group_and_a_lost_stream_are_distinguished() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     assert_eq!(consumer.take_repairs(), [], "the first creation is no repair");
@@ -106,7 +106,7 @@ async fn a_lost_group_and_a_lost_stream_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_queues_mark_changes_only_when_everything_is_gone() {
+async fn the_queue_generation_changes_only_when_all_state_is_gone() {
     let mut queue = TestQueue::start();
     let generation = queue.admin.queue_generation().await.unwrap();
     assert_eq!(queue.admin.queue_generation().await.unwrap(), generation);

@@ -21,13 +21,13 @@ async fn a_server_as_we_ask_for_has_no_findings() {
 }
 
 #[tokio::test]
-async fn a_server_with_its_defaults_is_found_wanting() {
+async fn a_server_with_default_settings_has_findings() {
     let report = report(&[]).await;
     assert_eq!(report.findings, [ServerFinding::Volatile, ServerFinding::NoMemoryLimit]);
 }
 
 #[tokio::test]
-async fn a_cache_is_found_to_throw_events_away() {
+async fn a_cache_is_reported_to_evict_events() {
     let report = report(&[
         "--appendonly",
         "yes",
@@ -66,7 +66,7 @@ async fn what_a_managed_service_refuses_is_not_an_error() {
 }
 
 #[tokio::test]
-async fn a_replica_is_told_apart() {
+async fn a_replica_is_recognized() {
     let primary = RedisServer::start();
     let server = RedisServer::start();
     command(&server, &format!("REPLICAOF 127.0.0.1 {}", primary.port())).await;

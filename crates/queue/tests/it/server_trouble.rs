@@ -39,15 +39,15 @@ fn appended_bytes(queue: &TestQueue) -> u64 {
 
 /// Enqueues new events until one is refused. Returns the accepted ones and the error.
 async fn fill(queue: &TestQueue) -> (Vec<String>, EnqueueError) {
-    let mut taken_in = Vec::new();
+    let mut accepted = Vec::new();
     loop {
-        let id = format!("wh_{}", taken_in.len());
+        let id = format!("wh_{}", accepted.len());
         match queue.producer.enqueue(FAMILY, &entry(&id)).await {
             Ok(enqueued) => assert!(matches!(enqueued, Enqueued::Added { .. })),
-            Err(error) => return (taken_in, error),
+            Err(error) => return (accepted, error),
         }
-        taken_in.push(id);
-        assert!(taken_in.len() < 1000, "the disk is never full");
+        accepted.push(id);
+        assert!(accepted.len() < 1000, "the disk is never full");
     }
 }
 
@@ -71,7 +71,7 @@ async fn a_redis_that_cannot_append_refuses_events_until_its_disk_has_room() {
     queue.add("wh_first").await;
     let held = one_in_the_end(&mut consumer).await;
     limit_files(&queue, Some(appended_bytes(&queue) + 4000));
-    let (taken_in, error) = fill(&queue).await;
+    let (accepted, error) = fill(&queue).await;
     assert_eq!(error.label(), "refused", "{error:?}");
     assert!(consumer.receive_now(1).await.unwrap_err().is_retryable(), "a worker waits as well");
 
@@ -80,8 +80,8 @@ async fn a_redis_that_cannot_append_refuses_events_until_its_disk_has_room() {
     limit_files(&queue, None);
     settling.await.unwrap().unwrap();
     let again = async || queue.producer.enqueue(FAMILY, &entry("wh_after")).await.ok();
-    wait::until("events to be taken in again", again).await;
-    drain(&queue, &mut consumer, [taken_in, vec!["wh_after".to_owned()]].concat()).await;
+    wait::until("events to be enqueued again", again).await;
+    drain(&queue, &mut consumer, [accepted, vec!["wh_after".to_owned()]].concat()).await;
 }
 
 #[tokio::test]
@@ -89,16 +89,16 @@ async fn a_redis_that_dies_of_a_full_disk_comes_back_with_what_was_acknowledged(
     let (_program, mut queue) = on_a_disk_that_fills("always");
     let mut consumer = queue.consumer("a", LONG).await;
     limit_files(&queue, Some(appended_bytes(&queue) + 20_000));
-    let (taken_in, error) = fill(&queue).await;
-    assert!(taken_in.len() > 5, "{}", taken_in.len());
+    let (accepted, error) = fill(&queue).await;
+    assert!(accepted.len() > 5, "{}", accepted.len());
     assert!(["unavailable", "timeout"].contains(&error.label()), "{error:?}");
     queue.server.ended();
     queue.server.resume();
-    drain(&queue, &mut consumer, taken_in).await;
+    drain(&queue, &mut consumer, accepted).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_pauses_is_waited_for_and_takes_each_event_once() {
+async fn a_redis_that_hangs_is_waited_for_and_gets_each_event_once() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     queue.add("wh_0").await;
@@ -107,8 +107,8 @@ async fn a_redis_that_pauses_is_waited_for_and_takes_each_event_once() {
     let refused = queue.producer.enqueue(FAMILY, &entry("wh_1")).await.unwrap_err();
     assert_eq!(refused.label(), "timeout");
     held.ack().await.unwrap();
-    let taken_in = async || queue.producer.enqueue(FAMILY, &entry("wh_1")).await.ok();
-    wait::until("the event to be taken in", taken_in).await;
+    let accepted = async || queue.producer.enqueue(FAMILY, &entry("wh_1")).await.ok();
+    wait::until("the event to be enqueued", accepted).await;
     assert_eq!(queue.command::<u64>("XLEN events").await, 1);
     drain(&queue, &mut consumer, vec!["wh_1".to_owned()]).await;
 }

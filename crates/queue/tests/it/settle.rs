@@ -75,7 +75,7 @@ async fn a_retry_is_not_taken_before_it_is_due() {
 }
 
 #[tokio::test]
-async fn a_delay_beyond_all_reason_is_a_week() {
+async fn an_excessive_delay_is_limited_to_a_week() {
     let queue = TestQueue::start();
     let id = queue.add("wh_1").await;
     one(&mut queue.consumer("a", LONG).await).await.snooze(Duration::MAX).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_snooze_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn what_is_handed_back_is_due_at_once_for_others_and_counts_as_nothing() {
+async fn a_released_delivery_is_due_at_once_for_others_and_counts_as_nothing() {
     let queue = TestQueue::start();
     queue.add("wh_1").await;
     let (mut stopping, mut other) = (queue.consumer("a", LONG).await, queue.consumer("b", LONG).await);

@@ -80,7 +80,7 @@ async fn now_ms(queue: &TestQueue) -> i64 {
 }
 
 #[tokio::test]
-async fn only_what_is_past_its_turn_is_overdue() {
+async fn only_late_entries_are_overdue() {
     let queue = TestQueue::start();
     let mut consumer = queue.consumer("a", LONG).await;
     assert_eq!(queue.stats().await.overdue_ms, 0);
@@ -103,7 +103,7 @@ async fn only_what_is_past_its_turn_is_overdue() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_end_of_a_pause_is_late_only_from_then_on() {
+async fn a_paused_entry_is_overdue_only_after_the_pause() {
     let queue = TestQueue::start();
     let (now, came) = (now_ms(&queue).await, now_ms(&queue).await - HOUR_MS);
     queue.command::<()>(&format!("XADD events {came}-0 v 1 id wh_1 project default")).await;
