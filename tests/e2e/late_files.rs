@@ -79,7 +79,7 @@ async fn a_file_that_is_never_named_ends_as_a_mismatch_that_fetch_missing_takes(
         assert_eq!((&row["rows_stored"], &row["results_state"]), (&3.into(), &"complete".into()), "{row}");
     }
     let output = landfall.landfall(&["fetch", "--missing"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing is missing"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no objects are missing"), "{output:?}");
 }
 
 on_both_databases!(

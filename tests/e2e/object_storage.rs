@@ -57,7 +57,7 @@ async fn a_worker_waits_for_a_missing_bucket_and_the_doctor_reports_it() {
     };
     let missing = files();
     assert_eq!(missing["state"], "wrong");
-    assert!(missing["cure"].as_str().unwrap().starts_with("make the bucket"), "{missing}");
+    assert!(missing["cure"].as_str().unwrap().starts_with("create the bucket"), "{missing}");
     let id = landfall.send("batch.completed", "batch_demo_completed").await;
     landfall.event_when(&id, |event| event.state == EventState::Retrying).await;
 

@@ -123,7 +123,7 @@ async fn the_same_file_again_changes_nothing_and_is_no_longer_missing(database: 
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(
-        printed.contains("mismatch   batch_short") && printed.contains("not one row a request"),
+        printed.contains("mismatch   batch_short") && printed.contains("not one per request"),
         "{printed}"
     );
     assert_eq!(downloads(&landfall), 2);
@@ -133,7 +133,7 @@ async fn the_same_file_again_changes_nothing_and_is_no_longer_missing(database: 
     row["results_confirmed_at"] = after.0["results_confirmed_at"].clone();
     assert_eq!(after, (row, file, rows));
     let output = landfall.landfall(&["fetch", "--missing"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing is missing"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no objects are missing"), "{output:?}");
     assert_eq!(downloads(&landfall), 2);
     // A fetch by id always downloads it again.
     fetch(&landfall, &["batch_short"]);
@@ -171,7 +171,7 @@ async fn a_file_that_is_gone_leaves_what_is_stored_and_is_not_missed_for_ever(da
     let row = landfall.show("batch_gone");
     assert_eq!((&row["rows_stored"], &row["fetch_state"]), (&before["rows_stored"], &"fetched".into()));
     let output = landfall.landfall(&["fetch", "--missing"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing is missing"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no objects are missing"), "{output:?}");
 }
 
 on_both_databases!(

@@ -21,8 +21,7 @@ use crate::{events, json, output, queue_client, store_client, time_format};
 use targets::{Cause, Target};
 use waiting::Queued;
 
-const MISMATCH: &str =
-    "all results that OpenAI has are stored, but their number differs from the number of requests";
+const MISMATCH: &str = "all available results are stored, but not one per request";
 
 /// For more objects than this, text output lists only those that are still not fetched.
 const FEW: usize = 100;
