@@ -220,6 +220,18 @@ only_ingest_is_published() {
   ok "only ingest's port is published: a webhook is answered 200, a forgery 400"
 }
 
+# As docs/notifications.md says under "Secrets".
+variables_of_targets_reach_workers() {
+  printf 'APP_SECRET=%s\n' "$(webhook_secret)" >config/targets.env
+  printf '[[targets]]\nname = "app"\nurl = "https://app.example.com/hooks"\nsecret_env = "APP_SECRET"\n' >config/landfall.toml
+  export LANDFALL_CONFIG=/config/landfall.toml TARGETS_ENV_FILE=config/targets.env
+  all_up
+  quietly in_container worker landfall config check
+  quietly compose run --rm -T landfall config check
+  rm config/targets.env config/landfall.toml
+  ok "a secret_env of landfall.toml is read from the file that TARGETS_ENV_FILE names"
+}
+
 # published_ports: service and port of all containers.
 published_ports() {
   local id
@@ -423,7 +435,7 @@ down_and_up_keep_everything() {
   ok "'down' and 'up': $((total - 50)) events are still in the database, and the 50 queued ones were added"
 }
 
-# Runs the commands of the README's section "Back up", and restores the backup.
+# Runs the commands of docs/operations.md under "Back up", and restores the backup.
 a_backup_can_be_restored() {
   all_up
   compose exec -T postgres pg_dump -U landfall -Fc landfall >"$folder/landfall.dump"
