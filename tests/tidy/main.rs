@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 mod circles;
+mod documents;
 mod log_lines;
 mod paths;
 mod words;

@@ -10,11 +10,16 @@ const COVERED: &[&str] = &[
     ".ci/",
     ".env.example",
     ".github/",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
+    "README.md",
+    "SECURITY.md",
+    "config/",
     "conformance/",
     "crates/bench/",
     "crates/chaos/",
-    "crates/cli/",
     "crates/cli/",
     "crates/error-text/",
     "crates/fake-openai/src/",
@@ -31,14 +36,16 @@ const COVERED: &[&str] = &[
     "crates/worker/",
     "deploy/",
     "docker-compose",
+    "docs/",
     "fuzz/targets/",
     "scripts/",
+    "secrets/",
     "tests/e2e/",
     "tests/tidy/",
 ];
 
 /// File name extensions of code and text that people write. Scripts have none.
-const WRITTEN: &[&str] = &["", "example", "lua", "mjs", "py", "rs", "sh", "toml", "yml"];
+const WRITTEN: &[&str] = &["", "example", "lua", "md", "mjs", "py", "rs", "sh", "toml", "yml"];
 
 /// Invented names, as whole identifiers.
 const NAMES: &[&str] = &[

@@ -61,3 +61,25 @@ async fn every_recipe_loads_and_is_sent() {
         }
     }
 }
+
+/// Every `toml` block of the documents is a file that can be used.
+#[test]
+fn every_example_of_the_documents_loads() {
+    let documents =
+        [include_str!("../../../../README.md"), include_str!("../../../../docs/notifications.md")];
+    let secret = |secret_ref: SecretRef<'_>| match secret_ref {
+        SecretRef::Variable(name) if name.ends_with("_URL") => Ok("https://hooks.example.com/x".into()),
+        SecretRef::Variable(name) if name.ends_with("_TOKEN") || name.ends_with("_KEY") => Ok("token".into()),
+        SecretRef::Variable(_) | SecretRef::File(_) => {
+            Ok("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".into())
+        }
+    };
+    let blocks = documents.iter().flat_map(|text| text.split("```toml\n").skip(1));
+    let mut examples = 0;
+    for block in blocks.map(|block| block.split_once("```").unwrap().0) {
+        let config = Config::parse(block, &secret);
+        assert!(config.is_ok_and(|config| !config.targets.is_empty()), "{block}");
+        examples += 1;
+    }
+    assert!(examples >= 6, "{examples}");
+}

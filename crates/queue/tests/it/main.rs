@@ -7,6 +7,7 @@ mod dead_letters;
 mod dedupe;
 mod dedupe_memory;
 mod delayed;
+mod documents;
 mod enqueue;
 mod golden;
 mod harness;

@@ -5,6 +5,7 @@
 
 mod batches;
 mod bucket_answers;
+mod documents;
 mod events;
 mod files;
 mod fixture;
@@ -15,7 +16,6 @@ mod pgbouncer;
 mod postgres;
 mod prune;
 mod reading;
-mod readme;
 mod repair;
 mod replace;
 mod samples;
@@ -98,7 +98,8 @@ on_both!([
     prune::old_rows_and_files_are_pruned_and_those_in_use_are_kept,
     prune::an_interrupted_prune_leaves_a_batch_that_can_be_imported_again_or_pruned,
     prune::each_family_is_pruned_alone,
-    readme::the_sql_returns_what_the_readme_says,
+    documents::the_sql_returns_what_the_documents_say,
+    documents::the_tables_page_has_every_column,
     repair::events_come_in_the_order_workers_saw_them_page_by_page,
     repair::events_are_read_by_name_and_those_that_may_change_by_family,
     repair::unfetched_objects_are_found_with_their_events,
