@@ -1,4 +1,4 @@
-//! The log line of a request, and the metrics, whose names are an interface (README). Bodies and signatures are never
+//! The log line of a request, and the metrics, whose names are an interface (docs/operations.md). Bodies and signatures are never
 //! logged.
 
 use std::borrow::Cow;

@@ -63,7 +63,7 @@ impl PgBouncer {
         SHARED.get_or_init(|| Self::start(PostgresServer::shared(), 5))
     }
 
-    /// The URL of a database through the pooler, as the README documents it.
+    /// The URL of a database through the pooler, as docs/settings.md documents it.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.display();
         format!("postgres://postgres@localhost:{PORT}/{database}?host={folder}&statement-cache-capacity=0")
