@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Timeout of a condition. Generous, because machines that run tests are busy.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Polls `condition` until it returns a value.
 ///
