@@ -6,7 +6,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 /// the errors that go beyond this.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    #[error("the Redis URL is not valid")]
+    #[error("the Redis URL is not valid, write redis://HOST:PORT or redis://HOST:PORT/DATABASE")]
     InvalidUrl(#[source] RedisError),
     #[error("could not {operation}")]
     Redis {
