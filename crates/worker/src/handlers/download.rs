@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use error_text::chain;
 use openai_client::{BodyReservation, Client, ErrorKind, FileObject};
 use service::excerpt;
-use service::telemetry::chain;
 use store::{FileRecord, FileWriter, Files};
 
 use crate::context::Context;
@@ -102,8 +102,7 @@ impl<'a> Download<'a> {
         check_space(context, None).await?;
         let content = client.file_content(file.file_id).await;
         let content = content.map_err(|source| HandlerError::Api { what: "file content", source })?;
-        let announced_bytes = plausible(content.content_length).or_else(|| announced_bytes(meta.as_ref()));
-        check_space(context, announced_bytes).await?;
+        check_space(context, total_bytes(&content, meta.as_ref())).await?;
         let writer = context.store.files().create_at(location).await?;
         let progress_log = ProgressLog::new(Instant::now());
         Ok(Self { file, client, meta, content, writer, received_bytes: 0, progress_log })
@@ -138,7 +137,7 @@ impl<'a> Download<'a> {
 
     /// Logs the progress when it is due.
     fn log_progress(&mut self) {
-        let total_bytes = self.content.content_length.or_else(|| announced_bytes(self.meta.as_ref()));
+        let total_bytes = total_bytes(&self.content, self.meta.as_ref());
         let Some(speed) = self.progress_log.due(Instant::now(), self.received_bytes, total_bytes) else {
             return;
         };
@@ -237,6 +236,11 @@ async fn file_object(client: &Client, file: RemoteFile<'_>) -> Result<Option<Fil
 /// The file's size according to its object.
 fn announced_bytes(meta: Option<&FileObject>) -> Option<u64> {
     plausible(meta?.bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+}
+
+/// The size according to the response or, without a plausible one, to the file object.
+fn total_bytes(content: &openai_client::Download, meta: Option<&FileObject>) -> Option<u64> {
+    plausible(content.content_length).or_else(|| announced_bytes(meta))
 }
 
 /// The announced size, unless it is implausible.
