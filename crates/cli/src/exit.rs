@@ -32,13 +32,11 @@ pub(crate) enum CliError {
     #[error("cannot write {}", path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{what}")]
-    Unreachable { what: String, source: Box<dyn Error + Send + Sync> },
-    /// An error with a hint, which is printed on a second line.
-    #[error("{error}")]
-    Hinted {
-        #[source]
-        error: Box<CliError>,
-        hint: String,
+    Unreachable {
+        what: String,
+        source: Box<dyn Error + Send + Sync>,
+        /// What to do about it, printed on a second line.
+        hint: Option<String>,
     },
     #[error("cannot write to stdout")]
     Output(#[from] io::Error),
@@ -50,17 +48,20 @@ impl CliError {
         what: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self::Unreachable { what: what.into(), source: source.into() }
+        Self::Unreachable { what: what.into(), source: source.into(), hint: None }
     }
 
-    /// Adds a hint, which is printed on a second line.
-    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    /// Like [`CliError::unreachable`], with what to do about it.
+    pub(crate) fn unreachable_hint(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+        hint: Option<String>,
+    ) -> Self {
+        Self::Unreachable { what: what.into(), source: source.into(), hint }
     }
 
     fn code(&self) -> u8 {
         match self {
-            Self::Hinted { error, .. } => error.code(),
             Self::Usage(_) | Self::Setting(_) | Self::Unreadable { .. } | Self::Unwritable { .. } => 2,
             Self::Unreachable { .. } => 3,
             // The reader closed the pipe, as in `landfall events | head`.
@@ -79,7 +80,7 @@ pub(crate) fn code(result: Result<ExitStatus, CliError>) -> ExitCode {
             let code = error.code();
             if code != 0 {
                 eprintln!("landfall: {}", printable::sentence(&chain(&error)));
-                if let CliError::Hinted { hint, .. } = &error {
+                if let CliError::Unreachable { hint: Some(hint), .. } = &error {
                     eprintln!("  hint: {}", printable::sentence(hint));
                 }
             }

@@ -24,8 +24,8 @@ impl From<QueueError> for CliError {
                 Self::Usage("REDIS_URL is invalid: write redis://HOST:PORT".to_owned())
             }
             QueueError::Redis { .. } => {
-                let hint = Cause::of(&error).hint();
-                Self::unreachable("cannot read the queue at REDIS_URL", error).with_hint(hint)
+                let hint = Cause::of(&error).hint().to_owned();
+                Self::unreachable_hint("cannot read the queue at REDIS_URL", error, Some(hint))
             }
         }
     }
@@ -33,7 +33,7 @@ impl From<QueueError> for CliError {
 
 impl From<EnqueueError> for CliError {
     fn from(error: EnqueueError) -> Self {
-        let hint = Cause::of_enqueue(&error).hint();
-        Self::unreachable("cannot write to the queue at REDIS_URL", error).with_hint(hint)
+        let hint = Cause::of_enqueue(&error).hint().to_owned();
+        Self::unreachable_hint("cannot write to the queue at REDIS_URL", error, Some(hint))
     }
 }

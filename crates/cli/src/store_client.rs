@@ -50,24 +50,9 @@ impl From<StoreError> for CliError {
         match error {
             StoreError::Setting { .. } => Self::Usage(error.to_string()),
             error => {
-                let hint = hint(&error);
-                let failure = Self::unreachable("cannot open the database at DATABASE_URL", error);
-                match hint {
-                    Some(hint) => failure.with_hint(hint),
-                    None => failure,
-                }
+                let hint = error.hint();
+                Self::unreachable_hint("cannot use the database at DATABASE_URL", error, hint)
             }
         }
-    }
-}
-
-/// A hint for errors whose message has none.
-fn hint(error: &StoreError) -> Option<String> {
-    match error {
-        StoreError::Connect { .. } => Some(
-            "start the server, or correct the host, database, user and password in DATABASE_URL".to_owned(),
-        ),
-        StoreError::Obstructed { obstacle, .. } => Some(obstacle.hint()),
-        _ => None,
     }
 }

@@ -102,6 +102,26 @@ impl StoreError {
         })
     }
 
+    /// What to do about it, for errors whose message does not say so.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connect { .. } => Some(
+                "start the server, or correct the host, database, user and password in DATABASE_URL"
+                    .to_owned(),
+            ),
+            Self::Obstructed { obstacle, .. } => Some(obstacle.hint()),
+            Self::Setting { .. }
+            | Self::Folder { .. }
+            | Self::NoDatabase(_)
+            | Self::NoTables(_)
+            | Self::OldSchema { .. }
+            | Self::Migrate(_)
+            | Self::Database { .. }
+            | Self::Files { .. }
+            | Self::OutOfStep { .. } => None,
+        }
+    }
+
     /// Whether the same call can succeed later. It can after a full disk or a lost connection, but not for a value that
     /// no column accepts.
     pub fn is_retryable(&self) -> bool {

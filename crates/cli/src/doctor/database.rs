@@ -98,22 +98,23 @@ fn unreadable(error: &StoreError) -> Finding {
         ),
         StoreError::NoTables(database) => Check::Database
             .warning(format!("{database} has no Landfall tables yet"), "start a worker, which creates them"),
-        StoreError::Connect { .. } => Check::Database.wrong(
-            chain(error),
-            "start the server, or correct the host, database, user and password in DATABASE_URL",
-        ),
         StoreError::OldSchema { found, needed } => Check::Database.wrong(
             format!("the database has schema {found}, but this version needs {needed}"),
             "start a worker of this version, which migrates it",
         ),
-        StoreError::Obstructed { obstacle, .. } => Check::Database.wrong(error.to_string(), obstacle.hint()),
         StoreError::Setting { .. } => Check::Database.wrong(error.to_string(), "correct DATABASE_URL"),
-        StoreError::Folder { .. }
+        StoreError::Connect { .. }
+        | StoreError::Obstructed { .. }
+        | StoreError::Folder { .. }
         | StoreError::Migrate(_)
         | StoreError::Database { .. }
         | StoreError::Files { .. }
-        | StoreError::OutOfStep { .. } => Check::Database
-            .wrong(chain(error), "set DATABASE_URL to a Landfall database that this user can read and write"),
+        | StoreError::OutOfStep { .. } => {
+            let hint = error.hint().unwrap_or_else(|| {
+                "set DATABASE_URL to a Landfall database that this user can read and write".to_owned()
+            });
+            Check::Database.wrong(chain(error), hint)
+        }
     }
 }
 
