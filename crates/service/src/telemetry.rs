@@ -12,8 +12,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::log_output;
 pub use crate::log_output::LogGuard;
 use crate::settings::{LogFormat, LogSettings};
-/// For the log field `error`: otherwise JSON lines would contain only the outermost error.
-pub use error_text::chain;
 
 /// Libraries that log events we cannot fix: actix logs every malformed request of every scanner as an error. A
 /// `RUST_LOG` that names one of them takes precedence.

@@ -163,7 +163,7 @@ fn a_separate_database_password_is_added_to_the_url() {
     let path = file.path().to_str().unwrap();
     let url = |environment: &[(&str, &str)]| {
         let url = example(&[], environment).store.database_url();
-        url.map(|url| url.expose_secret().to_owned()).map_err(|error| service::telemetry::chain(&error))
+        url.map(|url| url.expose_secret().to_owned()).map_err(|error| error_text::chain(&error))
     };
     let set = |database_url, name, value| url(&[("DATABASE_URL", database_url), (name, value)]);
     let whole = set("postgres://landfall@db/landfall", "DATABASE_PASSWORD_FILE", path);
@@ -301,7 +301,7 @@ fn decoded(url: &url::Url) -> String {
 fn a_redis_password_set_twice_is_refused_and_not_repeated() {
     let url = |environment: &[(&str, &str)]| {
         let url = example(&[], environment).redis.url();
-        url.map(|url| url.expose_secret().to_owned()).map_err(|error| service::telemetry::chain(&error))
+        url.map(|url| url.expose_secret().to_owned()).map_err(|error| error_text::chain(&error))
     };
     assert_eq!(url(&[]).as_deref(), Ok("redis://127.0.0.1:6379"));
     for given in ["redis://:hunter2@redis", "unix:///run/redis.sock?pass=hunter2"] {

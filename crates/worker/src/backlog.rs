@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use error_text::chain;
 use notifier::Config;
 use queue::{FamilyStats, QueueAdmin, QueueError, Repair, RepairKind};
-use service::telemetry::chain;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

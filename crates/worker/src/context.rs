@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::Utc;
+use error_text::chain;
 use openai_client::Client;
-use service::telemetry::chain;
 use store::Store;
 
 use crate::auth_failure_monitor::AuthFailureMonitor;

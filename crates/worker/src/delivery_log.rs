@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use service::telemetry::chain;
+use error_text::chain;
 use store::WriteFault;
 use webhook::{Family, FetchState, Reason};
 

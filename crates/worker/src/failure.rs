@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use openai_client::{Advice, ApiError, ErrorKind};
-use service::telemetry::chain;
 use store::{StoreError, WriteFault};
 use webhook::Reason;
 

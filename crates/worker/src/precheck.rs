@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use queue::Delivery;
-use service::telemetry::chain;
 use webhook::{EventState, Reason};
 
 use crate::context::{Context, Fetching};

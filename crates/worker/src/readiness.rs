@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use service::telemetry::chain;
+use error_text::chain;
 use store::{Store, StoreError, WriteFault};
 use tokio_util::sync::CancellationToken;
 use webhook::Family;

@@ -9,8 +9,8 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::header;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::Utc;
+use error_text::chain;
 use service::excerpt;
-use service::telemetry::chain;
 use store::{Found, ResultPayload, Store, StoreError};
 
 use crate::results_link::{PATH, Query, ResultsLinks};

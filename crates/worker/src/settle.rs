@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use error_text::chain;
 use queue::{Delivery, EntryError, QueueError, Settled};
-use service::telemetry::chain;
 use store::{NewNotification, ResultPayload};
 use webhook::{EventState, FetchState, NotificationType, Reason};
 

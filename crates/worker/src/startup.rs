@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use error_text::chain;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use openai_client::{BodyMemory, Client, ClientConfig};
 use queue::{
@@ -15,7 +16,6 @@ use queue::{
 use secrecy::{ExposeSecret as _, SecretString};
 use service::metrics::Registry;
 use service::settings::{Fetch, SettingError, StoreSettings, refuse};
-use service::telemetry::chain;
 use service::{admin, detached};
 use store::{S3Config, Store, StoreConfig, StoreError};
 use tokio::sync::watch;

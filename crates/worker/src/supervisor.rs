@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use error_text::chain;
 use futures_util::FutureExt as _;
 use queue::{Delivery, Settled};
-use service::telemetry::chain;
 use tokio_util::sync::CancellationToken;
 use webhook::{Family, Reason};
 

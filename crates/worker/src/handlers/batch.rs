@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use error_text::chain;
 use openai_client::{Batch, BodyReservation, Client, ErrorKind};
 use service::excerpt;
-use service::telemetry::chain;
 use store::{BatchEnd, BatchProgress, BatchRecord, ResultPayload, ResultSource};
 use webhook::{FetchState, NotificationType, Reason};
 

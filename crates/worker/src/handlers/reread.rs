@@ -2,10 +2,10 @@
 //! returned half a file, or an error page. The new file is first downloaded whole and checked; then it replaces the old
 //! one in one step. A failure leaves rows and file unchanged.
 
+use error_text::chain;
 use futures_util::TryStreamExt as _;
 use openai_client::Client;
 use service::excerpt;
-use service::telemetry::chain;
 use store::{FileRecord, Files, NewContent, Replaced, StoreError};
 
 use crate::context::Context;

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
+use error_text::chain;
 use notifier::{Endpoint, SendError, TargetResponse};
 use queue::{NotificationStream, QueueError, StreamedNotification};
-use service::telemetry::chain;
 use store::{AttemptEnd, NextStep, NotificationAttempt, NotificationRecord, Store};
 
 use crate::metrics::Metrics;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use error_text::chain;
 use notifier::Target;
-use service::telemetry::chain;
 use store::{LeaseRequest, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use error_text::chain;
 use notifier::{Config, Destination, Target, system_resolver};
 use queue::NotificationStream;
-use service::telemetry::chain;
 use store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use error_text::chain;
 use notifier::{Config, ConfigFile, ConfigFileError, SecretRef};
 use secrecy::{ExposeSecret as _, SecretString};
-use service::telemetry::chain;
 use service::{detached, settings};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
