@@ -170,6 +170,7 @@ fn dependencies() -> Vec<(String, Vec<String>)> {
 fn only_settle_rs_settles_deliveries() {
     let settling = [
         ".ack()",
+        "::ack_all(",
         ".dead_letter(",
         ".release()",
         "delivery.retry_after(",

@@ -1,5 +1,5 @@
-//! One delivery of an entry to a worker, and the five ways to settle it. They take `self`, so a delivery is settled
-//! only once.
+//! One delivery of an entry to a worker, and the ways to settle it: here all but the ack (`acks.rs`). They take `self`,
+//! so a delivery is settled only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,15 +93,6 @@ impl Delivery {
         self.guarded("mark an entry as running alone", &script).await
     }
 
-    /// Done: deletes the entry, even when the lease is lost, because another worker would only repeat the same work.
-    pub async fn ack(self) -> Result<Settled, QueueError> {
-        let FamilyKeys { events, delayed, attempts, .. } = &self.session.keys;
-        let mut script = scripts::ACK.prepare_invoke();
-        script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.entry_id);
-        self.persist::<()>("ack a delivery", &script).await?;
-        Ok(Settled::Done)
-    }
-
     /// The attempt failed; the next one is due after `delay` (at most seven days).
     pub async fn retry_after(
         self,
@@ -157,16 +148,18 @@ impl Delivery {
         if self.lease.lost().is_cancelled() {
             return Ok(Settled::LeaseLost);
         }
-        match self.persist(operation, script).await {
+        match self.session.persist(operation, script).await {
             Ok(true) => Ok(Settled::Done),
             Ok(false) => Ok(Settled::LeaseLost),
             Err(error) if error.is_group_missing() => Ok(Settled::LeaseLost),
             Err(error) => Err(error),
         }
     }
+}
 
+impl ConsumerSession {
     /// Retries retryable errors. The heartbeat continues meanwhile.
-    async fn persist<T: FromRedisValue>(
+    pub(crate) async fn persist<T: FromRedisValue>(
         &self,
         operation: &'static str,
         script: &ScriptInvocation<'_>,
@@ -174,7 +167,7 @@ impl Delivery {
         let started = Instant::now();
         let mut pause = SETTLE_PAUSE_MIN;
         loop {
-            match self.session.invoke(operation, script).await {
+            match self.invoke(operation, script).await {
                 Err(error)
                     if error.is_retryable()
                         && !error.is_group_missing()

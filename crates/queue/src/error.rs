@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// A failed command on the consumer or admin side: Redis is unreachable or refuses the command. Methods document only
 /// the errors that go beyond this.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
     #[error("the Redis URL is not valid, write redis://HOST:PORT or redis://HOST:PORT/DATABASE")]
     InvalidUrl(#[source] RedisError),

@@ -25,11 +25,13 @@
 //!   the wait for a retry (`delayed.rs`).
 //! * Crashes are counted separately from failed attempts, and crashes of an entry that ran alone separately from both
 //!   (`alone.rs`).
+//! * Deliveries acked together leave what single acks leave (`acks.rs`).
 //! * Nothing is trimmed, and only the dedupe records stay behind (`settle.rs`).
 //!
 //! Not promised: exactly-once delivery. When a worker is frozen for longer than its lease, or cannot report to Redis
 //! that it is done, the delivery runs again, so handlers must be idempotent. Order is not promised either.
 
+mod acks;
 mod admin;
 mod audit;
 mod batcher;

@@ -1,6 +1,7 @@
 //! Tests of the queue against a real Redis, one guarantee per file.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod acks;
 mod alone;
 mod causes;
 mod dead_letters;

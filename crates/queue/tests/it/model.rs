@@ -155,9 +155,13 @@ impl Walk {
         let over = self.done.contains(&id) || self.dead.contains(&id);
         let delay = if self.rng.bool() { Duration::ZERO } else { Duration::from_millis(self.rng.u64(..300)) };
         let settled = match ending {
-            0..4 => {
+            0..2 => {
                 delivery.ack().await.unwrap();
                 self.done.insert(id);
+                return Ok(());
+            }
+            2..4 => {
+                self.ack_together(delivery).await;
                 return Ok(());
             }
             4..6 => delivery.retry_after(delay, Reason::NotFound, "404").await.unwrap(),
@@ -174,6 +178,19 @@ impl Walk {
         };
         must!(settled == Settled::LeaseLost || !over, "{id} was settled again after its end");
         Ok(())
+    }
+
+    /// Acks a delivery and up to three others, of any consumer, together.
+    async fn ack_together(&mut self, delivery: Delivery) {
+        let mut together = vec![delivery];
+        for _ in 0..self.rng.usize(..4).min(self.hands.len()) {
+            together.push(self.hands.swap_remove(self.rng.usize(..self.hands.len())));
+        }
+        let ids: Vec<String> = together.iter().map(|delivery| webhook_id(delivery).to_owned()).collect();
+        for settled in Delivery::ack_all(together).await {
+            assert_eq!(settled.unwrap(), Settled::Done);
+        }
+        self.done.extend(ids);
     }
 
     /// Drops a reply.

@@ -23,7 +23,7 @@ macro_rules! script {
     };
 }
 
-const MUTANTS: [Mutant; 17] = [
+const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "retry without ZADD",
         script: script!("put_back"),
@@ -111,8 +111,14 @@ const MUTANTS: [Mutant; 17] = [
     Mutant {
         name: "ack without XDEL",
         script: script!("ack"),
-        from: "return redis.call('XDEL', KEYS[1], ARGV[2])",
+        from: "return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))",
         to: "return 1",
+    },
+    Mutant {
+        name: "an ack of many that deletes only the first",
+        script: script!("ack"),
+        from: "redis.call('XDEL', KEYS[1], unpack(ARGV, 2))",
+        to: "redis.call('XDEL', KEYS[1], ARGV[2])",
     },
     Mutant {
         name: "a group that is recreated at the end of the stream",
