@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo as _, RedisError, ScriptInvocation, ServerErrorKind,
+    IntoConnectionInfo as _, Pipeline, RedisError, ScriptInvocation, ServerErrorKind,
 };
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
@@ -115,17 +115,17 @@ impl SharedConnection {
         self.disconnect_if_lost(&opening, reply)
     }
 
-    /// Runs a blocking command with exclusive use of the connection. After `max_wait`, or when the caller is cancelled,
+    /// Runs commands of which the first may block, in one round trip with exclusive use of the connection. After `max_wait`, or when the caller is cancelled,
     /// the connection is closed; otherwise Redis would go on delivering entries to it.
     pub(crate) async fn query_blocking<T: FromRedisValue>(
         &self,
-        command: &Cmd,
+        commands: &Pipeline,
         max_wait: Duration,
     ) -> Result<T, RedisError> {
         let opening = self.current().take().unwrap_or_else(|| self.0.connect());
         let reply = async {
             let mut connection = opening.clone().await?;
-            command.query_async(&mut connection).await
+            commands.query_async(&mut connection).await
         };
         let reply = timeout(max_wait, reply).await.unwrap_or_else(|_elapsed| Err(timed_out()))?;
         *self.current() = Some(opening);

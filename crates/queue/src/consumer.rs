@@ -1,11 +1,14 @@
-//! Reads one family's entries in one worker: lost replies first, then due retries, abandoned entries, and new ones.
+//! Reads one family's entries in one worker. A read takes new entries, or waits for them. Now and then, and always
+//! before it waits, it first claims due retries and abandoned entries. Lost replies are read again before anything else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use error_text::chain;
-use futures_util::future::try_join_all;
-use redis::RedisError;
+use futures_util::future::{try_join, try_join_all};
+use redis::RedisResult;
+use tokio::time::Instant;
 
 use crate::audit::Auditor;
 use crate::config::ConsumerConfig;
@@ -14,12 +17,15 @@ use crate::delivery::{Delivery, History};
 use crate::entry::{ENTRIES_PER_READ, RawEntry};
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
+use crate::known_pauses::{KnownPauses, PTTL_NO_KEY};
 use crate::leases::{Leases, keep_alive};
 use crate::repair::Repair;
 use crate::scripts::{self, ConsumerSession, millis};
 
 /// Longest wait for new entries. Released and abandoned entries are only seen after it.
 const BLOCK: Duration = Duration::from_secs(2);
+/// While new entries keep coming, due and abandoned ones are claimed at this interval.
+const CLAIM_INTERVAL: Duration = Duration::from_millis(20);
 /// A blocking read that exceeds its wait by this much is abandoned, with its connection.
 const BLOCK_MARGIN: Duration = Duration::from_secs(5);
 const CURSOR_START: &str = "0-0";
@@ -35,12 +41,33 @@ pub struct Consumer {
     reading: SharedConnection,
     /// Redis may have delivered entries in a reply that was lost.
     unseen: bool,
+    /// When to claim, at the latest.
+    claim_at: Instant,
     reclaim_cursor: String,
+    /// The pauses that this consumer respects.
+    pauses: Vec<ProjectPause>,
     auditor: Auditor,
 }
 
-/// The reply of `XREADGROUP`: entries by stream.
-type NewEntries = Option<Vec<(String, Vec<RawEntry>)>>;
+/// A project, and the key that exists while its family is paused.
+struct ProjectPause {
+    project: String,
+    key: String,
+}
+
+/// The replies of `XREADGROUP`, which has entries by stream, and of `EXISTS`.
+type NewReply = (RedisResult<Option<Vec<(String, Vec<RawEntry>)>>>, RedisResult<u64>);
+
+/// The reply of `claim.lua`.
+type ClaimReply = (Vec<i64>, bool, i64, String, Vec<String>);
+
+/// The result of a claim.
+enum Claimed {
+    /// Nothing is received now.
+    Paused,
+    /// The time until the next delayed entry is due, if there is one.
+    UntilDue(Option<Duration>),
+}
 
 impl Consumer {
     /// Connects, and creates the group if it is missing.
@@ -54,6 +81,8 @@ impl Consumer {
             family: config.family,
             name: config.name,
             lease: config.lease,
+            pauses: KnownPauses::default(),
+            has_put_back: AtomicBool::new(false),
         });
         scripts::ensure_group(&session.connection, &session.keys).await?;
         let leases = Arc::new(Leases::default());
@@ -63,13 +92,30 @@ impl Consumer {
             leases,
             reading: SharedConnection::for_blocking(client),
             unseen: false,
+            claim_at: Instant::now(),
             reclaim_cursor: CURSOR_START.to_owned(),
+            pauses: Vec::new(),
             auditor: Auditor::default(),
         })
     }
 
-    /// Receives up to `free` deliveries; waits up to two seconds when there are none. A cancelled call loses nothing:
-    /// the next one receives what this one was given.
+    /// Respects the pauses of these projects: nothing is received while all of them are paused, and deliveries know the
+    /// pause of their project.
+    pub fn respect_pauses_of(&mut self, projects: impl IntoIterator<Item = String>) {
+        let ConsumerSession { all_keys, family, .. } = &*self.session;
+        let pause = |project: String| ProjectPause { key: all_keys.pause(&project, *family), project };
+        self.pauses = projects.into_iter().map(pause).collect();
+    }
+
+    /// How long nothing will be received: `None` unless all projects are paused, as of the last read.
+    pub fn paused_for(&self) -> Option<Duration> {
+        let lefts = self.pauses.iter().map(|pause| self.session.pauses.left(&pause.project));
+        // The shortest one; `None` is less than any.
+        lefts.min().flatten()
+    }
+
+    /// Receives up to `free` deliveries; waits up to two seconds when there are none, unless the family is paused. A
+    /// cancelled call loses nothing: the next one receives what this one was given.
     pub async fn receive(&mut self, free: usize) -> Result<Vec<Delivery>, QueueError> {
         self.receive_within(free, BLOCK).await
     }
@@ -164,31 +210,64 @@ impl Consumer {
         wait: Duration,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), QueueError> {
-        let ConsumerSession { keys, name, lease, .. } = &*self.session;
-        let mut script = scripts::DUE.prepare_invoke();
-        script.key(&keys.events).key(&keys.delayed).key(&keys.attempts);
-        script.arg(GROUP).arg(name).arg(free - deliveries.len());
-        // Milliseconds until the next entry is due, or -1.
-        let (next_ms, ids): (i64, Vec<String>) = self.session.invoke("claim due entries", &script).await?;
-        self.read_claimed(&ids, deliveries).await?;
-        if deliveries.len() < free {
-            let mut script = scripts::RECLAIM.prepare_invoke();
-            script.key(&keys.events).key(&keys.attempts).arg(GROUP).arg(name).arg(millis(*lease));
-            script.arg(&self.reclaim_cursor).arg(free - deliveries.len()).arg(self.leases.ids());
-            let (cursor, ids): (String, Vec<String>) =
-                self.session.invoke("reclaim abandoned entries", &script).await?;
-            self.reclaim_cursor = cursor;
-            self.read_claimed(&ids, deliveries).await?;
+        if !self.must_claim() {
+            self.take_new(free, Duration::ZERO, deliveries).await?;
+            if !deliveries.is_empty() {
+                return Ok(());
+            }
         }
-        let mut wait = u64::try_from(next_ms).map_or(wait, |ms| wait.min(Duration::from_millis(ms)));
+        match self.claim(free, deliveries).await? {
+            Claimed::Paused => Ok(()),
+            Claimed::UntilDue(until_due) => {
+                let wait = until_due.map_or(wait, |until_due| wait.min(until_due));
+                self.take_new(free, wait, deliveries).await
+            }
+        }
+    }
+
+    fn must_claim(&self) -> bool {
+        self.session.has_put_back.load(Ordering::Relaxed)
+            || Instant::now() >= self.claim_at
+            || self.paused_for().is_some()
+    }
+
+    /// Claims due and abandoned entries.
+    async fn claim(&mut self, free: usize, deliveries: &mut Vec<Delivery>) -> Result<Claimed, QueueError> {
+        let ConsumerSession { keys, name, lease, .. } = &*self.session;
+        let mut script = scripts::CLAIM.prepare_invoke();
+        script.key(&keys.events).key(&keys.delayed).key(&keys.attempts);
+        for pause in &self.pauses {
+            script.key(&pause.key);
+        }
+        script.arg(GROUP).arg(name).arg(millis(*lease)).arg(&self.reclaim_cursor);
+        script.arg(free - deliveries.len()).arg(self.leases.ids());
+        self.session.has_put_back.store(false, Ordering::Relaxed);
+        let asked = Instant::now();
+        let (ttls, is_paused, until_due_ms, cursor, ids): ClaimReply =
+            self.session.invoke("claim due and abandoned entries", &script).await?;
+        self.reclaim_cursor = cursor;
+        self.learn_pauses(asked, &ttls);
+        self.read_claimed(&ids, deliveries).await?;
+        self.claim_at = Instant::now() + CLAIM_INTERVAL;
+        if is_paused {
+            return Ok(Claimed::Paused);
+        }
+        Ok(Claimed::UntilDue(u64::try_from(until_due_ms).ok().map(Duration::from_millis)))
+    }
+
+    /// Takes new entries; waits for the first one when there are no deliveries yet.
+    async fn take_new(
+        &self,
+        free: usize,
+        mut wait: Duration,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), QueueError> {
         while deliveries.len() < free {
             let count = ENTRIES_PER_READ.min(free - deliveries.len());
             if !deliveries.is_empty() {
                 wait = Duration::ZERO;
             }
-            let entries = self.read_new(count, wait).await?;
-            let found = entries.len();
-            self.hold(entries, deliveries).await?;
+            let found = self.read_new(count, wait, deliveries).await?;
             if found < count {
                 break;
             }
@@ -204,45 +283,90 @@ impl Consumer {
                 read.arg(&self.session.keys.events).arg(id).arg(id);
                 self.session.connection.query::<Vec<RawEntry>>(&read).await
             });
-            let entries = try_join_all(reads).await;
-            let entries = entries.map_err(QueueError::while_doing("read claimed entries"))?;
-            self.hold(entries.into_iter().flatten().collect(), deliveries).await?;
+            let reads =
+                async { try_join_all(reads).await.map_err(QueueError::while_doing("read claimed entries")) };
+            let (found, histories) = try_join(reads, self.histories(ids)).await?;
+            for (entry, history) in found.into_iter().zip(histories) {
+                self.hold(entry.into_iter().zip([history]), deliveries);
+            }
         }
         Ok(())
     }
 
-    async fn read_new(&self, count: usize, wait: Duration) -> Result<Vec<RawEntry>, QueueError> {
-        let mut command = redis::cmd("XREADGROUP");
-        command.arg("GROUP").arg(GROUP).arg(&self.session.name).arg("COUNT").arg(count);
+    /// Reads new entries and returns their number. In the same round trip, after them, it asks whether there is more to
+    /// know about them: histories, which new entries only have when the group was recreated, or a pause that began
+    /// while the read waited.
+    async fn read_new(
+        &self,
+        count: usize,
+        wait: Duration,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<usize, QueueError> {
+        let mut commands = redis::pipe();
+        commands.ignore_errors().cmd("XREADGROUP").arg("GROUP").arg(GROUP).arg(&self.session.name);
+        commands.arg("COUNT").arg(count);
         // BLOCK 0 would wait forever.
         if !wait.is_zero() {
-            command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+            commands.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
-        command.arg("STREAMS").arg(&self.session.keys.events).arg(">");
-        let read = self.reading.query_blocking(&command, wait + BLOCK_MARGIN).await;
-        let streams: NewEntries = read.map_err(QueueError::while_doing("read new entries"))?;
-        Ok(streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect())
+        commands.arg("STREAMS").arg(&self.session.keys.events).arg(">");
+        commands.cmd("EXISTS").arg(&self.session.keys.attempts);
+        for pause in &self.pauses {
+            commands.arg(&pause.key);
+        }
+        let asked = Instant::now();
+        let read = self.reading.query_blocking(&commands, wait + BLOCK_MARGIN).await;
+        let read = read.and_then(|(entries, existing): NewReply| Ok((entries?, existing?)));
+        let (streams, existing) = read.map_err(QueueError::while_doing("read new entries"))?;
+        let entries: Vec<RawEntry> = streams.into_iter().flatten().flat_map(|(_, entries)| entries).collect();
+        let found = entries.len();
+        let histories = if existing == 0 {
+            self.learn_pauses(asked, &vec![PTTL_NO_KEY; self.pauses.len()]);
+            vec![History::default(); found]
+        } else if found > 0 {
+            let ids: Vec<&String> = entries.iter().map(|(id, _)| id).collect();
+            try_join(self.histories(&ids), self.look_for_pauses()).await?.0
+        } else {
+            Vec::new()
+        };
+        self.hold(entries.into_iter().zip(histories), deliveries);
+        Ok(found)
     }
 
-    /// Starts leases for entries that belong to this consumer. New entries have a history too when the group was
-    /// recreated.
-    async fn hold(&self, entries: Vec<RawEntry>, deliveries: &mut Vec<Delivery>) -> Result<(), QueueError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
+    async fn histories(&self, ids: &[impl AsRef<str>]) -> Result<Vec<History>, QueueError> {
         let mut command = redis::cmd("HMGET");
         command.arg(&self.session.keys.attempts);
-        for (id, _) in &entries {
+        for id in ids {
+            let id = id.as_ref();
             command.arg(id);
             for part in ["crashes", "alone", "first_error", "last_error"] {
                 command.arg(format!("{id}#{part}"));
             }
         }
-        let histories: Result<Vec<History>, RedisError> = self.session.connection.query(&command).await;
-        let histories = histories.map_err(QueueError::while_doing("read attempts"))?;
-        for (entry, history) in entries.into_iter().zip(histories) {
-            deliveries.push(Delivery::new(&self.session, &self.leases, entry, history));
-        }
+        let histories = self.session.connection.query(&command).await;
+        histories.map_err(QueueError::while_doing("read attempts"))
+    }
+
+    async fn look_for_pauses(&self) -> Result<(), QueueError> {
+        let asked = Instant::now();
+        let ttls = self.pauses.iter().map(async |pause| {
+            self.session.connection.query::<i64>(redis::cmd("PTTL").arg(&pause.key)).await
+        });
+        let ttls = try_join_all(ttls).await.map_err(QueueError::while_doing("look for a pause"))?;
+        self.learn_pauses(asked, &ttls);
         Ok(())
+    }
+
+    /// Takes over a reply of `PTTL` for each project.
+    fn learn_pauses(&self, asked: Instant, ttls: &[i64]) {
+        for (pause, &ttl_ms) in self.pauses.iter().zip(ttls) {
+            self.session.pauses.learn(&pause.project, asked, ttl_ms);
+        }
+    }
+
+    /// Starts leases for entries that belong to this consumer.
+    fn hold(&self, entries: impl Iterator<Item = (RawEntry, History)>, deliveries: &mut Vec<Delivery>) {
+        let delivery = |(entry, history)| Delivery::new(&self.session, &self.leases, entry, history);
+        deliveries.extend(entries.map(delivery));
     }
 }

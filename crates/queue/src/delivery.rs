@@ -2,6 +2,7 @@
 //! so a delivery is settled only once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::{FromRedisValue, ScriptInvocation};
@@ -135,7 +136,11 @@ impl Delivery {
         let mut script = scripts::PUT_BACK.prepare_invoke();
         script.key(events).key(delayed).key(attempts).arg(GROUP).arg(&self.session.name).arg(&self.entry_id);
         script.arg(millis(delay.min(DELAY_MAX))).arg(self.crashes_alone).arg(error);
-        self.guarded("put a delivery back", &script).await
+        let settled = self.guarded("put a delivery back", &script).await;
+        if delay.is_zero() {
+            self.session.has_put_back.store(true, Ordering::Relaxed);
+        }
+        settled
     }
 
     /// Runs a script that takes effect only while this delivery owns the entry. Redis checks the consumer; the lease

@@ -26,6 +26,7 @@
 //! * Crashes are counted separately from failed attempts, and crashes of an entry that ran alone separately from both
 //!   (`alone.rs`).
 //! * Deliveries acked together leave what single acks leave (`acks.rs`).
+//! * A busy worker needs few round trips per event (`round_trips.rs`).
 //! * Nothing is trimmed, and only the dedupe records stay behind (`settle.rs`).
 //!
 //! Not promised: exactly-once delivery. When a worker is frozen for longer than its lease, or cannot report to Redis
@@ -49,6 +50,7 @@ mod error;
 mod generation;
 mod instances;
 mod keys;
+mod known_pauses;
 mod leases;
 mod memory;
 mod notifications;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use webhook::{Family, Reason};
 
 use crate::admin::QueueAdmin;
-use crate::consumer::Consumer;
 use crate::delivery::Delivery;
 use crate::error::QueueError;
 use crate::scripts::{self, ConsumerSession, millis};
@@ -20,35 +19,22 @@ pub struct Pause {
     pub reason: String,
 }
 
-impl Consumer {
-    /// How long to receive nothing: `None` unless all of these projects are paused.
-    pub async fn paused_for(&self, projects: &[&str]) -> Result<Option<Duration>, QueueError> {
-        let mut shortest = None;
-        for project in projects {
-            match pause_left(&self.session, project).await? {
-                Some(left) => shortest = Some(shortest.map_or(left, |other: Duration| other.min(left))),
-                None => return Ok(None),
-            }
-        }
-        Ok(shortest)
-    }
-}
-
 impl Delivery {
-    /// The remaining pause of its project's family, if any.
-    pub async fn paused_for(&self) -> Result<Option<Duration>, QueueError> {
-        let Ok(entry) = &self.content else { return Ok(None) };
-        pause_left(&self.session, &entry.project).await
+    /// The remaining pause of its project's family, if any: as of the last read, or begun by this consumer since.
+    pub fn paused_for(&self) -> Option<Duration> {
+        self.session.pauses.left(&self.content.as_ref().ok()?.project)
     }
 
     /// Pauses its project's family for every worker; never shortens a pause. Returns the remaining pause.
     pub async fn pause(&self, wanted: Duration, reason: Reason) -> Result<Duration, QueueError> {
         let Ok(entry) = &self.content else { return Ok(Duration::ZERO) };
-        let (ConsumerSession { all_keys, family, .. }, project) = (&*self.session, &entry.project);
+        let (ConsumerSession { all_keys, family, pauses, .. }, project) = (&*self.session, &entry.project);
         let mut script = scripts::PAUSE.prepare_invoke();
         script.key(all_keys.pause(project, *family)).key(all_keys.pauses());
         script.arg(millis(wanted).max(1)).arg(reason.as_str()).arg(format!("{project}:{family}"));
-        self.session.invoke("pause a family", &script).await.map(Duration::from_millis)
+        let left = self.session.invoke("pause a family", &script).await.map(Duration::from_millis)?;
+        pauses.begin(project, left);
+        Ok(left)
     }
 }
 
@@ -72,16 +58,5 @@ impl QueueAdmin {
             }
         }
         Ok(pauses)
-    }
-}
-
-/// `PTTL` is -2 when the key does not exist, and -1 when an operator set it without a TTL; it is then checked again
-/// after a minute.
-async fn pause_left(session: &ConsumerSession, project: &str) -> Result<Option<Duration>, QueueError> {
-    let key = session.all_keys.pause(project, session.family);
-    let reply: Result<i64, _> = session.connection.query(redis::cmd("PTTL").arg(key)).await;
-    match reply.map_err(QueueError::while_doing("look for a pause"))? {
-        -1 => Ok(Some(Duration::from_secs(60))),
-        ms => Ok(u64::try_from(ms).ok().map(Duration::from_millis)),
     }
 }

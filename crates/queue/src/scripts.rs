@@ -2,6 +2,7 @@
 //! exactly one place whenever Redis or a worker dies.
 
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis::{FromRedisValue, Script, ScriptInvocation};
@@ -10,6 +11,7 @@ use webhook::Family;
 use crate::connection::SharedConnection;
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP, Keys};
+use crate::known_pauses::KnownPauses;
 use crate::repair::RepairKind;
 
 macro_rules! script {
@@ -20,8 +22,7 @@ macro_rules! script {
 }
 
 script!(ENSURE_GROUP, "ensure_group.lua");
-script!(DUE, "due.lua");
-script!(RECLAIM, "reclaim.lua");
+script!(CLAIM, "claim.lua");
 script!(RECOVER, "recover.lua");
 script!(BEAT, "beat.lua");
 script!(ACK, "ack.lua");
@@ -42,7 +43,7 @@ script!(DISCARD, "discard.lua");
 /// Approximate bytes of entries that one step reads; Redis is blocked meanwhile.
 pub(crate) const STEP_BYTES_MAX: usize = 1 << 20;
 
-/// A consumer's connection, keys and name for one family.
+/// A consumer's connection, keys and name for one family, and what its deliveries tell it.
 pub(crate) struct ConsumerSession {
     pub(crate) connection: SharedConnection,
     pub(crate) keys: FamilyKeys,
@@ -50,6 +51,9 @@ pub(crate) struct ConsumerSession {
     pub(crate) family: Family,
     pub(crate) name: String,
     pub(crate) lease: Duration,
+    pub(crate) pauses: KnownPauses,
+    /// A delivery was put back that is due already: the next read claims it before it takes new entries.
+    pub(crate) has_put_back: AtomicBool,
 }
 
 impl ConsumerSession {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use webhook::Family;
 
-use crate::context::{Context, Fetching};
+use crate::context::Context;
 use crate::process::process;
 
 /// Time for deliveries to finish at shutdown; the rest are released. Less than the ten seconds that `docker stop`
@@ -54,13 +54,6 @@ impl FamilyLoop {
                 () = shutdown.cancelled() => break,
                 permit = self.context.permits.shared() => Arc::new(permit),
             };
-            if let Some(left) = self.paused_for().await {
-                self.context.readiness.claimed(self.family, None);
-                drop(permit);
-                self.wait_out_pause(left, &mut pause_logged, &shutdown).await;
-                continue;
-            }
-            pause_logged = false;
             // Not cancelled by the shutdown: a cancelled read may already have received entries. It returns within two
             // seconds.
             let received = self.consumer.receive(free).await;
@@ -77,6 +70,14 @@ impl FamilyLoop {
             };
             self.context.readiness.claimed(self.family, None);
             outage_delay = Duration::ZERO;
+            if deliveries.is_empty()
+                && let Some(left) = self.consumer.paused_for()
+            {
+                drop(permit);
+                self.wait_out_pause(left, &mut pause_logged, &shutdown).await;
+                continue;
+            }
+            pause_logged = false;
             for delivery in deliveries {
                 let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
                 let (context, family, permit, release) =
@@ -92,14 +93,6 @@ impl FamilyLoop {
             }
         }
         self.drain(tasks, release).await + left_behind.load(Ordering::Relaxed)
-    }
-
-    /// How long the family is paused for every project of this worker.
-    async fn paused_for(&self) -> Option<Duration> {
-        let Fetching::With(clients) = &self.context.fetching else { return None };
-        let projects: Vec<&str> = clients.keys().map(String::as_str).collect();
-        // When Redis does not reply, the next read will fail.
-        self.consumer.paused_for(&projects).await.ok().flatten()
     }
 
     async fn wait_out_pause(&self, left: Duration, logged: &mut bool, shutdown: &CancellationToken) {

@@ -48,8 +48,7 @@ async fn give_up_crashed(context: &Context, job: &Job<'_>, delivery: &Delivery) 
 
 /// Snoozes a delivery that was read just before its family was paused. Not an attempt.
 async fn snooze_if_paused(context: &Context, job: &Job<'_>, delivery: &Delivery) -> Result<(), Settlement> {
-    // When Redis does not reply, the attempt itself will fail.
-    let Ok(Some(left)) = delivery.paused_for().await else { return Ok(()) };
+    let Some(left) = delivery.paused_for() else { return Ok(()) };
     match context.store.record_delivery(&job.new_event(), job.attempt - 1).await {
         Ok(before) if before == EventState::Stored && !job.is_forced() => {
             return Err(Settlement::already_stored());

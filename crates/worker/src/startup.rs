@@ -318,7 +318,7 @@ async fn run_family(
 ) -> usize {
     let family: Family = config.family;
     let mut logged = None;
-    let consumer = loop {
+    let mut consumer = loop {
         match Consumer::connect(config.clone()).await {
             Ok(consumer) => break consumer,
             Err(error) => {
@@ -335,5 +335,8 @@ async fn run_family(
             () = tokio::time::sleep(START_RETRY_DELAY) => {}
         }
     };
+    if let Fetching::With(clients) = &context.fetching {
+        consumer.respect_pauses_of(clients.keys().cloned());
+    }
     FamilyLoop { context, family, consumer, concurrency }.run(shutdown).await
 }

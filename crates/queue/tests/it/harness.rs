@@ -102,6 +102,16 @@ impl TestQueue {
     }
 }
 
+impl TestQueue {
+    /// How often Redis ran a command, also inside of scripts.
+    pub(crate) async fn calls_of(&self, command: &str) -> u64 {
+        let stats: String = self.command("INFO commandstats").await;
+        let name = format!("cmdstat_{command}:calls=");
+        let calls = stats.lines().find_map(|line| line.strip_prefix(&name)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    }
+}
+
 pub(crate) fn entry(webhook_id: &str) -> Entry {
     Entry {
         webhook_id: webhook_id.to_owned(),
@@ -143,6 +153,15 @@ pub(crate) async fn one_in_the_end(consumer: &mut Consumer) -> Delivery {
         }
         assert!(tokio::time::Instant::now() < deadline, "no delivery came");
     }
+}
+
+/// Waits until a consumer is blocked in `XREADGROUP`.
+pub(crate) async fn blocked(queue: &TestQueue) {
+    wait::until("a blocked reader", async || {
+        let clients: String = queue.command("INFO clients").await;
+        clients.contains("blocked_clients:1").then_some(())
+    })
+    .await;
 }
 
 /// Asserts that there is nothing to take.

@@ -25,6 +25,7 @@ mod recovery;
 mod redrive;
 mod repair;
 mod replay;
+mod round_trips;
 mod script_swap;
 mod server_check;
 mod server_trouble;

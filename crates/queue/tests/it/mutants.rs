@@ -56,7 +56,7 @@ const MUTANTS: [Mutant; 18] = [
     },
     Mutant {
         name: "due without FORCE",
-        script: script!("due"),
+        script: script!("claim"),
         from: "0, id, 'FORCE', 'JUSTID')",
         to: "0, id, 'JUSTID')",
     },

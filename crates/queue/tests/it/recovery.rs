@@ -2,19 +2,9 @@
 
 use std::time::Duration;
 
-use test_support::wait;
 use webhook::Reason;
 
-use crate::harness::{FAMILY, LONG, TestQueue, nothing, one, webhook_id};
-
-/// Waits until a consumer is blocked in `XREADGROUP`.
-async fn blocked(queue: &TestQueue) {
-    wait::until("a blocked admin", async || {
-        let clients: String = queue.command("INFO clients").await;
-        clients.contains("blocked_clients:1").then_some(())
-    })
-    .await;
-}
+use crate::harness::{FAMILY, LONG, TestQueue, blocked, nothing, one, webhook_id};
 
 #[tokio::test]
 async fn a_cancelled_read_loses_nothing() {
