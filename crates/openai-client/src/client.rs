@@ -36,6 +36,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// Maximum time without a byte, including the wait for the response head and connecting.
     pub idle_timeout: Duration,
+    /// Requests responses with `web_search_call.results`.
+    pub web_search_results: bool,
     /// Called for every request.
     pub observer: Option<Observer>,
     /// The memory budget for bodies, shared with all other users of it.
@@ -55,6 +57,7 @@ struct Shared {
     /// Only used to redact messages; requests send it in a header marked as sensitive.
     api_key: SecretString,
     idle_timeout: Duration,
+    web_search_results: bool,
     observer: Option<Observer>,
     body_memory: BodyMemory,
 }
@@ -111,6 +114,7 @@ impl Client {
             base_url: base_url.as_str().trim_end_matches('/').to_owned(),
             api_key: config.api_key,
             idle_timeout: config.idle_timeout,
+            web_search_results: config.web_search_results,
             observer: config.observer,
             body_memory: config.body_memory,
         };
@@ -120,6 +124,10 @@ impl Client {
     /// A reservation in [`ClientConfig::body_memory`] for a body that is read piece by piece.
     pub fn body_reservation(&self) -> BodyReservation {
         self.shared.body_memory.reservation()
+    }
+
+    pub(crate) fn includes_web_search_results(&self) -> bool {
+        self.shared.web_search_results
     }
 
     /// Fetches and parses a JSON object.
@@ -309,6 +317,7 @@ mod tests {
             project: None,
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
+            web_search_results: false,
             observer: None,
             body_memory: BodyMemory::default(),
         }

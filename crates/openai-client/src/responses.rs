@@ -16,8 +16,11 @@ use crate::phase::Phase;
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Further citations are only in the raw object; a deep-research result has a few hundred.
 const CITATIONS_MAX: usize = 10_000;
-/// The sources of citations are only included on request.
+/// Parts that are only included on request: the sources of citations.
 const INCLUDE: &str = "include[]=web_search_call.action.sources&include[]=file_search_call.results";
+/// Servers with an older version of the API may refuse the values below; see [`Client::response`].
+const INCLUDE_OUTPUTS: &str = "&include[]=code_interpreter_call.outputs";
+const INCLUDE_SEARCH_RESULTS: &str = "&include[]=web_search_call.results";
 
 /// The response of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,13 +95,20 @@ impl CitationKind {
 }
 
 impl Client {
-    /// `GET /responses/{id}`, including the sources of citations.
+    /// `GET /responses/{id}`, including the sources of citations, the outputs of the code interpreter, and, if
+    /// configured, the results of web searches. If the server answers 400, the request is repeated once without the
+    /// values that an older server may not know.
     pub async fn response(&self, id: &str) -> Result<Fetched<Response>, ApiError> {
-        let get = Get::new(
-            Endpoint::Responses,
-            format!("/responses/{}?{INCLUDE}", segment(id)?),
-            RESPONSE_BYTES_MAX,
-        );
+        let searches = if self.includes_web_search_results() { INCLUDE_SEARCH_RESULTS } else { "" };
+        match self.response_including(id, &format!("{INCLUDE}{INCLUDE_OUTPUTS}{searches}")).await {
+            Err(error) if error.status() == Some(400) => self.response_including(id, INCLUDE).await,
+            result => result,
+        }
+    }
+
+    async fn response_including(&self, id: &str, include: &str) -> Result<Fetched<Response>, ApiError> {
+        let path = format!("/responses/{}?{include}", segment(id)?);
+        let get = Get::new(Endpoint::Responses, path, RESPONSE_BYTES_MAX);
         self.get_object(get, id, Response::parse, |response| response.id.as_deref()).await
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use service::settings::{
     ConfigFileSettings, LogSettings, OpenAiSettings, RedisSettings, ResultsSettings, SettingError,
-    StoreSettings, seconds, size_bytes,
+    StoreSettings, seconds, size_bytes, yes_or_no,
 };
 use webhook::Family;
 
@@ -68,6 +68,10 @@ pub struct Settings {
     /// [default: a third of the container's memory limit; 256MiB without one]
     #[arg(long, env = "BODY_MEMORY_BYTES", value_name = "BYTES", value_parser = size_bytes)]
     pub body_memory_bytes: Option<u64>,
+    /// Fetch the results of a response's web searches too; they can be large: true or false
+    #[arg(long, env = "INCLUDE_WEB_SEARCH_RESULTS", value_name = "BOOL", value_parser = yes_or_no)]
+    #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub include_web_search_results: bool,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -302,6 +302,7 @@ fn fetching(
         project: settings.openai.openai_project_id.clone(),
         connect_timeout: OPENAI_CONNECT_TIMEOUT,
         idle_timeout: OPENAI_IDLE_TIMEOUT,
+        web_search_results: settings.include_web_search_results,
         observer: Some(Arc::new(move |observed| metrics.openai_request(observed))),
         body_memory: BodyMemory::of(settings.body_memory()),
     })

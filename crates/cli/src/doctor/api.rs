@@ -43,6 +43,7 @@ pub(super) async fn check(settings: &OpenAiSettings) -> Checked {
         project: settings.openai_project_id.clone(),
         connect_timeout: CONNECT_TIMEOUT,
         idle_timeout: RESPONSE_TIMEOUT,
+        web_search_results: false,
         observer: None,
         body_memory: BodyMemory::default(),
     });

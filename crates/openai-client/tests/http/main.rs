@@ -27,6 +27,7 @@ fn config(base_url: String) -> ClientConfig {
         project: None,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(30),
+        web_search_results: false,
         observer: None,
         body_memory: BodyMemory::default(),
     }

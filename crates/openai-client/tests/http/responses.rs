@@ -35,7 +35,7 @@ async fn a_request_has_the_right_path_and_headers() {
     client.response("resp_a/../b?c").await.unwrap();
     let head = server.heads().remove(0);
     let expected = "GET /v1/responses/resp_a%2F..%2Fb%3Fc?include[]=web_search_call.action.sources\
-        &include[]=file_search_call.results HTTP/1.1\r\n";
+        &include[]=file_search_call.results&include[]=code_interpreter_call.outputs HTTP/1.1\r\n";
     assert!(head.starts_with(expected), "{head}");
     for line in [
         &format!("authorization: Bearer {KEY}"),
@@ -47,6 +47,32 @@ async fn a_request_has_the_right_path_and_headers() {
     ] {
         assert!(head.lines().any(|sent| sent == line), "{line} is not in {head}");
     }
+}
+
+#[tokio::test]
+async fn web_search_results_are_requested_on_request() {
+    let server = Server::responding(json("{}")).await;
+    let config = ClientConfig { web_search_results: true, ..config(server.base_url()) };
+    Client::new(config).unwrap().response("resp_1").await.unwrap();
+    let head = server.heads().remove(0);
+    let end = "&include[]=code_interpreter_call.outputs&include[]=web_search_call.results HTTP/1.1";
+    assert!(head.lines().next().unwrap().ends_with(end), "{head}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_newer_includes_is_asked_without_them() {
+    let refuses_outputs = |head: &str| {
+        let is_refused = head.contains("code_interpreter_call.outputs");
+        let refusal = response("400 Bad Request", "", r#"{"error":{"code":"invalid_value"}}"#);
+        vec![Step::Send(if is_refused { refusal } else { json(r#"{"id":"resp_1"}"#) })]
+    };
+    let server = Server::start(refuses_outputs).await;
+    let fetched = client(&server).response("resp_1").await.unwrap();
+    assert_eq!((fetched.object.id.as_deref(), server.heads().len()), (Some("resp_1"), 2));
+    // Once: a request that is refused for another reason stays refused.
+    let server = Server::responding(response("400 Bad Request", "", "{}")).await;
+    let error = client(&server).response("resp_1").await.unwrap_err();
+    assert_eq!((error.kind(), server.heads().len()), (ErrorKind::Rejected, 2));
 }
 
 #[tokio::test]
