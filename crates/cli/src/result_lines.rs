@@ -192,6 +192,9 @@ mod tests {
             error: None,
             input_tokens: None,
             output_tokens: None,
+            cached_tokens: None,
+            cache_write_tokens: None,
+            reasoning_tokens: None,
             quarantined: false,
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::lenient::{fields, inner, integer, text};
+use crate::tokens::Tokens;
 
 /// The result of one request of a batch. The order of lines differs from that of the requests: `custom_id` identifies
 /// them (`id` may repeat).
@@ -15,8 +16,7 @@ pub struct BatchLine<'a> {
     pub body: Option<&'a RawValue>,
     /// The error of the line, or else, for a status of 400 or above, that of the response: OpenAI uses both forms.
     pub error: Option<&'a RawValue>,
-    pub input_tokens: Option<i64>,
-    pub output_tokens: Option<i64>,
+    pub tokens: Tokens,
 }
 
 /// Why a line cannot be parsed.
@@ -44,9 +44,6 @@ impl<'a> BatchLine<'a> {
         }
         let [status_code, request_id, body] = inner(response, ["status_code", "request_id", "body"]);
         let [response_error, usage] = inner(body, ["error", "usage"]);
-        // Responses and batches use input and output; chat completions and embeddings prompt and completion.
-        let [input, prompt, output, completion] =
-            inner(usage, ["input_tokens", "prompt_tokens", "output_tokens", "completion_tokens"]);
         let status_code = integer(status_code);
         Ok(Self {
             custom_id: text(custom_id),
@@ -54,8 +51,7 @@ impl<'a> BatchLine<'a> {
             request_id: text(request_id),
             body,
             error: error.or(response_error.filter(|_| status_code.is_some_and(|status| status >= 400))),
-            input_tokens: integer(input).or_else(|| integer(prompt)),
-            output_tokens: integer(output).or_else(|| integer(completion)),
+            tokens: Tokens::of(usage),
         })
     }
 }
@@ -71,7 +67,7 @@ mod tests {
     fn tokens(usage: &str) -> (Option<i64>, Option<i64>) {
         let line = format!(r#"{{"response":{{"status_code":200,"body":{{"usage":{usage}}}}}}}"#);
         let line = parse(&line);
-        (line.input_tokens, line.output_tokens)
+        (line.tokens.input, line.tokens.output)
     }
 
     #[test]
@@ -85,7 +81,7 @@ mod tests {
         assert_eq!((line.status_code, line.request_id.as_deref()), (Some(200), Some("req_1")));
         assert_eq!(line.body.unwrap().get(), body);
         assert!(line.error.is_none());
-        assert_eq!((line.input_tokens, line.output_tokens), (Some(3), Some(4)));
+        assert_eq!((line.tokens.input, line.tokens.output), (Some(3), Some(4)));
     }
 
     #[test]

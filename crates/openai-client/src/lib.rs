@@ -26,6 +26,7 @@ mod phase;
 mod responses;
 pub mod result_file;
 mod retry_hint;
+mod tokens;
 
 pub use access::Access;
 pub use batch_line::{BatchLine, LineError};
@@ -42,3 +43,4 @@ pub use line_splitter::{LINE_BYTES_MAX, LineSplitter, LineTooLong};
 pub use models::Model;
 pub use phase::Phase;
 pub use responses::{Citation, CitationKind, Response};
+pub use tokens::Tokens;

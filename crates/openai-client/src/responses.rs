@@ -11,6 +11,7 @@ use crate::lenient::{
     any_text, each_element, error_text, fields, inner, integer, object_text, text, text_of, time,
 };
 use crate::phase::Phase;
+use crate::tokens::Tokens;
 
 /// Generated images are embedded in base64; this is enough for about ten.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -35,6 +36,13 @@ pub struct Response {
     pub citations: Vec<Citation>,
     /// JSON text.
     pub usage: Option<String>,
+    pub tokens: Tokens,
+    /// JSON text: what tools used.
+    pub tool_usage: Option<String>,
+    /// The tier that processed the request.
+    pub service_tier: Option<String>,
+    pub conversation_id: Option<String>,
+    pub previous_response_id: Option<String>,
     /// JSON text.
     pub error: Option<String>,
     /// JSON text.
@@ -121,6 +129,8 @@ impl Response {
             fields(&json, ["id", "status", "model", "usage", "error", "metadata"])?;
         let [output, output_text, incomplete, created_at, completed_at] =
             fields(&json, ["output", "output_text", "incomplete_details", "created_at", "completed_at"])?;
+        let [service_tier, tool_usage, conversation, previous_response_id] =
+            fields(&json, ["service_tier", "tool_usage", "conversation", "previous_response_id"])?;
         let mut found = Output::default();
         each_element(output, |item| found.add_item(item));
         // Not a field of the API object, but of the SDK view of it, which some senders pass on.
@@ -130,6 +140,7 @@ impl Response {
             found = Output { text, items: 1, citations: Vec::new() };
         }
         let [incomplete_reason] = inner(incomplete, ["reason"]);
+        let [conversation_id] = inner(conversation, ["id"]);
         Ok(Self {
             id: text(id),
             status: text(status),
@@ -138,6 +149,11 @@ impl Response {
             has_output: found.items > 0,
             citations: found.citations,
             usage: object_text(usage),
+            tokens: Tokens::of(usage),
+            tool_usage: object_text(tool_usage),
+            service_tier: text(service_tier),
+            conversation_id: text(conversation_id).or_else(|| text(conversation)),
+            previous_response_id: text(previous_response_id),
             error: error_text(error),
             metadata: object_text(metadata),
             incomplete_reason: text(incomplete_reason),
@@ -259,6 +275,7 @@ mod tests {
             response.usage.as_deref(),
             Some(r#"{"input_tokens":10,"output_tokens":20,"total_tokens":30}"#)
         );
+        assert_eq!((response.tokens.input, response.tokens.output), (Some(10), Some(20)));
         assert_eq!(response.metadata.as_deref(), Some(r#"{"topic":"tides"}"#));
         assert_eq!((response.error, response.incomplete_reason), (None, None));
         assert_eq!(response.created_at.unwrap().timestamp(), 1_750_861_210);
@@ -275,6 +292,21 @@ mod tests {
             {"kind":"file_path","output_index":4,"content_index":1,"file_id":"file-2","index":9},
         ]);
         assert_eq!(citations, expected);
+    }
+
+    #[test]
+    fn the_origin_and_the_price_of_a_response_are_parsed() {
+        let response = parse(
+            r#"{"service_tier":"flex","tool_usage":{"web_search":{"num_requests":2}},"conversation":{"id":"conv_1"},
+            "previous_response_id":"resp_0"}"#,
+        );
+        assert_eq!(response.service_tier.as_deref(), Some("flex"));
+        assert_eq!(response.tool_usage.as_deref(), Some(r#"{"web_search":{"num_requests":2}}"#));
+        assert_eq!(response.conversation_id.as_deref(), Some("conv_1"));
+        assert_eq!(response.previous_response_id.as_deref(), Some("resp_0"));
+        let odd = parse(r#"{"service_tier":7,"tool_usage":[],"conversation":[],"previous_response_id":{}}"#);
+        assert_eq!((odd.service_tier, odd.tool_usage), (None, None));
+        assert_eq!((odd.conversation_id, odd.previous_response_id), (None, None));
     }
 
     #[test]

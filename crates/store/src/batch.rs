@@ -212,6 +212,9 @@ pub struct BatchResult {
     pub error: Option<String>,
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
+    pub cached_tokens: Option<i64>,
+    pub cache_write_tokens: Option<i64>,
+    pub reasoning_tokens: Option<i64>,
     /// The line could not be parsed as a result.
     pub quarantined: bool,
 }
@@ -241,6 +244,9 @@ impl BatchResult {
             Value::extracted(self.error.as_deref()),
             self.input_tokens.into(),
             self.output_tokens.into(),
+            self.cached_tokens.into(),
+            self.cache_write_tokens.into(),
+            self.reasoning_tokens.into(),
             self.quarantined.into(),
         ]
     }
@@ -286,6 +292,9 @@ pub struct ResultRow {
     pub error: Option<String>,
     pub input_tokens: Option<i64>,
     pub output_tokens: Option<i64>,
+    pub cached_tokens: Option<i64>,
+    pub cache_write_tokens: Option<i64>,
+    pub reasoning_tokens: Option<i64>,
     pub quarantined: bool,
 }
 
@@ -302,6 +311,9 @@ columns! {
         error: Json,
         input_tokens: Integer,
         output_tokens: Integer,
+        cached_tokens: Integer,
+        cache_write_tokens: Integer,
+        reasoning_tokens: Integer,
         quarantined: Flag,
     }
 }

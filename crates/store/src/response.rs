@@ -22,6 +22,17 @@ pub struct ResponseRecord {
     /// JSON text.
     #[serde(serialize_with = "json_text::nested")]
     pub usage: Option<String>,
+    pub input_tokens: Option<i64>,
+    pub output_tokens: Option<i64>,
+    pub cached_tokens: Option<i64>,
+    pub cache_write_tokens: Option<i64>,
+    pub reasoning_tokens: Option<i64>,
+    /// JSON text: what tools used.
+    #[serde(serialize_with = "json_text::nested")]
+    pub tool_usage: Option<String>,
+    pub service_tier: Option<String>,
+    pub conversation_id: Option<String>,
+    pub previous_response_id: Option<String>,
     /// JSON text.
     #[serde(serialize_with = "json_text::nested")]
     pub error: Option<String>,
@@ -51,6 +62,15 @@ columns! {
         output_text: Text,
         citations: Json,
         usage: Json,
+        input_tokens: Integer,
+        output_tokens: Integer,
+        cached_tokens: Integer,
+        cache_write_tokens: Integer,
+        reasoning_tokens: Integer,
+        tool_usage: Json,
+        service_tier: Text,
+        conversation_id: Text,
+        previous_response_id: Text,
         error: Json,
         incomplete_reason: Text,
         metadata: Json,

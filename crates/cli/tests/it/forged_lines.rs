@@ -104,6 +104,9 @@ async fn add_odd_batch(filled: &Filled) {
         error: (line % 2 == 1).then(|| serde_json::json!({"message": forging("text", *odd)}).to_string()),
         input_tokens: None,
         output_tokens: None,
+        cached_tokens: None,
+        cache_write_tokens: None,
+        reasoning_tokens: None,
         quarantined: false,
     };
     let chunk = BatchChunk {

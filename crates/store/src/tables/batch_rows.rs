@@ -79,6 +79,9 @@ async fn add_refused(
         error: Some(serde_json::json!({"code": "value_refused", "message": words}).to_string()),
         input_tokens: None,
         output_tokens: None,
+        cached_tokens: None,
+        cache_write_tokens: None,
+        reasoning_tokens: None,
         quarantined: true,
     };
     add_all(transaction, chunk, &[bare]).await

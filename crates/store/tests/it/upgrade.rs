@@ -189,9 +189,23 @@ pub(crate) async fn migrations_of_another_application_are_not_touched(fixture: F
 
 pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture) {
     let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
-    let old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
-                  ALTER TABLE batches DROP COLUMN results_confirmed_at;";
-    fixture.execute(old).await;
+    let mut old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
+                   ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day;"
+        .to_owned();
+    let tokens = ["cached_tokens", "cache_write_tokens", "reasoning_tokens"];
+    let of_responses = [
+        "input_tokens",
+        "output_tokens",
+        "tool_usage",
+        "service_tier",
+        "conversation_id",
+        "previous_response_id",
+    ];
+    let of_responses = tokens.iter().chain(&of_responses).map(|column| ("responses", column));
+    for (table, column) in of_responses.chain(tokens.iter().map(|column| ("batch_results", column))) {
+        old.push_str(&format!("ALTER TABLE {table} DROP COLUMN {column};"));
+    }
+    fixture.execute(&old).await;
     let starts = [0; 6].map(|_| {
         let config = fixture.config.clone();
         tokio::spawn(async move { Store::open(&config).await })

@@ -103,8 +103,11 @@ impl BatchLines {
                     request_id: parsed.request_id,
                     body: parsed.body.map(|body| body.get().as_bytes().to_vec()),
                     error: parsed.error.map(|error| error.get().to_owned()),
-                    input_tokens: parsed.input_tokens,
-                    output_tokens: parsed.output_tokens,
+                    input_tokens: parsed.tokens.input,
+                    output_tokens: parsed.tokens.output,
+                    cached_tokens: parsed.tokens.cached,
+                    cache_write_tokens: parsed.tokens.cache_write,
+                    reasoning_tokens: parsed.tokens.reasoning,
                     quarantined: false,
                 }
             }
@@ -127,6 +130,9 @@ impl BatchLines {
             error: None,
             input_tokens: None,
             output_tokens: None,
+            cached_tokens: None,
+            cache_write_tokens: None,
+            reasoning_tokens: None,
             quarantined: true,
         }
     }
