@@ -52,6 +52,11 @@ const RETRIEVE = {
   response: ({ id }) => [client.responses.retrieve(id, { include }), `/responses/${id}?${include.map((part) => `include[]=${part}`).join("&")}`],
   batch: ({ id }) => [client.batches.retrieve(id), `/batches/${id}`],
   file: ({ id }) => [client.files.retrieve(id), `/files/${id}`],
+  container: ({ id }) => [client.containers.retrieve(id), `/containers/${id}`],
+  "container.file": ({ id, parent }) => [
+    client.containers.files.retrieve(id, { container_id: parent }),
+    `/containers/${parent}/files/${id}`,
+  ],
   "fine_tuning.job": ({ id }) => [client.fineTuning.jobs.retrieve(id), `/fine_tuning/jobs/${id}`],
   model: ({ id }) => [client.models.retrieve(id), `/models/${id}`],
   eval: ({ id }) => [client.evals.retrieve(id), `/evals/${id}`],
@@ -80,6 +85,8 @@ function outputText(response) {
 const LISTS = [
   ["batch", null, (_, limit) => client.batches.list({ limit }), 2],
   ["file", null, (_, limit) => client.files.list({ limit }), 5],
+  ["container", null, (_, limit) => client.containers.list({ limit }), 1],
+  ["container.file", "container", (id, limit) => client.containers.files.list(id, { limit }), 1],
   ["fine_tuning.job", null, (_, limit) => client.fineTuning.jobs.list({ limit }), 1],
   ["fine_tuning.job.event", "fine_tuning.job", (job, limit) => client.fineTuning.jobs.listEvents(job, { limit }), 7],
   ["fine_tuning.job.checkpoint", "fine_tuning.job", (job, limit) => client.fineTuning.jobs.checkpoints.list(job, { limit }), 1],
@@ -125,6 +132,18 @@ async function judgeContents(entries) {
       same(length, (await client.files.retrieve(id)).bytes, "bytes");
       count("FILES");
       count("BYTES", length);
+    });
+  }
+}
+
+async function judgeContainerContents(entries) {
+  for (const { id, parent } of entries.filter(({ object }) => object === "container.file")) {
+    await judging(`the content of ${id}`, async () => {
+      const content = await client.containers.files.content.retrieve(id, { container_id: parent });
+      const bytes = new Uint8Array(await content.arrayBuffer());
+      same(bytes.length, (await client.containers.files.retrieve(id, { container_id: parent })).bytes, "bytes");
+      count("FILES");
+      count("BYTES", bytes.length);
     });
   }
 }
@@ -192,6 +211,7 @@ const entries = await ask("GET", "objects");
 await judgeObjects(entries);
 await judgeLists(entries);
 await judgeContents(entries);
+await judgeContainerContents(entries);
 await judgeRetries();
 await judgeRefusals();
 await judgeWebhooks(JSON.parse(readFileSync(process.argv[2], "utf8")));

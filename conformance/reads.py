@@ -27,6 +27,8 @@ RETRIEVE = {
     "response": lambda client, entry: client.responses.with_raw_response.retrieve(entry.id, include=INCLUDE),
     "batch": lambda client, entry: client.batches.with_raw_response.retrieve(entry.id),
     "file": lambda client, entry: client.files.with_raw_response.retrieve(entry.id),
+    "container": lambda client, entry: client.containers.with_raw_response.retrieve(entry.id),
+    "container.file": lambda client, entry: client.containers.files.with_raw_response.retrieve(entry.id, container_id=entry.parent),
     "fine_tuning.job": lambda client, entry: client.fine_tuning.jobs.with_raw_response.retrieve(entry.id),
     "model": lambda client, entry: client.models.with_raw_response.retrieve(entry.id),
     "eval": lambda client, entry: client.evals.with_raw_response.retrieve(entry.id),
@@ -37,6 +39,8 @@ RETRIEVE = {
 LISTS = [
     ("batch", None, lambda client, _, limit: client.batches.list(limit=limit), 2),
     ("file", None, lambda client, _, limit: client.files.list(limit=limit), 5),
+    ("container", None, lambda client, _, limit: client.containers.list(limit=limit), 1),
+    ("container.file", "container", lambda client, container, limit: client.containers.files.list(container, limit=limit), 1),
     ("fine_tuning.job", None, lambda client, _, limit: client.fine_tuning.jobs.list(limit=limit), 1),
     ("fine_tuning.job.event", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.list_events(job, limit=limit), 7),
     ("fine_tuning.job.checkpoint", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.checkpoints.list(job, limit=limit), 1),
@@ -93,6 +97,13 @@ class Reads:
         for entry in self.fake.entries("file"):
             with self.tally.judging(NAME, f"the content of {entry.id}"):
                 self.stream(entry.id)
+        for entry in self.fake.entries("container.file"):
+            with self.tally.judging(NAME, f"the content of {entry.id}"):
+                content = self.client.containers.files.content.retrieve(entry.id, container_id=entry.parent).read()
+                file = self.client.containers.files.retrieve(entry.id, container_id=entry.parent)
+                same(len(content), file.bytes, "bytes")
+                self.tally.count(NAME, Judged.FILES)
+                self.tally.count(NAME, Judged.BYTES, len(content))
         for entry in self.fake.entries("batch"):
             with self.tally.judging(NAME, f"the lines of {entry.id}"):
                 self.read_lines(self.retrieve(entry))

@@ -62,6 +62,7 @@ mod redis_full;
 mod redis_outage;
 mod repair;
 mod reread;
+mod response_files;
 mod retry_time;
 mod rolling_ingest;
 mod rolling_restarts;

@@ -8,10 +8,11 @@ mod fine_tuning;
 mod layout;
 mod response;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use chrono::Utc;
 use futures_util::StreamExt as _;
+use serde_json::value::RawValue;
 use service::settings::StoreSettings;
 use store::{FileRecord, Found, Store};
 
@@ -69,7 +70,7 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, 
     let layout = Layout { width: output::width(), now: Utc::now() };
     for (index, found) in found.iter().enumerate() {
         if args.json {
-            json::write_line(out, found)?;
+            json::write_line(out, &with_files(&store, found).await?)?;
             continue;
         }
         if index > 0 {
@@ -83,13 +84,27 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, 
 async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, CliError> {
     Ok(match found {
         Found::Event(event) => event::text(store, event, layout).await?,
-        Found::Response(response) => response::text(response, layout),
+        Found::Response(response) => response::text(store, response, layout).await?,
         Found::Batch(batch) => batch::text(store, batch, layout).await?,
         Found::FineTuningJob(job) => fine_tuning::job_text(store, job, layout).await?,
         Found::Model(model) => fine_tuning::model_text(model, layout),
         Found::EvalRun(run) => eval_run::text(run, layout),
         Found::File(file) => file::text(file, layout),
     })
+}
+
+/// The record as JSON, byte for byte what its row holds; a response with its files, if it has any.
+async fn with_files(store: &Store, found: &Found) -> Result<Box<RawValue>, CliError> {
+    let mut text = serde_json::to_string(found).map_err(io::Error::other)?;
+    if let Found::Response(response) = found {
+        let files = store.response_files(&response.project, &response.response_id).await?;
+        if !files.is_empty() {
+            text.truncate(text.len() - 1);
+            let files = serde_json::to_string(&files).map_err(io::Error::other)?;
+            text.push_str(&format!(",\"files\":{files}}}"));
+        }
+    }
+    Ok(RawValue::from_string(text).map_err(io::Error::other)?)
 }
 
 async fn write_raw(

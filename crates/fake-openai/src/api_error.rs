@@ -45,6 +45,10 @@ impl ApiError {
             Kind::Response => Self::new(404, format!("Response with id '{id}' not found.")),
             Kind::Batch => Self::new(404, format!("No batch found with id '{id}'.")),
             Kind::File => Self::new(404, format!("No such File object: {id}")).param("id"),
+            Kind::Container => Self::new(404, format!("Container with id '{id}' not found.")),
+            Kind::ContainerFile => {
+                Self::new(404, format!("File with id '{id}' not found in this container."))
+            }
             Kind::FineTuningJob | Kind::Checkpoint | Kind::JobEvent => {
                 Self::new(404, format!("Could not find fine tune: {id}"))
                     .param("fine_tune_id")

@@ -1,6 +1,8 @@
 //! The control API under `/_control`, which OpenAI does not have: inspect requests, inject faults, list and add objects,
 //! send webhooks. It needs no API key.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -60,6 +62,25 @@ struct PostBatch {
     id: String,
     lines: u64,
     line_bytes: Option<usize>,
+}
+
+/// `PUT /_control/containers`: adds files to a container of the code interpreter, or lets it expire.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutContainer {
+    id: String,
+    /// From now; without it the container does not expire.
+    expires_in_secs: Option<u64>,
+    #[serde(default)]
+    files: Vec<PutContainerFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutContainerFile {
+    id: String,
+    filename: String,
+    content: String,
 }
 
 /// `PUT /_control/settings`: fields that are absent keep their value.
@@ -124,6 +145,7 @@ async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Resul
             let mut fixtures = state.fixtures_mut();
             fixtures.put_generated_batch(&batch.id, batch.lines, line_bytes);
         }
+        ("PUT", "containers") => put_container(state, read(body)?)?,
         ("PUT", "settings") => put_settings(state, read(body)?),
         ("POST", "send") => return send(state, read(body)?).await,
         ("POST", "reset") => state.reset(),
@@ -154,6 +176,17 @@ fn put_object(state: &State, put: PutObject) -> Result<(), ControlError> {
     let object: Value = serde_json::from_str(put.object.get()).map_err(ControlError::Body)?;
     let id = object["id"].as_str().ok_or(PutError::NoId)?;
     state.fixtures_mut().put_file(id, &object, FileContent::InMemory(content))?;
+    Ok(())
+}
+
+fn put_container(state: &State, put: PutContainer) -> Result<(), ControlError> {
+    let mut fixtures = state.fixtures_mut();
+    for file in put.files {
+        fixtures.put_container_file(&put.id, &file.id, &file.filename, file.content.into())?;
+    }
+    if let Some(secs) = put.expires_in_secs {
+        fixtures.expire_container(&put.id, Duration::from_secs(secs));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The API's endpoints under `/v1`, all read-only: maps a path to an object or a list.
 
 mod api_request;
+mod containers;
 mod content;
 mod responses;
 
@@ -26,6 +27,7 @@ const FILES: ListRules = ListRules {
     order: Ordering::ByParameter { newest_first_by_default: true },
     with_ids: true,
 };
+const CONTAINERS: ListRules = ListRules { limit_default: 20, limit_max: 100, ..FILES };
 const EVALS: ListRules = ListRules {
     limit_default: 20,
     limit_max: 100,
@@ -67,6 +69,13 @@ pub(crate) fn respond(
         ["files"] => list(files(fixtures, query), query, FILES),
         ["files", id] => get(Kind::File, id),
         ["files", id, "content"] => content::get(fixtures, id, &state.access(), request),
+        ["containers"] => list(fixtures.list(Kind::Container, None), query, CONTAINERS),
+        ["containers", id] => containers::get(fixtures, id),
+        ["containers", id, "files"] => list(containers::files(fixtures, id)?, query, CONTAINERS),
+        ["containers", container_id, "files", id] => containers::file(fixtures, container_id, id),
+        ["containers", container_id, "files", id, "content"] => {
+            containers::content(fixtures, (container_id, id), &state.access(), request)
+        }
         ["fine_tuning", "jobs"] => list(jobs(fixtures, query), query, without_ids(NEWEST_FIRST)),
         ["fine_tuning", "jobs", id] => get(Kind::FineTuningJob, id),
         ["fine_tuning", "jobs", id, "checkpoints"] => {
@@ -96,9 +105,12 @@ fn exists(segments: &[&str]) -> bool {
     matches!(
         segments,
         ["responses", _]
-            | ["batches" | "files" | "models" | "evals"]
-            | ["batches" | "files" | "models" | "evals", _]
+            | ["batches" | "files" | "containers" | "models" | "evals"]
+            | ["batches" | "files" | "containers" | "models" | "evals", _]
             | ["files", _, "content"]
+            | ["containers", _, "files"]
+            | ["containers", _, "files", _]
+            | ["containers", _, "files", _, "content"]
             | ["fine_tuning", "jobs"]
             | ["fine_tuning", "jobs", _]
             | ["fine_tuning", "jobs", _, "checkpoints" | "events"]

@@ -1,6 +1,7 @@
 //! The objects the fake serves, by kind and id, as JSON text, and the content of files. Objects can be added, replaced
 //! and removed at run time; `demo` holds the initial ones.
 
+mod containers;
 mod demo;
 mod fine_tuning;
 mod objects;
@@ -9,6 +10,7 @@ mod results;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ pub enum PutError {
     NoKind,
     #[error("the field `object` names an unknown kind")]
     UnknownKind(#[source] webhook::states::UnknownName),
-    #[error("a {0} needs a parent: the eval or the fine-tuning job it belongs to")]
+    #[error("a {0} needs a parent: the eval, the fine-tuning job or the container it belongs to")]
     NoParent(Kind),
 }
 
@@ -44,6 +46,8 @@ pub enum PutError {
 pub(crate) struct Fixtures {
     objects: HashMap<(Kind, String), Stored>,
     contents: HashMap<String, FileContent>,
+    /// When containers expire; those without a time do not.
+    expiries: HashMap<String, Instant>,
     /// Counts additions, to break ties between objects created in the same second.
     added: u64,
 }
@@ -78,6 +82,8 @@ struct Head<'a> {
     #[serde(borrow)]
     eval_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    container_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     fine_tuning_job_id: Option<&'a RawValue>,
 }
 
@@ -91,13 +97,19 @@ impl Fixtures {
         let kind: Kind = kind.parse().map_err(PutError::UnknownKind)?;
         let parent = match kind {
             Kind::EvalRun => head.eval_id.and_then(text),
+            Kind::ContainerFile => head.container_id.and_then(text),
             Kind::Checkpoint => head.fine_tuning_job_id.and_then(text),
             Kind::JobEvent => parent.map(str::to_owned),
-            Kind::Response | Kind::Batch | Kind::File | Kind::FineTuningJob | Kind::Model | Kind::Eval => {
-                None
-            }
+            Kind::Response
+            | Kind::Batch
+            | Kind::File
+            | Kind::Container
+            | Kind::FineTuningJob
+            | Kind::Model
+            | Kind::Eval => None,
         };
-        let needs_parent = matches!(kind, Kind::EvalRun | Kind::Checkpoint | Kind::JobEvent);
+        let needs_parent =
+            matches!(kind, Kind::EvalRun | Kind::ContainerFile | Kind::Checkpoint | Kind::JobEvent);
         if needs_parent && parent.is_none() {
             return Err(PutError::NoParent(kind));
         }

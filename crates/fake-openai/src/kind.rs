@@ -8,6 +8,8 @@ closed_set! {
         Response => "response",
         Batch => "batch",
         File => "file",
+        Container => "container",
+        ContainerFile => "container.file",
         FineTuningJob => "fine_tuning.job",
         Checkpoint => "fine_tuning.job.checkpoint",
         JobEvent => "fine_tuning.job.event",

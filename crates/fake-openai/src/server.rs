@@ -146,6 +146,27 @@ impl FakeOpenAi {
         put.expect("a file has an id");
     }
 
+    /// Adds a file of the code interpreter and, if it does not exist yet, its container.
+    ///
+    /// # Panics
+    /// If an id is empty.
+    pub fn add_container_file(
+        &self,
+        container_id: &str,
+        file_id: &str,
+        filename: &str,
+        content: impl Into<Bytes>,
+    ) {
+        let mut fixtures = self.state.fixtures_mut();
+        let put = fixtures.put_container_file(container_id, file_id, filename, content.into());
+        put.expect("both have an id");
+    }
+
+    /// Lets a container expire after this time, whatever its objects say.
+    pub fn expire_container(&self, id: &str, after: Duration) {
+        self.state.fixtures_mut().expire_container(id, after);
+    }
+
     /// Adds a completed batch with this many lines of generated output.
     pub fn add_generated_batch(&self, id: &str, lines: usize) {
         self.add_generated_batch_of(id, lines as u64, LINE_BYTES_DEFAULT);

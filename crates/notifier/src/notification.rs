@@ -13,7 +13,7 @@ const EXCERPT_CHARS_MAX: usize = 300;
 /// 128 bits: collisions are practically impossible.
 const ID_DIGEST_BYTES: usize = 16;
 /// Fields of the object that every notification includes when they are known.
-const OBJECT_FIELDS: [&str; 17] = [
+const OBJECT_FIELDS: [&str; 18] = [
     "status",
     "model",
     "base_model",
@@ -29,6 +29,7 @@ const OBJECT_FIELDS: [&str; 17] = [
     "errored",
     "report_url",
     "incomplete_reason",
+    "files",
     "metadata",
     "fetch_state",
 ];

@@ -53,7 +53,11 @@ impl Client {
     /// [`ApiError`] if the download cannot start.
     pub async fn file_content(&self, file_id: &str) -> Result<Download, ApiError> {
         let path = format!("/files/{}/content", segment(file_id)?);
-        let exchange = self.begin(Endpoint::FileContent, &path, CONTENT_TYPE).await?;
+        self.download(Endpoint::FileContent, path).await
+    }
+
+    pub(crate) async fn download(&self, endpoint: Endpoint, path: String) -> Result<Download, ApiError> {
+        let exchange = self.begin(endpoint, &path, CONTENT_TYPE).await?;
         Ok(Download {
             content_length: exchange.content_length(),
             request_id: exchange.request_id.clone(),
@@ -136,7 +140,7 @@ impl Download {
             (RANGE, HeaderValue::from_str(&range).expect("digits are valid in a header")),
             (IF_RANGE, etag.clone()),
         ]);
-        let exchange = self.client.send_with(Endpoint::FileContent, &self.path, headers).await?;
+        let exchange = self.client.send_with(self.exchange.endpoint(), &self.path, headers).await?;
         self.client.accept_rest(exchange).await
     }
 

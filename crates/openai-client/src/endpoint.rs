@@ -24,6 +24,7 @@ closed_set! {
         Batches => "batches",
         Files => "files",
         FileContent => "file_content",
+        ContainerFileContent => "container_file_content",
         FineTuningJobs => "fine_tuning_jobs",
         Models => "models",
         Evals => "evals",

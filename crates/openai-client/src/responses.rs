@@ -1,22 +1,19 @@
 //! The response object, its text joined as in the SDKs, and its citations.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::citations::{CITATIONS_MAX, Citation, CitationKind, citation};
 use crate::client::{Client, Fetched, Get, segment};
+use crate::container_files::{ContainerFile, ContainerFiles};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
-use crate::lenient::{
-    any_text, each_element, error_text, fields, inner, integer, object_text, text, text_of, time,
-};
+use crate::lenient::{any_text, each_element, error_text, fields, inner, object_text, text, text_of, time};
 use crate::phase::Phase;
 use crate::tokens::Tokens;
 
 /// Generated images are embedded in base64; this is enough for about ten.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
-/// Further citations are only in the raw object; a deep-research result has a few hundred.
-const CITATIONS_MAX: usize = 10_000;
 /// Parts that are only included on request: the sources of citations.
 const INCLUDE: &str = "include[]=web_search_call.action.sources&include[]=file_search_call.results";
 /// Servers with an older version of the API may refuse the values below; see [`Client::response`].
@@ -34,6 +31,8 @@ pub struct Response {
     /// Whether the object contains any output (a thin one does not).
     pub has_output: bool,
     pub citations: Vec<Citation>,
+    /// The files that the code interpreter made, as far as the response names them.
+    pub container_files: Vec<ContainerFile>,
     /// JSON text.
     pub usage: Option<String>,
     pub tokens: Tokens,
@@ -50,56 +49,6 @@ pub struct Response {
     pub incomplete_reason: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
     pub completed_at: Option<DateTime<Utc>>,
-}
-
-/// A position in the text and its source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Citation {
-    pub kind: CitationKind,
-    /// The index of the message in `output`, starting at 0.
-    pub output_index: usize,
-    /// The index of the text in the `content` of its message, starting at 0. Other indexes are relative to that text.
-    pub content_index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_id: Option<String>,
-    /// The first cited character.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_index: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_index: Option<i64>,
-    /// For files: the only position that OpenAI provides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub index: Option<i64>,
-}
-
-/// The four types of annotations that OpenAI documents. Others are only in the raw object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CitationKind {
-    UrlCitation,
-    FileCitation,
-    ContainerFileCitation,
-    FilePath,
-}
-
-impl CitationKind {
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "url_citation" => Some(Self::UrlCitation),
-            "file_citation" => Some(Self::FileCitation),
-            "container_file_citation" => Some(Self::ContainerFileCitation),
-            "file_path" => Some(Self::FilePath),
-            _ => None,
-        }
-    }
 }
 
 impl Client {
@@ -137,7 +86,7 @@ impl Response {
         if found.items == 0
             && let Some(text) = text(output_text)
         {
-            found = Output { text, items: 1, citations: Vec::new() };
+            found = Output { text, items: 1, ..Output::default() };
         }
         let [incomplete_reason] = inner(incomplete, ["reason"]);
         let [conversation_id] = inner(conversation, ["id"]);
@@ -148,6 +97,7 @@ impl Response {
             output_text: found.text,
             has_output: found.items > 0,
             citations: found.citations,
+            container_files: found.files.found,
             usage: object_text(usage),
             tokens: Tokens::of(usage),
             tool_usage: object_text(tool_usage),
@@ -179,6 +129,7 @@ struct Output {
     /// Number of items of any type: 28 types are known, and only messages contain text.
     items: usize,
     citations: Vec<Citation>,
+    files: ContainerFiles,
 }
 
 impl Output {
@@ -186,8 +137,10 @@ impl Output {
         let output_index = self.items;
         self.items += 1;
         let [kind, content, message] = inner(Some(item), ["type", "content", "message"]);
-        if text(kind).as_deref() != Some("message") {
-            return;
+        match text(kind).as_deref() {
+            Some("message") => {}
+            Some("code_interpreter_call") => return self.files.add_outputs(item),
+            _ => return,
         }
         // In an event, a message may be nested once more, and its content may be a plain string.
         let [wrapped] = inner(message, ["content"]);
@@ -210,32 +163,16 @@ impl Output {
         }
         self.text.push_str(&any_text(content).unwrap_or_default());
         each_element(annotations, |annotation| {
+            let Some(citation) = citation(annotation, output_index, content_index) else { return };
+            if citation.kind == CitationKind::ContainerFileCitation {
+                let Citation { container_id, file_id, filename, .. } = &citation;
+                self.files.add(container_id.as_ref(), file_id.as_ref(), filename.as_ref());
+            }
             if self.citations.len() < CITATIONS_MAX {
-                self.citations.extend(citation(annotation, output_index, content_index));
+                self.citations.push(citation);
             }
         });
     }
-}
-
-fn citation(annotation: &RawValue, output_index: usize, content_index: usize) -> Option<Citation> {
-    let annotation = Some(annotation);
-    let [kind, url, title, file_id, filename] =
-        inner(annotation, ["type", "url", "title", "file_id", "filename"]);
-    let [container_id, start_index, end_index, index] =
-        inner(annotation, ["container_id", "start_index", "end_index", "index"]);
-    Some(Citation {
-        kind: CitationKind::from_name(&text(kind)?)?,
-        output_index,
-        content_index,
-        url: text(url),
-        title: text(title),
-        file_id: text(file_id),
-        filename: text(filename),
-        container_id: text(container_id),
-        start_index: integer(start_index),
-        end_index: integer(end_index),
-        index: integer(index),
-    })
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod obstacle;
 mod postgres;
 mod prune;
 mod response;
+mod response_file;
 mod result_payload;
 mod row;
 mod schema;
@@ -85,6 +86,7 @@ pub use notification::{
 pub use obstacle::Obstacle;
 pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
+pub use response_file::{ResponseFile, ResponseFileState};
 pub use result_payload::ResultPayload;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};

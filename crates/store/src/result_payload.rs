@@ -12,6 +12,8 @@ use crate::error::StoreError;
 use crate::event::EventRecord;
 use crate::fine_tuning::{FineTuningRecord, JobRecord};
 use crate::found::Found;
+use crate::response::ResponseRecord;
+use crate::response_file::ResponseFile;
 use crate::store::Store;
 
 /// Batch results read per query.
@@ -34,6 +36,17 @@ impl ResultPayload {
             fields.remove("raw");
         }
         Self { value, is_whole: true }
+    }
+
+    /// A response, with the states of its files if it has any.
+    pub fn of_response(response: &ResponseRecord, files: &[ResponseFile]) -> Self {
+        let mut result = Self::of_row(response);
+        if let Some(Value::Object(fields)) = &mut result.value
+            && !files.is_empty()
+        {
+            fields.insert("files".to_owned(), files.iter().map(file).collect());
+        }
+        result
     }
 
     /// A job with its model and metrics.
@@ -122,7 +135,8 @@ impl ResultPayload {
     ) -> Result<Option<(NotificationType, Self)>, StoreError> {
         Ok(Some(match found {
             Found::Response(row) if row.project == project => {
-                (NotificationType::ResponseStored, Self::of_row(row))
+                let files = store.response_files(project, &row.response_id).await?;
+                (NotificationType::ResponseStored, Self::of_response(row, &files))
             }
             Found::Batch(row) if row.batch.project == project => {
                 (NotificationType::BatchStored, Self::of_batch(store, &row.batch, bytes_max).await?)
@@ -170,6 +184,17 @@ impl ResultPayload {
         }
         Ok((NotificationType::EventReceived, Self::of_body(&event.body)))
     }
+}
+
+/// A file of a response, without the columns that are the same for all of them.
+fn file(file: &ResponseFile) -> Value {
+    let mut value = serde_json::to_value(file).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        for name in ["project", "response_id", "first_attempt_at"] {
+            fields.remove(name);
+        }
+    }
+    value
 }
 
 /// A row of a batch's results, without the columns that are the same in all rows.

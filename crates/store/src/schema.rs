@@ -10,6 +10,7 @@ use crate::files::FileRecord;
 use crate::fine_tuning::{JobRecord, MetricRecord, ModelRecord};
 use crate::notification::{NewNotification, NotificationAttempt};
 use crate::response::ResponseRecord;
+use crate::response_file::ResponseFile;
 use crate::target_health::TargetHealth;
 
 /// A table.
@@ -36,6 +37,7 @@ pub(crate) const TABLES: &[Table] = &[
     EVENTS,
     EVENT_ATTEMPTS,
     RESPONSES,
+    RESPONSE_FILES,
     BATCHES,
     BATCH_RESULTS,
     FINE_TUNING_JOBS,
@@ -59,6 +61,12 @@ pub(crate) const EVENT_ATTEMPTS: Table = Table {
 
 pub(crate) const RESPONSES: Table =
     Table { name: "responses", key: "project, response_id", columns: &[ResponseRecord::COLUMNS] };
+
+pub(crate) const RESPONSE_FILES: Table = Table {
+    name: "response_files",
+    key: "project, response_id, container_id, file_id",
+    columns: &[ResponseFile::COLUMNS],
+};
 
 pub(crate) const BATCHES: Table = Table {
     name: "batches",

@@ -19,6 +19,7 @@ mod notification_leases;
 mod notification_targets;
 mod notifications;
 mod prune;
+mod response_files;
 mod responses;
 mod unfetched;
 mod upsert;

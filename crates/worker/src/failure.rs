@@ -36,6 +36,13 @@ pub(crate) enum HandlerError {
     UnknownStatus { what: &'static str, observation: String },
     #[error("the batch is {status}, but does not name all of its result files yet")]
     FileNotNamed { status: String },
+    /// The response is stored; its event waits for its files.
+    #[error("a file of the response could not be fetched yet")]
+    ResponseFile {
+        retry_after: Duration,
+        #[source]
+        source: Box<Self>,
+    },
     /// The stored rows are kept.
     #[error(
         "the file {file_id}, downloaded again, has {readable} result lines, fewer than the {stored} stored"
@@ -61,6 +68,8 @@ pub(crate) enum RetryAdvice {
     Retry,
     /// Retry with backoff for as long as the handler decides, which has its own time limit.
     Recheck,
+    /// The same, after this delay.
+    RecheckAfter(Duration),
     /// Retry after the delay that OpenAI asked for.
     RetryAfter(Duration),
     /// Only an operator can fix it; retry at the longest interval.
@@ -107,6 +116,12 @@ impl From<HandlerError> for Failure {
                 failure.http_status = source.status();
                 failure.request_id = source.request_id().map(str::to_owned);
             }
+            HandlerError::ResponseFile { source, .. } => {
+                let cause = Self::from(*source);
+                failure.http_status = cause.http_status;
+                failure.request_id = cause.request_id;
+                failure.write_fault = cause.write_fault;
+            }
             HandlerError::Store(error) => failure.write_fault = Some(error.write_fault()),
             _ => {}
         }
@@ -125,6 +140,14 @@ impl HandlerError {
             Self::Api { source, .. } => (api_reason(source.kind()), api_advice(source)),
             Self::NotFoundYet { retry_after, .. } => {
                 (Reason::NotFound, RetryAdvice::RetryAfter(*retry_after))
+            }
+            Self::ResponseFile { retry_after, source } => {
+                let (reason, advice) = source.classify();
+                let advice = match (advice, source.as_ref()) {
+                    (RetryAdvice::Snooze(_), _) | (RetryAdvice::GiveUp, Self::Store(_)) => advice,
+                    _ => RetryAdvice::RecheckAfter(*retry_after),
+                };
+                (reason, advice)
             }
             Self::NotTerminal { .. } => (Reason::NotTerminal, RetryAdvice::Retry),
             Self::UnknownStatus { .. } | Self::FileNotNamed { .. } => {

@@ -12,6 +12,7 @@ mod progress_log;
 mod raw_object;
 mod reread;
 mod response;
+mod response_files;
 mod unknown_status;
 
 use openai_client::BodyReservation;

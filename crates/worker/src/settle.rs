@@ -128,7 +128,10 @@ async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Fai
             return dead_letter(delivery, failure, job.progress.file_expires_ms()).await;
         }
         (RetryAdvice::Retry | RetryAdvice::Recheck, _) => context.retry.delay(job.attempt),
-        (RetryAdvice::RetryAfter(delay) | RetryAdvice::Snooze(delay), _) => delay,
+        (
+            RetryAdvice::RetryAfter(delay) | RetryAdvice::RecheckAfter(delay) | RetryAdvice::Snooze(delay),
+            _,
+        ) => delay,
         (RetryAdvice::RetryAtMax, _) => context.retry.max,
     };
     if let Err(error) = &recorded {
@@ -144,7 +147,10 @@ async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Fai
 async fn give_up_if_over(context: &Context, job: &Job<'_>, failure: Failure) -> Failure {
     let may_end = match failure.advice {
         RetryAdvice::Retry | RetryAdvice::RetryAfter(_) | RetryAdvice::RetryAtMax => true,
-        RetryAdvice::Recheck | RetryAdvice::Snooze(_) | RetryAdvice::GiveUp => false,
+        RetryAdvice::Recheck
+        | RetryAdvice::RecheckAfter(_)
+        | RetryAdvice::Snooze(_)
+        | RetryAdvice::GiveUp => false,
     };
     if !may_end || !context.was_tried_long_enough(job).await {
         return failure;

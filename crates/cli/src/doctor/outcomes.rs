@@ -5,16 +5,25 @@ use webhook::Reason;
 
 use super::findings::{Check, Finding};
 use crate::exit::CliError;
+use crate::printable;
 
 /// This many objects make a pattern. OpenAI's test webhooks refer to one that does not exist.
 const OBJECTS: usize = 5;
 
 pub(super) async fn check(store: &Store) -> Vec<Finding> {
     let queried = async {
-        Ok::<_, CliError>((store.recent_objects(OBJECTS).await?, store.count_refused_events().await?))
+        Ok::<_, CliError>((
+            store.recent_objects(OBJECTS).await?,
+            store.count_refused_events().await?,
+            store.forbidden_response_files().await?,
+        ))
     };
     match queried.await {
-        Ok((objects, refused)) => judge(&objects, refused),
+        Ok((objects, refused, (files, example))) => {
+            let mut findings = judge(&objects, refused);
+            findings.extend(forbidden_files(files, example.as_deref()));
+            findings
+        }
         Err(error) => {
             vec![Check::Fetches.wrong(error.to_string(), "see the database finding")]
         }
@@ -45,6 +54,18 @@ fn judge(objects: &[(String, Option<String>)], refused: i64) -> Vec<Finding> {
     findings
 }
 
+/// Takes the number of files that OpenAI refused, and the id of a response with such a file.
+fn forbidden_files(files: i64, example: Option<&str>) -> Option<Finding> {
+    let id = printable::one_line(example?);
+    Some(Check::Fetches.warning(
+        format!("OpenAI refused {files} files that code interpreters made (401, 403); their responses are stored"),
+        format!(
+            "grant OPENAI_API_KEY of the workers the right to read containers, then run landfall fetch {id}; the \
+             table response_files has the others. Containers expire 20 minutes after their last use"
+        ),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +80,15 @@ mod tests {
         objects[2].1 = None;
         assert!(judge(&objects, 0).is_empty());
         assert!(judge(&objects, 3)[0].is_wrong());
+    }
+
+    #[test]
+    fn forbidden_files_name_the_right_to_grant() {
+        assert!(forbidden_files(0, None).is_none());
+        let finding = serde_json::to_string(&forbidden_files(2, Some("resp_1"))).unwrap();
+        assert!(
+            finding.contains("read containers") && finding.contains("landfall fetch resp_1"),
+            "{finding}"
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! A response: its fields, the first lines of its text, and its sources.
 
 use serde::Deserialize;
-use store::ResponseRecord;
+use store::{ResponseFile, ResponseRecord, Store};
 
 use super::layout::{Layout, error_text, or_empty, usage_text};
+use crate::exit::CliError;
 use crate::{output, printable};
 
 /// Longer texts are truncated; `--json` prints them in full.
 const TEXT_LINES_MAX: usize = 16;
 const SOURCES_MAX: usize = 10;
+const FILES_MAX: usize = 20;
 
 /// The fields of a citation that identify its source.
 #[derive(Deserialize)]
@@ -19,7 +21,11 @@ struct Citation {
     file_id: Option<String>,
 }
 
-pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
+pub(super) async fn text(
+    store: &Store,
+    response: &ResponseRecord,
+    layout: Layout,
+) -> Result<String, CliError> {
     let fields = [
         ("status", or_empty(response.status.as_deref())),
         ("model", or_empty(response.model.as_deref())),
@@ -44,7 +50,24 @@ pub(super) fn text(response: &ResponseRecord, layout: Layout) -> String {
     if sources.len() > SOURCES_MAX {
         text.push_str(&format!("  … {} more: --json\n", sources.len() - SOURCES_MAX));
     }
-    text
+    let files = store.response_files(&response.project, &response.response_id).await?;
+    push_files(&mut text, &files);
+    Ok(text)
+}
+
+/// The files that the code interpreter made, each with the id to show it by, or why it is missing.
+fn push_files(text: &mut String, files: &[ResponseFile]) {
+    if !files.is_empty() {
+        text.push_str(&format!("\nfiles ({})\n", files.len()));
+    }
+    for file in files.iter().take(FILES_MAX) {
+        let name = printable::one_line(file.filename.as_deref().unwrap_or(&file.file_id));
+        let id = printable::one_line(file.stored_file_id.as_deref().unwrap_or(&file.file_id));
+        text.push_str(&format!("  {:<9} {name}\n            {id}\n", file.state.as_str()));
+    }
+    if files.len() > FILES_MAX {
+        text.push_str(&format!("  … {} more: --json\n", files.len() - FILES_MAX));
+    }
 }
 
 fn push_output(text: &mut String, output: &str, layout: Layout) {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::api_request::ApiRequest;
 use crate::api_error::ApiError;
+use crate::content::FileContent;
 use crate::fixtures::Fixtures;
 use crate::kind::Kind;
 use crate::ranges::{RequestedRange, requested_range};
@@ -19,7 +20,18 @@ pub(super) fn get(
 ) -> Result<HttpResponse, ApiError> {
     let missing = || ApiError::not_found(Kind::File, id);
     let file = fixtures.get(Kind::File, id).ok_or_else(missing)?;
+    let file: Value = serde_json::from_str(file.get()).unwrap_or_default();
     let content = fixtures.content(id).ok_or_else(missing)?.clone();
+    Ok(send(content, file["filename"].as_str(), access, request))
+}
+
+/// Sends the content, or the requested range of it.
+pub(super) fn send(
+    content: FileContent,
+    name: Option<&str>,
+    access: &Access,
+    request: &ApiRequest<'_>,
+) -> HttpResponse {
     let (len, weak) = (content.len_bytes(), if access.weak_etags { "W/" } else { "" });
     let etag = format!("{weak}{}", content.etag());
     let range = match access.ranges {
@@ -36,7 +48,7 @@ pub(super) fn get(
         response.insert_header(("etag", etag));
     }
     response.content_type("application/octet-stream");
-    response.insert_header(("content-disposition", disposition(file.get())));
+    response.insert_header(("content-disposition", disposition(name)));
     let (first, end) = match range {
         RequestedRange::Whole => (0, len),
         RequestedRange::Part { first, last } => {
@@ -45,16 +57,14 @@ pub(super) fn get(
         }
         RequestedRange::Unsatisfiable => {
             response.insert_header(("content-range", format!("bytes */{len}")));
-            return Ok(response.finish());
+            return response.finish();
         }
     };
     let stream = content.stream(first, end);
-    Ok(response.body(BoxBody::new(SizedStream::new(end - first, Box::pin(stream)))))
+    response.body(BoxBody::new(SizedStream::new(end - first, Box::pin(stream))))
 }
 
-fn disposition(file: &str) -> String {
-    let file: Value = serde_json::from_str(file).unwrap_or_default();
-    let name = file["filename"].as_str().unwrap_or("file");
-    let name: String = name.chars().filter(|c| c.is_ascii_graphic() && *c != '"').collect();
+fn disposition(name: Option<&str>) -> String {
+    let name: String = name.unwrap_or("file").chars().filter(|c| c.is_ascii_graphic() && *c != '"').collect();
     format!("attachment; filename=\"{name}\"")
 }

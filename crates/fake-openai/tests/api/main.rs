@@ -3,6 +3,7 @@
 
 mod binary;
 mod client;
+mod containers;
 mod content;
 mod control;
 mod faults;

@@ -154,7 +154,12 @@ impl Objects {
     /// `None` if the family has only events.
     fn of(family: Family) -> Option<Self> {
         match family {
-            Family::Response => Some(Self { table: "responses", id: "response_id", parts: &[], unless: "" }),
+            Family::Response => Some(Self {
+                table: "responses",
+                id: "response_id",
+                parts: &[("response_files", "response_id")],
+                unless: "",
+            }),
             Family::Batch => Some(Self {
                 table: "batches",
                 id: "batch_id",

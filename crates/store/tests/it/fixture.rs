@@ -17,8 +17,9 @@ use test_support::pgbouncer::PgBouncer;
 use test_support::postgres::PostgresServer;
 
 /// All tables except `events`, which must not change in a second run.
-pub(crate) const OBJECT_TABLES: [&str; 8] = [
+pub(crate) const OBJECT_TABLES: [&str; 9] = [
     "responses",
+    "response_files",
     "batches",
     "batch_results",
     "fine_tuning_jobs",

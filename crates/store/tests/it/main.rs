@@ -18,6 +18,7 @@ mod prune;
 mod reading;
 mod repair;
 mod replace;
+mod response_files;
 mod samples;
 mod schema;
 mod sqlite;
@@ -111,6 +112,8 @@ on_both!([
     replace::a_replacement_waits_for_an_import_which_then_continues,
     replace::mismatched_batches_are_unfetched_until_confirmed,
     reading::unknown_names_of_another_version_are_preserved,
+    response_files::a_response_keeps_the_states_of_its_files,
+    response_files::files_that_could_not_be_fetched_are_pending_again_on_request,
     schema::an_older_version_runs_on_a_newer_schema,
     schema::many_workers_starting_at_once_create_one_schema,
     transfer::all_rows_move_into_either_database_and_back,

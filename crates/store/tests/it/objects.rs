@@ -5,7 +5,9 @@ use store::{BatchEnd, FineTuningRecord, Found, ResponseRecord, ResultSource};
 use webhook::{EventState, FetchState};
 
 use crate::fixture::{Fixture, meaning};
-use crate::samples::{at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, result};
+use crate::samples::{
+    at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, response_file, result,
+};
 
 async fn the_response(fixture: &Fixture) -> ResponseRecord {
     match fixture.store.find("resp_1").await.unwrap().as_slice() {
@@ -39,6 +41,9 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
     new.received_at += later;
     store.record_delivery(&new, 1).await.unwrap();
     store.save_response(&response, &done).await.unwrap();
+    let mut container_file = response_file("cfile_1");
+    container_file.first_attempt_at += later;
+    store.begin_response(&response, &[container_file]).await.unwrap();
     store.save_eval_run(&run, &done).await.unwrap();
     store.save_fine_tuning(&FineTuningRecord { job, model: Some(model), metrics }, &done).await.unwrap();
     let progress = store.begin_batch(&batch).await.unwrap();

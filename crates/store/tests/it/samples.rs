@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use store::{
     BatchChunk, BatchRecord, BatchResult, Completion, EvalRunRecord, FileRecord, FineTuningRecord, JobRecord,
-    MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource,
+    MetricRecord, ModelRecord, NewEvent, ResponseFile, ResponseFileState, ResponseRecord, ResultSource,
 };
 use webhook::{Family, FetchState};
 
@@ -70,6 +70,19 @@ pub(crate) fn response(raw: &str) -> ResponseRecord {
         fetched_at: Some(at(1)),
         terminal: true,
         raw: Some(raw.as_bytes().to_vec()),
+    }
+}
+
+pub(crate) fn response_file(file_id: &str) -> ResponseFile {
+    ResponseFile {
+        project: "default".to_owned(),
+        response_id: "resp_1".to_owned(),
+        container_id: "cntr_1".to_owned(),
+        file_id: file_id.to_owned(),
+        filename: text("plot.png"),
+        state: ResponseFileState::Pending.into(),
+        stored_file_id: None,
+        first_attempt_at: at(1),
     }
 }
 

@@ -190,7 +190,7 @@ pub(crate) async fn migrations_of_another_application_are_not_touched(fixture: F
 pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture) {
     let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
     let mut old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
-                   ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day;"
+                   ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day; DROP TABLE response_files;"
         .to_owned();
     let tokens = ["cached_tokens", "cache_write_tokens", "reasoning_tokens"];
     let of_responses = [

@@ -19,7 +19,7 @@ use crate::watchdog::Progress;
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 /// Free space is checked again after this many bytes: other programs use the disk too, and not every file announces its
 /// size.
-const SPACE_CHECK_BYTES: u64 = 64 << 20;
+pub(super) const SPACE_CHECK_BYTES: u64 = 64 << 20;
 /// Files of OpenAI are far smaller (uploads are limited to 8 GiB): a larger size is an error, not a reason to wait for
 /// space.
 const PLAUSIBLE_BYTES_MAX: u64 = 1 << 40;
@@ -244,12 +244,12 @@ fn total_bytes(content: &openai_client::Download, meta: Option<&FileObject>) -> 
 }
 
 /// The announced size, unless it is implausible.
-fn plausible(bytes: Option<u64>) -> Option<u64> {
+pub(super) fn plausible(bytes: Option<u64>) -> Option<u64> {
     bytes.filter(|bytes| *bytes <= PLAUSIBLE_BYTES_MAX)
 }
 
 /// A file must fit, and leave `MIN_FREE_BYTES`: a full disk would stop Redis and the database as well.
-async fn check_space(context: &Context, file_bytes: Option<u64>) -> Result<(), HandlerError> {
+pub(super) async fn check_space(context: &Context, file_bytes: Option<u64>) -> Result<(), HandlerError> {
     let needed_bytes = context.min_free_bytes.saturating_add(file_bytes.unwrap_or(0));
     let Some(free_bytes) = context.store.files().free_bytes().await? else { return Ok(()) };
     if free_bytes < needed_bytes {

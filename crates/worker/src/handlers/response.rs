@@ -1,24 +1,37 @@
-//! `response.*`: one GET, one row with the text, its citations and its usage.
+//! `response.*`: one GET, one row with the text, its citations and its usage; then the files that its code interpreter
+//! made.
 
-use openai_client::{Client, Response};
-use store::{ResponseRecord, ResultPayload};
-use webhook::NotificationType;
+use openai_client::{BodyReservation, Client, Response};
+use store::{ResponseFile, ResponseRecord, ResultPayload};
+use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::raw_object;
+use crate::handlers::{raw_object, response_files};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
+    if let Some((record, files)) = response_files::begun(context, job, id).await? {
+        return with_files(context, job, record, files).await;
+    }
     let call = |client: Client| async move { client.response(id).await };
     let mut found = fetch::object(context, job, "response", call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "response", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;
     let (state, reason, reservation) = (found.state, found.reason, std::mem::take(&mut found.reservation));
-    let record = record(job, id, found, terminal)?;
+    let files = std::mem::take(&mut found.object.container_files);
+    let mut record = record(job, id, found, terminal)?;
+    if state == FetchState::Fetched && !files.is_empty() {
+        let files = response_files::named(job, id, files);
+        let files = response_files::begin(context, job, &record, &files).await?;
+        // The object is stored, and its files take time.
+        record.raw = None;
+        drop(reservation);
+        return with_files(context, job, record, files).await;
+    }
     let kind = NotificationType::ResponseStored;
     let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_row(&record));
     Ok(Write {
@@ -26,6 +39,27 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
         completion,
         fetch_state: Some(state),
         reservation,
+    })
+}
+
+/// Fetches the files of a stored response. What remains to be written is its event.
+async fn with_files(
+    context: &Context,
+    job: &Job<'_>,
+    record: ResponseRecord,
+    mut files: Vec<ResponseFile>,
+) -> Result<Write, HandlerError> {
+    if let Some(client) = fetch::client(context, job)? {
+        response_files::fetch(context, job, &client, &mut files).await?;
+    }
+    let kind = NotificationType::ResponseStored;
+    let result = || ResultPayload::of_response(&record, &files);
+    let completion = context.outbox.completion(job, kind, None, result);
+    Ok(Write {
+        effect: Effect::EventOnly(Box::new(job.new_event())),
+        completion,
+        fetch_state: Some(FetchState::Fetched),
+        reservation: BodyReservation::default(),
     })
 }
 
