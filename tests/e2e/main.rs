@@ -63,6 +63,7 @@ mod redis_outage;
 mod repair;
 mod reread;
 mod response_files;
+mod response_images;
 mod retry_time;
 mod rolling_ingest;
 mod rolling_restarts;

@@ -8,6 +8,7 @@ use crate::client::{Client, Fetched, Get, segment};
 use crate::container_files::{ContainerFile, ContainerFiles};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
+use crate::images::{EmbeddedImage, Images};
 use crate::lenient::{any_text, each_element, error_text, fields, inner, object_text, text, text_of, time};
 use crate::phase::Phase;
 use crate::tokens::Tokens;
@@ -33,6 +34,8 @@ pub struct Response {
     pub citations: Vec<Citation>,
     /// The files that the code interpreter made, as far as the response names them.
     pub container_files: Vec<ContainerFile>,
+    /// The images that it contains in base64, in the order of their positions.
+    pub images: Vec<EmbeddedImage>,
     /// JSON text.
     pub usage: Option<String>,
     pub tokens: Tokens,
@@ -81,7 +84,7 @@ impl Response {
         let [service_tier, tool_usage, conversation, previous_response_id] =
             fields(&json, ["service_tier", "tool_usage", "conversation", "previous_response_id"])?;
         let mut found = Output::default();
-        each_element(output, |item| found.add_item(item));
+        each_element(output, |item| found.add_item(item, raw));
         // Not a field of the API object, but of the SDK view of it, which some senders pass on.
         if found.items == 0
             && let Some(text) = text(output_text)
@@ -98,6 +101,7 @@ impl Response {
             has_output: found.items > 0,
             citations: found.citations,
             container_files: found.files.found,
+            images: found.images.found,
             usage: object_text(usage),
             tokens: Tokens::of(usage),
             tool_usage: object_text(tool_usage),
@@ -130,16 +134,18 @@ struct Output {
     items: usize,
     citations: Vec<Citation>,
     files: ContainerFiles,
+    images: Images,
 }
 
 impl Output {
-    fn add_item(&mut self, item: &RawValue) {
+    fn add_item(&mut self, item: &RawValue, raw: &[u8]) {
         let output_index = self.items;
         self.items += 1;
         let [kind, content, message] = inner(Some(item), ["type", "content", "message"]);
         match text(kind).as_deref() {
             Some("message") => {}
             Some("code_interpreter_call") => return self.files.add_outputs(item),
+            Some("image_generation_call") => return self.images.add(item, raw),
             _ => return,
         }
         // In an event, a message may be nested once more, and its content may be a plain string.

@@ -13,6 +13,7 @@ mod raw_object;
 mod reread;
 mod response;
 mod response_files;
+mod response_images;
 mod unknown_status;
 
 use openai_client::BodyReservation;

@@ -28,6 +28,34 @@ pub(super) async fn for_column<T>(
     if raw.len() <= RAW_COLUMN_BYTES_MAX || found.fetched_at.is_none() {
         return Ok(Some(raw.clone()));
     }
+    let file_id = store_whole(context, job, object_id, raw).await?;
+    Ok(Some(without_long_strings(raw, &file_id).into()))
+}
+
+/// The value for the column `raw` of an object whose images were replaced by references: the whole object is stored as a
+/// file, whatever its size.
+pub(super) async fn with_references<T>(
+    context: &Context,
+    job: &Job<'_>,
+    object_id: &str,
+    (found, column): (&Found<T>, Bytes),
+) -> Result<Bytes, HandlerError> {
+    let Some(raw) = &found.raw else { return Ok(column) };
+    let file_id = store_whole(context, job, object_id, raw).await?;
+    Ok(if column.len() <= RAW_COLUMN_BYTES_MAX {
+        column
+    } else {
+        without_long_strings(&column, &file_id).into()
+    })
+}
+
+/// Stores an object as the file `<object id>.json`. Returns the file's id.
+async fn store_whole(
+    context: &Context,
+    job: &Job<'_>,
+    object_id: &str,
+    raw: &Bytes,
+) -> Result<String, HandlerError> {
     let file_id = format!("{object_id}.json");
     let mut writer = context.store.files().create(&job.entry.project, object_id, &file_id).await?;
     if let Err(error) = writer.write(raw.clone()).await {
@@ -35,13 +63,12 @@ pub(super) async fn for_column<T>(
         return Err(error.into());
     }
     let stored = writer.finish().await?;
-    let column = without_long_strings(raw, &file_id);
     let record = FileRecord {
         project: job.entry.project.clone(),
         object_id: object_id.to_owned(),
         purpose: Some("raw_object".to_owned()),
         filename: Some(file_id.clone()),
-        file_id,
+        file_id: file_id.clone(),
         bytes: stored.bytes,
         sha256: stored.sha256,
         location: stored.location,
@@ -49,7 +76,7 @@ pub(super) async fn for_column<T>(
         expires_at: None,
     };
     context.store.save_file(&record).await?;
-    Ok(Some(column.into()))
+    Ok(file_id)
 }
 
 /// Replaces every long string in the JSON with a note. Works on bytes: quotes and backslashes are never part of another

@@ -8,7 +8,7 @@ use webhook::{FetchState, NotificationType};
 use crate::context::Context;
 use crate::failure::HandlerError;
 use crate::handlers::fetch::{self, Found};
-use crate::handlers::{raw_object, response_files};
+use crate::handlers::{raw_object, response_files, response_images};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
@@ -20,7 +20,10 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let mut found = fetch::object(context, job, "response", call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "response", status).await?;
-    found.raw = raw_object::for_column(context, job, id, &found).await?;
+    found.raw = match response_images::store(context, job, id, &found).await? {
+        Some(column) => Some(raw_object::with_references(context, job, id, (&found, column)).await?),
+        None => raw_object::for_column(context, job, id, &found).await?,
+    };
     let (state, reason, reservation) = (found.state, found.reason, std::mem::take(&mut found.reservation));
     let files = std::mem::take(&mut found.object.container_files);
     let mut record = record(job, id, found, terminal)?;
