@@ -1,6 +1,7 @@
 //! Finds and repairs entries that no worker would ever read again (stranded by manual commands) and consumer names of
 //! dead workers. Every consumer runs it periodically while it receives.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use error_text::chain;
@@ -57,6 +58,9 @@ impl Auditor {
             if self.from.is_none() {
                 break;
             }
+        }
+        if stranded > 0 {
+            session.has_due.store(true, Ordering::Relaxed);
         }
         self.record_repair(session.family, RepairKind::StrandedEntry, stranded);
         let silent = SILENT_MIN.max(session.lease / 2);

@@ -82,7 +82,7 @@ impl Consumer {
             name: config.name,
             lease: config.lease,
             pauses: KnownPauses::default(),
-            has_put_back: AtomicBool::new(false),
+            has_due: AtomicBool::new(false),
         });
         scripts::ensure_group(&session.connection, &session.keys).await?;
         let leases = Arc::new(Leases::default());
@@ -226,7 +226,7 @@ impl Consumer {
     }
 
     fn must_claim(&self) -> bool {
-        self.session.has_put_back.load(Ordering::Relaxed)
+        self.session.has_due.load(Ordering::Relaxed)
             || Instant::now() >= self.claim_at
             || self.paused_for().is_some()
     }
@@ -241,8 +241,10 @@ impl Consumer {
         }
         script.arg(GROUP).arg(name).arg(millis(*lease)).arg(&self.reclaim_cursor);
         script.arg(free - deliveries.len()).arg(self.leases.ids());
-        self.session.has_put_back.store(false, Ordering::Relaxed);
+        self.session.has_due.store(false, Ordering::Relaxed);
         let asked = Instant::now();
+        // If it fails, the next read claims.
+        self.claim_at = asked;
         let (ttls, is_paused, until_due_ms, cursor, ids): ClaimReply =
             self.session.invoke("claim due and abandoned entries", &script).await?;
         self.reclaim_cursor = cursor;

@@ -138,7 +138,7 @@ impl Delivery {
         script.arg(millis(delay.min(DELAY_MAX))).arg(self.crashes_alone).arg(error);
         let settled = self.guarded("put a delivery back", &script).await;
         if delay.is_zero() {
-            self.session.has_put_back.store(true, Ordering::Relaxed);
+            self.session.has_due.store(true, Ordering::Relaxed);
         }
         settled
     }

@@ -52,8 +52,9 @@ pub(crate) struct ConsumerSession {
     pub(crate) name: String,
     pub(crate) lease: Duration,
     pub(crate) pauses: KnownPauses,
-    /// A delivery was put back that is due already: the next read claims it before it takes new entries.
-    pub(crate) has_put_back: AtomicBool,
+    /// This consumer made entries due: it put a delivery back, or found stranded entries. The next read claims them
+    /// before it takes new ones.
+    pub(crate) has_due: AtomicBool,
 }
 
 impl ConsumerSession {
