@@ -122,12 +122,13 @@ impl Database {
         doing: &'static str,
         steps: impl AsyncFnOnce(&mut WriteTransaction) -> sqlx::Result<T>,
     ) -> Result<T, StoreError> {
-        let written = async {
+        // Boxed: a transaction's future is large, and would make that of every caller as large.
+        let written = Box::pin(async {
             let mut transaction = self.begin().await?;
             let value = steps(&mut transaction).await?;
             transaction.commit().await?;
             Ok(value)
-        };
+        });
         written.await.map_err(StoreError::database(doing))
     }
 

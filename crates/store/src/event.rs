@@ -8,6 +8,7 @@ use crate::columns::columns;
 use crate::event_attempt::Attempt;
 use crate::json_text;
 use crate::notification::NewNotification;
+use crate::response::ResponseRecord;
 
 /// An event at its first delivery.
 #[derive(Debug, Clone, Serialize)]
@@ -58,6 +59,14 @@ pub struct Completion {
     pub attempt: Option<Attempt>,
     /// The notifications to write.
     pub notifications: Vec<NewNotification>,
+}
+
+/// An event that is done, and the response that was fetched for it, if any.
+#[derive(Debug, Clone)]
+pub struct FinishedEvent {
+    pub event: NewEvent,
+    pub response: Option<Box<ResponseRecord>>,
+    pub completion: Completion,
 }
 
 /// Records a failed attempt.

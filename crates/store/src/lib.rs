@@ -70,7 +70,7 @@ pub use batch::{
 pub use batch_appender::BatchAppender;
 pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
-pub use event::{Completion, EventFilter, EventRecord, EventSeq, Failure, NewEvent};
+pub use event::{Completion, EventFilter, EventRecord, EventSeq, Failure, FinishedEvent, NewEvent};
 pub use event_attempt::{Attempt, AttemptOutcome, AttemptRecord};
 pub use file_replacement::{FileReplacement, Replaced};
 pub use file_storage::S3Config;

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod find;
 mod fine_tuning;
+mod finished_events;
 mod health;
 mod import_claim;
 mod imports;

@@ -11,7 +11,7 @@ use super::upsert::insert;
 use crate::columns::{Kind, Record as _};
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
-use crate::event::{Completion, EventFilter, EventRecord, Failure, NewEvent};
+use crate::event::{Completion, EventFilter, EventRecord, Failure, FinishedEvent, NewEvent};
 use crate::event_attempt::AttemptOutcome;
 use crate::row::Row;
 use crate::schema::EVENTS;
@@ -34,11 +34,8 @@ impl Store {
 
     /// Stores an event without an object to fetch. An event that is already stored does not change.
     pub async fn save_event(&self, event: &NewEvent, completion: &Completion) -> Result<(), StoreError> {
-        let steps = async |transaction: &mut WriteTransaction| {
-            record_in(transaction, event, completion.attempts).await?;
-            complete_in(transaction, completion).await
-        };
-        self.database.write("store an event", steps).await
+        let finished = FinishedEvent { event: event.clone(), response: None, completion: completion.clone() };
+        self.save_finished(&[], &[finished]).await
     }
 
     /// Marks the event as `stored`. An event that is already stored does not change.
@@ -87,7 +84,7 @@ impl EventFilter {
     }
 }
 
-async fn record_in(
+pub(super) async fn record_in(
     transaction: &mut WriteTransaction,
     event: &NewEvent,
     attempt: u32,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
-use super::upsert::insert;
+use super::upsert::ManyRows;
 use crate::columns::{Kind, Record as _};
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
@@ -17,23 +17,23 @@ use crate::value::Value;
 
 const COUNT: &str = "count notifications";
 
-static INSERT: LazyLock<String> = LazyLock::new(|| {
+static INSERT: LazyLock<ManyRows> = LazyLock::new(|| {
     let columns =
         [NewNotification::COLUMNS, &[("state", Kind::Text), ("next_attempt_at", Kind::Time)]].concat();
-    insert(&NOTIFICATIONS, &columns) + " ON CONFLICT (project, id) DO NOTHING"
+    ManyRows::new(&NOTIFICATIONS, &columns, " ON CONFLICT (project, id) DO NOTHING")
 });
 
 /// Writes notifications in the transaction that stores their result. Existing notifications are not written again.
 pub(super) async fn add_in(
     transaction: &mut WriteTransaction,
-    notifications: &[NewNotification],
+    notifications: impl IntoIterator<Item = &NewNotification>,
 ) -> sqlx::Result<()> {
-    for new in notifications {
+    let values = notifications.into_iter().flat_map(|new| {
         let mut values = new.values();
         values.extend([Value::member(NotificationState::Pending), Value::time(new.created_at)]);
-        transaction.execute(INSERT.as_str(), &values).await?;
-    }
-    Ok(())
+        values
+    });
+    INSERT.write(transaction, &values.collect::<Vec<_>>()).await
 }
 
 /// Notifications. Most are written by the calls that store their results.

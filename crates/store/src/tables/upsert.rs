@@ -1,7 +1,9 @@
-//! Builds INSERT statements, and upserts that resolve conflicts with existing rows.
+//! Builds INSERT statements of one or many rows, and upserts that resolve conflicts with existing rows.
 
 use crate::columns::{Column, names};
+use crate::database::WriteTransaction;
 use crate::schema::Table;
+use crate::value::Value;
 
 /// How an upsert treats an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +21,27 @@ pub(super) enum Existing {
 
 /// An INSERT whose parameters are in the order of the columns.
 pub(super) fn insert(table: &Table, columns: &[Column]) -> String {
-    let placeholders: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-    format!("INSERT INTO {} ({}) VALUES ({})", table.name, names(columns), placeholders.join(", "))
+    insert_many(table, columns, 1)
+}
+
+/// The same for this many rows; the parameters are in the order of the rows.
+fn insert_many(table: &Table, columns: &[Column], rows: usize) -> String {
+    let row = |row: usize| {
+        let first = row * columns.len() + 1;
+        let placeholders: Vec<String> = (first..first + columns.len()).map(|n| format!("${n}")).collect();
+        format!("({})", placeholders.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!("INSERT INTO {} ({}) VALUES {}", table.name, names(columns), rows.join(", "))
 }
 
 /// An upsert on the table's key.
 pub(super) fn upsert(table: &Table, columns: &[Column], existing: Existing) -> String {
+    insert(table, columns) + &on_conflict(table, columns, existing)
+}
+
+/// The end of an upsert on the table's key.
+pub(super) fn on_conflict(table: &Table, columns: &[Column], existing: Existing) -> String {
     let Table { name, key, .. } = table;
     let set = |column: &str| match existing {
         Existing::Replace | Existing::Improve => format!("{column} = excluded.{column}"),
@@ -36,8 +53,44 @@ pub(super) fn upsert(table: &Table, columns: &[Column], existing: Existing) -> S
         Existing::Replace | Existing::Complete => String::new(),
         Existing::Improve => better(name),
     };
-    let insert = insert(table, columns);
-    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}{condition}", set.join(", "))
+    format!(" ON CONFLICT ({key}) DO UPDATE SET {}{condition}", set.join(", "))
+}
+
+/// Few sizes, so that each statement is prepared once per connection; and small ones, because SQLite looks each parameter
+/// up among all of its statement.
+const ROWS_PER_STATEMENT: [usize; 3] = [16, 4, 1];
+
+/// One INSERT for any number of rows.
+pub(super) struct ManyRows {
+    columns: usize,
+    /// In the order of [`ROWS_PER_STATEMENT`].
+    statements: [String; 3],
+}
+
+impl ManyRows {
+    /// `conflict` is the end of the statement: what happens to existing rows.
+    pub(super) fn new(table: &Table, columns: &[Column], conflict: &str) -> Self {
+        let statements = ROWS_PER_STATEMENT.map(|rows| insert_many(table, columns, rows) + conflict);
+        Self { columns: columns.len(), statements }
+    }
+
+    /// Writes the rows in their order. A key may occur only once: a statement cannot change the same row twice.
+    pub(super) async fn write(
+        &'static self,
+        transaction: &mut WriteTransaction,
+        rows: &[Value<'_>],
+    ) -> sqlx::Result<()> {
+        let mut rest = rows;
+        for (statement, rows) in self.statements.iter().zip(ROWS_PER_STATEMENT) {
+            while rest.len() >= rows * self.columns {
+                let (these, others) = rest.split_at(rows * self.columns);
+                transaction.execute(statement.as_str(), these).await?;
+                rest = others;
+            }
+        }
+        debug_assert!(rest.is_empty(), "each row has a value for every column");
+        Ok(())
+    }
 }
 
 /// See [`Existing::Improve`].

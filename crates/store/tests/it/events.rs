@@ -13,7 +13,7 @@ async fn the_event(fixture: &Fixture) -> EventRecord {
     fixture.store.list_events(&EventFilter::default()).await.unwrap().pop().unwrap()
 }
 
-fn failure(state: EventState, attempts: u32) -> Failure {
+pub(crate) fn failure(state: EventState, attempts: u32) -> Failure {
     Failure {
         project: "default".to_owned(),
         webhook_id: "wh_1".to_owned(),

@@ -8,6 +8,7 @@ mod bucket_answers;
 mod documents;
 mod events;
 mod files;
+mod finished;
 mod fixture;
 mod health;
 mod notifications;
@@ -51,6 +52,9 @@ on_both!([
     events::the_first_delivery_inserts_and_later_ones_count_attempts,
     events::a_stored_event_never_changes_its_state,
     events::an_event_without_an_object_is_stored_once_in_one_transaction,
+    finished::finished_events_are_stored_together_and_a_second_run_changes_nothing,
+    finished::a_group_has_events_at_any_attempt,
+    finished::a_group_with_a_value_that_the_database_rejects_leaves_nothing,
     events::a_dead_event_can_still_be_stored,
     events::odd_bodies_are_read_byte_for_byte,
     events::a_long_error_is_truncated,

@@ -223,7 +223,7 @@ pub(crate) async fn ids_of_any_length_are_imported(fixture: Fixture) {
 }
 
 /// A user's constraint, in either dialect.
-async fn refuse(fixture: &Fixture, table: &str, column: &str, value: &str) {
+pub(crate) async fn refuse(fixture: &Fixture, table: &str, column: &str, value: &str) {
     let statement = if fixture.is_postgres() {
         format!("ALTER TABLE {table} ADD CONSTRAINT none_of_these CHECK ({column} <> '{value}')")
     } else {
