@@ -8,6 +8,8 @@ use openai_client::Client;
 use store::Store;
 
 use crate::auth_failure_monitor::AuthFailureMonitor;
+use crate::group_ack::GroupAck;
+use crate::group_commit::GroupCommit;
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::notifications::Outbox;
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     /// Its consumer name.
     pub(crate) worker: String,
     pub(crate) store: Store,
+    pub(crate) group_commit: GroupCommit,
+    pub(crate) group_ack: GroupAck,
     pub(crate) fetching: Fetching,
     pub(crate) retry: RetryPolicy,
     pub(crate) metrics: Metrics,

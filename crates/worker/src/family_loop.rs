@@ -84,11 +84,10 @@ impl FamilyLoop {
                     (Arc::clone(&self.context), self.family, Arc::clone(&permit), release.clone());
                 let (left_behind, shutdown) = (Arc::clone(&left_behind), shutdown.clone());
                 tasks.spawn(async move {
-                    let is_settled = process(&context, family, delivery, permit, &release).await;
+                    let is_settled = process(&context, family, delivery, (slot, permit), &release).await;
                     if !is_settled && shutdown.is_cancelled() {
                         left_behind.fetch_add(1, Ordering::Relaxed);
                     }
-                    drop(slot);
                 });
             }
         }

@@ -38,9 +38,10 @@ pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, 
     let Some(id) = job.object_id() else { return Ok(stored_only(context, job)) };
     match job.family() {
         Family::Response => response::handle(context, job, id).await,
-        Family::Batch => batch::handle(context, job, id).await,
-        Family::FineTuning => fine_tuning::handle(context, job, id).await,
-        Family::Eval => eval_run::handle(context, job, id).await,
+        // Boxed: these futures are large, and would be copied with every response too.
+        Family::Batch => Box::pin(batch::handle(context, job, id)).await,
+        Family::FineTuning => Box::pin(fine_tuning::handle(context, job, id)).await,
+        Family::Eval => Box::pin(eval_run::handle(context, job, id)).await,
         Family::Realtime | Family::Agent | Family::Safety | Family::Other => Ok(stored_only(context, job)),
     }
 }
@@ -48,6 +49,6 @@ pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, 
 fn stored_only(context: &Context, job: &Job<'_>) -> Write {
     let result = || ResultPayload::of_body(&job.entry.body);
     let completion = context.outbox.completion(job, NotificationType::EventReceived, None, result);
-    let effect = Effect::EventOnly(Box::new(job.new_event()));
-    Write { effect, completion, fetch_state: None, reservation: BodyReservation::default() }
+    let reservation = BodyReservation::default();
+    Write { effect: Effect::EventOnly, completion, fetch_state: None, reservation }
 }

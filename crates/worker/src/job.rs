@@ -18,6 +18,7 @@ pub(crate) struct Job<'a> {
     object_id: Option<Cow<'a, str>>,
     /// From 1.
     pub(crate) attempt: u32,
+    is_new: bool,
     /// The error of the previous attempt, by any worker.
     pub(crate) last_error: Option<String>,
     /// This worker's consumer name.
@@ -37,6 +38,7 @@ impl<'a> Job<'a> {
             event,
             object_id,
             attempt: delivery.attempt,
+            is_new: delivery.attempt == 1 && delivery.crashes == 0 && entry.replay_of.is_none(),
             last_error: delivery.last_error.clone(),
             worker,
             started_at: Utc::now(),
@@ -48,6 +50,11 @@ impl<'a> Job<'a> {
     /// Whether an operator requested it: a stored object is then fetched again.
     pub(crate) fn is_forced(&self) -> bool {
         self.entry.replay_of.is_some()
+    }
+
+    /// Whether the queue knows of no attempt, crash or replay of it: no worker has had it before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     pub(crate) fn family(&self) -> Family {

@@ -19,6 +19,8 @@ mod context;
 mod delivery_log;
 mod failure;
 mod family_loop;
+mod group_ack;
+mod group_commit;
 mod handlers;
 mod job;
 mod memory_limit;

@@ -15,15 +15,15 @@ use crate::precheck::precheck;
 use crate::run::run;
 use crate::settle::{settle, settle_undecodable};
 use crate::settlement::{Settlement, Write};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Slot, Supervisor};
 
-/// Processes one delivery. `release` fires when a stopping worker can no longer wait. Returns false when the outcome
-/// could not be reported to Redis.
+/// Processes one delivery, and frees its slot as soon as another one may run. `release` fires when a stopping worker can
+/// no longer wait. Returns false when the outcome could not be reported to Redis.
 pub(crate) async fn process(
     context: &Context,
     family: Family,
     delivery: Delivery,
-    permit: Arc<SharedPermit>,
+    admitted: (Slot, Arc<SharedPermit>),
     release: &CancellationToken,
 ) -> bool {
     let started = Instant::now();
@@ -34,9 +34,9 @@ pub(crate) async fn process(
         Ok(job) => {
             // Dropped with its permit before the log line: if a suspect then crashes this worker, this delivery is
             // settled already.
-            let mut supervisor = Supervisor::new(&delivery, permit, release);
+            let mut supervisor = Supervisor::new(&delivery, admitted, release);
             let attempted = attempt_job(context, job, &delivery, &mut supervisor).await;
-            settle(context, job, delivery, &supervisor, attempted).await
+            settle(context, job, delivery, &mut supervisor, attempted).await
         }
         Err(error) => settle_undecodable(context, delivery, error).await,
     };

@@ -55,6 +55,11 @@ impl Readiness {
         }
     }
 
+    /// Whether the latest write succeeded, as far as is known.
+    pub(crate) fn database_is_up(&self) -> bool {
+        self.lock().database.is_none()
+    }
+
     /// Records the result of a family's latest claim.
     pub(crate) fn claimed(&self, family: Family, fault: Option<String>) {
         self.lock().claims.insert(family, fault);

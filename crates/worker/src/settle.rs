@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use error_text::chain;
 use queue::{Delivery, EntryError, QueueError, Settled};
-use store::{NewNotification, ResultPayload};
+use store::{Completion, FinishedEvent, NewNotification, ResponseRecord, ResultPayload, StoreError};
 use webhook::{EventState, FetchState, NotificationType, Reason};
 
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::job::Job;
 use crate::notifications::Trigger;
 use crate::outcome::DeliveryOutcome;
 use crate::settlement::{Effect, Settlement, Write};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Slot, Supervisor};
 
 /// Delay before an entry of a newer format is tried again, to leave it to a newer worker.
 const NEWER_FORMAT_DELAY: Duration = Duration::from_secs(15);
@@ -51,16 +51,19 @@ pub(crate) async fn settle(
     context: &Context,
     job: &Job<'_>,
     delivery: Delivery,
-    supervisor: &Supervisor<'_>,
+    supervisor: &mut Supervisor<'_>,
     attempted: Result<Write, Settlement>,
 ) -> Ended {
+    let slot = supervisor.take_slot();
     let settlement = match attempted {
-        Ok(write) => supervisor.watch(job, commit(context, write)).await.unwrap_or_else(|early| early),
+        Ok(write) => {
+            supervisor.watch(job, commit(context, job, write, slot)).await.unwrap_or_else(|early| early)
+        }
         Err(settlement) => settlement,
     };
     match settlement {
         Settlement::Ack { outcome, fetch_state } => {
-            Ended { fetch_state, ..Ended::new(outcome, delivery.ack().await) }
+            Ended { fetch_state, ..Ended::new(outcome, context.group_ack.ack(delivery).await) }
         }
         Settlement::Fail(failure) => fail(context, job, delivery, failure).await,
         Settlement::Release => Ended::new(DeliveryOutcome::Released, delivery.release().await),
@@ -88,15 +91,22 @@ pub(crate) async fn settle_undecodable(context: &Context, delivery: Delivery, er
     }
 }
 
-async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerError> {
+/// Responses, and events that are stored only, are small and many: they are committed in groups, and the next delivery
+/// may run meanwhile. The other effects have a transaction each.
+async fn commit(
+    context: &Context,
+    job: &Job<'_>,
+    write: Write,
+    slot: Option<Slot>,
+) -> Result<Settlement, HandlerError> {
     let Write { effect, completion, fetch_state, reservation } = write;
-    let (store, completion) = (&context.store, &completion);
-    match &effect {
-        Effect::Response(response) => store.save_response(response, completion).await?,
-        Effect::Batch { batch_id, end } => store.finish_batch(batch_id, *end, completion).await?,
-        Effect::FineTuning(fine_tuning) => store.save_fine_tuning(fine_tuning, completion).await?,
-        Effect::EvalRun(run) => store.save_eval_run(run, completion).await?,
-        Effect::EventOnly(event) => store.save_event(event, completion).await?,
+    let store = &context.store;
+    match effect {
+        Effect::Response(response) => commit_in_group(context, job, Some(response), completion, slot).await?,
+        Effect::EventOnly => commit_in_group(context, job, None, completion, slot).await?,
+        Effect::Batch { batch_id, end } => store.finish_batch(&batch_id, end, &completion).await?,
+        Effect::FineTuning(fine_tuning) => store.save_fine_tuning(&fine_tuning, &completion).await?,
+        Effect::EvalRun(run) => store.save_eval_run(&run, &completion).await?,
     }
     drop(reservation);
     context.outbox.wake();
@@ -104,11 +114,24 @@ async fn commit(context: &Context, write: Write) -> Result<Settlement, HandlerEr
     Ok(Settlement::Ack { outcome, fetch_state })
 }
 
+async fn commit_in_group(
+    context: &Context,
+    job: &Job<'_>,
+    response: Option<Box<ResponseRecord>>,
+    completion: Completion,
+    slot: Option<Slot>,
+) -> Result<(), StoreError> {
+    let finished = FinishedEvent { event: job.new_event(), response, completion };
+    let written = context.group_commit.add(finished).await;
+    drop(slot);
+    written.wait().await
+}
+
 /// Decides between a retry and the dead letters, and records it in the event's row. The row comes first: an event is
 /// only given up when the database has recorded it.
 async fn fail(context: &Context, job: &Job<'_>, delivery: Delivery, failure: Failure) -> Ended {
     let failure = give_up_if_over(context, job, failure).await;
-    let recorded = context.store.fail_event(&failure_row(context, job, &failure)).await;
+    let recorded = record_failure(context, job, &failure).await;
     let webhook_id = job.entry.webhook_id.as_str();
     let delay = match (failure.advice, &recorded) {
         (RetryAdvice::GiveUp, Err(error)) if error.is_retryable() => {
@@ -157,6 +180,14 @@ async fn give_up_if_over(context: &Context, job: &Job<'_>, failure: Failure) -> 
     }
     let error = format!("given up after {:?}; last error: {}", context.retry.give_up_after, failure.error);
     Failure { error, reason: Reason::GaveUp, advice: RetryAdvice::GiveUp, ..failure }
+}
+
+async fn record_failure(context: &Context, job: &Job<'_>, failure: &Failure) -> Result<(), StoreError> {
+    let row = failure_row(context, job, failure);
+    if job.is_new() {
+        context.store.record_delivery(&job.new_event(), row.attempts).await?;
+    }
+    context.store.fail_event(&row).await
 }
 
 /// The failure for the event's row, with notifications if the event is given up.

@@ -1,7 +1,7 @@
 //! How a delivery is settled: with the write that its handler returns, or without one and why.
 
 use openai_client::BodyReservation;
-use store::{BatchEnd, Completion, EvalRunRecord, FineTuningRecord, NewEvent, ResponseRecord};
+use store::{BatchEnd, Completion, EvalRunRecord, FineTuningRecord, ResponseRecord};
 use webhook::FetchState;
 
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(crate) enum Effect {
     FineTuning(Box<FineTuningRecord>),
     EvalRun(Box<EvalRunRecord>),
     /// Only the event itself.
-    EventOnly(Box<NewEvent>),
+    EventOnly,
 }
 
 /// How to settle a delivery.

@@ -27,6 +27,8 @@ use crate::auth_failure_monitor::AuthFailureMonitor;
 use crate::backlog::Backlog;
 use crate::context::{Context, Fetching};
 use crate::family_loop::FamilyLoop;
+use crate::group_ack::GroupAck;
+use crate::group_commit::GroupCommit;
 use crate::metrics::Metrics;
 use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
 use crate::permits::Permits;
@@ -67,6 +69,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let context = Arc::new(Context {
         worker: name.clone(),
         store: store.clone(),
+        group_commit: GroupCommit::start(store.clone()),
+        group_ack: GroupAck::start(),
         fetching,
         retry: retry_policy(&settings),
         readiness: Readiness::new(&settings.worker_families.0, metrics.clone()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use error_text::chain;
 use futures_util::FutureExt as _;
 use queue::{Delivery, Settled};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use webhook::{Family, Reason};
 
@@ -27,8 +28,12 @@ const DOWNLOADS_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// download, whose error is more specific.
 const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// One of the deliveries that a family processes at the same time.
+pub(crate) type Slot = OwnedSemaphorePermit;
+
 /// Supervises one job, and holds its permit until it is settled.
 pub(crate) struct Supervisor<'a> {
+    slot: Option<Slot>,
     lease_lost: CancellationToken,
     /// Fires when a stopping worker can no longer wait.
     release: &'a CancellationToken,
@@ -38,10 +43,15 @@ pub(crate) struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     pub(crate) fn new(
         delivery: &Delivery,
-        permit: Arc<SharedPermit>,
+        (slot, permit): (Slot, Arc<SharedPermit>),
         release: &'a CancellationToken,
     ) -> Self {
-        Self { lease_lost: delivery.lease_lost(), release, permit: Permit::Shared(permit) }
+        Self { slot: Some(slot), lease_lost: delivery.lease_lost(), release, permit: Permit::Shared(permit) }
+    }
+
+    /// The slot, for who frees it before the delivery is settled.
+    pub(crate) fn take_slot(&mut self) -> Option<Slot> {
+        self.slot.take()
     }
 
     /// Replaces the shared permit with an exclusive one when workers crashed during earlier attempts of the entry.

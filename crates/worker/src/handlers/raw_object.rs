@@ -28,7 +28,8 @@ pub(super) async fn for_column<T>(
     if raw.len() <= RAW_COLUMN_BYTES_MAX || found.fetched_at.is_none() {
         return Ok(Some(raw.clone()));
     }
-    let file_id = store_whole(context, job, object_id, raw).await?;
+    // Boxed: it is rare and large, and would be copied with every response.
+    let file_id = Box::pin(store_whole(context, job, object_id, raw)).await?;
     Ok(Some(without_long_strings(raw, &file_id).into()))
 }
 

@@ -1,0 +1,44 @@
+//! Acknowledges deliveries together: a group commit ends many at once. While one call is under way, the next collects.
+
+use queue::{Delivery, QueueError, Settled};
+use tokio::sync::{mpsc, oneshot};
+
+/// The sending half. The loop ends when it is dropped.
+pub(crate) struct GroupAck(mpsc::UnboundedSender<Member>);
+
+struct Member {
+    delivery: Delivery,
+    acked: oneshot::Sender<Result<Settled, QueueError>>,
+}
+
+impl GroupAck {
+    /// Needs a Tokio runtime.
+    pub(crate) fn start() -> Self {
+        let (queue, members) = mpsc::unbounded_channel();
+        tokio::spawn(ack_groups(members));
+        Self(queue)
+    }
+
+    /// Acknowledges a delivery whose event is on disk.
+    pub(crate) async fn ack(&self, delivery: Delivery) -> Result<Settled, QueueError> {
+        let (acked, receiver) = oneshot::channel();
+        self.0.send(Member { delivery, acked }).ok();
+        receiver.await.expect("the loop replies to each member, and outlives every sender")
+    }
+}
+
+async fn ack_groups(mut members: mpsc::UnboundedReceiver<Member>) {
+    while let Some(first) = members.recv().await {
+        // Lets all deliveries of the same group commit come first.
+        tokio::task::yield_now().await;
+        let mut group = vec![first];
+        while let Ok(next) = members.try_recv() {
+            group.push(next);
+        }
+        let (deliveries, waiting): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|Member { delivery, acked }| (delivery, acked)).unzip();
+        for (acked, result) in waiting.into_iter().zip(Delivery::ack_all(deliveries).await) {
+            acked.send(result).ok();
+        }
+    }
+}
