@@ -79,9 +79,16 @@ impl LineSplitter {
         self.end_line(Bytes::new()).map(Some)
     }
 
-    /// The size of the incomplete line.
-    pub fn partial_bytes(&self) -> usize {
-        self.partial.len()
+    /// The length of the longest line that `chunk`, the next to be pushed, completes, contains or begins. All lines of
+    /// earlier chunks must have been taken.
+    pub fn longest_line_with(&self, chunk: &[u8]) -> usize {
+        let (mut longest, mut begin) = (0, 0);
+        let mut before_chunk = self.partial.len();
+        for end in memchr::memchr_iter(b'\n', chunk) {
+            longest = longest.max(before_chunk + end - begin);
+            (before_chunk, begin) = (0, end + 1);
+        }
+        longest.max(before_chunk + chunk.len() - begin)
     }
 
     /// The number of the last line returned, starting at 1; lines that are too long count.
@@ -164,6 +171,18 @@ mod tests {
         splitter.push(chunk.clone());
         let line = splitter.next_line().unwrap().unwrap();
         assert_eq!(line.as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn the_longest_line_is_measured_before_it_is_pushed() {
+        let mut splitter = LineSplitter::new();
+        assert_eq!(splitter.longest_line_with(b""), 0);
+        assert_eq!(splitter.longest_line_with(b"ab\nabcd\nabc"), 4, "within the chunk");
+        assert_eq!(splitter.longest_line_with(b"ab\n\nabc"), 3, "begun by the chunk");
+        splitter.push("ab".into());
+        assert_eq!(drain(&mut splitter), []);
+        assert_eq!(splitter.longest_line_with(b"cd"), 4, "continued");
+        assert_eq!(splitter.longest_line_with(b"c\nab\na"), 3, "completed");
     }
 
     #[test]

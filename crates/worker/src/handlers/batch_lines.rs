@@ -43,14 +43,16 @@ impl BatchLines {
         }
     }
 
-    /// Waits until `room` covers the line that these bytes extend.
+    /// Waits until the reservation covers the longest line of these bytes. The bytes themselves are no measure: a fast
+    /// connection delivers more at once than a small body may have, and each reservation makes [`super::batch_file`]
+    /// wait until every chunk in flight is stored.
     pub(super) async fn push_within(
         &mut self,
         reservation: &mut BodyReservation,
         bytes: Bytes,
         progress: &Progress,
     ) {
-        let held = (self.splitter.partial_bytes() + bytes.len()).min(LINE_BYTES_MAX);
+        let held = self.splitter.longest_line_with(&bytes).min(LINE_BYTES_MAX);
         progress.waiting(reservation.cover(held, LINE_BYTES_MAX)).await;
         self.splitter.push(bytes);
     }
@@ -174,6 +176,8 @@ impl RowChunk {
 
 #[cfg(test)]
 mod tests {
+    use openai_client::BodyMemory;
+
     use super::*;
 
     #[test]
@@ -193,6 +197,23 @@ mod tests {
             "{:?}",
             lines.examples
         );
+    }
+
+    #[tokio::test]
+    async fn only_a_large_line_reserves_memory() {
+        let mut reservation = BodyMemory::of(64 << 20).reservation();
+        let (mut lines, progress) = (BatchLines::from(1), Progress::default());
+        let small = "{\"custom_id\":\"a\"}\n".repeat(40_000);
+        assert!(small.len() > 512 << 10, "more than a network connection delivers at once");
+        lines.push_within(&mut reservation, small.into(), &progress).await;
+        assert!(!reservation.is_held());
+        assert_eq!(std::iter::from_fn(|| lines.next_row()).count(), 40_000);
+        let piece = Bytes::from("x".repeat(200 << 10));
+        for is_large in [false, true] {
+            lines.push_within(&mut reservation, piece.clone(), &progress).await;
+            assert!(lines.next_row().is_none(), "the line has no end yet");
+            assert_eq!(reservation.is_held(), is_large);
+        }
     }
 
     #[test]
