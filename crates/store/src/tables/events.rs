@@ -11,9 +11,8 @@ use super::upsert::insert;
 use crate::columns::{Kind, Record as _};
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
-use crate::event::{Completion, EventFilter, EventRecord, Failure, FinishedEvent, NewEvent};
+use crate::event::{Completion, EventFilter, Failure, FinishedEvent, NewEvent};
 use crate::event_attempt::AttemptOutcome;
-use crate::row::Row;
 use crate::schema::EVENTS;
 use crate::store::Store;
 use crate::value::Value;
@@ -48,27 +47,6 @@ impl Store {
     pub async fn fail_event(&self, failure: &Failure) -> Result<(), StoreError> {
         let steps = async |transaction: &mut WriteTransaction| fail_in(transaction, failure).await;
         self.database.write("record a failed attempt", steps).await
-    }
-
-    /// Lists events, newest first.
-    pub async fn list_events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
-        let select = "SELECT * FROM events WHERE ($1 IS NULL OR project = $1) AND ($2 IS NULL OR family = $2) \
-                      AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR received_at >= $4) \
-                      ORDER BY received_at DESC, webhook_id DESC LIMIT $5";
-        let mut values = filter.values();
-        values.push(filter.limit.into());
-        self.database.read("list events", select, &values, EventRecord::read).await
-    }
-
-    /// Counts events by family and state.
-    pub async fn count_events(
-        &self,
-    ) -> Result<Vec<(MaybeKnown<Family>, MaybeKnown<EventState>, i64)>, StoreError> {
-        let count = "SELECT family, state, count(*) AS events FROM events \
-                     GROUP BY family, state ORDER BY family, state";
-        let counted =
-            |row: &Row| Ok((row.maybe_known("family")?, row.maybe_known("state")?, row.get("events")?));
-        self.database.read("count events", count, &[], counted).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! Looks up an id in every table that has its own ids.
 
-use super::batches;
+use sqlx::AssertSqlSafe;
+
+use super::{batches, projects};
 use crate::columns::Record as _;
 use crate::error::StoreError;
 use crate::eval_run::EvalRunRecord;
@@ -17,7 +19,7 @@ const LOOK_UP: &str = "look up an id";
 
 type Read = fn(&Row) -> sqlx::Result<Found>;
 
-const LOOKUPS: [(&str, Read); 7] = [
+const LOOKUPS: [(&str, Read); 6] = [
     ("SELECT * FROM responses WHERE response_id = $1 ORDER BY project", |row| {
         ResponseRecord::read(row).map(Found::Response)
     }),
@@ -34,9 +36,6 @@ const LOOKUPS: [(&str, Read); 7] = [
         EvalRunRecord::read(row).map(Found::EvalRun)
     }),
     ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| FileRecord::read(row).map(Found::File)),
-    ("SELECT * FROM events WHERE webhook_id = $1 OR event_id = $1 ORDER BY received_at, webhook_id", |row| {
-        EventRecord::read(row).map(Found::Event)
-    }),
 ];
 
 /// Sessions, alerts and calls appear only in events.
@@ -52,10 +51,23 @@ impl Store {
         for (select, read) in LOOKUPS {
             found.extend(self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?);
         }
+        found.extend(self.events_with_id(id).await?);
         if found.is_empty() {
             let (select, read) = ABOUT;
             found = self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?;
         }
         Ok(found)
+    }
+    /// Two lookups: with `OR` SQLite would use neither index.
+    async fn events_with_id(&self, id: &str) -> Result<Vec<Found>, StoreError> {
+        let in_any_project = projects::in_any("events");
+        let by_webhook_id = format!("SELECT * FROM events WHERE {in_any_project} AND webhook_id = $1");
+        let by_event_id = "SELECT * FROM events WHERE event_id = $1 AND webhook_id <> $1";
+        let id = [Value::key(id)];
+        let mut events: Vec<EventRecord> =
+            self.database.read(LOOK_UP, AssertSqlSafe(by_webhook_id), &id, EventRecord::read).await?;
+        events.extend(self.database.read(LOOK_UP, by_event_id, &id, EventRecord::read).await?);
+        events.sort_by(|a, b| (a.received_at, &a.webhook_id).cmp(&(b.received_at, &b.webhook_id)));
+        Ok(events.into_iter().map(Found::Event).collect())
     }
 }

@@ -7,15 +7,12 @@ use webhook::{EventState, Family};
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::folder_check;
-use crate::row::Row;
 use crate::server::DatabaseServer;
 use crate::store::Store;
 use crate::value::Value;
 
 /// The project of the test row, which is never committed.
 const CHECK_PROJECT: &str = "landfall-check";
-/// How many of the newest events are examined: one object may have many events.
-const EVENTS_MAX: i64 = 200;
 
 impl Store {
     /// Checks that the database responds.
@@ -66,32 +63,5 @@ impl Store {
             transaction.rollback().await
         };
         tried.await.map_err(StoreError::database("write a test row"))
-    }
-
-    /// The newest objects named by events, newest first, each once, with the reason why they are incomplete: `None` if
-    /// complete, else the name of a [`webhook::Reason`].
-    pub async fn recent_objects(
-        &self,
-        objects_max: usize,
-    ) -> Result<Vec<(String, Option<String>)>, StoreError> {
-        let select = "SELECT object_id, reason FROM events WHERE object_id IS NOT NULL AND state <> 'received' \
-                      AND family IN ('response', 'batch', 'fine_tuning', 'eval') \
-                      ORDER BY received_at DESC, webhook_id DESC LIMIT $1";
-        let object = |row: &Row| Ok((row.get("object_id")?, row.get("reason")?));
-        let events = self.database.read("read recent events", select, &[EVENTS_MAX.into()], object).await?;
-        let mut objects: Vec<(String, Option<String>)> = Vec::new();
-        for (id, reason) in events {
-            if objects.len() < objects_max && !objects.iter().any(|(known, _)| *known == id) {
-                objects.push((id, reason));
-            }
-        }
-        Ok(objects)
-    }
-
-    /// The number of events that wait for a retry because OpenAI rejected the API key.
-    pub async fn count_refused_events(&self) -> Result<i64, StoreError> {
-        let count = "SELECT count(*) AS events FROM events \
-                     WHERE state = 'retrying' AND reason IN ('unauthorized', 'forbidden')";
-        self.database.read_one("count events", count, &[], |row| row.get("events")).await
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 use webhook::{MaybeKnown, NotificationState, NotificationType};
 
+use super::projects;
 use super::upsert::ManyRows;
 use crate::columns::{Kind, Record as _};
 use crate::database::WriteTransaction;
@@ -53,11 +55,14 @@ impl Store {
         id: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<NotificationRecord>, StoreError> {
-        let update = "UPDATE notifications SET state = 'pending', next_attempt_at = $1, attempts_before = attempts, \
-                      delivered_at = NULL WHERE id = $2 RETURNING *";
+        let update = format!(
+            "UPDATE notifications SET state = 'pending', next_attempt_at = $1, attempts_before = attempts, \
+             delivered_at = NULL WHERE {} AND id = $2 RETURNING *",
+            projects::in_any("notifications")
+        );
         let values = [Value::time(now), Value::text(id)];
         let steps = async |transaction: &mut WriteTransaction| {
-            transaction.fetch_all(update, &values).await?.first().map(record).transpose()
+            transaction.fetch_all(AssertSqlSafe(update), &values).await?.first().map(record).transpose()
         };
         self.database.write("retry a notification", steps).await
     }
@@ -82,8 +87,10 @@ impl Store {
 
     /// Notifications with this id: at most one per project.
     pub async fn notifications_named(&self, id: &str) -> Result<Vec<NotificationRecord>, StoreError> {
-        let select = "SELECT * FROM notifications WHERE id = $1 ORDER BY project";
-        self.database.read("read a notification", select, &[Value::text(id)], record).await
+        let in_any_project = projects::in_any("notifications");
+        let select =
+            format!("SELECT * FROM notifications WHERE {in_any_project} AND id = $1 ORDER BY project");
+        self.database.read("read a notification", AssertSqlSafe(select), &[Value::text(id)], record).await
     }
 
     /// A notification's attempts so far.

@@ -1,25 +1,25 @@
-//! Deletes old rows in steps of one small transaction each. It can stop after any step: a batch loses its last lines
-//! first, so a half-deleted batch looks like a batch whose import is half done.
+//! Deletes old rows in steps of one small transaction each, with a pause in which others write. It can stop after any
+//! step: a batch loses its last lines first, so a half-deleted batch looks like a batch whose import is half done.
+
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use webhook::Family;
 
+use super::prune_events;
+use super::prune_objects::{Candidate, Objects, PRUNE};
 use crate::batch::ResultSource;
-use crate::database::{Database, WriteTransaction};
+use crate::database::WriteTransaction;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::prune::{Pruned, Retention};
-use crate::row::Row;
 use crate::store::Store;
 use crate::value::Value;
 
-/// Objects read per query; each is deleted in its own transaction.
-const OBJECTS_PER_PAGE: u32 = 100;
-/// Batch lines and events deleted per transaction.
-const RESULTS_PER_STEP: i64 = 5000;
-const EVENTS_PER_STEP: u32 = 1000;
-
-const PRUNE: &str = "prune";
+/// Lines of a batch deleted per transaction, at most; they are next to each other.
+const RESULTS_PER_STEP: i64 = 1000;
+/// Between two transactions. A writer of another process looks for SQLite's lock every few milliseconds.
+const PAUSE: Duration = Duration::from_millis(8);
 
 fn failed(source: sqlx::Error) -> StoreError {
     StoreError::database(PRUNE)(source)
@@ -33,7 +33,7 @@ impl Store {
             Some(objects) => objects.count(&self.database, retention).await?,
             None => Pruned::default(),
         };
-        (pruned.events, pruned.notifications) = count_events(&self.database, retention).await?;
+        (pruned.events, pruned.notifications) = prune_events::count(&self.database, retention).await?;
         Ok(pruned)
     }
 
@@ -48,34 +48,81 @@ impl Store {
         mut on_step: impl FnMut(&Pruned),
     ) -> Result<(), StoreError> {
         if let Some(objects) = Objects::of(retention.family) {
-            let mut after = Candidate::default();
-            loop {
-                let found = objects.candidates(&self.database, retention, &after).await?;
-                for object in &found {
-                    loop {
-                        let step = self.prune_object(objects, object, retention).await?;
-                        on_step(&step);
-                        // Nothing was deleted: the object is in use again.
-                        if step.objects > 0 || step.is_nothing() {
-                            break;
-                        }
+            if objects.is_one_row {
+                self.prune_without_files(objects, retention, &mut on_step).await?;
+            }
+            self.prune_each(objects, retention, &mut on_step).await?;
+        }
+        self.prune_events(retention, &mut on_step).await
+    }
+
+    /// Objects that are one row and have no file, many at a time. They are looked for outside the transaction.
+    async fn prune_without_files(
+        &self,
+        objects: Objects,
+        retention: &Retention,
+        on_step: &mut impl FnMut(&Pruned),
+    ) -> Result<(), StoreError> {
+        let mut after = Candidate::default();
+        loop {
+            let found = objects.candidates(&self.database, retention, &after, false).await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            let steps = async |transaction: &mut WriteTransaction| {
+                objects.delete_without_files(transaction, retention, &found).await
+            };
+            let objects = self.database.write(PRUNE, steps).await?;
+            on_step(&Pruned { objects, ..Pruned::default() });
+            after = last.clone();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Objects with files or dependent rows, one at a time.
+    async fn prune_each(
+        &self,
+        objects: Objects,
+        retention: &Retention,
+        on_step: &mut impl FnMut(&Pruned),
+    ) -> Result<(), StoreError> {
+        let mut after = Candidate::default();
+        loop {
+            let found = objects.candidates(&self.database, retention, &after, true).await?;
+            for object in &found {
+                loop {
+                    let step = self.prune_object(objects, object, retention).await?;
+                    on_step(&step);
+                    tokio::time::sleep(PAUSE).await;
+                    // Nothing was deleted: the object is in use again.
+                    if step.objects > 0 || step.is_nothing() {
+                        break;
                     }
                 }
-                match found.into_iter().next_back() {
-                    Some(last) => after = last,
-                    None => break,
-                }
+            }
+            match found.into_iter().next_back() {
+                Some(last) => after = last,
+                None => return Ok(()),
             }
         }
-        loop {
-            let steps =
-                async |transaction: &mut WriteTransaction| delete_events(transaction, retention).await;
-            let (events, notifications) = self.database.write(PRUNE, steps).await?;
-            if events == 0 {
-                return Ok(());
+    }
+
+    async fn prune_events(
+        &self,
+        retention: &Retention,
+        on_step: &mut impl FnMut(&Pruned),
+    ) -> Result<(), StoreError> {
+        for state in prune_events::STATES {
+            let mut from = None;
+            loop {
+                let steps = async |transaction: &mut WriteTransaction| {
+                    prune_events::delete(transaction, retention, state, from).await
+                };
+                let Some(step) = self.database.write(PRUNE, steps).await? else { break };
+                on_step(&step.pruned);
+                from = step.last_received_at;
+                tokio::time::sleep(PAUSE).await;
             }
-            on_step(&Pruned { events, notifications, ..Pruned::default() });
         }
+        Ok(())
     }
 
     /// Deletes the object, or some of its lines if it is a batch that has any left.
@@ -124,132 +171,12 @@ impl Store {
     }
 }
 
-/// The tables of a family's objects.
-#[derive(Debug, Clone, Copy)]
-struct Objects {
-    table: &'static str,
-    id: &'static str,
-    /// Dependent tables, with the column that holds the object's id.
-    parts: &'static [(&'static str, &'static str)],
-    /// A further condition for deletion.
-    unless: &'static str,
-}
-
-/// An object that can be deleted. The default sorts before all others.
-#[derive(Debug, Default)]
-struct Candidate {
-    project: String,
-    id: String,
-}
-
 /// A file of an object that is being deleted.
 #[derive(Debug)]
 struct OldFile {
     file_id: String,
     location: String,
     bytes: u64,
-}
-
-impl Objects {
-    /// `None` if the family has only events.
-    fn of(family: Family) -> Option<Self> {
-        match family {
-            Family::Response => Some(Self {
-                table: "responses",
-                id: "response_id",
-                parts: &[("response_files", "response_id")],
-                unless: "",
-            }),
-            Family::Batch => Some(Self {
-                table: "batches",
-                id: "batch_id",
-                parts: &[],
-                // Each attempt updates it; an old value was left by a crashed worker.
-                unless: " AND (import_began_at IS NULL OR import_began_at < $1)",
-            }),
-            Family::FineTuning => Some(Self {
-                table: "fine_tuning_jobs",
-                id: "job_id",
-                parts: &[("fine_tuning_metrics", "job_id"), ("fine_tuned_models", "job_id")],
-                unless: "",
-            }),
-            Family::Eval => Some(Self { table: "eval_runs", id: "run_id", parts: &[], unless: "" }),
-            Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
-        }
-    }
-
-    /// The condition for deleting an object; `$1` is the time.
-    fn old(self) -> String {
-        let Self { table, id, unless, .. } = self;
-        format!(
-            "received_at < $1{unless} AND NOT EXISTS (SELECT 1 FROM events \
-             WHERE events.object_id = {table}.{id} AND events.project = {table}.project \
-             AND (events.state IN ('received', 'retrying') OR events.received_at >= $1)) \
-             AND NOT EXISTS (SELECT 1 FROM notifications WHERE notifications.object_id = {table}.{id} \
-             AND notifications.project = {table}.project AND notifications.state = 'pending')"
-        )
-    }
-
-    async fn candidates(
-        self,
-        database: &Database,
-        retention: &Retention,
-        after: &Candidate,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        let Self { table, id, .. } = self;
-        let select = format!(
-            "SELECT project, {id} AS id FROM {table} WHERE (project, {id}) > ($2, $3) AND {} \
-             ORDER BY project, {id} LIMIT {OBJECTS_PER_PAGE}",
-            self.old()
-        );
-        let values = [Value::time(retention.before), Value::text(&after.project), Value::key(&after.id)];
-        let candidate = |row: &Row| Ok(Candidate { project: row.get("project")?, id: row.get("id")? });
-        database.read(PRUNE, AssertSqlSafe(select), &values, candidate).await
-    }
-
-    /// Whether the object can still be deleted; if so, it is locked until the transaction ends.
-    async fn lock(
-        self,
-        transaction: &mut WriteTransaction,
-        object: &Candidate,
-        retention: &Retention,
-    ) -> sqlx::Result<bool> {
-        let Self { table, id, .. } = self;
-        let select =
-            format!("SELECT project FROM {table} WHERE {} AND project = $2 AND {id} = $3", self.old());
-        let values = [Value::time(retention.before), Value::text(&object.project), Value::key(&object.id)];
-        Ok(transaction.lock_row(AssertSqlSafe(select), &values).await?.is_some())
-    }
-
-    async fn delete(self, transaction: &mut WriteTransaction, object: &Candidate) -> sqlx::Result<()> {
-        let values = [Value::text(&object.project), Value::key(&object.id)];
-        for (table, id) in self.parts.iter().copied().chain([(self.table, self.id)]) {
-            let delete = format!("DELETE FROM {table} WHERE project = $1 AND {id} = $2");
-            transaction.execute(AssertSqlSafe(delete), &values).await?;
-        }
-        Ok(())
-    }
-
-    /// Counts the objects and files that all steps together would delete.
-    async fn count(self, database: &Database, retention: &Retention) -> Result<Pruned, StoreError> {
-        let Self { table, id, .. } = self;
-        let old = self.old();
-        let results = if table == "batches" { "CAST(coalesce(sum(rows_stored), 0) AS bigint)" } else { "0" };
-        let objects = format!(
-            "SELECT count(*) AS objects, CAST({results} AS bigint) AS results FROM {table} WHERE {old}"
-        );
-        let files = format!(
-            "SELECT count(*) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS file_bytes FROM files \
-             WHERE EXISTS (SELECT 1 FROM {table} WHERE {table}.project = files.project \
-             AND {table}.{id} = files.object_id AND {old})"
-        );
-        let values = [Value::time(retention.before)];
-        let counts = |row: &Row| Ok((row.count("objects")?, row.count("results")?));
-        let (objects, results) = database.read_one(PRUNE, AssertSqlSafe(objects), &values, counts).await?;
-        let counts = |row: &Row| Ok((row.count("files")?, row.count("file_bytes")?));
-        let (files, file_bytes) = database.read_one(PRUNE, AssertSqlSafe(files), &values, counts).await?;
-        Ok(Pruned { objects, results, files, file_bytes, ..Pruned::default() })
-    }
 }
 
 /// One remaining file of the object, if any.
@@ -309,43 +236,4 @@ async fn delete_last_lines(
     let values = [from_line.into(), signed(deleted)?.into(), signed(quarantined)?.into(), project, batch_id];
     transaction.execute(AssertSqlSafe(move_back), &values).await?;
     Ok(deleted)
-}
-
-/// Settled events without pending notifications, except the newest event of all: SQLite would reuse its `place` for the
-/// next event, and followers would miss that one.
-const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 AND events.state IN ('stored', 'dead') \
-     AND events.place < (SELECT max(place) FROM events) AND NOT EXISTS (SELECT 1 FROM notifications \
-     WHERE notifications.project = events.project AND notifications.webhook_id = events.webhook_id \
-     AND notifications.state = 'pending')";
-
-/// Counts old events and their notifications.
-async fn count_events(database: &Database, retention: &Retention) -> Result<(u64, u64), StoreError> {
-    let values = [Value::member(retention.family), Value::time(retention.before)];
-    let events = format!("SELECT count(*) AS events FROM events WHERE {OLD_EVENTS}");
-    let notifications = format!(
-        "SELECT count(*) AS notifications FROM notifications WHERE (project, webhook_id) IN \
-         (SELECT project, webhook_id FROM events WHERE {OLD_EVENTS})"
-    );
-    let count = |row: &Row| row.count("events");
-    let events = database.read_one(PRUNE, AssertSqlSafe(events), &values, count).await?;
-    let count = |row: &Row| row.count("notifications");
-    Ok((events, database.read_one(PRUNE, AssertSqlSafe(notifications), &values, count).await?))
-}
-
-/// Deletes some old events with their notifications. Returns the number of each.
-async fn delete_events(
-    transaction: &mut WriteTransaction,
-    retention: &Retention,
-) -> sqlx::Result<(u64, u64)> {
-    let page = format!("FROM events WHERE {OLD_EVENTS} ORDER BY place LIMIT {EVENTS_PER_STEP}");
-    let values = [Value::member(retention.family), Value::time(retention.before)];
-    let delete = format!(
-        "DELETE FROM notifications WHERE state <> 'pending' \
-         AND (project, webhook_id) IN (SELECT project, webhook_id {page})"
-    );
-    let notifications = transaction.execute(AssertSqlSafe(delete), &values).await?;
-    let delete =
-        format!("DELETE FROM events WHERE place IN (SELECT place {page}) AND state IN ('stored', 'dead')");
-    let events = transaction.execute(AssertSqlSafe(delete), &values).await?;
-    Ok((events, notifications))
 }

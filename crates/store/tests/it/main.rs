@@ -103,6 +103,8 @@ on_both!([
     prune::old_rows_and_files_are_pruned_and_those_in_use_are_kept,
     prune::an_interrupted_prune_leaves_a_batch_that_can_be_imported_again_or_pruned,
     prune::each_family_is_pruned_alone,
+    prune::a_step_of_prune_deletes_at_most_5000_rows,
+    prune::other_writers_get_in_between_the_steps_of_prune,
     documents::the_sql_returns_what_the_documents_say,
     documents::the_tables_page_has_every_column,
     repair::events_come_in_the_order_workers_saw_them_page_by_page,

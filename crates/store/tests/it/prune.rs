@@ -1,12 +1,12 @@
 //! Retention: old rows and files are deleted together; those in use are kept.
 
 use std::cell::Cell;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use store::{
     Appended, BatchEnd, BatchRecord, Completion, FileRecord, Found, NewEvent, NewNotification, Pruned,
-    ResponseRecord, ResultFilter, ResultSource, Retention, Store, StoredBatch,
+    ResponseRecord, ResultFilter, ResultSource, Retention, Store, StoreError, StoredBatch,
 };
 use webhook::Family;
 
@@ -208,4 +208,102 @@ pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     assert_eq!(prune(store, older(Family::Response, 1)).await, Pruned { notifications: 1, ..one });
     assert_eq!(prune(store, older(Family::Batch, 1)).await, Pruned::default());
     assert_eq!((fixture.dump("batches").await.len(), fixture.dump("events").await.len()), (1, 1));
+}
+
+/// Runs until the next step has ended; false if there was none.
+async fn next_step(
+    mut pruning: Pin<&mut impl Future<Output = Result<(), StoreError>>>,
+    steps: &Cell<u32>,
+) -> bool {
+    let before = steps.get();
+    std::future::poll_fn(|context| match pruning.as_mut().poll(context) {
+        Poll::Ready(ended) => {
+            ended.unwrap();
+            Poll::Ready(false)
+        }
+        Poll::Pending if steps.get() > before => Poll::Ready(true),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// The rows of all tables that `prune` deletes from.
+async fn count_rows(fixture: &Fixture) -> i64 {
+    let mut count = 0;
+    for table in [
+        "events",
+        "event_attempts",
+        "notifications",
+        "notification_attempts",
+        "responses",
+        "batches",
+        "batch_results",
+    ] {
+        let rows = fixture.select(&format!("SELECT count(*) FROM {table}")).await;
+        count += rows[0][0].as_ref().unwrap().parse::<i64>().unwrap();
+    }
+    count
+}
+
+/// 300 events with 20 attempts each, a notification and its attempt; 6,000 responses without files.
+async fn add_many_rows(fixture: &Fixture) {
+    let numbers = |last: u32| {
+        format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})"
+        )
+    };
+    let (few, many, time) = (numbers(300), numbers(6000), "'2025-01-01T00:00:00.000000Z'");
+    let body = if fixture.is_postgres() { "'\\x7b7d'" } else { "X'7B7D'" };
+    let inserts = format!(
+        "{few} INSERT INTO events (project, webhook_id, type, family, received_at, attempts, state)
+         SELECT 'default', 'wh_' || n, 'x', 'response', {time}, 20, 'dead' FROM numbers;
+         {many} INSERT INTO event_attempts (project, webhook_id, attempt, worker, started_at, duration_ms, outcome)
+         SELECT 'default', 'wh_' || (n % 300 + 1), n / 300 + 1, 'host-1', {time}, 1, 'retry' FROM numbers;
+         {few} INSERT INTO notifications (project, id, target, type, urgent, webhook_id, created_at, body, state)
+         SELECT 'default', 'msg_' || n, 'app', 'event.dead', FALSE, 'wh_' || n, {time}, {body}, 'delivered' FROM numbers;
+         {few} INSERT INTO notification_attempts (project, notification_id, attempt, started_at, latency_ms)
+         SELECT 'default', 'msg_' || n, 1, {time}, 1 FROM numbers;
+         {many} INSERT INTO responses (project, response_id, received_at, fetch_state, terminal)
+         SELECT 'default', 'resp_' || n, {time}, 'off', TRUE FROM numbers;"
+    );
+    fixture.execute(&inserts).await;
+}
+
+pub(crate) async fn a_step_of_prune_deletes_at_most_5000_rows(fixture: Fixture) {
+    let store = &fixture.store;
+    add_many_rows(&fixture).await;
+    add_batch(store, "wh_batch", LINES).await;
+    for (family, rows) in [(Family::Response, 12_900), (Family::Batch, LINES + 2)] {
+        let first = count_rows(&fixture).await;
+        let steps = Cell::new(0);
+        let retention = older(family, 50);
+        let mut pruning = pin!(store.prune(&retention, |_| steps.set(steps.get() + 1)));
+        let mut before = first;
+        while next_step(pruning.as_mut(), &steps).await {
+            let after = count_rows(&fixture).await;
+            assert!(after < before && before - after <= 5000, "{family}: {before} to {after}");
+            before = after;
+        }
+        assert_eq!(first - before, rows, "{family}");
+    }
+}
+
+pub(crate) async fn other_writers_get_in_between_the_steps_of_prune(fixture: Fixture) {
+    let store = &fixture.store;
+    add_many_rows(&fixture).await;
+    add_batch(store, "wh_batch", LINES).await;
+    let another = fixture.another_handle().await;
+    for family in [Family::Response, Family::Batch] {
+        let steps = Cell::new(0);
+        let retention = older(family, 50);
+        let mut pruning = pin!(store.prune(&retention, |_| steps.set(steps.get() + 1)));
+        while next_step(pruning.as_mut(), &steps).await {
+            let webhook_id = format!("wh_{family}_between_{}", steps.get());
+            // It would wait for a transaction of `prune` that is not polled meanwhile.
+            another.record_delivery(&event(&webhook_id, "resp_new"), 1).await.unwrap();
+        }
+        let written = format!("SELECT count(*) FROM events WHERE webhook_id LIKE 'wh_{family}_between_%'");
+        assert_eq!(fixture.select(&written).await[0][0], Some(steps.get().to_string()));
+        assert!(steps.get() > 3, "{family}: {}", steps.get());
+    }
 }
