@@ -8,4 +8,3 @@ DROP INDEX CONCURRENTLY IF EXISTS events_by_webhook_id_hash;
 DROP INDEX CONCURRENTLY IF EXISTS notifications_by_id_hash;
 -- Retention reads responses in the order in which they were received.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS responses_by_received_at ON responses (received_at);
-DROP INDEX CONCURRENTLY IF EXISTS responses_by_completed_at;

@@ -7,4 +7,3 @@ DROP INDEX events_by_webhook_id;
 DROP INDEX notifications_by_id;
 -- Retention reads responses in the order in which they were received.
 CREATE INDEX responses_by_received_at ON responses (received_at);
-DROP INDEX responses_by_completed_at;
