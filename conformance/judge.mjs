@@ -42,7 +42,7 @@ async function ask(method, path, body) {
 
 // The raw response of the API, without the client.
 async function wire(path) {
-  const headers = { authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
+  const headers = { authorization: `Bearer ${process.env.OPENAI_API_KEY}`, "openai-beta": "agents=v1" };
   const answer = await fetch(`${process.env.OPENAI_BASE_URL}${path}`, { headers });
   return Buffer.from(await answer.arrayBuffer());
 }
@@ -59,6 +59,8 @@ const RETRIEVE = {
   ],
   "fine_tuning.job": ({ id }) => [client.fineTuning.jobs.retrieve(id), `/fine_tuning/jobs/${id}`],
   model: ({ id }) => [client.models.retrieve(id), `/models/${id}`],
+  "agent.session": ({ id }) => [client.beta.agents.sessions.retrieve(id), `/agents/sessions/${id}`],
+  "safety.alert": ({ id }) => [client.safety.alerts.retrieve(id), `/safety/alerts/${id}`],
   eval: ({ id }) => [client.evals.retrieve(id), `/evals/${id}`],
   "eval.run": ({ id, parent }) => [client.evals.runs.retrieve(id, { eval_id: parent }), `/evals/${parent}/runs/${id}`],
 };

@@ -32,6 +32,10 @@ RETRIEVE = {
     "fine_tuning.job": lambda client, entry: client.fine_tuning.jobs.with_raw_response.retrieve(entry.id),
     "model": lambda client, entry: client.models.with_raw_response.retrieve(entry.id),
     "eval": lambda client, entry: client.evals.with_raw_response.retrieve(entry.id),
+    "agent.session": lambda client, entry: client.beta.agents.sessions.with_raw_response.retrieve(entry.id),
+    "agent.session.turn": lambda client, entry: client.beta.agents.sessions.turns.with_raw_response.retrieve(entry.id, session_id=entry.parent),
+    "agent.session.artifact": lambda client, entry: client.beta.agents.sessions.artifacts.with_raw_response.retrieve(entry.id, session_id=entry.parent),
+    "safety.alert": lambda client, entry: client.safety.alerts.with_raw_response.retrieve(entry.id),
     "eval.run": lambda client, entry: client.evals.runs.with_raw_response.retrieve(entry.id, eval_id=entry.parent),
 }
 
@@ -46,6 +50,9 @@ LISTS = [
     ("fine_tuning.job.checkpoint", "fine_tuning.job", lambda client, job, limit: client.fine_tuning.jobs.checkpoints.list(job, limit=limit), 1),
     ("eval", None, lambda client, _, limit: client.evals.list(limit=limit), 1),
     ("eval.run", "eval", lambda client, eval_id, limit: client.evals.runs.list(eval_id, limit=limit), 1),
+    ("agent.session", None, lambda client, _, limit: client.beta.agents.sessions.list(limit=limit), 2),
+    ("agent.session.turn", "agent.session", lambda client, session, limit: client.beta.agents.sessions.turns.list(session, limit=limit), 1),
+    ("agent.session.artifact", "agent.session", lambda client, session, limit: client.beta.agents.sessions.artifacts.list(session, limit=limit), 1),
     # The client does not paginate models.
     ("model", None, lambda client, _, limit: client.models.list(), math.inf),
 ]
@@ -104,6 +111,15 @@ class Reads:
                 same(len(content), file.bytes, "bytes")
                 self.tally.count(NAME, Judged.FILES)
                 self.tally.count(NAME, Judged.BYTES, len(content))
+        for entry in self.fake.entries("agent.session.turn"):
+            with self.tally.judging(NAME, f"the items of {entry.id}"):
+                self.read_items(entry)
+        for entry in self.fake.entries("agent.session.artifact"):
+            with self.tally.judging(NAME, f"the content of {entry.id}"):
+                content = self.client.beta.agents.sessions.artifacts.content(entry.id, session_id=entry.parent).read()
+                found = self.retrieve(entry)
+                same(len(content), found.size_bytes, "bytes")
+                self.tally.count(NAME, Judged.FILES)
         for entry in self.fake.entries("batch"):
             with self.tally.judging(NAME, f"the lines of {entry.id}"):
                 self.read_lines(self.retrieve(entry))
@@ -131,6 +147,18 @@ class Reads:
             raise ValueError(f"fields missing in its types: {', '.join(unknown)}")
         if kind not in RETRIEVE:
             self.tally.count(NAME, Judged.OBJECTS, len(found))
+        self.tally.count(NAME, Judged.LISTS)
+        self.tally.count(NAME, Judged.PAGES, len(pages))
+
+    def read_items(self, turn: Entry) -> None:
+        expected = sorted(entry.id for entry in self.fake.entries("agent.session.item", parent=turn.id))
+        pages = list(self.client.beta.agents.sessions.turns.items.list(turn.id, session_id=turn.parent, limit=2).iter_pages())
+        found = [item for page in pages for item in page.data]
+        same(sorted(item.id for item in found), expected, "ids")
+        unknown = unknown_fields(found, self.client.deviations)
+        if unknown:
+            raise ValueError(f"fields missing in its types: {', '.join(unknown)}")
+        self.tally.count(NAME, Judged.OBJECTS, len(found))
         self.tally.count(NAME, Judged.LISTS)
         self.tally.count(NAME, Judged.PAGES, len(pages))
 
@@ -178,6 +206,9 @@ class Reads:
             self.refused(name, error, code, lambda: self.client.models.retrieve(MODEL), fault)
         self.refused("an unknown response", openai.NotFoundError, None, lambda: client.responses.retrieve("resp_none"))
         self.refused("an unknown file's content", openai.NotFoundError, None, lambda: client.files.content("file-none"))
+        self.refused("an unknown safety alert", openai.NotFoundError, "safety_alert_not_found", lambda: client.safety.alerts.retrieve("alert_none"))
+        scope = {"missing_scopes": "api.safety.alerts.read"}
+        self.refused("a missing scope", openai.AuthenticationError, None, lambda: client.models.retrieve(MODEL), scope)
         self.refused("a wrong key", openai.AuthenticationError, "invalid_api_key", lambda: stranger.batches.list())
         self.refused("a limit too large", openai.BadRequestError, None, lambda: client.batches.list(limit=1000))
         quota = "insufficient_quota"

@@ -45,6 +45,25 @@ FIELDS = {
         "failed": lambda found: found.result_counts.failed,
         "errored": lambda found: found.result_counts.errored,
     },
+    "agent.session": {
+        "status": lambda found: found.status,
+        "agent_id": lambda found: found.agent.id,
+        "model": lambda found: found.agent.model,
+        "environment_type": lambda found: found.environment.type,
+        "error": lambda found: found.error,
+        "required_actions": lambda found: [action.to_dict(mode="json") for action in found.required_actions],
+        "usage": lambda found: found.usage and found.usage.to_dict(mode="json"),
+        "metadata": lambda found: found.metadata,
+    },
+    "safety.alert": {
+        "response_id": lambda found: found.response_id,
+        "request_id": lambda found: found.request_id,
+        "model": lambda found: found.model,
+        "error_type": lambda found: found.error_type,
+        "reason": lambda found: found.reason,
+        "detailed_explanation": lambda found: found.detailed_explanation,
+        "request_paused": lambda found: found.request_paused,
+    },
 }
 
 
@@ -60,7 +79,7 @@ class Stored:
         events = []
         for entry in self.fake.entries(*FIELDS):
             with self.tally.judging(NAME, f"the state of {entry.id}"):
-                events.append(thin_event(event_type(entry, self.reads.retrieve(entry).status), entry.id))
+                events.append(thin_event(event_type(entry, self.reads.retrieve(entry)), entry.id))
         return events
 
     def judge(self) -> None:
@@ -104,7 +123,12 @@ class Stored:
         self.tally.count(NAME, Judged.STORED)
 
 
-def event_type(entry: Entry, status: str) -> str:
+def event_type(entry: Entry, found) -> str:
+    if entry.object == "agent.session":
+        return f"agent.session.{'action_required' if found.status == 'requires_action' else found.status}"
+    if entry.object == "safety.alert":
+        return "safety.alert.created"
+    status = found.status
     return f"{entry.object}.{'succeeded' if (entry.object, status) == ('eval.run', 'completed') else status}"
 
 

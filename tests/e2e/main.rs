@@ -22,6 +22,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod agents;
 mod api_keys;
 mod body_memory;
 mod burst;
@@ -67,6 +68,7 @@ mod response_images;
 mod retry_time;
 mod rolling_ingest;
 mod rolling_restarts;
+mod safety_alerts;
 mod secrets;
 mod settings;
 mod shared_pause;

@@ -119,6 +119,35 @@ async fn every_family_is_told_once_to_every_target_that_wants_it(database: Datab
     }
 }
 
+async fn what_an_agent_waits_for_is_told_with_its_details(database: Database) {
+    let server = Receiver::start(|_| Reply::ok()).await;
+    let (_folder, path) = targets_file(&[target(
+        "app",
+        &server,
+        "payload = \"full\"\nevents = [\"agent.stored\", \"safety.stored\"]",
+    )]);
+    let landfall = start(database, 1, &path, &[]).await;
+    landfall.send("agent.session.action_required", "asess_demo_waiting").await;
+    landfall.send("agent.session.idle", "asess_demo").await;
+    landfall.send("safety.alert.created", "alert_demo").await;
+    let notified = notifications(&server.wait_for(3).await);
+    assert_eq!(types(&notified), ["agent.stored", "agent.stored", "safety.stored"]);
+    let about = |id: &str| {
+        let data = notified.values().map(|body| &body["data"]);
+        data.into_iter().find(|data| data["object"]["id"] == id).unwrap()
+    };
+    let action = &about("asess_demo_waiting")["object"]["required_actions"][0];
+    assert_eq!(
+        (&action["call_id"], &action["arguments"]["ticket"]),
+        (&"call_demo".into(), &"ticket-0007".into())
+    );
+    let idle = about("asess_demo");
+    assert_eq!(idle["object"]["last_turn_status"], "completed");
+    let message = idle["result"]["turns"][0]["output_text"].as_str().unwrap();
+    assert!(message.starts_with("All twelve"), "{message}");
+    assert_eq!(about("alert_demo")["object"]["response_id"], "resp_demo_failed");
+}
+
 async fn a_target_that_fails_is_tried_again_with_the_same_id_and_bytes(database: Database) {
     let failures = Arc::new(AtomicUsize::new(3));
     let left = Arc::clone(&failures);
@@ -230,6 +259,7 @@ async fn what_is_too_large_is_fetched_by_a_signed_link(database: Database) {
 
 on_both_databases!(
     every_family_is_told_once_to_every_target_that_wants_it,
+    what_an_agent_waits_for_is_told_with_its_details,
     a_target_that_fails_is_tried_again_with_the_same_id_and_bytes,
     a_worker_that_is_killed_while_it_tells_is_replaced,
     given_up_events_are_notified_too,

@@ -29,7 +29,8 @@ async fn unknown_types_and_bodies_that_are_no_json_are_kept_byte_for_byte(databa
 
 async fn events_with_nothing_to_fetch_are_stored_without_a_request(database: Database) {
     let landfall = Landfall::start_on(database).await;
-    let types = ["agent.session.idle", "safety.alert.created", "realtime.call.incoming", "video.completed"];
+    let types =
+        ["agent.environment.ready", "safety.warning_issued", "realtime.call.incoming", "video.completed"];
     let mut ids = Vec::new();
     for event_type in types {
         ids.push(landfall.send(event_type, "some_id").await);

@@ -1,5 +1,6 @@
 //! `landfall show`: everything stored under an id, as text, as JSON, or as the bytes that OpenAI sent.
 
+mod agent;
 mod batch;
 mod eval_run;
 mod event;
@@ -7,6 +8,7 @@ mod file;
 mod fine_tuning;
 mod layout;
 mod response;
+mod safety_alert;
 
 use std::io::{self, Write};
 
@@ -31,7 +33,7 @@ Examples:
   landfall show batch_685bd1 --raw                 as the API sent it
 
 The ID may be that of a webhook, an event, a response, a batch, a fine-tuning
-job, a model, an eval run or a file. If several records match, all are shown;
+job, a model, an eval run, a safety alert, an agent session or turn, or a file. If several records match, all are shown;
 with --json each is one line whose field `kind` gives the type.
 
 Exit codes: 0 found, 1 not found, 3 the database could not be reached.";
@@ -89,6 +91,9 @@ async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Cl
         Found::FineTuningJob(job) => fine_tuning::job_text(store, job, layout).await?,
         Found::Model(model) => fine_tuning::model_text(model, layout),
         Found::EvalRun(run) => eval_run::text(run, layout),
+        Found::SafetyAlert(alert) => safety_alert::text(alert, layout),
+        Found::AgentSession(session) => agent::session_text(store, session, layout).await?,
+        Found::AgentTurn(turn) => agent::turn_text(turn, layout),
         Found::File(file) => file::text(file, layout),
     })
 }
@@ -148,7 +153,10 @@ async fn whole(store: &Store, found: &Found, id: &str) -> Result<Option<FileReco
         | Found::Batch(_)
         | Found::FineTuningJob(_)
         | Found::Model(_)
-        | Found::EvalRun(_) => store.find(&format!("{id}.json")).await?,
+        | Found::EvalRun(_)
+        | Found::SafetyAlert(_)
+        | Found::AgentSession(_)
+        | Found::AgentTurn(_) => store.find(&format!("{id}.json")).await?,
     };
     Ok(kept.into_iter().find_map(|found| match found {
         Found::File(file) => Some(file),
@@ -164,6 +172,9 @@ fn raw(found: &Found) -> Option<&[u8]> {
         Found::FineTuningJob(job) => job.raw.as_deref(),
         Found::Model(model) => model.raw.as_deref(),
         Found::EvalRun(run) => run.raw.as_deref(),
+        Found::SafetyAlert(alert) => alert.raw.as_deref(),
+        Found::AgentSession(session) => session.raw.as_deref(),
+        Found::AgentTurn(turn) => turn.raw.as_deref(),
         // Its content is not in the database.
         Found::File(_) => None,
     }

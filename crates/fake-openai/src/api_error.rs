@@ -59,6 +59,12 @@ impl ApiError {
                 .code("model_not_found"),
             Kind::Eval => Self::new(404, format!("Eval with id '{id}' not found.")),
             Kind::EvalRun => Self::new(404, format!("Eval run with id '{id}' not found.")),
+            Kind::AgentSession => Self::new(404, format!("Session '{id}' not found.")),
+            Kind::AgentTurn | Kind::AgentItem => Self::new(404, format!("Turn '{id}' not found.")),
+            Kind::AgentArtifact => Self::new(404, format!("Artifact '{id}' not found.")),
+            Kind::SafetyAlert => {
+                Self::new(404, format!("Safety alert '{id}' not found.")).code("safety_alert_not_found")
+            }
         }
     }
 
@@ -124,6 +130,21 @@ impl ApiError {
     pub(crate) fn policy_violation() -> Self {
         Self::new(403, "This request was blocked because it violates our policies.")
             .code("misalignment_policy_violation")
+    }
+
+    /// The API is a beta.
+    pub(crate) fn no_beta(header: &str) -> Self {
+        Self::new(400, format!("You must provide the 'OpenAI-Beta' header to access this API: '{header}'."))
+            .code("invalid_beta")
+    }
+
+    /// A restricted API key that lacks a permission, such as `api.safety.alerts.read`.
+    pub(crate) fn missing_scopes(scopes: &str) -> Self {
+        let message = format!(
+            "You have insufficient permissions for this operation. Missing scopes: {scopes}. Check that you have the \
+             correct role in your project, and if you're using a restricted API key, that it has the necessary scopes."
+        );
+        Self::new(401, message)
     }
 
     pub(crate) fn insufficient_quota() -> Self {

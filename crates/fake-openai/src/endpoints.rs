@@ -1,5 +1,6 @@
 //! The API's endpoints under `/v1`, all read-only: maps a path to an object or a list.
 
+mod agents;
 mod api_request;
 mod containers;
 mod content;
@@ -68,7 +69,7 @@ pub(crate) fn respond(
         ["batches", id] => get(Kind::Batch, id),
         ["files"] => list(files(fixtures, query), query, FILES),
         ["files", id] => get(Kind::File, id),
-        ["files", id, "content"] => content::get(fixtures, id, &state.access(), request),
+        ["files", id, "content"] => content::get(fixtures, (Kind::File, id), &state.access(), request),
         ["containers"] => list(fixtures.list(Kind::Container, None), query, CONTAINERS),
         ["containers", id] => containers::get(fixtures, id),
         ["containers", id, "files"] => list(containers::files(fixtures, id)?, query, CONTAINERS),
@@ -96,6 +97,8 @@ pub(crate) fn respond(
             let raw = raw.ok_or_else(|| ApiError::not_found(Kind::EvalRun, id))?;
             Ok(json(raw.get().to_owned()))
         }
+        ["agents", "sessions", ref rest @ ..] => agents::get(fixtures, rest, &state.access(), request),
+        ["safety", "alerts", id] => get(Kind::SafetyAlert, id),
         _ => Err(ApiError::invalid_url(request.method, request.path)),
     }
 }
@@ -116,6 +119,13 @@ fn exists(segments: &[&str]) -> bool {
             | ["fine_tuning", "jobs", _, "checkpoints" | "events"]
             | ["evals", _, "runs"]
             | ["evals", _, "runs", _]
+            | ["safety", "alerts", _]
+            | ["agents", "sessions"]
+            | ["agents", "sessions", _]
+            | ["agents", "sessions", _, "turns" | "artifacts"]
+            | ["agents", "sessions", _, "turns" | "artifacts", _]
+            | ["agents", "sessions", _, "turns", _, "items"]
+            | ["agents", "sessions", _, "artifacts", _, "content"]
     )
 }
 

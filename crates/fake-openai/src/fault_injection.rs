@@ -31,6 +31,7 @@ pub(crate) async fn respond_with_fault(
         FaultKind::Status(502) => HttpResponse::BadGateway().content_type("text/html").body(BAD_GATEWAY),
         FaultKind::Status(status) => ApiError::of_status(status).into_response(),
         FaultKind::PolicyViolation => ApiError::policy_violation().into_response(),
+        FaultKind::MissingScopes(scopes) => ApiError::missing_scopes(&scopes).into_response(),
         FaultKind::InsufficientQuota => ApiError::insufficient_quota().into_response(),
         FaultKind::RateLimited { retry_after_secs } => {
             rate_limited("retry-after", retry_after_secs.map(|secs| secs.to_string()))

@@ -17,6 +17,8 @@ pub enum FaultKind {
     Status(u16),
     /// 403 with code `misalignment_policy_violation`.
     PolicyViolation,
+    /// 401 because the API key lacks these permissions.
+    MissingScopes(String),
     /// 429, with or without `Retry-After` in seconds (any value).
     RateLimited { retry_after_secs: Option<u64> },
     /// 429 whose `Retry-After` is an HTTP date this many seconds from now.
@@ -76,6 +78,7 @@ impl FaultKind {
         match self {
             Self::Status(_) => "status",
             Self::PolicyViolation => "policy_violation",
+            Self::MissingScopes(_) => "missing_scopes",
             Self::RateLimited { .. } => "rate_limited",
             Self::RateLimitedUntil { .. } => "rate_limited_until",
             Self::RateLimitedMs { .. } => "rate_limited_ms",

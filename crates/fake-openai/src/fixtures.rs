@@ -37,7 +37,7 @@ pub enum PutError {
     NoKind,
     #[error("the field `object` names an unknown kind")]
     UnknownKind(#[source] webhook::states::UnknownName),
-    #[error("a {0} needs a parent: the eval, the fine-tuning job or the container it belongs to")]
+    #[error("a {0} needs a parent: the eval, job, container, session or turn it belongs to")]
     NoParent(Kind),
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 struct Stored {
     raw: Arc<RawValue>,
-    /// The job of an event or checkpoint, or the eval of a run.
+    /// The job of an event or checkpoint, the eval of a run, the session or turn of a part of a session.
     parent: Option<String>,
     sort_key: (i64, u64),
 }
@@ -85,6 +85,10 @@ struct Head<'a> {
     container_id: Option<&'a RawValue>,
     #[serde(borrow)]
     fine_tuning_job_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    session_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    turn_id: Option<&'a RawValue>,
 }
 
 impl Fixtures {
@@ -93,24 +97,29 @@ impl Fixtures {
     pub(crate) fn put(&mut self, raw: Box<RawValue>, parent: Option<&str>) -> Result<(), PutError> {
         let head: Head<'_> = serde_json::from_str(raw.get()).map_err(PutError::NotAnObject)?;
         let id = head.id.and_then(text).ok_or(PutError::NoId)?;
-        let kind = head.object.and_then(text).ok_or(PutError::NoKind)?;
-        let kind: Kind = kind.parse().map_err(PutError::UnknownKind)?;
+        let kind: Kind = match head.object.and_then(text) {
+            Some(kind) => kind.parse().map_err(PutError::UnknownKind)?,
+            None if head.turn_id.is_some() => Kind::AgentItem,
+            None => return Err(PutError::NoKind),
+        };
         let parent = match kind {
             Kind::EvalRun => head.eval_id.and_then(text),
             Kind::ContainerFile => head.container_id.and_then(text),
             Kind::Checkpoint => head.fine_tuning_job_id.and_then(text),
             Kind::JobEvent => parent.map(str::to_owned),
+            Kind::AgentTurn | Kind::AgentArtifact => head.session_id.and_then(text),
+            Kind::AgentItem => head.turn_id.and_then(text),
             Kind::Response
             | Kind::Batch
             | Kind::File
             | Kind::Container
             | Kind::FineTuningJob
             | Kind::Model
-            | Kind::Eval => None,
+            | Kind::Eval
+            | Kind::AgentSession
+            | Kind::SafetyAlert => None,
         };
-        let needs_parent =
-            matches!(kind, Kind::EvalRun | Kind::ContainerFile | Kind::Checkpoint | Kind::JobEvent);
-        if needs_parent && parent.is_none() {
+        if needs_parent(kind) && parent.is_none() {
             return Err(PutError::NoParent(kind));
         }
         let created = head.created_at.or(head.created);
@@ -144,6 +153,14 @@ impl Fixtures {
         }
         self.put_value(&file, None)?;
         self.contents.insert(id.to_owned(), content);
+        Ok(())
+    }
+
+    /// Adds the artifact of an agent session and its content.
+    pub(crate) fn put_artifact(&mut self, artifact: &Value, content: Bytes) -> Result<(), PutError> {
+        self.put_value(artifact, None)?;
+        let id = artifact["id"].as_str().unwrap_or_default().to_owned();
+        self.contents.insert(id, FileContent::InMemory(content));
         Ok(())
     }
 
@@ -214,6 +231,22 @@ impl Fixtures {
 
     pub(crate) fn file_bytes(&self, file_id: &str) -> Option<Bytes> {
         self.contents.get(file_id).map(FileContent::to_bytes)
+    }
+}
+
+fn needs_parent(kind: Kind) -> bool {
+    match kind {
+        Kind::EvalRun | Kind::Checkpoint | Kind::JobEvent | Kind::ContainerFile => true,
+        Kind::AgentTurn | Kind::AgentItem | Kind::AgentArtifact => true,
+        Kind::Response
+        | Kind::Batch
+        | Kind::File
+        | Kind::Container
+        | Kind::FineTuningJob
+        | Kind::Model
+        | Kind::Eval
+        | Kind::AgentSession
+        | Kind::SafetyAlert => false,
     }
 }
 

@@ -16,5 +16,11 @@ closed_set! {
         Model => "model",
         Eval => "eval",
         EvalRun => "eval.run",
+        AgentSession => "agent.session",
+        AgentTurn => "agent.session.turn",
+        /// On the wire items have no field `object`.
+        AgentItem => "agent.session.item",
+        AgentArtifact => "agent.session.artifact",
+        SafetyAlert => "safety.alert",
     }
 }

@@ -167,6 +167,15 @@ impl FakeOpenAi {
         self.state.fixtures_mut().expire_container(id, after);
     }
 
+    /// Adds the artifact of an agent session and its content.
+    ///
+    /// # Panics
+    /// If it has no id or session.
+    pub fn add_artifact(&self, artifact: &Value, content: impl Into<Bytes>) {
+        let put = self.state.fixtures_mut().put_artifact(artifact, content.into());
+        put.expect("an artifact has an id and a session");
+    }
+
     /// Adds a completed batch with this many lines of generated output.
     pub fn add_generated_batch(&self, id: &str, lines: usize) {
         self.add_generated_batch_of(id, lines as u64, LINE_BYTES_DEFAULT);
@@ -292,6 +301,7 @@ fn respond(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiErro
         query: Query::parse(request.query_string()),
         range: header("range"),
         if_range: header("if-range"),
+        beta: header("openai-beta"),
     };
     endpoints::respond(state, &api_request, foreign)
 }

@@ -13,7 +13,7 @@ const EXCERPT_CHARS_MAX: usize = 300;
 /// 128 bits: collisions are practically impossible.
 const ID_DIGEST_BYTES: usize = 16;
 /// Fields of the object that every notification includes when they are known.
-const OBJECT_FIELDS: [&str; 18] = [
+const OBJECT_FIELDS: [&str; 25] = [
     "status",
     "model",
     "base_model",
@@ -30,6 +30,13 @@ const OBJECT_FIELDS: [&str; 18] = [
     "report_url",
     "incomplete_reason",
     "files",
+    "last_turn_id",
+    "last_turn_status",
+    "required_actions",
+    "artifacts",
+    "error_type",
+    "response_id",
+    "request_paused",
     "metadata",
     "fetch_state",
 ];

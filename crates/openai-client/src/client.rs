@@ -80,11 +80,18 @@ pub(crate) struct Get {
     /// Path and query relative to the base URL; ids in it have been escaped by [`segment`].
     path: String,
     bytes_max: usize,
+    /// The header `OpenAI-Beta`.
+    beta: Option<&'static str>,
 }
 
 impl Get {
     pub(crate) fn new(endpoint: Endpoint, path: String, bytes_max: usize) -> Self {
-        Self { endpoint, path, bytes_max }
+        Self { endpoint, path, bytes_max, beta: None }
+    }
+
+    /// Of an API that is a beta, with the header `OpenAI-Beta`.
+    pub(crate) fn beta(self, beta: &'static str) -> Self {
+        Self { beta: Some(beta), ..self }
     }
 }
 
@@ -136,7 +143,7 @@ impl Client {
         get: Get,
         parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Fetched<T>, ApiError> {
-        let exchange = self.begin(get.endpoint, &get.path, "application/json").await?;
+        let exchange = self.begin(get.endpoint, &get.path, headers_of("application/json", get.beta)).await?;
         self.read_json(exchange, get.bytes_max, parse).await
     }
 
@@ -163,9 +170,9 @@ impl Client {
         &self,
         endpoint: Endpoint,
         path: &str,
-        accept: &'static str,
+        headers: HeaderMap,
     ) -> Result<Exchange, ApiError> {
-        let exchange = self.send(endpoint, path, accept).await?;
+        let exchange = self.send_with(endpoint, path, headers).await?;
         self.accept(exchange).await
     }
 
@@ -176,8 +183,7 @@ impl Client {
         path: &str,
         accept: &'static str,
     ) -> Result<Exchange, ApiError> {
-        self.send_with(endpoint, path, HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
-            .await
+        self.send_with(endpoint, path, headers_of(accept, None)).await
     }
 
     /// The same, with additional headers.
@@ -250,6 +256,15 @@ pub(crate) fn segment(id: &str) -> Result<String, ApiError> {
         }
     }
     Ok(segment)
+}
+
+/// The headers of one request.
+pub(crate) fn headers_of(accept: &'static str, beta: Option<&'static str>) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+    if let Some(beta) = beta {
+        headers.insert("openai-beta", HeaderValue::from_static(beta));
+    }
+    headers
 }
 
 fn check_base_url(text: &str) -> Result<Url, ClientError> {

@@ -31,7 +31,7 @@ impl Client {
         file_id: &str,
     ) -> Result<Download, ApiError> {
         let path = format!("/containers/{}/files/{}/content", segment(container_id)?, segment(file_id)?);
-        self.download(Endpoint::ContainerFileContent, path).await
+        self.download(Endpoint::ContainerFileContent, path, None).await
     }
 }
 

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::{ETAG, HeaderValue, IF_RANGE, RANGE};
 
 use crate::byte_range::{ContentRange, content_range, range_validator};
-use crate::client::{Client, segment};
+use crate::client::{Client, headers_of, segment};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
 use crate::exchange::{BodyError, Exchange};
@@ -30,6 +30,8 @@ pub struct Download {
     pub request_id: Option<String>,
     client: Client,
     path: String,
+    /// The header `OpenAI-Beta`.
+    beta: Option<&'static str>,
     exchange: Exchange,
     received_bytes: u64,
     /// Set if the server can send the rest of the same bytes.
@@ -53,16 +55,23 @@ impl Client {
     /// [`ApiError`] if the download cannot start.
     pub async fn file_content(&self, file_id: &str) -> Result<Download, ApiError> {
         let path = format!("/files/{}/content", segment(file_id)?);
-        self.download(Endpoint::FileContent, path).await
+        self.download(Endpoint::FileContent, path, None).await
     }
 
-    pub(crate) async fn download(&self, endpoint: Endpoint, path: String) -> Result<Download, ApiError> {
-        let exchange = self.begin(endpoint, &path, CONTENT_TYPE).await?;
+    /// Begins a download.
+    pub(crate) async fn download(
+        &self,
+        endpoint: Endpoint,
+        path: String,
+        beta: Option<&'static str>,
+    ) -> Result<Download, ApiError> {
+        let exchange = self.begin(endpoint, &path, headers_of(CONTENT_TYPE, beta)).await?;
         Ok(Download {
             content_length: exchange.content_length(),
             request_id: exchange.request_id.clone(),
             client: self.clone(),
             path,
+            beta,
             received_bytes: 0,
             // Ranges refer to the bytes of the archive, and the next archive of the same content may differ.
             range_validator: range_validator(exchange.headers()).filter(|_| !exchange.is_compressed()),
@@ -135,11 +144,9 @@ impl Download {
 
     async fn request_rest(&self, etag: &HeaderValue) -> Result<Exchange, ApiError> {
         let range = format!("bytes={}-", self.received_bytes);
-        let headers = HeaderMap::from_iter([
-            (ACCEPT, HeaderValue::from_static(CONTENT_TYPE)),
-            (RANGE, HeaderValue::from_str(&range).expect("digits are valid in a header")),
-            (IF_RANGE, etag.clone()),
-        ]);
+        let mut headers = headers_of(CONTENT_TYPE, self.beta);
+        headers.insert(RANGE, HeaderValue::from_str(&range).expect("digits are valid in a header"));
+        headers.insert(IF_RANGE, etag.clone());
         let exchange = self.client.send_with(self.exchange.endpoint(), &self.path, headers).await?;
         self.client.accept_rest(exchange).await
     }

@@ -29,6 +29,12 @@ closed_set! {
         Models => "models",
         Evals => "evals",
         EvalRuns => "eval_runs",
+        AgentSessions => "agent_sessions",
+        AgentTurns => "agent_turns",
+        AgentItems => "agent_items",
+        AgentArtifacts => "agent_artifacts",
+        AgentArtifactContent => "agent_artifact_content",
+        SafetyAlerts => "safety_alerts",
     }
 }
 

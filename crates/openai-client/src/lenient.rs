@@ -89,6 +89,11 @@ pub(crate) fn integer(raw: Option<&RawValue>) -> Option<i64> {
     })
 }
 
+/// `true` or `false`.
+pub(crate) fn flag(raw: Option<&RawValue>) -> Option<bool> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
 /// A time in Unix seconds, with or without a fraction (as documented for responses). Some senders use zero for "not
 /// yet".
 pub(crate) fn time(raw: Option<&RawValue>) -> Option<DateTime<Utc>> {
@@ -103,6 +108,11 @@ pub(crate) fn time(raw: Option<&RawValue>) -> Option<DateTime<Utc>> {
 /// The JSON text of an object, unchanged.
 pub(crate) fn object_text(raw: Option<&RawValue>) -> Option<String> {
     raw.map(RawValue::get).filter(|json| json.starts_with('{')).map(str::to_owned)
+}
+
+/// The JSON text of an array, unchanged.
+pub(crate) fn array_text(raw: Option<&RawValue>) -> Option<String> {
+    raw.map(RawValue::get).filter(|json| json.starts_with('[')).map(str::to_owned)
 }
 
 /// The JSON text of an error, whatever its type. An object whose fields are all `null` is not an error: some objects

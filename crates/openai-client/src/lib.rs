@@ -6,6 +6,10 @@
 //! body has a size limit and every wait a time limit; only downloads may take as long as bytes keep arriving.
 
 mod access;
+mod agent_artifacts;
+mod agent_items;
+mod agent_list;
+mod agent_sessions;
 mod batch_line;
 mod batches;
 mod body_memory;
@@ -29,9 +33,13 @@ mod phase;
 mod responses;
 pub mod result_file;
 mod retry_hint;
+mod safety_alerts;
 mod tokens;
 
 pub use access::Access;
+pub use agent_artifacts::AgentArtifact;
+pub use agent_list::Page;
+pub use agent_sessions::{AgentSession, AgentTurn};
 pub use batch_line::{BatchLine, LineError};
 pub use batches::Batch;
 pub use body_memory::{BodyMemory, BodyReservation};
@@ -49,4 +57,5 @@ pub use line_splitter::{LINE_BYTES_MAX, LineSplitter, LineTooLong};
 pub use models::Model;
 pub use phase::Phase;
 pub use responses::Response;
+pub use safety_alerts::SafetyAlert;
 pub use tokens::Tokens;

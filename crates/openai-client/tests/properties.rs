@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use openai_client::{
-    Batch, BatchLine, EvalRun, FileObject, FineTuningJob, LineError, LineSplitter, LineTooLong, Model,
-    Response, result_file,
+    AgentSession, AgentTurn, Batch, BatchLine, EvalRun, FileObject, FineTuningJob, LineError, LineSplitter,
+    LineTooLong, Model, Response, SafetyAlert, result_file,
 };
 use proptest::prelude::*;
 
@@ -43,6 +43,9 @@ fn parse_all(bytes: &[u8]) {
     let _ = FineTuningJob::parse(bytes);
     let _ = Model::parse(bytes);
     let _ = EvalRun::parse(bytes);
+    let _ = SafetyAlert::parse(bytes);
+    let _ = AgentSession::parse(bytes);
+    let _ = AgentTurn::parse(bytes);
     let _ = BatchLine::parse(bytes);
     let _ = result_file::parse(bytes);
 }

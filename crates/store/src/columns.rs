@@ -21,7 +21,6 @@ pub(crate) enum Kind {
     VerbatimJson,
     Integer,
     Real,
-    /// Never NULL.
     Flag,
     Time,
     Bytes,
@@ -184,6 +183,7 @@ fields! {
     u32: Value::from, count;
     u64: Value::from, count;
     bool: Value::from, get;
+    Option<bool>: Value::from, get;
     DateTime<Utc>: Value::time, required_time;
     Option<DateTime<Utc>>: Value::opt_time, time;
     Family: Value::member, member;

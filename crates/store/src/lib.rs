@@ -24,6 +24,7 @@
 //!   the next attempt replaces. A worker killed during a write leaves a temporary file (`name#1`) next to it, or in a
 //!   bucket an unfinished multipart upload, which only a lifecycle rule of the bucket removes.
 
+mod agent_session;
 mod batch;
 mod batch_appender;
 mod bucket_http;
@@ -52,6 +53,7 @@ mod response;
 mod response_file;
 mod result_payload;
 mod row;
+mod safety_alert;
 mod schema;
 mod server;
 mod sqlite;
@@ -63,6 +65,7 @@ mod unfetched;
 mod value;
 mod write_fault;
 
+pub use agent_session::{AgentRecord, AgentSessionRecord, AgentTurnRecord};
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, NewContent, ResultFilter,
     ResultRow, ResultSource, ResultsState, StoredBatch,
@@ -88,6 +91,7 @@ pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
 pub use response_file::{ResponseFile, ResponseFileState};
 pub use result_payload::ResultPayload;
+pub use safety_alert::SafetyAlertRecord;
 pub use server::DatabaseServer;
 pub use store::{Migrated, Store, StoreConfig};
 pub use target_health::{TargetCondition, TargetHealth, TargetState};

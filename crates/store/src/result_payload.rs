@@ -5,8 +5,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _, try_unfold};
 use serde::Serialize;
 use serde_json::Value;
-use webhook::{EventState, Family, NotificationType};
+use webhook::{EventKind, EventState, NotificationType};
 
+use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
 use crate::batch::{BatchRecord, ResultFilter, ResultRow};
 use crate::error::StoreError;
 use crate::event::EventRecord;
@@ -18,6 +19,9 @@ use crate::store::Store;
 
 /// Batch results read per query.
 const PAGE: u32 = 200;
+
+/// Turns of an agent session, the newest ones.
+const TURNS: u32 = 100;
 
 /// A result, and whether it is complete. A result that exceeds the size limit is not read to its end.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +60,16 @@ impl ResultPayload {
             let model = record.model.as_ref().and_then(|model| Self::of_row(model).value);
             fields.insert("model_details".to_owned(), model.into());
             fields.insert("metrics".to_owned(), serde_json::to_value(&record.metrics).unwrap_or_default());
+        }
+        result
+    }
+
+    /// A session with turns, newest first.
+    pub fn of_agent(session: &AgentSessionRecord, turns: &[AgentTurnRecord]) -> Self {
+        let mut result = Self::of_row(session);
+        if let Some(Value::Object(fields)) = &mut result.value {
+            let turns: Vec<Value> = turns.iter().filter_map(|turn| Self::of_row(turn).value).collect();
+            fields.insert("turns".to_owned(), turns.into());
         }
         result
     }
@@ -148,6 +162,13 @@ impl ResultPayload {
             Found::EvalRun(row) if row.project == project => {
                 (NotificationType::EvalStored, Self::of_row(row))
             }
+            Found::SafetyAlert(row) if row.project == project => {
+                (NotificationType::SafetyStored, Self::of_row(row))
+            }
+            Found::AgentSession(row) if row.project == project => {
+                let turns = store.agent_turns(project, &row.session_id, TURNS).await?;
+                (NotificationType::AgentStored, Self::of_agent(row, &turns))
+            }
             Found::Event(row) if row.project == project => {
                 (NotificationType::EventReceived, Self::of_body(&row.body))
             }
@@ -167,13 +188,8 @@ impl ResultPayload {
         if event.state == EventState::Dead {
             return Ok((NotificationType::EventDead, Self::of_body(&event.body)));
         }
-        let object_id = match event.family.known() {
-            Some(Family::Response | Family::Batch | Family::FineTuning | Family::Eval) => {
-                event.object_id.as_deref()
-            }
-            Some(Family::Realtime | Family::Agent | Family::Safety | Family::Other) | None => None,
-        };
-        let found = match object_id {
+        let has_object = EventKind::from_name(&event.event_type).has_object();
+        let found = match event.object_id.as_deref().filter(|_| has_object) {
             Some(id) => store.find(id).await?,
             None => Vec::new(),
         };

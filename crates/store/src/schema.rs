@@ -1,6 +1,7 @@
 //! Every table with its columns, in the order of export and import: referenced rows come before the rows that reference
 //! them.
 
+use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
 use crate::batch::{BatchRecord, ResultRow};
 use crate::columns::{Column, Kind, Record as _};
 use crate::eval_run::EvalRunRecord;
@@ -11,6 +12,7 @@ use crate::fine_tuning::{JobRecord, MetricRecord, ModelRecord};
 use crate::notification::{NewNotification, NotificationAttempt};
 use crate::response::ResponseRecord;
 use crate::response_file::ResponseFile;
+use crate::safety_alert::SafetyAlertRecord;
 use crate::target_health::TargetHealth;
 
 /// A table.
@@ -44,6 +46,9 @@ pub(crate) const TABLES: &[Table] = &[
     FINE_TUNED_MODELS,
     FINE_TUNING_METRICS,
     EVAL_RUNS,
+    SAFETY_ALERTS,
+    AGENT_SESSIONS,
+    AGENT_TURNS,
     FILES,
     NOTIFICATIONS,
     NOTIFICATION_ATTEMPTS,
@@ -103,6 +108,15 @@ pub(crate) const FINE_TUNING_METRICS: Table = Table {
 
 pub(crate) const EVAL_RUNS: Table =
     Table { name: "eval_runs", key: "project, run_id", columns: &[EvalRunRecord::COLUMNS] };
+
+pub(crate) const SAFETY_ALERTS: Table =
+    Table { name: "safety_alerts", key: "project, alert_id", columns: &[SafetyAlertRecord::COLUMNS] };
+
+pub(crate) const AGENT_SESSIONS: Table =
+    Table { name: "agent_sessions", key: "project, session_id", columns: &[AgentSessionRecord::COLUMNS] };
+
+pub(crate) const AGENT_TURNS: Table =
+    Table { name: "agent_turns", key: "project, session_id, turn_id", columns: &[AgentTurnRecord::COLUMNS] };
 
 pub(crate) const FILES: Table =
     Table { name: "files", key: "project, file_id", columns: &[FileRecord::COLUMNS] };

@@ -1,5 +1,6 @@
 //! The methods of [`Store`](crate::Store) and their SQL, by table. The SQL is the same in both dialects.
 
+mod agent_sessions;
 pub(crate) mod batch_append;
 pub(crate) mod batch_replace;
 mod batch_results;
@@ -26,5 +27,6 @@ mod prune_events;
 mod prune_objects;
 mod response_files;
 mod responses;
+mod safety_alerts;
 mod unfetched;
 mod upsert;

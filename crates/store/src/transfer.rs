@@ -262,7 +262,8 @@ fn value(kind: Kind, json: Json, column: &str) -> Result<Value<'static>, String>
         Kind::Integer => Value::Integer(Some(json.as_i64().ok_or_else(wrong)?)),
         Kind::Real if json.is_null() => Value::Real(None),
         Kind::Real => Value::Real(Some(json.as_f64().ok_or_else(wrong)?)),
-        Kind::Flag => Value::Flag(json.as_bool().ok_or_else(wrong)?),
+        Kind::Flag if json.is_null() => Value::Flag(None),
+        Kind::Flag => Value::Flag(Some(json.as_bool().ok_or_else(wrong)?)),
         Kind::Time => {
             let time = text(json)?.map(|text| text.parse::<DateTime<Utc>>()).transpose();
             Value::opt_time(time.map_err(|_| wrong())?)
@@ -297,7 +298,7 @@ fn fields(columns: &[Column], row: &Row) -> sqlx::Result<Vec<Json>> {
             Kind::Json | Kind::VerbatimJson => row.json(name)?.into(),
             Kind::Integer => row.get::<Option<i64>>(name)?.into(),
             Kind::Real => row.get::<Option<f64>>(name)?.into(),
-            Kind::Flag => row.get::<bool>(name)?.into(),
+            Kind::Flag => row.get::<Option<bool>>(name)?.into(),
             Kind::Time => row.time(name)?.map(|at| at.to_rfc3339()).into(),
             Kind::Bytes => row.get::<Option<Vec<u8>>>(name)?.map(|bytes| STANDARD.encode(bytes)).into(),
         })

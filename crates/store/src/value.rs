@@ -13,7 +13,7 @@ pub(crate) enum Value<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),
     Real(Option<f64>),
-    Flag(bool),
+    Flag(Option<bool>),
     Time(Option<DateTime<Utc>>),
     /// PostgreSQL: `jsonb`, which preserves the meaning.
     Json(Option<Cow<'a, str>>),
@@ -102,6 +102,12 @@ impl From<Option<f64>> for Value<'_> {
 
 impl From<bool> for Value<'_> {
     fn from(flag: bool) -> Self {
+        Self::Flag(Some(flag))
+    }
+}
+
+impl From<Option<bool>> for Value<'_> {
+    fn from(flag: Option<bool>) -> Self {
         Self::Flag(flag)
     }
 }

@@ -99,6 +99,27 @@ event_kinds! {
     VideoFailed => "video.failed", Other;
 }
 
+impl EventKind {
+    /// Whether the event is about an object that is fetched; otherwise only the event itself is stored.
+    pub fn has_object(&self) -> bool {
+        match self.family() {
+            Family::Response | Family::Batch | Family::FineTuning | Family::Eval => true,
+            // The other safety events are about cases of the organization, which a project's key cannot read.
+            Family::Safety => *self == Self::SafetyAlertCreated,
+            // The events of environments do not name a session.
+            Family::Agent => matches!(
+                self,
+                Self::AgentSessionCreated
+                    | Self::AgentSessionActionRequired
+                    | Self::AgentSessionInProgress
+                    | Self::AgentSessionIdle
+                    | Self::AgentSessionFailed
+            ),
+            Family::Realtime | Family::Other => false,
+        }
+    }
+}
+
 impl std::fmt::Display for EventKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
@@ -125,6 +146,24 @@ mod tests {
         for name in EventKind::KNOWN {
             assert_eq!(EventKind::from_name(name).as_str(), *name);
         }
+    }
+
+    #[test]
+    fn only_safety_alerts_of_the_project_and_agent_sessions_are_fetched() {
+        let fetched = EventKind::KNOWN.iter().map(|name| EventKind::from_name(name));
+        let fetched = fetched
+            .filter(|kind| matches!(kind.family(), Family::Safety | Family::Agent) && kind.has_object());
+        assert_eq!(
+            fetched.collect::<Vec<_>>(),
+            [
+                EventKind::AgentSessionCreated,
+                EventKind::AgentSessionActionRequired,
+                EventKind::AgentSessionInProgress,
+                EventKind::AgentSessionIdle,
+                EventKind::AgentSessionFailed,
+                EventKind::SafetyAlertCreated
+            ]
+        );
     }
 
     #[test]

@@ -124,7 +124,11 @@ closed_set! {
         FineTuningStored => "fine_tuning.stored",
         /// An eval run is in the store.
         EvalStored => "eval.stored",
-        /// An event without an object: calls, agents, safety, unknown types. Sent before all others.
+        /// A safety alert is in the store.
+        SafetyStored => "safety.stored",
+        /// An agent session is in the store, with its turns and files.
+        AgentStored => "agent.stored",
+        /// An event without an object: calls, environments of agents, other safety events, unknown types. Sent before all others.
         EventReceived => "event.received",
         /// An event was dead-lettered.
         EventDead => "event.dead",
@@ -149,7 +153,12 @@ impl NotificationType {
     /// Whether it is about a stored object; otherwise it is about an event.
     pub const fn is_of_object(self) -> bool {
         match self {
-            Self::ResponseStored | Self::BatchStored | Self::FineTuningStored | Self::EvalStored => true,
+            Self::ResponseStored
+            | Self::BatchStored
+            | Self::FineTuningStored
+            | Self::EvalStored
+            | Self::SafetyStored
+            | Self::AgentStored => true,
             Self::EventReceived | Self::EventDead | Self::Test => false,
         }
     }

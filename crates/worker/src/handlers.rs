@@ -1,6 +1,8 @@
 //! Dispatches events to handlers, one file per family. A handler returns the write that settles the event, and is
 //! idempotent.
 
+mod agent_artifacts;
+mod agent_session;
 mod batch;
 mod batch_file;
 mod batch_lines;
@@ -14,6 +16,7 @@ mod reread;
 mod response;
 mod response_files;
 mod response_images;
+mod safety_alert;
 mod unknown_status;
 
 use openai_client::BodyReservation;
@@ -27,22 +30,21 @@ use crate::settlement::{Effect, Write};
 
 /// Whether only the event itself is stored: there is nothing to fetch, or no id to fetch it by.
 pub(crate) fn is_stored_only(job: &Job<'_>) -> bool {
-    match job.family() {
-        Family::Response | Family::Batch | Family::FineTuning | Family::Eval => job.object_id().is_none(),
-        Family::Realtime | Family::Agent | Family::Safety | Family::Other => true,
-    }
+    !job.has_object()
 }
 
 /// Runs the handler of the event's family.
 pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, HandlerError> {
-    let Some(id) = job.object_id() else { return Ok(stored_only(context, job)) };
+    let Some(id) = job.object_id().filter(|_| job.has_object()) else { return Ok(stored_only(context, job)) };
     match job.family() {
         Family::Response => response::handle(context, job, id).await,
         // Boxed: these futures are large, and would be copied with every response too.
         Family::Batch => Box::pin(batch::handle(context, job, id)).await,
         Family::FineTuning => Box::pin(fine_tuning::handle(context, job, id)).await,
         Family::Eval => Box::pin(eval_run::handle(context, job, id)).await,
-        Family::Realtime | Family::Agent | Family::Safety | Family::Other => Ok(stored_only(context, job)),
+        Family::Safety => Box::pin(safety_alert::handle(context, job, id)).await,
+        Family::Agent => Box::pin(agent_session::handle(context, job, id)).await,
+        Family::Realtime | Family::Other => Ok(stored_only(context, job)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use queue::{Delivery, Entry};
 use store::{Attempt, Completion, NewEvent};
-use webhook::{Event, Family, Reason};
+use webhook::{Event, EventKind, Family, Reason};
 
 use crate::watchdog::Progress;
 
@@ -63,6 +63,16 @@ impl<'a> Job<'a> {
 
     pub(crate) fn object_id(&self) -> Option<&str> {
         self.object_id.as_deref()
+    }
+
+    /// `None` when the body is not the expected JSON.
+    pub(crate) fn kind(&self) -> Option<&EventKind> {
+        self.event.as_ref().map(|event| &event.kind)
+    }
+
+    /// Whether the event names an object that is fetched.
+    pub(crate) fn has_object(&self) -> bool {
+        self.object_id.is_some() && self.event.as_ref().is_some_and(|event| event.kind.has_object())
     }
 
     pub(crate) fn event_id(&self) -> Option<&str> {

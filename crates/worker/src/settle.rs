@@ -107,6 +107,8 @@ async fn commit(
         Effect::Batch { batch_id, end } => store.finish_batch(&batch_id, end, &completion).await?,
         Effect::FineTuning(fine_tuning) => store.save_fine_tuning(&fine_tuning, &completion).await?,
         Effect::EvalRun(run) => store.save_eval_run(&run, &completion).await?,
+        Effect::SafetyAlert(alert) => store.save_safety_alert(&alert, &completion).await?,
+        Effect::Agent(agent) => store.save_agent(&agent, &completion).await?,
     }
     drop(reservation);
     context.outbox.wake();

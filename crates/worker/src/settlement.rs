@@ -1,7 +1,9 @@
 //! How a delivery is settled: with the write that its handler returns, or without one and why.
 
 use openai_client::BodyReservation;
-use store::{BatchEnd, Completion, EvalRunRecord, FineTuningRecord, ResponseRecord};
+use store::{
+    AgentRecord, BatchEnd, Completion, EvalRunRecord, FineTuningRecord, ResponseRecord, SafetyAlertRecord,
+};
 use webhook::FetchState;
 
 use crate::failure::Failure;
@@ -27,6 +29,8 @@ pub(crate) enum Effect {
     },
     FineTuning(Box<FineTuningRecord>),
     EvalRun(Box<EvalRunRecord>),
+    SafetyAlert(Box<SafetyAlertRecord>),
+    Agent(Box<AgentRecord>),
     /// Only the event itself.
     EventOnly,
 }

@@ -93,7 +93,7 @@ impl<'a> Supervisor<'a> {
         job: &Job<'_>,
         step: impl Future<Output = Result<T, HandlerError>>,
     ) -> Result<T, Settlement> {
-        let timeouts = if matches!(job.family(), Family::Batch | Family::FineTuning) {
+        let timeouts = if matches!(job.family(), Family::Batch | Family::FineTuning | Family::Agent) {
             Timeouts { total: DOWNLOADS_TIMEOUT, stall: STALL_TIMEOUT }
         } else {
             // A few requests, each with its own timeout; they do not report progress.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use store::{EventRecord, Store, UnfetchedObject};
-use webhook::{Family, FetchState};
+use webhook::{EventKind, Family, FetchState};
 
 use crate::exit::{CliError, ExitStatus};
 use crate::printable;
@@ -30,7 +30,9 @@ impl Target {
     /// The newest event about the object, or a synthetic one.
     pub(super) async fn cause(&self, store: &Store) -> Result<Cause, CliError> {
         let events = store.events_about(&self.object_id).await?;
-        let about = |event: &EventRecord| event.project == self.project && event.family == self.family;
+        let about = |event: &EventRecord| {
+            event.project == self.project && event.family == self.family && has_object(event)
+        };
         Ok(match (events.into_iter().find(about), event_type(self.family)) {
             (Some(event), _) => Cause::Stored(Box::new(event)),
             (None, Some(event_type)) => {
@@ -84,7 +86,7 @@ pub(super) async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>,
         let mut found: Vec<(String, Family)> = events
             .iter()
             .filter_map(|event| {
-                let family = event.family.known().filter(|family| event_type(*family).is_some())?;
+                let family = event.family.known().filter(|_| has_object(event))?;
                 Some((event.project.clone(), family))
             })
             .collect();
@@ -133,14 +135,20 @@ fn event_type(family: Family) -> Option<&'static str> {
         Family::Batch => Some("batch.completed"),
         Family::FineTuning => Some("fine_tuning.job.succeeded"),
         Family::Eval => Some("eval.run.succeeded"),
-        Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
+        Family::Safety => Some("safety.alert.created"),
+        Family::Agent => Some("agent.session.idle"),
+        Family::Realtime | Family::Other => None,
     }
+}
+
+/// Whether the event is about an object that can be fetched.
+fn has_object(event: &EventRecord) -> bool {
+    EventKind::from_name(&event.event_type).has_object()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use webhook::EventKind;
 
     #[test]
     fn the_synthetic_event_is_of_the_family_of_the_id() {
@@ -158,7 +166,8 @@ mod tests {
         }
         for &family in Family::ALL {
             if let Some(name) = event_type(family) {
-                assert_eq!(EventKind::from_name(name).family(), family);
+                let kind = EventKind::from_name(name);
+                assert!(kind.family() == family && kind.has_object());
             }
         }
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use store::{
     BatchChunk, BatchEnd, BatchRecord, BatchResult, Completion, EvalRunRecord, Failure, FileRecord,
     FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource, S3Config,
-    Store, StoreConfig,
+    SafetyAlertRecord, Store, StoreConfig,
 };
 use tempfile::TempDir;
 use test_support::postgres::PostgresServer;
@@ -243,6 +243,27 @@ impl Filled {
         };
         let record = FineTuningRecord { job, model: Some(model), metrics: (1..=100).map(metric).collect() };
         self.store.save_fine_tuning(&record, &done).await.unwrap();
+    }
+
+    pub(crate) async fn add_safety_alert(&self) {
+        let done = self.add_event("wh_alert", "safety.alert.created", Some("alert_1"), 5).await;
+        let alert = SafetyAlertRecord {
+            project: PROJECT.to_owned(),
+            alert_id: "alert_1".to_owned(),
+            response_id: Some("resp_1".to_owned()),
+            request_id: None,
+            model: None,
+            error_type: Some("other".to_owned()),
+            reason: None,
+            detailed_explanation: Some("It tried to delete a table.".to_owned()),
+            request_paused: Some(true),
+            created_at: None,
+            received_at: self.now,
+            fetch_state: FetchState::Fetched.into(),
+            fetched_at: Some(self.now),
+            raw: Some(br#"{"id":"alert_1"}"#.to_vec()),
+        };
+        self.store.save_safety_alert(&alert, &done).await.unwrap();
     }
 
     async fn add_eval_run_and_file(&self) {

@@ -12,4 +12,6 @@ pub(crate) struct ApiRequest<'r> {
     pub(crate) query: Query,
     pub(crate) range: Option<&'r str>,
     pub(crate) if_range: Option<&'r str>,
+    /// The header `OpenAI-Beta`.
+    pub(crate) beta: Option<&'r str>,
 }

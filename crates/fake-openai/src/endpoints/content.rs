@@ -1,4 +1,4 @@
-//! `GET /v1/files/{id}/content`: the whole file or a range of it.
+//! `GET /v1/files/{id}/content`, and the content of artifacts: the whole file or a range of it.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, SizedStream};
@@ -12,14 +12,15 @@ use crate::kind::Kind;
 use crate::ranges::{RequestedRange, requested_range};
 use crate::state::Access;
 
+/// `kind` is a file, or an artifact of an agent.
 pub(super) fn get(
     fixtures: &Fixtures,
-    id: &str,
+    (kind, id): (Kind, &str),
     access: &Access,
     request: &ApiRequest<'_>,
 ) -> Result<HttpResponse, ApiError> {
-    let missing = || ApiError::not_found(Kind::File, id);
-    let file = fixtures.get(Kind::File, id).ok_or_else(missing)?;
+    let missing = || ApiError::not_found(kind, id);
+    let file = fixtures.get(kind, id).ok_or_else(missing)?;
     let file: Value = serde_json::from_str(file.get()).unwrap_or_default();
     let content = fixtures.content(id).ok_or_else(missing)?.clone();
     Ok(send(content, file["filename"].as_str(), access, request))

@@ -1,6 +1,7 @@
 //! Tests of the fake over real sockets: OpenAI's schemas, and every fault as it is on the wire.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod agents;
 mod binary;
 mod client;
 mod containers;

@@ -43,7 +43,7 @@ fn write(row: &mut Vec<u8>, value: &Value<'_>) -> sqlx::Result<()> {
         Value::Integer(number) => {
             field(row, &[], number.map(i64::to_be_bytes).as_ref().map(|bytes| &bytes[..]))
         }
-        Value::Flag(flag) => field(row, &[], Some(&[u8::from(*flag)])),
+        Value::Flag(flag) => field(row, &[], flag.map(u8::from).as_ref().map(std::slice::from_ref)),
         Value::VerbatimJson(_) | Value::Real(_) | Value::Time(_) => {
             Err(sqlx::Error::Encode("batch_results has no such column".into()))
         }

@@ -3,6 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::{batches, projects};
+use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
 use crate::columns::Record as _;
 use crate::error::StoreError;
 use crate::eval_run::EvalRunRecord;
@@ -12,6 +13,7 @@ use crate::fine_tuning::{JobRecord, ModelRecord};
 use crate::found::Found;
 use crate::response::ResponseRecord;
 use crate::row::Row;
+use crate::safety_alert::SafetyAlertRecord;
 use crate::store::Store;
 use crate::value::Value;
 
@@ -19,7 +21,7 @@ const LOOK_UP: &str = "look up an id";
 
 type Read = fn(&Row) -> sqlx::Result<Found>;
 
-const LOOKUPS: [(&str, Read); 6] = [
+const LOOKUPS: [(&str, Read); 9] = [
     ("SELECT * FROM responses WHERE response_id = $1 ORDER BY project", |row| {
         ResponseRecord::read(row).map(Found::Response)
     }),
@@ -35,10 +37,19 @@ const LOOKUPS: [(&str, Read); 6] = [
     ("SELECT * FROM eval_runs WHERE run_id = $1 ORDER BY project", |row| {
         EvalRunRecord::read(row).map(Found::EvalRun)
     }),
+    ("SELECT * FROM safety_alerts WHERE alert_id = $1 ORDER BY project", |row| {
+        SafetyAlertRecord::read(row).map(Found::SafetyAlert)
+    }),
+    ("SELECT * FROM agent_sessions WHERE session_id = $1 ORDER BY project", |row| {
+        AgentSessionRecord::read(row).map(Found::AgentSession)
+    }),
+    ("SELECT * FROM agent_turns WHERE turn_id = $1 ORDER BY project, session_id", |row| {
+        AgentTurnRecord::read(row).map(Found::AgentTurn)
+    }),
     ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| FileRecord::read(row).map(Found::File)),
 ];
 
-/// Sessions, alerts and calls appear only in events.
+/// Calls, environments and cases appear only in events.
 const ABOUT: (&str, Read) =
     ("SELECT * FROM events WHERE object_id = $1 ORDER BY received_at, webhook_id", |row| {
         EventRecord::read(row).map(Found::Event)

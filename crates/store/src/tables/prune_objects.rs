@@ -65,7 +65,21 @@ impl Objects {
             Family::Eval => {
                 Some(Self { table: "eval_runs", id: "run_id", parts: &[], unless: "", is_one_row: true })
             }
-            Family::Realtime | Family::Agent | Family::Safety | Family::Other => None,
+            Family::Safety => Some(Self {
+                table: "safety_alerts",
+                id: "alert_id",
+                parts: &[],
+                unless: "",
+                is_one_row: true,
+            }),
+            Family::Agent => Some(Self {
+                table: "agent_sessions",
+                id: "session_id",
+                parts: &[("agent_turns", "session_id")],
+                unless: "",
+                is_one_row: false,
+            }),
+            Family::Realtime | Family::Other => None,
         }
     }
 

@@ -61,7 +61,9 @@ impl Store {
                 "SELECT fetch_state FROM fine_tuning_jobs WHERE project = $1 AND job_id = $2"
             }
             Family::Eval => "SELECT fetch_state FROM eval_runs WHERE project = $1 AND run_id = $2",
-            Family::Realtime | Family::Agent | Family::Safety | Family::Other => return Ok(None),
+            Family::Safety => "SELECT fetch_state FROM safety_alerts WHERE project = $1 AND alert_id = $2",
+            Family::Agent => "SELECT fetch_state FROM agent_sessions WHERE project = $1 AND session_id = $2",
+            Family::Realtime | Family::Other => return Ok(None),
         };
         let progress = |row: &Row| {
             let rows = match family {

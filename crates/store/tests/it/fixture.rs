@@ -17,7 +17,7 @@ use test_support::pgbouncer::PgBouncer;
 use test_support::postgres::PostgresServer;
 
 /// All tables except `events`, which must not change in a second run.
-pub(crate) const OBJECT_TABLES: [&str; 9] = [
+pub(crate) const OBJECT_TABLES: [&str; 12] = [
     "responses",
     "response_files",
     "batches",
@@ -26,6 +26,9 @@ pub(crate) const OBJECT_TABLES: [&str; 9] = [
     "fine_tuned_models",
     "fine_tuning_metrics",
     "eval_runs",
+    "safety_alerts",
+    "agent_sessions",
+    "agent_turns",
     "files",
 ];
 

@@ -63,6 +63,8 @@ on_both!([
     objects::the_same_object_again_leaves_every_table_as_it_was,
     objects::an_older_fetch_arriving_later_changes_nothing,
     objects::an_embedded_object_never_replaces_a_fetched_one,
+    objects::the_explanation_of_an_alert_outlives_its_copy_at_openai,
+    objects::a_session_follows_the_later_fetch_and_its_turns_only_get_better,
     objects::a_non_terminal_object_never_replaces_a_terminal_one,
     objects::any_order_of_states_ends_in_the_same_row,
     objects::the_event_is_completed_even_when_the_object_is_older,

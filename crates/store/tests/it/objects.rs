@@ -1,12 +1,13 @@
 //! Which state of an object wins; a second run changes nothing.
 
 use chrono::TimeDelta;
-use store::{BatchEnd, FineTuningRecord, Found, ResponseRecord, ResultSource};
+use store::{AgentRecord, AgentTurnRecord, BatchEnd, FineTuningRecord, Found, ResponseRecord, ResultSource};
 use webhook::{EventState, FetchState};
 
 use crate::fixture::{Fixture, meaning};
 use crate::samples::{
-    at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, response_file, result,
+    agent, agent_turn, at, batch, chunk, completion, eval_run, event, file, fine_tuning, response,
+    response_file, result, safety_alert,
 };
 
 async fn the_response(fixture: &Fixture) -> ResponseRecord {
@@ -24,16 +25,29 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
     let (mut response, mut run, mut batch) = (response(r#"{"id":"resp_1"}"#), eval_run(), batch());
     let FineTuningRecord { mut job, model, metrics } = fine_tuning();
     let mut model = model.unwrap();
-    let received_at =
-        [&mut response.received_at, &mut run.received_at, &mut batch.received_at, &mut job.received_at];
+    let (mut alert, mut agent) = (safety_alert(), agent());
+    let received_at = [
+        &mut response.received_at,
+        &mut run.received_at,
+        &mut batch.received_at,
+        &mut job.received_at,
+        &mut alert.received_at,
+        &mut agent.session.received_at,
+    ];
     let fetched_at = [
         &mut response.fetched_at,
         &mut run.fetched_at,
         &mut batch.fetched_at,
         &mut job.fetched_at,
         &mut model.fetched_at,
+        &mut alert.fetched_at,
+        &mut agent.session.fetched_at,
     ];
     received_at.into_iter().chain(fetched_at.into_iter().flatten()).for_each(|time| *time += later);
+    for turn in &mut agent.turns {
+        turn.received_at += later;
+        *turn.fetched_at.as_mut().unwrap() += later;
+    }
     // Not every object has an end time; then the event's time is used.
     *response.completed_at.as_mut().unwrap() += later;
 
@@ -45,6 +59,8 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
     container_file.first_attempt_at += later;
     store.begin_response(&response, &[container_file]).await.unwrap();
     store.save_eval_run(&run, &done).await.unwrap();
+    store.save_safety_alert(&alert, &done).await.unwrap();
+    store.save_agent(&agent, &done).await.unwrap();
     store.save_fine_tuning(&FineTuningRecord { job, model: Some(model), metrics }, &done).await.unwrap();
     let progress = store.begin_batch(&batch).await.unwrap();
     store.save_file(&file()).await.unwrap();
@@ -92,6 +108,66 @@ pub(crate) async fn an_embedded_object_never_replaces_a_fetched_one(fixture: Fix
         (FetchState::NotFound.into(), None, at(99));
     fixture.store.save_response(&embedded, &completion("wh_2")).await.unwrap();
     assert_eq!(fixture.dump_objects().await, before);
+}
+
+pub(crate) async fn the_explanation_of_an_alert_outlives_its_copy_at_openai(fixture: Fixture) {
+    let first = safety_alert();
+    let mut later = safety_alert();
+    (later.detailed_explanation, later.request_paused) = (None, None);
+    (later.fetched_at, later.raw) = (Some(at(30)), Some(br#"{"id":"alert_1","later":1}"#.to_vec()));
+    let mut forbidden = later.clone();
+    (forbidden.fetch_state, forbidden.fetched_at, forbidden.received_at) =
+        (FetchState::Forbidden.into(), None, at(60));
+    (forbidden.response_id, forbidden.raw) = (None, None);
+    for alert in [&forbidden, &first, &later, &forbidden] {
+        fixture.store.save_safety_alert(alert, &completion("wh_1")).await.unwrap();
+    }
+    let found = fixture.store.find("alert_1").await.unwrap();
+    let [Found::SafetyAlert(row)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(row.detailed_explanation, first.detailed_explanation);
+    assert_eq!((row.request_paused, row.fetched_at), (None, later.fetched_at));
+    assert_eq!(row.fetch_state, FetchState::Fetched);
+    fixture.store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
+    let joined = "SELECT alert_id FROM safety_alerts JOIN responses USING (project, response_id)";
+    assert_eq!(fixture.select(joined).await, [[Some("alert_1".to_owned())]]);
+}
+
+pub(crate) async fn a_session_follows_the_later_fetch_and_its_turns_only_get_better(fixture: Fixture) {
+    let store = &fixture.store;
+    store.save_agent(&agent(), &completion("wh_1")).await.unwrap();
+    // A later event that reads only the session: it runs again.
+    let mut running = AgentRecord { turns: Vec::new(), ..agent() };
+    running.session.status = Some("in_progress".to_owned());
+    (running.session.last_turn_id, running.session.last_turn_status) = (None, None);
+    (running.session.artifacts, running.session.fetched_at) = (None, Some(at(20)));
+    running.session.raw = Some(br#"{"id":"asess_1","status":"in_progress"}"#.to_vec());
+    store.save_agent(&running, &completion("wh_2")).await.unwrap();
+    // The first one arrives again, late, with a turn that still ran then.
+    let mut late = agent();
+    late.turns[0] = AgentTurnRecord {
+        status: Some("in_progress".to_owned()),
+        output_text: None,
+        terminal: false,
+        fetched_at: Some(at(30)),
+        raw: Some(b"{}".to_vec()),
+        ..agent_turn("turn_2", -10)
+    };
+    late.turns.push(AgentTurnRecord { terminal: false, ..agent_turn("turn_3", 5) });
+    store.save_agent(&late, &completion("wh_3")).await.unwrap();
+
+    let found = store.find("asess_1").await.unwrap();
+    let [Found::AgentSession(session)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((session.status.as_deref(), session.fetched_at), (Some("in_progress"), Some(at(20))));
+    assert_eq!(session.last_turn_id.as_deref(), Some("turn_2"));
+    assert_eq!(session.last_turn_status.as_deref(), Some("completed"));
+    assert!(session.artifacts.as_deref().unwrap().contains("artifact_1"));
+    let turns = store.agent_turns("default", "asess_1", 10).await.unwrap();
+    let shown: Vec<_> =
+        turns.iter().map(|turn| (turn.turn_id.as_str(), turn.output_text.as_deref())).collect();
+    assert_eq!(shown, [("turn_3", Some("Done.")), ("turn_2", Some("Done.")), ("turn_1", Some("Done."))]);
+    let ended = store.ended_agent_turns("default", "asess_1").await.unwrap();
+    assert_eq!(ended, ["turn_1", "turn_2"].map(str::to_owned).into());
+    assert_eq!(store.agent_turns("default", "asess_1", 1).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn a_non_terminal_object_never_replaces_a_terminal_one(fixture: Fixture) {

@@ -12,7 +12,9 @@ use webhook::Family;
 
 use crate::fixture::Fixture;
 use crate::notifications::new;
-use crate::samples::{at, batch, chunk, completion, eval_run, event, fine_tuning, response, result};
+use crate::samples::{
+    agent, at, batch, chunk, completion, eval_run, event, fine_tuning, response, result, safety_alert,
+};
 
 const LINES: i64 = 12_000;
 
@@ -184,6 +186,10 @@ pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     store.save_fine_tuning(&fine_tuning(), &done).await.unwrap();
     let done = add_event(store, Family::Eval, "wh_run", "evalrun_1", 0).await;
     store.save_eval_run(&eval_run(), &done).await.unwrap();
+    let done = add_event(store, Family::Safety, "wh_alert", "alert_1", 0).await;
+    store.save_safety_alert(&safety_alert(), &done).await.unwrap();
+    let done = add_event(store, Family::Agent, "wh_agent", "asess_1", 0).await;
+    store.save_agent(&agent(), &done).await.unwrap();
     let call = add_event(store, Family::Realtime, "wh_call", "rtc_1", 0).await;
     store.complete_event(&call).await.unwrap();
     // An import in progress, and finally an event that is kept because it is the newest.
@@ -198,6 +204,12 @@ pub(crate) async fn each_family_is_pruned_alone(fixture: Fixture) {
     }
     assert_eq!(prune(store, older(Family::Realtime, 1)).await, Pruned { events: 1, ..Pruned::default() });
     assert_eq!(prune(store, older(Family::Eval, 1)).await, one);
+    assert_eq!(prune(store, older(Family::Safety, 1)).await, one);
+    assert!(fixture.dump("safety_alerts").await.is_empty());
+    assert_eq!(prune(store, older(Family::Agent, 1)).await, one);
+    for table in ["agent_sessions", "agent_turns"] {
+        assert!(fixture.dump(table).await.is_empty(), "{table}");
+    }
     assert_eq!(fixture.dump("responses").await.len(), 1);
     assert_eq!(
         prune(store, older(Family::Response, 1)).await,

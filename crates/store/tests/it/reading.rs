@@ -7,7 +7,9 @@ use store::{
 use webhook::{EventState, Family, FetchState, Reason};
 
 use crate::fixture::Fixture;
-use crate::samples::{at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, result};
+use crate::samples::{
+    agent, at, batch, chunk, completion, eval_run, event, file, fine_tuning, response, result, safety_alert,
+};
 
 /// Events of three families, two projects and two states.
 async fn four_events(fixture: &Fixture) {
@@ -60,6 +62,8 @@ pub(crate) async fn rows_are_found_by_id(fixture: Fixture) {
     store.begin_batch(&batch()).await.unwrap();
     store.save_fine_tuning(&fine_tuning(), &completion("wh_1")).await.unwrap();
     store.save_eval_run(&eval_run(), &completion("wh_1")).await.unwrap();
+    store.save_safety_alert(&safety_alert(), &completion("wh_1")).await.unwrap();
+    store.save_agent(&agent(), &completion("wh_1")).await.unwrap();
     store.save_file(&file()).await.unwrap();
     let kinds = async |id: &str| {
         let found = store.find(id).await.unwrap();
@@ -72,6 +76,9 @@ pub(crate) async fn rows_are_found_by_id(fixture: Fixture) {
     assert_eq!(kinds("ftjob_1").await, ["fine_tuning_job"]);
     assert_eq!(kinds("ft:gpt-4.1-mini:acme::1").await, ["model"]);
     assert_eq!(kinds("evalrun_1").await, ["eval_run"]);
+    assert_eq!(kinds("alert_1").await, ["safety_alert"]);
+    assert_eq!(kinds("asess_1").await, ["agent_session"]);
+    assert_eq!(kinds("turn_1").await, ["agent_turn"]);
     assert_eq!(kinds("file_out").await, ["file"]);
     assert_eq!(kinds("sess_1").await, ["event"], "only an event names it");
     assert!(store.find("resp_2").await.unwrap().is_empty());

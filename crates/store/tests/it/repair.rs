@@ -2,11 +2,12 @@
 
 use store::{
     BatchEnd, EvalRunRecord, EventFilter, EventSeq, Failure, FetchProgress, ResponseRecord, ResultSource,
+    SafetyAlertRecord,
 };
 use webhook::{EventState, Family, FetchState, Reason};
 
 use crate::fixture::Fixture;
-use crate::samples::{at, batch, chunk, completion, eval_run, event, response, result};
+use crate::samples::{agent, at, batch, chunk, completion, eval_run, event, response, result, safety_alert};
 
 /// Inserted in another order than received.
 async fn four_events(fixture: &Fixture) {
@@ -112,6 +113,17 @@ pub(crate) async fn unfetched_objects_are_found_with_their_events(fixture: Fixtu
         ..eval_run()
     };
     store.save_eval_run(&run, &completion("wh_2")).await.unwrap();
+    let alert = SafetyAlertRecord {
+        fetch_state: FetchState::Forbidden.into(),
+        fetched_at: None,
+        received_at: at(-9),
+        ..safety_alert()
+    };
+    store.save_safety_alert(&alert, &completion("wh_2")).await.unwrap();
+    let mut session = agent();
+    (session.session.fetch_state, session.session.fetched_at) = (FetchState::Off.into(), None);
+    session.session.received_at = at(-10);
+    store.save_agent(&session, &completion("wh_2")).await.unwrap();
     let list = async |since, limit| {
         let objects = store.unfetched_objects(since, limit).await.unwrap();
         objects
@@ -121,14 +133,16 @@ pub(crate) async fn unfetched_objects_are_found_with_their_events(fixture: Fixtu
     };
     let response_1 = (Family::Response.into(), "resp_1".to_owned(), FetchState::NotFound.into());
     let run_1 = (Family::Eval.into(), "evalrun_1".to_owned(), FetchState::Off.into());
-    assert_eq!(list(None, 10).await, [run_1.clone(), response_1]);
+    let session_1 = (Family::Agent.into(), "asess_1".to_owned(), FetchState::Off.into());
+    let alert_1 = (Family::Safety.into(), "alert_1".to_owned(), FetchState::Forbidden.into());
+    assert_eq!(list(None, 10).await, [run_1.clone(), response_1, alert_1, session_1]);
     assert_eq!(list(Some(at(5)), 10).await, vec![run_1.clone()]);
     assert_eq!(list(None, 1).await, [run_1]);
     let about = store.events_about("resp_1").await.unwrap();
     assert_eq!(about.iter().map(|event| event.webhook_id.as_str()).collect::<Vec<_>>(), ["wh_2", "wh_1"]);
 
     store.save_response(&response("{}"), &completion("wh_2")).await.unwrap();
-    assert_eq!(list(None, 10).await.len(), 1, "fetched in the meantime");
+    assert_eq!(list(None, 10).await.len(), 3, "fetched in the meantime");
 }
 
 pub(crate) async fn the_fetch_progress_of_an_object_is_read_alone(fixture: Fixture) {
@@ -139,6 +153,8 @@ pub(crate) async fn the_fetch_progress_of_an_object_is_read_alone(fixture: Fixtu
     let fetched = FetchProgress { fetch_state: FetchState::Fetched.into(), rows: None };
     assert_eq!(progress(Family::Response, "resp_1").await, Some(fetched));
     assert_eq!(progress(Family::Safety, "resp_1").await, None);
+    store.save_safety_alert(&safety_alert(), &completion("wh_1")).await.unwrap();
+    assert_eq!(progress(Family::Safety, "alert_1").await.unwrap().fetch_state, FetchState::Fetched);
 
     store.begin_batch(&batch()).await.unwrap();
     store.append_batch_results(&chunk(ResultSource::Output, 1, (1..=7).map(result).collect())).await.unwrap();

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use store::{
-    BatchChunk, BatchRecord, BatchResult, Completion, EvalRunRecord, FileRecord, FineTuningRecord, JobRecord,
-    MetricRecord, ModelRecord, NewEvent, ResponseFile, ResponseFileState, ResponseRecord, ResultSource,
+    AgentRecord, AgentSessionRecord, AgentTurnRecord, BatchChunk, BatchRecord, BatchResult, Completion,
+    EvalRunRecord, FileRecord, FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent,
+    ResponseFile, ResponseFileState, ResponseRecord, ResultSource, SafetyAlertRecord,
 };
 use webhook::{Family, FetchState};
 
@@ -106,6 +107,76 @@ pub(crate) fn eval_run() -> EvalRunRecord {
         fetched_at: Some(at(1)),
         terminal: true,
         raw: Some(br#"{"id":"evalrun_1"}"#.to_vec()),
+    }
+}
+
+pub(crate) fn safety_alert() -> SafetyAlertRecord {
+    SafetyAlertRecord {
+        project: "default".to_owned(),
+        alert_id: "alert_1".to_owned(),
+        response_id: text("resp_1"),
+        request_id: text("req_1"),
+        model: text("gpt-5.6-sol"),
+        error_type: text("other"),
+        reason: None,
+        detailed_explanation: text("It tried to delete a table."),
+        request_paused: Some(true),
+        created_at: Some(at(-6)),
+        received_at: at(0),
+        fetch_state: FetchState::Fetched.into(),
+        fetched_at: Some(at(1)),
+        raw: Some(br#"{"id":"alert_1"}"#.to_vec()),
+    }
+}
+
+pub(crate) fn agent() -> AgentRecord {
+    AgentRecord {
+        session: AgentSessionRecord {
+            project: "default".to_owned(),
+            session_id: "asess_1".to_owned(),
+            status: text("idle"),
+            agent_id: text("agent_1"),
+            agent_name: text("Triage"),
+            model: text("gpt-5.6-sol"),
+            environment_type: text("openai_hosted"),
+            environment_id: text("aenv_1"),
+            error: None,
+            required_actions: text("[]"),
+            usage: text(r#"{"total_tokens":7}"#),
+            metadata: text(r#"{"run":"7"}"#),
+            last_turn_id: text("turn_2"),
+            last_turn_status: text("completed"),
+            artifacts: text(r#"[{"id":"artifact_1","state":"fetched"}]"#),
+            created_at: Some(at(-60)),
+            last_active_at: Some(at(-6)),
+            received_at: at(0),
+            fetch_state: FetchState::Fetched.into(),
+            fetched_at: Some(at(1)),
+            raw: Some(br#"{"id":"asess_1"}"#.to_vec()),
+        },
+        turns: vec![agent_turn("turn_2", -10), agent_turn("turn_1", -50)],
+    }
+}
+
+pub(crate) fn agent_turn(turn_id: &str, created_secs: i64) -> AgentTurnRecord {
+    AgentTurnRecord {
+        project: "default".to_owned(),
+        session_id: "asess_1".to_owned(),
+        turn_id: turn_id.to_owned(),
+        status: text("completed"),
+        agent_id: text("agent_1"),
+        subagent_id: None,
+        output_text: text("Done."),
+        error: None,
+        usage: text(r#"{"total_tokens":3}"#),
+        created_at: Some(at(created_secs)),
+        started_at: Some(at(created_secs)),
+        completed_at: Some(at(created_secs + 5)),
+        received_at: at(0),
+        fetch_state: FetchState::Fetched.into(),
+        fetched_at: Some(at(1)),
+        terminal: true,
+        raw: Some(format!(r#"{{"id":"{turn_id}"}}"#).into_bytes()),
     }
 }
 

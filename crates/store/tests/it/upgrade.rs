@@ -190,7 +190,10 @@ pub(crate) async fn migrations_of_another_application_are_not_touched(fixture: F
 pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture) {
     let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
     let mut old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
-                   ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day; DROP TABLE response_files;"
+                   ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day; DROP TABLE response_files; \
+                   DROP VIEW unfetched_objects; DROP TABLE safety_alerts; DROP TABLE agent_sessions; \
+                   DROP TABLE agent_turns; CREATE VIEW unfetched_objects AS SELECT 'response' AS family, project, \
+                   response_id AS object_id, status, fetch_state, received_at FROM responses;"
         .to_owned();
     let tokens = ["cached_tokens", "cache_write_tokens", "reasoning_tokens"];
     let of_responses = [

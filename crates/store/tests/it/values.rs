@@ -3,12 +3,14 @@
 
 use store::{
     Appended, BatchEnd, BatchRecord, BatchResult, Completion, EvalRunRecord, FileRecord, FineTuningRecord,
-    Found, NewEvent, NewNotification, ResponseRecord, ResultFilter, ResultSource,
+    Found, NewEvent, NewNotification, ResponseRecord, ResultFilter, ResultSource, SafetyAlertRecord,
 };
 use webhook::Reason;
 
 use crate::fixture::Fixture;
-use crate::samples::{batch, chunk, completion, eval_run, event, file, fine_tuning, response, result};
+use crate::samples::{
+    agent, batch, chunk, completion, eval_run, event, file, fine_tuning, response, result, safety_alert,
+};
 
 /// Text that no database can compress below the size limit of a B-tree entry.
 fn random_text(chars: usize) -> String {
@@ -95,6 +97,14 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
         (model.job_id, model.model_id) = (Some(id.clone()), format!("ft:{id}"));
         store.save_fine_tuning(&FineTuningRecord { job, model: Some(model), metrics }, &done).await.unwrap();
         store.save_eval_run(&EvalRunRecord { run_id: id.clone(), ..eval_run() }, &done).await.unwrap();
+        let alert = SafetyAlertRecord { alert_id: id.clone(), ..safety_alert() };
+        store.save_safety_alert(&alert, &done).await.unwrap();
+        let mut agent = agent();
+        agent.session.session_id.clone_from(&id);
+        for turn in &mut agent.turns {
+            turn.session_id.clone_from(&id);
+        }
+        store.save_agent(&agent, &done).await.unwrap();
         let file_id = format!("file-{id}");
         store.save_file(&FileRecord { file_id, object_id: id.clone(), ..file() }).await.unwrap();
 
@@ -103,7 +113,10 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
             found.iter().map(kind).collect::<Vec<_>>()
         };
         let found = store.find(&id).await.unwrap();
-        assert_eq!(kinds(&found), ["response", "batch", "fine_tuning_job", "eval_run"]);
+        assert_eq!(
+            kinds(&found),
+            ["response", "batch", "fine_tuning_job", "eval_run", "safety_alert", "agent_session"]
+        );
         assert_eq!(kinds(&store.find(&format!("ft:{id}")).await.unwrap()), ["model"]);
         assert_eq!(kinds(&store.find(&format!("file-{id}")).await.unwrap()), ["file"]);
         assert_eq!(kinds(&store.find(&format!("evt_{id}")).await.unwrap()), ["event"]);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use error_text::chain;
-use openai_client::{BodyReservation, Client, ErrorKind, FileObject};
+use openai_client::{AgentArtifact, BodyReservation, Client, ErrorKind, FileObject};
 use service::excerpt;
 use store::{FileRecord, FileWriter, Files};
 
@@ -108,6 +108,32 @@ impl<'a> Download<'a> {
         Ok(Self { file, client, meta, content, writer, received_bytes: 0, progress_log })
     }
 
+    /// An artifact of an agent, whose description takes the place of a file object.
+    pub(super) async fn begin_artifact(
+        context: &Context,
+        client: &'a Client,
+        (file, artifact): (RemoteFile<'a>, &AgentArtifact),
+        content: openai_client::Download,
+    ) -> Result<Self, HandlerError> {
+        let meta = FileObject {
+            id: Some(artifact.id.clone()),
+            bytes: artifact.size_bytes,
+            purpose: Some("agent_artifact".to_owned()),
+            filename: artifact.path.clone(),
+            created_at: artifact.created_at,
+            expires_at: None,
+        };
+        check_space(context, total_bytes(&content, Some(&meta))).await?;
+        let location = Files::location(file.project, file.object_id, file.file_id);
+        let writer = context.store.files().create_at(&location).await?;
+        let progress_log = ProgressLog::new(Instant::now());
+        Ok(Self { file, client, meta: Some(meta), content, writer, received_bytes: 0, progress_log })
+    }
+
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
     /// The next bytes, which are already written. `None` only when the file is at least as long as OpenAI announced.
     pub(super) async fn next(&mut self, context: &Context) -> Result<Option<Bytes>, HandlerError> {
         let resumes = self.content.resumes();
@@ -205,8 +231,13 @@ impl<'a> Download<'a> {
 
     /// Removes the partial file, and returns the error.
     pub(super) async fn abort(self, error: HandlerError) -> HandlerError {
-        self.writer.abort().await;
+        self.discard().await;
         error
+    }
+
+    /// Removes the partial file.
+    pub(super) async fn discard(self) {
+        self.writer.abort().await;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use error_text::chain;
 use openai_client::{Advice, ApiError, BodyReservation, Client, ErrorKind, Fetched};
+use service::excerpt;
 use webhook::{FetchState, Reason};
 
 use crate::context::{Context, Fetching};
@@ -40,9 +42,7 @@ where
         Some(client) => {
             let asked_at = Utc::now();
             let answer = call(client).await;
-            let suspect =
-                context.auth_failures.note(job.object_id(), answer.as_ref().err().map(ApiError::kind));
-            context.metrics.key_suspect(suspect);
+            note(context, job, answer.as_ref().err());
             match answer {
                 Ok(fetched) => return Ok(Found::fetched(fetched, asked_at)),
                 Err(error) => unfetched_for_good(context, job, what, error)?,
@@ -50,6 +50,66 @@ where
         }
     };
     Found::embedded(job, parse, state, reason)
+}
+
+/// The same for an object that the API key may lack the right to read: 401 and 403 are then final for this object, and
+/// do not make the key suspect.
+pub(super) async fn object_if_permitted<T, F>(
+    context: &Context,
+    job: &Job<'_>,
+    what: &'static str,
+    call: impl FnOnce(Client) -> F,
+    parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<Found<T>, HandlerError>
+where
+    F: Future<Output = Result<Fetched<T>, ApiError>>,
+{
+    let (state, reason) = match client(context, job)? {
+        None => (FetchState::Off, None),
+        Some(client) => {
+            let asked_at = Utc::now();
+            match call(client).await {
+                Ok(fetched) => {
+                    note(context, job, None);
+                    return Ok(Found::fetched(fetched, asked_at));
+                }
+                Err(error) if is_missing_right(&error) => (FetchState::Forbidden, Some(Reason::Forbidden)),
+                Err(error) => {
+                    note(context, job, Some(&error));
+                    unfetched_for_good(context, job, what, error)?
+                }
+            }
+        }
+    };
+    Found::embedded(job, parse, state, reason)
+}
+
+/// OpenAI answers 401 ("Missing scopes") or 403 to a key without the right.
+pub(super) fn is_missing_right(error: &ApiError) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden)
+}
+
+/// Parts of an object that may not be read, were deleted or are too large are left out; other errors are for the retry
+/// policy.
+pub(super) fn left_out(job: &Job<'_>, what: &'static str, source: ApiError) -> Result<(), HandlerError> {
+    let is_final = is_missing_right(&source)
+        || source.kind() == ErrorKind::NotFound
+        || matches!(source, ApiError::TooLarge { .. });
+    if !is_final {
+        return Err(HandlerError::Api { what, source });
+    }
+    tracing::warn!(
+        object.id = excerpt(job.object_id().unwrap_or_default()).as_ref(),
+        error = chain(&source),
+        "could not read the {what}; the object is stored without them"
+    );
+    Ok(())
+}
+
+/// Tells the auth failure monitor the outcome of fetching the event's object.
+fn note(context: &Context, job: &Job<'_>, error: Option<&ApiError>) {
+    let suspect = context.auth_failures.note(job.object_id(), error.map(ApiError::kind));
+    context.metrics.key_suspect(suspect);
 }
 
 impl<T> Found<T> {

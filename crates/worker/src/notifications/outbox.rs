@@ -9,7 +9,7 @@ use notifier::{Config, Notification, Payload, Subject};
 use serde_json::Value;
 use store::{Completion, NewNotification, ResultPayload};
 use tokio::sync::watch;
-use webhook::{NotificationType, Reason};
+use webhook::{EventKind, NotificationType, Reason};
 
 use crate::job::Job;
 use crate::results_link::ResultsLinks;
@@ -152,7 +152,7 @@ impl Outbox {
                 id: notification.id(&target.name),
                 target: target.name.clone(),
                 kind: notification.kind.into(),
-                urgent: notification.kind == NotificationType::EventReceived,
+                urgent: is_urgent(notification.kind, &notification.event_type),
                 webhook_id: notification.webhook_id.clone(),
                 event_id: notification.event_id.clone(),
                 object_id: notification.object_id.clone(),
@@ -164,6 +164,11 @@ impl Outbox {
     }
 }
 
+/// Somebody waits: a caller, or an agent for an action.
+fn is_urgent(kind: NotificationType, event_type: &str) -> bool {
+    kind == NotificationType::EventReceived || event_type == EventKind::AgentSessionActionRequired.as_str()
+}
+
 fn shortened(error: &str) -> String {
     error.chars().take(ERROR_CHARS_MAX).collect()
 }
@@ -172,4 +177,17 @@ fn shortened(error: &str) -> String {
 fn texts(metadata: &Value) -> BTreeMap<String, String> {
     let entries = metadata.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_waits_is_as_urgent_as_a_caller() {
+        let agent = |event_type| is_urgent(NotificationType::AgentStored, event_type);
+        assert!(agent("agent.session.action_required") && !agent("agent.session.idle"));
+        assert!(is_urgent(NotificationType::EventReceived, "realtime.call.incoming"));
+        assert!(!is_urgent(NotificationType::ResponseStored, "response.completed"));
+    }
 }
