@@ -36,6 +36,7 @@ mod duplicates;
 mod every_family;
 mod fetch_off;
 mod forgeries;
+mod group_commit;
 mod harness;
 mod health;
 mod health_targets;
