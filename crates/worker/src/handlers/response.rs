@@ -59,7 +59,7 @@ async fn with_files(
     let result = || ResultPayload::of_response(&record, &files);
     let completion = context.outbox.completion(job, kind, None, result);
     Ok(Write {
-        effect: Effect::EventOnly(Box::new(job.new_event())),
+        effect: Effect::EventOnly,
         completion,
         fetch_state: Some(FetchState::Fetched),
         reservation: BodyReservation::default(),
