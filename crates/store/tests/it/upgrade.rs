@@ -191,6 +191,11 @@ pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture)
     let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
     let mut old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
                    ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day; DROP TABLE response_files; \
+                   DROP INDEX events_by_state; DROP INDEX responses_by_received_at; \
+                   CREATE INDEX events_by_family ON events (family, state); \
+                   CREATE INDEX events_by_received_at ON events (received_at); \
+                   CREATE INDEX events_by_webhook_id ON events (webhook_id); \
+                   CREATE INDEX notifications_by_id ON notifications (id); \
                    DROP VIEW unfetched_objects; DROP TABLE safety_alerts; DROP TABLE agent_sessions; \
                    DROP TABLE agent_turns; CREATE VIEW unfetched_objects AS SELECT 'response' AS family, project, \
                    response_id AS object_id, status, fetch_state, received_at FROM responses;"
