@@ -33,8 +33,9 @@ Examples:
   landfall show batch_685bd1 --raw                 as the API sent it
 
 The ID may be that of a webhook, an event, a response, a batch, a fine-tuning
-job, a model, an eval run, a safety alert, an agent session or turn, or a file. If several records match, all are shown;
-with --json each is one line whose field `kind` gives the type.
+job, a model, an eval run, a safety alert, an agent session or turn, or a file.
+If several records match, all are shown; with --json each is one line whose
+field `kind` gives the type.
 
 Exit codes: 0 found, 1 not found, 3 the database could not be reached.";
 

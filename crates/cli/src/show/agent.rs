@@ -66,7 +66,7 @@ fn required_actions(json: Option<&str>) -> String {
         let words = [action["type"].as_str(), action["name"].as_str()];
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
-    let actions: Vec<String> = elements(json).iter().map(action).collect();
+    let actions: Vec<String> = elements(json).iter().map(action).filter(|words| !words.is_empty()).collect();
     printable::sentence(&actions.join(", "))
 }
 
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn actions_and_artifacts_fit_on_a_line_each() {
         let actions = r#"[{"type":"function_call","name":"close_ticket"},{"type":"of_2027"},7]"#;
-        assert_eq!(required_actions(Some(actions)), "function_call close_ticket, of_2027, ");
+        assert_eq!(required_actions(Some(actions)), "function_call close_ticket, of_2027");
         let listed = r#"[{"state":"fetched"},{"state":"too_large"},{"state":"fetched"}]"#;
         assert_eq!(artifacts(Some(listed)), "2 fetched, 1 too large");
         assert_eq!((artifacts(None), required_actions(Some("{}"))), (String::new(), String::new()));
