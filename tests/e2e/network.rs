@@ -39,7 +39,7 @@ async fn what_needs_no_openai_goes_on_while_openai_is_a_black_hole() {
     let landfall = behind(&network).await;
     network.black_hole(true);
     let waiting = landfall.send("response.completed", "resp_demo_research").await;
-    let webhook_id = landfall.send("agent.session.idle", "asess_1").await;
+    let webhook_id = landfall.send("realtime.call.incoming", "rtc_1").await;
     landfall.event_when(&webhook_id, |event| event.state == EventState::Stored).await;
     assert_ne!(landfall.event(&waiting).await.map(|event| event.state), Some(EventState::Stored));
     network.black_hole(false);

@@ -51,7 +51,7 @@ async fn a_wrong_key_waits_long_and_shouts() {
 async fn what_openai_refuses_for_good_is_final_and_visible() {
     let landfall = Landfall::start().await;
     landfall.fake.inject(Fault::times(FaultKind::PolicyViolation, "/responses/resp_demo_failed", 1));
-    landfall.fake.inject(Fault::times(FaultKind::Status(400), "/responses/resp_demo_cancelled", 1));
+    landfall.fake.inject(Fault::times(FaultKind::Status(400), "/responses/resp_demo_cancelled", 2));
     let forbidden = landfall.send("response.failed", "resp_demo_failed").await;
     let rejected = landfall.send("response.cancelled", "resp_demo_cancelled").await;
     landfall.settled().await;

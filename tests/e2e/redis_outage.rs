@@ -34,7 +34,7 @@ async fn what_was_acknowledged_survives_a_crash_of_redis() {
     let mut landfall = Landfall::start_with(0, &[]).await;
     let mut sent = Vec::new();
     for _ in 0..50 {
-        sent.push(landfall.send("agent.session.idle", "asess_1").await);
+        sent.push(landfall.send("realtime.call.incoming", "rtc_1").await);
     }
     landfall.redis.kill();
     landfall.redis.resume();
