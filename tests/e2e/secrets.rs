@@ -46,6 +46,8 @@ async fn provoke(landfall: &Landfall) {
         (FaultKind::CutBody, "/resp_cut"),
         (FaultKind::CutBody, "/file-secret/content"),
         (FaultKind::InsufficientQuota, "/resp_cut"),
+        // Once more without the newer parts of the response.
+        (FaultKind::Status(400), "/resp_dead"),
         (FaultKind::Status(400), "/resp_dead"),
         (FaultKind::InvalidJson, "/batch_secret"),
     ] {

@@ -145,7 +145,10 @@ impl Notification {
         let mut object = Map::new();
         object.insert("id".to_owned(), self.object_id.clone().into());
         for field in OBJECT_FIELDS {
-            if let Some(value) = self.field(field) {
+            // A response's own id is already there.
+            let is_new =
+                |value: &&Value| field != "response_id" || value.as_str() != self.object_id.as_deref();
+            if let Some(value) = self.field(field).filter(is_new) {
                 object.insert(field.to_owned(), value.clone());
             }
         }

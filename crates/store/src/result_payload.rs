@@ -21,7 +21,7 @@ use crate::store::Store;
 const PAGE: u32 = 200;
 
 /// Turns of an agent session, the newest ones.
-const TURNS: u32 = 100;
+const TURNS_MAX: u32 = 100;
 
 /// A result, and whether it is complete. A result that exceeds the size limit is not read to its end.
 #[derive(Debug, Clone, Default)]
@@ -166,7 +166,7 @@ impl ResultPayload {
                 (NotificationType::SafetyStored, Self::of_row(row))
             }
             Found::AgentSession(row) if row.project == project => {
-                let turns = store.agent_turns(project, &row.session_id, TURNS).await?;
+                let turns = store.agent_turns(project, &row.session_id, TURNS_MAX).await?;
                 (NotificationType::AgentStored, Self::of_agent(row, &turns))
             }
             Found::Event(row) if row.project == project => {

@@ -164,7 +164,7 @@ impl Outbox {
     }
 }
 
-/// Somebody waits: a caller, or an agent for an action.
+/// A caller waits, or an agent for an action.
 fn is_urgent(kind: NotificationType, event_type: &str) -> bool {
     kind == NotificationType::EventReceived || event_type == EventKind::AgentSessionActionRequired.as_str()
 }
