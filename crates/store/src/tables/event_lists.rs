@@ -153,9 +153,16 @@ mod tests {
             Database::Postgres(_) => ("EXPLAIN", "QUERY PLAN"),
         };
         let explain = AssertSqlSafe(format!("{explain} {select}"));
-        let plan: Vec<String> =
-            database.read("explain", explain, values, |row| row.get(column)).await.unwrap();
-        let is_read = |line: &String| line.contains("events") && !line.contains("Sort Key");
+        let mut transaction = database.begin().await.unwrap();
+        if let Database::Postgres(_) = database {
+            // Whether the index can serve the query; of a small table, reading all of it costs less.
+            transaction.execute("SET LOCAL enable_seqscan = off", &[]).await.unwrap();
+        }
+        let plan = transaction.fetch_all(explain, values).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(column).unwrap()).collect();
+        // The line of a bitmap's index follows.
+        let no_read = ["Sort Key", "Bitmap Heap Scan"];
+        let is_read = |line: &String| line.contains("events") && !no_read.iter().any(|no| line.contains(no));
         plan.into_iter().filter(is_read).collect()
     }
 
@@ -169,8 +176,6 @@ mod tests {
         let steps = async |transaction: &mut crate::database::WriteTransaction| {
             transaction.execute(insert, &[Value::time(Utc::now())]).await?;
             if let crate::database::WriteTransaction::Postgres(_) = transaction {
-                let apart = "UPDATE events SET received_at = received_at + place * interval '1 second'";
-                transaction.execute(apart, &[]).await?;
                 transaction.execute("ANALYZE events", &[]).await?;
             }
             Ok(())
