@@ -6,11 +6,8 @@ use fastrand::Rng;
 /// OpenAI answers 400 for objects whose ids begin with this.
 pub(crate) const POISON: &str = "resp_poison_";
 /// Types with nothing to fetch: only the event is stored.
-const PLAIN_TYPES: [&str; 10] = [
-    "agent.session.created",
-    "agent.session.idle",
+const PLAIN_TYPES: [&str; 7] = [
     "agent.environment.ready",
-    "safety.alert.created",
     "safety.warning_issued",
     "safety_identifier.blocked",
     "realtime.call.incoming",
@@ -67,6 +64,8 @@ impl EventPlan {
             103..106 => ("fine_tuning.job.succeeded", "ftjob_demo_succeeded".to_owned(), Effect::EventOnly),
             106..109 => ("eval.run.succeeded", "evalrun_demo_succeeded".to_owned(), Effect::EventOnly),
             109..112 => ("", String::new(), Effect::EventOnly),
+            112..115 => ("agent.session.idle", "asess_demo".to_owned(), Effect::EventOnly),
+            115..118 => ("safety.alert.created", "alert_demo".to_owned(), Effect::EventOnly),
             _ => (PLAIN_TYPES[rng.usize(..PLAIN_TYPES.len())], format!("asess_{number}"), Effect::EventOnly),
         };
         let body = if event_type.is_empty() {
