@@ -115,8 +115,9 @@ impl SharedConnection {
         self.disconnect_if_lost(&opening, reply)
     }
 
-    /// Runs commands of which the first may block, in one round trip with exclusive use of the connection. After `max_wait`, or when the caller is cancelled,
-    /// the connection is closed; otherwise Redis would go on delivering entries to it.
+    /// Runs commands of which the first may block, in one round trip with exclusive use of the connection. After
+    /// `max_wait`, or when the caller is cancelled, the connection is closed; otherwise Redis would go on delivering
+    /// entries to it.
     pub(crate) async fn query_blocking<T: FromRedisValue>(
         &self,
         commands: &Pipeline,
