@@ -21,6 +21,7 @@ use crate::{events, json, output, queue_client, store_client, time_format};
 use targets::{Cause, Target};
 use waiting::Queued;
 
+const EVALS_ENDED: &str = "OpenAI ended evals on 2026-11-30: only the event is stored";
 const MISMATCH: &str = "all available results are stored, but not one per request";
 
 /// For more objects than this, text output lists only those that are still not fetched.
@@ -190,7 +191,10 @@ impl Report<'_> {
         let error = match unsettled {
             Some(unsettled) => unsettled.last_error.clone(),
             None if fetched => None,
-            None => event_error(store, object).await?,
+            None => event_error(store, object).await?.or_else(|| {
+                let is_without_row = fetch_state.is_none() && *family == Family::Eval;
+                is_without_row.then(|| EVALS_ENDED.to_owned())
+            }),
         };
         if self.json {
             return self.line(object, unsettled.is_none(), fetch_state, error);

@@ -1,5 +1,5 @@
 //! Eval runs. A webhook contains only the run id, and no endpoint finds a run by it: so the runs of the most recently
-//! updated evals are searched, within limits. The evals product ends on 2026-11-30; this is best effort and stays so.
+//! updated evals are searched, within limits. OpenAI ended evals on 2026-11-30; other servers with its API, and events from before, are still asked.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;

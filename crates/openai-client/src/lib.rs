@@ -29,6 +29,7 @@ mod images;
 mod lenient;
 mod line_splitter;
 mod models;
+mod openai_host;
 mod phase;
 mod responses;
 pub mod result_file;

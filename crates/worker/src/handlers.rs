@@ -29,13 +29,15 @@ use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
 /// Whether only the event itself is stored: there is nothing to fetch, or no id to fetch it by.
-pub(crate) fn is_stored_only(job: &Job<'_>) -> bool {
-    !job.has_object()
+pub(crate) fn is_stored_only(context: &Context, job: &Job<'_>) -> bool {
+    !job.has_object() || (job.family() == Family::Eval && eval_run::is_over(context, job))
 }
 
 /// Runs the handler of the event's family.
 pub(crate) async fn dispatch(context: &Context, job: &Job<'_>) -> Result<Write, HandlerError> {
-    let Some(id) = job.object_id().filter(|_| job.has_object()) else { return Ok(stored_only(context, job)) };
+    let Some(id) = job.object_id().filter(|_| !is_stored_only(context, job)) else {
+        return Ok(stored_only(context, job));
+    };
     match job.family() {
         Family::Response => response::handle(context, job, id).await,
         // Boxed: these futures are large, and would be copied with every response too.

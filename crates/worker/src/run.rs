@@ -30,7 +30,7 @@ async fn attempt(context: &Context, job: &Job<'_>) -> Result<Result<Write, Settl
         return recorded_when_slow(context, job).await.map(Ok);
     }
     // An event that is stored only is written once, when it is settled.
-    if !handlers::is_stored_only(job) {
+    if !handlers::is_stored_only(context, job) {
         let before = context.store.record_delivery(&job.new_event(), job.attempt).await?;
         if before == EventState::Stored && !job.is_forced() {
             return Ok(Err(Settlement::already_stored()));
