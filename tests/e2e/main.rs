@@ -40,6 +40,7 @@ mod group_commit;
 mod harness;
 mod health;
 mod health_targets;
+mod health_permissions;
 mod import_progress;
 mod imported;
 mod late_files;

@@ -7,6 +7,7 @@ mod database;
 mod findings;
 mod folders;
 mod outcomes;
+mod permissions;
 mod programs;
 mod redis;
 mod targets;
@@ -31,8 +32,9 @@ Examples:
 
 Run it where ingest and the workers run, with their settings. It performs their
 operations: it enqueues a test entry and removes it, writes a row and rolls it
-back, calls the OpenAI API, and resolves the targets. docs/health.md explains
-each finding. A setting that cannot be parsed is a usage error.
+back, calls the OpenAI API, tries what the key may read, and resolves the
+targets. docs/health.md explains each finding. A setting that cannot be parsed
+is a usage error.
 
 Exit codes: 0 no errors (there may be warnings), 1 errors found, 2 a setting
 cannot be parsed.";

@@ -1,4 +1,4 @@
-//! Checks that the OpenAI API can be reached and accepts the key.
+//! Checks that the OpenAI API can be reached and accepts the key, and what the key may read.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use openai_client::{ApiError, BodyMemory, Client, ClientConfig, ClientError, Err
 use service::settings::{Fetch, OpenAiSettings};
 
 use super::findings::{self, Check, Finding};
+use super::permissions;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -53,16 +54,37 @@ pub(super) async fn check(settings: &OpenAiSettings) -> Checked {
     };
     let access = client.check_access().await;
     let ahead = |time: chrono::DateTime<Utc>| (time - Utc::now()).num_seconds();
-    let (finding, is_openai) = match &access.outcome {
-        Ok(()) => (Check::Api.ok("the OpenAI API accepts OPENAI_API_KEY"), true),
-        Err(error) => {
-            let elsewhere = [ErrorKind::BadAnswer, ErrorKind::NotFound, ErrorKind::Rejected];
-            (refused(error), !elsewhere.contains(&error.kind()))
-        }
-    };
+    let (findings, is_openai) = judge(&client, access.outcome).await;
     // Some other server's clock is not OpenAI's.
     let clock_ahead_secs = access.server_time.filter(|_| is_openai).map(ahead);
-    Checked { findings: vec![finding], clock_ahead_secs }
+    Checked { findings, clock_ahead_secs }
+}
+
+/// Takes the result of the access check. Returns the findings, and whether the server is OpenAI.
+async fn judge(client: &Client, access: Result<(), ApiError>) -> (Vec<Finding>, bool) {
+    let accepted = || vec![Check::Api.ok("the OpenAI API accepts OPENAI_API_KEY")];
+    let error = match access {
+        Ok(()) => {
+            let permissions = permissions::probe(client).await;
+            return ([accepted(), permissions.findings()].concat(), true);
+        }
+        Err(error) => error,
+    };
+    match error.kind() {
+        // OpenAI sends these also to a valid key that may not read batches.
+        ErrorKind::Unauthorized | ErrorKind::Forbidden => {
+            let permissions = permissions::probe(client).await;
+            if permissions.has_any() {
+                return ([accepted(), permissions.findings()].concat(), true);
+            }
+            (vec![refused(&error)], true)
+        }
+        ErrorKind::BadAnswer | ErrorKind::NotFound | ErrorKind::Rejected => (vec![refused(&error)], false),
+        ErrorKind::RateLimited
+        | ErrorKind::Unavailable
+        | ErrorKind::PolicyViolation
+        | ErrorKind::IncompleteDownload => (vec![refused(&error)], true),
+    }
 }
 
 fn unusable(error: &ClientError) -> Finding {
@@ -84,7 +106,7 @@ fn refused(error: &ApiError) -> Finding {
         ),
         ErrorKind::Forbidden | ErrorKind::PolicyViolation => Check::Api.wrong(
             format!("OPENAI_API_KEY has no permission to read batches: {}", chain(error)),
-            "allow the key to read responses, batches, files, fine-tuning jobs, models and evals; then run landfall retry",
+            "allow the key to read responses, batches, files, fine-tuning jobs and models; then run landfall retry",
         ),
         ErrorKind::NotFound => {
             Check::Api.wrong("the server at OPENAI_BASE_URL is not the OpenAI API (404)", BASE_URL_HINT)

@@ -17,6 +17,7 @@ closed_set! {
         Database => "database",
         Files => "files",
         Api => "api",
+        Permissions => "permissions",
         Fetches => "fetches",
         Clock => "clock",
         Targets => "targets",
@@ -33,7 +34,7 @@ closed_set! {
 }
 
 /// One line of `--json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Finding {
     check: Check,
     state: State,

@@ -15,7 +15,7 @@ use test_support::redis::{RedisServer, free_port};
 use test_support::signed_webhook::SECRET;
 
 use crate::command::{Ended, landfall};
-use crate::fake_api::{FakeApi, LIST};
+use crate::fake_api::FakeApi;
 use crate::filled::Filled;
 use crate::programs::Programs;
 
@@ -23,7 +23,7 @@ const API_KEY: &str = "sk-proj-Wq7-very-secret";
 const DURABLE: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb"];
 
 /// A correct installation, in which ingest and a worker have sent heartbeats.
-struct Setup {
+pub(crate) struct Setup {
     settings: BTreeMap<&'static str, String>,
     programs: Programs,
     _redis: RedisServer,
@@ -32,7 +32,7 @@ struct Setup {
 }
 
 impl Setup {
-    async fn valid() -> Self {
+    pub(crate) async fn valid() -> Self {
         Self::with_redis(&DURABLE).await
     }
 
@@ -49,12 +49,12 @@ impl Setup {
         Self { settings, programs, _redis: redis, _filled: filled, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.insert(name, value.into());
         self
     }
 
-    fn doctor(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn doctor(&self, arguments: &[&str]) -> Ended {
         let settings: Vec<_> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let ended = landfall(&settings, &[&["doctor"], arguments].concat());
         shows_no_secret(&ended);
@@ -95,12 +95,14 @@ fn states(ended: &Ended) -> Vec<(String, String)> {
 async fn a_correct_installation_is_ok_in_every_line() {
     let setup = Setup::valid().await;
     let ended = setup.doctor(&["--json"]).with_code(0);
-    let checks = ["settings", "secret", "redis", "programs", "database", "files", "api", "clock"];
+    let checks =
+        ["settings", "secret", "redis", "programs", "database", "files", "api", "permissions", "clock"];
     let expected: Vec<_> = checks.iter().map(|check| ((*check).to_owned(), "ok".to_owned())).collect();
     assert_eq!(states(&ended), expected, "{ended:#?}");
     let text = setup.doctor(&[]).with_code(0);
     text.fits_80_columns();
-    assert_eq!(text.stdout.lines().count(), 10, "a line each below the head:\n{}", text.stdout);
+    let rows = text.stdout.lines().filter(|line| line.starts_with("ok "));
+    assert_eq!(rows.count(), checks.len(), "{}", text.stdout);
 }
 
 #[tokio::test]
@@ -201,7 +203,7 @@ async fn a_busy_openai_is_only_a_warning() {
 #[tokio::test]
 async fn a_wrong_clock_is_reported() {
     for (ahead_secs, words) in [(600, "s behind OpenAI's"), (-600, "s ahead of OpenAI's")] {
-        let api = FakeApi::answering("200 OK", LIST, ahead_secs);
+        let api = FakeApi::with_clock(ahead_secs);
         let setup = Setup::valid().await.with("OPENAI_BASE_URL", api.base_url);
         setup.is_wrong("clock", &[words, "rejects genuine webhooks", "timedatectl set-ntp true"]);
     }

@@ -26,6 +26,7 @@ mod db;
 mod dead;
 mod deletion;
 mod doctor;
+mod doctor_permissions;
 mod documents;
 mod exit_codes;
 mod fake_api;

@@ -5,6 +5,7 @@ mod access;
 mod compressed;
 mod downloads;
 mod eval_search;
+mod permissions;
 mod redirects;
 mod responses;
 mod resumes;
