@@ -18,8 +18,7 @@ fn the_demo_shows_real_results_and_cleans_up() {
     let (printed, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{printed}\n{complained}");
-    for expected in
-        ["resp_demo_research", "https://", "batch_demo_completed", "ft:gpt-4.1-mini", "fine_tuning"]
+    for expected in ["resp_demo_research", "https://", "batch_demo_completed", "ft:gpt-6-luna", "fine_tuning"]
     {
         assert!(printed.contains(expected), "the demo does not show {expected}:\n{printed}");
     }

@@ -7,8 +7,8 @@ use webhook::EventState;
 use crate::harness::Landfall;
 
 fn job(result_files: &[&str]) -> serde_json::Value {
-    json!({"id": "ftjob-odd", "object": "fine_tuning.job", "status": "succeeded", "model": "gpt-4.1-mini",
-           "fine_tuned_model": "ft:gpt-4.1-mini:acme::odd", "result_files": result_files,
+    json!({"id": "ftjob-odd", "object": "fine_tuning.job", "status": "succeeded", "model": "gpt-6-luna",
+           "fine_tuned_model": "ft:gpt-6-luna:acme::odd", "result_files": result_files,
            "finished_at": 1_795_305_600.5, "error": {"code": null, "message": null, "param": null}})
 }
 
@@ -28,7 +28,7 @@ async fn plain_and_base64_result_files_with_empty_cells_are_read_alike() {
     landfall.fake.add_file("file-base64", &json!({}), base64);
     landfall.fake.add_file("file-other", &json!({}), "an archive of checkpoints, say");
     landfall.fake.add_object(&job(&["file-plain", "", "file-base64", "file-other"])).unwrap();
-    let model = json!({"id": "ft:gpt-4.1-mini:acme::odd", "object": "model", "created": 0, "owned_by": null});
+    let model = json!({"id": "ft:gpt-6-luna:acme::odd", "object": "model", "created": 0, "owned_by": null});
     landfall.fake.add_object(&model).unwrap();
     let id = landfall.send("fine_tuning.job.succeeded", "ftjob-odd").await;
     landfall.settled().await;

@@ -44,7 +44,7 @@ async fn a_response_still_running_after_its_event_is_asked_again_and_stored_when
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_job_has_not_ended() {
     let job = |status| {
-        json!({"id": "ftjob-paused", "object": "fine_tuning.job", "status": status, "model": "gpt-4.1-mini",
+        json!({"id": "ftjob-paused", "object": "fine_tuning.job", "status": status, "model": "gpt-6-luna",
                "fine_tuned_model": null, "result_files": [], "trained_tokens": null, "error": {"code": null}})
     };
     let landfall = waits_for_its_end("fine_tuning.job.succeeded", &job("paused"), &job("succeeded")).await;

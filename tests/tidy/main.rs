@@ -5,6 +5,7 @@
 mod circles;
 mod documents;
 mod log_lines;
+mod models;
 mod paths;
 mod words;
 

@@ -14,7 +14,7 @@ const REQUESTS_MAX: usize = 100_000;
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordedRequest {
     pub method: String,
-    /// As sent, such as `/v1/models/ft:gpt-4.1`.
+    /// As sent, such as `/v1/models/ft:gpt-6-luna`.
     pub path: String,
     pub query: String,
     /// Names are in lower case. `authorization` is reduced to its scheme.

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn reads_a_run() {
         let run = parse(
-            r#"{"object":"eval.run","id":"evalrun_1","eval_id":"eval_1","status":"completed","model":"gpt-4o-mini",
+            r#"{"object":"eval.run","id":"evalrun_1","eval_id":"eval_1","status":"completed","model":"gpt-6-luna",
             "name":"nightly","created_at":1750861210,"report_url":"https://platform.openai.com/evaluations/eval_1",
             "result_counts":{"total":10,"errored":1,"failed":2,"passed":7},"per_model_usage":null,"error":null}"#,
         );

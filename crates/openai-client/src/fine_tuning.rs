@@ -94,16 +94,16 @@ mod tests {
     #[test]
     fn a_job_with_a_model_is_parsed() {
         let job = parse(
-            r#"{"object":"fine_tuning.job","id":"ftjob-1","model":"gpt-4.1-mini-2025-04-14","created_at":1750861210,
-            "finished_at":1750864810,"fine_tuned_model":"ft:gpt-4.1-mini-2025-04-14:acme:support:1",
+            r#"{"object":"fine_tuning.job","id":"ftjob-1","model":"gpt-6-luna","created_at":1750861210,
+            "finished_at":1750864810,"fine_tuned_model":"ft:gpt-6-luna:acme:support:1",
             "organization_id":"org-1","result_files":["file-1","",null,7,"file-2"],"status":"succeeded",
             "validation_file":null,"training_file":"file-0","trained_tokens":5768,"seed":1,"estimated_finish":0,
             "hyperparameters":{"n_epochs":3,"batch_size":"auto"},
             "error":{"code":null,"message":null,"param":null}}"#,
         );
         assert!(job.phase() == Phase::Ended);
-        assert_eq!(job.base_model.as_deref(), Some("gpt-4.1-mini-2025-04-14"));
-        assert_eq!(job.fine_tuned_model.as_deref(), Some("ft:gpt-4.1-mini-2025-04-14:acme:support:1"));
+        assert_eq!(job.base_model.as_deref(), Some("gpt-6-luna"));
+        assert_eq!(job.fine_tuned_model.as_deref(), Some("ft:gpt-6-luna:acme:support:1"));
         assert_eq!((job.trained_tokens, job.error), (Some(5768), None));
         assert_eq!(job.hyperparameters.as_deref(), Some(r#"{"n_epochs":3,"batch_size":"auto"}"#));
         assert_eq!(job.result_files, ["file-1", "file-2"]);

@@ -40,10 +40,10 @@ mod tests {
     #[test]
     fn reads_a_fine_tuned_model() {
         let model = Model::parse(
-            br#"{"id":"ft:gpt-4.1-mini:acme::1","object":"model","created":1750864800,"owned_by":"acme-1"}"#,
+            br#"{"id":"ft:gpt-6-luna:acme::1","object":"model","created":1750864800,"owned_by":"acme-1"}"#,
         );
         let model = model.unwrap();
-        assert_eq!(model.id.as_deref(), Some("ft:gpt-4.1-mini:acme::1"));
+        assert_eq!(model.id.as_deref(), Some("ft:gpt-6-luna:acme::1"));
         assert_eq!(model.created_at.unwrap().timestamp(), 1_750_864_800);
         assert_eq!(model.owned_by.as_deref(), Some("acme-1"));
         assert_eq!(Model::parse(b"{\"created\":\"x\"}").unwrap().created_at, None);

@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn real_ids_are_valid_names() {
-        for id in ["file-AbC123", "batch_68a", "ft:gpt-4.1-mini:acme::x1", "ftjob-abc", "default"] {
+        for id in ["file-AbC123", "batch_68a", "ft:gpt-6-luna:acme::x1", "ftjob-abc", "default"] {
             assert_eq!(safe_name(id), id);
         }
     }

@@ -210,8 +210,8 @@ impl Filled {
             project: PROJECT.to_owned(),
             job_id: "ftjob-1".to_owned(),
             status: Some("succeeded".to_owned()),
-            base_model: Some("gpt-4.1-mini-2025-04-14".to_owned()),
-            fine_tuned_model: Some("ft:gpt-4.1-mini-2025-04-14:acme::1".to_owned()),
+            base_model: Some("gpt-6-luna".to_owned()),
+            fine_tuned_model: Some("ft:gpt-6-luna:acme::1".to_owned()),
             trained_tokens: Some(98_765),
             error: Some(r#"{"code":null,"message":null,"param":null}"#.to_owned()),
             hyperparameters: Some(r#"{"n_epochs":3}"#.to_owned()),
@@ -226,9 +226,9 @@ impl Filled {
         };
         let model = ModelRecord {
             project: PROJECT.to_owned(),
-            model_id: "ft:gpt-4.1-mini-2025-04-14:acme::1".to_owned(),
+            model_id: "ft:gpt-6-luna:acme::1".to_owned(),
             job_id: Some("ftjob-1".to_owned()),
-            base_model: Some("gpt-4.1-mini-2025-04-14".to_owned()),
+            base_model: Some("gpt-6-luna".to_owned()),
             owned_by: Some("acme".to_owned()),
             created_at: Some(self.now),
             fetched_at: Some(self.now),

@@ -113,7 +113,7 @@ async fn every_other_record_is_shown_too() {
     filled.add_safety_alert().await;
     let cases: [(&str, &[&str]); 7] = [
         ("ftjob-1", &["succeeded", "98,765 tokens", "TRAIN_LOSS", "3.0000", "0.0300"]),
-        ("ft:gpt-4.1-mini-2025-04-14:acme::1", &["acme", "ftjob-1"]),
+        ("ft:gpt-6-luna:acme::1", &["acme", "ftjob-1"]),
         ("evalrun_1", &["not found by the API"]),
         ("alert_1", &["safety alert alert_1", "a table", "paused", "yes", "resp_1", "from the API"]),
         ("file-out", &["batch_output", "sha256", "default/batch_1/file-out"]),

@@ -114,7 +114,7 @@ async fn a_fine_tuned_model_is_found_by_its_id_with_colons_escaped_or_not() {
     let client = Client::new().await;
     let job = client.json("/fine_tuning/jobs/ftjob_demo_succeeded").await;
     let id = job["fine_tuned_model"].as_str().unwrap();
-    assert_eq!(id, "ft:gpt-4.1-mini-2025-04-14:acme:support:demo");
+    assert_eq!(id, "ft:gpt-6-luna:acme:support:demo");
     for path in [format!("/models/{id}"), format!("/models/{}", id.replace(':', "%3A"))] {
         assert_eq!(client.json(&path).await["id"], id);
     }

@@ -17,7 +17,7 @@ full_max_bytes = 100000
 name = "app"
 url = "https://app.example.com/hooks/landfall"
 events = ["*.stored", "event.dead"]
-model = "gpt-4.1*"
+model = "gpt-6*"
 metadata = { team = ["search", "ads-?"] }
 payload = "full"
 secret_env = ["APP_SECRET", "APP_SECRET_OLD"]
@@ -96,7 +96,7 @@ fn filters_match_by_type_model_and_metadata() {
     let wants = |kind, model, metadata: Option<&BTreeMap<String, String>>| {
         config.targets[0].filter.wants(&Subject { project: "default", kind, model, metadata })
     };
-    let (stored, model) = (NotificationType::ResponseStored, Some("gpt-4.1-mini"));
+    let (stored, model) = (NotificationType::ResponseStored, Some("gpt-6-luna"));
     assert!(wants(stored, model, Some(&team("search"))));
     assert!(wants(stored, model, Some(&team("ads-1"))));
     assert!(!wants(stored, model, Some(&team("ads"))));

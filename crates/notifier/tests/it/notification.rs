@@ -47,7 +47,7 @@ pub(crate) fn stored() -> Notification {
         event_created_at: Some("2026-11-23T20:31:00Z".parse().unwrap()),
         object_id: Some("resp_1".to_owned()),
         result: Some(json!({
-            "response_id": "resp_1", "status": "completed", "model": "gpt-5", "error": null, "metadata": {"a": "b"},
+            "response_id": "resp_1", "status": "completed", "model": "gpt-6.1-sol", "error": null, "metadata": {"a": "b"},
             "fetch_state": "fetched", "output_text": "Forty-two.\n<!channel> & @everyone",
         })),
         result_is_whole: true,
@@ -75,7 +75,7 @@ fn a_thin_body_has_ids_and_states_and_a_full_one_the_result_too() {
                 "created_at": "2026-11-23T20:31:00.000000Z",
             },
             "object": {
-                "id": "resp_1", "status": "completed", "model": "gpt-5", "metadata": {"a": "b"},
+                "id": "resp_1", "status": "completed", "model": "gpt-6.1-sol", "metadata": {"a": "b"},
                 "fetch_state": "fetched",
             },
         },
@@ -94,7 +94,7 @@ fn a_thin_body_has_ids_and_states_and_a_full_one_the_result_too() {
 fn a_chat_message_mentions_no_one() {
     assert_eq!(
         body(&stored(), "slack", 1000),
-        json!({"text": "*response.stored* response.completed `resp_1` completed gpt-5\n\
+        json!({"text": "*response.stored* response.completed `resp_1` completed gpt-6.1-sol\n\
                         > Forty-two. &lt;!channel&gt; &amp; @everyone"})
     );
     let discord = body(&stored(), "discord", 1000);

@@ -82,14 +82,14 @@ async fn every_object_has_its_path() {
     client.batch("batch_1").await.unwrap();
     client.file("file-1").await.unwrap();
     client.fine_tuning_job("ftjob-1").await.unwrap();
-    client.model("ft:gpt-4.1-mini:acme::1").await.unwrap();
+    client.model("ft:gpt-6-luna:acme::1").await.unwrap();
     let paths: Vec<String> =
         server.heads().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();
     let expected = [
         "/v1/batches/batch_1",
         "/v1/files/file-1",
         "/v1/fine_tuning/jobs/ftjob-1",
-        "/v1/models/ft:gpt-4.1-mini:acme::1",
+        "/v1/models/ft:gpt-6-luna:acme::1",
     ];
     assert_eq!(paths, expected);
 }

@@ -74,7 +74,7 @@ pub(crate) async fn rows_are_found_by_id(fixture: Fixture) {
     assert_eq!(kinds("resp_1").await, ["response"]);
     assert_eq!(kinds("batch_1").await, ["batch"]);
     assert_eq!(kinds("ftjob_1").await, ["fine_tuning_job"]);
-    assert_eq!(kinds("ft:gpt-4.1-mini:acme::1").await, ["model"]);
+    assert_eq!(kinds("ft:gpt-6-luna:acme::1").await, ["model"]);
     assert_eq!(kinds("evalrun_1").await, ["eval_run"]);
     assert_eq!(kinds("alert_1").await, ["safety_alert"]);
     assert_eq!(kinds("asess_1").await, ["agent_session"]);
