@@ -45,6 +45,10 @@ class Fake:
     def requests(self) -> list[dict]:
         return self._control("GET", "requests")
 
+    def send_to(self, url: str) -> None:
+        """Sends the webhooks of jobs that are created to this receiver."""
+        self._control("PUT", "settings", {"send_to": url, "end_after_ms": 200})
+
     def send(self, url: str, event_type: str, **settings) -> None:
         """Signs and sends a webhook as OpenAI does."""
         self._control("POST", "send", {"url": url, "type": event_type, "attempts_max": 1, **settings})

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { isDeepStrictEqual } from "node:util";
 
 const require = createRequire(`${process.env.NODE_PACKAGES}/`);
-const { default: OpenAI, APIError, InvalidWebhookSignatureError } = require("openai");
+const { default: OpenAI, APIError, InvalidWebhookSignatureError, toFile } = require("openai");
 const { version } = JSON.parse(readFileSync(`${process.env.NODE_PACKAGES}/node_modules/openai/package.json`));
 
 // Configured from the environment.
@@ -191,6 +191,44 @@ async function judgeRefusals() {
   }
 }
 
+// Creates a response and a batch, and waits until they end.
+async function judgeCreated() {
+  const model = "gpt-6-luna";
+  await judging("a response that it creates", async () => {
+    const { id, status } = await client.responses.create({ model, input: "Which kit?", background: true });
+    same(status, "queued", "status");
+    const ended = await ending(() => client.responses.retrieve(id));
+    same(ended.output_text, "fake-openai was asked: Which kit?", "output_text");
+    count("CREATED");
+  });
+  await judging("a batch that it creates", async () => {
+    const customIds = Array.from({ length: 25 }, (_, number) => `request-${number}`);
+    const lines = customIds.map((custom_id) => JSON.stringify({
+      custom_id, method: "POST", url: "/v1/responses", body: { model, input: custom_id },
+    }));
+    const file = await toFile(Buffer.from(`${lines.join("\n")}\n`), "requests.jsonl");
+    const { id: input_file_id } = await client.files.create({ file, purpose: "batch" });
+    const { id, status } = await client.batches.create({
+      input_file_id, endpoint: "/v1/responses", completion_window: "24h",
+    });
+    same(status, "validating", "status");
+    const ended = await ending(() => client.batches.retrieve(id));
+    const output = await (await client.files.content(ended.output_file_id)).text();
+    same(output.trim().split("\n").map((line) => JSON.parse(line).custom_id), customIds, "custom ids");
+    count("CREATED");
+  });
+}
+
+async function ending(retrieve) {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const found = await retrieve();
+    if (found.status === "completed") return found;
+    if (found.status === "failed" || Date.now() > deadline) throw new Error(`it did not end: ${JSON.stringify(found)}`);
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
 async function judgeWebhooks({ genuine, forged }) {
   const bodyOf = (webhook) => Buffer.from(webhook.body_base64, "base64").toString();
   for (const webhook of genuine) {
@@ -216,6 +254,7 @@ await judgeContents(entries);
 await judgeContainerContents(entries);
 await judgeRetries();
 await judgeRefusals();
+await judgeCreated();
 await judgeWebhooks(JSON.parse(readFileSync(process.argv[2], "utf8")));
 const judge = `openai-node ${version}`;
 console.log(JSON.stringify({ judge, counts, disagreements }));

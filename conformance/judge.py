@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from created import Created
 from deviations import Deviations
 from fake import Fake
 from landfall import wait_until_settled
@@ -33,6 +34,7 @@ BOTH_CLIENTS = [
     Judged.BYTES,
     Judged.RETRIES,
     Judged.REFUSALS,
+    Judged.CREATED,
     Judged.ACCEPTED,
     Judged.REJECTED,
 ]
@@ -46,6 +48,7 @@ def main() -> int:
     deviations, fake = Deviations(), Fake()
     client = StrictOpenAI(deviations)
     fake.add_batch(*BIG_BATCH)
+    Created(client, fake, tally).judge()
     Reads(client, fake, tally).judge()
     signatures, stored = Signatures(client, fake, tally), Stored(client, fake, tally)
     notifications = Notifications(client, tally)

@@ -17,6 +17,7 @@ class Judged(enum.Enum):
     LINES = "batch lines read"
     RETRIES = "faults overcome by retrying"
     REFUSALS = "errors understood"
+    CREATED = "jobs created and seen to end"
     STORED = "objects as Landfall stored them"
     STORED_LINES = "batch lines as stored"
     ACCEPTED = "signatures accepted"

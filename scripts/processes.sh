@@ -50,9 +50,9 @@ start_redis() {
   fail "Redis could not start on five random ports: $(tail -n 3 "$folder/redis.log")"
 }
 
-# start_landfall: starts Redis, fake-openai, ingest and a worker from the programs in $bin, with default settings except
-# for shorter waits. Exports the settings, the URL of ingest as INGEST_URL, and the worker's admin URL as
-# WORKER_ADMIN_URL.
+# start_landfall: starts Redis, ingest, fake-openai and a worker from the programs in $bin, with default settings except
+# for shorter waits. fake-openai sends the webhooks of jobs that are created to ingest. Exports the settings, the URL of
+# ingest as INGEST_URL, and the worker's admin URL as WORKER_ADMIN_URL.
 start_landfall() {
   start_redis
   # Everything runs on this machine: use no proxy.
@@ -65,15 +65,16 @@ start_landfall() {
   OPENAI_API_KEY="sk-demo-$RANDOM$RANDOM"
   export LOG_FORMAT REDIS_URL DATABASE_URL FILES_URL OPENAI_WEBHOOK_SECRET OPENAI_API_KEY
 
-  start fake-openai "${bin:?}/fake-openai" --addr 127.0.0.1:0 --api-key "$OPENAI_API_KEY" --secret "$OPENAI_WEBHOOK_SECRET"
-  listening fake-openai openai.addr
-  OPENAI_BASE_URL="http://$(address fake-openai openai.addr)/v1"
-  export OPENAI_BASE_URL
-
-  start ingest env INGEST_ADDR=127.0.0.1:0 ADMIN_ADDR=127.0.0.1:0 "$bin/ingest"
+  start ingest env INGEST_ADDR=127.0.0.1:0 ADMIN_ADDR=127.0.0.1:0 "${bin:?}/ingest"
   listening ingest ingest.addr
   INGEST_URL="http://$(address ingest ingest.addr)/openai/webhook"
   export INGEST_URL
+
+  start fake-openai "$bin/fake-openai" --addr 127.0.0.1:0 --api-key "$OPENAI_API_KEY" \
+    --secret "$OPENAI_WEBHOOK_SECRET" --send-to "$INGEST_URL"
+  listening fake-openai openai.addr
+  OPENAI_BASE_URL="http://$(address fake-openai openai.addr)/v1"
+  export OPENAI_BASE_URL
 
   start worker env ADMIN_ADDR=127.0.0.1:0 NOT_FOUND_FOR_SECS=1 RETRY_MIN_SECS=0.2 "$bin/worker"
   listening worker admin.addr

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fake_openai::{FakeConfig, FakeOpenAi};
@@ -14,7 +15,7 @@ use test_support::programs::{self, Program};
 use test_support::redis::RedisServer;
 use test_support::signed_webhook::{SECRET, SignedWebhook};
 use test_support::wait;
-use webhook::{EventState, Family, Reason};
+use webhook::{EventState, Family, Reason, SigningSecret};
 
 /// The API key that fake-openai accepts and the workers use.
 pub(crate) const API_KEY: &str = "sk-test-of-the-whole-thing";
@@ -98,6 +99,8 @@ impl Landfall {
         let config = FakeConfig {
             api_key: Some(API_KEY.to_owned()),
             foreign_api_key: Some(FOREIGN_API_KEY.to_owned()),
+            webhook_secret: Some(SigningSecret::parse(SECRET).unwrap()),
+            end_after: Duration::from_millis(50),
             ..FakeConfig::default()
         };
         let fake = FakeOpenAi::start(config).await.unwrap();
@@ -120,6 +123,7 @@ impl Landfall {
             "http://{}/openai/webhook",
             log_field(&ingest.wait_for_log("ingest.addr"), "ingest.addr")
         );
+        fake.send_to(&url);
         let mut worker_settings: Vec<(String, String)> = [
             // Short waits, so that tests of retries are fast. Unit tests check the defaults.
             ("RETRY_MIN_SECS", "0.05"),

@@ -98,6 +98,40 @@ impl ApiError {
         Self::new(401, message).code("invalid_api_key")
     }
 
+    pub(crate) fn not_json() -> Self {
+        Self::new(
+            400,
+            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP \
+             library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
+        )
+    }
+
+    pub(crate) fn not_a_form() -> Self {
+        Self::new(400, "We could not parse the body of your request as multipart/form-data.")
+    }
+
+    pub(crate) fn missing_parameter(param: &str) -> Self {
+        let message = format!("Missing required parameter: '{param}'.");
+        Self::new(400, message).param(param).code("missing_required_parameter")
+    }
+
+    /// `expected` and `given` are types with their article.
+    pub(crate) fn wrong_type(param: &str, expected: &str, given: &str) -> Self {
+        let message = format!("Invalid type for '{param}': expected {expected}, but got {given} instead.");
+        Self::new(400, message).param(param).code("invalid_type")
+    }
+
+    pub(crate) fn too_many(param: &str, max: usize, given: usize) -> Self {
+        let message = format!(
+            "Invalid '{param}': too many properties. Expected an object with at most {max} properties, but got {given} instead."
+        );
+        Self::new(400, message).param(param).code("object_above_max_properties")
+    }
+
+    pub(crate) fn not_supported(param: &str, message: &str) -> Self {
+        Self::new(400, message).param(param).code("unsupported_value")
+    }
+
     pub(crate) fn not_an_integer(param: &str, given: &str) -> Self {
         let message = format!("Invalid type for '{param}': expected an integer, but got '{given}' instead.");
         Self::new(400, message).param(param).code("invalid_type")

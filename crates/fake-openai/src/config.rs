@@ -1,8 +1,12 @@
 //! Configuration of the fake server.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use webhook::SigningSecret;
+
+/// How long created jobs take, unless configured otherwise.
+const END_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 
 /// Configuration of a [`crate::FakeOpenAi`].
 #[derive(Clone)]
@@ -17,8 +21,12 @@ pub struct FakeConfig {
     pub ranges: bool,
     /// Sends a weak `ETag`, which does not permit range requests.
     pub weak_etags: bool,
-    /// Signs the webhooks that `POST /_control/send` sends.
+    /// Signs the webhooks that `POST /_control/send` and created jobs send.
     pub webhook_secret: Option<SigningSecret>,
+    /// The receiver of the webhooks of created jobs.
+    pub send_to: Option<String>,
+    /// How long created jobs take.
+    pub end_after: Duration,
 }
 
 impl Default for FakeConfig {
@@ -30,6 +38,8 @@ impl Default for FakeConfig {
             ranges: true,
             weak_etags: false,
             webhook_secret: None,
+            send_to: None,
+            end_after: END_AFTER_DEFAULT,
         }
     }
 }

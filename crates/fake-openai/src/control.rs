@@ -91,6 +91,10 @@ struct PutSettings {
     foreign_api_key: Option<String>,
     ranges: Option<bool>,
     weak_etags: Option<bool>,
+    /// The receiver of the webhooks of created jobs; needs the secret that the server was started with.
+    send_to: Option<String>,
+    /// How long created jobs take.
+    end_after_ms: Option<u64>,
 }
 
 /// `POST /_control/send`: responds once the delivery has succeeded or has been given up.
@@ -146,7 +150,7 @@ async fn dispatch(state: &State, method: &str, path: &str, body: &[u8]) -> Resul
             fixtures.put_generated_batch(&batch.id, batch.lines, line_bytes);
         }
         ("PUT", "containers") => put_container(state, read(body)?)?,
-        ("PUT", "settings") => put_settings(state, read(body)?),
+        ("PUT", "settings") => put_settings(state, read(body)?)?,
         ("POST", "send") => return send(state, read(body)?).await,
         ("POST", "reset") => state.reset(),
         ("DELETE", path) => {
@@ -190,7 +194,16 @@ fn put_container(state: &State, put: PutContainer) -> Result<(), ControlError> {
     Ok(())
 }
 
-fn put_settings(state: &State, settings: PutSettings) {
+fn put_settings(state: &State, settings: PutSettings) -> Result<(), ControlError> {
+    if settings.send_to.is_some() && state.webhook_secret.is_none() {
+        return Err(ControlError::NoSecret);
+    }
+    state.change_created_jobs(|jobs| {
+        if settings.send_to.is_some() {
+            jobs.send_to = settings.send_to;
+        }
+        jobs.end_after = settings.end_after_ms.map_or(jobs.end_after, Duration::from_millis);
+    });
     state.change_access(|access| {
         if settings.api_key.is_some() {
             access.api_key = settings.api_key;
@@ -201,6 +214,7 @@ fn put_settings(state: &State, settings: PutSettings) {
         access.ranges = settings.ranges.unwrap_or(access.ranges);
         access.weak_etags = settings.weak_etags.unwrap_or(access.weak_etags);
     });
+    Ok(())
 }
 
 async fn send(state: &State, request: PostSend) -> Result<Value, ControlError> {

@@ -1,4 +1,4 @@
-//! The API's endpoints under `/v1`, all read-only: maps a path to an object or a list.
+//! The API's endpoints under `/v1` that read: maps a path to an object or a list. `creation.rs` has those that create.
 
 mod agents;
 mod api_request;
@@ -107,7 +107,8 @@ pub(crate) fn respond(
 fn exists(segments: &[&str]) -> bool {
     matches!(
         segments,
-        ["responses", _]
+        ["responses"]
+            | ["responses", _]
             | ["batches" | "files" | "containers" | "models" | "evals"]
             | ["batches" | "files" | "containers" | "models" | "evals", _]
             | ["files", _, "content"]

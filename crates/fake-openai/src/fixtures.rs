@@ -24,7 +24,7 @@ use crate::page::Item;
 
 pub(crate) use demo::demo_fixtures;
 pub use demo::demo_object_id;
-pub(crate) use objects::generated_batch;
+pub(crate) use objects::{batch_usage, chat_completion_body, embedding_body, generated_batch, response_body};
 
 /// Why an object cannot be added.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use service::settings::LogSettings;
 use webhook::SigningSecret;
 
 /// Fake of the OpenAI API that Landfall reads, with fault injection, and a sender of signed webhooks.
+/// Background responses and batches can be created; they end, and their webhook is sent to --send-to.
 /// For development and demos only.
 #[derive(clap::Parser)]
 #[command(name = "fake-openai", version)]
@@ -41,6 +42,9 @@ pub(crate) struct Flags {
     /// Add a batch with generated output; repeatable: id=batch_big,lines=50000 or with line_bytes=4096
     #[arg(long, value_name = "id=ID,lines=N", value_parser = batch)]
     pub(crate) batch: Vec<Batch>,
+    /// Time that created responses and batches take to end, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub(crate) end_after_ms: u64,
     #[command(flatten)]
     pub(crate) sending: Sending,
     #[command(flatten)]
@@ -51,7 +55,7 @@ pub(crate) struct Flags {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sending webhooks")]
 pub(crate) struct Sending {
-    /// Send webhooks to this receiver, then keep serving
+    /// Send webhooks to this receiver: the events below, and one when a created response or batch ends
     #[arg(long, value_name = "URL")]
     pub(crate) send_to: Option<String>,
     /// Signing secret: whsec_…

@@ -1,6 +1,7 @@
 //! A fake of the parts of the OpenAI API that Landfall reads: the same objects, lists, headers and errors, with fault
-//! injection and signed webhooks. Tests run it in-process on a free port; the binary lets you try Landfall without an
-//! account. `tests/api/schemas.rs` checks it against OpenAI's schemas.
+//! injection and signed webhooks. It also creates background responses, batches and files, so that an app can be
+//! developed against it. Tests run it in-process on a free port; the binary lets you try Landfall without an account.
+//! `tests/api/schemas.rs` checks it against OpenAI's schemas.
 //!
 //! It opens no outgoing connections, except [`Sender`] to the configured receiver.
 
@@ -8,6 +9,7 @@ mod api_error;
 mod config;
 mod content;
 mod control;
+mod creation;
 mod endpoints;
 mod event;
 mod fault_injection;

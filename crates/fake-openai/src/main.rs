@@ -2,6 +2,8 @@
 
 mod flags;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use fake_openai::{FakeConfig, FakeOpenAi, OutgoingEvent, Payload, Sender, SenderConfig};
 use webhook::SigningSecret;
@@ -39,6 +41,8 @@ async fn start(flags: &Flags, webhook_secret: Option<SigningSecret>) -> anyhow::
         ranges: !flags.no_ranges,
         weak_etags: flags.weak_etags,
         webhook_secret,
+        send_to: flags.sending.send_to.clone(),
+        end_after: Duration::from_millis(flags.end_after_ms),
     };
     let fake = FakeOpenAi::start(config).await?;
     for fault in flags.faults() {
@@ -58,7 +62,7 @@ async fn send(fake: &FakeOpenAi, sending: &Sending, secret: Option<SigningSecret
         events.push(event(fake, sending.payload(), event_type, id)?);
     }
     if events.is_empty() {
-        bail!("--send-to needs events to send: add --every-type-once or --event");
+        return Ok(());
     }
     let mut config = SenderConfig::new(url, secret);
     config.attempts_max = sending.attempts_max.unwrap_or(config.attempts_max);

@@ -26,7 +26,7 @@ use crate::http_response::with_header;
 use crate::query::Query;
 use crate::request_log::RecordedRequest;
 use crate::state::State;
-use crate::{control, endpoints};
+use crate::{control, creation, endpoints};
 
 /// Limit for objects that are put through the control API; tests put tens of megabytes.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -232,6 +232,12 @@ impl FakeOpenAi {
         self.state.change_access(|access| access.weak_etags = weak_etags);
     }
 
+    /// Sends the webhooks of jobs that are created from now on to this receiver. They are signed with
+    /// [`FakeConfig::webhook_secret`].
+    pub fn send_to(&self, url: &str) {
+        self.state.change_created_jobs(|jobs| jobs.send_to = Some(url.to_owned()));
+    }
+
     /// All logged requests, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.log.all()
@@ -276,7 +282,7 @@ async fn serve(request: HttpRequest, body: Bytes, state: web::Data<State>) -> Ht
     if !plan.delay.is_zero() {
         delay(plan.delay, &state.faults).await;
     }
-    let answer = || respond(&state, &request).unwrap_or_else(ApiError::into_response);
+    let answer = || respond(&state, &request, &body).unwrap_or_else(ApiError::into_response);
     let response = match plan.fault {
         Some(kind) => respond_with_fault(kind, &state.faults, answer).await,
         None => answer(),
@@ -285,7 +291,7 @@ async fn serve(request: HttpRequest, body: Bytes, state: web::Data<State>) -> Ht
     with_default_headers(response, started)
 }
 
-fn respond(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+fn respond(state: &Arc<State>, request: &HttpRequest, body: &Bytes) -> Result<HttpResponse, ApiError> {
     let header = |name: &str| request.headers().get(name)?.to_str().ok();
     let access = state.access();
     let foreign = authorise(header("authorization"), &access)?;
@@ -302,8 +308,11 @@ fn respond(state: &State, request: &HttpRequest) -> Result<HttpResponse, ApiErro
         range: header("range"),
         if_range: header("if-range"),
         beta: header("openai-beta"),
+        content_type: header("content-type"),
+        body,
     };
-    endpoints::respond(state, &api_request, foreign)
+    let created = creation::respond(state, &api_request, foreign);
+    created.unwrap_or_else(|| endpoints::respond(state, &api_request, foreign))
 }
 
 /// Checks the API key. Returns whether it belongs to another project.

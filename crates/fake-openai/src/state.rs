@@ -1,6 +1,7 @@
 //! The shared state of the server: fixtures, active faults, request log, API keys.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use webhook::SigningSecret;
 
@@ -14,8 +15,18 @@ pub(crate) struct State {
     access: RwLock<Access>,
     pub(crate) faults: Faults,
     pub(crate) log: RequestLog,
-    /// Default secret for `POST /_control/send`.
+    created_jobs: RwLock<CreatedJobs>,
+    /// Signs the webhooks of created jobs, and by default those of `POST /_control/send`.
     pub(crate) webhook_secret: Option<SigningSecret>,
+}
+
+/// Settings of responses and batches that are created.
+#[derive(Clone)]
+pub(crate) struct CreatedJobs {
+    /// How long they take.
+    pub(crate) end_after: Duration,
+    /// The receiver of their webhooks; `None` sends none.
+    pub(crate) send_to: Option<String>,
 }
 
 /// Access settings of the API.
@@ -41,6 +52,7 @@ impl State {
                 ranges: config.ranges,
                 weak_etags: config.weak_etags,
             }),
+            created_jobs: RwLock::new(CreatedJobs { end_after: config.end_after, send_to: config.send_to }),
             faults: Faults::default(),
             log: RequestLog::default(),
             webhook_secret: config.webhook_secret,
@@ -63,7 +75,15 @@ impl State {
         change(&mut self.access.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Restores the demo objects, and clears faults and log. Access settings are kept.
+    pub(crate) fn created_jobs(&self) -> CreatedJobs {
+        self.created_jobs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn change_created_jobs(&self, change: impl FnOnce(&mut CreatedJobs)) {
+        change(&mut self.created_jobs.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Restores the demo objects, and clears faults and log. Access settings and those of created jobs are kept.
     pub(crate) fn reset(&self) {
         *self.fixtures_mut() = demo_fixtures();
         self.faults.clear();

@@ -1,5 +1,7 @@
 //! The parts of an API request that the endpoints use.
 
+use bytes::Bytes;
+
 use crate::query::Query;
 
 /// A parsed API request.
@@ -14,4 +16,6 @@ pub(crate) struct ApiRequest<'r> {
     pub(crate) if_range: Option<&'r str>,
     /// The header `OpenAI-Beta`.
     pub(crate) beta: Option<&'r str>,
+    pub(crate) content_type: Option<&'r str>,
+    pub(crate) body: &'r Bytes,
 }

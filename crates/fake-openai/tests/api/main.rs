@@ -7,6 +7,7 @@ mod client;
 mod containers;
 mod content;
 mod control;
+mod creation;
 mod faults;
 mod generator;
 mod objects;

@@ -1,10 +1,13 @@
 //! Validates every fixture, list, error and webhook against OpenAI's schemas
 //! (`tests/fixtures/openai/openapi-subset.json`, OpenAPI 3.1).
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use fake_openai::OutgoingEvent;
+use fake_openai::{FakeConfig, OutgoingEvent};
 use serde_json::{Value, json};
+use test_support::wait;
 
 use crate::client::Client;
 
@@ -174,6 +177,43 @@ async fn the_bodies_in_batch_lines_are_valid_responses() {
             schemas.check("Response", &line["response"]["body"]);
         }
     }
+}
+
+#[tokio::test]
+async fn created_objects_are_valid_from_their_creation_to_their_end() {
+    let config = FakeConfig { end_after: Duration::from_millis(20), ..FakeConfig::default() };
+    let client = Client::with(config).await;
+    let mut schemas = Schemas::new();
+    let post = async |path: &str, body: Value| {
+        let url = format!("{}{path}", client.fake.base_url());
+        client.http.post(url).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let request =
+        json!({"model": "gpt-6-luna", "input": "why?", "background": true, "reasoning": {"effort": "low"}});
+    let batch = json!({
+        "input_file_id": "file-DemoTicketsInput", "endpoint": "/v1/responses", "completion_window": "24h",
+    });
+    for (path, body, schema) in [("/responses", request, "Response"), ("/batches", batch, "Batch")] {
+        let created = post(path, body).await;
+        schemas.check(schema, &created);
+        let path = format!("{path}/{}", created["id"].as_str().unwrap());
+        let seen = RefCell::new(Vec::new());
+        let ended = async || {
+            let found = client.json(&path).await;
+            let is_completed = found["status"] == "completed";
+            seen.borrow_mut().push(found);
+            is_completed.then_some(())
+        };
+        wait::until("the end of the job", ended).await;
+        for object in seen.into_inner() {
+            schemas.check(schema, &object);
+        }
+    }
+    let url = format!("{}/files", client.fake.base_url());
+    let form = "--b\r\ncontent-disposition: form-data; name=purpose\r\n\r\nbatch\r\n--b\r\n\
+        content-disposition: form-data; name=file; filename=a.jsonl\r\n\r\n{}\r\n--b--";
+    let upload = client.http.post(url).header("content-type", "multipart/form-data; boundary=b").body(form);
+    schemas.check("OpenAIFile", &upload.send().await.unwrap().json().await.unwrap());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::client::http;
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A receiver that sends these responses in order, and repeats the last one.
