@@ -60,11 +60,11 @@ pub(crate) async fn the_sql_returns_what_the_documents_say(fixture: Fixture) {
     let usage = answer("FROM usage_by_day");
     assert_eq!(
         (usage[0][1].as_str(), &usage[0][3..]),
-        ("gpt-6-luna", &["3", "9", "6"].map(str::to_owned)[..])
+        ("gpt-5.6-sol", &["1", "3", "4"].map(str::to_owned)[..])
     );
     assert_eq!(
         (usage[1][1].as_str(), &usage[1][3..]),
-        ("gpt-5.6-sol", &["1", "3", "4"].map(str::to_owned)[..])
+        ("gpt-6-luna", &["3", "9", "6"].map(str::to_owned)[..])
     );
     assert_eq!(answer("results_state <> 'complete'")[0][0], "batch_1");
 }
