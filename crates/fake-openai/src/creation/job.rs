@@ -51,6 +51,9 @@ impl Job {
 
     /// Returns whether the object still existed.
     fn end(&mut self, state: &State) -> bool {
+        if state.fixtures().get(self.kind, &self.id).is_none() {
+            return false;
+        }
         for (id, object, content) in std::mem::take(&mut self.files) {
             let content = FileContent::InMemory(content.into());
             state.fixtures_mut().put_file(&id, &object, content).expect("a file has an id");
@@ -96,5 +99,47 @@ async fn announce(state: &State, send_to: Option<String>, job: &Job) {
         Err(error) => {
             tracing::warn!(object.id = id, error = chain(&error), "cannot send the webhook of a created job");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::FakeConfig;
+
+    fn added(state: &State) -> Job {
+        let job = Job {
+            kind: Kind::Batch,
+            id: "batch_1".to_owned(),
+            object: json!({"id": "batch_1", "object": "batch", "status": "validating", "completed_at": null}),
+            runs: None,
+            ends: Step { fields: vec![("status", "completed".into())], times: &["completed_at"] },
+            files: vec![("file-1".to_owned(), json!({}), "{}\n".to_owned())],
+            event_type: "batch.completed",
+        };
+        state.fixtures_mut().put_value(&job.object, None).unwrap();
+        job
+    }
+
+    #[test]
+    fn a_job_ends_with_its_files() {
+        let state = State::new(FakeConfig::default());
+        assert!(added(&state).end(&state));
+        let fixtures = state.fixtures();
+        let ended: Value = serde_json::from_str(fixtures.get(Kind::Batch, "batch_1").unwrap().get()).unwrap();
+        assert!(ended["status"] == "completed" && ended["completed_at"].is_u64(), "{ended}");
+        assert_eq!(fixtures.file_bytes("file-1").unwrap(), "{}\n");
+    }
+
+    #[test]
+    fn a_job_whose_object_was_removed_does_not_end() {
+        let state = State::new(FakeConfig::default());
+        let mut job = added(&state);
+        assert!(state.fixtures_mut().remove("batch_1"));
+        assert!(!job.end(&state));
+        let fixtures = state.fixtures();
+        assert!(fixtures.get(Kind::Batch, "batch_1").is_none() && fixtures.file_bytes("file-1").is_none());
     }
 }

@@ -253,17 +253,6 @@ async fn missing_and_wrong_parameters_are_refused_as_openai_does() {
 }
 
 #[tokio::test]
-async fn a_created_object_that_is_removed_does_not_end() {
-    let (client, receiver) = client().await;
-    let request = json!({"model": "gpt-6-luna", "input": "why?", "background": true});
-    let removed = create(&client, "/responses", request.clone()).await["id"].as_str().unwrap().to_owned();
-    assert!(client.fake.remove(&removed));
-    let later = create(&client, "/responses", request).await;
-    assert_eq!(webhook(&receiver).await.1, later["id"].as_str().unwrap());
-    assert_eq!(client.status(&format!("/responses/{removed}")).await, 404);
-}
-
-#[tokio::test]
 async fn the_receiver_and_the_delay_can_be_set_while_it_runs() {
     let receiver = Receiver::answering(&["200 OK"]).await;
     let config = FakeConfig {
