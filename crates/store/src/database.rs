@@ -87,6 +87,14 @@ impl Database {
         })
     }
 
+    /// Prepares for deleting many rows beside the writes of workers.
+    pub(crate) async fn prepare_deletions(&self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.copy_own_pages().await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// A consistent view of all rows as of now, for reads of any length.
     pub(crate) async fn snapshot(&self) -> sqlx::Result<Snapshot> {
         Ok(Snapshot(match self {

@@ -33,6 +33,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
 /// The WAL is truncated to this size after a long write.
 const WAL_BYTES_MAX: &str = "67108864";
+/// Pages in the WAL after which a process that deletes many rows copies them to the database itself: a quarter of what
+/// SQLite's default leaves for whoever commits next.
+const PAGES_OF_DELETIONS: &str = "PRAGMA wal_autocheckpoint = 250";
 /// The migrations table up to version 6.
 const LEGACY_TABLE: &str = "_sqlx_migrations";
 /// Workers that start at the same time on a new file collide while they switch it to WAL, where SQLite's busy timeout
@@ -156,6 +159,11 @@ impl Sqlite {
                 ended => return ended,
             }
         }
+    }
+
+    /// Prepares for many large writes, so that other processes need not copy their pages to the database.
+    pub(crate) async fn copy_own_pages(&self) -> sqlx::Result<()> {
+        sqlx::query(PAGES_OF_DELETIONS).execute(&self.writer).await.map(drop)
     }
 
     /// The folder of the database file.

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::value::Value;
 
 /// Lines of a batch deleted per transaction, at most; they are next to each other.
-const RESULTS_PER_STEP: i64 = 1000;
+const RESULTS_PER_STEP: i64 = 250;
 /// Between two transactions. A writer of another process looks for SQLite's lock every few milliseconds.
 const PAUSE: Duration = Duration::from_millis(8);
 
@@ -47,6 +47,7 @@ impl Store {
         retention: &Retention,
         mut on_step: impl FnMut(&Pruned),
     ) -> Result<(), StoreError> {
+        self.database.prepare_deletions().await.map_err(failed)?;
         if let Some(objects) = Objects::of(retention.family) {
             if objects.is_one_row {
                 self.prune_without_files(objects, retention, &mut on_step).await?;

@@ -1,5 +1,7 @@
 //! Retention of the table `events`: old events with everything that is deleted together with them.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use webhook::EventState;
@@ -21,17 +23,24 @@ pub(super) struct Step {
     pub(super) last_received_at: Option<DateTime<Utc>>,
 }
 
-/// Settled events without pending notifications, except the newest event of all: SQLite would reuse its `place` for the
-/// next event, and followers would miss that one.
-const OLD_EVENTS: &str = "events.family = $1 AND events.received_at < $2 \
-     AND events.place < (SELECT max(place) FROM events) AND NOT EXISTS (SELECT 1 FROM notifications \
+/// Whether no notification of the event is pending.
+const ALL_NOTIFIED: &str = "NOT EXISTS (SELECT 1 FROM notifications \
      WHERE notifications.project = events.project AND notifications.webhook_id = events.webhook_id \
      AND notifications.state = 'pending')";
+
+/// Settled events without pending notifications, except the newest event of all: SQLite would reuse its `place` for the
+/// next event, and followers would miss that one.
+static OLD_EVENTS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "events.family = $1 AND events.received_at < $2 \
+         AND events.place < (SELECT max(place) FROM events) AND {ALL_NOTIFIED}"
+    )
+});
 
 /// Counts old events and their notifications.
 pub(super) async fn count(database: &Database, retention: &Retention) -> Result<(u64, u64), StoreError> {
     let values = [Value::member(retention.family), Value::time(retention.before)];
-    let settled = format!("{OLD_EVENTS} AND events.state IN ('stored', 'dead')");
+    let settled = format!("{} AND events.state IN ('stored', 'dead')", *OLD_EVENTS);
     let events = format!("SELECT count(*) AS events FROM events WHERE {settled}");
     let notifications = format!(
         "SELECT count(*) AS notifications FROM notifications WHERE (project, webhook_id) IN \
@@ -61,8 +70,9 @@ pub(super) async fn delete(
          + (SELECT count(*) FROM notifications CROSS JOIN notification_attempts \
             WHERE notifications.project = events.project AND notifications.webhook_id = events.webhook_id \
             AND notification_attempts.project = notifications.project AND notification_id = id) \
-         AS row_count FROM events WHERE {OLD_EVENTS} AND events.state = $3 AND events.received_at >= $4 \
-         ORDER BY received_at, place LIMIT {ROWS_PER_STEP}"
+         AS row_count FROM events WHERE {} AND events.state = $3 AND events.received_at >= $4 \
+         ORDER BY received_at, place LIMIT {ROWS_PER_STEP}",
+        *OLD_EVENTS
     );
     let from = Value::time(from.unwrap_or(DateTime::UNIX_EPOCH));
     let values = [Value::member(retention.family), Value::time(retention.before), Value::member(state), from];
@@ -87,9 +97,12 @@ pub(super) async fn delete(
          AND (project, webhook_id) IN (SELECT project, webhook_id FROM events WHERE {chosen})"
     );
     let notifications = transaction.execute(AssertSqlSafe(delete), &[]).await?;
-    let delete =
-        format!("DELETE FROM events WHERE {chosen} AND {OLD_EVENTS} AND events.state IN ('stored', 'dead')");
-    let events = transaction.execute(AssertSqlSafe(delete), &values[..2]).await?;
+    // What may have changed since the page was read. With the family and the time as well, SQLite would read all old
+    // events instead of the chosen ones.
+    let delete = format!(
+        "DELETE FROM events WHERE {chosen} AND {ALL_NOTIFIED} AND events.state IN ('stored', 'dead')"
+    );
+    let events = transaction.execute(AssertSqlSafe(delete), &[]).await?;
     let pruned = Pruned { events, notifications, ..Pruned::default() };
     Ok((events > 0).then_some(Step { pruned, last_received_at }))
 }

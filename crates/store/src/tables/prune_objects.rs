@@ -1,5 +1,7 @@
 //! Retention of the tables of objects: which of them can be deleted, in the order in which they were received.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use webhook::Family;
@@ -134,18 +136,24 @@ impl Objects {
         objects: &[Candidate],
     ) -> sqlx::Result<u64> {
         let Self { table, id, .. } = self;
-        let mut values = vec![Value::time(retention.before)];
-        let mut names = Vec::new();
+        let mut by_project: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
         for object in objects {
-            names.push(format!("(${}, ${})", values.len() + 1, values.len() + 2));
-            values.extend([Value::text(&object.project), Value::key(&object.id)]);
+            by_project.entry(&object.project).or_default().push(object);
         }
-        let delete = format!(
-            "DELETE FROM {table} WHERE (project, {id}) IN (VALUES {}) AND {}",
-            names.join(", "),
-            self.old_without_files()
-        );
-        transaction.execute(AssertSqlSafe(delete), &values).await
+        let mut deleted = 0;
+        // With a list of pairs instead of one project, SQLite would read all old objects.
+        for (project, objects) in by_project {
+            let mut values = vec![Value::time(retention.before), Value::text(project)];
+            values.extend(objects.iter().map(|object| Value::key(&object.id)));
+            let ids: Vec<String> = (3..=values.len()).map(|number| format!("${number}")).collect();
+            let delete = format!(
+                "DELETE FROM {table} WHERE project = $2 AND {id} IN ({}) AND {}",
+                ids.join(", "),
+                self.old_without_files()
+            );
+            deleted += transaction.execute(AssertSqlSafe(delete), &values).await?;
+        }
+        Ok(deleted)
     }
 
     /// For objects that are one row.
