@@ -8,8 +8,9 @@ use std::time::Duration;
 use redis::{FromRedisValue, ScriptInvocation};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use webhook::Reason;
+use webhook::{Event, Reason};
 
+use crate::changes::CHANGES_MAX;
 use crate::entry::{Entry, EntryError, RawEntry};
 use crate::error::QueueError;
 use crate::keys::{FamilyKeys, GROUP};
@@ -22,6 +23,8 @@ const SETTLE_PAUSE_MIN: Duration = Duration::from_millis(50);
 const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Maximum length of an error's text, which is stored twice per entry for people to read.
 const ERROR_BYTES_MAX: usize = 2048;
+/// Longer than any id of OpenAI.
+const ANNOUNCED_ID_BYTES_MAX: usize = 512;
 /// Longest delay of a retry; a longer one can only come from a wrong clock.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -126,9 +129,20 @@ impl Delivery {
         let error = format!("{reason}: {}", shortened(error));
         let FamilyKeys { events, delayed, attempts, dead } = &self.session.keys;
         let mut script = scripts::DEAD_LETTER.prepare_invoke();
-        script.key(events).key(delayed).key(attempts).key(dead).arg(GROUP).arg(&self.session.name);
-        script.arg(&self.entry_id).arg(reason.as_str()).arg(error).arg(file_expires_ms);
+        script.key(events).key(delayed).key(attempts).key(dead).key(self.session.all_keys.changes());
+        script.arg(GROUP).arg(&self.session.name).arg(&self.entry_id).arg(reason.as_str()).arg(error);
+        script.arg(self.session.family.as_str()).arg(self.announced_id()).arg(CHANGES_MAX);
+        script.arg(file_expires_ms);
         self.guarded("write a dead letter", &script).await
+    }
+
+    /// The id under which its end is announced: the object's, or else the webhook's; the entry's if it cannot be decoded.
+    pub(crate) fn announced_id(&self) -> String {
+        let Ok(entry) = &self.content else { return self.entry_id.clone() };
+        let event = Event::parse(&entry.body).ok();
+        let object_id = event.as_ref().and_then(Event::object_id);
+        let id = object_id.as_deref().unwrap_or(&entry.webhook_id);
+        id[..id.floor_char_boundary(ANNOUNCED_ID_BYTES_MAX)].to_owned()
     }
 
     async fn put_back(&self, delay: Duration, error: Option<&str>) -> Result<Settled, QueueError> {

@@ -67,6 +67,11 @@ impl Keys {
         format!("{{{}}}:records", self.prefix)
     }
 
+    /// Stream, capped: what became of each object, or of an event without one.
+    pub fn changes(&self) -> String {
+        format!("{{{}}}:changes", self.prefix)
+    }
+
     /// Stream, capped: the notifications for a target of kind `redis-stream`.
     pub fn notifications(&self, target: &str) -> String {
         format!("{{{}}}:notifications:{target}", self.prefix)
@@ -125,6 +130,7 @@ mod tests {
         assert_eq!(keys.pause("default", Family::Batch), "{landfall}:pause:default:batch");
         assert_eq!(keys.pauses(), "{landfall}:pauses");
         assert_eq!(keys.records(), "{landfall}:records");
+        assert_eq!(keys.changes(), "{landfall}:changes");
         assert_eq!(keys.notifications("app"), "{landfall}:notifications:app");
         assert_eq!(keys.instances(), "{landfall}:instances");
         assert_eq!(keys.queue_generation(), "{landfall}:born");

@@ -26,8 +26,10 @@
 //! * Crashes are counted separately from failed attempts, and crashes of an entry that ran alone separately from both
 //!   (`alone.rs`).
 //! * Deliveries acked together leave what single acks leave (`acks.rs`).
+//! * What became of each event is announced at least once, in the step that deletes its entry, and a follower that is
+//!   too slow learns that it missed something (`changes.rs`).
 //! * A busy worker needs few round trips per event (`round_trips.rs`).
-//! * Nothing is trimmed, and only the dedupe records stay behind (`settle.rs`).
+//! * No entry is trimmed, and only dedupe records and the latest changes stay behind (`settle.rs`).
 //!
 //! Not promised: exactly-once delivery. When a worker is frozen for longer than its lease, or cannot report to Redis
 //! that it is done, the delivery runs again, so handlers must be idempotent. Order is not promised either.
@@ -37,6 +39,7 @@ mod admin;
 mod audit;
 mod batcher;
 mod cause;
+mod changes;
 mod config;
 mod connection;
 mod consumer;
@@ -58,6 +61,7 @@ mod pauses;
 mod preflight;
 mod presence;
 mod producer;
+mod queued_objects;
 mod repair;
 mod scripts;
 mod server_check;
@@ -65,6 +69,7 @@ mod stats;
 
 pub use admin::QueueAdmin;
 pub use cause::Cause;
+pub use changes::{Change, ChangeFollower, ChangeId, Followed};
 pub use config::{ConsumerConfig, QueueConfig, consumer_name};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetter;

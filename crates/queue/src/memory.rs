@@ -44,7 +44,7 @@ closed_set! {
         Backlog => "backlog",
         DeadLetters => "dead_letters",
         Dedupe => "dedupe",
-        /// Redis itself, notification streams, and other applications' keys.
+        /// Redis itself, the streams of changes and notifications, and other applications' keys.
         Other => "other",
     }
 }

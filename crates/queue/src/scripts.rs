@@ -32,6 +32,7 @@ script!(REMOVE_CONSUMER, "remove_consumer.lua");
 script!(STATS, "stats.lua");
 script!(BEAT_INSTANCE, "beat_instance.lua");
 script!(UNSETTLED, "unsettled.lua");
+script!(FIND_IN_BODIES, "find_in_bodies.lua");
 script!(MAKE_DUE, "make_due.lua");
 script!(BEGIN_ALONE, "begin_alone.lua");
 script!(PAUSE, "pause.lua");

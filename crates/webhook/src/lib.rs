@@ -23,7 +23,9 @@ pub use secret::{SecretError, SigningSecret, split_secrets};
 pub use signature::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, SignatureError, TOLERANCE_SECS, Verified, Verifier,
 };
-pub use states::{EventState, FetchState, NotificationState, NotificationType, Reason, ReasonClass};
+pub use states::{
+    EventState, FetchState, FinalState, NotificationState, NotificationType, Reason, ReasonClass,
+};
 
 /// Used by `closed_set!` in other crates.
 #[doc(hidden)]

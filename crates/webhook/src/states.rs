@@ -56,6 +56,33 @@ closed_set! {
 }
 
 closed_set! {
+    /// What became of an object in the end, or of an event without one: `state` in the stream of changes.
+    pub enum FinalState {
+        /// It is in the store; with `FETCH=off`, as the event brought it.
+        Stored => "stored",
+        /// The API does not know the object.
+        NotFound => "not_found",
+        /// The object exists, but its content has expired.
+        Expired => "expired",
+        /// The API permanently refuses access to the object.
+        Forbidden => "forbidden",
+        /// The event was dead-lettered.
+        Dead => "dead",
+    }
+}
+
+impl From<FetchState> for FinalState {
+    fn from(state: FetchState) -> Self {
+        match state {
+            FetchState::Fetched | FetchState::Off => Self::Stored,
+            FetchState::NotFound => Self::NotFound,
+            FetchState::Expired => Self::Expired,
+            FetchState::Forbidden => Self::Forbidden,
+        }
+    }
+}
+
+closed_set! {
     /// Why an attempt failed or an event was dead-lettered: dead letters, `events.reason`, metrics.
     pub enum Reason {
         /// 429, or an exhausted quota.

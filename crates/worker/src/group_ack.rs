@@ -2,12 +2,15 @@
 
 use queue::{Delivery, QueueError, Settled};
 use tokio::sync::{mpsc, oneshot};
+use webhook::FinalState;
 
 /// The sending half. The loop ends when it is dropped.
 pub(crate) struct GroupAck(mpsc::UnboundedSender<Member>);
 
 struct Member {
     delivery: Delivery,
+    /// Announced with the ack.
+    state: FinalState,
     acked: oneshot::Sender<Result<Settled, QueueError>>,
 }
 
@@ -19,10 +22,10 @@ impl GroupAck {
         Self(queue)
     }
 
-    /// Acknowledges a delivery whose event is on disk.
-    pub(crate) async fn ack(&self, delivery: Delivery) -> Result<Settled, QueueError> {
+    /// Acknowledges a delivery whose event is on disk, and announces what became of its object.
+    pub(crate) async fn ack(&self, delivery: Delivery, state: FinalState) -> Result<Settled, QueueError> {
         let (acked, receiver) = oneshot::channel();
-        self.0.send(Member { delivery, acked }).ok();
+        self.0.send(Member { delivery, state, acked }).ok();
         receiver.await.expect("the loop replies to each member, and outlives every sender")
     }
 }
@@ -36,7 +39,7 @@ async fn ack_groups(mut members: mpsc::UnboundedReceiver<Member>) {
             group.push(next);
         }
         let (deliveries, waiting): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|Member { delivery, acked }| (delivery, acked)).unzip();
+            group.into_iter().map(|Member { delivery, state, acked }| ((delivery, state), acked)).unzip();
         for (acked, result) in waiting.into_iter().zip(Delivery::ack_all(deliveries).await) {
             acked.send(result).ok();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use error_text::chain;
 use queue::{Delivery, EntryError, QueueError, Settled};
 use store::{Completion, FinishedEvent, NewNotification, ResponseRecord, ResultPayload, StoreError};
-use webhook::{EventState, FetchState, NotificationType, Reason};
+use webhook::{EventState, FetchState, FinalState, NotificationType, Reason};
 
 use crate::context::Context;
 use crate::failure::{Failure, HandlerError, RetryAdvice};
@@ -63,7 +63,8 @@ pub(crate) async fn settle(
     };
     match settlement {
         Settlement::Ack { outcome, fetch_state } => {
-            Ended { fetch_state, ..Ended::new(outcome, context.group_ack.ack(delivery).await) }
+            let state = final_state(context, job, outcome, fetch_state).await;
+            Ended { fetch_state, ..Ended::new(outcome, context.group_ack.ack(delivery, state).await) }
         }
         Settlement::Fail(failure) => fail(context, job, delivery, failure).await,
         Settlement::Release => Ended::new(DeliveryOutcome::Released, delivery.release().await),
@@ -127,6 +128,24 @@ async fn commit_in_group(
     let written = context.group_commit.add(finished).await;
     drop(slot);
     written.wait().await
+}
+
+/// What to announce of a delivery that is done. One that was committed before a crash has not fetched anything now.
+async fn final_state(
+    context: &Context,
+    job: &Job<'_>,
+    outcome: DeliveryOutcome,
+    fetch_state: Option<FetchState>,
+) -> FinalState {
+    let fetch_state = match (outcome, job.object_id()) {
+        (DeliveryOutcome::AlreadyStored, Some(id)) => {
+            let progress = context.store.fetch_progress(&job.entry.project, job.family(), id).await;
+            // Readers of a change read the row, so the ack need not wait for the database.
+            progress.ok().flatten().and_then(|progress| progress.fetch_state.known())
+        }
+        _ => fetch_state,
+    };
+    fetch_state.map_or(FinalState::Stored, FinalState::from)
 }
 
 /// Decides between a retry and the dead letters, and records it in the event's row. The row comes first: an event is

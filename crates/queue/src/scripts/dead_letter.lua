@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Moves an entry to the dead letters: its original fields, followed by fields that begin with an underscore.
--- KEYS: events, delayed, attempts, dead    ARGV: group, consumer, id, reason, error, [ms when OpenAI deletes the file]
+-- Moves an entry to the dead letters: its original fields, followed by fields that begin with an underscore. Announces it.
+-- KEYS: events, delayed, attempts, dead, changes
+-- ARGV: group, consumer, id, reason, error, kind, announced id, changes_max, [ms when OpenAI deletes the file]
 -- A script can write about 4,000 fields at once. Of a larger entry, the fields of version 1 and FIELDS_MAX others are
 -- kept; `_dropped_fields` is the number of the rest.
 -- Returns 0 when the lease is lost.
@@ -38,11 +39,13 @@ if entry then
     letter[#letter + 1] = '_dropped_fields'
     letter[#letter + 1] = tostring(dropped)
   end
-  if ARGV[6] then
+  if ARGV[9] then
     letter[#letter + 1] = '_file_expires_ms'
-    letter[#letter + 1] = ARGV[6]
+    letter[#letter + 1] = ARGV[9]
   end
   redis.call('XADD', KEYS[4], '*', unpack(letter))
+  -- pcall: the letter is written, even if the key was overwritten manually.
+  redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', ARGV[8], '*', 'kind', ARGV[6], 'id', ARGV[7], 'state', 'dead')
 end
 redis.call('XACK', KEYS[1], ARGV[1], id)
 redis.call('XDEL', KEYS[1], id)

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use queue::{Consumer, ConsumerConfig, Delivery, Enqueued, Settled};
-use webhook::{Family, Reason};
+use queue::{Consumer, ConsumerConfig, Delivery, Enqueued, QueueError, Settled};
+use webhook::{Family, FinalState, Reason};
 
 use crate::harness::{FAMILY, LONG, TestQueue, entry, nothing, one};
 
 const OTHER_FAMILY: Family = Family::Response;
 
+async fn ack_all(deliveries: Vec<Delivery>) -> Vec<Result<Settled, QueueError>> {
+    Delivery::ack_all(deliveries.into_iter().map(|one| (one, FinalState::Stored)).collect()).await
+}
+
 async fn keys(queue: &TestQueue) -> Vec<String> {
     let mut keys: Vec<String> = queue.command("KEYS *").await;
-    keys.retain(|key| !key.starts_with("{landfall}:seen"));
+    keys.retain(|key| !key.starts_with("{landfall}:seen") && key != "{landfall}:changes");
     keys.sort();
     keys
 }
@@ -38,13 +42,14 @@ async fn deliveries_acked_together_leave_nothing_and_cost_one_call_per_consumer(
     }
     assert_eq!(deliveries.len(), 303);
 
-    let settled = Delivery::ack_all(deliveries).await;
+    let settled = ack_all(deliveries).await;
     assert!(settled.len() == 303 && settled.iter().all(|one| matches!(one, Ok(Settled::Done))));
     assert_eq!(keys(&queue).await, [queue.keys.events(FAMILY), queue.keys.events(OTHER_FAMILY)]);
     assert!(queue.admin.stats().await.unwrap().iter().all(|stats| stats.backlog() == 0));
-    // The script runs XDEL once, for at most 256 entries.
+    // The script runs XDEL once, for at most 256 entries. It also announces them.
     assert_eq!(queue.calls_of("xdel").await, 3);
-    assert!(Delivery::ack_all(Vec::new()).await.is_empty());
+    assert_eq!(queue.command::<u64>("XLEN {landfall}:changes").await, 303);
+    assert!(ack_all(Vec::new()).await.is_empty());
 }
 
 #[tokio::test]
@@ -59,7 +64,7 @@ async fn an_ack_of_many_deletes_what_another_worker_took_over_or_has_acked() {
     assert_eq!((late.len(), taken_over.len()), (3, 3));
     taken_over.pop().unwrap().ack().await.unwrap();
     taken_over.pop().unwrap().retry_after(LONG, Reason::TimedOut, "slow").await.unwrap();
-    for settled in Delivery::ack_all(late).await {
+    for settled in ack_all(late).await {
         assert_eq!(settled.unwrap(), Settled::Done);
     }
     nothing(&mut quick).await;
@@ -76,7 +81,7 @@ async fn an_ack_of_many_waits_for_a_redis_that_comes_back() {
     let mut consumer = queue.consumer("a", LONG).await;
     let deliveries = consumer.receive_now(10).await.unwrap();
     queue.server.kill();
-    let acks = tokio::spawn(Delivery::ack_all(deliveries));
+    let acks = tokio::spawn(ack_all(deliveries));
     assert!(queue.admin.ping().await.is_err());
     queue.server.resume();
     let settled = acks.await.unwrap();
@@ -93,6 +98,6 @@ async fn each_delivery_of_a_refused_ack_gets_the_error() {
     let deliveries = queue.consumer("a", LONG).await.receive_now(2).await.unwrap();
     queue.command::<()>("DEL events").await;
     queue.command::<()>("SET events x").await;
-    let settled = Delivery::ack_all(deliveries).await;
+    let settled = ack_all(deliveries).await;
     assert!(settled.len() == 2 && settled.iter().all(|one| one.as_ref().is_err_and(|e| !e.is_retryable())));
 }

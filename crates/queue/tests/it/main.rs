@@ -4,6 +4,7 @@
 mod acks;
 mod alone;
 mod causes;
+mod changes;
 mod dead_letters;
 mod dedupe;
 mod dedupe_memory;
@@ -21,6 +22,7 @@ mod notifications;
 mod odd_entries;
 mod outage;
 mod pauses;
+mod queued_objects;
 mod recovery;
 mod redrive;
 mod repair;

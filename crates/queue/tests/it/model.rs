@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use queue::{Consumer, Delivery, Enqueued, QueueError, Repair, RepairKind, Settled};
 use test_support::redis::RedisServer;
-use webhook::Reason;
+use webhook::{FinalState, Reason};
 
 use crate::harness::{FAMILY, TestQueue, entry, webhook_id};
 
@@ -187,7 +187,9 @@ impl Walk {
             together.push(self.hands.swap_remove(self.rng.usize(..self.hands.len())));
         }
         let ids: Vec<String> = together.iter().map(|delivery| webhook_id(delivery).to_owned()).collect();
-        for settled in Delivery::ack_all(together).await {
+        for settled in
+            Delivery::ack_all(together.into_iter().map(|one| (one, FinalState::Stored)).collect()).await
+        {
             assert_eq!(settled.unwrap(), Settled::Done);
         }
         self.done.extend(ids);

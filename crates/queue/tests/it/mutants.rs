@@ -111,14 +111,14 @@ const MUTANTS: [Mutant; 18] = [
     Mutant {
         name: "ack without XDEL",
         script: script!("ack"),
-        from: "return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))",
-        to: "return 1",
+        from: "redis.call('XDEL', KEYS[1], unpack(ids))",
+        to: "1",
     },
     Mutant {
         name: "an ack of many that deletes only the first",
         script: script!("ack"),
-        from: "redis.call('XDEL', KEYS[1], unpack(ARGV, 2))",
-        to: "redis.call('XDEL', KEYS[1], ARGV[2])",
+        from: "redis.call('XDEL', KEYS[1], unpack(ids))",
+        to: "redis.call('XDEL', KEYS[1], ids[1])",
     },
     Mutant {
         name: "a group that is recreated at the end of the stream",

@@ -1,6 +1,7 @@
 //! What a worker costs Redis per event.
 
 use queue::Delivery;
+use webhook::FinalState;
 
 use crate::harness::{LONG, TestQueue};
 
@@ -20,7 +21,8 @@ async fn a_drain_needs_at_most_one_call_for_five_events() {
     while acked < EVENTS {
         let deliveries = consumer.receive_now(SLOTS).await.unwrap();
         assert!(!deliveries.is_empty() && deliveries.iter().all(|one| one.paused_for().is_none()));
-        for settled in Delivery::ack_all(deliveries).await {
+        let done = deliveries.into_iter().map(|delivery| (delivery, FinalState::Stored)).collect();
+        for settled in Delivery::ack_all(done).await {
             settled.unwrap();
             acked += 1;
         }
