@@ -46,6 +46,7 @@ mod json_text;
 mod jsonb;
 mod migrations;
 mod notification;
+mod object_progress;
 mod obstacle;
 mod postgres;
 mod prune;
@@ -86,6 +87,7 @@ pub use notification::{
     AttemptEnd, BreakerPolicy, LeaseRequest, Leased, NewNotification, NextStep, NotificationAttempt,
     NotificationFilter, NotificationRecord,
 };
+pub use object_progress::{ObjectProgress, ObjectRow};
 pub use obstacle::Obstacle;
 pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;

@@ -21,6 +21,7 @@ mod imports;
 mod notification_leases;
 mod notification_targets;
 mod notifications;
+mod object_progress;
 mod projects;
 mod prune;
 mod prune_events;

@@ -12,6 +12,7 @@ mod finished;
 mod fixture;
 mod health;
 mod notifications;
+mod object_progress;
 mod objects;
 mod pgbouncer;
 mod postgres;
@@ -60,6 +61,9 @@ on_both!([
     events::a_long_error_is_truncated,
     events::attempts_are_recorded_unless_the_first_one_stores_the_event,
     events::the_first_10_and_the_last_50_attempts_are_kept,
+    object_progress::the_progress_of_many_objects_is_read_at_once,
+    object_progress::a_session_is_complete_when_its_newest_turn_has_ended,
+    object_progress::a_response_is_incomplete_while_its_files_are_pending,
     objects::the_same_object_again_leaves_every_table_as_it_was,
     objects::an_older_fetch_arriving_later_changes_nothing,
     objects::an_embedded_object_never_replaces_a_fetched_one,

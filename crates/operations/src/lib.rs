@@ -1,0 +1,9 @@
+//! What people and programs may do with an installation: no HTTP, no printing. The command `landfall` uses it, and an
+//! HTTP API can do the same through it.
+
+mod object_id;
+mod object_state;
+pub mod wait;
+
+pub use object_id::{ObjectId, ObjectKind, UnknownPrefix};
+pub use object_state::{ObjectState, states};
