@@ -243,16 +243,21 @@ impl Landfall {
 
     /// The same with more settings.
     pub(crate) fn landfall_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
-        Command::new(programs::path("landfall"))
+        self.command(settings, arguments).output().unwrap()
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn command(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
+        let mut command = Command::new(programs::path("landfall"));
+        command
             .args(arguments)
             .env_clear()
             .env("REDIS_URL", self.redis.url())
             .env("DATABASE_URL", &self.database_url)
             .env("FILES_URL", files_url(&self.folder))
             .env("OPENAI_WEBHOOK_SECRET", SECRET)
-            .envs(settings.iter().copied())
-            .output()
-            .unwrap()
+            .envs(settings.iter().copied());
+        command
     }
 
     /// `landfall show ID --json`: the object's record.

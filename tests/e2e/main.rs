@@ -80,5 +80,6 @@ mod states;
 mod strange_values;
 mod two_workers;
 mod unknown_events;
+mod wait;
 mod watched_files;
 mod worker_crash;

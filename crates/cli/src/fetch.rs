@@ -22,7 +22,8 @@ use targets::{Cause, Target};
 use waiting::Queued;
 
 const EVALS_ENDED: &str = "OpenAI ended evals on 2026-11-30: only the event is stored";
-const MISMATCH: &str = "all available results are stored, but not one per request";
+/// Of a batch whose files do not have one line per request.
+pub(crate) const MISMATCH: &str = "all available results are stored, but not one per request";
 
 /// For more objects than this, text output lists only those that are still not fetched.
 const FEW: usize = 100;

@@ -40,6 +40,7 @@ mod tail;
 mod targets;
 mod time_format;
 mod verify;
+mod wait;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ Start here:
   landfall events --since 1h   recent events and their states
   landfall tail                follow events as they happen
   landfall show resp_685bd1    everything stored under an ID
+  landfall wait batch_685bd1   wait until it is stored, then exit
   landfall fetch --missing     fetch all objects that are not yet fetched
   landfall retry               retry now, once the API key works again
   landfall dead list           dead letters and the reasons; redrive, discard
@@ -79,6 +81,7 @@ enum Verb {
     Events(events::Events),
     Tail(tail::Tail),
     Show(show::Show),
+    Wait(wait::Wait),
     Results(results::Results),
     Export(export::Export),
     Fetch(fetch::Fetch),
@@ -114,6 +117,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
         Verb::Events(args) => events::run(&args, out).await,
         Verb::Tail(args) => tail::run(&args, out).await,
         Verb::Show(args) => show::run(&args, out).await,
+        Verb::Wait(args) => wait::run(&args, out).await,
         Verb::Results(args) => results::run(&args, out).await,
         Verb::Export(args) => export::run(&args, out).await,
         Verb::Fetch(args) => fetch::run(&args, out).await,

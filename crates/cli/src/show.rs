@@ -100,7 +100,7 @@ async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Cl
 }
 
 /// The record as JSON, byte for byte what its row holds; a response with its files, if it has any.
-async fn with_files(store: &Store, found: &Found) -> Result<Box<RawValue>, CliError> {
+pub(crate) async fn with_files(store: &Store, found: &Found) -> Result<Box<RawValue>, CliError> {
     let mut text = serde_json::to_string(found).map_err(io::Error::other)?;
     if let Found::Response(response) = found {
         let files = store.response_files(&response.project, &response.response_id).await?;

@@ -1,4 +1,6 @@
-//! Formats ages and UTC times, and parses `--since`.
+//! Formats ages and UTC times, and parses `--since` and lengths of time.
+
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
@@ -44,6 +46,16 @@ fn parse_since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
+    now.checked_sub_signed(TimeDelta::try_seconds(secs(text)?)?)
+}
+
+/// Parses a length of time: `90s`, `30m`, `2h`, `1d`, `1w`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let secs = secs(text.trim()).and_then(|secs| u64::try_from(secs).ok()).filter(|secs| *secs > 0);
+    secs.map(Duration::from_secs).ok_or_else(|| "write a time such as 90s, 30m, 2h or 1d".to_owned())
+}
+
+fn secs(text: &str) -> Option<i64> {
     let unit = text.chars().last()?;
     let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number >= 0)?;
     let secs = match unit {
@@ -54,7 +66,7 @@ fn parse_since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         'w' => 604_800,
         _ => return None,
     };
-    now.checked_sub_signed(TimeDelta::try_seconds(number.checked_mul(secs)?)?)
+    number.checked_mul(secs)
 }
 
 #[cfg(test)]
@@ -74,6 +86,15 @@ mod tests {
         ];
         for (secs, text) in cases {
             assert_eq!(span(secs), text);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(duration(" 90s "), Ok(Duration::from_secs(90)));
+        for text in ["", "0s", "-1h", "2", "h", "1.5h", "2026-11-01"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

@@ -32,9 +32,10 @@ fn every_verb_has_its_manual_page() {
     let environment = [("OPENAI_API_KEY", API_KEY), ("REDIS_URL", "redis://:hunter2@127.0.0.1")];
     let main = landfall(&environment, &["man"]).with_code(0).stdout;
     assert!(main.contains(".TH landfall 1"), "{main}");
-    for verb in
-        ["status", "events", "tail", "show", "results", "fetch", "replay", "doctor", "send", "verify", "man"]
-    {
+    for verb in [
+        "status", "events", "tail", "show", "wait", "results", "fetch", "replay", "doctor", "send", "verify",
+        "man",
+    ] {
         let page = landfall(&environment, &["man", verb]).with_code(0).stdout;
         assert!(page.contains(&format!(".TH landfall-{verb} 1")), "{page}");
         assert!(main.contains(&format!("landfall\\-{verb}(1)")), "{verb} is not in {main}");

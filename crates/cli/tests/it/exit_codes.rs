@@ -7,11 +7,12 @@ use test_support::signed_webhook::SECRET;
 use crate::command::landfall;
 
 /// Verbs that need Redis, the database, ingest or a target, with valid arguments.
-const REACHING: [&str; 24] = [
+const REACHING: [&str; 25] = [
     "status",
     "events",
     "tail",
     "show resp_1",
+    "wait resp_1",
     "results batch_1",
     "export batch_1",
     "fetch resp_1",

@@ -48,3 +48,4 @@ mod tail;
 mod terminal;
 mod usage_errors;
 mod verify;
+mod wait;

@@ -54,6 +54,18 @@ impl Running {
         wait::until(&format!("{words:?} on stderr"), found).await
     }
 
+    /// Waits until it has ended.
+    pub(crate) fn ended(mut self) -> (i32, Vec<String>) {
+        let status = wait::until_blocking("the end of the command", || self.child.try_wait().unwrap());
+        // Its last lines may still be on their way.
+        let mut lines = self.lines();
+        wait::until_blocking("its output", || {
+            let before = std::mem::replace(&mut lines, self.lines());
+            (Arc::strong_count(&self.lines) == 1 && before == lines).then_some(())
+        });
+        (status.code().unwrap(), lines)
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(mut self) -> (i32, Vec<String>) {
         let pid = self.child.id().to_string();

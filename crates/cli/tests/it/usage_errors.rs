@@ -39,6 +39,7 @@ fn a_verb_without_required_arguments_prints_its_usage() {
     for verb in [
         &["show"][..],
         &["results"],
+        &["wait"],
         &["export"],
         &["fetch"],
         &["replay"],
