@@ -28,6 +28,7 @@ mod body_memory;
 mod burst;
 mod caps;
 mod created_jobs;
+mod changes;
 mod cut_downloads;
 mod damage_by_hand;
 mod demo;
