@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::agent_list::{AGENTS_BETA, Page};
+use crate::agent_sessions::AGENTS_BETA;
 use crate::client::{Client, Fetched, Get, segment};
 use crate::download::Download;
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{fields, integer, text, text_of, time};
+use crate::page::Page;
 
 /// Number of artifacts read, newest first: one page, the maximum of the API.
 const ARTIFACTS_MAX: usize = 100;

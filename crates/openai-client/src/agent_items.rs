@@ -2,11 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use crate::agent_list::{AGENTS_BETA, Page};
+use crate::agent_sessions::AGENTS_BETA;
 use crate::client::{Client, Get, segment};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{any_text, each_element, fields, inner, text};
+use crate::page::Page;
 
 /// Number of items per page, newest first: the final message is usually the newest item.
 const ITEMS_PER_PAGE: usize = 20;

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use crate::agent_list::{AGENTS_BETA, Page};
 use crate::client::{Client, Fetched, Get, segment};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::lenient::{array_text, error_text, fields, inner, object_text, text, text_of, time};
+use crate::page::Page;
 use crate::phase::Phase;
 
+/// The value of the header `OpenAI-Beta` that the endpoints of agents require.
+pub(crate) const AGENTS_BETA: &str = "agents=v1";
 /// Tools, skills and required actions, whose arguments have any size.
 const SESSION_BYTES_MAX: usize = 16 << 20;
 /// Number of turns read, newest first: one page, the maximum of the API.

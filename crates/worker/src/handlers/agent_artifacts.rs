@@ -1,7 +1,7 @@
 //! The files that an agent's turns published. Each is stored once; what cannot be had is listed with its state.
 
 use error_text::chain;
-use openai_client::{AgentArtifact, Client, ErrorKind};
+use openai_client::{AgentArtifact, Client, ErrorKind, FileObject};
 use serde_json::json;
 use service::excerpt;
 use webhook::closed_set;
@@ -106,7 +106,8 @@ async fn store_one(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ArtifactState::NotFound),
         Err(source) => return Err(HandlerError::Api { what: "artifact", source }),
     };
-    let mut download = Download::begin_artifact(context, client, (file, artifact), content).await?;
+    let mut download =
+        Download::begin_described(context, client, (file, described(artifact)), content).await?;
     loop {
         match download.next(context).await {
             Ok(Some(_)) if download.received_bytes() > ARTIFACT_BYTES_MAX => {
@@ -120,4 +121,16 @@ async fn store_one(
     }
     download.commit(context).await?;
     Ok(ArtifactState::Fetched)
+}
+
+/// The artifact's description in the form of a file object.
+fn described(artifact: &AgentArtifact) -> FileObject {
+    FileObject {
+        id: Some(artifact.id.clone()),
+        bytes: artifact.size_bytes,
+        purpose: Some("agent_artifact".to_owned()),
+        filename: artifact.path.clone(),
+        created_at: artifact.created_at,
+        expires_at: None,
+    }
 }

@@ -13,15 +13,15 @@ use webhook::{EventKind, FetchState, NotificationType};
 use crate::context::Context;
 use crate::failure::HandlerError;
 use crate::handlers::agent_artifacts;
-use crate::handlers::fetch::{self, Found};
+use crate::handlers::fetch::{self, Found, Wanted};
 use crate::handlers::raw_object;
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.agent_session(id).await };
-    let mut found =
-        fetch::object_if_permitted(context, job, "agent session", call, AgentSession::parse).await?;
+    let wanted = Wanted::IfPermitted("agent session");
+    let mut found = fetch::object(context, job, wanted, call, AgentSession::parse).await?;
     if found.state == FetchState::Forbidden {
         tracing::warn!(
             object.id = excerpt(id).as_ref(),

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::{HandlerError, shown_status};
 use crate::handlers::batch_file::{self, BatchFile};
 use crate::handlers::download::RemoteFile;
-use crate::handlers::fetch::{self, Found};
+use crate::handlers::fetch::{self, Found, Wanted};
 use crate::handlers::raw_object;
 use crate::handlers::reread::{self, Reread};
 use crate::job::Job;
@@ -27,7 +27,7 @@ const REREAD_ATTEMPTS_MAX: u32 = 5;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.batch(id).await };
-    let mut found = fetch::object(context, job, "batch", call, Batch::parse).await?;
+    let mut found = fetch::object(context, job, Wanted::Always("batch"), call, Batch::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "batch", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use error_text::chain;
-use openai_client::{AgentArtifact, BodyReservation, Client, ErrorKind, FileObject};
+use openai_client::{BodyReservation, Client, ErrorKind, FileObject};
 use service::excerpt;
 use store::{FileRecord, FileWriter, Files};
 
@@ -19,7 +19,7 @@ use crate::watchdog::Progress;
 const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
 /// Free space is checked again after this many bytes: other programs use the disk too, and not every file announces its
 /// size.
-pub(super) const SPACE_CHECK_BYTES: u64 = 64 << 20;
+const SPACE_CHECK_BYTES: u64 = 64 << 20;
 /// Files of OpenAI are far smaller (uploads are limited to 8 GiB): a larger size is an error, not a reason to wait for
 /// space.
 const PLAUSIBLE_BYTES_MAX: u64 = 1 << 40;
@@ -108,21 +108,13 @@ impl<'a> Download<'a> {
         Ok(Self { file, client, meta, content, writer, received_bytes: 0, progress_log })
     }
 
-    /// An artifact of an agent, whose description takes the place of a file object.
-    pub(super) async fn begin_artifact(
+    /// A file that has no file object: `meta` is what its owner says about it.
+    pub(super) async fn begin_described(
         context: &Context,
         client: &'a Client,
-        (file, artifact): (RemoteFile<'a>, &AgentArtifact),
+        (file, meta): (RemoteFile<'a>, FileObject),
         content: openai_client::Download,
     ) -> Result<Self, HandlerError> {
-        let meta = FileObject {
-            id: Some(artifact.id.clone()),
-            bytes: artifact.size_bytes,
-            purpose: Some("agent_artifact".to_owned()),
-            filename: artifact.path.clone(),
-            created_at: artifact.created_at,
-            expires_at: None,
-        };
         check_space(context, total_bytes(&content, Some(&meta))).await?;
         let location = Files::location(file.project, file.object_id, file.file_id);
         let writer = context.store.files().create_at(&location).await?;
@@ -204,6 +196,17 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
+    /// Reads the file to its end, and gives it its name; the caller saves its row. Nothing is left of it after an error.
+    pub(super) async fn read_whole(mut self, context: &Context) -> Result<FileRecord, HandlerError> {
+        loop {
+            match self.next(context).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return self.finish().await,
+                Err(error) => return Err(self.abort(error).await),
+            }
+        }
+    }
+
     /// Gives the file its name, and saves its row.
     pub(super) async fn commit(self, context: &Context) -> Result<(), HandlerError> {
         let record = self.finish().await?;
@@ -275,7 +278,7 @@ fn total_bytes(content: &openai_client::Download, meta: Option<&FileObject>) -> 
 }
 
 /// The announced size, unless it is implausible.
-pub(super) fn plausible(bytes: Option<u64>) -> Option<u64> {
+fn plausible(bytes: Option<u64>) -> Option<u64> {
     bytes.filter(|bytes| *bytes <= PLAUSIBLE_BYTES_MAX)
 }
 

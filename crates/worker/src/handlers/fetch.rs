@@ -24,13 +24,22 @@ pub(super) struct Found<T> {
     pub(super) reservation: BodyReservation,
 }
 
+/// The kind of an object, as messages name it, and what it means that OpenAI refuses to return it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// Every API key may read it: 401 and 403 make the key suspect.
+    Always(&'static str),
+    /// The API key may lack the right to read it: 401 and 403 are final for this object, and say nothing about others.
+    IfPermitted(&'static str),
+}
+
 /// Fetches an object, or falls back on the event's own `data`.
 ///
 /// `parse` parses the embedded object; `{}` is used when there is none, so that the row exists and can be repaired.
 pub(super) async fn object<T, F>(
     context: &Context,
     job: &Job<'_>,
-    what: &'static str,
+    wanted: Wanted,
     call: impl FnOnce(Client) -> F,
     parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
 ) -> Result<Found<T>, HandlerError>
@@ -41,41 +50,16 @@ where
         None => (FetchState::Off, None),
         Some(client) => {
             let asked_at = Utc::now();
-            let answer = call(client).await;
-            note(context, job, answer.as_ref().err());
-            match answer {
-                Ok(fetched) => return Ok(Found::fetched(fetched, asked_at)),
-                Err(error) => unfetched_for_good(context, job, what, error)?,
-            }
-        }
-    };
-    Found::embedded(job, parse, state, reason)
-}
-
-/// The same for an object that the API key may lack the right to read: 401 and 403 are then final for this object, and
-/// do not make the key suspect.
-pub(super) async fn object_if_permitted<T, F>(
-    context: &Context,
-    job: &Job<'_>,
-    what: &'static str,
-    call: impl FnOnce(Client) -> F,
-    parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
-) -> Result<Found<T>, HandlerError>
-where
-    F: Future<Output = Result<Fetched<T>, ApiError>>,
-{
-    let (state, reason) = match client(context, job)? {
-        None => (FetchState::Off, None),
-        Some(client) => {
-            let asked_at = Utc::now();
-            match call(client).await {
-                Ok(fetched) => {
+            match (call(client).await, wanted) {
+                (Ok(fetched), _) => {
                     note(context, job, None);
                     return Ok(Found::fetched(fetched, asked_at));
                 }
-                Err(error) if is_missing_right(&error) => (FetchState::Forbidden, Some(Reason::Forbidden)),
-                Err(error) => {
-                    note(context, job, Some(&error));
+                (Err(error), Wanted::IfPermitted(_)) if is_missing_right(&error) => {
+                    (FetchState::Forbidden, Some(Reason::Forbidden))
+                }
+                (Err(error), Wanted::Always(what) | Wanted::IfPermitted(what)) => {
+                    note(context, job, Some(error.kind()));
                     unfetched_for_good(context, job, what, error)?
                 }
             }
@@ -107,8 +91,8 @@ pub(super) fn left_out(job: &Job<'_>, what: &'static str, source: ApiError) -> R
 }
 
 /// Tells the auth failure monitor the outcome of fetching the event's object.
-fn note(context: &Context, job: &Job<'_>, error: Option<&ApiError>) {
-    let suspect = context.auth_failures.note(job.object_id(), error.map(ApiError::kind));
+fn note(context: &Context, job: &Job<'_>, error: Option<ErrorKind>) {
+    let suspect = context.auth_failures.note(job.object_id(), error);
     context.metrics.key_suspect(suspect);
 }
 

@@ -11,7 +11,7 @@ use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
-use crate::handlers::fetch::{self, Found};
+use crate::handlers::fetch::{self, Found, Wanted};
 use crate::handlers::{download, raw_object};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
@@ -21,7 +21,8 @@ const STEPS_MAX: usize = 1_000_000;
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.fine_tuning_job(id).await };
-    let mut found = fetch::object(context, job, "fine-tuning job", call, FineTuningJob::parse).await?;
+    let mut found =
+        fetch::object(context, job, Wanted::Always("fine-tuning job"), call, FineTuningJob::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "fine-tuning job", status).await?;
     found.raw = raw_object::for_column(context, job, id, &found).await?;

@@ -7,7 +7,7 @@ use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
-use crate::handlers::fetch::{self, Found};
+use crate::handlers::fetch::{self, Found, Wanted};
 use crate::handlers::{raw_object, response_files, response_images};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
@@ -17,7 +17,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
         return with_files(context, job, record, files).await;
     }
     let call = |client: Client| async move { client.response(id).await };
-    let mut found = fetch::object(context, job, "response", call, Response::parse).await?;
+    let mut found = fetch::object(context, job, Wanted::Always("response"), call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "response", status).await?;
     found.raw = match response_images::store(context, job, id, &found).await? {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 use error_text::chain;
-use openai_client::{Client, ContainerFile, ErrorKind};
+use openai_client::{Client, ContainerFile, ErrorKind, FileObject};
 use service::excerpt;
-use store::{FileRecord, Files, ResponseFile, ResponseFileState, ResponseRecord};
+use store::{FileRecord, ResponseFile, ResponseFileState, ResponseRecord};
 
 use crate::context::Context;
 use crate::failure::{HandlerError, RetryAdvice};
-use crate::handlers::download::{self, SPACE_CHECK_BYTES};
+use crate::handlers::download::{self, Download, RemoteFile};
 use crate::job::Job;
 
 /// Longer than a container exists after its last use.
@@ -160,41 +160,25 @@ async fn store(
     client: &Client,
     file: &ResponseFile,
 ) -> Result<FileRecord, HandlerError> {
-    let failed = |source| HandlerError::Api { what: "container file", source };
     download::check_space(context, None).await?;
     let content = client.container_file_content(&file.container_id, &file.file_id).await;
-    let mut content = content.map_err(failed)?;
-    download::check_space(context, download::plausible(content.content_length)).await?;
-    let location = Files::location(&file.project, &file.response_id, &file.file_id);
-    let mut writer = context.store.files().create_at(&location).await?;
-    let written = async {
-        let (mut received_bytes, mut checked_bytes) = (0_u64, 0_u64);
-        while let Some(bytes) = content.next_chunk().await.map_err(failed)? {
-            job.progress.step();
-            received_bytes += bytes.len() as u64;
-            if received_bytes - checked_bytes >= SPACE_CHECK_BYTES {
-                checked_bytes = received_bytes;
-                download::check_space(context, None).await?;
-            }
-            writer.write(bytes).await?;
-        }
-        Ok::<(), HandlerError>(())
+    let content = content.map_err(|source| HandlerError::Api { what: "container file", source })?;
+    let remote = RemoteFile {
+        project: &file.project,
+        object_id: &file.response_id,
+        file_id: &file.file_id,
+        progress: &job.progress,
     };
-    if let Err(error) = written.await {
-        writer.abort().await;
-        return Err(error);
-    }
-    let stored = writer.finish().await?;
-    Ok(FileRecord {
-        project: file.project.clone(),
-        file_id: format!("{}/{}", file.response_id, file.file_id),
-        object_id: file.response_id.clone(),
+    let described = FileObject {
+        id: Some(file.file_id.clone()),
+        bytes: None,
         purpose: Some(PURPOSE.to_owned()),
         filename: file.filename.clone(),
-        bytes: stored.bytes,
-        sha256: stored.sha256,
-        location: stored.location,
         created_at: None,
         expires_at: None,
-    })
+    };
+    let download = Download::begin_described(context, client, (remote, described), content).await?;
+    let stored = download.read_whole(context).await?;
+    // Several responses may name the same file.
+    Ok(FileRecord { file_id: format!("{}/{}", file.response_id, file.file_id), ..stored })
 }

@@ -8,14 +8,14 @@ use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
-use crate::handlers::fetch::{self, Found};
+use crate::handlers::fetch::{self, Found, Wanted};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
 pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result<Write, HandlerError> {
     let call = |client: Client| async move { client.safety_alert(id).await };
-    let mut found =
-        fetch::object_if_permitted(context, job, "safety alert", call, SafetyAlert::parse).await?;
+    let wanted = Wanted::IfPermitted("safety alert");
+    let mut found = fetch::object(context, job, wanted, call, SafetyAlert::parse).await?;
     if found.state == FetchState::Forbidden {
         tracing::warn!(
             object.id = excerpt(id).as_ref(),

@@ -1,9 +1,6 @@
-//! Pages of the lists below an agent session.
+//! Pages of the lists below an object.
 
 use crate::lenient::{each_element, fields, flag, text, text_of};
-
-/// The value of the header `OpenAI-Beta` that these endpoints require.
-pub(crate) const AGENTS_BETA: &str = "agents=v1";
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
