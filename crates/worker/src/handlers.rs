@@ -7,6 +7,7 @@ mod batch;
 mod batch_file;
 mod batch_lines;
 mod download;
+mod embedded_images;
 mod eval_run;
 mod fetch;
 mod fine_tuning;
@@ -15,7 +16,6 @@ mod raw_object;
 mod reread;
 mod response;
 mod response_files;
-mod response_images;
 mod safety_alert;
 mod unknown_status;
 

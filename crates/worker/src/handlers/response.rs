@@ -1,14 +1,16 @@
 //! `response.*`: one GET, one row with the text, its citations and its usage; then the files that its code interpreter
 //! made.
 
+use bytes::Bytes;
 use openai_client::{BodyReservation, Client, Response};
 use store::{ResponseFile, ResponseRecord, ResultPayload};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
+use crate::handlers::embedded_images::{self, ImageOwner};
 use crate::handlers::fetch::{self, Found, Wanted};
-use crate::handlers::{raw_object, response_files, response_images};
+use crate::handlers::{raw_object, response_files};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
@@ -20,7 +22,7 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     let mut found = fetch::object(context, job, Wanted::Always("response"), call, Response::parse).await?;
     let status = (found.object.phase(), found.object.status.as_deref());
     let terminal = found.ended(context, job, "response", status).await?;
-    found.raw = match response_images::store(context, job, id, &found).await? {
+    found.raw = match without_images(context, job, id, &found).await? {
         Some(column) => Some(raw_object::with_references(context, job, id, (&found, column)).await?),
         None => raw_object::for_column(context, job, id, &found).await?,
     };
@@ -43,6 +45,21 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
         fetch_state: Some(state),
         reservation,
     })
+}
+
+/// Stores the images of a response, and returns the object with references to them; `None` if it contains none.
+async fn without_images(
+    context: &Context,
+    job: &Job<'_>,
+    id: &str,
+    found: &Found<Response>,
+) -> Result<Option<Bytes>, HandlerError> {
+    // An embedded object is already in `events.body`.
+    let Some(raw) = found.raw.as_ref().filter(|_| found.fetched_at.is_some()) else { return Ok(None) };
+    let project = &job.entry.project;
+    let owner = ImageOwner { project, object_id: id, line: None, progress: &job.progress };
+    let column = embedded_images::store(context, owner, (&found.object.images, raw)).await?;
+    Ok(column.map(Bytes::from))
 }
 
 /// Fetches the files of a stored response. What remains to be written is its event.
