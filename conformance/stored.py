@@ -90,6 +90,8 @@ class Stored:
                 self.tally.count(NAME, Judged.STORED)
                 if entry.object == "batch":
                     self.compare_lines(found)
+                if entry.object == "fine_tuning.job":
+                    self.compare_lists(found)
                 for file_id in result_files(entry, found):
                     self.compare_file(file_id)
 
@@ -115,6 +117,23 @@ class Stored:
         for line, fields in found.items():
             same(fields, expected[line], f"line {line}")
         self.tally.count(NAME, Judged.STORED_LINES, len(found))
+
+    def compare_lists(self, job) -> None:
+        """The checkpoints of a job that succeeded, and the events of one that failed, which the client reads page by page."""
+        [row] = [row for row in landfall("show", job.id) if row["kind"] != "event"]
+        jobs = self.client.fine_tuning.jobs
+        checkpoints = jobs.checkpoints.list(job.id) if job.status == "succeeded" else []
+        expected = {
+            each.id: [each.step_number, each.fine_tuned_model_checkpoint, each.metrics.to_dict(mode="json")] for each in checkpoints
+        }
+        names = ["step_number", "fine_tuned_model_checkpoint", "metrics"]
+        found = {each["checkpoint_id"]: [each[name] for name in names] for each in row["checkpoints"]}
+        same(found, expected, "checkpoints")
+        events = jobs.list_events(job.id) if job.status == "failed" else []
+        expected = {each.id: [each.level, each.message, each.type] for each in events}
+        found = {each["event_id"]: [each[name] for name in ["level", "message", "type"]] for each in row["events"]}
+        same(found, expected, "events")
+        self.tally.count(NAME, Judged.STORED, len(row["checkpoints"]) + len(row["events"]))
 
     def compare_file(self, file_id: str) -> None:
         [row] = [row for row in landfall("show", file_id) if row["kind"] == "file"]

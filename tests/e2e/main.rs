@@ -24,6 +24,8 @@ macro_rules! on_both_databases {
 
 mod agents;
 mod api_keys;
+mod batch_images;
+mod batch_inputs;
 mod body_memory;
 mod burst;
 mod caps;
@@ -37,6 +39,7 @@ mod disk_low;
 mod duplicates;
 mod every_family;
 mod fetch_off;
+mod fine_tuning_parts;
 mod forgeries;
 mod group_commit;
 mod harness;

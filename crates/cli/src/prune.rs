@@ -20,9 +20,9 @@ Examples:
   landfall prune --older-than 30d --family batch
   landfall prune --older-than 90d --yes         in a script, such as a cron job
 
-Deletes what was received before the given time: responses, batches and their
-results, jobs with their models and metrics, eval runs, their raw files, and
-stored or dead events with their notifications. It keeps objects that a waiting
+Deletes what was received before the given time: responses, batches with their
+results and inputs, jobs with their models and metrics, eval runs, their raw
+files, and stored or dead events with their notifications. It keeps objects that a waiting
 or newer event refers to, objects and events with pending notifications, batches
 that are being imported, and the newest event.
 
@@ -52,8 +52,8 @@ pub(crate) struct Prune {
     /// Delete without a prompt; required when there is no terminal
     #[arg(long)]
     yes: bool,
-    /// Print one JSON object per family: family, before, dry_run, objects, results, events, notifications,
-    /// files, file_bytes
+    /// Print one JSON object per family: family, before, dry_run, objects, results, inputs, events,
+    /// notifications, files, file_bytes
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -110,7 +110,7 @@ fn confirmed(lines: &[Line], yes: bool) -> Result<bool, CliError> {
 }
 
 fn rows(pruned: &Pruned) -> u64 {
-    pruned.objects + pruned.results + pruned.events + pruned.notifications
+    pruned.objects + pruned.results + pruned.inputs + pruned.events + pruned.notifications
 }
 
 async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Result<Pruned, CliError> {
@@ -132,8 +132,9 @@ async fn prune(store: &Store, retention: &Retention, prunable: &Pruned) -> Resul
 
 fn table(lines: &[Line]) -> String {
     let row = |name: &str, pruned: &Pruned| {
-        let counts = [pruned.objects, pruned.results, pruned.events, pruned.notifications, pruned.files]
-            .map(output::count);
+        let lines = pruned.results + pruned.inputs;
+        let counts =
+            [pruned.objects, lines, pruned.events, pruned.notifications, pruned.files].map(output::count);
         let mut row = vec![name.to_owned()];
         row.extend(counts);
         row.push(HumanBytes(pruned.file_bytes).to_string());
@@ -149,7 +150,7 @@ fn table(lines: &[Line]) -> String {
         rows.push(row("all", &total));
     }
     output::table(
-        "FAMILY | OBJECTS> | RESULTS> | EVENTS> | NOTIFICATIONS> | FILES> | BYTES>",
+        "FAMILY | OBJECTS> | LINES> | EVENTS> | NOTIFICATIONS> | FILES> | BYTES>",
         rows,
         output::width(),
     )

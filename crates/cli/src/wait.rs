@@ -168,7 +168,7 @@ impl Report<'_> {
                 reason: ended.reason.as_ref(),
                 last_error: ended.last_error.as_deref(),
                 object: match object {
-                    Some(object) => Some(show::with_files(self.store, object).await?),
+                    Some(object) => Some(show::with_parts(self.store, object).await?),
                     None => None,
                 },
             };

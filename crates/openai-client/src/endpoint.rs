@@ -26,6 +26,8 @@ closed_set! {
         FileContent => "file_content",
         ContainerFileContent => "container_file_content",
         FineTuningJobs => "fine_tuning_jobs",
+        FineTuningCheckpoints => "fine_tuning_checkpoints",
+        FineTuningEvents => "fine_tuning_events",
         Models => "models",
         Evals => "evals",
         EvalRuns => "eval_runs",

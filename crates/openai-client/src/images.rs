@@ -1,4 +1,5 @@
-//! Images that a response contains in base64: where they are in its bytes, their types and their content.
+//! Images that a response, or the body of a batch's result, contains in base64: where they are in its bytes, their types
+//! and their content.
 
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::lenient::{inner, text};
+use crate::lenient::{each_element, fields, inner, text};
 
 /// Further images of a response stay in the raw object.
 const IMAGES_MAX: usize = 100;
@@ -30,10 +31,10 @@ pub enum ImageType {
 #[error("the image is not valid base64")]
 pub struct NotBase64(#[from] base64::DecodeError);
 
-/// An image within the bytes of a response.
+/// An image within the bytes of a response or body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedImage {
-    /// The id of its output item; unique within the response.
+    /// The id of its output item, or `image_` and a number; unique within the response.
     pub item_id: String,
     pub image_type: ImageType,
     /// Its JSON string in the raw object, including quotes.
@@ -88,7 +89,12 @@ impl Images {
     /// contain the item unless they had to be mended.
     pub(crate) fn add(&mut self, item: &RawValue, raw: &[u8]) {
         let [id, result] = inner(Some(item), ["id", "result"]);
-        let Some((quoted, string)) = result.and_then(|result| Some((result.get(), position(raw, result)?)))
+        self.add_string(text(id), result, raw);
+    }
+
+    /// Adds a string, if it is an image.
+    fn add_string(&mut self, id: Option<String>, string: Option<&RawValue>, raw: &[u8]) {
+        let Some((quoted, string)) = string.and_then(|string| Some((string.get(), position(raw, string)?)))
         else {
             return;
         };
@@ -97,11 +103,35 @@ impl Images {
         if self.found.len() >= IMAGES_MAX {
             return;
         }
-        let number = self.found.len();
         let is_new = |id: &String| self.found.iter().all(|image| image.item_id != *id);
-        let item_id = text(id).filter(is_new).unwrap_or_else(|| format!("image_{number}"));
+        let numbered = || (self.found.len()..).map(|number| format!("image_{number}")).find(is_new);
+        let Some(item_id) = id.filter(is_new).or_else(numbered) else { return };
         self.found.push(EmbeddedImage { item_id, image_type, string });
     }
+}
+
+/// The images in the body of a batch's result: of `image_generation_call` items of a response, and in `b64_json` of
+/// `/v1/images/generations`.
+pub fn images_of_batch_body(body: &[u8]) -> Vec<EmbeddedImage> {
+    // Most bodies have none, and searching is much cheaper than parsing.
+    let may_have = ["image_generation_call", "b64_json"];
+    if may_have.iter().all(|name| memchr::memmem::find(body, name.as_bytes()).is_none()) {
+        return Vec::new();
+    }
+    let mut images = Images::default();
+    let json = std::str::from_utf8(body).unwrap_or_default();
+    let Ok([output, data]) = fields(json, ["output", "data"]) else { return Vec::new() };
+    each_element(output, |item| {
+        let [kind] = inner(Some(item), ["type"]);
+        if text(kind).as_deref() == Some("image_generation_call") {
+            images.add(item, body);
+        }
+    });
+    each_element(data, |element| {
+        let [content] = inner(Some(element), ["b64_json"]);
+        images.add_string(None, content, body);
+    });
+    images.found
 }
 
 /// The position of a value within the bytes that it was parsed from.
@@ -159,6 +189,26 @@ mod tests {
         let mut broken = response(&[item("\"ig_1\"", &format!("\"{}\"", STANDARD.encode(PNG)))]);
         broken.splice(2..2, b"\"x\":\"\xff\",".iter().copied());
         assert_eq!(Response::parse(&broken).unwrap().images, []);
+    }
+
+    #[test]
+    fn images_of_a_batchs_bodies_are_found_in_both_forms() {
+        let quoted = format!("\"{}\"", STANDARD.encode(PNG));
+        let ids = |body: &[u8]| {
+            images_of_batch_body(body).into_iter().map(|image| image.item_id).collect::<Vec<_>>()
+        };
+        let message = r#"{"type":"message","id":"msg_1","result":"#.to_owned() + &quoted + "}";
+        assert_eq!(ids(&response(&[message, item("\"ig_1\"", &quoted)])), ["ig_1"]);
+        let generated = format!(
+            r#"{{"created":1,"data":[{{"b64_json":{quoted}}},{{"url":"x"}},7,{{"b64_json":{quoted}}}]}}"#
+        );
+        let images = images_of_batch_body(generated.as_bytes());
+        assert_eq!((images[0].item_id.as_str(), images[1].item_id.as_str()), ("image_0", "image_1"));
+        let content: Vec<u8> = images[1].pieces(generated.as_bytes()).flat_map(Result::unwrap).collect();
+        assert_eq!((images.len(), &content[..]), (2, PNG));
+        for odd in ["", "[\"b64_json\"]", r#"{"data":"b64_json"}"#, r#"{"data":[{"b64_json":"QUJD"}]}"#] {
+            assert_eq!(ids(odd.as_bytes()), [""; 0], "{odd}");
+        }
     }
 
     #[test]

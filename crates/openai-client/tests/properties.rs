@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use openai_client::{
-    AgentSession, AgentTurn, Batch, BatchLine, EvalRun, FileObject, FineTuningJob, LineError, LineSplitter,
-    LineTooLong, Model, Response, SafetyAlert, result_file,
+    AgentSession, AgentTurn, Batch, BatchInputLine, BatchLine, EvalRun, FileObject, FineTuningJob, LineError,
+    LineSplitter, LineTooLong, Model, Response, SafetyAlert, images_of_batch_body, result_file,
 };
 use proptest::prelude::*;
 
@@ -47,6 +47,8 @@ fn parse_all(bytes: &[u8]) {
     let _ = AgentSession::parse(bytes);
     let _ = AgentTurn::parse(bytes);
     let _ = BatchLine::parse(bytes);
+    let _ = BatchInputLine::parse(bytes);
+    let _ = images_of_batch_body(bytes);
     let _ = result_file::parse(bytes);
 }
 

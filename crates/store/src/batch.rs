@@ -8,6 +8,7 @@ use webhook::{FetchState, MaybeKnown, closed_set};
 
 use crate::columns::{Record as _, columns, fields};
 use crate::json_text;
+use crate::part_state::PartState;
 use crate::value::Value;
 
 closed_set! {
@@ -156,6 +157,8 @@ pub struct StoredBatch {
     pub results_state: ResultsState,
     /// When the files were last fetched again and found unchanged.
     pub results_confirmed_at: Option<DateTime<Utc>>,
+    /// What became of the input file; `None` if it was not asked for (`FETCH_BATCH_INPUTS`).
+    pub input_state: Option<MaybeKnown<PartState>>,
 }
 
 /// Where to resume the import of a batch's files: those of the winning state, which may not be the given one.
@@ -171,6 +174,8 @@ pub struct BatchProgress {
     pub rows_quarantined: i64,
     /// When the stored state was fetched, if it was.
     pub fetched_at: Option<DateTime<Utc>>,
+    pub input_file_id: Option<String>,
+    pub input_state: Option<MaybeKnown<PartState>>,
 }
 
 /// Consecutive lines of one file, written in one transaction.

@@ -49,6 +49,17 @@ impl Store {
 }
 
 impl FileReplacement {
+    /// Whether the content may replace the stored one. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn check(self) -> Result<bool, StoreError> {
+        let Self { steps, task } = self;
+        drop(steps);
+        let ended = task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        ended.map(|ended| ended == Replaced::GivenUp)
+    }
+
     /// Adds the next rows, in ascending line order. Returns false when no more rows are needed:
     /// [`FileReplacement::commit`] says why.
     pub async fn add(&mut self, rows: Vec<BatchResult>) -> bool {

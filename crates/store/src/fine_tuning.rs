@@ -5,15 +5,17 @@ use serde::Serialize;
 use webhook::{FetchState, MaybeKnown};
 
 use crate::columns::columns;
+use crate::fine_tuning_parts::JobParts;
 use crate::json_text;
 
-/// A job with its model and metrics, stored together.
+/// A job with its model, its metrics and the lists below it, stored together.
 #[derive(Debug, Clone, Serialize)]
 pub struct FineTuningRecord {
     pub job: JobRecord,
     pub model: Option<ModelRecord>,
     /// By step. For a repeated step the later values win, except empty ones.
     pub metrics: Vec<MetricRecord>,
+    pub parts: JobParts,
 }
 
 /// A fine-tuning job.

@@ -27,6 +27,7 @@
 mod agent_session;
 mod batch;
 mod batch_appender;
+mod batch_input;
 mod bucket_http;
 mod columns;
 mod database;
@@ -38,6 +39,7 @@ mod file_replacement;
 mod file_storage;
 mod files;
 mod fine_tuning;
+mod fine_tuning_parts;
 mod folder;
 mod folder_check;
 mod found;
@@ -48,6 +50,7 @@ mod migrations;
 mod notification;
 mod object_progress;
 mod obstacle;
+mod part_state;
 mod postgres;
 mod prune;
 mod response;
@@ -72,6 +75,7 @@ pub use batch::{
     ResultRow, ResultSource, ResultsState, StoredBatch,
 };
 pub use batch_appender::BatchAppender;
+pub use batch_input::BatchInput;
 pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventRecord, EventSeq, Failure, FinishedEvent, NewEvent};
@@ -80,6 +84,7 @@ pub use file_replacement::{FileReplacement, Replaced};
 pub use file_storage::S3Config;
 pub use files::{FileRecord, FileStream, FileWriter, Files, FilesCheck, StoredFile};
 pub use fine_tuning::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord};
+pub use fine_tuning_parts::{CheckpointRecord, JobEventRecord, JobParts};
 pub use folder_check::FolderCheck;
 pub use found::Found;
 pub use import::Import;
@@ -89,6 +94,7 @@ pub use notification::{
 };
 pub use object_progress::{ObjectProgress, ObjectRow};
 pub use obstacle::Obstacle;
+pub use part_state::PartState;
 pub use prune::{Pruned, Retention};
 pub use response::ResponseRecord;
 pub use response_file::{ResponseFile, ResponseFileState};

@@ -20,6 +20,8 @@ pub struct Pruned {
     pub objects: u64,
     /// Rows of batch results.
     pub results: u64,
+    /// Requests of batches, from their input files.
+    pub inputs: u64,
     pub events: u64,
     pub notifications: u64,
     pub files: u64,
@@ -36,6 +38,7 @@ impl Pruned {
     pub fn add(&mut self, step: &Self) {
         self.objects += step.objects;
         self.results += step.results;
+        self.inputs += step.inputs;
         self.events += step.events;
         self.notifications += step.notifications;
         self.files += step.files;

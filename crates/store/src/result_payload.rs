@@ -53,13 +53,16 @@ impl ResultPayload {
         result
     }
 
-    /// A job with its model and metrics.
+    /// A job with its model and metrics, and the lists below it that were read.
     pub fn of_fine_tuning(record: &FineTuningRecord) -> Self {
         let mut result = Self::of_row(&record.job);
         if let Some(Value::Object(fields)) = &mut result.value {
             let model = record.model.as_ref().and_then(|model| Self::of_row(model).value);
             fields.insert("model_details".to_owned(), model.into());
             fields.insert("metrics".to_owned(), serde_json::to_value(&record.metrics).unwrap_or_default());
+            if let Ok(Value::Object(parts)) = serde_json::to_value(&record.parts) {
+                fields.extend(parts);
+            }
         }
         result
     }
@@ -233,5 +236,6 @@ async fn fine_tuning(store: &Store, job: &JobRecord) -> Result<FineTuningRecord,
         _ => None,
     });
     let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await?;
-    Ok(FineTuningRecord { job: job.clone(), model, metrics })
+    let parts = store.fine_tuning_parts(&job.project, &job.job_id).await?;
+    Ok(FineTuningRecord { job: job.clone(), model, metrics, parts })
 }

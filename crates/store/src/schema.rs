@@ -3,12 +3,14 @@
 
 use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
 use crate::batch::{BatchRecord, ResultRow};
+use crate::batch_input::BatchInput;
 use crate::columns::{Column, Kind, Record as _};
 use crate::eval_run::EvalRunRecord;
 use crate::event::EventRecord;
 use crate::event_attempt::AttemptRecord;
 use crate::files::FileRecord;
 use crate::fine_tuning::{JobRecord, MetricRecord, ModelRecord};
+use crate::fine_tuning_parts::{CheckpointRecord, JobEventRecord};
 use crate::notification::{NewNotification, NotificationAttempt};
 use crate::response::ResponseRecord;
 use crate::response_file::ResponseFile;
@@ -42,9 +44,12 @@ pub(crate) const TABLES: &[Table] = &[
     RESPONSE_FILES,
     BATCHES,
     BATCH_RESULTS,
+    BATCH_INPUTS,
     FINE_TUNING_JOBS,
     FINE_TUNED_MODELS,
     FINE_TUNING_METRICS,
+    FINE_TUNING_CHECKPOINTS,
+    FINE_TUNING_EVENTS,
     EVAL_RUNS,
     SAFETY_ALERTS,
     AGENT_SESSIONS,
@@ -87,6 +92,7 @@ pub(crate) const BATCHES: Table = Table {
             ("import_began_at", Kind::Time),
             ("import_began_rows", Kind::Integer),
             ("results_confirmed_at", Kind::Time),
+            ("input_state", Kind::Text),
         ],
     ],
 };
@@ -94,8 +100,17 @@ pub(crate) const BATCHES: Table = Table {
 pub(crate) const BATCH_RESULTS: Table =
     Table { name: "batch_results", key: "project, batch_id, source, line", columns: &[ResultRow::COLUMNS] };
 
-pub(crate) const FINE_TUNING_JOBS: Table =
-    Table { name: "fine_tuning_jobs", key: "project, job_id", columns: &[JobRecord::COLUMNS] };
+pub(crate) const BATCH_INPUTS: Table = Table {
+    name: "batch_inputs",
+    key: "project, batch_id, line",
+    columns: &[&[("project", Kind::Text), ("batch_id", Kind::Key)], BatchInput::COLUMNS],
+};
+
+pub(crate) const FINE_TUNING_JOBS: Table = Table {
+    name: "fine_tuning_jobs",
+    key: "project, job_id",
+    columns: &[JobRecord::COLUMNS, &[("checkpoints_state", Kind::Text), ("events_state", Kind::Text)]],
+};
 
 pub(crate) const FINE_TUNED_MODELS: Table =
     Table { name: "fine_tuned_models", key: "project, model_id", columns: &[ModelRecord::COLUMNS] };
@@ -104,6 +119,18 @@ pub(crate) const FINE_TUNING_METRICS: Table = Table {
     name: "fine_tuning_metrics",
     key: "project, job_id, step",
     columns: &[&[("project", Kind::Text), ("job_id", Kind::Key)], MetricRecord::COLUMNS],
+};
+
+pub(crate) const FINE_TUNING_CHECKPOINTS: Table = Table {
+    name: "fine_tuning_checkpoints",
+    key: "project, job_id, checkpoint_id",
+    columns: &[&[("project", Kind::Text), ("job_id", Kind::Key)], CheckpointRecord::COLUMNS],
+};
+
+pub(crate) const FINE_TUNING_EVENTS: Table = Table {
+    name: "fine_tuning_events",
+    key: "project, job_id, event_id",
+    columns: &[&[("project", Kind::Text), ("job_id", Kind::Key)], JobEventRecord::COLUMNS],
 };
 
 pub(crate) const EVAL_RUNS: Table =

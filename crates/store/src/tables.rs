@@ -2,6 +2,7 @@
 
 mod agent_sessions;
 pub(crate) mod batch_append;
+mod batch_inputs;
 pub(crate) mod batch_replace;
 mod batch_results;
 mod batch_rows;
@@ -14,6 +15,7 @@ mod events;
 mod files;
 mod find;
 mod fine_tuning;
+mod fine_tuning_parts;
 mod finished_events;
 mod health;
 mod import_claim;

@@ -31,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) auth_failures: AuthFailureMonitor,
     pub(crate) permits: Permits,
     pub(crate) outbox: Outbox,
+    pub(crate) batches: BatchOptions,
     /// `MIN_FREE_BYTES`
     pub(crate) min_free_bytes: u64,
 }
@@ -57,6 +58,15 @@ impl Context {
             }
         }
     }
+}
+
+/// What is stored of a batch besides its results.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchOptions {
+    /// `FETCH_BATCH_INPUTS`
+    pub(crate) inputs: bool,
+    /// `FETCH_BATCH_IMAGES`
+    pub(crate) images: bool,
 }
 
 /// Whether objects are fetched, and with which project's API key.

@@ -72,6 +72,14 @@ pub struct Settings {
     #[arg(long, env = "INCLUDE_WEB_SEARCH_RESULTS", value_name = "BOOL", value_parser = yes_or_no)]
     #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub include_web_search_results: bool,
+    /// Fetch the input file of a batch too, so that each result joins its request: true or false
+    #[arg(long, env = "FETCH_BATCH_INPUTS", value_name = "BOOL", value_parser = yes_or_no)]
+    #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub fetch_batch_inputs: bool,
+    /// Store the images in results of batches as files, instead of base64 in the database: true or false
+    #[arg(long, env = "FETCH_BATCH_IMAGES", value_name = "BOOL", value_parser = yes_or_no)]
+    #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub fetch_batch_images: bool,
     #[command(flatten)]
     pub log: LogSettings,
 }

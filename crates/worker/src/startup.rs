@@ -25,7 +25,7 @@ use webhook::Family;
 
 use crate::auth_failure_monitor::AuthFailureMonitor;
 use crate::backlog::Backlog;
-use crate::context::{Context, Fetching};
+use crate::context::{BatchOptions, Context, Fetching};
 use crate::family_loop::FamilyLoop;
 use crate::group_ack::GroupAck;
 use crate::group_commit::GroupCommit;
@@ -78,6 +78,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         auth_failures: AuthFailureMonitor::default(),
         permits: Permits::default(),
         outbox: Outbox::new(targets_file.subscribe(), links),
+        batches: BatchOptions { inputs: settings.fetch_batch_inputs, images: settings.fetch_batch_images },
         min_free_bytes: settings.min_free_bytes,
     });
     let readiness = readiness(Arc::clone(&context), queue_admin.clone(), targets_file.problem());

@@ -15,13 +15,18 @@ pub(super) async fn check(store: &Store) -> Vec<Finding> {
         Ok::<_, CliError>((
             store.recent_objects(OBJECTS).await?,
             store.count_refused_events().await?,
-            store.forbidden_response_files().await?,
+            [
+                store.forbidden_response_files().await?,
+                store.forbidden_fine_tuning_parts().await?,
+                store.forbidden_batch_inputs().await?,
+            ],
         ))
     };
     match queried.await {
-        Ok((objects, refused, (files, example))) => {
+        Ok((objects, refused, forbidden)) => {
             let mut findings = judge(&objects, refused);
-            findings.extend(forbidden_files(files, example.as_deref()));
+            let parts = [RESPONSE_FILES, JOB_LISTS, BATCH_INPUTS].into_iter().zip(forbidden);
+            findings.extend(parts.filter_map(|(part, (count, id))| part.forbidden(count, id.as_deref())));
             findings
         }
         Err(error) => {
@@ -54,16 +59,46 @@ fn judge(objects: &[(String, Option<String>)], refused: i64) -> Vec<Finding> {
     findings
 }
 
-/// Takes the number of files that OpenAI refused, and the id of a response with such a file.
-fn forbidden_files(files: i64, example: Option<&str>) -> Option<Finding> {
-    let id = printable::one_line(example?);
-    Some(Check::Fetches.warning(
-        format!("OpenAI refused {files} files that code interpreters made (401, 403); their responses are stored"),
-        format!(
-            "grant OPENAI_API_KEY of the workers the right to read containers, then run landfall fetch {id}; the \
-             table response_files has the others. Containers expire 20 minutes after their last use"
-        ),
-    ))
+/// What belongs to an object and is fetched beside it.
+struct Part {
+    name: &'static str,
+    objects: &'static str,
+    /// Which the API key needs.
+    right: &'static str,
+    more: &'static str,
+}
+
+const RESPONSE_FILES: Part = Part {
+    name: "files that code interpreters made",
+    objects: "responses",
+    right: "read containers",
+    more: "the table response_files has the others. Containers expire 20 minutes after their last use",
+};
+const JOB_LISTS: Part = Part {
+    name: "lists of checkpoints or events",
+    objects: "fine-tuning jobs",
+    right: "read fine-tuning jobs",
+    more: "the columns checkpoints_state and events_state of fine_tuning_jobs have the others",
+};
+const BATCH_INPUTS: Part = Part {
+    name: "input files of batches",
+    objects: "batches",
+    right: "read files",
+    more: "the column input_state of batches has the others",
+};
+
+impl Part {
+    /// Takes the number of parts that OpenAI refused, and the id of an object with such a part.
+    fn forbidden(&self, count: i64, example: Option<&str>) -> Option<Finding> {
+        let Self { name, objects, right, more } = self;
+        let id = printable::one_line(example?);
+        Some(Check::Fetches.warning(
+            format!("OpenAI refused {count} {name} (401, 403); their {objects} are stored"),
+            format!(
+                "grant OPENAI_API_KEY of the workers the right to {right}, then run landfall fetch {id}; {more}"
+            ),
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -83,12 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn forbidden_files_name_the_right_to_grant() {
-        assert!(forbidden_files(0, None).is_none());
-        let finding = serde_json::to_string(&forbidden_files(2, Some("resp_1"))).unwrap();
-        assert!(
-            finding.contains("read containers") && finding.contains("landfall fetch resp_1"),
-            "{finding}"
-        );
+    fn forbidden_parts_name_the_right_to_grant() {
+        for (part, right) in
+            [(RESPONSE_FILES, "containers"), (JOB_LISTS, "fine-tuning"), (BATCH_INPUTS, "files")]
+        {
+            assert!(part.forbidden(0, None).is_none());
+            let finding = serde_json::to_string(&part.forbidden(2, Some("id_1"))).unwrap();
+            assert!(
+                finding.contains(&format!("read {right}")) && finding.contains("landfall fetch id_1"),
+                "{finding}"
+            );
+        }
     }
 }

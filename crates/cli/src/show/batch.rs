@@ -25,6 +25,7 @@ pub(super) async fn text(
         ("results", results(store, stored_batch).await?),
         ("errors", error_text(batch.errors.as_deref())),
         ("usage", usage_text(batch.usage.as_deref())),
+        ("input", input(stored_batch)),
         ("output file", or_empty(batch.output_file_id.as_deref())),
         ("error file", or_empty(batch.error_file_id.as_deref())),
         ("completed", layout.time(batch.completed_at)),
@@ -58,6 +59,13 @@ fn requests(batch: &StoredBatch) -> String {
         count(batch.requests_completed),
         count(batch.requests_failed)
     )
+}
+
+/// The input file, if it was asked for.
+fn input(batch: &StoredBatch) -> String {
+    let Some(state) = &batch.input_state else { return String::new() };
+    let file_id = batch.batch.input_file_id.as_deref().unwrap_or("-");
+    printable::one_line(&format!("{file_id}, {}", state.as_str().replace('_', " ")))
 }
 
 async fn results(store: &Store, batch: &StoredBatch) -> Result<String, CliError> {

@@ -1,16 +1,22 @@
-//! A fine-tuning job with its loss curve, and the resulting model.
+//! A fine-tuning job with its loss curve, its checkpoints and its events, and the resulting model.
 
-use store::{JobRecord, MetricRecord, ModelRecord, Store};
+use store::{
+    CheckpointRecord, JobEventRecord, JobParts, JobRecord, MetricRecord, ModelRecord, PartState, Store,
+};
+use webhook::MaybeKnown;
 
 use super::layout::{Layout, error_text, or_empty};
 use crate::exit::CliError;
-use crate::output;
-use crate::printable;
+use crate::output::{self, Text};
+use crate::{printable, time_format};
 
 /// Longer curves are reduced to this many steps, evenly spaced, including the first and the last.
 const STEPS_SHOWN: usize = 8;
+/// Checkpoints and events shown: the newest ones.
+const LISTED_MAX: usize = 10;
 
 pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> Result<String, CliError> {
+    let parts = store.fine_tuning_parts(&job.project, &job.job_id).await?;
     let fields = [
         ("status", or_empty(job.status.as_deref())),
         ("base model", or_empty(job.base_model.as_deref())),
@@ -21,6 +27,8 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         ),
         ("error", error_text(job.error.as_deref())),
         ("settings", printable::sentence(job.hyperparameters.as_deref().unwrap_or_default())),
+        ("checkpoints", listed(parts.checkpoints_state.as_ref(), parts.checkpoints.len())),
+        ("events", listed(parts.events_state.as_ref(), parts.events.len())),
         ("created", layout.time(job.created_at)),
         ("finished", layout.time(job.finished_at)),
         ("received", layout.time(Some(job.received_at))),
@@ -32,7 +40,59 @@ pub(super) async fn job_text(store: &Store, job: &JobRecord, layout: Layout) -> 
         text.push('\n');
         text.push_str(&curve(&metrics, layout.width));
     }
+    text.push_str(&lists(&parts, layout.width));
     Ok(text)
+}
+
+/// How many are stored, or why none are.
+fn listed(state: Option<&MaybeKnown<PartState>>, stored: usize) -> String {
+    let count = output::count(stored as u64);
+    match state {
+        None => String::new(),
+        Some(MaybeKnown::Known(PartState::Fetched)) => count,
+        Some(MaybeKnown::Known(PartState::Truncated)) => format!("{count}, the newest"),
+        Some(state) => printable::one_line(&state.as_str().replace('_', " ")),
+    }
+}
+
+/// The last checkpoints by step, and the newest events.
+fn lists(parts: &JobParts, width: u16) -> String {
+    let mut text = String::new();
+    if !parts.checkpoints.is_empty() {
+        let row = |checkpoint: &CheckpointRecord| {
+            let loss = checkpoint.metrics.as_deref().and_then(loss).map(|loss| format!("{loss:.4}"));
+            vec![
+                checkpoint.step_number.map_or_else(|| "-".to_owned(), |step| step.to_string()),
+                loss.unwrap_or_else(|| "-".to_owned()),
+                checkpoint.fine_tuned_model_checkpoint.clone().unwrap_or_else(|| "-".to_owned()),
+            ]
+        };
+        let last = parts.checkpoints.len().saturating_sub(LISTED_MAX);
+        let rows = parts.checkpoints[last..].iter().map(row);
+        text.push('\n');
+        text.push_str(&output::table("STEP> | VALID_LOSS> | CHECKPOINT", rows, width));
+    }
+    if !parts.events.is_empty() {
+        let row = |event: &JobEventRecord| {
+            let time = event.created_at.map_or_else(|| "-".to_owned(), time_format::utc);
+            let message = printable::sentence(event.message.as_deref().unwrap_or("-"));
+            vec![
+                Text::from(time),
+                event.level.clone().unwrap_or_else(|| "-".to_owned()).into(),
+                Text::sentence(&message),
+            ]
+        };
+        let rows = parts.events.iter().take(LISTED_MAX).map(row);
+        text.push('\n');
+        text.push_str(&output::table("TIME | LEVEL | EVENT", rows, width));
+    }
+    text
+}
+
+/// The loss over all validation data, or else over the step's.
+fn loss(metrics: &str) -> Option<f64> {
+    let metrics: serde_json::Value = serde_json::from_str(metrics).ok()?;
+    metrics["full_valid_loss"].as_f64().or_else(|| metrics["valid_loss"].as_f64())
 }
 
 pub(super) fn model_text(model: &ModelRecord, layout: Layout) -> String {

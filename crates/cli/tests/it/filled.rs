@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use store::{
-    BatchChunk, BatchEnd, BatchRecord, BatchResult, Completion, EvalRunRecord, Failure, FileRecord,
-    FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent, ResponseRecord, ResultSource, S3Config,
-    SafetyAlertRecord, Store, StoreConfig,
+    BatchChunk, BatchEnd, BatchRecord, BatchResult, CheckpointRecord, Completion, EvalRunRecord, Failure,
+    FileRecord, FineTuningRecord, JobEventRecord, JobParts, JobRecord, MetricRecord, ModelRecord, NewEvent,
+    PartState, ResponseRecord, ResultSource, S3Config, SafetyAlertRecord, Store, StoreConfig,
 };
 use tempfile::TempDir;
 use test_support::postgres::PostgresServer;
@@ -241,7 +241,29 @@ impl Filled {
             valid_loss: None,
             valid_accuracy: None,
         };
-        let record = FineTuningRecord { job, model: Some(model), metrics: (1..=100).map(metric).collect() };
+        let parts = JobParts {
+            checkpoints_state: Some(PartState::Fetched.into()),
+            checkpoints: vec![CheckpointRecord {
+                checkpoint_id: "ftckpt_1".to_owned(),
+                step_number: Some(50),
+                fine_tuned_model_checkpoint: Some(
+                    "ft:gpt-4.1-mini-2025-04-14:acme::1:ckpt-step-50".to_owned(),
+                ),
+                metrics: Some(r#"{"full_valid_loss":0.1234}"#.to_owned()),
+                created_at: Some(self.now),
+            }],
+            events_state: Some(PartState::Truncated.into()),
+            events: vec![JobEventRecord {
+                event_id: "ftevent-1".to_owned(),
+                created_at: Some(self.now),
+                level: Some("error".to_owned()),
+                kind: Some("message".to_owned()),
+                message: Some("Too many\u{1b}[31m steps.".to_owned()),
+                data: None,
+            }],
+        };
+        let metrics = (1..=100).map(metric).collect();
+        let record = FineTuningRecord { job, model: Some(model), metrics, parts };
         self.store.save_fine_tuning(&record, &done).await.unwrap();
     }
 

@@ -111,8 +111,9 @@ async fn a_batch_is_shown_with_counts_and_first_results() {
 async fn every_other_record_is_shown_too() {
     let filled = Filled::with_everything().await;
     filled.add_safety_alert().await;
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 8] = [
         ("ftjob-1", &["succeeded", "98,765 tokens", "TRAIN_LOSS", "3.0000", "0.0300"]),
+        ("ftjob-1", &["VALID_LOSS", "0.1234", "ckpt-step-50", "1, the newest", "LEVEL", "steps."]),
         ("ft:gpt-6-luna:acme::1", &["acme", "ftjob-1"]),
         ("evalrun_1", &["not found by the API"]),
         ("alert_1", &["safety alert alert_1", "a table", "paused", "yes", "resp_1", "from the API"]),
@@ -126,6 +127,10 @@ async fn every_other_record_is_shown_too() {
         assert_contains(&ended, words);
         run(&filled, &["show", id, "--json"]).with_code(0).json();
     }
+    let job = run(&filled, &["show", "ftjob-1", "--json"]).with_code(0).json();
+    assert_eq!((&job["checkpoints_state"], &job["events_state"]), (&"fetched".into(), &"truncated".into()));
+    assert_eq!(job["checkpoints"][0]["metrics"]["full_valid_loss"], 0.1234);
+    assert_eq!(job["events"][0]["type"], "message");
     let file = run(&filled, &["show", "file-out", "--raw"]).with_code(0);
     assert_eq!(file.stdout, "line 1\nline 2\n");
     run(&filled, &["show", "evalrun_1", "--raw"]).with_code(1);

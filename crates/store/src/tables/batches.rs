@@ -95,7 +95,8 @@ async fn lock_progress(
 ) -> sqlx::Result<Option<BatchProgress>> {
     let select = "SELECT output_file_id, error_file_id, output_next_line, error_next_line, results_complete, \
                   coalesce(results_complete AND errors IS NULL AND requests_total <> rows_stored, FALSE) \
-                  AS is_mismatch, rows_quarantined, fetched_at FROM batches WHERE project = $1 AND batch_id = $2";
+                  AS is_mismatch, rows_quarantined, fetched_at, input_file_id, input_state \
+                  FROM batches WHERE project = $1 AND batch_id = $2";
     let name = [Value::text(&batch.project), Value::key(&batch.batch_id)];
     let found = transaction.lock_row(select, &name).await?;
     let progress = |row: Row| {
@@ -108,6 +109,8 @@ async fn lock_progress(
             is_mismatch: row.get("is_mismatch")?,
             rows_quarantined: row.get("rows_quarantined")?,
             fetched_at: row.time("fetched_at")?,
+            input_file_id: row.get("input_file_id")?,
+            input_state: row.parsed("input_state")?,
         })
     };
     found.map(progress).transpose()
@@ -150,6 +153,7 @@ pub(super) fn record(row: &Row) -> sqlx::Result<StoredBatch> {
     Ok(StoredBatch {
         results_state: ResultsState::of(&batch, rows_stored, results_complete),
         results_confirmed_at: row.time("results_confirmed_at")?,
+        input_state: row.parsed("input_state")?,
         batch,
         rows_stored,
         rows_quarantined: row.get("rows_quarantined")?,

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::events;
 use super::upsert::{Existing, insert, upsert};
+use super::{events, fine_tuning_parts};
 use crate::columns::Record as _;
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
@@ -35,13 +35,13 @@ static UPSERT_METRIC: LazyLock<String> =
     LazyLock::new(|| upsert(&FINE_TUNING_METRICS, &FINE_TUNING_METRICS.columns(), Existing::Complete));
 
 impl Store {
-    /// Stores a job, its model and its metrics, together with their event.
+    /// Stores a job with everything that belongs to it, together with its event.
     pub async fn save_fine_tuning(
         &self,
         fine_tuning: &FineTuningRecord,
         completion: &Completion,
     ) -> Result<(), StoreError> {
-        let FineTuningRecord { job, model, metrics } = fine_tuning;
+        let FineTuningRecord { job, model, metrics, parts } = fine_tuning;
         let steps = async |transaction: &mut WriteTransaction| {
             transaction.execute(UPSERT_JOB.as_str(), &job.values()).await?;
             if let Some(model) = model {
@@ -52,6 +52,7 @@ impl Store {
                 values.extend(metric.values());
                 transaction.execute(UPSERT_METRIC.as_str(), &values).await?;
             }
+            fine_tuning_parts::save_in(transaction, job, parts).await?;
             events::complete_in(transaction, completion).await
         };
         self.database.write("store a fine-tuning job", steps).await

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use webhook::Family;
 
-use super::prune_events;
 use super::prune_objects::{Candidate, Objects, PRUNE};
+use super::{batch_inputs, prune_events};
 use crate::batch::ResultSource;
 use crate::database::WriteTransaction;
 use crate::error::StoreError;
@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::value::Value;
 
 /// Lines of a batch deleted per transaction, at most; they are next to each other.
-const RESULTS_PER_STEP: i64 = 250;
+const LINES_PER_STEP: i64 = 250;
 /// Between two transactions. A writer of another process looks for SQLite's lock every few milliseconds.
 const PAUSE: Duration = Duration::from_millis(8);
 
@@ -140,8 +140,13 @@ impl Store {
         }
         if retention.family == Family::Batch {
             pruned.results = delete_results(&mut transaction, object).await.map_err(failed)?;
+            if pruned.results == 0 {
+                let batch = (object.project.as_str(), object.id.as_str());
+                let deleted = batch_inputs::delete_last(&mut transaction, batch, LINES_PER_STEP).await;
+                pruned.inputs = deleted.map_err(failed)?;
+            }
         }
-        if pruned.results == 0 {
+        if pruned.results == 0 && pruned.inputs == 0 {
             self.prune_files(&mut transaction, object, &mut pruned).await?;
             objects.delete(&mut transaction, object).await.map_err(failed)?;
             pruned.objects = 1;
@@ -218,7 +223,7 @@ async fn delete_last_lines(
                 ORDER BY line DESC LIMIT 1";
     let Some(last) = transaction.lock_row(last, &of_batch).await? else { return Ok(0) };
     let last: i64 = last.get("line")?;
-    let from_line = (last - RESULTS_PER_STEP + 1).max(1);
+    let from_line = (last - LINES_PER_STEP + 1).max(1);
     let [project, batch_id, source_name] = of_batch;
     let lines = [project.clone(), batch_id.clone(), source_name, from_line.into()];
     let quarantined = "DELETE FROM batch_results WHERE project = $1 AND batch_id = $2 AND source = $3 \

@@ -60,7 +60,12 @@ impl Objects {
             Family::FineTuning => Some(Self {
                 table: "fine_tuning_jobs",
                 id: "job_id",
-                parts: &[("fine_tuning_metrics", "job_id"), ("fine_tuned_models", "job_id")],
+                parts: &[
+                    ("fine_tuning_metrics", "job_id"),
+                    ("fine_tuning_checkpoints", "job_id"),
+                    ("fine_tuning_events", "job_id"),
+                    ("fine_tuned_models", "job_id"),
+                ],
                 unless: "",
                 is_one_row: false,
             }),
@@ -204,9 +209,20 @@ impl Objects {
     ) -> Result<Pruned, StoreError> {
         let Self { table, id, .. } = self;
         let old = self.old();
-        let results = if table == "batches" { "CAST(coalesce(sum(rows_stored), 0) AS bigint)" } else { "0" };
+        let (results, inputs) = match table {
+            "batches" => (
+                "coalesce(sum(rows_stored), 0)",
+                format!(
+                    "(SELECT count(*) FROM batch_inputs WHERE EXISTS (SELECT 1 FROM batches \
+                     WHERE batches.project = batch_inputs.project \
+                     AND batches.batch_id = batch_inputs.batch_id AND {old}))"
+                ),
+            ),
+            _ => ("0", "0".to_owned()),
+        };
         let objects = format!(
-            "SELECT count(*) AS objects, CAST({results} AS bigint) AS results FROM {table} WHERE {old}"
+            "SELECT count(*) AS objects, CAST({results} AS bigint) AS results, CAST({inputs} AS bigint) AS inputs \
+             FROM {table} WHERE {old}"
         );
         let files = format!(
             "SELECT count(*) AS files, CAST(coalesce(sum(bytes), 0) AS bigint) AS file_bytes FROM files \
@@ -214,10 +230,11 @@ impl Objects {
              AND {table}.{id} = files.object_id AND {old})"
         );
         let values = [Value::time(retention.before)];
-        let counts = |row: &Row| Ok((row.count("objects")?, row.count("results")?));
-        let (objects, results) = database.read_one(PRUNE, AssertSqlSafe(objects), &values, counts).await?;
+        let counts = |row: &Row| Ok((row.count("objects")?, row.count("results")?, row.count("inputs")?));
+        let (objects, results, inputs) =
+            database.read_one(PRUNE, AssertSqlSafe(objects), &values, counts).await?;
         let counts = |row: &Row| Ok((row.count("files")?, row.count("file_bytes")?));
         let (files, file_bytes) = database.read_one(PRUNE, AssertSqlSafe(files), &values, counts).await?;
-        Ok(Pruned { objects, results, files, file_bytes, ..Pruned::default() })
+        Ok(Pruned { objects, results, inputs, files, file_bytes, ..Pruned::default() })
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use store::{BatchResult, ResultSource};
+use store::{BatchInput, BatchResult, ResultSource};
 
 use crate::fixture::Fixture;
-use crate::samples::{batch, chunk, completion, event, response, result};
+use crate::samples::{batch, batch_input, chunk, completion, event, fine_tuning, response, result};
 
 const TABLES: &str = include_str!("../../../../docs/tables.md");
 
@@ -66,6 +66,13 @@ pub(crate) async fn the_sql_returns_what_the_documents_say(fixture: Fixture) {
         (usage[1][1].as_str(), &usage[1][3..]),
         ("gpt-6-luna", &["3", "9", "6"].map(str::to_owned)[..])
     );
+    let joined = answer("AS request");
+    assert_eq!((joined.len(), joined[0][0].as_str()), (3, "request-00003"));
+    assert!(joined[0][1].contains("question 3") && joined[0][2].contains("answer 3"), "{joined:?}");
+    assert_eq!(
+        answer("FROM fine_tuning_events"),
+        [["ftjob_1", "The training file is invalid."], ["ftjob_1", "The training file is invalid."]]
+    );
     assert_eq!(answer("results_state <> 'complete'")[0][0], "batch_1");
 }
 
@@ -74,7 +81,11 @@ async fn fill(fixture: &Fixture) {
     let store = &fixture.store;
     store.record_delivery(&event("wh_1", "resp_1"), 1).await.unwrap();
     store.save_response(&response("{}"), &completion("wh_1")).await.unwrap();
+    store.save_fine_tuning(&fine_tuning(), &completion("wh_1")).await.unwrap();
     store.begin_batch(&batch()).await.unwrap();
+    // In another order than the results.
+    let inputs = [(1, 3), (2, 2), (3, 1)].map(|(line, n)| BatchInput { line, ..batch_input(n) });
+    store.save_batch_inputs("default", "batch_1", &inputs).await.unwrap();
     let answered = |line: i64, model: &str| {
         let body =
             format!(r#"{{"model":"{model}","choices":[{{"message":{{"content":"answer {line}"}}}}]}}"#);

@@ -17,14 +17,17 @@ use test_support::pgbouncer::PgBouncer;
 use test_support::postgres::PostgresServer;
 
 /// All tables except `events`, which must not change in a second run.
-pub(crate) const OBJECT_TABLES: [&str; 12] = [
+pub(crate) const OBJECT_TABLES: [&str; 15] = [
     "responses",
     "response_files",
     "batches",
     "batch_results",
+    "batch_inputs",
     "fine_tuning_jobs",
     "fine_tuned_models",
     "fine_tuning_metrics",
+    "fine_tuning_checkpoints",
+    "fine_tuning_events",
     "eval_runs",
     "safety_alerts",
     "agent_sessions",

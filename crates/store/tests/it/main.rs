@@ -14,6 +14,7 @@ mod health;
 mod notifications;
 mod object_progress;
 mod objects;
+mod parts;
 mod pgbouncer;
 mod postgres;
 mod prune;
@@ -124,6 +125,12 @@ on_both!([
     replace::a_replacement_waits_for_an_import_which_then_continues,
     replace::mismatched_batches_are_unfetched_until_confirmed,
     reading::unknown_names_of_another_version_are_preserved,
+    parts::the_lists_of_a_job_are_stored_once_and_stay_stored,
+    parts::odd_values_of_a_checkpoint_are_stored,
+    parts::a_result_joins_its_request,
+    parts::a_request_that_no_json_column_holds_is_stored_as_bytes,
+    parts::parts_are_pruned_with_their_object,
+    parts::a_half_pruned_input_file_is_not_taken_for_a_whole_one,
     response_files::a_response_keeps_the_states_of_its_files,
     response_files::files_that_could_not_be_fetched_are_pending_again_on_request,
     schema::an_older_version_runs_on_a_newer_schema,

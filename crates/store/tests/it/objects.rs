@@ -6,8 +6,8 @@ use webhook::{EventState, FetchState};
 
 use crate::fixture::{Fixture, meaning};
 use crate::samples::{
-    agent, agent_turn, at, batch, chunk, completion, eval_run, event, file, fine_tuning, response,
-    response_file, result, safety_alert,
+    agent, agent_turn, at, batch, batch_input, chunk, completion, eval_run, event, file, fine_tuning,
+    response, response_file, result, safety_alert,
 };
 
 async fn the_response(fixture: &Fixture) -> ResponseRecord {
@@ -23,7 +23,7 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
     let mut done = completion(webhook_id);
     done.processed_at += later;
     let (mut response, mut run, mut batch) = (response(r#"{"id":"resp_1"}"#), eval_run(), batch());
-    let FineTuningRecord { mut job, model, metrics } = fine_tuning();
+    let FineTuningRecord { mut job, model, metrics, parts } = fine_tuning();
     let mut model = model.unwrap();
     let (mut alert, mut agent) = (safety_alert(), agent());
     let received_at = [
@@ -61,9 +61,11 @@ pub(crate) async fn run_all_families(fixture: &Fixture, webhook_id: &str, later:
     store.save_eval_run(&run, &done).await.unwrap();
     store.save_safety_alert(&alert, &done).await.unwrap();
     store.save_agent(&agent, &done).await.unwrap();
-    store.save_fine_tuning(&FineTuningRecord { job, model: Some(model), metrics }, &done).await.unwrap();
+    let record = FineTuningRecord { job, model: Some(model), metrics, parts };
+    store.save_fine_tuning(&record, &done).await.unwrap();
     let progress = store.begin_batch(&batch).await.unwrap();
-    store.save_file(&file()).await.unwrap();
+    store.save_batch_inputs("default", "batch_1", &[batch_input(1), batch_input(2)]).await.unwrap();
+    store.settle_batch_input("default", "batch_1", Ok(&file())).await.unwrap();
     if !progress.results_complete {
         let rows = (1..=10).map(result).collect();
         store

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use store::{
-    AgentRecord, AgentSessionRecord, AgentTurnRecord, BatchChunk, BatchRecord, BatchResult, Completion,
-    EvalRunRecord, FileRecord, FineTuningRecord, JobRecord, MetricRecord, ModelRecord, NewEvent,
-    ResponseFile, ResponseFileState, ResponseRecord, ResultSource, SafetyAlertRecord,
+    AgentRecord, AgentSessionRecord, AgentTurnRecord, BatchChunk, BatchInput, BatchRecord, BatchResult,
+    CheckpointRecord, Completion, EvalRunRecord, FileRecord, FineTuningRecord, JobEventRecord, JobParts,
+    JobRecord, MetricRecord, ModelRecord, NewEvent, PartState, ResponseFile, ResponseFileState,
+    ResponseRecord, ResultSource, SafetyAlertRecord,
 };
 use webhook::{Family, FetchState};
 
@@ -218,6 +219,43 @@ pub(crate) fn fine_tuning() -> FineTuningRecord {
             raw: Some(br#"{"id":"ft:gpt-6-luna:acme::1"}"#.to_vec()),
         }),
         metrics: (1..=20).map(metric).collect(),
+        parts: JobParts {
+            checkpoints_state: Some(PartState::Fetched.into()),
+            checkpoints: vec![checkpoint(20), checkpoint(10)],
+            events_state: Some(PartState::Truncated.into()),
+            events: vec![job_event(1), job_event(2)],
+        },
+    }
+}
+
+fn checkpoint(step: i64) -> CheckpointRecord {
+    CheckpointRecord {
+        checkpoint_id: format!("ftckpt_{step}"),
+        step_number: Some(step),
+        fine_tuned_model_checkpoint: Some(format!("ft:gpt-4.1-mini:acme::1:ckpt-step-{step}")),
+        metrics: text(r#"{"full_valid_loss":0.5}"#),
+        created_at: Some(at(step)),
+    }
+}
+
+fn job_event(number: i64) -> JobEventRecord {
+    JobEventRecord {
+        event_id: format!("ftevent_{number}"),
+        created_at: Some(at(number)),
+        level: text("error"),
+        kind: text("message"),
+        message: text("The training file is invalid."),
+        data: text(r#"{"line":7}"#),
+    }
+}
+
+pub(crate) fn batch_input(line: i64) -> BatchInput {
+    BatchInput {
+        line,
+        custom_id: Some(format!("request-{line:05}")),
+        method: text("POST"),
+        url: text("/v1/responses"),
+        body: Some(format!(r#"{{"input":"question {line}"}}"#).into_bytes()),
     }
 }
 

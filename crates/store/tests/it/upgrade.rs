@@ -191,6 +191,10 @@ pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture)
     let fixture = fixture.with(async |url| start_old_worker(url).await.unwrap()).await;
     let mut old = "DELETE FROM landfall_migrations WHERE version > 6; DROP TABLE event_attempts; \
                    ALTER TABLE batches DROP COLUMN results_confirmed_at; DROP VIEW usage_by_day; DROP TABLE response_files; \
+                   DROP INDEX batches_by_forbidden_input; ALTER TABLE batches DROP COLUMN input_state; \
+                   ALTER TABLE fine_tuning_jobs DROP COLUMN checkpoints_state; \
+                   ALTER TABLE fine_tuning_jobs DROP COLUMN events_state; DROP TABLE fine_tuning_checkpoints; \
+                   DROP TABLE fine_tuning_events; DROP TABLE batch_inputs; \
                    DROP INDEX events_by_state; DROP INDEX responses_by_received_at; \
                    CREATE INDEX events_by_family ON events (family, state); \
                    CREATE INDEX events_by_received_at ON events (received_at); \

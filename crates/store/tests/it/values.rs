@@ -91,11 +91,12 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
         rows.batch_id.clone_from(&id);
         assert_eq!(store.append_batch_results(&rows).await.unwrap(), Appended::Added);
         store.finish_batch(&id, BatchEnd::Complete, &done).await.unwrap();
-        let FineTuningRecord { mut job, model, metrics } = fine_tuning();
+        let FineTuningRecord { mut job, model, metrics, parts } = fine_tuning();
         let mut model = model.unwrap();
         (job.job_id, job.fine_tuned_model) = (id.clone(), Some(format!("ft:{id}")));
         (model.job_id, model.model_id) = (Some(id.clone()), format!("ft:{id}"));
-        store.save_fine_tuning(&FineTuningRecord { job, model: Some(model), metrics }, &done).await.unwrap();
+        let record = FineTuningRecord { job, model: Some(model), metrics, parts };
+        store.save_fine_tuning(&record, &done).await.unwrap();
         store.save_eval_run(&EvalRunRecord { run_id: id.clone(), ..eval_run() }, &done).await.unwrap();
         let alert = SafetyAlertRecord { alert_id: id.clone(), ..safety_alert() };
         store.save_safety_alert(&alert, &done).await.unwrap();
@@ -123,6 +124,9 @@ pub(crate) async fn an_object_id_of_any_length_leaves_all_its_rows(fixture: Fixt
         assert_eq!(store.events_about(&id).await.unwrap().len(), 1);
         assert_eq!(store.batch_results(&ResultFilter::of("default", &id, 9)).await.unwrap().len(), 2);
         assert_eq!(store.fine_tuning_metrics("default", &id).await.unwrap().len(), 20);
+        assert_eq!(store.fine_tuning_parts("default", &id).await.unwrap().events.len(), 2);
+        store.save_batch_inputs("default", &id, &[crate::samples::batch_input(1)]).await.unwrap();
+        assert_eq!(store.batch_inputs("default", &id, (0, 9)).await.unwrap().len(), 1);
     }
     for table in
         ["events", "responses", "batches", "fine_tuning_jobs", "fine_tuned_models", "eval_runs", "files"]

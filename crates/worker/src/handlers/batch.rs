@@ -13,6 +13,7 @@ use webhook::{FetchState, NotificationType, Reason};
 use crate::context::Context;
 use crate::failure::{HandlerError, shown_status};
 use crate::handlers::batch_file::{self, BatchFile};
+use crate::handlers::batch_input;
 use crate::handlers::download::RemoteFile;
 use crate::handlers::fetch::{self, Found, Wanted};
 use crate::handlers::raw_object;
@@ -44,7 +45,9 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
             if has_unnamed_file && !progress.results_complete {
                 wait_for_names(context, job, &progress, record.status.as_deref()).await?;
             }
-            files(context, job, &client, (&record, &progress)).await?
+            let ended = files(context, job, &client, (&record, &progress)).await?;
+            batch_input::store(context, job, &client, (id, &progress)).await?;
+            ended
         }
         _ => (BatchEnd::NotFetched, reason),
     };

@@ -6,6 +6,7 @@ use store::{BatchAppender, ResultSource};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
+use crate::handlers::batch_images;
 use crate::handlers::batch_lines::{BatchLines, RowChunk};
 use crate::handlers::download::{Download, RemoteFile};
 use crate::watchdog::Progress;
@@ -28,7 +29,7 @@ pub(super) async fn import(
     let BatchFile { remote, source, next_line } = file;
     let appender = context.store.batch_appender(remote.project, remote.object_id, source, next_line);
     let lines = BatchLines::from(next_line);
-    let mut rows = Rows { progress: remote.progress, lines, chunk: RowChunk::default(), appender };
+    let mut rows = Rows { file, lines, chunk: RowChunk::default(), appender };
     let mut download = Download::begin(context, client, remote).await?;
     let read = rows.read(context, client, &mut download).await;
     rows.lines.log_quarantine(remote);
@@ -45,13 +46,13 @@ pub(super) async fn import(
 
 /// Converts lines to rows and writes them to the table.
 struct Rows<'a> {
-    progress: &'a Progress,
+    file: BatchFile<'a>,
     lines: BatchLines,
     chunk: RowChunk,
     appender: BatchAppender,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
     /// Reads the file to its end. [`Rows::finish`] writes the last chunk.
     async fn read(
         &mut self,
@@ -62,19 +63,29 @@ impl Rows<'_> {
         // Most lines are small and need no reservation.
         let mut reservation = client.body_reservation();
         while let Some(bytes) = download.next(context).await? {
-            self.lines.push_within(&mut reservation, bytes, self.progress).await;
+            self.lines.push_within(&mut reservation, bytes, self.progress()).await;
             while let Some(row) = self.lines.next_row() {
+                let row = batch_images::store(context, self.file(), row).await?;
                 if self.chunk.push(row) {
                     self.flush(&mut reservation).await?;
                 }
             }
         }
         while let Some(row) = self.lines.rest_row() {
+            let row = batch_images::store(context, self.file(), row).await?;
             if self.chunk.push(row) {
                 self.flush(&mut reservation).await?;
             }
         }
         Ok(())
+    }
+
+    fn file(&self) -> (RemoteFile<'a>, ResultSource) {
+        (self.file.remote, self.file.source)
+    }
+
+    fn progress(&self) -> &'a Progress {
+        self.file.remote.progress
     }
 
     async fn flush(&mut self, reservation: &mut BodyReservation) -> Result<(), HandlerError> {
@@ -84,14 +95,14 @@ impl Rows<'_> {
             stored += self.appender.drain().await?;
             reservation.free();
         }
-        self.progress.stored(stored);
+        self.progress().stored(stored);
         Ok(())
     }
 
     /// Completes when every row is stored.
     async fn finish(mut self) -> Result<(), HandlerError> {
         self.flush(&mut BodyReservation::default()).await?;
-        self.progress.stored(self.appender.finish().await?);
+        self.progress().stored(self.appender.finish().await?);
         Ok(())
     }
 }

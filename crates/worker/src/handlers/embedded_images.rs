@@ -50,6 +50,21 @@ pub(super) async fn store(
     Ok(with_references(images, &hashes, raw))
 }
 
+/// The same for images that are stored already.
+pub(super) async fn refer(
+    context: &Context,
+    owner: ImageOwner<'_>,
+    (images, raw): (&[EmbeddedImage], &[u8]),
+) -> Result<Option<Vec<u8>>, HandlerError> {
+    let mut hashes = Vec::new();
+    for image in images {
+        let (file_id, _) = owner.names(&image.item_id);
+        let file = context.store.file_of(owner.project, owner.object_id, &file_id).await?;
+        hashes.push(file.map(|file| file.sha256));
+    }
+    Ok(with_references(images, &hashes, raw))
+}
+
 /// Images without a hash stay where they are.
 fn with_references(images: &[EmbeddedImage], hashes: &[Option<String>], raw: &[u8]) -> Option<Vec<u8>> {
     let (mut column, mut copied) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! `fine_tuning.job.*`: fetches the job, its model, and the loss curve from its result files.
+//! `fine_tuning.job.*`: fetches the job, its model, the loss curve from its result files, and the lists below it.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 use chrono::Utc;
 use openai_client::{BodyReservation, Client, ErrorKind, FineTuningJob, result_file};
 use service::excerpt;
-use store::{FineTuningRecord, JobRecord, MetricRecord, ModelRecord, ResultPayload};
+use store::{FineTuningRecord, JobParts, JobRecord, MetricRecord, ModelRecord, ResultPayload};
 use webhook::{FetchState, NotificationType};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
 use crate::handlers::fetch::{self, Found, Wanted};
-use crate::handlers::{download, raw_object};
+use crate::handlers::{download, fine_tuning_parts, raw_object};
 use crate::job::Job;
 use crate::settlement::{Effect, Write};
 
@@ -29,14 +29,15 @@ pub(super) async fn handle(context: &Context, job: &Job<'_>, id: &str) -> Result
     // A job is small, and its files need the body memory.
     drop(std::mem::take(&mut found.reservation));
     let (state, reason) = (found.state, found.reason);
-    let (model, metrics) = match fetch::client(context, job)? {
+    let (model, metrics, parts) = match fetch::client(context, job)? {
         Some(client) if state == FetchState::Fetched => (
             model(context, job, &client, &found.object).await?,
             metrics(context, job, &client, &found.object).await?,
+            fine_tuning_parts::read(job, &client, (id, found.object.status.as_deref())).await?,
         ),
-        _ => (None, Vec::new()),
+        _ => (None, Vec::new(), JobParts::default()),
     };
-    let record = FineTuningRecord { job: record(job, id, found, terminal), model, metrics };
+    let record = FineTuningRecord { job: record(job, id, found, terminal), model, metrics, parts };
     let kind = NotificationType::FineTuningStored;
     let completion = context.outbox.completion(job, kind, reason, || ResultPayload::of_fine_tuning(&record));
     let effect = Effect::FineTuning(Box::new(record));

@@ -6,11 +6,12 @@ use error_text::chain;
 use futures_util::TryStreamExt as _;
 use openai_client::Client;
 use service::excerpt;
-use store::{FileRecord, Files, NewContent, Replaced, StoreError};
+use store::{FileRecord, Files, NewContent, Replaced, ResultSource, StoreError};
 
 use crate::context::Context;
 use crate::failure::HandlerError;
 use crate::handlers::batch_file::BatchFile;
+use crate::handlers::batch_images;
 use crate::handlers::batch_lines::{BatchLines, RowChunk};
 use crate::handlers::download::{Download, RemoteFile};
 
@@ -112,6 +113,10 @@ async fn replace(
     content: NewContent,
     new: &FileRecord,
 ) -> Result<Replaced, HandlerError> {
+    let file_and_source = (file, content.source);
+    if context.batches.images && context.store.replace_file(content.clone()).check().await? {
+        store_images(context, client, file_and_source, new).await?;
+    }
     let mut replacement = context.store.replace_file(content);
     let mut pieces = context.store.files().open(&new.location).await?;
     let (mut lines, mut chunk, mut reservation) =
@@ -120,19 +125,41 @@ async fn replace(
     while wanted && let Some(bytes) = pieces.try_next().await? {
         lines.push_within(&mut reservation, bytes, file.progress).await;
         while let Some(row) = lines.next_row() {
-            if chunk.push(row) {
+            if chunk.push(batch_images::refer(context, file_and_source, row).await?) {
                 wanted &= file.progress.waiting(replacement.add(chunk.take())).await;
                 reservation.free();
             }
         }
     }
     while let Some(row) = lines.rest_row() {
-        chunk.push(row);
+        chunk.push(batch_images::refer(context, file_and_source, row).await?);
     }
     if wanted {
         file.progress.waiting(replacement.add(chunk.take())).await;
     }
     Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
+}
+
+/// Stores the images of the new file. Beforehand, because nobody else can write to SQLite during the replacement.
+async fn store_images(
+    context: &Context,
+    client: &Client,
+    file: (RemoteFile<'_>, ResultSource),
+    new: &FileRecord,
+) -> Result<(), HandlerError> {
+    let mut pieces = context.store.files().open(&new.location).await?;
+    let (mut lines, mut reservation) = (BatchLines::from(1), client.body_reservation());
+    while let Some(bytes) = pieces.try_next().await? {
+        lines.push_within(&mut reservation, bytes, file.0.progress).await;
+        while let Some(row) = lines.next_row() {
+            batch_images::store(context, file, row).await?;
+            reservation.free();
+        }
+    }
+    while let Some(row) = lines.rest_row() {
+        batch_images::store(context, file, row).await?;
+    }
+    Ok(())
 }
 
 /// Removes a new file that does not replace the old one.
