@@ -74,7 +74,7 @@ async fn the_events_of_a_job_that_failed_say_why(database: Database) {
     let events = json!({"object": "list", "has_more": false, "data": [
         {"id": "ftevent-2", "level": "error", "message": "The file is\u{0} invalid.", "type": "message",
          "data": {}, "created_at": 1_795_305_601},
-        {"message": "Nobody knows who I am."},
+        {"message": "It has no id."},
         {"id": "ftevent-1", "level": 7, "created_at": "yesterday", "data": {"n": 1}, "type": "of_2027"}]});
     landfall.fake.inject(Fault::always(FaultKind::Body(events.to_string()), "/events"));
     landfall.send("fine_tuning.job.failed", "ftjob-parts").await;

@@ -140,7 +140,7 @@ async fn replace(
     Ok(file.progress.waiting(replacement.commit(new.clone())).await?)
 }
 
-/// Stores the images of the new file. Beforehand, because nobody else can write to SQLite during the replacement.
+/// Stores the images of the new file. Before the replacement: during it, SQLite accepts no other write.
 async fn store_images(
     context: &Context,
     client: &Client,
