@@ -17,7 +17,7 @@ use crate::raw_redis::redis;
 const OTHER_SECRET: &str = "whsec_b3RoZXI6IDI0IGJ5dGVzIG9mIGtleSEhISE=";
 
 /// A `landfall.toml` that allows targets on this machine.
-fn targets_file(tables: &[String]) -> (TempDir, String) {
+pub(crate) fn targets_file(tables: &[String]) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landfall.toml");
     let text = format!("[notifications]\nallow = [\"127.0.0.1/32\"]\n{}", tables.concat());
@@ -26,14 +26,14 @@ fn targets_file(tables: &[String]) -> (TempDir, String) {
     (folder, path)
 }
 
-fn target(name: &str, server: &Receiver, more: &str) -> String {
+pub(crate) fn target(name: &str, server: &Receiver, more: &str) -> String {
     format!(
         "[[targets]]\nname = \"{name}\"\nurl = \"{}\"\nsecret_env = [\"NEW\", \"OLD\"]\n{more}\n",
         server.url()
     )
 }
 
-async fn start(database: Database, workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
+pub(crate) async fn start(database: Database, workers: usize, path: &str, more: &[(&str, &str)]) -> Landfall {
     let mut settings = vec![
         ("LANDFALL_CONFIG", path),
         ("NEW", SECRET),
@@ -45,7 +45,7 @@ async fn start(database: Database, workers: usize, path: &str, more: &[(&str, &s
 }
 
 /// The notifications by id. Checks that each is signed with both secrets, and that repeated ids have identical bytes.
-fn notifications(received: &[Received]) -> BTreeMap<String, Value> {
+pub(crate) fn notifications(received: &[Received]) -> BTreeMap<String, Value> {
     let mut notified: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for request in received {
         for secret in [SECRET, OTHER_SECRET] {

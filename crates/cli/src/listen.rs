@@ -177,6 +177,7 @@ fn notification(event: &EventRecord, kind: NotificationType, result: ResultPaylo
         event_id: event.event_id.clone(),
         event_type: event.event_type.clone(),
         event_created_at: event.created_at,
+        event_age_secs: None,
         object_id: event.object_id.clone(),
         result: result.value,
         result_is_whole: result.is_whole,

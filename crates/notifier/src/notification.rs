@@ -52,6 +52,8 @@ pub struct Notification {
     /// The OpenAI event type.
     pub event_type: String,
     pub event_created_at: Option<DateTime<Utc>>,
+    /// For calls: how old the event was at `at`, in seconds.
+    pub event_age_secs: Option<i64>,
     pub object_id: Option<String>,
     /// The object's row, or else the body of the event: the result of a `full` notification.
     pub result: Option<Value>,
@@ -133,15 +135,16 @@ impl Notification {
     fn thin(&self) -> Map<String, Value> {
         let mut data = Map::new();
         data.insert("project".to_owned(), self.project.clone().into());
-        data.insert(
-            "event".to_owned(),
-            json!({
-                "id": self.event_id,
-                "type": self.event_type,
-                "webhook_id": self.webhook_id,
-                "created_at": self.event_created_at.map(time),
-            }),
-        );
+        let mut event = json!({
+            "id": self.event_id,
+            "type": self.event_type,
+            "webhook_id": self.webhook_id,
+            "created_at": self.event_created_at.map(time),
+        });
+        if let Some(secs) = self.event_age_secs {
+            event["age_secs"] = secs.into();
+        }
+        data.insert("event".to_owned(), event);
         let mut object = Map::new();
         object.insert("id".to_owned(), self.object_id.clone().into());
         for field in OBJECT_FIELDS {

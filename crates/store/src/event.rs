@@ -7,7 +7,7 @@ use webhook::{EventState, Family, MaybeKnown, Reason};
 use crate::columns::columns;
 use crate::event_attempt::Attempt;
 use crate::json_text;
-use crate::notification::NewNotification;
+use crate::notification::{AttemptEnd, NewNotification};
 use crate::response::ResponseRecord;
 
 /// An event at its first delivery.
@@ -59,6 +59,9 @@ pub struct Completion {
     pub attempt: Option<Attempt>,
     /// The notifications to write.
     pub notifications: Vec<NewNotification>,
+    /// How the attempts ended of those that were sent before they are written.
+    #[serde(skip)]
+    pub sent_early: Vec<AttemptEnd>,
 }
 
 /// An event that is done, and the response that was fetched for it, if any.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use webhook::{MaybeKnown, NotificationState, NotificationType};
+use webhook::{MaybeKnown, NotificationState, NotificationType, Reason};
 
 use crate::columns::columns;
 use crate::json_text;
@@ -26,6 +26,8 @@ pub struct NewNotification {
     /// When OpenAI says the event happened.
     pub event_created_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    /// After this time it is not sent any more. `None`: sent however old it is.
+    pub expires_at: Option<DateTime<Utc>>,
     /// Sent unchanged on every attempt.
     #[serde(serialize_with = "json_text::nested_bytes")]
     pub body: Vec<u8>,
@@ -43,6 +45,7 @@ columns! {
         object_id: Key,
         event_created_at: Time,
         created_at: Time,
+        expires_at: Time,
         body: Bytes,
     }
 }
@@ -53,6 +56,8 @@ pub struct NotificationRecord {
     #[serde(flatten)]
     pub notification: NewNotification,
     pub state: MaybeKnown<NotificationState>,
+    /// Why it was given up. `None` if it was not, or by a previous version.
+    pub reason: Option<MaybeKnown<Reason>>,
     /// Attempts so far.
     pub attempts: u32,
     /// Attempts before its retry schedule last restarted.
@@ -134,8 +139,8 @@ pub struct AttemptEnd {
     pub project: String,
     pub id: String,
     pub target: String,
-    /// The owner of the lease.
-    pub owner: String,
+    /// The owner of the lease; `None` when it was sent before its row was written.
+    pub owner: Option<String>,
     pub attempt: NotificationAttempt,
     pub next: NextStep,
     pub is_probe: bool,
@@ -152,7 +157,7 @@ pub struct AttemptEnd {
 pub enum NextStep {
     Delivered,
     RetryAt(DateTime<Utc>),
-    GiveUp,
+    GiveUp(Reason),
 }
 
 /// Selects notifications to list. The default is the 50 newest.
@@ -161,6 +166,8 @@ pub struct NotificationFilter {
     pub target: Option<String>,
     pub state: Option<NotificationState>,
     pub kind: Option<NotificationType>,
+    /// Not those that were given up for this reason.
+    pub except: Option<Reason>,
     /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
     pub limit: u32,
@@ -168,6 +175,6 @@ pub struct NotificationFilter {
 
 impl Default for NotificationFilter {
     fn default() -> Self {
-        Self { target: None, state: None, kind: None, since: None, limit: 50 }
+        Self { target: None, state: None, kind: None, except: None, since: None, limit: 50 }
     }
 }

@@ -163,6 +163,7 @@ pub(crate) const NOTIFICATIONS: Table = Table {
             ("delivered_at", Kind::Time),
             ("last_status", Kind::Integer),
             ("last_error", Kind::Text),
+            ("reason", Kind::Text),
         ],
     ],
 };

@@ -96,6 +96,13 @@ impl TargetHealth {
         }
     }
 
+    /// Whether an attempt makes sense now: the target is active, and its breaker is closed.
+    pub fn accepts(&self, breaker: BreakerPolicy, now: DateTime<Utc>) -> bool {
+        self.state == TargetState::Active
+            && self.open_until.is_none_or(|until| until <= now)
+            && self.failures_in_row < breaker.failures_max
+    }
+
     /// How many of the requested notifications may be sent now.
     pub(crate) fn allowance(&self, request: &LeaseRequest, now: DateTime<Utc>) -> Allowance {
         match self.state.known() {

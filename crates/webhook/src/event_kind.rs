@@ -18,6 +18,16 @@ closed_set! {
     }
 }
 
+/// Who waits for the notification of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// A caller waits on the phone: the notification is sent before the event is stored, and is worthless after seconds.
+    Call,
+    /// An agent waits for an action: the notification is sent before ordinary ones.
+    Action,
+    Ordinary,
+}
+
 /// The name of an unknown type is truncated to this many characters.
 const UNKNOWN_CHARS_MAX: usize = 128;
 
@@ -118,6 +128,21 @@ impl EventKind {
             Family::Realtime | Family::Other => false,
         }
     }
+
+    /// Who waits for the event's notification.
+    pub fn urgency(&self) -> Urgency {
+        match self.family() {
+            Family::Realtime => Urgency::Call,
+            Family::Agent if *self == Self::AgentSessionActionRequired => Urgency::Action,
+            Family::Response
+            | Family::Batch
+            | Family::FineTuning
+            | Family::Eval
+            | Family::Agent
+            | Family::Safety
+            | Family::Other => Urgency::Ordinary,
+        }
+    }
 }
 
 impl std::fmt::Display for EventKind {
@@ -164,6 +189,24 @@ mod tests {
                 EventKind::SafetyAlertCreated
             ]
         );
+    }
+
+    #[test]
+    fn only_calls_are_as_urgent_as_calls() {
+        let kinds = EventKind::KNOWN.iter().map(|name| EventKind::from_name(name));
+        let calls: Vec<_> = kinds.filter(|kind| kind.urgency() == Urgency::Call).collect();
+        assert_eq!(
+            calls,
+            [
+                EventKind::RealtimeCallIncoming,
+                EventKind::LiveCallIncoming,
+                EventKind::LiveTransportIncoming,
+                EventKind::LiveTransportConnected
+            ]
+        );
+        assert_eq!(EventKind::AgentSessionActionRequired.urgency(), Urgency::Action);
+        assert_eq!(EventKind::AgentSessionIdle.urgency(), Urgency::Ordinary);
+        assert_eq!(EventKind::from_name("response.reticulated").urgency(), Urgency::Ordinary);
     }
 
     #[test]

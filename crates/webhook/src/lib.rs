@@ -16,7 +16,7 @@ mod signature;
 pub mod states;
 
 pub use event::{Event, ParseError};
-pub use event_kind::{EventKind, Family};
+pub use event_kind::{EventKind, Family, Urgency};
 pub use json_fields::fields;
 pub use maybe_known::{ClosedSet, MaybeKnown};
 pub use secret::{SecretError, SigningSecret, split_secrets};

@@ -125,6 +125,8 @@ closed_set! {
         Crashed => "crashed",
         /// Retried until the configured limit.
         GaveUp => "gave_up",
+        /// A notification of a call: its time to live is over.
+        TooLate => "too_late",
     }
 }
 
@@ -171,7 +173,7 @@ closed_set! {
         Pending => "pending",
         /// The target responded with a 2xx.
         Delivered => "delivered",
-        /// The last attempt of its schedule failed; `landfall notifications retry` starts it again.
+        /// The last attempt of its schedule failed, or it is too late; `landfall notifications retry` starts it again.
         GivenUp => "given_up",
     }
 }
@@ -211,7 +213,8 @@ impl Reason {
             | Self::HandlerPanicked
             | Self::NewerFormat
             | Self::Crashed
-            | Self::GaveUp => ReasonClass::Ours,
+            | Self::GaveUp
+            | Self::TooLate => ReasonClass::Ours,
             Self::NotFound | Self::Rejected | Self::UndecodableEntry | Self::ValueRefused => {
                 ReasonClass::BadData
             }

@@ -1,6 +1,7 @@
 //! The dependencies of every handler, built once at start.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::Utc;
 use error_text::chain;
@@ -12,7 +13,7 @@ use crate::group_ack::GroupAck;
 use crate::group_commit::GroupCommit;
 use crate::job::Job;
 use crate::metrics::Metrics;
-use crate::notifications::Outbox;
+use crate::notifications::{EarlySender, Outbox};
 use crate::permits::Permits;
 use crate::readiness::Readiness;
 use crate::retry::RetryPolicy;
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) permits: Permits,
     pub(crate) outbox: Outbox,
     pub(crate) batches: BatchOptions,
+    pub(crate) early: Arc<EarlySender>,
     /// `MIN_FREE_BYTES`
     pub(crate) min_free_bytes: u64,
 }

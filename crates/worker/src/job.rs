@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use queue::{Delivery, Entry};
 use store::{Attempt, Completion, NewEvent};
-use webhook::{Event, EventKind, Family, Reason};
+use webhook::{Event, EventKind, Family, Reason, Urgency};
 
 use crate::watchdog::Progress;
+
+/// An older event is as good as this one: a hundred years.
+const AGE_SECS_MAX: i64 = 100 * 365 * 24 * 3600;
 
 /// One attempt's input.
 pub(crate) struct Job<'a> {
@@ -94,6 +97,24 @@ impl<'a> Job<'a> {
         DateTime::from_timestamp_millis(self.entry.received_ms).unwrap_or_default()
     }
 
+    /// Whether a caller waits.
+    pub(crate) fn is_call(&self) -> bool {
+        self.kind().is_some_and(|kind| kind.urgency() == Urgency::Call)
+    }
+
+    /// The event's age when it was received, in seconds. Both times are of OpenAI's clock, so it does not matter how
+    /// well ours is set.
+    pub(crate) fn age_on_arrival_secs(&self) -> i64 {
+        let created_at = self.event.as_ref().and_then(|event| event.created_at_secs);
+        created_at.map_or(0, |at| self.entry.timestamp_secs.saturating_sub(at).clamp(0, AGE_SECS_MAX))
+    }
+
+    /// When the event happened, by our clock. A replay is received again, but its event keeps its age.
+    pub(crate) fn happened_at(&self) -> DateTime<Utc> {
+        let arrived_at = self.received_at() - TimeDelta::seconds(self.age_on_arrival_secs());
+        if self.is_forced() { self.created_at().unwrap_or(arrived_at) } else { arrived_at }
+    }
+
     pub(crate) fn new_event(&self) -> NewEvent {
         NewEvent {
             project: self.entry.project.clone(),
@@ -130,6 +151,7 @@ impl<'a> Job<'a> {
             reason,
             attempt: Some(self.attempt_so_far(None, None)),
             notifications: Vec::new(),
+            sent_early: Vec::new(),
         }
     }
 }

@@ -121,9 +121,10 @@ async fn commit_in_group(
     context: &Context,
     job: &Job<'_>,
     response: Option<Box<ResponseRecord>>,
-    completion: Completion,
+    mut completion: Completion,
     slot: Option<Slot>,
 ) -> Result<(), StoreError> {
+    let slot = context.early.send(job, &mut completion, slot).await;
     let finished = FinishedEvent { event: job.new_event(), response, completion };
     let written = context.group_commit.add(finished).await;
     drop(slot);

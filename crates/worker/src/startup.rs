@@ -30,7 +30,7 @@ use crate::family_loop::FamilyLoop;
 use crate::group_ack::GroupAck;
 use crate::group_commit::GroupCommit;
 use crate::metrics::Metrics;
-use crate::notifications::{Outbox, Schedule, Targets, TargetsFile, Timing};
+use crate::notifications::{EarlySender, Outbox, Schedule, Targets, TargetsFile, Timing};
 use crate::permits::Permits;
 use crate::readiness::Readiness;
 use crate::results_link::ResultsLinks;
@@ -79,6 +79,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         permits: Permits::default(),
         outbox: Outbox::new(targets_file.subscribe(), links),
         batches: BatchOptions { inputs: settings.fetch_batch_inputs, images: settings.fetch_batch_images },
+        early: Arc::new(EarlySender::new()),
         min_free_bytes: settings.min_free_bytes,
     });
     let readiness = readiness(Arc::clone(&context), queue_admin.clone(), targets_file.problem());
@@ -92,9 +93,18 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let presence = tokio::spawn(presence(&context, queue_admin.clone(), &name, stopped.clone()));
     let mut loops = JoinSet::new();
     loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
+    if let Some(Err(error)) = shutdown.run_until_cancelled(context.early.read_health(&context.store)).await {
+        tracing::warn!(
+            error = chain(&error),
+            "could not read the state of targets; calls are stored before they are sent"
+        );
+    }
     start_loops(&mut loops, &context, queue_admin, &shutdown);
     let schedule = settings.notification_schedule.clone();
-    loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
+    let mut targets = targets(&context, &queue, schedule, &name)?;
+    // Before the first delivery: a call that waits in the queue is sent early, too.
+    targets.prepare();
+    loops.spawn(targets.run(shutdown.clone()).map(|()| 0));
     for &family in &settings.worker_families.0 {
         let config =
             ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
@@ -128,6 +138,8 @@ fn start_loops(
     loops.spawn(backlog.publish(shutdown.clone()).map(|()| 0));
     let (probing, until) = (Arc::clone(context), shutdown.clone());
     loops.spawn(async move { probing.readiness.probe(store, until).map(|()| 0).await });
+    let (early, store, until) = (Arc::clone(&context.early), context.store.clone(), shutdown.clone());
+    loops.spawn(async move { early.follow_health(store, until).map(|()| 0).await });
 }
 
 fn log_stop(left_behind: usize) {
@@ -285,11 +297,13 @@ fn targets(
     Ok(Targets {
         config: context.outbox.config(),
         written: context.outbox.written(),
+        early: Arc::clone(&context.early),
         store: context.store.clone(),
         stream: NotificationStream::new(queue).context("REDIS_URL is not valid")?,
         timing: Timing::new(schedule),
         metrics: context.metrics.clone(),
         worker: worker.to_owned(),
+        reachable: Vec::new(),
     })
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::StoreSettings;
 use store::{NotificationFilter, NotificationRecord};
-use webhook::{MaybeKnown, NotificationState, NotificationType};
+use webhook::{MaybeKnown, NotificationState, NotificationType, Reason};
 
 use crate::exit::{CliError, ExitStatus};
 use crate::output::{self, Text};
@@ -45,6 +45,7 @@ pub(super) struct Line<'a> {
     target: &'a str,
     r#type: &'a MaybeKnown<NotificationType>,
     state: &'a MaybeKnown<NotificationState>,
+    reason: Option<&'a MaybeKnown<Reason>>,
     event_id: Option<&'a str>,
     webhook_id: Option<&'a str>,
     object_id: Option<&'a str>,
@@ -65,6 +66,7 @@ impl<'a> Line<'a> {
             target: &notification.target,
             r#type: &notification.kind,
             state: &record.state,
+            reason: record.reason.as_ref(),
             event_id: notification.event_id.as_deref(),
             webhook_id: notification.webhook_id.as_deref(),
             object_id: notification.object_id.as_deref(),
@@ -84,6 +86,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<ExitStatus, 
         target: args.target.clone(),
         state: args.state,
         kind: args.kind,
+        except: None,
         since: args.since,
         limit: args.limit,
     };

@@ -6,7 +6,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 use service::settings::StoreSettings;
 use store::{NotificationFilter, NotificationRecord, Store};
-use webhook::{NotificationState, NotificationType};
+use webhook::{NotificationState, NotificationType, Reason};
 
 use super::list::Line;
 use crate::exit::{CliError, ExitStatus};
@@ -86,6 +86,8 @@ impl Retrying<'_> {
             target: self.args.target.clone(),
             state: Some(NotificationState::GivenUp),
             kind: self.args.kind,
+            // These callers have hung up. By id, their calls are sent.
+            except: Some(Reason::TooLate),
             since: self.args.since,
             limit: PAGE,
         };

@@ -68,7 +68,7 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
     let fields = [
         ("target", notification.target.clone()),
         ("type", notification.kind.to_string()),
-        ("state", record.state.to_string()),
+        ("state", state(record)),
         ("object", or_empty(&notification.object_id)),
         ("event", or_empty(&notification.event_id)),
         ("webhook", or_empty(&notification.webhook_id)),
@@ -84,6 +84,14 @@ fn text(record: &NotificationRecord, attempts: &[NotificationAttempt], width: u1
         text.push_str(&log(attempts, width));
     }
     text
+}
+
+/// The state, and why the notification was given up.
+fn state(record: &NotificationRecord) -> String {
+    match &record.reason {
+        Some(reason) => format!("{}: {reason}", record.state),
+        None => record.state.to_string(),
+    }
 }
 
 fn log(attempts: &[NotificationAttempt], width: u16) -> String {

@@ -88,6 +88,7 @@ fn notification() -> Notification {
         webhook_id: None,
         event_id: Some(requeue::random_id()),
         event_type: NotificationType::Test.as_str().to_owned(),
+        event_age_secs: None,
         event_created_at: None,
         object_id: None,
         result: None,

@@ -99,6 +99,7 @@ impl Filled {
             processed_at: self.now,
             reason: None,
             notifications: Vec::new(),
+            sent_early: Vec::new(),
             attempt: None,
         }
     }

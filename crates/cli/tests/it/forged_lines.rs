@@ -78,6 +78,7 @@ async fn add_odd_rows(filled: &Filled, number: usize, odd: char) {
         object_id: Some(id),
         event_created_at: None,
         created_at: chrono::Utc::now(),
+        expires_at: None,
         body: b"{}".to_vec(),
     };
     filled.store.add_notifications(&[notification]).await.unwrap();

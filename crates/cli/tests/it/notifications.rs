@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use test_support::receiver::{Received, Receiver, Reply};
 use test_support::redis::free_port;
 use test_support::signed_webhook::{SECRET, now_secs};
-use webhook::{NotificationState, NotificationType, Verifier};
+use webhook::{NotificationState, NotificationType, Reason, Verifier};
 
 use crate::command::{Ended, landfall};
 use crate::filled::{Filled, RESPONSE_ID};
@@ -94,6 +94,7 @@ fn notification(id: &str, target: &str, kind: NotificationType) -> NewNotificati
         object_id: Some(RESPONSE_ID.to_owned()),
         event_created_at: None,
         created_at: Utc::now(),
+        expires_at: None,
         body: br#"{"type":"x"}"#.to_vec(),
     }
 }
@@ -116,7 +117,7 @@ async fn settle(filled: &Filled, target: &str, next: NextStep) {
         project: "default".to_owned(),
         id: record.notification.id.clone(),
         target: target.to_owned(),
-        owner: "test".to_owned(),
+        owner: Some("test".to_owned()),
         attempt: NotificationAttempt {
             attempt: record.attempts + 1,
             started_at: Utc::now(),
@@ -141,7 +142,7 @@ async fn notifications_are_listed_shown_and_sent_again(filled: Filled) {
     let given_up =
         notification("ntf_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "app", NotificationType::ResponseStored);
     filled.store.add_notifications(std::slice::from_ref(&given_up)).await.unwrap();
-    settle(&filled, "app", NextStep::GiveUp).await;
+    settle(&filled, "app", NextStep::GiveUp(Reason::GaveUp)).await;
     filled
         .store
         .add_notifications(&[notification("ntf_2", "app", NotificationType::EvalStored)])

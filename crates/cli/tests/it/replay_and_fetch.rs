@@ -211,6 +211,7 @@ async fn store_eval_run(repair: &Repair, fetch_state: FetchState) {
         processed_at: now,
         reason: (!fetched).then_some(Reason::NotFound),
         notifications: Vec::new(),
+        sent_early: Vec::new(),
         attempt: None,
     };
     repair.filled.store.save_eval_run(&run, &completion).await.unwrap();

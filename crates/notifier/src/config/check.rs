@@ -18,6 +18,9 @@ const NAME_CHARS_MAX: usize = 64;
 const TIMEOUT_SECS_DEFAULT: f64 = 15.0;
 /// The lease of a notification must outlast the request.
 const TIMEOUT_SECS_MAX: f64 = 120.0;
+/// A caller rarely waits longer.
+const CALL_TTL_SECS_DEFAULT: f64 = 10.0;
+const CALL_TTL_SECS_MAX: f64 = 3600.0;
 const RATE_PER_SEC_MAX: f64 = 1000.0;
 const STREAM_MAX_LEN_DEFAULT: u64 = 100_000;
 
@@ -43,6 +46,8 @@ pub(super) fn check(
     let filter = check.filter(&table)?;
     let payload = check.payload(&table)?;
     let rate_per_sec = check.number("rate_per_sec", table.rate_per_sec.as_ref(), RATE_PER_SEC_MAX)?;
+    let call_ttl = check.number("call_ttl_secs", table.call_ttl_secs.as_ref(), CALL_TTL_SECS_MAX)?;
+    let call_ttl = Duration::from_secs_f64(call_ttl.unwrap_or(CALL_TTL_SECS_DEFAULT));
     let destination = check.destination(&table)?;
     let rate_per_sec = rate_per_sec.unwrap_or(match destination {
         Destination::Webhook(_) => 50.0,
@@ -51,7 +56,7 @@ pub(super) fn check(
         Destination::Discord(_) => 0.5,
         Destination::RedisStream { .. } => RATE_PER_SEC_MAX,
     });
-    Ok(Target { name: check.name, destination, filter, payload, rate_per_sec })
+    Ok(Target { name: check.name, destination, filter, payload, rate_per_sec, call_ttl })
 }
 
 impl Check<'_> {

@@ -30,7 +30,7 @@ impl Config {
 }
 
 fn described(target: &Target) -> Value {
-    let Target { name, destination, filter, payload, rate_per_sec } = target;
+    let Target { name, destination, filter, payload, rate_per_sec, call_ttl } = target;
     let Filter { kinds, projects, models, metadata } = filter;
     let place = match destination {
         Destination::Webhook(http) | Destination::Slack(http) | Destination::Discord(http) => {
@@ -55,6 +55,7 @@ fn described(target: &Target) -> Value {
         "metadata": metadata,
         "payload": payload,
         "rate_per_sec": rate_per_sec,
+        "call_ttl_secs": call_ttl.as_secs_f64(),
     })
 }
 

@@ -48,6 +48,7 @@ pub(super) struct TargetTable {
     pub(super) payload: Option<Spanned<PayloadName>>,
     pub(super) timeout_secs: Option<Spanned<f64>>,
     pub(super) rate_per_sec: Option<Spanned<f64>>,
+    pub(super) call_ttl_secs: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Spanned<String>>,
     pub(super) stream_max_len: Option<Spanned<u64>>,

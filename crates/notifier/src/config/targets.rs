@@ -19,6 +19,8 @@ pub struct Target {
     pub payload: Payload,
     /// Notifications per second, summed over all workers.
     pub rate_per_sec: f64,
+    /// How long after a call began its notification is worth sending.
+    pub call_ttl: Duration,
 }
 
 /// The destination of a target's notifications, and their format.

@@ -23,6 +23,7 @@ payload = "full"
 secret_env = ["APP_SECRET", "APP_SECRET_OLD"]
 timeout_secs = 5
 rate_per_sec = 2.5
+call_ttl_secs = 4
 headers = { x-tenant = "acme" }
 
 [[targets]]
@@ -68,7 +69,8 @@ fn a_whole_file_is_read() {
     let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
     assert_eq!(names, ["app", "team-chat", "ifttt", "stream"]);
     let [app, chat, ifttt, stream] = &config.targets[..] else { panic!("four targets") };
-    assert_eq!((app.payload, app.rate_per_sec), (Payload::Full, 2.5));
+    assert_eq!((app.payload, app.rate_per_sec, app.call_ttl.as_secs()), (Payload::Full, 2.5, 4));
+    assert_eq!(stream.call_ttl.as_secs(), 10, "the default");
     let http = app.destination.http().unwrap();
     assert_eq!((http.timeout.as_secs(), http.shown().as_str()), (5, "https://app.example.com"));
     assert!(matches!(http.credentials, Credentials::Signature(_)));
@@ -146,6 +148,7 @@ fn an_error_names_the_line_and_the_setting() {
         (signed("timeout_secs = \"5\""), 5, "timeout_secs", "invalid type"),
         (signed("timeout_secs = 0"), 5, "target app: timeout_secs", "more than 0 and at most 120"),
         (signed("rate_per_sec = 1e9"), 5, "target app: rate_per_sec", "at most 1000"),
+        (signed("call_ttl_secs = 0"), 5, "target app: call_ttl_secs", "more than 0 and at most 3600"),
         (signed("headers = { Host = \"x\" }"), 5, "target app: headers", "set by Landfall"),
         (signed("payload = \"fat\""), 5, "payload", "unknown variant `fat`"),
         (signed("stream_max_len = 5"), 5, "target app: stream_max_len", "only valid for kind redis-stream"),

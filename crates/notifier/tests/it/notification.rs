@@ -45,6 +45,7 @@ pub(crate) fn stored() -> Notification {
         event_id: Some("evt_1".to_owned()),
         event_type: "response.completed".to_owned(),
         event_created_at: Some("2026-11-23T20:31:00Z".parse().unwrap()),
+        event_age_secs: None,
         object_id: Some("resp_1".to_owned()),
         result: Some(json!({
             "response_id": "resp_1", "status": "completed", "model": "gpt-6.1-sol", "error": null, "metadata": {"a": "b"},
@@ -88,6 +89,18 @@ fn a_thin_body_has_ids_and_states_and_a_full_one_the_result_too() {
     large["data"]["result_omitted"] = true.into();
     assert_eq!(body(&notification, "full", 400), large);
     assert_eq!(body(&Notification { result_is_whole: false, ..stored() }, "full", 1000), large);
+}
+
+#[test]
+fn a_call_says_how_old_it_was() {
+    let call = Notification {
+        kind: NotificationType::EventReceived,
+        event_type: "realtime.call.incoming".to_owned(),
+        event_age_secs: Some(3),
+        ..stored()
+    };
+    assert_eq!(body(&call, "thin", 1000)["data"]["event"]["age_secs"], 3);
+    assert_eq!(call.id("thin"), Notification { event_age_secs: None, ..call.clone() }.id("thin"));
 }
 
 #[test]

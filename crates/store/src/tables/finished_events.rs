@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use webhook::EventState;
 
 use super::events;
+use super::notification_leases;
 use super::notifications;
 use super::upsert::{Existing, ManyRows, on_conflict};
 use crate::columns::{Column, Kind, Record as _};
@@ -46,8 +47,8 @@ fn columns(more: &[Column]) -> Vec<Column> {
 }
 
 impl Store {
-    /// Stores finished events with their responses and notifications, and inserts the rows of events whose first
-    /// attempt has `begun`, all in one transaction. Events that are already stored do not change.
+    /// Stores finished events with their responses and notifications, which may have been sent already, and inserts the
+    /// rows of events whose first attempt has `begun`, all in one transaction. Events that are already stored do not change.
     pub async fn save_finished(
         &self,
         begun: &[NewEvent],
@@ -56,7 +57,9 @@ impl Store {
         let steps = async |transaction: &mut WriteTransaction| {
             add_begun(transaction, begun).await?;
             save_responses(transaction, finished).await?;
-            complete(transaction, finished).await
+            complete(transaction, finished).await?;
+            let sent_early = finished.iter().flat_map(|finished| &finished.completion.sent_early);
+            notification_leases::settle_early(transaction, sent_early).await
         };
         self.database.write("store finished events", steps).await
     }

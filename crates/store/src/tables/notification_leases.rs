@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use webhook::NotificationState;
+use webhook::{NotificationState, Reason};
 
 use super::upsert::insert;
 use super::{notification_targets as targets, notifications};
@@ -20,6 +20,7 @@ use crate::target_health::{Allowance, TargetFailure};
 use crate::value::Value;
 
 const TAKE: &str = "lease notifications";
+const EXPIRE: &str = "give up late notifications";
 
 /// Longer errors are truncated; the log has the whole error.
 const ERROR_CHARS_MAX: usize = 500;
@@ -38,6 +39,23 @@ impl Store {
         }
         let steps = async |transaction: &mut WriteTransaction| lease(transaction, request, now).await;
         self.database.write(TAKE, steps).await
+    }
+
+    /// Gives up the notifications of a target whose time to live is over, and returns them. An attempt that is under way
+    /// ends first. Idle polls only read.
+    pub async fn expire_notifications(
+        &self,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<NotificationRecord>, StoreError> {
+        let values = [Value::text(target), Value::time(now)];
+        let select = "SELECT id FROM notifications WHERE target = $1 AND urgent AND state = 'pending' \
+                      AND expires_at <= $2 AND (lease_until IS NULL OR lease_until <= $2) LIMIT 1";
+        if self.database.read(EXPIRE, select, &values, |row| row.get::<String>("id")).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let steps = async |transaction: &mut WriteTransaction| expire(transaction, target, now).await;
+        self.database.write(EXPIRE, steps).await
     }
 
     /// Records how an attempt ended, and updates the health of its target. False if the lease had expired: then only
@@ -124,6 +142,42 @@ async fn take(
     Ok(taken)
 }
 
+async fn expire(
+    transaction: &mut WriteTransaction,
+    target: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<NotificationRecord>> {
+    targets::lock_in(transaction, target).await?;
+    let rows = transaction
+        .fetch_all(
+            "UPDATE notifications SET state = $3, reason = $4, next_attempt_at = NULL, lease_owner = NULL, \
+             lease_until = NULL WHERE target = $1 AND urgent AND state = 'pending' AND expires_at <= $2 \
+             AND (lease_until IS NULL OR lease_until <= $2) RETURNING *",
+            &[
+                Value::text(target),
+                Value::time(now),
+                Value::member(NotificationState::GivenUp),
+                Value::member(Reason::TooLate),
+            ],
+        )
+        .await?;
+    rows.iter().map(notifications::record).collect()
+}
+
+/// Settles notifications that were sent before their rows, in the transaction that writes the rows. A row that another
+/// worker has already settled does not change. Targets are locked in their order, so that two groups do not deadlock.
+pub(super) async fn settle_early<'e>(
+    transaction: &mut WriteTransaction,
+    ends: impl Iterator<Item = &'e AttemptEnd>,
+) -> sqlx::Result<()> {
+    let mut ends: Vec<&AttemptEnd> = ends.collect();
+    ends.sort_by(|a, b| a.target.cmp(&b.target));
+    for end in ends {
+        settle(transaction, end).await?;
+    }
+    Ok(())
+}
+
 async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::Result<bool> {
     let health = targets::lock_in(transaction, &end.target).await?;
     let error: Option<String> =
@@ -138,7 +192,7 @@ async fn settle(transaction: &mut WriteTransaction, end: &AttemptEnd) -> sqlx::R
     let health = match end.next {
         NextStep::Delivered if is_well => None,
         NextStep::Delivered => Some(health.after_success(end.at)),
-        NextStep::RetryAt(_) | NextStep::GiveUp => {
+        NextStep::RetryAt(_) | NextStep::GiveUp(_) => {
             let (is_probe, is_gone, retry_after) = (end.is_probe, end.is_gone, end.retry_after);
             let failure = TargetFailure { is_probe, is_gone, retry_after, at: end.at };
             Some(health.after_failure(failure, end.breaker))
@@ -158,16 +212,21 @@ async fn settle_in(
     end: &AttemptEnd,
     error: Option<&str>,
 ) -> sqlx::Result<bool> {
-    let (state, next_at, delivered_at) = match end.next {
-        NextStep::Delivered => (NotificationState::Delivered, None, Some(end.at)),
-        NextStep::RetryAt(at) => (NotificationState::Pending, Some(at), None),
-        NextStep::GiveUp => (NotificationState::GivenUp, None, None),
+    let (state, reason) = match end.next {
+        NextStep::Delivered => (NotificationState::Delivered, None),
+        NextStep::RetryAt(_) => (NotificationState::Pending, None),
+        NextStep::GiveUp(reason) => (NotificationState::GivenUp, Some(reason)),
+    };
+    let (next_at, delivered_at) = match end.next {
+        NextStep::Delivered => (None, Some(end.at)),
+        NextStep::RetryAt(at) => (Some(at), None),
+        NextStep::GiveUp(_) => (None, None),
     };
     let settled = transaction
         .execute(
             "UPDATE notifications SET state = $1, attempts = $2, next_attempt_at = $3, lease_owner = NULL, \
-             lease_until = NULL, delivered_at = $4, last_status = $5, last_error = $6 \
-             WHERE project = $7 AND id = $8 AND lease_owner = $9",
+             lease_until = NULL, delivered_at = $4, last_status = $5, last_error = $6, reason = $7 \
+             WHERE project = $8 AND id = $9 AND state = 'pending' AND lease_owner IS NOT DISTINCT FROM $10",
             &[
                 Value::member(state),
                 end.attempt.attempt.into(),
@@ -175,9 +234,10 @@ async fn settle_in(
                 Value::opt_time(delivered_at),
                 end.attempt.status.into(),
                 Value::opt_text(error),
+                Value::opt_text(reason.map(Reason::as_str)),
                 Value::text(&end.project),
                 Value::text(&end.id),
-                Value::text(&end.owner),
+                Value::opt_text(end.owner.as_deref()),
             ],
         )
         .await?;

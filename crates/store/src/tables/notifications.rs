@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
-use webhook::{MaybeKnown, NotificationState, NotificationType};
+use webhook::{MaybeKnown, NotificationState, NotificationType, Reason};
 
 use super::projects;
 use super::upsert::ManyRows;
@@ -49,7 +49,8 @@ impl Store {
         self.database.write("write notifications", steps).await
     }
 
-    /// Restarts a notification's retry schedule, delivered or not; `None` if no notification has this id.
+    /// Restarts a notification's retry schedule, delivered or not, without a time to live; `None` if no notification has
+    /// this id.
     pub async fn retry_notification(
         &self,
         id: &str,
@@ -57,7 +58,7 @@ impl Store {
     ) -> Result<Option<NotificationRecord>, StoreError> {
         let update = format!(
             "UPDATE notifications SET state = 'pending', next_attempt_at = $1, attempts_before = attempts, \
-             delivered_at = NULL WHERE {} AND id = $2 RETURNING *",
+             delivered_at = NULL, expires_at = NULL, reason = NULL WHERE {} AND id = $2 RETURNING *",
             projects::in_any("notifications")
         );
         let values = [Value::time(now), Value::text(id)];
@@ -74,12 +75,14 @@ impl Store {
     ) -> Result<Vec<NotificationRecord>, StoreError> {
         let select = "SELECT * FROM notifications WHERE ($1 IS NULL OR target = $1) AND ($2 IS NULL OR state = $2) \
                       AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR created_at >= $4) \
-                      ORDER BY created_at DESC, id DESC LIMIT $5";
+                      AND ($5 IS NULL OR reason IS NULL OR reason <> $5) \
+                      ORDER BY created_at DESC, id DESC LIMIT $6";
         let values = [
             Value::opt_text(filter.target.as_deref()),
             Value::opt_text(filter.state.map(NotificationState::as_str)),
             Value::opt_text(filter.kind.map(NotificationType::as_str)),
             Value::opt_time(filter.since),
+            Value::opt_text(filter.except.map(Reason::as_str)),
             filter.limit.into(),
         ];
         self.database.read("list notifications", select, &values, record).await
@@ -129,6 +132,7 @@ pub(super) fn record(row: &Row) -> sqlx::Result<NotificationRecord> {
     Ok(NotificationRecord {
         notification: NewNotification::read(row)?,
         state: row.maybe_known("state")?,
+        reason: row.parsed("reason")?,
         attempts: row.count("attempts")?,
         attempts_before: row.count("attempts_before")?,
         next_attempt_at: row.time("next_attempt_at")?,

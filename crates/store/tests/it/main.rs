@@ -5,6 +5,7 @@
 
 mod batches;
 mod bucket_answers;
+mod calls;
 mod documents;
 mod events;
 mod files;
@@ -90,6 +91,10 @@ on_both!([
     batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
     health::the_write_check_leaves_no_rows,
     health::the_newest_objects_are_listed_with_the_reason_they_are_incomplete,
+    calls::what_was_sent_before_its_row_is_written_as_it_ended,
+    calls::a_row_that_waits_is_delivered_by_whoever_sent_it_early,
+    calls::failures_of_early_attempts_open_the_breaker,
+    calls::a_notification_that_expires_is_given_up_as_too_late,
     notifications::a_result_and_its_notification_are_written_in_one_transaction,
     notifications::a_notification_is_written_only_once,
     notifications::a_dead_event_and_its_notification_are_written_together,

@@ -28,11 +28,12 @@ pub(crate) fn new(id: &str, target: &str) -> NewNotification {
         object_id: Some("resp_1".to_owned()),
         event_created_at: Some(at(-5)),
         created_at: at(0),
+        expires_at: None,
         body: br#"{"type":"response.stored"}"#.to_vec(),
     }
 }
 
-fn request(target: &str, owner: &str) -> LeaseRequest {
+pub(crate) fn request(target: &str, owner: &str) -> LeaseRequest {
     LeaseRequest {
         target: target.to_owned(),
         urgent: false,
@@ -48,13 +49,18 @@ async fn lease(store: &Store, owner: &str, now: DateTime<Utc>) -> Vec<Notificati
     store.lease_notifications(&request("app", owner), now).await.unwrap().notifications
 }
 
-fn end(record: &NotificationRecord, owner: &str, next: NextStep, now: DateTime<Utc>) -> AttemptEnd {
+pub(crate) fn end(
+    record: &NotificationRecord,
+    owner: &str,
+    next: NextStep,
+    now: DateTime<Utc>,
+) -> AttemptEnd {
     let error = (next != NextStep::Delivered).then(|| "the target answered with status 500".to_owned());
     AttemptEnd {
         project: record.notification.project.clone(),
         id: record.notification.id.clone(),
         target: record.notification.target.clone(),
-        owner: owner.to_owned(),
+        owner: Some(owner.to_owned()),
         attempt: NotificationAttempt {
             attempt: record.attempts + 1,
             started_at: now,
@@ -171,7 +177,7 @@ pub(crate) async fn one_worker_at_a_time_leases_a_notification_until_its_lease_e
 
 pub(crate) async fn attempts_are_logged_and_scheduled(fixture: Fixture) {
     fixture.store.add_notifications(&[new("ntf_1", "app")]).await.unwrap();
-    let steps = [NextStep::RetryAt(at(5)), NextStep::RetryAt(at(305)), NextStep::GiveUp];
+    let steps = [NextStep::RetryAt(at(5)), NextStep::RetryAt(at(305)), NextStep::GiveUp(Reason::GaveUp)];
     for (step, secs) in steps.into_iter().zip([0, 5, 305]) {
         if secs > 0 {
             let early = fixture.store.lease_notifications(&request("app", "a"), at(secs - 1)).await.unwrap();

@@ -40,6 +40,7 @@ pub(crate) fn completion(webhook_id: &str) -> Completion {
         processed_at: at(10),
         reason: None,
         notifications: Vec::new(),
+        sent_early: Vec::new(),
         attempt: None,
     }
 }

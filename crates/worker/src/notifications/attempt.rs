@@ -1,13 +1,14 @@
 //! One attempt to deliver one notification: send, settle, log, count.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use error_text::chain;
 use notifier::{Endpoint, SendError, TargetResponse};
 use queue::{NotificationStream, QueueError, StreamedNotification};
-use store::{AttemptEnd, NextStep, NotificationAttempt, NotificationRecord, Store};
+use store::{AttemptEnd, NewNotification, NextStep, NotificationAttempt, NotificationRecord, Store};
+use webhook::Reason;
 
 use crate::metrics::Metrics;
 use crate::notifications::schedule::Timing;
@@ -42,40 +43,86 @@ enum AttemptError {
     Http(SendError),
     #[error("could not write to the target's stream")]
     Stream(#[source] QueueError),
+    #[error("the target did not answer before the notification was too late")]
+    TooLate,
+}
+
+/// What is known of a notification before an attempt. The default: it has no row yet.
+#[derive(Default)]
+struct Before {
+    owner: Option<String>,
+    attempts: u32,
+    attempts_before: u32,
+    is_probe: bool,
 }
 
 impl Sender {
     /// Sends it and settles it. Never fails: if settling fails, it is sent again when its lease expires.
     pub(crate) async fn attempt(&self, leased: LeasedNotification) {
-        let LeasedNotification { record, owner, is_probe } = &leased;
+        let LeasedNotification { record, owner, is_probe } = leased;
+        let (attempts, attempts_before) = (record.attempts, record.attempts_before);
+        let before = Before { owner: Some(owner), attempts, attempts_before, is_probe };
+        let end = self.send_once(&record.notification, before).await;
+        let settled = self.store.settle_notification(&end).await;
+        let outcome = match settled {
+            Ok(false) => NotificationOutcome::LeaseLost,
+            Ok(true) | Err(_) => outcome(&end),
+        };
+        self.log(&record.notification, &end, outcome, settled.err().map(|error| chain(&error)));
+    }
+
+    /// Sends a notification that has no row yet. The write of the row settles it.
+    pub(crate) async fn attempt_early(&self, notification: &NewNotification) -> AttemptEnd {
+        let end = self.send_once(notification, Before::default()).await;
+        self.log(notification, &end, outcome(&end), None);
+        end
+    }
+
+    /// Reports a notification that was given up without another attempt, because its time to live is over.
+    pub(crate) fn report_expired(&self, record: &NotificationRecord) {
+        let notification = &record.notification;
+        self.metrics.notification(&notification.target, NotificationOutcome::GivenUp);
+        tracing::error!(
+            notification.id = notification.id,
+            notification.target = notification.target,
+            notification.type = notification.kind.as_str(),
+            event.id = notification.event_id,
+            object.id = notification.object_id,
+            project = notification.project,
+            notification.attempt = record.attempts,
+            outcome = NotificationOutcome::GivenUp.as_str(),
+            reason = Reason::TooLate.as_str(),
+            error = record.last_error,
+            "notification given up: it is too late"
+        );
+    }
+
+    async fn send_once(&self, notification: &NewNotification, before: Before) -> AttemptEnd {
         let (started_at, started) = (self.timing.now(), Instant::now());
-        let sent = self.send(record).await;
+        let sent = self.send_in_time(notification, started_at).await;
         let took = started.elapsed();
         let now = self.timing.now();
-        let attempt = record.attempts + 1;
+        let attempt = before.attempts + 1;
         let answer = match &sent {
             Ok(answer) => answer.as_ref(),
             Err(AttemptError::Http(error)) => error.response(),
-            Err(AttemptError::Stream(_)) => None,
+            Err(AttemptError::Stream(_) | AttemptError::TooLate) => None,
         };
         let (is_gone, retry_after) = match &sent {
             Err(AttemptError::Http(error)) => (!error.is_retryable(), error.retry_after()),
-            Ok(_) | Err(AttemptError::Stream(_)) => (false, None),
+            Ok(_) | Err(AttemptError::Stream(_) | AttemptError::TooLate) => (false, None),
         };
-        let wait = self.timing.schedule.wait(attempt - record.attempts_before);
-        let next = match (&sent, wait) {
-            (Ok(_), _) => NextStep::Delivered,
-            (Err(_), Some(wait)) => {
-                let wait = wait.max(retry_after.unwrap_or_default());
-                NextStep::RetryAt(now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX))
-            }
-            (Err(_), None) => NextStep::GiveUp,
+        let wait = self.timing.schedule.wait(attempt - before.attempts_before);
+        let wait = wait.map(|wait| wait.max(retry_after.unwrap_or_default()));
+        let next = match &sent {
+            Ok(_) => NextStep::Delivered,
+            Err(_) => after_failure(wait, now, notification.expires_at),
         };
-        let end = AttemptEnd {
-            project: record.notification.project.clone(),
-            id: record.notification.id.clone(),
-            target: record.notification.target.clone(),
-            owner: owner.clone(),
+        AttemptEnd {
+            project: notification.project.clone(),
+            id: notification.id.clone(),
+            target: notification.target.clone(),
+            owner: before.owner,
             attempt: NotificationAttempt {
                 attempt,
                 started_at,
@@ -85,25 +132,31 @@ impl Sender {
                 error: sent.as_ref().err().map(|error| chain(error)),
             },
             next,
-            is_probe: *is_probe,
+            is_probe: before.is_probe,
             is_gone,
             retry_after,
             at: now,
             breaker: self.timing.breaker,
-        };
-        let settled = self.store.settle_notification(&end).await;
-        let outcome = match (&settled, next) {
-            (Ok(false), _) => NotificationOutcome::LeaseLost,
-            (_, NextStep::Delivered) => NotificationOutcome::Delivered,
-            (_, NextStep::RetryAt(_) | NextStep::GiveUp) if is_gone => NotificationOutcome::Disabled,
-            (_, NextStep::RetryAt(_)) => NotificationOutcome::Retry,
-            (_, NextStep::GiveUp) => NotificationOutcome::GivenUp,
-        };
-        self.log(record, &end, outcome, settled.err().map(|error| chain(&error)));
+        }
     }
 
-    async fn send(&self, record: &NotificationRecord) -> Result<Option<TargetResponse>, AttemptError> {
-        let notification = &record.notification;
+    /// Sends it, unless the target takes longer than the notification's time to live.
+    async fn send_in_time(
+        &self,
+        notification: &NewNotification,
+        now: DateTime<Utc>,
+    ) -> Result<Option<TargetResponse>, AttemptError> {
+        let sending = self.send(notification);
+        match notification.expires_at {
+            Some(expires_at) => {
+                let left = (expires_at - now).to_std().unwrap_or_default();
+                tokio::time::timeout(left, sending).await.unwrap_or(Err(AttemptError::TooLate))
+            }
+            None => sending.await,
+        }
+    }
+
+    async fn send(&self, notification: &NewNotification) -> Result<Option<TargetResponse>, AttemptError> {
         match &self.transport {
             Transport::Http(endpoint) => {
                 let body = Bytes::from(notification.body.clone());
@@ -125,20 +178,20 @@ impl Sender {
     /// Logs the attempt, and updates its metrics.
     fn log(
         &self,
-        record: &NotificationRecord,
+        notification: &NewNotification,
         end: &AttemptEnd,
         outcome: NotificationOutcome,
         unsettled: Option<String>,
     ) {
-        let notification = &record.notification;
         self.metrics.notification(&notification.target, outcome);
         if outcome == NotificationOutcome::Delivered {
             let lag = notification.event_created_at.map(|at| (end.at - at).num_milliseconds());
             self.metrics.notified_lag(lag);
         }
-        let retry_in_secs = match end.next {
-            NextStep::RetryAt(at) => Some((at - end.at).as_seconds_f64()),
-            NextStep::Delivered | NextStep::GiveUp => None,
+        let (retry_in_secs, reason) = match end.next {
+            NextStep::RetryAt(at) => (Some((at - end.at).as_seconds_f64()), None),
+            NextStep::GiveUp(reason) => (None, Some(reason.as_str())),
+            NextStep::Delivered => (None, None),
         };
         let error = end.attempt.error.clone();
         let error =
@@ -154,6 +207,7 @@ impl Sender {
                     project = notification.project,
                     notification.attempt = end.attempt.attempt,
                     outcome = outcome.as_str(),
+                    reason,
                     retry_in_secs,
                     duration_ms = end.attempt.latency_ms,
                     http.status = end.attempt.status,
@@ -173,5 +227,24 @@ impl Sender {
                 "the target answered 410 Gone; sending stops until you run landfall targets resume"
             ),
         }
+    }
+}
+
+fn outcome(end: &AttemptEnd) -> NotificationOutcome {
+    match end.next {
+        NextStep::Delivered => NotificationOutcome::Delivered,
+        NextStep::RetryAt(_) | NextStep::GiveUp(_) if end.is_gone => NotificationOutcome::Disabled,
+        NextStep::RetryAt(_) => NotificationOutcome::Retry,
+        NextStep::GiveUp(_) => NotificationOutcome::GivenUp,
+    }
+}
+
+/// `wait` is `None` after the last attempt of the schedule.
+fn after_failure(wait: Option<Duration>, now: DateTime<Utc>, expires_at: Option<DateTime<Utc>>) -> NextStep {
+    let Some(wait) = wait else { return NextStep::GiveUp(Reason::GaveUp) };
+    let next_at = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+    match expires_at {
+        Some(expires_at) if next_at >= expires_at => NextStep::GiveUp(Reason::TooLate),
+        Some(_) | None => NextStep::RetryAt(next_at),
     }
 }

@@ -79,8 +79,15 @@ impl Dispatcher {
         self.drain(running).await;
     }
 
-    /// Leases up to `limit` notifications that are due.
+    /// Leases up to `limit` notifications that are due. Those that are too late are given up, whatever the state of the
+    /// target.
     async fn take(&self, limit: u32) -> Result<Step, StoreError> {
+        if self.urgent {
+            let now = self.sender.timing.now();
+            for expired in self.sender.store.expire_notifications(&self.target.name, now).await? {
+                self.sender.report_expired(&expired);
+            }
+        }
         let timeout = self.target.destination.http().map_or(STREAM_TIMEOUT, |place| place.timeout);
         let request = LeaseRequest {
             target: self.target.name.clone(),
@@ -227,6 +234,7 @@ mod tests {
                 object_id: Some(format!("resp_{n}")),
                 event_created_at: Some(at),
                 created_at: at,
+                expires_at: None,
                 body: format!(r#"{{"n":{n}}}"#).into_bytes(),
             });
             self.store.add_notifications(&new.collect::<Vec<_>>()).await.unwrap();

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use notifier::{Config, Notification, Payload, Subject};
 use serde_json::Value;
 use store::{Completion, NewNotification, ResultPayload};
 use tokio::sync::watch;
-use webhook::{EventKind, NotificationType, Reason};
+use webhook::{EventKind, NotificationType, Reason, Urgency};
 
 use crate::job::Job;
 use crate::results_link::ResultsLinks;
@@ -92,10 +92,13 @@ impl Outbox {
             return Vec::new();
         }
         let ResultPayload { value, is_whole } = result();
-        let (at, links) = (Utc::now(), self.links.as_ref());
+        let is_call = trigger.kind == NotificationType::EventReceived && job.is_call();
+        // A call may be sent by a worker that crashes before it writes the row: another one then renders the same bytes.
+        let at = if is_call { job.received_at() } else { Utc::now() };
+        let links = self.links.as_ref();
         let webhook_id = job.entry.webhook_id.as_str();
         let id = if trigger.kind.is_of_object() { job.object_id() } else { Some(webhook_id) };
-        self.render(&Notification {
+        let notification = Notification {
             kind: trigger.kind,
             project: job.entry.project.clone(),
             at,
@@ -103,18 +106,20 @@ impl Outbox {
             event_id: job.event_id().map(str::to_owned),
             event_type: job.entry.event_type.clone(),
             event_created_at: job.created_at(),
+            event_age_secs: is_call.then(|| job.age_on_arrival_secs()),
             object_id: job.object_id().map(str::to_owned),
             result: value,
             result_is_whole: is_whole,
             reason: trigger.reason.map(Reason::as_str),
             error: trigger.error.map(shortened),
             link: id.and_then(|id| links?.to(&job.entry.project, id, at)),
-        })
+        };
+        self.render(&notification, is_call.then(|| job.happened_at()))
     }
 
     /// The notifications of a queue entry that cannot be decoded: only its id is known.
     pub(crate) fn of_undecodable(&self, entry_id: &str, error: &str) -> Vec<NewNotification> {
-        self.render(&Notification {
+        let notification = Notification {
             kind: NotificationType::EventDead,
             project: DEFAULT_PROJECT.to_owned(),
             at: Utc::now(),
@@ -122,20 +127,23 @@ impl Outbox {
             event_id: Some(entry_id.to_owned()),
             event_type: "undecodable".to_owned(),
             event_created_at: None,
+            event_age_secs: None,
             object_id: None,
             result: None,
             result_is_whole: true,
             reason: Some(Reason::UndecodableEntry.as_str()),
             error: Some(shortened(error)),
             link: None,
-        })
+        };
+        self.render(&notification, None)
     }
 
     fn is_wanted(&self, kind: NotificationType) -> bool {
         self.config.borrow().targets.iter().any(|target| target.filter.kinds().contains(&kind))
     }
 
-    fn render(&self, notification: &Notification) -> Vec<NewNotification> {
+    /// `call_at` is when a call began, whose notifications expire.
+    fn render(&self, notification: &Notification, call_at: Option<DateTime<Utc>>) -> Vec<NewNotification> {
         let config = Arc::clone(&self.config.borrow());
         let model = ["model", "base_model"].into_iter().find_map(|name| notification.field(name)?.as_str());
         let metadata = notification.field("metadata").map(texts);
@@ -158,15 +166,16 @@ impl Outbox {
                 object_id: notification.object_id.clone(),
                 event_created_at: notification.event_created_at,
                 created_at: notification.at,
+                expires_at: call_at.map(|at| at + target.call_ttl),
                 body: notification.body(target, config.full_max_bytes),
             })
             .collect()
     }
 }
 
-/// A caller waits, or an agent for an action.
+/// Whether it is sent before the others.
 fn is_urgent(kind: NotificationType, event_type: &str) -> bool {
-    kind == NotificationType::EventReceived || event_type == EventKind::AgentSessionActionRequired.as_str()
+    kind == NotificationType::EventReceived || EventKind::from_name(event_type).urgency() != Urgency::Ordinary
 }
 
 fn shortened(error: &str) -> String {
@@ -188,6 +197,10 @@ mod tests {
         let agent = |event_type| is_urgent(NotificationType::AgentStored, event_type);
         assert!(agent("agent.session.action_required") && !agent("agent.session.idle"));
         assert!(is_urgent(NotificationType::EventReceived, "realtime.call.incoming"));
+        assert!(
+            is_urgent(NotificationType::EventReceived, "response.reticulated"),
+            "before the others, as every event without an object"
+        );
         assert!(!is_urgent(NotificationType::ResponseStored, "response.completed"));
     }
 }

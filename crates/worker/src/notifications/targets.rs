@@ -13,30 +13,44 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::notifications::attempt::{Sender, Transport};
 use crate::notifications::dispatcher::Dispatcher;
+use crate::notifications::early::EarlySender;
 use crate::notifications::schedule::Timing;
 
 /// Sends to every target in the file.
 pub(crate) struct Targets {
     pub(crate) config: watch::Receiver<Arc<Config>>,
     pub(crate) written: watch::Receiver<()>,
+    pub(crate) early: Arc<EarlySender>,
     pub(crate) store: Store,
     pub(crate) stream: NotificationStream,
     pub(crate) timing: Timing,
     pub(crate) metrics: Metrics,
     /// This worker's name.
     pub(crate) worker: String,
+    pub(crate) reachable: Vec<(Arc<Target>, Sender)>,
 }
 
 impl Targets {
-    /// Runs until `shutdown`. Dispatchers of a previous file finish their attempts; leases separate them from the new
-    /// ones.
+    /// Prepares how to send to the current targets, also early. Takes a moment for each.
+    pub(crate) fn prepare(&mut self) {
+        let config = Arc::clone(&self.config.borrow_and_update());
+        let targets = config.targets.iter();
+        let reachable =
+            targets.filter_map(|target| Some((Arc::clone(target), self.sender(&config, target)?)));
+        self.reachable = reachable.collect();
+        let early = self.reachable.iter();
+        let early = early.map(|(target, sender)| (target.name.clone(), sender.clone(), target.rate_per_sec));
+        self.early.replace(early);
+    }
+
+    /// Runs until `shutdown`, with the targets that are prepared. Dispatchers of a previous file finish their attempts;
+    /// leases separate them from the new ones.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut dispatchers = JoinSet::new();
         loop {
-            let config = Arc::clone(&self.config.borrow_and_update());
             let until_change = shutdown.child_token();
-            for target in &config.targets {
-                self.start(&config, target, &mut dispatchers, &until_change);
+            for (target, sender) in &self.reachable {
+                self.start(target, sender, &mut dispatchers, &until_change);
             }
             let changed = tokio::select! {
                 () = shutdown.cancelled() => false,
@@ -49,17 +63,13 @@ impl Targets {
             }
             until_change.cancel();
             while dispatchers.try_join_next().is_some() {}
+            self.prepare();
         }
         while dispatchers.join_next().await.is_some() {}
     }
 
-    fn start(
-        &self,
-        config: &Config,
-        target: &Arc<Target>,
-        dispatchers: &mut JoinSet<()>,
-        until: &CancellationToken,
-    ) {
+    /// How to send to a target; `None`, and a log line, if it cannot be used.
+    fn sender(&self, config: &Config, target: &Target) -> Option<Sender> {
         let transport = match &target.destination {
             Destination::Webhook(place) | Destination::Slack(place) | Destination::Discord(place) => {
                 match place.endpoint(&config.allow, system_resolver()) {
@@ -70,7 +80,7 @@ impl Targets {
                             error = chain(&error),
                             "cannot send to the target"
                         );
-                        return;
+                        return None;
                     }
                 }
             }
@@ -78,12 +88,22 @@ impl Targets {
                 Transport::Stream { stream: self.stream.clone(), max_len: *max_len }
             }
         };
-        let sender = Sender {
+        Some(Sender {
             store: self.store.clone(),
             transport,
             timing: self.timing.clone(),
             metrics: self.metrics.clone(),
-        };
+        })
+    }
+
+    /// Starts the dispatchers of a target.
+    fn start(
+        &self,
+        target: &Arc<Target>,
+        sender: &Sender,
+        dispatchers: &mut JoinSet<()>,
+        until: &CancellationToken,
+    ) {
         for urgent in [true, false] {
             let (sender, target) = (sender.clone(), Arc::clone(target));
             let owner = format!("{}:{:016x}", self.worker, fastrand::u64(..));
