@@ -3,7 +3,7 @@
 
 use webhook::closed_set;
 
-use crate::agent_list::AGENTS_BETA;
+use crate::agent_sessions::AGENTS_BETA;
 use crate::client::{Client, Get};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, ErrorKind};
