@@ -93,18 +93,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let presence = tokio::spawn(presence(&context, queue_admin.clone(), &name, stopped.clone()));
     let mut loops = JoinSet::new();
     loops.spawn(targets_file.follow(shutdown.clone()).map(|()| 0));
-    if let Some(Err(error)) = shutdown.run_until_cancelled(context.early.read_health(&context.store)).await {
-        tracing::warn!(
-            error = chain(&error),
-            "could not read the state of targets; calls are stored before they are sent"
-        );
-    }
+    shutdown.run_until_cancelled(read_target_health(&context)).await;
     start_loops(&mut loops, &context, queue_admin, &shutdown);
     let schedule = settings.notification_schedule.clone();
-    let mut targets = targets(&context, &queue, schedule, &name)?;
-    // Before the first delivery: a call that waits in the queue is sent early, too.
-    targets.prepare();
-    loops.spawn(targets.run(shutdown.clone()).map(|()| 0));
+    loops.spawn(targets(&context, &queue, schedule, &name)?.run(shutdown.clone()).map(|()| 0));
     for &family in &settings.worker_families.0 {
         let config =
             ConsumerConfig { queue: queue.clone(), family, name: name.clone(), lease: settings.lease_secs };
@@ -287,14 +279,24 @@ async fn open_store(config: &StoreConfig) -> Result<Store, StoreError> {
     }
 }
 
-/// Builds the notification dispatchers.
+/// Before the first delivery, so that a call that waits in the queue is sent early.
+async fn read_target_health(context: &Context) {
+    if let Err(error) = context.early.read_health(&context.store).await {
+        tracing::warn!(
+            error = chain(&error),
+            "could not read the state of targets; calls are stored before they are sent"
+        );
+    }
+}
+
+/// Builds the notification dispatchers, which are ready to send.
 fn targets(
     context: &Context,
     queue: &QueueConfig,
     schedule: Schedule,
     worker: &str,
 ) -> anyhow::Result<Targets> {
-    Ok(Targets {
+    let mut targets = Targets {
         config: context.outbox.config(),
         written: context.outbox.written(),
         early: Arc::clone(&context.early),
@@ -304,7 +306,9 @@ fn targets(
         metrics: context.metrics.clone(),
         worker: worker.to_owned(),
         reachable: Vec::new(),
-    })
+    };
+    targets.prepare();
+    Ok(targets)
 }
 
 fn fetching(
