@@ -22,9 +22,9 @@ Examples:
 
 Deletes what was received before the given time: responses, batches with their
 results and inputs, jobs with their models and metrics, eval runs, their raw
-files, and stored or dead events with their notifications. It keeps objects that a waiting
-or newer event refers to, objects and events with pending notifications, batches
-that are being imported, and the newest event.
+files, and stored or dead events with their notifications. It keeps objects that
+a waiting or newer event refers to, objects and events with pending
+notifications, batches that are being imported, and the newest event.
 
 To delete more than 100 rows, type their number when prompted. Without a
 terminal, such as in a script, --yes is required.
