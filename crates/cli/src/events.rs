@@ -75,6 +75,7 @@ pub(crate) async fn run(args: &Events, out: &mut dyn Write) -> Result<ExitStatus
         family: args.family,
         state: args.state,
         since: args.since,
+        after: None,
         limit: args.limit,
     };
     let events = store.list_events(&filter).await?;

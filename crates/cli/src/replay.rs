@@ -135,7 +135,7 @@ impl Run<'_> {
 
     async fn filtered(&mut self, store: &Store) -> Result<(), CliError> {
         let Replay { family, state, since, .. } = *self.args;
-        let filter = EventFilter { project: None, family, state, since, limit: PAGE };
+        let filter = EventFilter { project: None, family, state, since, after: None, limit: PAGE };
         // Events that arrive later are left out.
         let up_to = store.event_watermark().await?;
         let total = store.count_chosen(&filter, up_to).await?;

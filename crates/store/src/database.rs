@@ -8,6 +8,7 @@ use crate::batch::ResultValues;
 use crate::error::StoreError;
 use crate::postgres;
 use crate::postgres::pool::{self, Postgres};
+use crate::read_limits::ReadLimits;
 use crate::row::Row;
 use crate::sqlite::{self, Sqlite};
 use crate::value::Value;
@@ -65,6 +66,14 @@ impl Database {
         })
     }
 
+    /// Connects to an existing database, for reads within these limits.
+    pub(crate) async fn open_for_reading(url: &str, limits: ReadLimits) -> Result<Self, StoreError> {
+        Ok(match Dialect::of(url)? {
+            Dialect::Sqlite => Self::Sqlite(Sqlite::open_for_reading(url, limits).await?),
+            Dialect::Postgres => Self::Postgres(postgres::open_for_reading(url, limits).await?),
+        })
+    }
+
     pub(crate) async fn schema_version(&self) -> Result<i64, StoreError> {
         let version = match self {
             Self::Sqlite(sqlite) => sqlite.schema_version().await,
@@ -106,12 +115,13 @@ impl Database {
     async fn fetch_all(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> sqlx::Result<Vec<Row>> {
         match self {
             Self::Sqlite(sqlite) => {
-                let rows = sqlite::bind::bound(sql, values).fetch_all(sqlite.readers()).await?;
+                let mut reader = sqlite.reader().await?;
+                let rows = sqlite::bind::bound(sql, values).fetch_all(&mut *reader).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             // Behind a pooler, outside a transaction, a statement may be prepared on one server connection and run on
-            // another.
-            Self::Postgres(postgres) if postgres.through_pooler() => {
+            // another; and there a time limit is one of the transaction.
+            Self::Postgres(postgres) if postgres.reads_in_transactions() => {
                 let mut transaction = self.begin().await?;
                 let rows = transaction.fetch_all(sql, values).await?;
                 transaction.commit().await?;

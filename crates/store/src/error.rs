@@ -148,6 +148,13 @@ impl StoreError {
         matches!(self, Self::Connect { source, .. } if is_about_the_server(source))
     }
 
+    /// Whether the database cancelled a read because it took longer than [`crate::ReadLimits::statement_time`].
+    pub fn is_too_slow(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        sqlite_code(source) == Some(SQLITE_INTERRUPT)
+            || postgres_code(source) == Some(POSTGRES_QUERY_CANCELED)
+    }
+
     /// The reason code for the event's row, the log and the metric.
     pub fn reason(&self) -> Reason {
         match self {
@@ -176,6 +183,10 @@ const SQLITE_CONSTRAINT: u32 = 19;
 const SQLITE_MISMATCH: u32 = 20;
 /// Another process holds the lock, and the busy timeout has expired.
 const SQLITE_BUSY: u32 = 5;
+
+/// The progress handler ended the statement.
+const SQLITE_INTERRUPT: u32 = 9;
+const POSTGRES_QUERY_CANCELED: &str = "57014";
 
 /// The same for PostgreSQL, by SQLSTATE class: data exception, integrity constraint violation, program limit exceeded.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>

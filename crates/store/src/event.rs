@@ -8,6 +8,7 @@ use crate::columns::columns;
 use crate::event_attempt::Attempt;
 use crate::json_text;
 use crate::notification::{AttemptEnd, NewNotification};
+use crate::page_position::PagePosition;
 use crate::response::ResponseRecord;
 
 /// An event at its first delivery.
@@ -138,6 +139,8 @@ pub struct EventFilter {
     pub state: Option<EventState>,
     /// Received at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Only events after this one in the list: the last one of the previous page.
+    pub after: Option<PagePosition>,
     pub limit: u32,
 }
 
@@ -148,6 +151,6 @@ pub struct EventSeq(pub(crate) i64);
 
 impl Default for EventFilter {
     fn default() -> Self {
-        Self { project: None, family: None, state: None, since: None, limit: 50 }
+        Self { project: None, family: None, state: None, since: None, after: None, limit: 50 }
     }
 }

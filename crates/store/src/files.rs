@@ -2,6 +2,7 @@
 //! a folder after file and folder are synced, in a bucket when the multipart upload completes. Until then it is not
 //! visible.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,9 @@ use chrono::{DateTime, Utc};
 use error_text::chain;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayloadMut};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore as _, ObjectStoreExt as _, PutPayloadMut,
+};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -155,9 +158,21 @@ impl Files {
     /// # Errors
     /// When the file is missing or cannot be read.
     pub async fn open(&self, location: &str) -> Result<FileStream, StoreError> {
+        self.open_part(location, None).await
+    }
+
+    /// Like [`Files::open`], only these bytes of the file.
+    ///
+    /// # Errors
+    /// When the file is missing, is shorter, or cannot be read.
+    pub async fn open_range(&self, location: &str, bytes: Range<u64>) -> Result<FileStream, StoreError> {
+        self.open_part(location, Some(bytes.into())).await
+    }
+
+    async fn open_part(&self, location: &str, range: Option<GetRange>) -> Result<FileStream, StoreError> {
         let begin = async {
             let backend = self.storage.backend()?;
-            backend.get(&Path::parse(location)?).await
+            backend.get_opts(&Path::parse(location)?, GetOptions { range, ..GetOptions::default() }).await
         };
         let found = begin.await.map_err(StoreError::files(READ, location))?;
         let location: Arc<str> = location.into();

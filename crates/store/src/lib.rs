@@ -25,6 +25,7 @@
 //!   bucket an unfinished multipart upload, which only a lifecycle rule of the bucket removes.
 
 mod agent_session;
+mod api_token;
 mod batch;
 mod batch_appender;
 mod batch_input;
@@ -49,10 +50,13 @@ mod jsonb;
 mod migrations;
 mod notification;
 mod object_progress;
+mod object_summary;
 mod obstacle;
+mod page_position;
 mod part_state;
 mod postgres;
 mod prune;
+mod read_limits;
 mod response;
 mod response_file;
 mod result_payload;
@@ -70,6 +74,7 @@ mod value;
 mod write_fault;
 
 pub use agent_session::{AgentRecord, AgentSessionRecord, AgentTurnRecord};
+pub use api_token::{ApiToken, TokenRole};
 pub use batch::{
     Appended, BatchChunk, BatchEnd, BatchProgress, BatchRecord, BatchResult, NewContent, ResultFilter,
     ResultRow, ResultSource, ResultsState, StoredBatch,
@@ -93,9 +98,12 @@ pub use notification::{
     NotificationFilter, NotificationRecord,
 };
 pub use object_progress::{ObjectProgress, ObjectRow};
+pub use object_summary::{ObjectFilter, ObjectList, ObjectSummary};
 pub use obstacle::Obstacle;
+pub use page_position::PagePosition;
 pub use part_state::PartState;
 pub use prune::{Pruned, Retention};
+pub use read_limits::ReadLimits;
 pub use response::ResponseRecord;
 pub use response_file::{ResponseFile, ResponseFileState};
 pub use result_payload::ResultPayload;

@@ -8,6 +8,7 @@ use webhook::{MaybeKnown, NotificationState, NotificationType, Reason};
 
 use crate::columns::columns;
 use crate::json_text;
+use crate::page_position::PagePosition;
 
 /// A notification, written in the transaction that stores the result it announces.
 #[derive(Debug, Clone, Serialize)]
@@ -170,11 +171,13 @@ pub struct NotificationFilter {
     pub except: Option<Reason>,
     /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Only notifications after this one in the list: the last one of the previous page.
+    pub after: Option<PagePosition>,
     pub limit: u32,
 }
 
 impl Default for NotificationFilter {
     fn default() -> Self {
-        Self { target: None, state: None, kind: None, except: None, since: None, limit: 50 }
+        Self { target: None, state: None, kind: None, except: None, since: None, after: None, limit: 50 }
     }
 }

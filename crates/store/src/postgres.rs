@@ -17,6 +17,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::error::StoreError;
 use crate::migrations;
+use crate::read_limits::ReadLimits;
 use pool::Postgres;
 use server::named;
 
@@ -47,6 +48,17 @@ pub(crate) async fn open(url: &str) -> Result<Postgres, StoreError> {
 }
 
 pub(crate) async fn open_existing(url: &str) -> Result<Postgres, StoreError> {
+    let (options, through_pooler) = existing(url).await?;
+    Ok(Postgres::new(options, through_pooler))
+}
+
+pub(crate) async fn open_for_reading(url: &str, limits: ReadLimits) -> Result<Postgres, StoreError> {
+    let (options, through_pooler) = existing(url).await?;
+    Ok(Postgres::for_reading(options, through_pooler, limits))
+}
+
+/// How to connect to a database whose schema is up to date.
+async fn existing(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let (options, through_pooler) = options(url)?;
     let mut connection = connect(&options).await?;
     let found = migrate::schema_version(&mut connection).await.map_err(version_unread)?;
@@ -57,7 +69,7 @@ pub(crate) async fn open_existing(url: &str) -> Result<Postgres, StoreError> {
     match (found, migrations::newest(&migrate::migrator())) {
         (0, _) => Err(StoreError::NoTables(named(&options))),
         (found, needed) if found < needed => Err(StoreError::OldSchema { found, needed }),
-        _ => Ok(Postgres::new(options, through_pooler)),
+        _ => Ok((options, through_pooler)),
     }
 }
 

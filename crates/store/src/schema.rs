@@ -2,6 +2,7 @@
 //! them.
 
 use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
+use crate::api_token::ApiToken;
 use crate::batch::{BatchRecord, ResultRow};
 use crate::batch_input::BatchInput;
 use crate::columns::{Column, Kind, Record as _};
@@ -58,6 +59,7 @@ pub(crate) const TABLES: &[Table] = &[
     NOTIFICATIONS,
     NOTIFICATION_ATTEMPTS,
     NOTIFICATION_TARGETS,
+    API_TOKENS,
 ];
 
 pub(crate) const EVENTS: Table =
@@ -176,3 +178,5 @@ pub(crate) const NOTIFICATION_ATTEMPTS: Table = Table {
 
 pub(crate) const NOTIFICATION_TARGETS: Table =
     Table { name: "notification_targets", key: "target", columns: &[TargetHealth::COLUMNS] };
+
+pub(crate) const API_TOKENS: Table = Table { name: "api_tokens", key: "name", columns: &[ApiToken::COLUMNS] };

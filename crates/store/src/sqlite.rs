@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -20,6 +21,7 @@ use crate::error::{self, StoreError};
 use crate::folder;
 use crate::migrations;
 use crate::obstacle::Obstacle;
+use crate::read_limits::ReadLimits;
 use crate::schema;
 
 /// How long a write waits for a write of another process. Writing a chunk of a batch takes far less.
@@ -31,10 +33,12 @@ const WRITER_PAUSE_MAX: Duration = Duration::from_millis(2);
 /// How long a call waits for a connection of this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 4;
+/// Steps of SQLite's virtual machine between two looks at the clock: well below a millisecond.
+const STEPS_PER_LOOK: i32 = 10_000;
 /// The WAL is truncated to this size after a long write.
 const WAL_BYTES_MAX: &str = "67108864";
-/// Pages in the WAL after which a process that deletes many rows copies them to the database itself: a quarter of what
-/// SQLite's default leaves for whoever commits next.
+/// Pages in the WAL after which a process that deletes many rows copies them to the database itself: a quarter of
+/// SQLite's default, so that the next commit of another process rarely has to.
 const PAGES_OF_DELETIONS: &str = "PRAGMA wal_autocheckpoint = 250";
 /// The migrations table up to version 6.
 const LEGACY_TABLE: &str = "_sqlx_migrations";
@@ -52,6 +56,8 @@ pub(crate) struct Sqlite {
     /// Orders the writers of this process: first come, first served.
     write_queue: Arc<Mutex<()>>,
     readers: SqlitePool,
+    /// The longest that a read may take.
+    read_max: Option<Duration>,
 }
 
 impl Sqlite {
@@ -72,6 +78,17 @@ impl Sqlite {
                 Err(error) => return Err(StoreError::Migrate(error)),
             }
         }
+    }
+
+    pub(crate) async fn open_for_reading(url: &str, limits: ReadLimits) -> Result<Self, StoreError> {
+        let mut sqlite = Self::open_existing(url).await?;
+        let options = (*sqlite.readers.connect_options()).clone();
+        sqlite.readers.close().await;
+        sqlite.readers = pool(limits.connections).connect_lazy_with(options.clone());
+        // Like PostgreSQL, it refuses writes.
+        sqlite.writer = pool(1).connect_lazy_with(options);
+        sqlite.read_max = Some(limits.statement_time);
+        Ok(sqlite)
     }
 
     pub(crate) async fn open_existing(url: &str) -> Result<Self, StoreError> {
@@ -100,18 +117,12 @@ impl Sqlite {
     }
 
     fn connect(options: SqliteConnectOptions) -> Self {
-        let pool = |connections_max| {
-            SqlitePoolOptions::new()
-                .max_connections(connections_max)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
         let read_only = options.clone().pragma("query_only", "ON");
         Self {
             writer: pool(1).connect_lazy_with(options.busy_timeout(WRITER_BUSY_TIMEOUT)),
             write_queue: Arc::default(),
             readers: pool(READERS_MAX).connect_lazy_with(read_only),
+            read_max: None,
         }
     }
 
@@ -139,6 +150,17 @@ impl Sqlite {
 
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// A connection for one read. SQLite itself ends a read that takes too long: dropping its future would not.
+    pub(crate) async fn reader(&self) -> sqlx::Result<PoolConnection<sqlx::Sqlite>> {
+        let mut reader = self.readers.acquire().await?;
+        if let Some(read_max) = self.read_max {
+            let until = Instant::now() + read_max;
+            let mut handle = reader.lock_handle().await?;
+            handle.set_progress_handler(STEPS_PER_LOOK, move || Instant::now() < until);
+        }
+        Ok(reader)
     }
 
     pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
@@ -180,6 +202,14 @@ impl Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn pool(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// The folder of the database file, which may not exist yet.

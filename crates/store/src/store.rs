@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::file_storage::S3Config;
 use crate::files::{Files, FilesCheck};
 use crate::folder_check::{self, FolderCheck};
+use crate::read_limits::ReadLimits;
 use crate::sqlite;
 
 /// Where the database and the raw files are.
@@ -58,6 +59,17 @@ impl Store {
     pub async fn open_existing(config: &StoreConfig) -> Result<Self, StoreError> {
         let files = Files::new(&config.files_url, &config.s3)?;
         let database = Database::open_existing(config.database_url.expose_secret()).await?;
+        Ok(Self { database, files })
+    }
+
+    /// Like [`Store::open_existing`], for reading only: with connections of its own, and with a time limit for each
+    /// statement. The database refuses writes.
+    ///
+    /// # Errors
+    /// The errors of [`Store::open_existing`].
+    pub async fn open_for_reading(config: &StoreConfig, limits: ReadLimits) -> Result<Self, StoreError> {
+        let files = Files::new(&config.files_url, &config.s3)?;
+        let database = Database::open_for_reading(config.database_url.expose_secret(), limits).await?;
         Ok(Self { database, files })
     }
 

@@ -1,6 +1,7 @@
 //! The methods of [`Store`](crate::Store) and their SQL, by table. The SQL is the same in both dialects.
 
 mod agent_sessions;
+mod api_tokens;
 pub(crate) mod batch_append;
 mod batch_inputs;
 pub(crate) mod batch_replace;
@@ -23,6 +24,7 @@ mod imports;
 mod notification_leases;
 mod notification_targets;
 mod notifications;
+mod object_lists;
 mod object_progress;
 mod projects;
 mod prune;

@@ -88,6 +88,7 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<ExitStatus, 
         kind: args.kind,
         except: None,
         since: args.since,
+        after: None,
         limit: args.limit,
     };
     let records = store.list_notifications(&filter).await?;

@@ -89,6 +89,7 @@ impl Retrying<'_> {
             // These callers have hung up. By id, their calls are sent.
             except: Some(Reason::TooLate),
             since: self.args.since,
+            after: None,
             limit: PAGE,
         };
         let mut seen = HashSet::new();

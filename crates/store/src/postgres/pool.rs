@@ -4,14 +4,17 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor as _, Transaction, raw_sql};
+use sqlx::{AssertSqlSafe, Executor as _, Transaction, raw_sql};
 
 use crate::postgres::migrate;
+use crate::read_limits::ReadLimits;
 
 /// Per process. Transactions are short, so a few connections are enough; PostgreSQL allows 100 in total by default.
 const CONNECTIONS_MAX: u32 = 10;
 /// How long a call waits for a connection; long enough for a server restart.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for a store that only reads: its clients wait.
+const READER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// A vanished worker holds its locks no longer than this, and no writer waits longer for a row. Commits are durable:
@@ -41,6 +44,8 @@ pub(crate) struct Postgres {
     pool: PgPool,
     /// Whether a server connection is ours only within a transaction.
     through_pooler: bool,
+    /// What begins a transaction of a store that only reads.
+    begin_read: Option<String>,
 }
 
 /// Commits all of its writes or, when dropped, none.
@@ -60,7 +65,21 @@ impl Postgres {
                 Box::pin(async move { connection.execute(SESSION).await.map(drop) })
             });
         }
-        Self { pool: pool.connect_lazy_with(options), through_pooler }
+        Self { pool: pool.connect_lazy_with(options), through_pooler, begin_read: None }
+    }
+
+    /// Reads within these limits. They are set for each transaction, which a pooler allows too.
+    pub(super) fn for_reading(options: PgConnectOptions, through_pooler: bool, limits: ReadLimits) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(limits.connections)
+            .acquire_timeout(READER_ACQUIRE_TIMEOUT)
+            .idle_timeout(IDLE_TIMEOUT);
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; \
+             SET LOCAL idle_in_transaction_session_timeout = '60s';",
+            limits.statement_time.as_millis().max(1)
+        );
+        Self { pool: pool.connect_lazy_with(options), through_pooler, begin_read: Some(begin) }
     }
 
     /// For statements outside a transaction. Behind a pooler these must be unnamed and without parameters, because a
@@ -69,12 +88,15 @@ impl Postgres {
         &self.pool
     }
 
-    pub(crate) fn through_pooler(&self) -> bool {
-        self.through_pooler
+    /// Whether each read is a transaction of its own.
+    pub(crate) fn reads_in_transactions(&self) -> bool {
+        self.through_pooler || self.begin_read.is_some()
     }
 
     pub(crate) async fn begin(&self) -> sqlx::Result<WriteTransaction> {
-        let transaction = if self.through_pooler {
+        let transaction = if let Some(begin) = &self.begin_read {
+            self.pool.begin_with(AssertSqlSafe(begin.clone())).await?
+        } else if self.through_pooler {
             self.pool.begin_with(BEGIN_THROUGH_POOLER).await?
         } else {
             self.pool.begin().await?

@@ -121,10 +121,19 @@ fn select_newest<'a>(filter: &'a EventFilter, names: &'a [(String, String)]) -> 
     const ORDER: &str = "ORDER BY received_at DESC, webhook_id DESC LIMIT $1";
     let mut values = vec![filter.limit.into(), Value::opt_text(filter.project.as_deref())];
     // With `$3 IS NULL OR`, SQLite would not use the index for it.
-    let mut since = "";
+    let mut since = String::new();
     if let Some(at) = filter.since {
         values.push(Value::time(at));
-        since = "AND received_at >= $3 ";
+        since.push_str("AND received_at >= $3 ");
+    }
+    if let Some(after) = &filter.after {
+        let number = values.len() + 1;
+        values.extend([Value::time(after.at), Value::key(&after.id)]);
+        // The first condition bounds the part of the index that is read.
+        since.push_str(&format!(
+            "AND received_at <= ${number} AND (received_at, webhook_id) < (${number}, ${}) ",
+            number + 1
+        ));
     }
     let mut parts = Vec::new();
     for (family, state) in names {
@@ -145,6 +154,7 @@ mod tests {
     use test_support::postgres::PostgresServer;
 
     use super::*;
+    use crate::page_position::PagePosition;
 
     /// The lines of the plan that read the table.
     async fn reads_of_events(database: &Database, select: &str, values: &[Value<'_>]) -> Vec<String> {
@@ -192,8 +202,10 @@ mod tests {
         for (family, state) in
             families.iter().flat_map(|family| states.iter().map(move |state| (family, state)))
         {
-            for since in [None, Some(Utc::now())] {
-                let filter = EventFilter { family: *family, state: *state, since, ..EventFilter::default() };
+            let after = PagePosition { at: Utc::now(), id: "wh_7".to_owned() };
+            for (since, after) in [(None, None), (Some(Utc::now()), None), (Some(Utc::now()), Some(after))] {
+                let filter =
+                    EventFilter { family: *family, state: *state, since, after, ..EventFilter::default() };
                 let chosen: Vec<_> =
                     names.iter().filter(|names| is_chosen(&filter, names)).cloned().collect();
                 let (select, values) = select_newest(&filter, &chosen);

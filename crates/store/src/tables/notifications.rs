@@ -76,13 +76,16 @@ impl Store {
         let select = "SELECT * FROM notifications WHERE ($1 IS NULL OR target = $1) AND ($2 IS NULL OR state = $2) \
                       AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR created_at >= $4) \
                       AND ($5 IS NULL OR reason IS NULL OR reason <> $5) \
-                      ORDER BY created_at DESC, id DESC LIMIT $6";
+                      AND ($6 IS NULL OR created_at <= $6) AND ($7 IS NULL OR (created_at, id) < ($6, $7)) \
+                      ORDER BY created_at DESC, id DESC LIMIT $8";
         let values = [
             Value::opt_text(filter.target.as_deref()),
             Value::opt_text(filter.state.map(NotificationState::as_str)),
             Value::opt_text(filter.kind.map(NotificationType::as_str)),
             Value::opt_time(filter.since),
             Value::opt_text(filter.except.map(Reason::as_str)),
+            Value::opt_time(filter.after.as_ref().map(|after| after.at)),
+            Value::opt_text(filter.after.as_ref().map(|after| after.id.as_str())),
             filter.limit.into(),
         ];
         self.database.read("list notifications", select, &values, record).await

@@ -15,6 +15,7 @@ mod health;
 mod notifications;
 mod object_progress;
 mod objects;
+mod pages;
 mod parts;
 mod pgbouncer;
 mod postgres;
@@ -26,6 +27,7 @@ mod response_files;
 mod samples;
 mod schema;
 mod sqlite;
+mod tokens;
 mod transfer;
 mod upgrade;
 mod values;
@@ -104,6 +106,11 @@ on_both!([
     notifications::all_workers_together_respect_the_rate_of_a_target,
     notifications::a_failing_target_keeps_its_queue_and_is_probed,
     notifications::a_paused_or_disabled_target_keeps_its_queue_until_it_is_resumed,
+    pages::pages_of_events_follow_each_other_while_more_arrive,
+    pages::pages_of_objects_follow_each_other_in_every_list,
+    pages::pages_of_notifications_follow_each_other,
+    pages::a_store_for_reading_ends_slow_reads_and_refuses_writes,
+    tokens::a_token_is_valid_until_it_is_revoked_and_its_name_is_used_once,
     reading::events_are_listed_newest_first_by_filter,
     reading::events_are_counted_by_family_and_state,
     reading::rows_are_found_by_id,

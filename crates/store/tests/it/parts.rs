@@ -149,6 +149,6 @@ pub(crate) async fn a_half_pruned_input_file_is_not_taken_for_a_whole_one(fixtur
         })
         .await;
     }
-    assert_eq!(fixture.dump("batch_inputs").await.len(), 1500);
+    assert_eq!(fixture.dump("batch_inputs").await.len(), 2250);
     assert_eq!(store.begin_batch(&batch()).await.unwrap().input_state, None);
 }

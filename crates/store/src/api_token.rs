@@ -1,0 +1,43 @@
+//! Rows of `api_tokens`: what the console's API accepts as `Authorization: Bearer`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use webhook::{MaybeKnown, closed_set};
+
+use crate::columns::{columns, fields};
+use crate::value::Value;
+
+closed_set! {
+    /// What the holder of a token may do.
+    pub enum TokenRole {
+        /// Read everything.
+        Viewer => "viewer",
+        /// Also fetch, replay, redrive and discard.
+        Operator => "operator",
+    }
+}
+
+fields! {
+    TokenRole: Value::member, member;
+}
+
+/// A token. The token itself is not stored: it has 256 random bits, so it cannot be found from its hash.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiToken {
+    pub name: String,
+    pub role: MaybeKnown<TokenRole>,
+    /// Lower-case hex.
+    pub sha256: String,
+    pub created_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+columns! {
+    ApiToken {
+        name: Text,
+        role: Text,
+        sha256: Text,
+        created_at: Time,
+        revoked_at: Time,
+    }
+}
