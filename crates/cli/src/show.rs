@@ -10,14 +10,12 @@ mod layout;
 mod response;
 mod safety_alert;
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use chrono::Utc;
 use futures_util::StreamExt as _;
-use serde::Serialize;
-use serde_json::value::RawValue;
 use service::settings::StoreSettings;
-use store::{FileRecord, Found, ResponseFile, Store};
+use store::{FileRecord, Found, Store};
 
 pub(crate) use batch::result_table;
 
@@ -74,7 +72,7 @@ pub(crate) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, 
     let layout = Layout { width: output::width(), now: Utc::now() };
     for (index, found) in found.iter().enumerate() {
         if args.json {
-            json::write_line(out, &with_parts(&store, found).await?)?;
+            json::write_line(out, &operations::record(&store, found).await?)?;
             continue;
         }
         if index > 0 {
@@ -98,35 +96,6 @@ async fn text(store: &Store, found: &Found, layout: Layout) -> Result<String, Cl
         Found::AgentTurn(turn) => agent::turn_text(turn, layout),
         Found::File(file) => file::text(file, layout),
     })
-}
-
-/// The record as JSON, byte for byte what its row holds; a response with its files, if it has any, and a job with the lists
-/// below it.
-pub(crate) async fn with_parts(store: &Store, found: &Found) -> Result<Box<RawValue>, CliError> {
-    let mut text = serde_json::to_string(found).map_err(io::Error::other)?;
-    let parts = match found {
-        Found::Response(response) => {
-            let files = store.response_files(&response.project, &response.response_id).await?;
-            if files.is_empty() { None } else { Some(serde_json::to_string(&Files { files })) }
-        }
-        Found::FineTuningJob(job) => {
-            let parts = store.fine_tuning_parts(&job.project, &job.job_id).await?;
-            Some(serde_json::to_string(&parts))
-        }
-        _ => None,
-    };
-    if let Some(parts) = parts.transpose().map_err(io::Error::other)? {
-        // Both are objects with fields.
-        text.truncate(text.len() - 1);
-        text.push(',');
-        text.push_str(&parts[1..]);
-    }
-    Ok(RawValue::from_string(text).map_err(io::Error::other)?)
-}
-
-#[derive(Serialize)]
-struct Files {
-    files: Vec<ResponseFile>,
 }
 
 async fn write_raw(

@@ -1,5 +1,6 @@
 //! Opens the store, and maps its errors to CLI errors.
 
+use operations::RecordError;
 use service::settings::{SettingError, StoreSettings, refuse};
 use store::{S3Config, Store, StoreConfig, StoreError};
 
@@ -42,6 +43,15 @@ pub(crate) fn config(settings: &StoreSettings) -> StoreConfig {
 
 fn or_refuse<T>(secret: Result<T, SettingError>) -> T {
     secret.unwrap_or_else(|error| refuse(&error))
+}
+
+impl From<RecordError> for CliError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => error.into(),
+            RecordError::Json(error) => Self::Output(std::io::Error::other(error)),
+        }
+    }
 }
 
 impl From<StoreError> for CliError {

@@ -17,7 +17,7 @@ use webhook::{FinalState, MaybeKnown, Reason};
 
 use crate::exit::{CliError, ExitStatus};
 use crate::fetch::MISMATCH;
-use crate::{events, json, output, printable, progress, queue_client, show, store_client, time_format};
+use crate::{events, json, output, printable, progress, queue_client, store_client, time_format};
 
 /// Interval at which a database that was lost while waiting is tried again.
 const DATABASE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -168,7 +168,7 @@ impl Report<'_> {
                 reason: ended.reason.as_ref(),
                 last_error: ended.last_error.as_deref(),
                 object: match object {
-                    Some(object) => Some(show::with_parts(self.store, object).await?),
+                    Some(object) => Some(operations::record(self.store, object).await?),
                     None => None,
                 },
             };

@@ -3,7 +3,9 @@
 
 mod object_id;
 mod object_state;
+mod record;
 pub mod wait;
 
 pub use object_id::{ObjectId, ObjectKind, UnknownPrefix};
 pub use object_state::{ObjectState, states};
+pub use record::{RecordError, record};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use queue::{ChangeFollower, Followed, QueueAdmin, QueueConfig, QueueError};
-use store::{Store, StoreError};
+use store::{EventRecord, Store, StoreError};
 use tokio::time::{Instant, sleep_until, timeout};
 use webhook::{EventState, FinalState, MaybeKnown, Reason};
 
@@ -126,16 +126,11 @@ impl Waiter {
 
     /// With the reason of the newest event that has one.
     async fn ended(&self, id: &ObjectId, state: FinalState) -> Result<Ended, StoreError> {
-        let (mut reason, mut last_error) = (None, None);
-        if state != FinalState::Stored {
-            let events = self.store.events_about(id.as_str()).await?;
-            let is_cause = |event: &&store::EventRecord| {
-                event.reason.is_some() && (state != FinalState::Dead || event.state == EventState::Dead)
-            };
-            if let Some(event) = events.iter().find(is_cause) {
-                (reason, last_error) = (event.reason.clone(), event.last_error.clone());
-            }
-        }
+        let cause = match state {
+            FinalState::Stored => None,
+            _ => cause(&self.store, id.as_str(), state).await?,
+        };
+        let (reason, last_error) = cause.map(|event| (event.reason, event.last_error)).unwrap_or_default();
         Ok(Ended { id: id.clone(), state, reason, last_error })
     }
 
@@ -171,4 +166,16 @@ impl Waiter {
             }
         })
     }
+}
+
+/// The newest event that says why an object is lost.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn cause(store: &Store, id: &str, state: FinalState) -> Result<Option<EventRecord>, StoreError> {
+    let events = store.events_about(id).await?;
+    let is_cause = |event: &EventRecord| {
+        event.reason.is_some() && (state != FinalState::Dead || event.state == EventState::Dead)
+    };
+    Ok(events.into_iter().find(is_cause))
 }
