@@ -137,13 +137,10 @@ impl Landfall {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
-        let own = [
-            ("REDIS_URL", redis.url()),
-            ("OPENAI_BASE_URL", fake.base_url()),
-            ("DATABASE_URL", database_url.clone()),
-            ("FILES_URL", files_url(&folder)),
-        ];
+        let files = files_url(&folder);
+        let own = [("REDIS_URL", redis.url()), ("OPENAI_BASE_URL", fake.base_url()), ("FILES_URL", files)];
         worker_settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        worker_settings.push(("DATABASE_URL".to_owned(), database_url.clone()));
         worker_settings.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         let http = reqwest::Client::builder().build().unwrap();
         let mut landfall = Self {
@@ -258,6 +255,11 @@ impl Landfall {
             .env("OPENAI_WEBHOOK_SECRET", SECRET)
             .envs(settings.iter().copied());
         command
+    }
+
+    /// The settings REDIS_URL, DATABASE_URL and FILES_URL.
+    pub(crate) fn stores(&self) -> [String; 3] {
+        [self.redis.url(), self.database_url.clone(), files_url(&self.folder)]
     }
 
     /// `landfall show ID --json`: the object's record.

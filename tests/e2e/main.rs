@@ -32,6 +32,7 @@ mod calls;
 mod calls_latency;
 mod caps;
 mod changes;
+mod console;
 mod created_jobs;
 mod cut_downloads;
 mod damage_by_hand;

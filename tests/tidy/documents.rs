@@ -286,7 +286,7 @@ fn services(command: &str) -> Vec<&str> {
 /// The environment variables that the programs read, and whether `--help` hides them.
 fn settings_of_programs() -> BTreeSet<(String, bool)> {
     let mut found = BTreeSet::new();
-    let programs = ["crates/ingest", "crates/worker", "crates/cli", "crates/service"];
+    let programs = ["crates/ingest", "crates/worker", "crates/console", "crates/cli", "crates/service"];
     let is_of_one =
         |file: &PathBuf| is_product(file) && programs.iter().any(|folder| file.starts_with(folder));
     for file in files(".rs").into_iter().filter(is_of_one) {

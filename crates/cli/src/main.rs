@@ -39,6 +39,7 @@ mod store_client;
 mod tail;
 mod targets;
 mod time_format;
+mod token;
 mod verify;
 mod wait;
 
@@ -99,6 +100,7 @@ enum Verb {
     Send(send::Send),
     Verify(verify::Verify),
     Secret(secret::Secret),
+    Token(token::Token),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -135,6 +137,7 @@ async fn run(verb: Verb, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
         Verb::Send(args) => send::run(args, out).await,
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Secret(args) => secret::run(&args, out),
+        Verb::Token(args) => token::run(&args, out).await,
         Verb::Completions(args) => completions::run(&args, command_line(), out),
         Verb::Man(args) => man::run(&args, command_line(), out),
     }

@@ -16,7 +16,7 @@ use webhook::Verifier;
 
 use crate::exit::{CliError, ExitStatus};
 
-pub(crate) use random::new;
+pub(crate) use random::{key, new};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,7 +15,7 @@ pub(crate) fn new() -> Result<SecretString, CliError> {
 }
 
 /// The bytes of a new key.
-pub(super) fn key() -> Result<[u8; KEY_BYTES], CliError> {
+pub(crate) fn key() -> Result<[u8; KEY_BYTES], CliError> {
     let provider = CryptoProvider::get_default().expect("main installs it first");
     let mut key = [0; KEY_BYTES];
     let no_random =

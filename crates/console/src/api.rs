@@ -1,0 +1,56 @@
+//! The calls of the API, and what they share: how paths and queries are read, and how a list is cut into pages.
+
+pub(crate) mod event_stream;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod lists;
+pub(crate) mod objects;
+pub(crate) mod openapi;
+mod page;
+pub(crate) mod results;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use serde::Serialize;
+use webhook::ClosedSet;
+
+use crate::problem::ApiError;
+
+/// All calls are below this path.
+pub(crate) const API: &str = "/api/v1";
+
+/// Refuses a query that a call does not know, and says which part.
+pub(crate) fn query_config() -> web::QueryConfig {
+    web::QueryConfig::default()
+        .error_handler(|error, _| ApiError::BadRequest(format!("{error}: see {API}/openapi.json")).into())
+}
+
+pub(crate) fn path_config() -> web::PathConfig {
+    web::PathConfig::default().error_handler(|error, _| ApiError::BadRequest(format!("{error}")).into())
+}
+
+fn ok() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    private(&mut response);
+    response
+}
+
+/// What no cache may keep and no browser may guess the type of.
+fn private(response: &mut HttpResponseBuilder) {
+    response
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+}
+
+/// Written by serde_json directly: JSON that OpenAI sent stays as it was, byte for byte.
+fn json(mut response: HttpResponseBuilder, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    Ok(response.content_type("application/json").body(serde_json::to_string(body)?))
+}
+
+/// A member of a closed set by its name.
+fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result<Option<T>, ApiError> {
+    let Some(name) = name else { return Ok(None) };
+    let unknown =
+        |_| ApiError::BadRequest(format!("{parameter} has no value {name:?}: see {API}/openapi.json"));
+    name.parse().map(Some).map_err(unknown)
+}

@@ -1,0 +1,219 @@
+//! Lists of objects, notifications and dead letters.
+
+use actix_web::{HttpResponse, get, web};
+use chrono::{DateTime, Utc};
+use queue::{DeadLetter, Entry};
+use serde::{Deserialize, Serialize};
+use store::{NotificationFilter, ObjectFilter, ObjectList, PagePosition};
+use utoipa::IntoParams;
+use webhook::{Event, Family, NotificationState};
+
+use super::page::{self, Limit, Page};
+use super::{json, ok};
+use crate::problem::{ApiError, Problem};
+use crate::state::State;
+
+/// The query of a list of objects.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ObjectQuery {
+    /// Only objects with this status, as OpenAI named it.
+    status: Option<String>,
+    /// Only objects of this model.
+    model: Option<String>,
+    /// Only objects of this project.
+    project: Option<String>,
+    /// Only objects received at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// `next` of the previous page.
+    after: Option<String>,
+    /// Rows of a page: 50 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+async fn objects(state: &State, list: ObjectList, query: ObjectQuery) -> Result<HttpResponse, ApiError> {
+    let limit = Limit::of(query.limit)?;
+    let filter = ObjectFilter {
+        list,
+        project: query.project,
+        status: query.status,
+        model: query.model,
+        since: query.since,
+        after: page::decode(query.after.as_deref())?,
+        limit: limit.and_one(),
+    };
+    let rows = state.database.reader().await?.list_objects(&filter).await?;
+    let position = |row: &store::ObjectSummary| PagePosition { at: row.received_at, id: row.id.clone() };
+    json(ok(), &Page::of(rows, limit.0, position)?)
+}
+
+/// Lists responses
+///
+/// Newest first, without what the model wrote: see `/objects/{id}`.
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/responses")]
+pub(crate) async fn responses(
+    state: web::Data<State>,
+    query: web::Query<ObjectQuery>,
+) -> Result<HttpResponse, ApiError> {
+    objects(&state, ObjectList::Responses, query.into_inner()).await
+}
+
+/// Lists batches
+///
+/// Newest first.
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/batches")]
+pub(crate) async fn batches(
+    state: web::Data<State>,
+    query: web::Query<ObjectQuery>,
+) -> Result<HttpResponse, ApiError> {
+    objects(&state, ObjectList::Batches, query.into_inner()).await
+}
+
+/// Lists fine-tuning jobs
+///
+/// Newest first.
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/fine-tuning-jobs")]
+pub(crate) async fn fine_tuning_jobs(
+    state: web::Data<State>,
+    query: web::Query<ObjectQuery>,
+) -> Result<HttpResponse, ApiError> {
+    objects(&state, ObjectList::FineTuningJobs, query.into_inner()).await
+}
+
+/// Lists eval runs
+///
+/// Newest first.
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/eval-runs")]
+pub(crate) async fn eval_runs(
+    state: web::Data<State>,
+    query: web::Query<ObjectQuery>,
+) -> Result<HttpResponse, ApiError> {
+    objects(&state, ObjectList::EvalRuns, query.into_inner()).await
+}
+
+/// The query of the list of notifications.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NotificationQuery {
+    /// Only notifications to this target.
+    target: Option<String>,
+    /// Only notifications in this state: pending, delivered or given_up.
+    state: Option<String>,
+    /// Only notifications created at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// `next` of the previous page.
+    after: Option<String>,
+    /// Rows of a page: 50 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// Lists notifications
+///
+/// Newest first.
+#[utoipa::path(params(NotificationQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/notifications")]
+pub(crate) async fn notifications(
+    state: web::Data<State>,
+    query: web::Query<NotificationQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query.into_inner();
+    let limit = Limit::of(query.limit)?;
+    let filter = NotificationFilter {
+        target: query.target,
+        state: super::named::<NotificationState>("state", query.state.as_deref())?,
+        kind: None,
+        except: None,
+        since: query.since,
+        after: page::decode(query.after.as_deref())?,
+        limit: limit.and_one(),
+    };
+    let rows = state.database.reader().await?.list_notifications(&filter).await?;
+    let position = |row: &store::NotificationRecord| {
+        let notification = &row.notification;
+        PagePosition { at: notification.created_at, id: notification.id.clone() }
+    };
+    json(ok(), &Page::of(rows, limit.0, position)?)
+}
+
+/// The query of the list of dead letters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeadLetterQuery {
+    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
+    family: Option<String>,
+    /// Letters of each family: 50 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+/// A dead letter: an event that was given up.
+#[derive(Debug, Serialize)]
+struct Letter {
+    family: Family,
+    dead_id: String,
+    webhook_id: Option<String>,
+    object_id: Option<String>,
+    reason: Option<&'static str>,
+    attempts: u32,
+    crashes: u32,
+    first_error: Option<String>,
+    last_error: Option<String>,
+    died_at: Option<DateTime<Utc>>,
+    /// When OpenAI deletes the event's file, if known; a redrive after that is too late.
+    file_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Letter {
+    fn of(family: Family, letter: DeadLetter) -> Self {
+        let entry = letter.content.as_ref().ok();
+        Self {
+            family,
+            webhook_id: entry.map(|entry| entry.webhook_id.clone()),
+            object_id: entry.and_then(object_id),
+            reason: letter.reason.map(webhook::Reason::as_str),
+            attempts: letter.attempts,
+            crashes: letter.crashes,
+            died_at: DateTime::from_timestamp_millis(letter.died_ms),
+            file_expires_at: letter.file_expires_ms.and_then(DateTime::from_timestamp_millis),
+            dead_id: letter.id,
+            first_error: letter.first_error,
+            last_error: letter.last_error,
+        }
+    }
+}
+
+fn object_id(entry: &Entry) -> Option<String> {
+    Event::parse(&entry.body).ok()?.object_id().map(|id| id.to_string())
+}
+
+/// Lists dead letters
+///
+/// The newest of each family. They are in Redis, so this list needs no database.
+#[utoipa::path(params(DeadLetterQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[get("/dead-letters")]
+pub(crate) async fn dead_letters(
+    state: web::Data<State>,
+    query: web::Query<DeadLetterQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let limit = Limit::of(query.limit)?;
+    let family = super::named::<Family>("family", query.family.as_deref())?;
+    let families = family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family]);
+    let mut letters = Vec::new();
+    for family in families {
+        let found = state.queue.dead_letters(family, limit.0 as usize).await?;
+        letters.extend(found.into_iter().map(|letter| Letter::of(family, letter)));
+    }
+    letters.sort_by_key(|letter| std::cmp::Reverse(letter.died_at));
+    let all = u32::try_from(letters.len()).unwrap_or(u32::MAX);
+    let position = |letter: &Letter| PagePosition { at: DateTime::UNIX_EPOCH, id: letter.dead_id.clone() };
+    json(ok(), &Page::of(letters, all, position)?)
+}

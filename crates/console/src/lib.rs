@@ -1,0 +1,30 @@
+//! The console: the read side of Landfall. It serves what workers have stored as an HTTP API.
+//!
+//! Read `server.rs` first: it names every route. Each file of `api` has the calls of one part of the API.
+//!
+//! # Guarantees
+//! * It starts, and says what is wrong, while Redis or the database is down.
+//! * It never slows down a worker: it reads over a few connections of its own, and the database ends a read that takes
+//!   longer than 5 seconds.
+//! * Nothing is read without a token, except on a loopback address, where everybody may read.
+//! * Any number of clients that wait for objects cost one connection to Redis, and no query of the database until
+//!   something changes that one of them waits for. While Redis is down, it is one query a second.
+//!
+//! # Not promised
+//! * Reads of what was stored by a transaction that has not ended.
+
+mod access;
+mod api;
+mod authorize;
+mod changes;
+mod database;
+mod hosts;
+mod problem;
+mod server;
+mod settings;
+mod startup;
+mod state;
+mod waiting;
+
+pub use settings::Settings;
+pub use startup::run;

@@ -1,0 +1,129 @@
+//! Errors of the API, as problem details (RFC 9457).
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use error_text::chain;
+use operations::RecordError;
+use queue::QueueError;
+use serde::Serialize;
+use store::StoreError;
+use utoipa::ToSchema;
+
+use crate::database::DatabaseDown;
+
+/// Seconds after which a client should try again what failed for lack of Redis, a database or a free place.
+const RETRY_AFTER_SECS: &str = "5";
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Says what to write instead.
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("a token is needed: send `Authorization: Bearer` with a token from `landfall token new`")]
+    NoToken,
+    #[error("the token is unknown or revoked: `landfall token list` shows the valid ones")]
+    WrongToken,
+    #[error("requests for this host are refused: add its name to CONSOLE_HOSTS")]
+    WrongHost,
+    #[error("{0}")]
+    NotFound(String),
+    #[error("the range is not within the file, which has {bytes} bytes")]
+    WrongRange { bytes: u64 },
+    #[error("{0} are open already, which is the limit")]
+    TooMany(&'static str),
+    #[error(transparent)]
+    DatabaseDown(#[from] DatabaseDown),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("a row cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => error.into(),
+            RecordError::Json(error) => error.into(),
+        }
+    }
+}
+
+/// The body of an error (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the status says which problem it is.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    #[schema(example = "Not Found")]
+    title: &'static str,
+    #[schema(example = 404)]
+    status: u16,
+    /// What is wrong, and what to do about it.
+    detail: String,
+}
+
+impl ApiError {
+    /// For the client. Errors of the database and of Redis go to the log in full: they may name tables and addresses.
+    fn detail(&self) -> String {
+        match self {
+            Self::Store(error) if error.is_too_slow() => {
+                "the database took too long: ask for fewer rows, or for a shorter time".to_owned()
+            }
+            Self::Store(StoreError::Files { .. }) => "the raw file cannot be read".to_owned(),
+            Self::Store(_) | Self::DatabaseDown(_) => "the database cannot be read".to_owned(),
+            Self::Queue(_) => "Redis cannot be read".to_owned(),
+            Self::BadRequest(_)
+            | Self::NoToken
+            | Self::WrongToken
+            | Self::WrongHost
+            | Self::NotFound(_)
+            | Self::WrongRange { .. }
+            | Self::TooMany(_)
+            | Self::Json(_) => self.to_string(),
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::WrongHost => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        if status.is_server_error() {
+            tracing::error!(error = chain(self), outcome = "failed", "a request could not be answered");
+        }
+        let mut response = HttpResponseBuilder::new(status);
+        match self {
+            Self::NoToken | Self::WrongToken => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::WrongRange { bytes } => {
+                response.insert_header((header::CONTENT_RANGE, format!("bytes */{bytes}")));
+            }
+            Self::TooMany(_) | Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
+            }
+            Self::BadRequest(_) | Self::WrongHost | Self::NotFound(_) | Self::Json(_) => {}
+        }
+        let title = status.canonical_reason().unwrap_or("Error");
+        let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };
+        response
+            .content_type("application/problem+json")
+            .body(serde_json::to_string(&problem).unwrap_or_default())
+    }
+}

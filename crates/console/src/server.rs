@@ -1,0 +1,62 @@
+//! Every route of the console, and the limits of its HTTP server.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::api::{self, API, event_stream, events, files, lists, objects, openapi, results};
+use crate::authorize::authorize;
+use crate::problem::ApiError;
+use crate::state::State;
+
+/// Until the whole head of a request has arrived.
+const REQUEST_HEAD_MAX: Duration = Duration::from_secs(5);
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(30);
+/// For all threads together. Each costs a few kilobytes; one that waits for an object costs little more.
+const CONNECTIONS_MAX: usize = 16_384;
+const THREADS: usize = 2;
+/// How long open requests may take when the console stops, in seconds.
+const STOP_MAX_SECS: u64 = 10;
+
+/// Begins to serve.
+pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Server> {
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(api::query_config())
+            .app_data(api::path_config())
+            .service(web::scope(API).wrap(from_fn(authorize)).configure(routes))
+            .default_service(web::to(no_route))
+    })
+    .workers(THREADS)
+    .max_connections(CONNECTIONS_MAX / THREADS)
+    .client_request_timeout(REQUEST_HEAD_MAX)
+    .keep_alive(IDLE_CONNECTION_MAX)
+    .shutdown_timeout(STOP_MAX_SECS)
+    .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+fn routes(scope: &mut web::ServiceConfig) {
+    scope
+        .service(openapi::get_document)
+        .service(objects::get_object)
+        .service(lists::responses)
+        .service(lists::batches)
+        .service(lists::fine_tuning_jobs)
+        .service(lists::eval_runs)
+        .service(lists::notifications)
+        .service(lists::dead_letters)
+        .service(events::events)
+        .service(event_stream::event_stream)
+        .service(results::batch_results)
+        .service(files::content);
+}
+
+async fn no_route() -> Result<&'static str, ApiError> {
+    Err(ApiError::NotFound(format!("nothing is here: see {API}/openapi.json")))
+}

@@ -1,0 +1,36 @@
+//! The settings of the console.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use service::settings::{LogSettings, RedisSettings, StoreSettings};
+
+use crate::hosts::AllowedHosts;
+
+/// Serves stored results, events and notifications as an HTTP API.
+///
+/// Every setting is an environment variable and a flag; the flag wins. An empty variable counts as unset.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "console", version, max_term_width = 100)]
+pub struct Settings {
+    #[command(flatten)]
+    pub redis: RedisSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    /// Address of the API. On a loopback address everybody may read; on any other, only holders of a token from
+    /// `landfall token new`. Port 0 selects a free port and logs it
+    #[arg(long, env = "CONSOLE_ADDR", default_value = "127.0.0.1:8090", value_name = "ADDR")]
+    pub console_addr: SocketAddr,
+    /// Host names that clients use, separated by commas, besides localhost and loopback addresses. Requests for other
+    /// hosts are refused, so that no web page can read the console through a name of its own
+    #[arg(long, env = "CONSOLE_HOSTS", default_value = "", value_name = "LIST")]
+    pub console_hosts: AllowedHosts,
+    /// Address of /healthz, /readyz and /metrics; keep it private. Port 0 selects a free port and logs it
+    #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102", value_name = "ADDR")]
+    pub admin_addr: SocketAddr,
+    /// Check whether the console at ADMIN_ADDR is alive, and exit with 0 or 1
+    #[arg(long)]
+    pub healthcheck: bool,
+    #[command(flatten)]
+    pub log: LogSettings,
+}

@@ -1,0 +1,104 @@
+//! Builds all parts from the settings, and stops them in reverse order.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::Context as _;
+use error_text::chain;
+use queue::{QueueAdmin, QueueConfig};
+use service::metrics::Registry;
+use service::settings::{SettingError, refuse};
+use service::{admin, detached};
+use store::{S3Config, StoreConfig};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::api::event_stream;
+use crate::changes::Changes;
+use crate::database::Database;
+use crate::server;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::waiting::Waiting;
+
+/// Reads of changes that may wait to be looked at.
+const RECHECKS_MAX: usize = 64;
+
+/// Why the API's port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("CONSOLE_ADDR: cannot listen on {addr}{}", admin::hint(source))]
+struct CannotListen {
+    addr: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Serves the API until `shutdown`, then lets open requests end.
+///
+/// # Errors
+/// When a port is in use or a setting is not valid. Redis and the database may be down.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let own = settings.clone();
+    let read = detached::run(move || configs(&own));
+    let Some(configs) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
+    let (store_config, queue_config) = configs?.unwrap_or_else(|error| refuse(&error));
+    let database = Database::new(store_config);
+    let queue = QueueAdmin::new(&queue_config).context("REDIS_URL is not valid")?;
+
+    let addr = settings.console_addr;
+    let listener = TcpListener::bind(addr).map_err(|source| CannotListen { addr, source })?;
+    let bound = listener.local_addr().context("the address of the listener is not known")?;
+    let stopped = CancellationToken::new();
+    let (rechecks, changed) = mpsc::channel(RECHECKS_MAX);
+    let state = State {
+        database: database.clone(),
+        queue: queue.clone(),
+        waiting: Waiting::start(database.clone(), queue.clone(), changed, stopped.clone()),
+        changes: Changes::start(queue_config.clone(), rechecks, stopped.clone()),
+        queue_config,
+        stream_places: event_stream::places(),
+        access: Access::new(settings.console_hosts.clone(), bound),
+        stopped: stopped.clone(),
+    };
+    let server = server::start(listener, state).context("could not start the HTTP server")?;
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    tracing::info!(console.addr = %bound, "serving the API");
+
+    let asked = (database.clone(), queue);
+    let readiness = move || ready(asked.0.clone(), asked.1.clone());
+    let admin = admin::serve(settings.admin_addr, Registry::for_program("console"), readiness)?;
+    shutdown.cancelled().await;
+    // Waiting requests end with 202, and the streams of events end.
+    stopped.cancel();
+    handle.stop(true).await;
+    serving.await.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+    database.close().await;
+    admin.stop().await;
+    tracing::info!("console stopped");
+    Ok(())
+}
+
+/// Ready while both can be read.
+async fn ready(database: Database, queue: QueueAdmin) -> Result<(), String> {
+    let reader = database.reader().await.map_err(|error| chain(&error))?;
+    reader.ping().await.map_err(|error| chain(&error))?;
+    queue.ping().await.map_err(|error| chain(&error))
+}
+
+fn configs(settings: &Settings) -> Result<(StoreConfig, QueueConfig), SettingError> {
+    let queue =
+        QueueConfig { url: settings.redis.url()?, key_prefix: settings.redis.redis_key_prefix.clone() };
+    let (store, bucket) = (&settings.store, &settings.store.bucket);
+    let store = StoreConfig {
+        database_url: store.database_url()?,
+        files_url: store.files_url.clone(),
+        s3: S3Config {
+            endpoint: bucket.aws_endpoint_url.clone(),
+            region: bucket.aws_region.clone(),
+            access_key_id: bucket.aws_access_key_id.clone(),
+            secret_access_key: bucket.secret_access_key()?,
+            session_token: bucket.session_token()?,
+        },
+    };
+    Ok((store, queue))
+}
