@@ -7,7 +7,7 @@ use test_support::signed_webhook::SECRET;
 use crate::command::landfall;
 
 /// Verbs that need Redis, the database, ingest or a target, with valid arguments.
-const REACHING: [&str; 25] = [
+const REACHING: [&str; 28] = [
     "status",
     "events",
     "tail",
@@ -32,6 +32,9 @@ const REACHING: [&str; 25] = [
     "notifications retry ntf_1",
     "listen --forward http://127.0.0.1:9/",
     "db export",
+    "token new app",
+    "token list",
+    "token revoke app",
     "send response.completed --url",
 ];
 /// Verbs that need no service, or that handle unreachable services differently.
