@@ -39,7 +39,8 @@ async fn fill(fixture: &Fixture) {
              VALUES ('default', 'msg_1', 'crm', 'batch.stored', TRUE, {time}, {bytes}, 'pending'); \
              INSERT INTO notification_attempts (project, notification_id, attempt, started_at, latency_ms) \
              VALUES ('default', 'msg_1', 1, {time}, 5); \
-             INSERT INTO notification_targets (target, state, updated_at) VALUES ('crm', 'active', {time});"
+             INSERT INTO notification_targets (target, state, updated_at) VALUES ('crm', 'active', {time}); \
+             INSERT INTO api_tokens (name, role, sha256, created_at) VALUES ('app', 'viewer', 'aa', {time});"
         ))
         .await;
     fixture
@@ -140,6 +141,7 @@ pub(crate) async fn an_export_has_every_column_of_every_table(fixture: Fixture) 
         "notifications",
         "notification_attempts",
         "notification_targets",
+        "api_tokens",
     ]);
     known.sort_unstable();
     tables.sort();
