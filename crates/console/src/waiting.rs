@@ -120,7 +120,7 @@ impl WaitingRoom {
 
     fn register(&mut self, registration: Registration) {
         self.registered += 1;
-        if self.registered % WAITERS_MAX == 0 {
+        if self.registered.is_multiple_of(WAITERS_MAX) {
             self.forget_those_who_left();
         }
         self.unchecked.insert(registration.id.clone());
