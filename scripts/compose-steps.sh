@@ -97,7 +97,7 @@ label() { docker image inspect --format "{{index .Config.Labels \"org.opencontai
 image_is_small_and_bare() {
   local bytes id
   bytes="$(docker image inspect --format '{{.Size}}' "$LANDFALL_IMAGE")"
-  [ "$bytes" -le 80000000 ] || fail "the image has $bytes bytes; the limit is 80 MB"
+  [ "$bytes" -le 100000000 ] || fail "the image has $bytes bytes; the limit is 100 MB"
   id="$(docker create "$LANDFALL_IMAGE")"
   docker export "$id" | tar -t >"$folder/image.files"
   docker rm "$id" >/dev/null
