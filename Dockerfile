@@ -1,4 +1,4 @@
-# A small image with all programs: ingest, worker, console, landfall, and fake-openai for the demo. It contains no shell and no
+# A small image with all programs: ingest, worker, landfall, and fake-openai for the demo. It contains no shell and no
 # package manager. The build does not need BuildKit and installs no packages.
 #
 #   docker build -t landfall .                                          docker run --rm landfall worker --help
@@ -21,21 +21,20 @@ FROM rust AS dependencies
 # A profile of Cargo.toml: release builds faster; dist makes smaller and faster programs for released images.
 ARG PROFILE=release
 ENV PROFILE=$PROFILE
-ENV PROGRAMS="--bin ingest --bin worker --bin console --bin landfall --bin fake-openai"
 COPY --from=manifests /src ./
-RUN cargo build --locked --profile "$PROFILE" $PROGRAMS
+RUN cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
 
 FROM dependencies AS build
 COPY . .
 # Copied files are older than the build of the empty programs; touch them so that cargo rebuilds the crates.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --profile "$PROFILE" $PROGRAMS
+    && cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
 
 # The content of the image: the programs, the C library, CA certificates, and a user.
 RUN set -eu; cd "target/$PROFILE"; \
     mkdir -p /image/usr/local/bin /image/etc/ssl/certs /image/tmp /data/files; \
-    cp ingest worker console landfall fake-openai /image/usr/local/bin/; \
-    ldd ingest worker console landfall fake-openai | grep -o '/lib[^ ]*' | sort -u \
+    cp ingest worker landfall fake-openai /image/usr/local/bin/; \
+    ldd ingest worker landfall fake-openai | grep -o '/lib[^ ]*' | sort -u \
         | xargs -I '{}' cp --parents --dereference '{}' /image; \
     cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/; \
     echo 'hosts: files dns' >/image/etc/nsswitch.conf; \
