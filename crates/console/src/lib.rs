@@ -4,8 +4,8 @@
 //!
 //! # Guarantees
 //! * It starts, and says what is wrong, while Redis or the database is down.
-//! * It never slows down a worker: it reads over a few connections of its own, and the database ends a read that takes
-//!   longer than 5 seconds.
+//! * It reads over a few connections of its own, and the database ends a read that takes longer than 5 seconds, so that it
+//!   leaves the database to the workers.
 //! * Nothing is read without a token, except on a loopback address, where everybody may read.
 //! * Any number of clients that wait for objects cost one connection to Redis, and no query of the database until
 //!   something changes that one of them waits for. While Redis is down, it is one query a second.

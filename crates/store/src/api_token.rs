@@ -12,7 +12,7 @@ closed_set! {
     pub enum TokenRole {
         /// Read everything.
         Viewer => "viewer",
-        /// Also fetch, replay, redrive and discard.
+        /// For calls that change something. There are none yet.
         Operator => "operator",
     }
 }

@@ -32,8 +32,13 @@ impl Page {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|last| encode(&position(last)));
+        Ok(Self { next, ..Self::whole(&rows)? })
+    }
+
+    /// A list of one page.
+    pub(super) fn whole(rows: &[impl Serialize]) -> Result<Self, ApiError> {
         let data = rows.iter().map(serde_json::value::to_raw_value).collect::<Result<_, _>>()?;
-        Ok(Self { data, next })
+        Ok(Self { data, next: None })
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn a_token_is_valid_until_it_is_revoked_and_its_name_is_used_on
     assert!(store.revoke_token("ci", at(2)).await.unwrap());
     assert!(store.token_with_hash("aa").await.unwrap().is_none());
     assert!(!store.revoke_token("ci", at(3)).await.unwrap(), "it is revoked already");
-    assert!(!store.revoke_token("nobody", at(3)).await.unwrap());
+    assert!(!store.revoke_token("no-such-token", at(3)).await.unwrap());
     assert!(!store.add_token(&token("ci", "dd")).await.unwrap(), "a revoked token keeps its name");
     let names: Vec<_> = store.tokens().await.unwrap().into_iter().map(|t| (t.name, t.revoked_at)).collect();
     assert_eq!(names, [("app".to_owned(), None), ("ci".to_owned(), Some(at(2)))]);
