@@ -1,14 +1,15 @@
 //! `landfall fetch`: repairs objects that were not fetched. Enqueues events about them, which a worker processes, and
 //! waits for the results.
 
-mod targets;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use operations::fetch::{self, MISSING_MAX, Missing, Named, Target};
+use operations::requeue::{Requeuer, random_id};
 use queue::Unsettled;
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
@@ -16,9 +17,8 @@ use store::{Found, ResultsState, Store};
 use webhook::{Family, FetchState, MaybeKnown};
 
 use crate::exit::{CliError, ExitStatus};
-use crate::requeue::Requeuer;
-use crate::{events, json, output, queue_client, store_client, time_format};
-use targets::{Cause, Target};
+use crate::full_queue::FullQueue;
+use crate::{events, json, output, printable, queue_client, store_client, time_format};
 use waiting::Queued;
 
 const EVALS_ENDED: &str = "OpenAI ended evals on 2026-11-30: only the event is stored";
@@ -92,9 +92,9 @@ struct Line<'a> {
 pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let store = store_client::open(&args.store).await?;
     let (targets, mut exit_status) = if args.missing {
-        (targets::missing(&store, args.since).await?, ExitStatus::Success)
+        (missing(&store, args.since).await?, ExitStatus::Success)
     } else {
-        targets::named(&store, &args.ids).await?
+        named(&store, &args.ids).await?
     };
     if targets.is_empty() {
         if exit_status == ExitStatus::Success {
@@ -102,12 +102,15 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<ExitStatus,
         }
         return Ok(exit_status);
     }
-    let mut requeuer = Requeuer::new(&args.redis)?;
+    let mut requeuer = Requeuer::new(&queue_client::config(&args.redis), random_id())?;
+    let mut full_queue = FullQueue::default();
     let mut queued = Vec::with_capacity(targets.len());
     let bar = waiting::bar(targets.len() as u64, args.json);
     bar.set_message("enqueued");
     for target in targets {
-        queued.push(enqueue(&mut requeuer, &store, target).await?);
+        let cause = target.cause(&store).await?;
+        let entry_id = full_queue.wait_for_room(async || cause.enqueue(&mut requeuer).await).await?;
+        queued.push(Queued { target, webhook_id: cause.webhook_id().to_owned(), entry_id });
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -133,14 +136,45 @@ pub(crate) async fn run(args: &Fetch, out: &mut dyn Write) -> Result<ExitStatus,
     Ok(exit_status)
 }
 
-async fn enqueue(requeuer: &mut Requeuer, store: &Store, target: Target) -> Result<Queued, CliError> {
-    let (webhook_id, entry_id) = match target.cause(store).await? {
-        Cause::Stored(event) => (event.webhook_id.clone(), requeuer.requeue(&event).await?.into_entry_id()),
-        Cause::Synthetic(made) => {
-            (made.webhook_id.clone(), requeuer.enqueue_synthetic(target.family, &made).await?)
+/// All known objects that were not fetched completely.
+async fn missing(store: &Store, since: Option<DateTime<Utc>>) -> Result<Vec<Target>, CliError> {
+    let Missing { targets, unknown, may_be_more } = fetch::missing(store, since).await?;
+    if may_be_more {
+        eprintln!(
+            "landfall: fetching the newest {MISSING_MAX} objects; there may be more, so run it again afterwards"
+        );
+    }
+    if unknown > 0 {
+        eprintln!(
+            "landfall: skipped {unknown} that OpenAI does not know and that no webhook referred to: mistyped IDs?"
+        );
+    }
+    Ok(targets)
+}
+
+/// The objects with these ids; [`ExitStatus::Negative`] when one of them cannot be fetched.
+async fn named(store: &Store, ids: &[String]) -> Result<(Vec<Target>, ExitStatus), CliError> {
+    let (mut targets, mut exit_status) = (Vec::<Target>::new(), ExitStatus::Success);
+    for id in ids {
+        let shown = printable::one_line(id);
+        match fetch::named(store, id).await? {
+            Named::Targets(found) => {
+                targets.extend(found);
+                continue;
+            }
+            Named::NothingToFetch => {
+                eprintln!("landfall: there is nothing to fetch for {shown}: its event contains all of it");
+            }
+            Named::NotAnObject => eprintln!(
+                "landfall: {shown} is not the ID of an object that can be fetched, which starts with resp_, batch_, \
+                 ftjob- or evalrun_; for events, use `landfall replay`"
+            ),
         }
-    };
-    Ok(Queued { target, webhook_id, entry_id })
+        exit_status = ExitStatus::Negative;
+    }
+    let mut seen = HashSet::new();
+    targets.retain(|target| seen.insert((target.project.clone(), target.object_id.clone())));
+    Ok((targets, exit_status))
 }
 
 /// Prints the result for each object.

@@ -1,5 +1,6 @@
 //! Opens the queue, and maps its errors to CLI errors.
 
+use operations::requeue::RequeueError;
 use queue::{Cause, EnqueueError, QueueAdmin, QueueConfig, QueueError};
 use service::settings::{RedisSettings, refuse};
 
@@ -35,5 +36,15 @@ impl From<EnqueueError> for CliError {
     fn from(error: EnqueueError) -> Self {
         let hint = Cause::of_enqueue(&error).hint().to_owned();
         Self::unreachable_hint("cannot write to the queue at REDIS_URL", error, Some(hint))
+    }
+}
+
+impl From<RequeueError> for CliError {
+    fn from(error: RequeueError) -> Self {
+        match error {
+            RequeueError::Queue(error) => error.into(),
+            RequeueError::Enqueue(error) => error.into(),
+            full @ RequeueError::Full(_) => Self::unreachable("cannot write to the queue at REDIS_URL", full),
+        }
     }
 }

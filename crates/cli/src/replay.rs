@@ -3,19 +3,19 @@
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
+use operations::replay::{self, EventSelection, NamedEvent, ReplayFilter};
+use operations::requeue::{Requeued, Requeuer, random_id};
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
-use store::{EventFilter, EventRecord, EventSeq, Found, Store};
+use store::{EventRecord, Store};
 use webhook::{EventState, Family, MaybeKnown};
 
 use crate::exit::{CliError, ExitStatus};
-use crate::requeue::{Requeued, Requeuer};
-use crate::{events, json, output, printable, progress, store_client, time_format};
+use crate::full_queue::FullQueue;
+use crate::{events, json, output, printable, progress, queue_client, store_client, time_format};
 
 /// More events than this require `--yes`, and are not listed.
 const FEW: u64 = 100;
-/// Events read at a time.
-const PAGE: u32 = 500;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,7 +82,9 @@ struct Line<'a> {
 /// Enqueues the selected events.
 pub(crate) async fn run(args: &Replay, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let store = store_client::open(&args.store).await?;
-    let mut run = Run { args, requeuer: Requeuer::new(&args.redis)?, out, lines: true, done: 0, made_due: 0 };
+    let requeuer = Requeuer::new(&queue_client::config(&args.redis), random_id())?;
+    let full_queue = FullQueue::default();
+    let mut run = Run { args, requeuer, full_queue, out, lines: true, done: 0, made_due: 0 };
     let exit_status = if args.webhook_ids.is_empty() {
         run.filtered(&store).await?;
         ExitStatus::Success
@@ -97,6 +99,7 @@ pub(crate) async fn run(args: &Replay, out: &mut dyn Write) -> Result<ExitStatus
 struct Run<'a> {
     args: &'a Replay,
     requeuer: Requeuer,
+    full_queue: FullQueue,
     out: &'a mut dyn Write,
     /// Whether to list each event.
     lines: bool,
@@ -109,36 +112,27 @@ impl Run<'_> {
     async fn named(&mut self, store: &Store) -> Result<ExitStatus, CliError> {
         let mut exit_status = ExitStatus::Success;
         for id in &self.args.webhook_ids {
-            let found = store.find(id).await?;
-            let known = !found.is_empty();
-            let event = found.into_iter().find_map(|found| match found {
-                Found::Event(event) if event.webhook_id == *id || event.event_id.as_ref() == Some(id) => {
-                    Some(event)
+            let shown = printable::one_line(id);
+            match replay::named(store, id).await? {
+                NamedEvent::Event(event) => {
+                    self.replay(&event).await?;
+                    continue;
                 }
-                _ => None,
-            });
-            match event {
-                Some(event) => self.replay(&event).await?,
-                None => {
-                    let id = printable::one_line(id);
-                    if known {
-                        eprintln!("landfall: {id} is not an event; for objects, use `landfall fetch {id}`");
-                    } else {
-                        eprintln!("landfall: no event found with ID {id}");
-                    }
-                    exit_status = ExitStatus::Negative;
+                NamedEvent::NotAnEvent => {
+                    eprintln!("landfall: {shown} is not an event; for objects, use `landfall fetch {shown}`");
                 }
+                NamedEvent::Unknown => eprintln!("landfall: no event found with ID {shown}"),
             }
+            exit_status = ExitStatus::Negative;
         }
         Ok(exit_status)
     }
 
     async fn filtered(&mut self, store: &Store) -> Result<(), CliError> {
         let Replay { family, state, since, .. } = *self.args;
-        let filter = EventFilter { project: None, family, state, since, after: None, limit: PAGE };
-        // Events that arrive later are left out.
-        let up_to = store.event_watermark().await?;
-        let total = store.count_chosen(&filter, up_to).await?;
+        let filter = ReplayFilter { project: None, family, state, since };
+        let mut selection = EventSelection::now(store, filter).await?;
+        let total = selection.count(store).await?;
         if total > FEW && !self.args.yes && !self.args.dry_run {
             return Err(CliError::Usage(format!(
                 "this would enqueue {} events again: add --yes to confirm, or --dry-run to list them",
@@ -147,12 +141,12 @@ impl Run<'_> {
         }
         self.lines = total <= FEW || self.args.dry_run;
         let bar = progress::bar(total, self.lines || self.args.json);
-        let mut after = EventSeq::default();
         loop {
-            let page = store.events_between(&filter, after, up_to).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            for (_, event) in &page {
+            let page = selection.next_page(store).await?;
+            if page.is_empty() {
+                break;
+            }
+            for event in &page {
                 self.replay(event).await?;
                 bar.inc(1);
             }
@@ -162,8 +156,11 @@ impl Run<'_> {
     }
 
     async fn replay(&mut self, event: &EventRecord) -> Result<(), CliError> {
-        let made_due =
-            !self.args.dry_run && matches!(self.requeuer.requeue(event).await?, Requeued::MadeDue(_));
+        let mut made_due = false;
+        if !self.args.dry_run {
+            let requeued = self.full_queue.wait_for_room(async || self.requeuer.requeue(event).await).await?;
+            made_due = matches!(requeued, Requeued::MadeDue(_));
+        }
         self.done += 1;
         self.made_due += u64::from(made_due);
         if self.args.json {

@@ -1,9 +1,13 @@
 //! What people and programs may do with an installation: no HTTP, no printing. The command `landfall` uses it, and an
 //! HTTP API can do the same through it.
 
+pub mod dead_letters;
+pub mod fetch;
 mod object_id;
 mod object_state;
 mod record;
+pub mod replay;
+pub mod requeue;
 pub mod wait;
 
 pub use object_id::{ObjectId, ObjectKind, UnknownPrefix};

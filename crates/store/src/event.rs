@@ -1,7 +1,7 @@
 //! Rows of `events`: every webhook that reached a worker, and its state.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use webhook::{EventState, Family, MaybeKnown, Reason};
 
 use crate::columns::columns;
@@ -146,7 +146,7 @@ pub struct EventFilter {
 
 /// The position of an event in the order in which workers first saw events: the column `place`. The default is before
 /// all events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct EventSeq(pub(crate) i64);
 
 impl Default for EventFilter {

@@ -53,5 +53,12 @@ macro_rules! closed_set {
                 serializer.serialize_str(self.as_str())
             }
         }
+
+        impl<'de> $crate::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = <::std::borrow::Cow<'de, str> as $crate::serde::Deserialize<'de>>::deserialize(deserializer)?;
+                name.parse().map_err($crate::serde::de::Error::custom)
+            }
+        }
     };
 }

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::time::Duration;
 
+use operations::dead_letters::{self, DeadLetterSelection, Letter};
 use queue::QueueAdmin;
 use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::Family;
 
-use super::letters::{self, Filter, Letter, Pages};
+use super::Filter;
 use crate::exit::{CliError, ExitStatus};
 use crate::{confirm, json, output, printable, queue_client};
 
@@ -115,7 +116,7 @@ impl Run<'_> {
     async fn named(&mut self, confirmed: bool) -> Result<ExitStatus, CliError> {
         let (mut letters, mut exit_status) = (Vec::new(), ExitStatus::Success);
         for id in &self.args.ids {
-            let found = letters::find(self.reader, self.args.filter, id).await?;
+            let found = dead_letters::find(self.reader, self.args.filter.into(), id).await?;
             if found.is_empty() {
                 eprintln!("landfall: no dead letter has the id {}", printable::one_line(id));
                 exit_status = ExitStatus::Negative;
@@ -139,17 +140,17 @@ impl Run<'_> {
     }
 
     async fn filtered(&mut self, confirmed: bool) -> Result<ExitStatus, CliError> {
-        let mut pages = Pages::begin(self.reader, self.args.filter).await?;
+        let selection = DeadLetterSelection::now(self.reader, self.args.filter.into()).await?;
         if !confirmed {
-            let mut count = 0;
+            let (mut count, mut pages) = (0, selection.pages(self.reader));
             while let Some(page) = pages.next().await? {
                 count += page.len() as u64;
             }
-            pages.rewind();
             if !confirm::deletion(count, "dead letters", confirmed)? {
                 return Ok(ExitStatus::Negative);
             }
         }
+        let mut pages = selection.pages(self.reader);
         while let Some(page) = pages.next().await? {
             for letter in &page {
                 self.apply(letter).await?;

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use chrono::Utc;
+use operations::dead_letters::{DeadLetterSelection, Letter};
 use service::settings::RedisSettings;
 
-use super::letters::{Filter, Letter, Pages};
+use super::Filter;
 use crate::exit::{CliError, ExitStatus};
 use crate::output;
 use crate::{json, queue_client, time_format};
@@ -29,7 +30,8 @@ pub(super) async fn run(args: &List, out: &mut dyn Write) -> Result<ExitStatus, 
     let reader = queue_client::reader(&args.redis)?;
     let limit = args.limit as usize;
     let mut letters: Vec<Letter> = Vec::new();
-    let mut pages = Pages::begin(&reader, args.filter).await?;
+    let selection = DeadLetterSelection::now(&reader, args.filter.into()).await?;
+    let mut pages = selection.pages(&reader);
     let mut left_out = false;
     while let Some(page) = pages.next().await? {
         letters.extend(page);

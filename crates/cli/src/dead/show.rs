@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use chrono::Utc;
+use operations::dead_letters::{self, DeadLetterFilter, Letter};
 use service::settings::RedisSettings;
 use webhook::Family;
 
-use super::letters::{self, Filter, Letter};
 use crate::exit::{CliError, ExitStatus};
 use crate::{json, output, printable, queue_client, time_format};
 
@@ -28,8 +28,8 @@ pub(super) struct Show {
 
 pub(super) async fn run(args: &Show, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     let reader = queue_client::reader(&args.redis)?;
-    let filter = Filter { family: args.family, reason: None };
-    let found = letters::find(&reader, filter, &args.id).await?;
+    let filter = DeadLetterFilter { family: args.family, reason: None };
+    let found = dead_letters::find(&reader, filter, &args.id).await?;
     if found.is_empty() {
         eprintln!("landfall: no dead letter has the id {}", printable::one_line(&args.id));
         return Ok(ExitStatus::Negative);

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use indicatif::ProgressBar;
+use operations::fetch::Target;
 use queue::{QueueAdmin, Unsettled};
 use store::Store;
 use webhook::Family;
 
-use super::targets::Target;
 use crate::exit::CliError;
 use crate::{output, printable, progress, time_format};
 

@@ -1,12 +1,11 @@
 //! Test events like those of OpenAI's dashboard: the envelope, the `data` of each type, and sample ids that do not exist
 //! (`resp_abc123`).
 
+use operations::requeue::random_id;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhook::EventKind;
-
-use crate::requeue::random_id;
 
 /// An event to deliver once or several times with the same `webhook-id`.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use webhook::NotificationType;
 
 use super::names;
 use crate::exit::{CliError, ExitStatus};
-use crate::{config, json, output, printable, queue_client, requeue};
+use crate::{config, json, output, printable, queue_client};
 
 /// Send one signed test notification (type landfall.test) directly to a target
 #[derive(Debug, clap::Args)]
@@ -86,7 +86,7 @@ fn notification() -> Notification {
         project: "default".to_owned(),
         at: Utc::now(),
         webhook_id: None,
-        event_id: Some(requeue::random_id()),
+        event_id: Some(operations::requeue::random_id()),
         event_type: NotificationType::Test.as_str().to_owned(),
         event_age_secs: None,
         event_created_at: None,

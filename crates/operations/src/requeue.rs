@@ -3,33 +3,38 @@
 //! it becomes due now.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueAdmin, QueueError};
-use service::settings::RedisSettings;
+use queue::{DEDUPE_WINDOW, EnqueueError, Enqueued, Entry, Producer, QueueAdmin, QueueConfig, QueueError};
 use store::EventRecord;
 use webhook::{EventKind, EventState, Family};
 
-use crate::exit::CliError;
-use crate::queue_client;
-
 /// Leaves most of a family's queue to incoming events.
 const QUEUE_LENGTH_MAX: u64 = 100_000;
-const FULL_QUEUE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Delayed entries read at a time, with their bodies.
 const READ_AT_ONCE: usize = 100;
 /// Attempts to enqueue one event when Redis's reply is lost; the queue deduplicates them.
 const TRIES_MAX: u32 = 3;
 
-/// Enqueues the events of one run of a command.
-pub(crate) struct Requeuer {
+/// Why an event was not enqueued.
+#[derive(Debug, thiserror::Error)]
+pub enum RequeueError {
+    /// Workers drain the queue; the event can be enqueued after that.
+    #[error("the {0} queue is full")]
+    Full(Family),
+    #[error(transparent)]
+    Enqueue(EnqueueError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Enqueues the events of one act: each of them once, however often it is named.
+pub struct Requeuer {
     producer: Producer,
     reader: QueueAdmin,
     run: String,
     /// Delayed entries of each family, as of the first event of that family.
     waiting: HashMap<Family, Waiting>,
-    full_queue_reported: bool,
 }
 
 /// Delayed entries by project and `webhook-id`.
@@ -41,7 +46,8 @@ struct WaitingEntry {
 }
 
 /// How an event was requeued.
-pub(crate) enum Requeued {
+#[derive(Debug)]
+pub enum Requeued {
     /// A new entry was added; the id is missing when Redis's reply was lost.
     Added(Option<String>),
     /// The delayed entry with this id is due now.
@@ -49,7 +55,8 @@ pub(crate) enum Requeued {
 }
 
 impl Requeued {
-    pub(crate) fn into_entry_id(self) -> Option<String> {
+    /// The entry that does the work.
+    pub fn into_entry_id(self) -> Option<String> {
         match self {
             Self::Added(entry_id) => entry_id,
             Self::MadeDue(entry_id) => Some(entry_id),
@@ -58,15 +65,22 @@ impl Requeued {
 }
 
 impl Requeuer {
-    /// Connects on first use.
-    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, CliError> {
-        let producer = Producer::new(&queue_client::config(settings), QUEUE_LENGTH_MAX, DEDUPE_WINDOW)?;
-        let reader = queue_client::reader(settings)?;
-        Ok(Self { producer, reader, run: random_id(), waiting: HashMap::new(), full_queue_reported: false })
+    /// Connects on first use. `run` names the act: an event that was enqueued in the same run is not enqueued again.
+    ///
+    /// # Errors
+    /// When the URL of Redis is invalid.
+    pub fn new(config: &QueueConfig, run: String) -> Result<Self, QueueError> {
+        let producer = Producer::new(config, QUEUE_LENGTH_MAX, DEDUPE_WINDOW)?;
+        let reader = QueueAdmin::new(config)?;
+        Ok(Self { producer, reader, run, waiting: HashMap::new() })
     }
 
-    /// Makes a stored event run again: makes its delayed entry due, or enqueues a new entry.
-    pub(crate) async fn requeue(&mut self, event: &EventRecord) -> Result<Requeued, CliError> {
+    /// Makes a stored event run again: makes its delayed entry due, or enqueues a new entry. After an error, the same
+    /// call may be repeated.
+    ///
+    /// # Errors
+    /// When the queue is full, or Redis fails.
+    pub async fn requeue(&mut self, event: &EventRecord) -> Result<Requeued, RequeueError> {
         if let Some(entry_id) = self.make_due(event).await? {
             return Ok(Requeued::MadeDue(entry_id));
         }
@@ -86,7 +100,7 @@ impl Requeuer {
     }
 
     /// Makes all delayed entries of an event due. Returns the id of one that does what a new entry would do.
-    async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, CliError> {
+    async fn make_due(&mut self, event: &EventRecord) -> Result<Option<String>, QueueError> {
         let family = family(event);
         if !self.waiting.contains_key(&family) {
             let waiting = waiting(&self.reader, family).await?;
@@ -104,12 +118,13 @@ impl Requeuer {
         Ok(tried.map(|entry| entry.entry_id))
     }
 
-    /// Enqueues an event that OpenAI did not send, or that was never delivered.
-    pub(crate) async fn enqueue_synthetic(
-        &mut self,
+    /// Enqueues an event that OpenAI did not send, or that was never delivered. The id is missing when Redis's reply was
+    /// lost.
+    pub async fn enqueue_synthetic(
+        &self,
         family: Family,
         event: &SyntheticEvent,
-    ) -> Result<Option<String>, CliError> {
+    ) -> Result<Option<String>, RequeueError> {
         let entry = Entry {
             webhook_id: event.webhook_id.clone(),
             project: event.project.clone(),
@@ -124,22 +139,15 @@ impl Requeuer {
         self.enqueue(family, &entry).await
     }
 
-    /// Waits without a limit while the queue is full. After Ctrl-C, events enqueued so far stay in the queue.
-    async fn enqueue(&mut self, family: Family, entry: &Entry) -> Result<Option<String>, CliError> {
+    async fn enqueue(&self, family: Family, entry: &Entry) -> Result<Option<String>, RequeueError> {
         let mut tries = 1;
         loop {
             match self.producer.enqueue_again(family, entry, &self.run).await {
                 Ok(Enqueued::Added { entry_id }) => return Ok(Some(entry_id)),
                 Ok(Enqueued::Duplicate) => return Ok(None),
-                Err(EnqueueError::Full) => {
-                    if !self.full_queue_reported {
-                        self.full_queue_reported = true;
-                        eprintln!("landfall: the {family} queue is full; waiting for workers to drain it");
-                    }
-                    tokio::time::sleep(FULL_QUEUE_POLL_INTERVAL).await;
-                }
+                Err(EnqueueError::Full) => return Err(RequeueError::Full(family)),
                 Err(EnqueueError::Timeout(_)) if tries < TRIES_MAX => tries += 1,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(RequeueError::Enqueue(error)),
             }
         }
     }
@@ -165,19 +173,20 @@ fn family(event: &EventRecord) -> Family {
 }
 
 /// A thin event that Landfall creates for an object.
-pub(crate) struct SyntheticEvent {
-    pub(crate) webhook_id: String,
-    pub(crate) project: String,
-    pub(crate) event_type: &'static str,
-    pub(crate) object_id: String,
-    pub(crate) created_at: DateTime<Utc>,
+#[derive(Debug)]
+pub struct SyntheticEvent {
+    pub webhook_id: String,
+    pub project: String,
+    pub event_type: &'static str,
+    pub object_id: String,
+    pub created_at: DateTime<Utc>,
 }
 
 impl SyntheticEvent {
     /// Prefix of its `webhook-id`; OpenAI's is `wh_`.
-    pub(crate) const ID_PREFIX: &'static str = "fetch_";
+    pub const ID_PREFIX: &'static str = "fetch_";
 
-    pub(crate) fn about(object_id: &str, event_type: &'static str, project: &str) -> Self {
+    pub fn about(object_id: &str, event_type: &'static str, project: &str) -> Self {
         Self {
             webhook_id: format!("{}{}", Self::ID_PREFIX, random_id()),
             project: project.to_owned(),
@@ -200,7 +209,7 @@ impl SyntheticEvent {
 }
 
 /// Twenty-four random letters and digits.
-pub(crate) fn random_id() -> String {
+pub fn random_id() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(24).collect()
 }
 

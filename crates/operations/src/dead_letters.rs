@@ -1,43 +1,37 @@
-//! Selection and display of dead letters.
+//! Dead letters: which ones match, and how one is shown to programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use queue::{DeadLetter, QueueAdmin};
-use serde::Serialize;
+use queue::{DeadLetter, QueueAdmin, QueueError};
+use serde::{Deserialize, Serialize};
 use webhook::{Event, Family, Reason, ReasonClass};
-
-use crate::exit::CliError;
 
 /// Letters read at a time, with their bodies.
 const PAGE: usize = 100;
 
 /// Selects dead letters.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Filter {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
-    #[arg(long)]
-    pub(super) family: Option<Family>,
-    /// Only this reason, such as gave_up, rejected or crashed
-    #[arg(long)]
-    pub(super) reason: Option<Reason>,
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct DeadLetterFilter {
+    pub family: Option<Family>,
+    pub reason: Option<Reason>,
 }
 
-impl Filter {
+impl DeadLetterFilter {
     fn families(&self) -> Vec<Family> {
         self.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family])
     }
 }
 
 /// A dead letter and its family.
-pub(super) struct Letter {
-    pub(super) family: Family,
-    pub(super) letter: DeadLetter,
+pub struct Letter {
+    pub family: Family,
+    pub letter: DeadLetter,
 }
 
-/// One line of `--json`.
-#[derive(Serialize)]
-pub(super) struct Line<'a> {
+/// A dead letter as JSON: for `landfall dead list --json` and for the HTTP API.
+#[derive(Debug, Serialize)]
+pub struct LetterLine<'a> {
     id: &'a str,
     entry_id: &'a str,
     family: Family,
@@ -58,39 +52,40 @@ pub(super) struct Line<'a> {
 }
 
 impl Letter {
-    pub(super) fn webhook_id(&self) -> Option<&str> {
+    pub fn webhook_id(&self) -> Option<&str> {
         self.letter.content.as_ref().ok().map(|entry| entry.webhook_id.as_str())
     }
 
-    pub(super) fn event_type(&self) -> Option<&str> {
+    pub fn event_type(&self) -> Option<&str> {
         self.letter.content.as_ref().ok().map(|entry| entry.event_type.as_str())
     }
 
-    pub(super) fn object_id(&self) -> Option<String> {
+    pub fn object_id(&self) -> Option<String> {
         let entry = self.letter.content.as_ref().ok()?;
         Event::parse(&entry.body).ok()?.object_id().map(|id| id.to_string())
     }
 
-    pub(super) fn died_at(&self) -> Option<DateTime<Utc>> {
+    pub fn died_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.letter.died_ms)
     }
 
-    pub(super) fn file_expires_at(&self) -> Option<DateTime<Utc>> {
+    pub fn file_expires_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.letter.file_expires_ms?)
     }
 
-    pub(super) fn received_at(&self) -> Option<DateTime<Utc>> {
+    pub fn received_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.letter.content.as_ref().ok()?.received_ms)
     }
 
     /// Whether this is the id of the letter, of its entry, or of its webhook.
-    pub(super) fn is(&self, id: &str) -> bool {
+    pub fn is(&self, id: &str) -> bool {
         self.letter.id == id || self.letter.entry_id == id || self.webhook_id() == Some(id)
     }
 
-    pub(super) fn line(&self) -> Line<'_> {
+    /// What programs see of it: everything but its body.
+    pub fn line(&self) -> LetterLine<'_> {
         let letter = &self.letter;
-        Line {
+        LetterLine {
             id: &letter.id,
             entry_id: &letter.entry_id,
             family: self.family,
@@ -111,51 +106,63 @@ impl Letter {
     }
 }
 
-/// Reads the letters that exist at the start, page by page. Later ones are left out, so that an event that fails again
-/// after its redrive is not redriven forever.
-pub(super) struct Pages<'a> {
-    reader: &'a QueueAdmin,
-    filter: Filter,
+/// The dead letters that matched a filter at one moment. Later ones are left out, so that an event that fails again after
+/// its redrive is not redriven forever, and nothing is discarded that nobody has seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadLetterSelection {
+    filter: DeadLetterFilter,
+    /// The newest of each family that has any.
+    newest: BTreeMap<Family, String>,
+}
+
+impl DeadLetterSelection {
+    /// Those that match now.
+    ///
+    /// # Errors
+    /// When Redis cannot be read.
+    pub async fn now(queue: &QueueAdmin, filter: DeadLetterFilter) -> Result<Self, QueueError> {
+        let mut newest = BTreeMap::new();
+        for family in filter.families() {
+            let last = queue.dead_letters(family, 1).await?;
+            newest.extend(last.into_iter().map(|letter| (family, letter.id)));
+        }
+        Ok(Self { filter, newest })
+    }
+
+    /// Reads those that are still there, page by page.
+    pub fn pages<'a>(&'a self, queue: &'a QueueAdmin) -> Pages<'a> {
+        Pages { queue, selection: self, families: self.newest.keys().copied().collect(), after: None }
+    }
+}
+
+/// Reads a selection.
+pub struct Pages<'a> {
+    queue: &'a QueueAdmin,
+    selection: &'a DeadLetterSelection,
     /// Families still to be read.
-    families: Vec<Family>,
-    last: HashMap<Family, String>,
+    families: VecDeque<Family>,
     after: Option<String>,
 }
 
-impl<'a> Pages<'a> {
-    pub(super) async fn begin(reader: &'a QueueAdmin, filter: Filter) -> Result<Self, CliError> {
-        let mut last = HashMap::new();
-        for family in filter.families() {
-            let newest = reader.dead_letters(family, 1).await?;
-            last.extend(newest.into_iter().map(|letter| (family, letter.id)));
-        }
-        let mut pages = Self { reader, filter, families: Vec::new(), last, after: None };
-        pages.rewind();
-        Ok(pages)
-    }
-
-    /// Goes back to the first page; later letters are still left out.
-    pub(super) fn rewind(&mut self) {
-        let families = self.filter.families().into_iter();
-        self.families = families.filter(|family| self.last.contains_key(family)).collect();
-        self.after = None;
-    }
-
+impl Pages<'_> {
     /// The matching letters of the next page, possibly none; `None` after the last page.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Letter>>, CliError> {
-        let Some(&family) = self.families.first() else { return Ok(None) };
-        let mut page = self.reader.dead_letters_after(family, self.after.as_deref(), PAGE).await?;
-        let past_end = |letter: &DeadLetter| parse_id(&letter.id) > parse_id(&self.last[&family]);
+    ///
+    /// # Errors
+    /// When Redis cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Letter>>, QueueError> {
+        let Some(&family) = self.families.front() else { return Ok(None) };
+        let DeadLetterSelection { filter, newest } = self.selection;
+        let mut page = self.queue.dead_letters_after(family, self.after.as_deref(), PAGE).await?;
+        let past_end = |letter: &DeadLetter| parse_id(&letter.id) > parse_id(&newest[&family]);
         let end = page.iter().position(past_end);
         if end.is_some() || page.len() < PAGE {
-            self.families.remove(0);
+            self.families.pop_front();
             self.after = None;
         } else {
             self.after = page.last().map(|letter| letter.id.clone());
         }
         page.truncate(end.unwrap_or(page.len()));
-        let wanted =
-            |letter: &DeadLetter| self.filter.reason.is_none() || letter.reason == self.filter.reason;
+        let wanted = |letter: &DeadLetter| filter.reason.is_none() || letter.reason == filter.reason;
         Ok(Some(page.into_iter().filter(wanted).map(|letter| Letter { family, letter }).collect()))
     }
 }
@@ -167,9 +174,12 @@ fn parse_id(id: &str) -> (u64, u64) {
 }
 
 /// The letters with this id, usually one.
-pub(super) async fn find(reader: &QueueAdmin, filter: Filter, id: &str) -> Result<Vec<Letter>, CliError> {
-    let mut found = Vec::new();
-    let mut pages = Pages::begin(reader, filter).await?;
+///
+/// # Errors
+/// When Redis cannot be read.
+pub async fn find(queue: &QueueAdmin, filter: DeadLetterFilter, id: &str) -> Result<Vec<Letter>, QueueError> {
+    let selection = DeadLetterSelection::now(queue, filter).await?;
+    let (mut found, mut pages) = (Vec::new(), selection.pages(queue));
     while let Some(page) = pages.next().await? {
         found.extend(page.into_iter().filter(|letter| letter.is(id)));
     }
