@@ -5,73 +5,14 @@ use std::time::Duration;
 use fake_openai::{Fault, FaultKind};
 use reqwest::StatusCode;
 use serde_json::Value;
-use test_support::programs::Program;
 use test_support::signed_webhook::SignedWebhook;
 use test_support::wait;
 
+use crate::console_client::Console;
 use crate::harness::{Database, Landfall};
 
 const RESPONSE: &str = "resp_demo_research";
 const BATCH: &str = "batch_demo_completed";
-
-/// A running console.
-struct Console {
-    program: Program,
-    url: String,
-    http: reqwest::Client,
-}
-
-impl Console {
-    async fn start(landfall: &Landfall, settings: &[(&str, &str)]) -> Self {
-        let [redis, database, files] = landfall.stores();
-        let mut all = vec![
-            ("REDIS_URL", redis.as_str()),
-            ("DATABASE_URL", database.as_str()),
-            ("FILES_URL", files.as_str()),
-            ("CONSOLE_ADDR", "127.0.0.1:0"),
-            ("ADMIN_ADDR", "127.0.0.1:0"),
-        ];
-        all.extend(settings);
-        let mut program = Program::start("console", &all);
-        let line: Value = serde_json::from_str(&program.wait_for_log("console.addr")).unwrap();
-        let port = line["console.addr"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
-        let http = reqwest::Client::builder().build().unwrap();
-        Self { program, url: format!("http://127.0.0.1:{port}/api/v1"), http }
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
-    }
-
-    async fn json(&self, path: &str) -> (StatusCode, Value) {
-        let answer = self.get(path).await;
-        let status = answer.status();
-        (status, answer.json().await.unwrap())
-    }
-
-    /// A wait in the background.
-    fn waiting(&self, path: &str) -> tokio::task::JoinHandle<(StatusCode, Value)> {
-        let request = self.http.get(format!("{}{path}", self.url));
-        tokio::spawn(async move {
-            let answer = request.send().await.unwrap();
-            (answer.status(), answer.json().await.unwrap())
-        })
-    }
-
-    /// All rows of a list, page by page.
-    async fn all(&self, list: &str) -> Vec<Value> {
-        let (mut rows, mut after) = (Vec::new(), String::new());
-        loop {
-            let (status, page) = self.json(&format!("{list}?limit=2{after}")).await;
-            assert_eq!(status, StatusCode::OK, "{page}");
-            rows.extend(page["data"].as_array().unwrap().iter().cloned());
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return rows,
-            }
-        }
-    }
-}
 
 async fn an_app_awaits_objects_by_their_ids(database: Database) {
     let landfall = Landfall::start_on(database).await;

@@ -33,6 +33,8 @@ mod calls_latency;
 mod caps;
 mod changes;
 mod console;
+mod console_acts;
+mod console_client;
 mod created_jobs;
 mod cut_downloads;
 mod damage_by_hand;

@@ -2,13 +2,11 @@
 //! (`{…}:records`).
 
 mod actions;
+mod filter;
 mod list;
 mod show;
 
 use std::io::Write;
-
-use operations::dead_letters::DeadLetterFilter;
-use webhook::{Family, Reason};
 
 use crate::exit::{CliError, ExitStatus};
 
@@ -46,23 +44,6 @@ enum Verb {
     Show(show::Show),
     Redrive(actions::Redrive),
     Discard(actions::Discard),
-}
-
-/// Selects dead letters.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Filter {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety, other
-    #[arg(long)]
-    family: Option<Family>,
-    /// Only this reason, such as gave_up, rejected or crashed
-    #[arg(long)]
-    reason: Option<Reason>,
-}
-
-impl From<Filter> for DeadLetterFilter {
-    fn from(Filter { family, reason }: Filter) -> Self {
-        Self { family, reason }
-    }
 }
 
 /// Runs one of the verbs.

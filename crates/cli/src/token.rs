@@ -17,6 +17,7 @@ use crate::{json, output, printable, secret, store_client, time_format};
 const EXAMPLES: &str = "\
 Examples:
   landfall token new my-app                 a token that may read; printed once
+  landfall token new ops --operator         one that may also redrive and replay
   landfall token list
   landfall token revoke my-app
   curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8090/api/v1/events
@@ -45,6 +46,9 @@ enum Action {
         /// Says which program uses it, such as my-app
         #[arg(value_parser = name)]
         name: String,
+        /// It may also redrive, discard, replay and fetch
+        #[arg(long)]
+        operator: bool,
         #[command(flatten)]
         store: StoreSettings,
     },
@@ -76,17 +80,25 @@ struct Line {
 /// Runs one of the actions.
 pub(crate) async fn run(args: &Token, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
     match &args.action {
-        Action::New { name, store } => make(name, store, out).await,
+        Action::New { name, operator, store } => {
+            let role = if *operator { TokenRole::Operator } else { TokenRole::Viewer };
+            make(name, role, store, out).await
+        }
         Action::List { json, store } => list(*json, store, out).await,
         Action::Revoke { name, store } => revoke(name, store, out).await,
     }
 }
 
-async fn make(name: &str, store: &StoreSettings, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+async fn make(
+    name: &str,
+    role: TokenRole,
+    store: &StoreSettings,
+    out: &mut dyn Write,
+) -> Result<ExitStatus, CliError> {
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret::key()?));
     let row = ApiToken {
         name: name.to_owned(),
-        role: TokenRole::Viewer.into(),
+        role: role.into(),
         sha256: Sha256::digest(&token).iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: Utc::now(),
         revoked_at: None,

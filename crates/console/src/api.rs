@@ -1,10 +1,13 @@
 //! The calls of the API, and what they share: how paths and queries are read, and how a list is cut into pages.
 
+pub(crate) mod acts;
+pub(crate) mod dead_letters;
 pub(crate) mod event_stream;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod lists;
 pub(crate) mod objects;
+mod opaque;
 pub(crate) mod openapi;
 mod page;
 pub(crate) mod results;
@@ -18,6 +21,8 @@ use crate::problem::ApiError;
 
 /// All calls are below this path.
 pub(crate) const API: &str = "/api/v1";
+/// Longest body of a call.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Refuses a query that a call does not know, and says which part.
 pub(crate) fn query_config() -> web::QueryConfig {
@@ -27,6 +32,12 @@ pub(crate) fn query_config() -> web::QueryConfig {
 
 pub(crate) fn path_config() -> web::PathConfig {
     web::PathConfig::default().error_handler(|error, _| ApiError::BadRequest(format!("{error}")).into())
+}
+
+pub(crate) fn json_config() -> web::JsonConfig {
+    web::JsonConfig::default()
+        .limit(BODY_BYTES_MAX)
+        .error_handler(|error, _| ApiError::BadRequest(format!("{error}: see {API}/openapi.json")).into())
 }
 
 fn ok() -> HttpResponseBuilder {

@@ -4,13 +4,15 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage as _, web};
 use sha2::{Digest as _, Sha256};
 
+use crate::access::Caller;
 use crate::problem::ApiError;
 use crate::state::State;
 
-/// Only holders of a valid token pass; on a loopback address, everybody.
+/// Only holders of a valid token pass; on a loopback address everybody does who only reads. A request that may change
+/// something passes for operators alone, whatever its route.
 pub(crate) async fn authorize<B: MessageBody>(
     state: web::Data<State>,
     request: ServiceRequest,
@@ -19,16 +21,20 @@ pub(crate) async fn authorize<B: MessageBody>(
     if !state.access.hosts.allow(&request) {
         return Err(ApiError::WrongHost.into());
     }
-    match bearer(&request) {
-        Some(token) => {
-            let reader = state.database.reader().await.map_err(ApiError::from)?;
-            let known = reader.token_with_hash(&sha256(token)).await.map_err(ApiError::from)?;
-            known.ok_or(ApiError::WrongToken)?;
-        }
-        None if state.access.is_loopback => {}
-        None => return Err(ApiError::NoToken.into()),
+    let caller = caller(&state, &request).await?;
+    if !request.method().is_safe() {
+        state.access.allow_act(&caller)?;
     }
+    request.extensions_mut().insert(caller);
     next.call(request).await
+}
+
+async fn caller(state: &State, request: &ServiceRequest) -> Result<Caller, ApiError> {
+    let Some(token) = bearer(request) else {
+        return if state.access.is_loopback { Ok(Caller::Anybody) } else { Err(ApiError::NoToken) };
+    };
+    let known = state.database.reader().await?.token_with_hash(&sha256(token)).await?;
+    known.map(Caller::Token).ok_or(ApiError::WrongToken)
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&str> {

@@ -4,6 +4,8 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use error_text::chain;
 use operations::RecordError;
+use operations::fetch::FetchError;
+use operations::requeue::RequeueError;
 use queue::QueueError;
 use serde::Serialize;
 use store::StoreError;
@@ -24,6 +26,14 @@ pub(crate) enum ApiError {
     NoToken,
     #[error("the token is unknown or revoked: `landfall token list` shows the valid ones")]
     WrongToken,
+    #[error(
+        "this call changes something: send `Authorization: Bearer` with a token from `landfall token new NAME --operator`"
+    )]
+    NoOperatorToken,
+    #[error("the token may only read: make one with `landfall token new NAME --operator`")]
+    ViewerToken,
+    #[error("the console is read-only: CONSOLE_READ_ONLY is true")]
+    ReadOnly,
     #[error("requests for this host are refused: add its name to CONSOLE_HOSTS")]
     WrongHost,
     #[error("{0}")]
@@ -38,6 +48,8 @@ pub(crate) enum ApiError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Requeue(#[from] RequeueError),
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
 }
@@ -47,6 +59,15 @@ impl From<RecordError> for ApiError {
         match error {
             RecordError::Store(error) => error.into(),
             RecordError::Json(error) => error.into(),
+        }
+    }
+}
+
+impl From<FetchError> for ApiError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Store(error) => error.into(),
+            FetchError::Requeue(error) => error.into(),
         }
     }
 }
@@ -76,9 +97,16 @@ impl ApiError {
             Self::Store(StoreError::Files { .. }) => "the raw file cannot be read".to_owned(),
             Self::Store(_) | Self::DatabaseDown(_) => "the database cannot be read".to_owned(),
             Self::Queue(_) => "Redis cannot be read".to_owned(),
+            Self::Requeue(RequeueError::Full(family)) => {
+                format!("the {family} queue is full: repeat the call once workers have drained it")
+            }
+            Self::Requeue(_) => "Redis did not take the event: repeat the call".to_owned(),
             Self::BadRequest(_)
             | Self::NoToken
             | Self::WrongToken
+            | Self::NoOperatorToken
+            | Self::ViewerToken
+            | Self::ReadOnly
             | Self::WrongHost
             | Self::NotFound(_)
             | Self::WrongRange { .. }
@@ -92,12 +120,14 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::WrongHost => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::WrongToken | Self::NoOperatorToken => StatusCode::UNAUTHORIZED,
+            Self::WrongHost | Self::ViewerToken | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) | Self::Requeue(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -109,16 +139,21 @@ impl ResponseError for ApiError {
         }
         let mut response = HttpResponseBuilder::new(status);
         match self {
-            Self::NoToken | Self::WrongToken => {
+            Self::NoToken | Self::WrongToken | Self::NoOperatorToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
             Self::WrongRange { bytes } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{bytes}")));
             }
-            Self::TooMany(_) | Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) => {
+            Self::TooMany(_) | Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) | Self::Requeue(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
             }
-            Self::BadRequest(_) | Self::WrongHost | Self::NotFound(_) | Self::Json(_) => {}
+            Self::BadRequest(_)
+            | Self::ViewerToken
+            | Self::ReadOnly
+            | Self::WrongHost
+            | Self::NotFound(_)
+            | Self::Json(_) => {}
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };

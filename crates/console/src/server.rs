@@ -7,7 +7,9 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
-use crate::api::{self, API, event_stream, events, files, lists, objects, openapi, results};
+use crate::api::{
+    self, API, acts, dead_letters, event_stream, events, files, lists, objects, openapi, results,
+};
 use crate::authorize::authorize;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -29,6 +31,7 @@ pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Serv
             .app_data(state.clone())
             .app_data(api::query_config())
             .app_data(api::path_config())
+            .app_data(api::json_config())
             .service(web::scope(API).wrap(from_fn(authorize)).configure(routes))
             .default_service(web::to(no_route))
     })
@@ -50,11 +53,17 @@ fn routes(scope: &mut web::ServiceConfig) {
         .service(lists::fine_tuning_jobs)
         .service(lists::eval_runs)
         .service(lists::notifications)
-        .service(lists::dead_letters)
+        .service(dead_letters::dead_letters)
         .service(events::events)
         .service(event_stream::event_stream)
         .service(results::batch_results)
-        .service(files::content);
+        .service(files::content)
+        .service(acts::dead_letters::preview_letters)
+        .service(acts::dead_letters::redrive_letters)
+        .service(acts::dead_letters::discard_letters)
+        .service(acts::events::preview_events)
+        .service(acts::events::replay_events)
+        .service(acts::objects::fetch_object);
 }
 
 async fn no_route() -> Result<&'static str, ApiError> {

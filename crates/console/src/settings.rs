@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use service::settings::{LogSettings, RedisSettings, StoreSettings};
+use service::settings::{LogSettings, RedisSettings, StoreSettings, yes_or_no};
 
 use crate::hosts::AllowedHosts;
 
@@ -25,6 +25,10 @@ pub struct Settings {
     /// hosts are refused, so that no web page can read the console through a name of its own
     #[arg(long, env = "CONSOLE_HOSTS", default_value = "", value_name = "LIST")]
     pub console_hosts: AllowedHosts,
+    /// Refuse every call that changes something, even from operators: true or false
+    #[arg(long, env = "CONSOLE_READ_ONLY", value_name = "BOOL", value_parser = yes_or_no)]
+    #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub console_read_only: bool,
     /// Address of /healthz, /readyz and /metrics; keep it private. Port 0 selects a free port and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102", value_name = "ADDR")]
     pub admin_addr: SocketAddr,

@@ -56,7 +56,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         changes: Changes::start(queue_config.clone(), rechecks, stopped.clone()),
         queue_config,
         stream_places: event_stream::places(),
-        access: Access::new(settings.console_hosts.clone(), bound),
+        access: Access::new(settings.console_hosts.clone(), bound, settings.console_read_only),
         stopped: stopped.clone(),
     };
     let server = server::start(listener, state).context("could not start the HTTP server")?;

@@ -107,7 +107,7 @@ impl Letter {
 }
 
 /// The dead letters that matched a filter at one moment. Later ones are left out, so that an event that fails again after
-/// its redrive is not redriven forever, and nothing is discarded that nobody has seen.
+/// its redrive is not redriven forever, and an operator discards only what was counted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeadLetterSelection {
     filter: DeadLetterFilter,

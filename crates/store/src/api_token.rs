@@ -12,7 +12,7 @@ closed_set! {
     pub enum TokenRole {
         /// Read everything.
         Viewer => "viewer",
-        /// For calls that change something. There are none yet.
+        /// Also redrive, discard, replay and fetch.
         Operator => "operator",
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use service::settings::RedisSettings;
 use webhook::Family;
 
-use super::Filter;
+use super::filter::Filter;
 use crate::exit::{CliError, ExitStatus};
 use crate::{confirm, json, output, printable, queue_client};
 

@@ -6,7 +6,7 @@ use chrono::Utc;
 use operations::dead_letters::{DeadLetterSelection, Letter};
 use service::settings::RedisSettings;
 
-use super::Filter;
+use super::filter::Filter;
 use crate::exit::{CliError, ExitStatus};
 use crate::output;
 use crate::{json, queue_client, time_format};

@@ -1,12 +1,11 @@
-//! Lists of objects, notifications and dead letters.
+//! Lists of objects and notifications.
 
 use actix_web::{HttpResponse, get, web};
 use chrono::{DateTime, Utc};
-use queue::{DeadLetter, Entry};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use store::{NotificationFilter, ObjectFilter, ObjectList, PagePosition};
 use utoipa::IntoParams;
-use webhook::{Event, Family, NotificationState};
+use webhook::NotificationState;
 
 use super::page::{self, Limit, Page};
 use super::{json, ok};
@@ -141,77 +140,4 @@ pub(crate) async fn notifications(
         PagePosition { at: notification.created_at, id: notification.id.clone() }
     };
     json(ok(), &Page::of(rows, limit.0, position)?)
-}
-
-/// The query of the list of dead letters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct DeadLetterQuery {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
-    family: Option<String>,
-    /// Letters of each family: 50 if not given.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
-}
-
-/// A dead letter: an event that was given up.
-#[derive(Debug, Serialize)]
-struct Letter {
-    family: Family,
-    dead_id: String,
-    webhook_id: Option<String>,
-    object_id: Option<String>,
-    reason: Option<&'static str>,
-    attempts: u32,
-    crashes: u32,
-    first_error: Option<String>,
-    last_error: Option<String>,
-    died_at: Option<DateTime<Utc>>,
-    /// When OpenAI deletes the event's file, if known; a redrive after that is too late.
-    file_expires_at: Option<DateTime<Utc>>,
-}
-
-impl Letter {
-    fn of(family: Family, letter: DeadLetter) -> Self {
-        let entry = letter.content.as_ref().ok();
-        Self {
-            family,
-            webhook_id: entry.map(|entry| entry.webhook_id.clone()),
-            object_id: entry.and_then(object_id),
-            reason: letter.reason.map(webhook::Reason::as_str),
-            attempts: letter.attempts,
-            crashes: letter.crashes,
-            died_at: DateTime::from_timestamp_millis(letter.died_ms),
-            file_expires_at: letter.file_expires_ms.and_then(DateTime::from_timestamp_millis),
-            dead_id: letter.id,
-            first_error: letter.first_error,
-            last_error: letter.last_error,
-        }
-    }
-}
-
-fn object_id(entry: &Entry) -> Option<String> {
-    Event::parse(&entry.body).ok()?.object_id().map(|id| id.to_string())
-}
-
-/// Lists dead letters
-///
-/// The newest of each family. They are in Redis, so this list needs no database.
-#[utoipa::path(params(DeadLetterQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
-#[get("/dead-letters")]
-pub(crate) async fn dead_letters(
-    state: web::Data<State>,
-    query: web::Query<DeadLetterQuery>,
-) -> Result<HttpResponse, ApiError> {
-    let limit = Limit::of(query.limit)?;
-    let family = super::named::<Family>("family", query.family.as_deref())?;
-    let families = family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family]);
-    let mut letters = Vec::new();
-    for family in families {
-        let found = state.queue.dead_letters(family, limit.0 as usize).await?;
-        letters.extend(found.into_iter().map(|letter| Letter::of(family, letter)));
-    }
-    letters.sort_by_key(|letter| std::cmp::Reverse(letter.died_at));
-    json(ok(), &Page::whole(&letters)?)
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{event_stream, events, files, json, lists, objects, ok, results};
+use super::{acts, dead_letters, event_stream, events, files, json, lists, objects, ok, results};
 use crate::problem::ApiError;
 
 /// Bearer tokens, for every call.
@@ -16,7 +16,7 @@ impl Modify for Tokens {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token from `landfall token new`. On a loopback address reading needs none."))
+            .description(Some("A token from `landfall token new`. On a loopback address reading needs none. Calls that change something need one made with --operator."))
             .build();
         document
             .components
@@ -42,7 +42,13 @@ impl Modify for Tokens {
         lists::fine_tuning_jobs,
         lists::eval_runs,
         lists::notifications,
-        lists::dead_letters,
+        dead_letters::dead_letters,
+        acts::dead_letters::preview_letters,
+        acts::dead_letters::redrive_letters,
+        acts::dead_letters::discard_letters,
+        acts::events::preview_events,
+        acts::events::replay_events,
+        acts::objects::fetch_object,
         events::events,
         event_stream::event_stream,
         results::batch_results,

@@ -1,12 +1,11 @@
 //! Pages of a list. A cursor names the last row of a page, so new rows move nothing.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use store::PagePosition;
 use utoipa::ToSchema;
 
+use super::opaque;
 use crate::problem::ApiError;
 
 const LIMIT_DEFAULT: u32 = 50;
@@ -66,15 +65,13 @@ impl Limit {
 struct Cursor(DateTime<Utc>, String);
 
 fn encode(position: &PagePosition) -> String {
-    let cursor = serde_json::to_vec(&Cursor(position.at, position.id.clone())).unwrap_or_default();
-    URL_SAFE_NO_PAD.encode(cursor)
+    opaque::encode(&Cursor(position.at, position.id.clone()))
 }
 
 pub(super) fn decode(after: Option<&str>) -> Result<Option<PagePosition>, ApiError> {
     let wrong = || ApiError::BadRequest("after must be the value of `next` of the previous page".to_owned());
     let Some(after) = after else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(after).map_err(|_| wrong())?;
-    let Cursor(at, id) = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+    let Cursor(at, id) = opaque::decode(after).ok_or_else(wrong)?;
     Ok(Some(PagePosition { at, id }))
 }
 
