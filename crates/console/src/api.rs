@@ -9,7 +9,7 @@ pub(crate) mod lists;
 pub(crate) mod objects;
 mod opaque;
 pub(crate) mod openapi;
-mod page;
+pub(crate) mod page;
 pub(crate) mod results;
 
 use actix_web::http::header;
@@ -59,7 +59,7 @@ fn json(mut response: HttpResponseBuilder, body: &impl Serialize) -> Result<Http
 }
 
 /// A member of a closed set by its name.
-fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result<Option<T>, ApiError> {
+pub(crate) fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result<Option<T>, ApiError> {
     let Some(name) = name else { return Ok(None) };
     let unknown =
         |_| ApiError::BadRequest(format!("{parameter} has no value {name:?}: see {API}/openapi.json"));

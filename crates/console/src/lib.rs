@@ -19,6 +19,7 @@ mod authorize;
 mod changes;
 mod database;
 mod hosts;
+mod pages;
 mod problem;
 mod server;
 mod settings;

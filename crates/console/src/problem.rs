@@ -89,7 +89,7 @@ pub(crate) struct Problem {
 
 impl ApiError {
     /// For the client. Errors of the database and of Redis go to the log in full: they may name tables and addresses.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Store(error) if error.is_too_slow() => {
                 "the database took too long: ask for fewer rows, or for a shorter time".to_owned()

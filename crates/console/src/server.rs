@@ -11,6 +11,7 @@ use crate::api::{
     self, API, acts, dead_letters, event_stream, events, files, lists, objects, openapi, results,
 };
 use crate::authorize::authorize;
+use crate::pages;
 use crate::problem::ApiError;
 use crate::state::State;
 
@@ -32,8 +33,17 @@ pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Serv
             .app_data(api::query_config())
             .app_data(api::path_config())
             .app_data(api::json_config())
-            .service(web::scope(API).wrap(from_fn(authorize)).configure(routes))
-            .default_service(web::to(no_route))
+            .service(
+                web::scope(API).wrap(from_fn(authorize)).configure(routes).default_service(web::to(no_route)),
+            )
+            .service(pages::get_asset)
+            .service(
+                web::scope("")
+                    .wrap(from_fn(pages::guard))
+                    .app_data(pages::unreadable_query())
+                    .configure(page_routes)
+                    .default_service(web::to(pages::no_page)),
+            )
     })
     .workers(THREADS)
     .max_connections(CONNECTIONS_MAX / THREADS)
@@ -68,4 +78,8 @@ fn routes(scope: &mut web::ServiceConfig) {
 
 async fn no_route() -> Result<&'static str, ApiError> {
     Err(ApiError::NotFound(format!("nothing is here: see {API}/openapi.json")))
+}
+
+fn page_routes(scope: &mut web::ServiceConfig) {
+    scope.service(pages::events::events_page).service(pages::event::event_page);
 }

@@ -25,6 +25,9 @@ pub struct Settings {
     /// hosts are refused, so that no web page can read the console through a name of its own
     #[arg(long, env = "CONSOLE_HOSTS", default_value = "", value_name = "LIST")]
     pub console_hosts: AllowedHosts,
+    /// Name of this installation, shown on every page, such as production
+    #[arg(long, env = "CONSOLE_NAME", value_name = "TEXT")]
+    pub console_name: Option<String>,
     /// Refuse every call that changes something, even from operators: true or false
     #[arg(long, env = "CONSOLE_READ_ONLY", value_name = "BOOL", value_parser = yes_or_no)]
     #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -21,6 +21,15 @@ pub(crate) struct State {
     /// For clients of the event stream.
     pub(crate) stream_places: Arc<Semaphore>,
     pub(crate) access: Access,
+    /// The setting `CONSOLE_NAME`.
+    pub(crate) name: Option<String>,
     /// Fires when the console stops.
     pub(crate) stopped: CancellationToken,
+}
+
+impl State {
+    /// For the head of every page.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
 }

@@ -64,11 +64,11 @@ impl Limit {
 #[derive(Serialize, Deserialize)]
 struct Cursor(DateTime<Utc>, String);
 
-fn encode(position: &PagePosition) -> String {
+pub(crate) fn encode(position: &PagePosition) -> String {
     opaque::encode(&Cursor(position.at, position.id.clone()))
 }
 
-pub(super) fn decode(after: Option<&str>) -> Result<Option<PagePosition>, ApiError> {
+pub(crate) fn decode(after: Option<&str>) -> Result<Option<PagePosition>, ApiError> {
     let wrong = || ApiError::BadRequest("after must be the value of `next` of the previous page".to_owned());
     let Some(after) = after else { return Ok(None) };
     let Cursor(at, id) = opaque::decode(after).ok_or_else(wrong)?;

@@ -91,6 +91,18 @@ impl Store {
         self.database.read("list notifications", select, &values, record).await
     }
 
+    /// The notifications that were written for one event.
+    pub async fn notifications_of_webhook(
+        &self,
+        project: &str,
+        webhook_id: &str,
+    ) -> Result<Vec<NotificationRecord>, StoreError> {
+        let select =
+            "SELECT * FROM notifications WHERE project = $1 AND webhook_id = $2 ORDER BY created_at, id";
+        let values = [Value::text(project), Value::key(webhook_id)];
+        self.database.read("read the notifications of an event", select, &values, record).await
+    }
+
     /// Notifications with this id: at most one per project.
     pub async fn notifications_named(&self, id: &str) -> Result<Vec<NotificationRecord>, StoreError> {
         let in_any_project = projects::in_any("notifications");

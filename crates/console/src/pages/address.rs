@@ -1,0 +1,132 @@
+//! Addresses of pages: every filter is part of the address, so a page can be shared and the back button restores it.
+
+/// An address with a query.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    path: &'static str,
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl Address {
+    pub(super) fn new(path: &'static str) -> Self {
+        Self { path, parameters: Vec::new() }
+    }
+
+    /// With this parameter instead of the one that has the same name; without it for an empty value.
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.parameters.retain(|(other, _)| *other != name);
+        if !value.is_empty() {
+            self.parameters.push((name, value.to_owned()));
+        }
+        self
+    }
+
+    pub(super) fn with_option(self, name: &'static str, value: Option<&str>) -> Self {
+        self.with(name, value.unwrap_or_default())
+    }
+
+    /// The same query below another path.
+    pub(super) fn below(&self, path: &'static str) -> Self {
+        Self { path, parameters: self.parameters.clone() }
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.parameters.is_empty()
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.path)?;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.parameters);
+        match query.finish() {
+            query if query.is_empty() => Ok(()),
+            query => write!(f, "?{query}"),
+        }
+    }
+}
+
+/// The address of one thing: `/events/wh_1`. The id may contain anything.
+pub(super) fn of(path: &str, id: &str) -> String {
+    let id = percent_encoded(id);
+    format!("{path}/{id}")
+}
+
+/// A path segment: everything but letters, digits and `-_.~` is encoded, so no id ends the path or begins a query.
+fn percent_encoded(id: &str) -> String {
+    let mut text = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// A link that narrows a list.
+pub(super) struct Chip {
+    pub(super) href: String,
+    pub(super) text: String,
+    pub(super) is_current: bool,
+}
+
+/// One link for each value, after one for all of them.
+pub(super) fn chips(
+    address: &Address,
+    name: &'static str,
+    current: Option<&str>,
+    values: impl IntoIterator<Item = &'static str>,
+) -> Vec<Chip> {
+    let all = Chip {
+        href: address.clone().with(name, "").to_string(),
+        text: "All".to_owned(),
+        is_current: current.is_none(),
+    };
+    let one = |value: &'static str| Chip {
+        href: address.clone().with(name, value).to_string(),
+        text: value.replace('_', " "),
+        is_current: current == Some(value),
+    };
+    std::iter::once(all).chain(values.into_iter().map(one)).collect()
+}
+
+/// Links to other pages of a list.
+pub(super) struct Pages {
+    pub(super) first: Option<String>,
+    pub(super) older: Option<String>,
+}
+
+impl Pages {
+    /// `after`: the position of this page. `next`: that of the next one.
+    pub(super) fn new(address: &Address, after: Option<&str>, next: Option<&str>) -> Self {
+        Self {
+            first: after.map(|_| address.to_string()),
+            older: next.map(|next| address.clone().with("after", next).to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_its_filters() {
+        let address = Address::new("/events").with("state", "dead").with("family", "a&b");
+        assert_eq!(address.to_string(), "/events?state=dead&family=a%26b");
+        assert_eq!(address.clone().with("state", "").to_string(), "/events?family=a%26b");
+        let chips = chips(&address, "state", Some("dead"), ["stored", "dead"]);
+        let texts: Vec<(&str, bool)> = chips.iter().map(|chip| (&*chip.text, chip.is_current)).collect();
+        assert_eq!(texts, [("All", false), ("stored", false), ("dead", true)]);
+        assert_eq!(chips[1].href, "/events?family=a%26b&state=stored");
+    }
+
+    #[test]
+    fn no_id_leaves_its_path_segment() {
+        assert_eq!(of("/events", "wh_1-2"), "/events/wh_1-2");
+        assert_eq!(of("/events", "../a?b#c\"<ä"), "/events/..%2Fa%3Fb%23c%22%3C%C3%A4");
+    }
+}

@@ -1,0 +1,133 @@
+//! One event: its timeline, the webhook as it was received, and what to do if it failed.
+
+use actix_web::{HttpResponse, get, web};
+use askama::Template;
+use chrono::Utc;
+use operations::replay::{NamedEvent, named};
+use serde_json::Value;
+use store::EventRecord;
+use webhook::{EventKind, MaybeKnown, ReasonClass};
+
+use super::address;
+use super::frame::{Frame, Nav};
+use super::page;
+use super::page_error::PageError;
+use super::quantity;
+use super::state_word::StateWord;
+use super::timeline::{self, NotificationHistory, Step};
+use crate::problem::ApiError;
+use crate::state::State;
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventPage {
+    frame: Frame,
+    webhook_id: String,
+    event_type: String,
+    state: StateWord,
+    object: Option<Link>,
+    hint: Option<Hint>,
+    steps: Vec<Step>,
+    body: String,
+    facts: Vec<Fact>,
+}
+
+struct Link {
+    href: String,
+    text: String,
+}
+
+/// What is wrong, and what to do about it.
+struct Hint {
+    what: String,
+    cure: &'static str,
+}
+
+struct Fact {
+    name: &'static str,
+    text: String,
+    is_code: bool,
+}
+
+/// An event by its `webhook-id` or its event id.
+#[get("/events/{id}")]
+pub(crate) async fn event_page(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let store = state.database.reader().await?;
+    let NamedEvent::Event(event) = named(store, &id).await? else {
+        return Err(ApiError::NotFound(format!("no event has the id {:?}", *id)).into());
+    };
+    let attempts = store.event_attempts(&event.project, &event.webhook_id).await?;
+    let mut notifications = Vec::new();
+    for notification in store.notifications_of_webhook(&event.project, &event.webhook_id).await? {
+        let id = &notification.notification.id;
+        let attempts = store.notification_attempts(&event.project, id).await?;
+        notifications.push(NotificationHistory { notification, attempts });
+    }
+    let now = Utc::now();
+    let shell = format!("landfall show {}", event.webhook_id);
+    page(&EventPage {
+        frame: Frame::new(state.name(), Nav::Events, &event.webhook_id, shell)
+            .with_json(address::of("/api/v1/objects", &event.webhook_id)),
+        state: StateWord::from(&event.state),
+        object: event
+            .object_id
+            .as_ref()
+            .filter(|_| EventKind::from_name(&event.event_type).has_object())
+            .map(|id| Link { href: format!("/find?q={}", url_encoded(id)), text: id.clone() }),
+        hint: hint(&event),
+        steps: timeline::steps(&event, &attempts, &notifications, now),
+        body: pretty(&event.body),
+        facts: facts(&event),
+        webhook_id: event.webhook_id,
+        event_type: event.event_type,
+    })
+}
+
+fn url_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Indented JSON; a body that is not JSON as it is.
+fn pretty(body: &[u8]) -> String {
+    let pretty = serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_string_pretty(&value));
+    pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned())
+}
+
+fn hint(event: &EventRecord) -> Option<Hint> {
+    let reason = event.reason.as_ref()?;
+    let text = event.last_error.clone().unwrap_or_else(|| reason.as_str().replace('_', " "));
+    let cure = match reason.known()?.class() {
+        ReasonClass::Ours => {
+            "Look at this installation first: Health shows what is wrong. Then redrive the event."
+        }
+        ReasonClass::Openai => "OpenAI did not deliver it. Fetch the object again once OpenAI has it.",
+        ReasonClass::BadData => "Its data cannot be processed as it is; see the webhook below.",
+    };
+    Some(Hint { what: text, cure })
+}
+
+fn facts(event: &EventRecord) -> Vec<Fact> {
+    let fact = |name, text: String, is_code| Fact { name, text, is_code };
+    let mut facts = vec![
+        fact("Project", event.project.clone(), false),
+        fact("Webhook id", event.webhook_id.clone(), true),
+        fact("Event id", event.event_id.clone().unwrap_or_else(|| "–".to_owned()), true),
+        fact("Family", event.family.to_string(), false),
+        fact("Received", exact(event.received_at), false),
+        fact("Attempts", event.attempts.to_string(), false),
+    ];
+    if let Some(created_at) = event.created_at {
+        let late = quantity::span(event.received_at - created_at);
+        facts.insert(5, fact("Delay", format!("{late} after OpenAI’s clock"), false));
+    }
+    facts.extend(event.processed_at.map(|at| fact("Processed", exact(at), false)));
+    facts.extend(event.reason.as_ref().map(|reason| fact("Reason", MaybeKnown::to_string(reason), false)));
+    facts
+}
+
+fn exact(at: chrono::DateTime<Utc>) -> String {
+    format!("{} UTC", at.format("%Y-%m-%d %H:%M:%S"))
+}
