@@ -6,7 +6,6 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
 use sha2::{Digest as _, Sha256};
 
-use super::page_error::PageError;
 use crate::problem::ApiError;
 
 /// Characters of the hash in a name.
@@ -69,7 +68,7 @@ fn address(asset: Asset) -> String {
 
 /// One asset by its name.
 #[get("/assets/{name}")]
-pub(crate) async fn get_asset(name: web::Path<String>) -> Result<HttpResponse, PageError> {
+pub(crate) async fn get_asset(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let found = Asset::ALL.into_iter().find(|asset| asset.name() == *name);
     let asset = found.ok_or_else(|| ApiError::NotFound("this version has no such file".to_owned()))?;
     let mut response = HttpResponse::Ok();

@@ -10,10 +10,10 @@ pub(crate) enum Nav {
     Other,
 }
 
-const LINKS: [(Nav, &str, &str); 1] = [(Nav::Events, "/events", "Events")];
+const MENU: [(Nav, &str, &str); 1] = [(Nav::Events, "/events", "Events")];
 
-/// A link of the header.
-pub(super) struct Link {
+/// An item of the menu.
+pub(super) struct MenuItem {
     pub(super) href: &'static str,
     pub(super) text: &'static str,
     pub(super) is_current: bool,
@@ -53,7 +53,7 @@ impl Frame {
         Self { json: Some(address.into()), ..self }
     }
 
-    pub(super) fn links(&self) -> impl Iterator<Item = Link> + '_ {
-        LINKS.into_iter().map(|(nav, href, text)| Link { href, text, is_current: nav == self.nav })
+    pub(super) fn menu(&self) -> impl Iterator<Item = MenuItem> + '_ {
+        MENU.into_iter().map(|(nav, href, text)| MenuItem { href, text, is_current: nav == self.nav })
     }
 }
