@@ -111,9 +111,9 @@ dependencies_stay_in_the_cache() {
   local before after
   local build=(docker build -q --target dependencies .)
   before="$("${build[@]}" 2>/dev/null)"
-  printf '\n// Changed.\n' >>crates/cli/src/main.rs
+  printf '\n// Changed.\n' >>crates/cli/src/lib.rs
   after="$("${build[@]}" 2>/dev/null)"
-  git -C "$OLDPWD" show HEAD:crates/cli/src/main.rs >crates/cli/src/main.rs
+  git -C "$OLDPWD" show HEAD:crates/cli/src/lib.rs >crates/cli/src/lib.rs
   [ "$before" = "$after" ] || fail "a code change rebuilds the dependencies"
   ok "a code change does not rebuild the layer of dependencies"
 }
