@@ -1,5 +1,6 @@
-# A small image with all programs: ingest, worker, landfall, and fake-openai for the demo. It contains no shell and no
-# package manager. The build does not need BuildKit and installs no packages.
+# A small image with all programs: ingest, worker, console, landfall, and fake-openai for the demo. They are links to one
+# file (crates/multicall). It contains no shell and no package manager. The build does not need BuildKit and installs no
+# packages.
 #
 #   docker build -t landfall .                                          docker run --rm landfall worker --help
 #   docker build -t landfall --build-arg PROFILE=dist .                 for released images
@@ -22,20 +23,22 @@ FROM rust AS dependencies
 ARG PROFILE=release
 ENV PROFILE=$PROFILE
 COPY --from=manifests /src ./
-RUN cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
+RUN cargo build --locked --profile "$PROFILE" -p multicall
 
 FROM dependencies AS build
 COPY . .
 # Copied files are older than the build of the empty programs; touch them so that cargo rebuilds the crates.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --profile "$PROFILE" -p ingest -p worker -p cli -p fake-openai
+    && cargo build --locked --profile "$PROFILE" -p multicall
 
 # The content of the image: the programs, the C library, CA certificates, and a user.
 RUN set -eu; cd "target/$PROFILE"; \
     mkdir -p /image/usr/local/bin /image/etc/ssl/certs /image/tmp /data/files; \
-    cp ingest worker landfall fake-openai /image/usr/local/bin/; \
-    ldd ingest worker landfall fake-openai | grep -o '/lib[^ ]*' | sort -u \
-        | xargs -I '{}' cp --parents --dereference '{}' /image; \
+    cp multicall /image/usr/local/bin/; \
+    for program in ingest worker console landfall fake-openai; do \
+        ln -s multicall "/image/usr/local/bin/$program"; \
+    done; \
+    ldd multicall | grep -o '/lib[^ ]*' | xargs -I '{}' cp --parents --dereference '{}' /image; \
     cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/; \
     echo 'hosts: files dns' >/image/etc/nsswitch.conf; \
     echo 'landfall:x:65532:' >/image/etc/group; \

@@ -83,11 +83,11 @@ build_image() {
   local version started="$SECONDS"
   quietly compose build
   ok "the image builds from source in $((SECONDS - started)) s"
-  for program in ingest worker landfall fake-openai; do
+  for program in ingest worker console landfall fake-openai; do
     version="$(docker run --rm --read-only --cap-drop ALL --network none "$LANDFALL_IMAGE" "$program" --version)"
     [ "$version" = "$program $(label version)" ] || fail "$program reports '$version', but the image label is $(label version)"
   done
-  ok "ingest, worker, landfall and fake-openai run in the image: version $(label version), revision $(label revision)"
+  ok "ingest, worker, console, landfall and fake-openai run in the image: version $(label version), revision $(label revision)"
   grep -q "^FROM rust:$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)-" Dockerfile ||
     fail "Dockerfile and rust-toolchain.toml name different versions of Rust"
 }

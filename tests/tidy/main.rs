@@ -119,6 +119,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("console", &["webhook", "error-text", "queue", "store", "operations", "service"]),
         ("fake-openai", &["webhook", "error-text", "service"]),
+        ("multicall", &["ingest", "worker", "console", "cli", "fake-openai"]),
         ("test-support", &["webhook"]),
         ("chaos", &["webhook", "queue", "fake-openai", "test-support"]),
         ("bench", &["webhook", "test-support"]),

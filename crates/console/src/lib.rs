@@ -21,11 +21,13 @@ mod database;
 mod hosts;
 mod pages;
 mod problem;
+mod program;
 mod server;
 mod settings;
 mod startup;
 mod state;
 mod waiting;
 
+pub use program::main;
 pub use settings::Settings;
 pub use startup::run;

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use console::Settings;
 use service::{admin, settings, shutdown, telemetry};
 
-fn main() -> ExitCode {
+use crate::Settings;
+
+/// Runs the program with the settings of this process.
+pub fn main() -> ExitCode {
     service::install_crypto_provider();
     service::keep_files_private();
     let settings: Settings = settings::parse();
@@ -27,7 +29,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         .context("could not start the async runtime")?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal().context("could not install the signal handlers")?;
-        console::run(settings, shutdown).await
+        crate::run(settings, shutdown).await
     });
     // Every response has ended or was cut off by now; a DNS lookup that is still running need not delay the exit.
     runtime.shutdown_background();

@@ -1,12 +1,13 @@
-//! The command-line flags of the binary `fake-openai`, and their parsers.
+//! The command-line flags of the program `fake-openai`, and their parsers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use fake_openai::{Fault, FaultKind, LINE_BYTES_DEFAULT, Pattern, Payload};
 use service::settings::LogSettings;
 use webhook::SigningSecret;
+
+use crate::{Fault, FaultKind, LINE_BYTES_DEFAULT, Pattern, Payload};
 
 /// Fake of the OpenAI API that Landfall reads, with fault injection, and a sender of signed webhooks.
 /// Background responses and batches can be created; they end, and their webhook is sent to --send-to.

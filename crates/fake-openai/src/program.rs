@@ -1,17 +1,24 @@
-//! The binary `fake-openai`: serves the API, sends the requested webhooks, and serves until it is stopped.
+//! The program `fake-openai`: serves the API, sends the requested webhooks, and serves until it is stopped.
 
-mod flags;
-
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use fake_openai::{FakeConfig, FakeOpenAi, OutgoingEvent, Payload, Sender, SenderConfig};
 use webhook::SigningSecret;
 
 use crate::flags::{Flags, Sending};
+use crate::{FakeConfig, FakeOpenAi, OutgoingEvent, Payload, Sender, SenderConfig};
 
+/// Runs the program with the flags of this process.
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+pub async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => service::settings::fail(&*error),
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     service::install_crypto_provider();
     let flags: Flags = service::settings::parse();
     let _log = service::telemetry::init(&flags.log);

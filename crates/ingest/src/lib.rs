@@ -18,6 +18,7 @@ mod body;
 mod connections;
 mod limits;
 mod presence;
+mod program;
 mod receive;
 mod receive_error;
 mod redis_watch;
@@ -28,6 +29,7 @@ mod settings;
 mod tls;
 
 pub use limits::Limits;
+pub use program::main;
 pub use run::{Ingest, RunError, run, start};
 pub use settings::Settings;
 pub use tls::TlsError;

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use ingest::{RunError, Settings};
 use service::{admin, settings, telemetry};
 
-fn main() -> ExitCode {
+use crate::{RunError, Settings};
+
+/// Runs the program with the settings of this process.
+pub fn main() -> ExitCode {
     service::install_crypto_provider();
     let settings: Settings = settings::parse();
     let _log = telemetry::init(&settings.log);
@@ -25,7 +27,7 @@ fn run(settings: Settings) -> Result<(), RunError> {
     // The HTTP server starts its own threads (`app.rs`); everything else runs on this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::Runtime)?;
-    let ended = runtime.block_on(ingest::run(settings));
+    let ended = runtime.block_on(crate::run(settings));
     // All accepted requests have been answered: do not wait for a pending DNS look-up.
     runtime.shutdown_background();
     ended

@@ -30,6 +30,7 @@ mod outcome;
 mod permits;
 mod precheck;
 mod process;
+mod program;
 mod queue_metrics;
 mod readiness;
 mod results_link;
@@ -44,5 +45,6 @@ mod supervisor;
 mod watchdog;
 
 pub use notifications::{Schedule, WrongSchedule};
+pub use program::main;
 pub use settings::Settings;
 pub use startup::run;

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use service::{admin, settings, shutdown, telemetry};
-use worker::Settings;
 
-fn main() -> ExitCode {
+use crate::Settings;
+
+/// Runs the program with the settings of this process.
+pub fn main() -> ExitCode {
     service::install_crypto_provider();
     service::keep_files_private();
     let settings: Settings = settings::parse();
@@ -27,7 +29,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         .context("could not start the async runtime")?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal().context("could not install the signal handlers")?;
-        worker::run(settings, shutdown).await
+        crate::run(settings, shutdown).await
     });
     // All deliveries are settled or released by now; a DNS lookup that is still running need not delay the exit.
     runtime.shutdown_background();

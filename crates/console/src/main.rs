@@ -1,0 +1,7 @@
+//! The program `console`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    console::main()
+}

@@ -1,0 +1,7 @@
+//! The program `ingest`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ingest::main()
+}

@@ -1,0 +1,7 @@
+//! The program `worker`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    worker::main()
+}
