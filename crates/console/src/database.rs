@@ -31,7 +31,8 @@ impl Database {
     /// The open database.
     pub(crate) async fn reader(&self) -> Result<&Store, DatabaseDown> {
         let limits = ReadLimits { connections: CONNECTIONS_MAX, statement_time: STATEMENT_MAX };
-        let open = async || Store::open_for_reading(&self.config, limits).await;
+        // Boxed: its future is large, and that of every request would be as large.
+        let open = || Box::pin(Store::open_for_reading(&self.config, limits));
         self.opened.get_or_try_init(open).await.map_err(|error| DatabaseDown(Arc::new(error)))
     }
 

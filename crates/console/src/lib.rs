@@ -9,6 +9,7 @@
 //! * Nothing is read without a token, except on a loopback address, where everybody may read.
 //! * Any number of clients that wait for objects cost one connection to Redis, and no query of the database until
 //!   something changes that one of them waits for. While Redis is down, it is one query a second.
+//! * Those who wait for the same object share one answer, which is read and written once.
 //!
 //! # Not promised
 //! * Reads of what was stored by a transaction that has not ended.
@@ -24,6 +25,7 @@ mod problem;
 mod program;
 mod server;
 mod settings;
+mod shared_answer;
 mod startup;
 mod state;
 mod waiting;

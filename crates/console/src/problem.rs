@@ -1,5 +1,7 @@
 //! Errors of the API, as problem details (RFC 9457).
 
+use std::sync::Arc;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use error_text::chain;
@@ -52,6 +54,9 @@ pub(crate) enum ApiError {
     Requeue(#[from] RequeueError),
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// Of an answer that several requests share.
+    #[error(transparent)]
+    Shared(Arc<ApiError>),
 }
 
 impl From<RecordError> for ApiError {
@@ -101,6 +106,7 @@ impl ApiError {
                 format!("the {family} queue is full: repeat the call once workers have drained it")
             }
             Self::Requeue(_) => "Redis did not take the event: repeat the call".to_owned(),
+            Self::Shared(error) => error.detail(),
             Self::BadRequest(_)
             | Self::NoToken
             | Self::WrongToken
@@ -129,12 +135,13 @@ impl ResponseError for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Shared(error) => error.status_code(),
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        if status.is_server_error() {
+        if status.is_server_error() && !matches!(self, Self::Shared(_)) {
             tracing::error!(error = chain(self), outcome = "failed", "a request could not be answered");
         }
         let mut response = HttpResponseBuilder::new(status);
@@ -154,6 +161,7 @@ impl ResponseError for ApiError {
             | Self::WrongHost
             | Self::NotFound(_)
             | Self::Json(_) => {}
+            Self::Shared(error) => return error.error_response(),
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };

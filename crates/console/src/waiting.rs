@@ -16,6 +16,7 @@ use webhook::FinalState;
 use crate::changes::Recheck;
 use crate::database::Database;
 use crate::problem::ApiError;
+use crate::shared_answer::SharedAnswer;
 
 /// How many may wait at once.
 const WAITERS_MAX: usize = 12_000;
@@ -28,10 +29,17 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A restart of Redis takes less. After that, lost objects are final although the queue cannot be read.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(15);
 
+/// How an object ended. All who waited for it then get the same one.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) state: FinalState,
+    pub(crate) answer: SharedAnswer,
+}
+
 /// One who waits, and for what.
 struct Registration {
     id: ObjectId,
-    ended: oneshot::Sender<FinalState>,
+    ended: oneshot::Sender<Arc<Ending>>,
 }
 
 /// Lets handlers wait. Cheap to clone.
@@ -68,7 +76,11 @@ impl Waiting {
     ///
     /// # Errors
     /// When too many wait.
-    pub(crate) async fn wait(&self, id: ObjectId, at_most: Duration) -> Result<Option<FinalState>, ApiError> {
+    pub(crate) async fn wait(
+        &self,
+        id: ObjectId,
+        at_most: Duration,
+    ) -> Result<Option<Arc<Ending>>, ApiError> {
         let (ended, ending) = oneshot::channel();
         let _place = self.places.try_acquire().map_err(|_| ApiError::TooMany("requests that wait"))?;
         let until_ended = async {
@@ -83,7 +95,7 @@ impl Waiting {
 struct WaitingRoom {
     database: Database,
     queue: QueueAdmin,
-    waiting: HashMap<ObjectId, Vec<oneshot::Sender<FinalState>>>,
+    waiting: HashMap<ObjectId, Vec<oneshot::Sender<Arc<Ending>>>>,
     /// What may have ended since it was last looked up.
     unchecked: HashSet<ObjectId>,
     unconfirmed_since: Option<Instant>,
@@ -192,9 +204,10 @@ impl WaitingRoom {
     }
 
     fn end(&mut self, id: &ObjectId, state: FinalState) {
+        let ending = Arc::new(Ending { state, answer: SharedAnswer::default() });
         for waiting in self.waiting.remove(id).unwrap_or_default() {
             // It may have left.
-            waiting.send(state).ok();
+            waiting.send(Arc::clone(&ending)).ok();
         }
     }
 }

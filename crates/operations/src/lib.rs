@@ -12,4 +12,4 @@ pub mod wait;
 
 pub use object_id::{ObjectId, ObjectKind, UnknownPrefix};
 pub use object_state::{ObjectState, states};
-pub use record::{RecordError, record};
+pub use record::{RecordError, find, record};

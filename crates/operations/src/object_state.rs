@@ -74,8 +74,8 @@ impl From<Known> for ObjectState {
 }
 
 async fn known_of(store: &Store, ids: &[ObjectId]) -> Result<Vec<Known>, StoreError> {
-    let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
-    let progress = store.object_progress(&names).await?;
+    let objects: Vec<(Family, &str)> = ids.iter().map(|id| (id.kind().family(), id.as_str())).collect();
+    let progress = store.object_progress(&objects).await?;
     Ok(ids.iter().zip(&progress).map(|(id, progress)| known(id.kind(), progress)).collect())
 }
 

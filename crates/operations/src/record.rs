@@ -1,8 +1,10 @@
-//! What is stored under an id, as JSON: for `landfall show --json` and for the HTTP API.
+//! What is stored under an id, also as JSON: for `landfall show --json` and for the HTTP API.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Found, ResponseFile, Store, StoreError};
+
+use crate::object_id::ObjectId;
 
 /// Why a record cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,20 @@ pub enum RecordError {
 #[derive(Serialize)]
 struct Files {
     files: Vec<ResponseFile>,
+}
+
+/// What is stored under an id. The prefix of most ids names their table; all tables are read only if it is not there.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn find(store: &Store, id: &str) -> Result<Vec<Found>, StoreError> {
+    if let Ok(object) = id.parse::<ObjectId>() {
+        let found = store.find_object(object.kind().family(), id).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    store.find(id).await
 }
 
 /// The record as JSON, byte for byte what its row holds; a response with its files, if it has any, and a job with the lists

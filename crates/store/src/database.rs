@@ -158,7 +158,9 @@ impl Database {
         values: &[Value<'_>],
         read: impl Fn(&Row) -> sqlx::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = self.fetch_all(sql, values).await.and_then(|rows| rows.iter().map(read).collect());
+        // Boxed as in `write`: thousands of the console's requests hold such a future while they wait.
+        let rows = Box::pin(self.fetch_all(sql, values)).await;
+        let rows = rows.and_then(|rows| rows.iter().map(read).collect());
         rows.map_err(StoreError::database(doing))
     }
 

@@ -4,7 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use store::{FileRecord, Found};
+use store::FileRecord;
 
 use super::private;
 use crate::problem::{ApiError, Problem};
@@ -32,10 +32,7 @@ pub(crate) async fn content(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let store = state.database.reader().await?;
-    let file = store.find(&id).await?.into_iter().find_map(|found| match found {
-        Found::File(file) => Some(file),
-        _ => None,
-    });
+    let file = store.find_file(&id).await?;
     let file = file.ok_or_else(|| ApiError::NotFound(format!("no file is stored under the id {:?}", *id)))?;
     let range = asked_range(&request, file.bytes)?;
     let mut response = match range {

@@ -1,9 +1,11 @@
 //! One object by its id.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
+use bytes::Bytes;
 use operations::ObjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +16,7 @@ use webhook::FinalState;
 use super::{json, ok};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
+use crate::waiting::Ending;
 
 /// An object, or the event of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,34 +88,42 @@ pub(crate) async fn get_object(
     id: web::Path<String>,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let ended = match query.wait {
-        None => None,
+    // Boxed: a request that waits holds only the little that it needs for it.
+    let answer = match query.wait {
+        None => Box::pin(answer(&state, &id, None)).await?,
         Some(seconds) => {
-            let Some(ended) = wait(&state, &id, seconds).await? else { return not_there_yet(&id) };
-            Some(ended)
+            let Some(ending) = wait(&state, &id, seconds).await? else { return not_there_yet(&id) };
+            let make = answer(&state, &id, Some(ending.state));
+            Box::pin(ending.answer.get_or_make(make)).await?
         }
     };
+    Ok(ok().content_type("application/json").body(answer))
+}
+
+/// The object as JSON; `ended` is the state that it was waited for with.
+async fn answer(state: &State, id: &str, ended: Option<FinalState>) -> Result<Bytes, ApiError> {
     let store = state.database.reader().await?;
-    let found = store.find(&id).await?.into_iter().next();
+    let found = operations::find(store, id).await?.into_iter().next();
     let mut answer = match (&found, ended) {
-        (Some(found), _) => answer(store, &id, found).await?,
-        (None, Some(_)) => ObjectAnswer::nothing(&id),
+        (Some(found), _) => described(store, id, found).await?,
+        (None, Some(_)) => ObjectAnswer::nothing(id),
         (None, None) => {
-            return Err(ApiError::NotFound(format!("nothing is stored under the id {:?}", *id)));
+            return Err(ApiError::NotFound(format!("nothing is stored under the id {id:?}")));
         }
     };
     if let Some(ended) = ended {
         answer.state = ended.as_str().to_owned();
         if ended != FinalState::Stored {
-            let cause = operations::wait::cause(store, &id, ended).await?;
+            let cause = operations::wait::cause(store, id, ended).await?;
             answer.reason = cause.and_then(|event| event.reason).map(|reason| reason.to_string());
         }
     }
-    json(ok(), &answer)
+    // Written by serde_json directly: JSON that OpenAI sent stays as it was, byte for byte.
+    Ok(serde_json::to_vec(&answer)?.into())
 }
 
 /// `None` if it is not there within the time.
-async fn wait(state: &State, id: &str, seconds: u64) -> Result<Option<FinalState>, ApiError> {
+async fn wait(state: &State, id: &str, seconds: u64) -> Result<Option<Arc<Ending>>, ApiError> {
     if seconds > WAIT_MAX_SECS {
         return Err(ApiError::BadRequest(format!(
             "wait must be at most {WAIT_MAX_SECS}: ask again after that"
@@ -129,7 +140,7 @@ fn not_there_yet(id: &str) -> Result<HttpResponse, ApiError> {
     json(response, &NotThereYet { id: id.to_owned(), state: "waiting" })
 }
 
-async fn answer(store: &Store, id: &str, found: &Found) -> Result<ObjectAnswer, ApiError> {
+async fn described(store: &Store, id: &str, found: &Found) -> Result<ObjectAnswer, ApiError> {
     let [kind, state] = kind_and_state(found).map(str::to_owned);
     let object = Some(operations::record(store, found).await?);
     Ok(ObjectAnswer { kind, id: id.to_owned(), state, reason: None, object })

@@ -8,6 +8,7 @@ use futures_util::stream::{Stream, try_unfold};
 use serde::Deserialize;
 use store::{Found, ResultFilter, ResultRow, ResultSource, Store, StoreError};
 use utoipa::IntoParams;
+use webhook::Family;
 
 use super::ok;
 use crate::problem::{ApiError, Problem};
@@ -59,7 +60,7 @@ pub(crate) async fn batch_results(
 ) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
     let store = state.database.reader().await?;
-    let batch = store.find(&id).await?.into_iter().find_map(|found| match found {
+    let batch = store.find_object(Family::Batch, &id).await?.into_iter().find_map(|found| match found {
         Found::Batch(batch) => Some(batch),
         _ => None,
     });

@@ -1,6 +1,7 @@
-//! Looks up an id in every table that has its own ids.
+//! Looks up an id in every table that has its own ids, or in one of them.
 
 use sqlx::AssertSqlSafe;
+use webhook::Family;
 
 use super::{batches, projects};
 use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
@@ -19,56 +20,86 @@ use crate::value::Value;
 
 const LOOK_UP: &str = "look up an id";
 
-type Read = fn(&Row) -> sqlx::Result<Found>;
+/// A query for an id, and how to read its rows.
+type Lookup = (&'static str, fn(&Row) -> sqlx::Result<Found>);
 
-const LOOKUPS: [(&str, Read); 9] = [
-    ("SELECT * FROM responses WHERE response_id = $1 ORDER BY project", |row| {
-        ResponseRecord::read(row).map(Found::Response)
-    }),
-    ("SELECT * FROM batches WHERE batch_id = $1 ORDER BY project", |row| {
-        batches::record(row).map(Found::Batch)
-    }),
-    ("SELECT * FROM fine_tuning_jobs WHERE job_id = $1 ORDER BY project", |row| {
-        JobRecord::read(row).map(Found::FineTuningJob)
-    }),
-    ("SELECT * FROM fine_tuned_models WHERE model_id = $1 ORDER BY project", |row| {
-        ModelRecord::read(row).map(Found::Model)
-    }),
-    ("SELECT * FROM eval_runs WHERE run_id = $1 ORDER BY project", |row| {
-        EvalRunRecord::read(row).map(Found::EvalRun)
-    }),
-    ("SELECT * FROM safety_alerts WHERE alert_id = $1 ORDER BY project", |row| {
-        SafetyAlertRecord::read(row).map(Found::SafetyAlert)
-    }),
+const RESPONSES: Lookup = ("SELECT * FROM responses WHERE response_id = $1 ORDER BY project", |row| {
+    ResponseRecord::read(row).map(Found::Response)
+});
+const BATCHES: Lookup = ("SELECT * FROM batches WHERE batch_id = $1 ORDER BY project", |row| {
+    batches::record(row).map(Found::Batch)
+});
+const JOBS: Lookup = ("SELECT * FROM fine_tuning_jobs WHERE job_id = $1 ORDER BY project", |row| {
+    JobRecord::read(row).map(Found::FineTuningJob)
+});
+const MODELS: Lookup = ("SELECT * FROM fine_tuned_models WHERE model_id = $1 ORDER BY project", |row| {
+    ModelRecord::read(row).map(Found::Model)
+});
+const EVAL_RUNS: Lookup = ("SELECT * FROM eval_runs WHERE run_id = $1 ORDER BY project", |row| {
+    EvalRunRecord::read(row).map(Found::EvalRun)
+});
+const SAFETY_ALERTS: Lookup = ("SELECT * FROM safety_alerts WHERE alert_id = $1 ORDER BY project", |row| {
+    SafetyAlertRecord::read(row).map(Found::SafetyAlert)
+});
+const AGENT_SESSIONS: Lookup =
     ("SELECT * FROM agent_sessions WHERE session_id = $1 ORDER BY project", |row| {
         AgentSessionRecord::read(row).map(Found::AgentSession)
-    }),
+    });
+const AGENT_TURNS: Lookup =
     ("SELECT * FROM agent_turns WHERE turn_id = $1 ORDER BY project, session_id", |row| {
         AgentTurnRecord::read(row).map(Found::AgentTurn)
-    }),
-    ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| FileRecord::read(row).map(Found::File)),
-];
+    });
+const FILES: Lookup =
+    ("SELECT * FROM files WHERE file_id = $1 ORDER BY project", |row| FileRecord::read(row).map(Found::File));
 
 /// Calls, environments and cases appear only in events.
-const ABOUT: (&str, Read) =
-    ("SELECT * FROM events WHERE object_id = $1 ORDER BY received_at, webhook_id", |row| {
-        EventRecord::read(row).map(Found::Event)
-    });
+const ABOUT: Lookup = ("SELECT * FROM events WHERE object_id = $1 ORDER BY received_at, webhook_id", |row| {
+    EventRecord::read(row).map(Found::Event)
+});
+
+/// The tables whose ids are unique within a project.
+const ALL: [Lookup; 9] =
+    [RESPONSES, BATCHES, JOBS, MODELS, EVAL_RUNS, SAFETY_ALERTS, AGENT_SESSIONS, AGENT_TURNS, FILES];
 
 impl Store {
     /// Rows of any table by webhook id, event id or object id; for an id that appears only in events, those events.
     pub async fn find(&self, id: &str) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
-        for (select, read) in LOOKUPS {
-            found.extend(self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?);
+        for lookup in ALL {
+            found.extend(self.look_up(lookup, id).await?);
         }
         found.extend(self.events_with_id(id).await?);
         if found.is_empty() {
-            let (select, read) = ABOUT;
-            found = self.database.read(LOOK_UP, select, &[Value::key(id)], read).await?;
+            found = self.look_up(ABOUT, id).await?;
         }
         Ok(found)
     }
+
+    /// The objects of a family by their id, from its table alone.
+    pub async fn find_object(&self, family: Family, id: &str) -> Result<Vec<Found>, StoreError> {
+        let table = match family {
+            Family::Response => RESPONSES,
+            Family::Batch => BATCHES,
+            Family::FineTuning => JOBS,
+            Family::Eval => EVAL_RUNS,
+            Family::Safety => SAFETY_ALERTS,
+            Family::Agent => AGENT_SESSIONS,
+            Family::Realtime | Family::Other => return Ok(Vec::new()),
+        };
+        self.look_up(table, id).await
+    }
+
+    /// A raw file by its id. If several projects have it, the one of the first by name.
+    pub async fn find_file(&self, file_id: &str) -> Result<Option<FileRecord>, StoreError> {
+        let (select, _) = FILES;
+        let files = self.database.read(LOOK_UP, select, &[Value::key(file_id)], FileRecord::read).await?;
+        Ok(files.into_iter().next())
+    }
+
+    async fn look_up(&self, (select, read): Lookup, id: &str) -> Result<Vec<Found>, StoreError> {
+        self.database.read(LOOK_UP, select, &[Value::key(id)], read).await
+    }
+
     /// Two lookups: with `OR` SQLite would use neither index.
     async fn events_with_id(&self, id: &str) -> Result<Vec<Found>, StoreError> {
         let in_any_project = projects::in_any("events");

@@ -1,9 +1,9 @@
-//! The progress of many objects in one query.
+//! The progress of many objects, in one query for each family.
 
 use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
-use webhook::{EventState, MaybeKnown};
+use webhook::{EventState, Family, MaybeKnown};
 
 use crate::error::StoreError;
 use crate::json_text;
@@ -16,58 +16,79 @@ use crate::value::Value;
 const IDS_PER_QUERY: usize = 500;
 
 /// Table, column of the id, and the condition under which its row is complete.
-const TABLES: [(&str, &str, &str); 5] = [
-    (
-        "responses AS object",
-        "response_id",
-        "NOT EXISTS (SELECT 1 FROM response_files AS file WHERE file.project = object.project \
-         AND file.response_id = object.response_id AND file.state = 'pending')",
-    ),
-    ("batches AS object", "batch_id", "results_complete"),
-    ("fine_tuning_jobs AS object", "job_id", "TRUE"),
-    ("eval_runs AS object", "run_id", "TRUE"),
-    (
-        "agent_sessions AS object",
-        "session_id",
-        // A session that failed or used up its budget starts no turn.
-        "coalesce(object.status IN ('failed', 'budget_reached'), FALSE) OR EXISTS (SELECT 1 FROM agent_turns AS turn \
-         WHERE turn.project = object.project AND turn.session_id = object.session_id \
-         AND turn.turn_id = object.last_turn_id AND turn.terminal)",
-    ),
-];
+type Table = (&'static str, &'static str, &'static str);
+
+const RESPONSES: Table = (
+    "responses AS object",
+    "response_id",
+    "NOT EXISTS (SELECT 1 FROM response_files AS file WHERE file.project = object.project \
+     AND file.response_id = object.response_id AND file.state = 'pending')",
+);
+const BATCHES: Table = ("batches AS object", "batch_id", "results_complete");
+const JOBS: Table = ("fine_tuning_jobs AS object", "job_id", "TRUE");
+const EVAL_RUNS: Table = ("eval_runs AS object", "run_id", "TRUE");
+const AGENT_SESSIONS: Table = (
+    "agent_sessions AS object",
+    "session_id",
+    // A session that failed or used up its budget starts no turn.
+    "coalesce(object.status IN ('failed', 'budget_reached'), FALSE) OR EXISTS (SELECT 1 FROM agent_turns AS turn \
+     WHERE turn.project = object.project AND turn.session_id = object.session_id \
+     AND turn.turn_id = object.last_turn_id AND turn.terminal)",
+);
 
 impl Store {
-    /// The progress of each object, in the order of the ids. An id in several projects counts as one object.
-    pub async fn object_progress(&self, ids: &[&str]) -> Result<Vec<ObjectProgress>, StoreError> {
-        let mut found: HashMap<String, ObjectProgress> = HashMap::new();
-        for ids in ids.chunks(IDS_PER_QUERY) {
-            let values: Vec<Value<'_>> = ids.iter().map(|id| Value::key(id)).collect();
-            let select = AssertSqlSafe(select(ids.len()));
-            for part in
-                self.database.read("read the progress of objects", select, &values, Part::read).await?
-            {
-                found.entry(part.id.clone()).or_default().add(part);
+    /// The progress of each object, by its family and id, in this order. An id in several projects counts as one object.
+    pub async fn object_progress(
+        &self,
+        objects: &[(Family, &str)],
+    ) -> Result<Vec<ObjectProgress>, StoreError> {
+        let mut found: HashMap<(Family, String), ObjectProgress> = HashMap::new();
+        for &family in Family::ALL {
+            let ids: Vec<&str> = objects.iter().filter(|(of, _)| *of == family).map(|(_, id)| *id).collect();
+            for ids in ids.chunks(IDS_PER_QUERY) {
+                for part in self.progress_of(family, ids).await? {
+                    found.entry((family, part.id.clone())).or_default().add(part);
+                }
             }
         }
-        let progress = |id: &&str| found.get(&*json_text::key(id)).cloned().unwrap_or_default();
-        Ok(ids.iter().map(progress).collect())
+        let progress = |(family, id): &(Family, &str)| {
+            found.get(&(*family, json_text::key(id).into_owned())).cloned().unwrap_or_default()
+        };
+        Ok(objects.iter().map(progress).collect())
+    }
+
+    async fn progress_of(&self, family: Family, ids: &[&str]) -> Result<Vec<Part>, StoreError> {
+        let values: Vec<Value<'_>> = ids.iter().map(|id| Value::key(id)).collect();
+        let select = AssertSqlSafe(select(family, ids.len()));
+        self.database.read("read the progress of objects", select, &values, Part::read).await
     }
 }
 
-/// The states of the events, and the rows; every part along an index.
-fn select(ids: usize) -> String {
+/// `None` for families whose objects are only in events, or cannot be waited for.
+fn table(family: Family) -> Option<Table> {
+    match family {
+        Family::Response => Some(RESPONSES),
+        Family::Batch => Some(BATCHES),
+        Family::FineTuning => Some(JOBS),
+        Family::Eval => Some(EVAL_RUNS),
+        Family::Agent => Some(AGENT_SESSIONS),
+        Family::Safety | Family::Realtime | Family::Other => None,
+    }
+}
+
+/// The states of the events, and the rows; both along an index.
+fn select(family: Family, ids: usize) -> String {
     let parameters: Vec<String> = (1..=ids).map(|number| format!("${number}")).collect();
     let parameters = parameters.join(", ");
-    let mut parts = vec![format!(
+    let events = format!(
         "SELECT DISTINCT object_id AS id, state AS event_state, CAST(NULL AS TEXT) AS fetch_state, \
          FALSE AS is_complete FROM events WHERE object_id IN ({parameters})"
-    )];
-    parts.extend(TABLES.map(|(table, id, is_complete)| {
-        format!(
-            "SELECT {id}, CAST(NULL AS TEXT), fetch_state, {is_complete} FROM {table} WHERE {id} IN ({parameters})"
-        )
-    }));
-    parts.join(" UNION ALL ")
+    );
+    let Some((table, id, is_complete)) = table(family) else { return events };
+    format!(
+        "{events} UNION ALL SELECT {id}, CAST(NULL AS TEXT), fetch_state, {is_complete} FROM {table} \
+         WHERE {id} IN ({parameters})"
+    )
 }
 
 /// One row of the result: a state of events, or an object's row.

@@ -3,7 +3,7 @@
 use store::{
     BatchEnd, Completion, Failure, ObjectProgress, ObjectRow, ResponseFileState, ResponseRecord, ResultSource,
 };
-use webhook::{EventState, FetchState, Reason};
+use webhook::{EventState, Family, FetchState, Reason};
 
 use crate::fixture::Fixture;
 use crate::samples::{
@@ -24,8 +24,8 @@ async fn first_delivery(fixture: &Fixture, webhook_id: &str, object_id: &str) ->
     completion(webhook_id)
 }
 
-async fn one(fixture: &Fixture, id: &str) -> ObjectProgress {
-    fixture.store.object_progress(&[id]).await.unwrap().remove(0)
+async fn one(fixture: &Fixture, family: Family, id: &str) -> ObjectProgress {
+    fixture.store.object_progress(&[(family, id)]).await.unwrap().remove(0)
 }
 
 fn dead(webhook_id: &str) -> Failure {
@@ -54,7 +54,7 @@ pub(crate) async fn the_progress_of_many_objects_is_read_at_once(fixture: Fixtur
         row: row(FetchState::Fetched, false),
         ..ObjectProgress::default()
     };
-    assert_eq!(one(&fixture, "batch_1").await, importing);
+    assert_eq!(one(&fixture, Family::Batch, "batch_1").await, importing);
     store.append_batch_results(&chunk(ResultSource::Output, 1, vec![result(1)])).await.unwrap();
     // Not one row per request: there are no more.
     store.finish_batch("batch_1", BatchEnd::Complete, &done).await.unwrap();
@@ -70,16 +70,16 @@ pub(crate) async fn the_progress_of_many_objects_is_read_at_once(fixture: Fixtur
 
     let long = "resp_".to_owned() + &"long".repeat(1000);
     first_delivery(&fixture, "wh_7", &long).await;
-    let ids = [
-        "resp_1",
-        "batch_1",
-        &tuned.job.job_id,
-        &run.run_id,
-        "resp_open",
-        "resp_dead",
-        "resp_nowhere",
-        &long,
-        "resp_1",
+    let objects = [
+        (Family::Response, "resp_1"),
+        (Family::Batch, "batch_1"),
+        (Family::FineTuning, tuned.job.job_id.as_str()),
+        (Family::Eval, run.run_id.as_str()),
+        (Family::Response, "resp_open"),
+        (Family::Response, "resp_dead"),
+        (Family::Response, "resp_nowhere"),
+        (Family::Response, long.as_str()),
+        (Family::Response, "resp_1"),
     ];
     let open = ObjectProgress { has_open_event: true, ..ObjectProgress::default() };
     let given_up = ObjectProgress { has_dead_event: true, ..ObjectProgress::default() };
@@ -94,16 +94,16 @@ pub(crate) async fn the_progress_of_many_objects_is_read_at_once(fixture: Fixtur
         open,
         stored(row(FetchState::NotFound, true)),
     ];
-    assert_eq!(store.object_progress(&ids).await.unwrap(), expected);
+    assert_eq!(store.object_progress(&objects).await.unwrap(), expected);
 
     // A second event about the same object.
     first_delivery(&fixture, "wh_8", "resp_1").await;
     let again = ObjectProgress { has_open_event: true, ..stored(row(FetchState::NotFound, true)) };
-    assert_eq!(one(&fixture, "resp_1").await, again);
+    assert_eq!(one(&fixture, Family::Response, "resp_1").await, again);
 
     // More ids than one query takes.
     let many: Vec<String> = (0..1200).map(|number| format!("resp_{number}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let many: Vec<(Family, &str)> = many.iter().map(|id| (Family::Response, id.as_str())).collect();
     let found = store.object_progress(&many).await.unwrap();
     assert_eq!((found.len(), &found[1], &found[2]), (1200, &again, &ObjectProgress::default()));
     assert!(store.object_progress(&[]).await.unwrap().is_empty());
@@ -114,7 +114,7 @@ pub(crate) async fn a_session_is_complete_when_its_newest_turn_has_ended(fixture
     let done = first_delivery(&fixture, "wh_1", "asess_1").await;
     let mut session = agent();
     store.save_agent(&session, &done).await.unwrap();
-    assert_eq!(one(&fixture, "asess_1").await, stored(row(FetchState::Fetched, true)));
+    assert_eq!(one(&fixture, Family::Agent, "asess_1").await, stored(row(FetchState::Fetched, true)));
 
     let mut running = agent_turn("turn_3", -2);
     (running.status, running.terminal) = (Some("in_progress".to_owned()), false);
@@ -122,13 +122,13 @@ pub(crate) async fn a_session_is_complete_when_its_newest_turn_has_ended(fixture
     session.session.last_turn_id = Some("turn_3".to_owned());
     session.session.fetched_at = Some(crate::samples::at(100));
     store.save_agent(&session, &done).await.unwrap();
-    assert_eq!(one(&fixture, "asess_1").await, stored(row(FetchState::Fetched, false)));
+    assert_eq!(one(&fixture, Family::Agent, "asess_1").await, stored(row(FetchState::Fetched, false)));
 
     session.session.status = Some("failed".to_owned());
     session.session.raw = Some(br#"{"id":"asess_1","status":"failed"}"#.to_vec());
     session.session.fetched_at = Some(crate::samples::at(200));
     store.save_agent(&session, &done).await.unwrap();
-    assert_eq!(one(&fixture, "asess_1").await, stored(row(FetchState::Fetched, true)));
+    assert_eq!(one(&fixture, Family::Agent, "asess_1").await, stored(row(FetchState::Fetched, true)));
 }
 
 pub(crate) async fn a_response_is_incomplete_while_its_files_are_pending(fixture: Fixture) {
@@ -136,9 +136,9 @@ pub(crate) async fn a_response_is_incomplete_while_its_files_are_pending(fixture
     let mut file = response_file("cfile_1");
     store.begin_response(&response("{}"), std::slice::from_ref(&file)).await.unwrap();
     let incomplete = ObjectProgress { row: row(FetchState::Fetched, false), ..ObjectProgress::default() };
-    assert_eq!(one(&fixture, "resp_1").await, incomplete);
+    assert_eq!(one(&fixture, Family::Response, "resp_1").await, incomplete);
     file.state = ResponseFileState::Expired.into();
     store.settle_response_file(&file, None).await.unwrap();
     let complete = ObjectProgress { row: row(FetchState::Fetched, true), ..ObjectProgress::default() };
-    assert_eq!(one(&fixture, "resp_1").await, complete);
+    assert_eq!(one(&fixture, Family::Response, "resp_1").await, complete);
 }

@@ -85,6 +85,20 @@ pub(crate) async fn rows_are_found_by_id(fixture: Fixture) {
     assert!(
         matches!(store.find("file_out").await.unwrap().as_slice(), [Found::File(found)] if *found == file())
     );
+    assert_eq!(store.find_file("file_out").await.unwrap(), Some(file()));
+    assert_eq!(store.find_file("resp_1").await.unwrap(), None);
+    for (family, id) in [
+        (Family::Response, "resp_1"),
+        (Family::Batch, "batch_1"),
+        (Family::FineTuning, "ftjob_1"),
+        (Family::Eval, "evalrun_1"),
+        (Family::Safety, "alert_1"),
+        (Family::Agent, "asess_1"),
+    ] {
+        let found = serde_json::to_value(store.find_object(family, id).await.unwrap()).unwrap();
+        assert_eq!(found, serde_json::to_value(store.find(id).await.unwrap()).unwrap());
+    }
+    assert!(store.find_object(Family::Batch, "resp_1").await.unwrap().is_empty());
 }
 
 pub(crate) async fn records_are_json_with_their_json_nested(fixture: Fixture) {
