@@ -35,6 +35,7 @@ mod changes;
 mod console;
 mod console_acts;
 mod console_client;
+mod console_outages;
 mod created_jobs;
 mod cut_downloads;
 mod damage_by_hand;

@@ -24,6 +24,21 @@ const THREADS: usize = 2;
 /// How long open requests may take when the console stops, in seconds.
 const STOP_MAX_SECS: u64 = 10;
 
+/// File descriptors for everything except connections: ports, Redis, the database, files that are read.
+const OTHER_DESCRIPTORS: usize = 1024;
+
+/// Allows the process as many connections as it takes, or warns.
+pub(crate) fn raise_nofile_limit() {
+    let needed = (CONNECTIONS_MAX + OTHER_DESCRIPTORS) as u64;
+    if let Some(allowed) = service::raise_nofile_limit(needed) {
+        tracing::warn!(
+            descriptors.allowed = allowed,
+            descriptors.needed = needed,
+            "the limit on open files is too low for thousands of requests that wait: raise it (ulimit -Hn, LimitNOFILE=)"
+        );
+    }
+}
+
 /// Begins to serve.
 pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Server> {
     let state = web::Data::new(state);

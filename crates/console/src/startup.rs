@@ -37,6 +37,7 @@ struct CannotListen {
 /// # Errors
 /// When a port is in use or a setting is not valid. Redis and the database may be down.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    server::raise_nofile_limit();
     let own = settings.clone();
     let read = detached::run(move || configs(&own));
     let Some(configs) = shutdown.run_until_cancelled(read).await else { return Ok(()) };

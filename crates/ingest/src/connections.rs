@@ -10,7 +10,6 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// While all connections are active, one more per this many is accepted; others wait in the accept backlog.
 const ACTIVE_EXTRA: usize = 8;
@@ -117,21 +116,16 @@ impl Drop for ConnectionHandle {
     }
 }
 
-/// Raises the soft limit on open files to the hard limit: shells and systemd set a low soft limit for programs that use
-/// `select`. Warns if the hard limit is too low for `MAX_CONNECTIONS`.
+/// Warns if the hard limit on open files is too low for `MAX_CONNECTIONS`.
 pub(crate) fn raise_nofile_limit(max_connections: u32) {
-    let limit = getrlimit(Resource::Nofile);
-    // On failure the old limit remains, and is checked below.
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
     let open_max = ConnectionTracker::open_max(max_connections as usize);
     // Two per connection: the socket and the duplicate of the tracker.
     let needed = (2 * open_max + OTHER_DESCRIPTORS) as u64;
-    match getrlimit(Resource::Nofile).current {
-        Some(allowed) if allowed < needed => tracing::warn!(
+    if let Some(allowed) = service::raise_nofile_limit(needed) {
+        tracing::warn!(
             descriptors.allowed = allowed,
             descriptors.needed = needed,
             "the limit on open files is too low for MAX_CONNECTIONS: raise it (ulimit -Hn, LimitNOFILE=) or lower MAX_CONNECTIONS"
-        ),
-        _ => {}
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! The parts that every long-running Landfall program shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port, [`shutdown`], [`detached`] work, and [`excerpt()`] for untrusted text in logs. The list is closed: code with a
+//! port, [`shutdown`], [`detached`] work, the limit on open files, and [`excerpt()`] for untrusted text in logs. The list is closed: code with a
 //! single user belongs to that user. The crate depends on no sibling.
 
 pub mod admin;
@@ -7,11 +7,13 @@ pub mod detached;
 mod excerpt;
 mod log_output;
 pub mod metrics;
+mod open_files;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use excerpt::excerpt;
+pub use open_files::raise_nofile_limit;
 
 /// Installs ring as the TLS provider of the process. Must be called first in every `main`: without a provider, the
 /// first `rediss://` or `https://` connection panics.
