@@ -34,6 +34,7 @@ mod caps;
 mod changes;
 mod console;
 mod console_acts;
+mod console_bodies;
 mod console_client;
 mod console_outages;
 mod created_jobs;

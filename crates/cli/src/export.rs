@@ -5,12 +5,13 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use operations::ResultPages;
 use service::settings::StoreSettings;
 use store::{ResultFilter, Store, StoredBatch};
 use tempfile::NamedTempFile;
 
 use crate::exit::{CliError, ExitStatus};
-use crate::result_lines::{self, LineFormat, LineWriter, Pages};
+use crate::result_lines::{self, LineFormat, LineWriter, PAGE_BYTES};
 use crate::shortfall::{self, Shortfall};
 use crate::{output, progress, store_client};
 
@@ -82,7 +83,7 @@ async fn write_all(
 ) -> Result<u64, CliError> {
     let bar = progress::bar(u64::try_from(batch.rows_stored).unwrap_or(0), false);
     let filter = ResultFilter::of(&batch.batch.project, &batch.batch.batch_id, 0);
-    let mut pages = Pages::new(store, filter, u64::MAX);
+    let mut pages = ResultPages::new(store.clone(), filter, u64::MAX, PAGE_BYTES);
     let mut writer = LineWriter::new(format, out)?;
     let mut rows = 0;
     loop {

@@ -19,7 +19,6 @@ mod json;
 mod listen;
 mod man;
 mod migrate;
-mod model_output;
 mod notifications;
 mod output;
 mod printable;

@@ -3,11 +3,12 @@
 use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 
+use operations::ResultPages;
 use service::settings::StoreSettings;
 use store::{ResultFilter, ResultSource};
 
 use crate::exit::{CliError, ExitStatus};
-use crate::result_lines::{self, LineFormat, LineWriter, Pages};
+use crate::result_lines::{self, LineFormat, LineWriter, PAGE_BYTES};
 use crate::shortfall::{self, Shortfall};
 use crate::show::result_table;
 use crate::{output, store_client};
@@ -87,7 +88,7 @@ pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<ExitStatu
         (Format::Table, false) => None,
     };
     let rows_max = args.limit.unwrap_or(if format.is_some() { u64::MAX } else { TABLE_ROWS_DEFAULT });
-    let mut pages = Pages::new(&store, filter, rows_max);
+    let mut pages = ResultPages::new(store.clone(), filter, rows_max, PAGE_BYTES);
     let last = match format {
         Some(format) => lines(&mut pages, format, out).await?,
         None => tables(&mut pages, out).await?,
@@ -112,7 +113,7 @@ pub(crate) async fn run(args: &Results, out: &mut dyn Write) -> Result<ExitStatu
 /// The last line that was printed.
 type Last = Option<(ResultSource, i64)>;
 
-async fn lines(pages: &mut Pages<'_>, format: LineFormat, out: &mut dyn Write) -> Result<Last, CliError> {
+async fn lines(pages: &mut ResultPages, format: LineFormat, out: &mut dyn Write) -> Result<Last, CliError> {
     let mut last = None;
     let mut page = pages.next().await?;
     // Without results nothing is written, not even the CSV header.
@@ -131,7 +132,7 @@ async fn lines(pages: &mut Pages<'_>, format: LineFormat, out: &mut dyn Write) -
 }
 
 /// Prints one table per page. The first page holds at least the default limit.
-async fn tables(pages: &mut Pages<'_>, out: &mut dyn Write) -> Result<Last, CliError> {
+async fn tables(pages: &mut ResultPages, out: &mut dyn Write) -> Result<Last, CliError> {
     let mut last = None;
     loop {
         let page = pages.next().await?;

@@ -27,7 +27,7 @@ impl Access {
         match caller {
             _ if self.is_read_only => Err(ApiError::ReadOnly),
             Caller::Anybody => Err(ApiError::NoOperatorToken),
-            Caller::Token(token) if token.role == TokenRole::Operator => Ok(()),
+            Caller::Token(_) if caller.is_operator() => Ok(()),
             Caller::Token(_) => Err(ApiError::ViewerToken),
         }
     }
@@ -42,6 +42,13 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    pub(crate) fn is_operator(&self) -> bool {
+        match self {
+            Self::Anybody => false,
+            Self::Token(token) => token.role == TokenRole::Operator,
+        }
+    }
+
     /// For the log.
     pub(crate) fn name(&self) -> &str {
         match self {

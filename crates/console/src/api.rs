@@ -58,6 +58,13 @@ fn json(mut response: HttpResponseBuilder, body: &impl Serialize) -> Result<Http
     Ok(response.content_type("application/json").body(serde_json::to_string(body)?))
 }
 
+/// The header that makes a browser save a file, under a safe name.
+fn attachment(name: &str) -> String {
+    let is_safe = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    let name: String = name.chars().map(|char| if is_safe(char) { char } else { '_' }).take(120).collect();
+    format!("attachment; filename=\"{}\"", name.trim_start_matches('.'))
+}
+
 /// A member of a closed set by its name.
 pub(crate) fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result<Option<T>, ApiError> {
     let Some(name) = name else { return Ok(None) };

@@ -17,6 +17,7 @@
 mod access;
 mod api;
 mod authorize;
+mod bodies;
 mod changes;
 mod database;
 mod hosts;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
+use crate::bodies::BodiesWithheld;
 use crate::database::DatabaseDown;
 
 /// Seconds after which a client should try again what failed for lack of Redis, a database or a free place.
@@ -38,6 +39,8 @@ pub(crate) enum ApiError {
     ReadOnly,
     #[error("requests for this host are refused: add its name to CONSOLE_HOSTS")]
     WrongHost,
+    #[error(transparent)]
+    BodiesWithheld(#[from] BodiesWithheld),
     #[error("{0}")]
     NotFound(String),
     #[error("the range is not within the file, which has {bytes} bytes")]
@@ -114,6 +117,7 @@ impl ApiError {
             | Self::ViewerToken
             | Self::ReadOnly
             | Self::WrongHost
+            | Self::BodiesWithheld(_)
             | Self::NotFound(_)
             | Self::WrongRange { .. }
             | Self::TooMany(_)
@@ -127,7 +131,9 @@ impl ResponseError for ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoToken | Self::WrongToken | Self::NoOperatorToken => StatusCode::UNAUTHORIZED,
-            Self::WrongHost | Self::ViewerToken | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::WrongHost | Self::BodiesWithheld(_) | Self::ViewerToken | Self::ReadOnly => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -159,6 +165,7 @@ impl ResponseError for ApiError {
             | Self::ViewerToken
             | Self::ReadOnly
             | Self::WrongHost
+            | Self::BodiesWithheld(_)
             | Self::NotFound(_)
             | Self::Json(_) => {}
             Self::Shared(error) => return error.error_response(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use service::settings::{LogSettings, RedisSettings, StoreSettings, yes_or_no};
 
+use crate::bodies::Bodies;
 use crate::hosts::AllowedHosts;
 
 /// Serves stored results, events and notifications as an HTTP API.
@@ -32,6 +33,10 @@ pub struct Settings {
     #[arg(long, env = "CONSOLE_READ_ONLY", value_name = "BOOL", value_parser = yes_or_no)]
     #[arg(default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub console_read_only: bool,
+    /// Who may read what models wrote and what OpenAI sent: with `none`, and for callers without an operator token with
+    /// `operator`, those fields are null, and results and files are refused
+    #[arg(long, env = "CONSOLE_BODIES", value_enum, default_value_t = Bodies::All, value_name = "WHO")]
+    pub console_bodies: Bodies,
     /// Address of /healthz, /readyz and /metrics; keep it private. Port 0 selects a free port and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102", value_name = "ADDR")]
     pub admin_addr: SocketAddr,

@@ -59,6 +59,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         stream_places: event_stream::places(),
         access: Access::new(settings.console_hosts.clone(), bound, settings.console_read_only),
         name: settings.console_name.clone(),
+        bodies: settings.console_bodies,
         stopped: stopped.clone(),
     };
     let server = server::start(listener, state).context("could not start the HTTP server")?;

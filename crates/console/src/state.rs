@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use actix_web::{HttpMessage as _, HttpRequest};
 use queue::{QueueAdmin, QueueConfig};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, Caller};
+use crate::bodies::{Bodies, BodyAccess};
 use crate::changes::Changes;
 use crate::database::Database;
 use crate::waiting::Waiting;
@@ -23,6 +25,7 @@ pub(crate) struct State {
     pub(crate) access: Access,
     /// The setting `CONSOLE_NAME`.
     pub(crate) name: Option<String>,
+    pub(crate) bodies: Bodies,
     /// Fires when the console stops.
     pub(crate) stopped: CancellationToken,
 }
@@ -31,5 +34,11 @@ impl State {
     /// For the head of every page.
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether the caller of this request may read bodies.
+    pub(crate) fn bodies_for(&self, request: &HttpRequest) -> BodyAccess {
+        let is_operator = request.extensions().get::<Caller>().is_some_and(Caller::is_operator);
+        self.bodies.for_caller(is_operator)
     }
 }

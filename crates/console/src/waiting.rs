@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use webhook::FinalState;
 
+use crate::bodies::BodyAccess;
 use crate::changes::Recheck;
 use crate::database::Database;
 use crate::problem::ApiError;
@@ -33,7 +34,22 @@ const UNCONFIRMED_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) state: FinalState,
-    pub(crate) answer: SharedAnswer,
+    whole: SharedAnswer,
+    without_bodies: SharedAnswer,
+}
+
+impl Ending {
+    fn new(state: FinalState) -> Self {
+        Self { state, whole: SharedAnswer::default(), without_bodies: SharedAnswer::default() }
+    }
+
+    /// The answer for all callers with the same access.
+    pub(crate) fn answer(&self, bodies: BodyAccess) -> &SharedAnswer {
+        match bodies {
+            BodyAccess::Granted => &self.whole,
+            BodyAccess::Withheld(_) => &self.without_bodies,
+        }
+    }
 }
 
 /// One who waits, and for what.
@@ -204,7 +220,7 @@ impl WaitingRoom {
     }
 
     fn end(&mut self, id: &ObjectId, state: FinalState) {
-        let ending = Arc::new(Ending { state, answer: SharedAnswer::default() });
+        let ending = Arc::new(Ending::new(state));
         for waiting in self.waiting.remove(id).unwrap_or_default() {
             // It may have left.
             waiting.send(Arc::clone(&ending)).ok();

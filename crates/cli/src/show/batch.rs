@@ -5,8 +5,8 @@ use store::{ResultFilter, ResultRow, Store, StoredBatch};
 use super::layout::{Layout, error_text, or_empty, usage_text};
 use crate::exit::CliError;
 use crate::output::{self, Text};
+use crate::printable;
 use crate::shortfall::Shortfall;
-use crate::{model_output, printable};
 
 const ROWS_SHOWN: u32 = 5;
 const CUSTOM_ID_CHARS_MAX: usize = 24;
@@ -108,7 +108,7 @@ pub(crate) fn result_table(rows: &[ResultRow], width: u16) -> String {
 fn result(row: &ResultRow) -> String {
     match (&row.error, &row.body) {
         (Some(_), _) => error_text(row.error.as_deref()),
-        (None, Some(body)) => printable::sentence(&model_output::summary(body)),
+        (None, Some(body)) => printable::sentence(&operations::model_output::summary(body)),
         (None, None) => String::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The list of dead letters.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use operations::dead_letters::Letter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -30,6 +30,7 @@ pub(crate) struct DeadLetterQuery {
 #[get("/dead-letters")]
 pub(crate) async fn dead_letters(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<DeadLetterQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = Limit::of(query.limit)?;
@@ -42,5 +43,5 @@ pub(crate) async fn dead_letters(
     }
     letters.sort_by_key(|letter| std::cmp::Reverse(letter.letter.died_ms));
     let lines: Vec<_> = letters.iter().map(Letter::line).collect();
-    json(ok(), &Page::whole(&lines)?)
+    json(ok(), &Page::whole(&lines, state.bodies_for(&request))?)
 }

@@ -1,6 +1,6 @@
 //! The list of events.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use store::{EventFilter, EventRecord, PagePosition};
@@ -39,6 +39,7 @@ pub(crate) struct EventQuery {
 #[get("/events")]
 pub(crate) async fn events(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
@@ -53,5 +54,5 @@ pub(crate) async fn events(
     };
     let rows = state.database.reader().await?.list_events(&filter).await?;
     let position = |row: &EventRecord| PagePosition { at: row.received_at, id: row.webhook_id.clone() };
-    json(ok(), &Page::of(rows, limit.0, position)?)
+    json(ok(), &Page::of(rows, limit.0, state.bodies_for(&request), position)?)
 }

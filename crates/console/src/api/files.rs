@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use store::FileRecord;
 
-use super::private;
+use super::{attachment, private};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
@@ -21,6 +21,7 @@ use crate::state::State;
     responses(
         (status = 200, content_type = "application/octet-stream", description = "The whole file"),
         (status = 206, content_type = "application/octet-stream", description = "The part asked for"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 416, body = Problem, content_type = "application/problem+json")
     )
@@ -31,6 +32,7 @@ pub(crate) async fn content(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    state.bodies_for(&request).require()?;
     let store = state.database.reader().await?;
     let file = store.find_file(&id).await?;
     let file = file.ok_or_else(|| ApiError::NotFound(format!("no file is stored under the id {:?}", *id)))?;
@@ -56,23 +58,17 @@ pub(crate) async fn content(
 /// Nothing that a file contains may run in a browser: it is always saved, under a safe name.
 fn describe(response: &mut HttpResponseBuilder, file: &FileRecord) {
     private(response);
+    let name = file.filename.as_deref().unwrap_or(&file.file_id);
     response
         .content_type("application/octet-stream")
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CONTENT_DISPOSITION, attachment(file)))
+        .insert_header((header::CONTENT_DISPOSITION, attachment(name)))
         .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
     if let Some(hash) = bytes_of_hex(&file.sha256) {
         let hash = STANDARD.encode(hash);
         response.insert_header(("Digest", format!("sha-256={hash}")));
         response.insert_header(("Repr-Digest", format!("sha-256=:{hash}:")));
     }
-}
-
-fn attachment(file: &FileRecord) -> String {
-    let name = file.filename.as_deref().unwrap_or(&file.file_id);
-    let is_safe = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
-    let name: String = name.chars().map(|char| if is_safe(char) { char } else { '_' }).take(120).collect();
-    format!("attachment; filename=\"{}\"", name.trim_start_matches('.'))
 }
 
 /// The first and last byte that the client wants; `None` for the whole file. Of several ranges the whole file is sent,

@@ -1,6 +1,6 @@
 //! Lists of objects and notifications.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use store::{NotificationFilter, ObjectFilter, ObjectList, PagePosition};
@@ -9,6 +9,7 @@ use webhook::NotificationState;
 
 use super::page::{self, Limit, Page};
 use super::{json, ok};
+use crate::bodies::BodyAccess;
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
@@ -32,7 +33,12 @@ pub(crate) struct ObjectQuery {
     limit: Option<u32>,
 }
 
-async fn objects(state: &State, list: ObjectList, query: ObjectQuery) -> Result<HttpResponse, ApiError> {
+async fn objects(
+    state: &State,
+    list: ObjectList,
+    bodies: BodyAccess,
+    query: ObjectQuery,
+) -> Result<HttpResponse, ApiError> {
     let limit = Limit::of(query.limit)?;
     let filter = ObjectFilter {
         list,
@@ -45,7 +51,7 @@ async fn objects(state: &State, list: ObjectList, query: ObjectQuery) -> Result<
     };
     let rows = state.database.reader().await?.list_objects(&filter).await?;
     let position = |row: &store::ObjectSummary| PagePosition { at: row.received_at, id: row.id.clone() };
-    json(ok(), &Page::of(rows, limit.0, position)?)
+    json(ok(), &Page::of(rows, limit.0, bodies, position)?)
 }
 
 /// Lists responses
@@ -55,9 +61,10 @@ async fn objects(state: &State, list: ObjectList, query: ObjectQuery) -> Result<
 #[get("/responses")]
 pub(crate) async fn responses(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    objects(&state, ObjectList::Responses, query.into_inner()).await
+    objects(&state, ObjectList::Responses, state.bodies_for(&request), query.into_inner()).await
 }
 
 /// Lists batches
@@ -67,9 +74,10 @@ pub(crate) async fn responses(
 #[get("/batches")]
 pub(crate) async fn batches(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    objects(&state, ObjectList::Batches, query.into_inner()).await
+    objects(&state, ObjectList::Batches, state.bodies_for(&request), query.into_inner()).await
 }
 
 /// Lists fine-tuning jobs
@@ -79,9 +87,10 @@ pub(crate) async fn batches(
 #[get("/fine-tuning-jobs")]
 pub(crate) async fn fine_tuning_jobs(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    objects(&state, ObjectList::FineTuningJobs, query.into_inner()).await
+    objects(&state, ObjectList::FineTuningJobs, state.bodies_for(&request), query.into_inner()).await
 }
 
 /// Lists eval runs
@@ -91,9 +100,10 @@ pub(crate) async fn fine_tuning_jobs(
 #[get("/eval-runs")]
 pub(crate) async fn eval_runs(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    objects(&state, ObjectList::EvalRuns, query.into_inner()).await
+    objects(&state, ObjectList::EvalRuns, state.bodies_for(&request), query.into_inner()).await
 }
 
 /// The query of the list of notifications.
@@ -121,6 +131,7 @@ pub(crate) struct NotificationQuery {
 #[get("/notifications")]
 pub(crate) async fn notifications(
     state: web::Data<State>,
+    request: HttpRequest,
     query: web::Query<NotificationQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query.into_inner();
@@ -139,5 +150,5 @@ pub(crate) async fn notifications(
         let notification = &row.notification;
         PagePosition { at: notification.created_at, id: notification.id.clone() }
     };
-    json(ok(), &Page::of(rows, limit.0, position)?)
+    json(ok(), &Page::of(rows, limit.0, state.bodies_for(&request), position)?)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use operations::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use webhook::FinalState;
 
 use super::{json, ok};
+use crate::bodies::BodyAccess;
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
 use crate::waiting::Ending;
@@ -29,7 +30,8 @@ pub(crate) struct ObjectAnswer {
     state: String,
     /// Why it is lost, if it is.
     reason: Option<String>,
-    /// As `landfall show --json` prints it; null if only its event is known.
+    /// As `landfall show --json` prints it; null if only its event is known. Bodies are null if `CONSOLE_BODIES` withholds
+    /// them.
     #[schema(value_type = Option<Object>)]
     object: Option<Box<RawValue>>,
 }
@@ -85,23 +87,30 @@ pub(crate) struct NotThereYet {
 #[get("/objects/{id}")]
 pub(crate) async fn get_object(
     state: web::Data<State>,
+    request: HttpRequest,
     id: web::Path<String>,
     query: web::Query<ObjectQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let bodies = state.bodies_for(&request);
     // Boxed: a request that waits holds only the little that it needs for it.
     let answer = match query.wait {
-        None => Box::pin(answer(&state, &id, None)).await?,
+        None => Box::pin(answer(&state, &id, bodies, None)).await?,
         Some(seconds) => {
             let Some(ending) = wait(&state, &id, seconds).await? else { return not_there_yet(&id) };
-            let make = answer(&state, &id, Some(ending.state));
-            Box::pin(ending.answer.get_or_make(make)).await?
+            let make = answer(&state, &id, bodies, Some(ending.state));
+            Box::pin(ending.answer(bodies).get_or_make(make)).await?
         }
     };
     Ok(ok().content_type("application/json").body(answer))
 }
 
 /// The object as JSON; `ended` is the state that it was waited for with.
-async fn answer(state: &State, id: &str, ended: Option<FinalState>) -> Result<Bytes, ApiError> {
+async fn answer(
+    state: &State,
+    id: &str,
+    bodies: BodyAccess,
+    ended: Option<FinalState>,
+) -> Result<Bytes, ApiError> {
     let store = state.database.reader().await?;
     let found = operations::find(store, id).await?.into_iter().next();
     let mut answer = match (&found, ended) {
@@ -118,6 +127,7 @@ async fn answer(state: &State, id: &str, ended: Option<FinalState>) -> Result<By
             answer.reason = cause.and_then(|event| event.reason).map(|reason| reason.to_string());
         }
     }
+    answer.object = answer.object.map(|object| bodies.row(object)).transpose()?;
     // Written by serde_json directly: JSON that OpenAI sent stays as it was, byte for byte.
     Ok(serde_json::to_vec(&answer)?.into())
 }

@@ -6,6 +6,7 @@ use store::PagePosition;
 use utoipa::ToSchema;
 
 use super::opaque;
+use crate::bodies::BodyAccess;
 use crate::problem::ApiError;
 
 const LIMIT_DEFAULT: u32 = 50;
@@ -26,17 +27,19 @@ impl Page {
     pub(super) fn of<T: Serialize>(
         mut rows: Vec<T>,
         limit: u32,
+        bodies: BodyAccess,
         position: impl Fn(&T) -> PagePosition,
     ) -> Result<Self, ApiError> {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|last| encode(&position(last)));
-        Ok(Self { next, ..Self::whole(&rows)? })
+        Ok(Self { next, ..Self::whole(&rows, bodies)? })
     }
 
     /// A list of one page.
-    pub(super) fn whole(rows: &[impl Serialize]) -> Result<Self, ApiError> {
-        let data = rows.iter().map(serde_json::value::to_raw_value).collect::<Result<_, _>>()?;
+    pub(super) fn whole(rows: &[impl Serialize], bodies: BodyAccess) -> Result<Self, ApiError> {
+        let row = |row| bodies.row(serde_json::value::to_raw_value(row)?);
+        let data = rows.iter().map(row).collect::<Result<_, _>>()?;
         Ok(Self { data, next: None })
     }
 }

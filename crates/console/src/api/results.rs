@@ -1,24 +1,32 @@
 //! The results of a batch, streamed page by page: any number of them in constant memory.
 
+use std::error::Error;
 use std::ops::RangeInclusive;
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::http::header::{self, Header as _};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use futures_util::stream::{Stream, try_unfold};
+use operations::{LineFormat, ResultPages, write_head, write_lines};
 use serde::Deserialize;
-use store::{Found, ResultFilter, ResultRow, ResultSource, Store, StoreError};
-use utoipa::IntoParams;
+use store::{Found, ResultFilter, ResultSource};
+use utoipa::{IntoParams, ToSchema};
 use webhook::Family;
 
-use super::ok;
+use super::{attachment, ok};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
-/// Rows of the first page, and of a page at most.
-const FIRST_PAGE_ROWS: u32 = 100;
-const PAGE_ROWS_MAX: u32 = 1000;
 /// About as many bytes are held at once, estimated from the page before.
 const PAGE_BYTES: usize = 1 << 20;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ResultFormat {
+    Jsonl,
+    Csv,
+}
 
 /// The query of a batch's results.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -38,26 +46,37 @@ pub(crate) struct ResultQuery {
     /// Results at most: all if not given.
     #[param(minimum = 1)]
     limit: Option<u64>,
+    /// jsonl or csv. If not given, what the header `Accept` prefers of application/x-ndjson and text/csv.
+    #[param(inline)]
+    format: Option<ResultFormat>,
 }
 
 /// The results of a batch
 ///
-/// One JSON object a line, in the order of OpenAI's files. While the batch is being imported: those that are stored so far.
+/// One JSON object or one CSV record a line, in the order of OpenAI's files. CSV has a header line, and a text that a
+/// spreadsheet would run as a formula begins with `'`. While the batch is being imported: those that are stored so far.
 /// A response that breaks off in the middle ends without the closing chunk, so a client sees that it is not complete.
 #[utoipa::path(
     params(("id" = String, Path, description = "The batch, batch_…"), ResultQuery),
     responses(
-        (status = 200, content_type = "application/x-ndjson", description = "The results", body = String),
+        (
+            status = 200,
+            description = "The results",
+            content((String = "application/x-ndjson"), (String = "text/csv"))
+        ),
         (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json")
     )
 )]
 #[get("/batches/{id}/results")]
 pub(crate) async fn batch_results(
     state: web::Data<State>,
+    request: HttpRequest,
     id: web::Path<String>,
     query: web::Query<ResultQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    state.bodies_for(&request).require()?;
     let query = query.into_inner();
     let store = state.database.reader().await?;
     let batch = store.find_object(Family::Batch, &id).await?.into_iter().find_map(|found| match found {
@@ -66,7 +85,7 @@ pub(crate) async fn batch_results(
     });
     let batch =
         batch.ok_or_else(|| ApiError::NotFound(format!("no batch is stored under the id {:?}", *id)))?;
-    let mut filter = ResultFilter::of(&batch.batch.project, &batch.batch.batch_id, FIRST_PAGE_ROWS);
+    let mut filter = ResultFilter::of(&batch.batch.project, &batch.batch.batch_id, 0);
     filter.status = query.status.as_deref().map(status_range).transpose()?;
     filter.after = query.after.as_deref().map(place).transpose()?;
     filter.custom_id = query.custom_id;
@@ -75,45 +94,46 @@ pub(crate) async fn batch_results(
         Some(0) => return Err(ApiError::BadRequest("limit must be at least 1".to_owned())),
         limit => limit.unwrap_or(u64::MAX),
     };
-    Ok(ok().content_type("application/x-ndjson").streaming(lines(store.clone(), filter, left)))
+    let pages = ResultPages::new(store.clone(), filter, left, PAGE_BYTES);
+    let mut response = ok();
+    let format = match query.format.unwrap_or_else(|| accepted(&request)) {
+        ResultFormat::Jsonl => {
+            response.content_type("application/x-ndjson");
+            LineFormat::Jsonl
+        }
+        ResultFormat::Csv => {
+            let name = format!("{}.csv", *id);
+            response.insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
+            response.content_type("text/csv; charset=utf-8");
+            LineFormat::SpreadsheetCsv
+        }
+    };
+    Ok(response.streaming(lines(pages, format)))
 }
 
-/// The results as JSON Lines, one page of rows at a time.
-fn lines(store: Store, filter: ResultFilter, left: u64) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let begin = (filter, left, FIRST_PAGE_ROWS);
-    try_unfold(begin, move |(mut filter, left, rows)| {
-        let store = store.clone();
-        async move {
-            filter.limit = rows.min(u32::try_from(left).unwrap_or(u32::MAX));
-            if filter.limit == 0 {
-                return Ok(None);
-            }
-            let page = store.batch_results(&filter).await?;
-            let Some(last) = page.last() else { return Ok(None) };
-            filter.after = Some((last.source, last.line));
-            let text = json_lines(&page);
-            let left = left.saturating_sub(page.len() as u64);
-            let rows = rows_of_next(text.len(), page.len());
-            Ok(Some((Bytes::from(text), (filter, left, rows))))
+/// The format that the client prefers, by its header `Accept`.
+fn accepted(request: &HttpRequest) -> ResultFormat {
+    let accepted = header::Accept::parse(request).map(|accept| accept.ranked()).unwrap_or_default();
+    let known = accepted.iter().find_map(|kind| match kind.essence_str() {
+        "text/csv" => Some(ResultFormat::Csv),
+        "application/x-ndjson" | "*/*" => Some(ResultFormat::Jsonl),
+        _ => None,
+    });
+    known.unwrap_or(ResultFormat::Jsonl)
+}
+
+/// The results as text, one page at a time.
+fn lines(pages: ResultPages, format: LineFormat) -> impl Stream<Item = Result<Bytes, Box<dyn Error>>> {
+    try_unfold((pages, true), move |(mut pages, is_first)| async move {
+        let rows = pages.next().await?;
+        let mut text = Vec::new();
+        if is_first {
+            write_head(format, &mut text)?;
         }
+        write_lines(format, &rows, &mut text)?;
+        let has_ended = text.is_empty();
+        Ok((!has_ended).then(|| (Bytes::from(text), (pages, false))))
     })
-}
-
-fn json_lines(rows: &[ResultRow]) -> Vec<u8> {
-    let mut text = Vec::new();
-    for row in rows {
-        // Writing into memory fails only for a body that is not JSON, and such lines are quarantined as bytes.
-        if serde_json::to_writer(&mut text, row).is_ok() {
-            text.push(b'\n');
-        }
-    }
-    text
-}
-
-/// Lines of a batch are usually of similar size, but can have megabytes each.
-fn rows_of_next(bytes: usize, rows: usize) -> u32 {
-    let rows = (PAGE_BYTES * rows).checked_div(bytes).unwrap_or(1);
-    u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, PAGE_ROWS_MAX)
 }
 
 fn status_range(text: &str) -> Result<RangeInclusive<u16>, ApiError> {
@@ -139,15 +159,6 @@ fn place(text: &str) -> Result<(ResultSource, i64), ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_longer_the_lines_the_shorter_the_page() {
-        assert_eq!(
-            [(100, 100), (100 << 10, 10), (0, 0)].map(|(bytes, rows)| rows_of_next(bytes, rows)),
-            [1000, 102, 1]
-        );
-        assert_eq!(rows_of_next(50 << 20, 10), 1);
-    }
 
     #[test]
     fn odd_places_and_statuses_are_refused() {

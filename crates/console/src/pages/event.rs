@@ -1,6 +1,6 @@
 //! One event: its timeline, the webhook as it was received, and what to do if it failed.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
 use chrono::Utc;
 use operations::replay::{NamedEvent, named};
@@ -53,6 +53,7 @@ struct Fact {
 #[get("/events/{id}")]
 pub(crate) async fn event_page(
     state: web::Data<State>,
+    request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let store = state.database.reader().await?;
@@ -79,7 +80,10 @@ pub(crate) async fn event_page(
             .map(|id| Link { href: format!("/find?q={}", url_encoded(id)), text: id.clone() }),
         hint: hint(&event),
         steps: timeline::steps(&event, &attempts, &notifications, now),
-        body: pretty(&event.body),
+        body: match state.bodies_for(&request).require() {
+            Ok(()) => pretty(&event.body),
+            Err(withheld) => withheld.to_string(),
+        },
         facts: facts(&event),
         webhook_id: event.webhook_id,
         event_type: event.event_type,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text of a response or chat completion, the number of embeddings, or else the body.
-pub(crate) fn summary(body: &[u8]) -> String {
+pub fn summary(body: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return String::from_utf8_lossy(body).into_owned();
     };
@@ -14,7 +14,7 @@ pub(crate) fn summary(body: &[u8]) -> String {
 }
 
 /// Only the text, if there is one.
-pub(crate) fn text(body: &[u8]) -> Option<String> {
+pub fn text(body: &[u8]) -> Option<String> {
     let value = serde_json::from_slice::<Value>(body).ok()?;
     response_text(&value).or_else(|| chat_text(&value))
 }
