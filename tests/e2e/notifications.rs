@@ -11,6 +11,7 @@ use test_support::redis::free_port;
 use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
 use test_support::wait;
 
+use crate::console::Console;
 use crate::harness::{Database, Landfall};
 use crate::raw_redis::redis;
 
@@ -216,11 +217,14 @@ async fn what_is_too_large_is_fetched_by_a_signed_link(database: Database) {
     let port = free_port();
     let (addr, base_url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/"));
     let settings = [
-        ("RESULTS_ADDR", addr.as_str()),
         ("RESULTS_BASE_URL", base_url.as_str()),
         ("RESULTS_SECRET", OTHER_SECRET),
+        ("RESULTS_ADDR", "0.0.0.0:8081"),
     ];
     let landfall = start(database, 1, &path, &settings).await;
+    landfall.a_worker_logs("RESULTS_ADDR is ignored").await;
+    let own = [("CONSOLE_ADDR", addr.as_str()), ("RESULTS_SECRET", OTHER_SECRET)];
+    let _console = Console::start(&landfall, &own).await;
     landfall.send("response.completed", "resp_demo_research").await;
     landfall.send("batch.completed", "batch_demo_completed").await;
     let call = SignedWebhook::new("realtime.call.incoming", "rtc_1");
@@ -253,6 +257,9 @@ async fn what_is_too_large_is_fetched_by_a_signed_link(database: Database) {
         assert_eq!(status(&link.replace("expires=", "expires=1")).await, 403, "another expiry");
         assert_eq!(status(&link.replace("/default/", "/other/")).await, 403, "another project");
         assert_eq!(status(&format!("{base_url}elsewhere")).await, 404);
+        let through_a_proxy =
+            reqwest::Client::builder().build().unwrap().get(link).header("host", "results.example.com");
+        assert_eq!(through_a_proxy.send().await.unwrap().status(), 200, "any host");
     }
     drop(folder);
 }

@@ -107,6 +107,7 @@ fn a_secret_that_hangs_keeps_no_program_from_stopping() {
     for (program, name) in [
         ("worker", "OPENAI_API_KEY_FILE"),
         ("worker", "RESULTS_SECRET_FILE"),
+        ("console", "RESULTS_SECRET_FILE"),
         ("worker", "DATABASE_PASSWORD_FILE"),
         ("ingest", "OPENAI_WEBHOOK_SECRET_FILE"),
         ("ingest", "REDIS_PASSWORD_FILE"),
@@ -114,7 +115,6 @@ fn a_secret_that_hangs_keeps_no_program_from_stopping() {
         let mut settings = vec![
             ("OPENAI_API_KEY", "sk-x"),
             ("OPENAI_WEBHOOK_SECRET", SECRET),
-            ("RESULTS_ADDR", "127.0.0.1:0"),
             ("RESULTS_BASE_URL", "http://localhost"),
             ("RESULTS_SECRET", SECRET),
             ("DATABASE_URL", "postgres://user@127.0.0.1:9/none"),

@@ -117,7 +117,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "service",
             ],
         ),
-        ("console", &["webhook", "error-text", "queue", "store", "operations", "service"]),
+        ("console", &["webhook", "error-text", "queue", "store", "notifier", "operations", "service"]),
         ("fake-openai", &["webhook", "error-text", "service"]),
         ("multicall", &["ingest", "worker", "console", "cli", "fake-openai"]),
         ("test-support", &["webhook"]),
@@ -155,7 +155,7 @@ fn each_external_library_belongs_to_its_crates() {
         ("object_store", &["store"]),
         // The store uses it only to select the TLS backend of object_store.
         ("reqwest", &["openai-client", "notifier", "cli", "fake-openai", "chaos", "store"]),
-        ("actix-web", &["ingest", "service", "worker", "console", "fake-openai", "bench"]),
+        ("actix-web", &["ingest", "service", "console", "fake-openai", "bench"]),
     ];
     let mut broken = Vec::new();
     for (name, dependencies) in dependencies() {

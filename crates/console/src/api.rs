@@ -40,7 +40,7 @@ pub(crate) fn json_config() -> web::JsonConfig {
         .error_handler(|error, _| ApiError::BadRequest(format!("{error}: see {API}/openapi.json")).into())
 }
 
-fn ok() -> HttpResponseBuilder {
+pub(crate) fn ok() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     private(&mut response);
     response

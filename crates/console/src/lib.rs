@@ -6,7 +6,8 @@
 //! * It starts, and says what is wrong, while Redis or the database is down.
 //! * It reads over a few connections of its own, and the database ends a read that takes longer than 5 seconds, so that it
 //!   leaves the database to the workers.
-//! * Nothing is read without a token, except on a loopback address, where everybody may read.
+//! * Nothing is read without a token, except on a loopback address, where everybody may read, and a result through a signed
+//!   link, which is valid for that result alone.
 //! * Any number of clients that wait for objects cost one connection to Redis, and no query of the database until
 //!   something changes that one of them waits for. While Redis is down, it is one query a second.
 //! * Those who wait for the same object share one answer, which is read and written once.
@@ -24,6 +25,7 @@ mod hosts;
 mod pages;
 mod problem;
 mod program;
+mod result_links;
 mod server;
 mod settings;
 mod shared_answer;

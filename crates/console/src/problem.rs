@@ -41,6 +41,8 @@ pub(crate) enum ApiError {
     WrongHost,
     #[error(transparent)]
     BodiesWithheld(#[from] BodiesWithheld),
+    #[error("the link is invalid or has expired")]
+    WrongLink,
     #[error("{0}")]
     NotFound(String),
     #[error("the range is not within the file, which has {bytes} bytes")]
@@ -118,6 +120,7 @@ impl ApiError {
             | Self::ReadOnly
             | Self::WrongHost
             | Self::BodiesWithheld(_)
+            | Self::WrongLink
             | Self::NotFound(_)
             | Self::WrongRange { .. }
             | Self::TooMany(_)
@@ -131,9 +134,11 @@ impl ResponseError for ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoToken | Self::WrongToken | Self::NoOperatorToken => StatusCode::UNAUTHORIZED,
-            Self::WrongHost | Self::BodiesWithheld(_) | Self::ViewerToken | Self::ReadOnly => {
-                StatusCode::FORBIDDEN
-            }
+            Self::WrongHost
+            | Self::WrongLink
+            | Self::BodiesWithheld(_)
+            | Self::ViewerToken
+            | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -165,6 +170,7 @@ impl ResponseError for ApiError {
             | Self::ViewerToken
             | Self::ReadOnly
             | Self::WrongHost
+            | Self::WrongLink
             | Self::BodiesWithheld(_)
             | Self::NotFound(_)
             | Self::Json(_) => {}

@@ -13,6 +13,7 @@ use crate::api::{
 use crate::authorize::authorize;
 use crate::pages;
 use crate::problem::ApiError;
+use crate::result_links;
 use crate::state::State;
 
 /// Until the whole head of a request has arrived.
@@ -51,6 +52,8 @@ pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Serv
             .service(
                 web::scope(API).wrap(from_fn(authorize)).configure(routes).default_service(web::to(no_route)),
             )
+            // The signature of a link is the proof: it needs no token, and any host name leads to it.
+            .route(&result_links::path(), web::get().to(result_links::result))
             .service(pages::get_asset)
             .service(
                 web::scope("")

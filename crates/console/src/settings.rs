@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use service::settings::{LogSettings, RedisSettings, StoreSettings, yes_or_no};
+use service::settings::{LogSettings, RedisSettings, ResultsSecretSettings, StoreSettings, yes_or_no};
 
 use crate::bodies::Bodies;
 use crate::hosts::AllowedHosts;
@@ -37,6 +37,8 @@ pub struct Settings {
     /// `operator`, those fields are null, and results and files are refused
     #[arg(long, env = "CONSOLE_BODIES", value_enum, default_value_t = Bodies::All, value_name = "WHO")]
     pub console_bodies: Bodies,
+    #[command(flatten)]
+    pub results: ResultsSecretSettings,
     /// Address of /healthz, /readyz and /metrics; keep it private. Port 0 selects a free port and logs it
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102", value_name = "ADDR")]
     pub admin_addr: SocketAddr,

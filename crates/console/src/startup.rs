@@ -4,7 +4,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context as _;
 use error_text::chain;
+use notifier::LinkSecrets;
 use queue::{QueueAdmin, QueueConfig};
+use secrecy::ExposeSecret as _;
 use service::metrics::Registry;
 use service::settings::{SettingError, refuse};
 use service::{admin, detached};
@@ -16,6 +18,7 @@ use crate::access::Access;
 use crate::api::event_stream;
 use crate::changes::Changes;
 use crate::database::Database;
+use crate::result_links;
 use crate::server;
 use crate::settings::Settings;
 use crate::state::State;
@@ -41,8 +44,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let own = settings.clone();
     let read = detached::run(move || configs(&own));
     let Some(configs) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
-    let (store_config, queue_config) = configs?.unwrap_or_else(|error| refuse(&error));
-    let database = Database::new(store_config);
+    let Configs { store, queue: queue_config, link_secrets } =
+        configs?.unwrap_or_else(|error| refuse(&error));
+    let database = Database::new(store);
     let queue = QueueAdmin::new(&queue_config).context("REDIS_URL is not valid")?;
 
     let addr = settings.console_addr;
@@ -60,12 +64,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         access: Access::new(settings.console_hosts.clone(), bound, settings.console_read_only),
         name: settings.console_name.clone(),
         bodies: settings.console_bodies,
+        link_secrets,
+        link_permits: result_links::permits(),
         stopped: stopped.clone(),
     };
+    let serves_links = state.link_secrets.is_some();
     let server = server::start(listener, state).context("could not start the HTTP server")?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    tracing::info!(console.addr = %bound, "serving the API");
+    tracing::info!(console.addr = %bound, result_links = serves_links, "serving the API");
 
     let asked = (database.clone(), queue);
     let readiness = move || ready(asked.0.clone(), asked.1.clone());
@@ -88,7 +95,15 @@ async fn ready(database: Database, queue: QueueAdmin) -> Result<(), String> {
     queue.ping().await.map_err(|error| chain(&error))
 }
 
-fn configs(settings: &Settings) -> Result<(StoreConfig, QueueConfig), SettingError> {
+/// What the settings say, with secrets that may be in files.
+struct Configs {
+    store: StoreConfig,
+    queue: QueueConfig,
+    /// `None` when links to results are not served.
+    link_secrets: Option<LinkSecrets>,
+}
+
+fn configs(settings: &Settings) -> Result<Configs, SettingError> {
     let queue =
         QueueConfig { url: settings.redis.url()?, key_prefix: settings.redis.redis_key_prefix.clone() };
     let (store, bucket) = (&settings.store, &settings.store.bucket);
@@ -103,5 +118,8 @@ fn configs(settings: &Settings) -> Result<(StoreConfig, QueueConfig), SettingErr
             session_token: bucket.session_token()?,
         },
     };
-    Ok((store, queue))
+    let secrets = settings.results.secret_if_set()?;
+    let secrets = secrets.map(|secrets| LinkSecrets::parse(secrets.expose_secret())).transpose();
+    let link_secrets = secrets.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
+    Ok(Configs { store, queue, link_secrets })
 }

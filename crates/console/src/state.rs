@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest};
+use notifier::LinkSecrets;
 use queue::{QueueAdmin, QueueConfig};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,10 @@ pub(crate) struct State {
     /// The setting `CONSOLE_NAME`.
     pub(crate) name: Option<String>,
     pub(crate) bodies: Bodies,
+    /// Verify links to results; `None` when no results are served by links.
+    pub(crate) link_secrets: Option<LinkSecrets>,
+    /// For responses to requests with a link.
+    pub(crate) link_permits: Arc<Semaphore>,
     /// Fires when the console stops.
     pub(crate) stopped: CancellationToken,
 }

@@ -17,6 +17,7 @@ mod error;
 mod guard;
 mod notification;
 mod redaction;
+mod result_links;
 mod signing;
 mod target_response;
 
@@ -30,5 +31,6 @@ pub use endpoint::{Credentials, Endpoint, EndpointConfig, EndpointError};
 pub use error::SendError;
 pub use guard::{AddressError, Resolver, system_resolver};
 pub use notification::{Notification, ResultLink};
+pub use result_links::{LinkQuery, LinkSecrets, RESULTS_PATH, ResultLinks};
 pub use signing::{KeyError, Signer};
 pub use target_response::{RESPONSE_BYTES_KEPT, TargetResponse};

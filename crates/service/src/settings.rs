@@ -21,7 +21,7 @@ pub use config_file::{ConfigFileSettings, NamedSecretError, secret_in_file, secr
 pub use openai::{ApiKeyError, Fetch, OpenAiSettings, check_api_key};
 pub use redis::RedisSettings;
 pub use refusal::{fail, refuse};
-pub use results::ResultsSettings;
+pub use results::{ResultsSecretSettings, ResultsSettings};
 pub use secret::{SettingError, WebhookSecretSettings};
 pub use shared::{LogFormat, LogSettings, StoreSettings};
 pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, trimmed, yes_or_no};

@@ -33,8 +33,6 @@ mod process;
 mod program;
 mod queue_metrics;
 mod readiness;
-mod results_link;
-mod results_server;
 mod retry;
 mod run;
 mod settings;

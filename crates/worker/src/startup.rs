@@ -1,13 +1,13 @@
 //! Builds all components from the settings, runs one loop per family, and drains at shutdown.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use error_text::chain;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use notifier::{LinkSecrets, ResultLinks};
 use openai_client::{BodyMemory, Client, ClientConfig};
 use queue::{
     Cause, Consumer, ConsumerConfig, KnownTargets, NotificationStream, Presence, PresenceSnapshot,
@@ -33,8 +33,6 @@ use crate::metrics::Metrics;
 use crate::notifications::{EarlySender, Outbox, Schedule, Targets, TargetsFile, Timing};
 use crate::permits::Permits;
 use crate::readiness::Readiness;
-use crate::results_link::ResultsLinks;
-use crate::results_server::ResultsServer;
 use crate::retry::RetryPolicy;
 use crate::settings::Settings;
 
@@ -56,10 +54,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let Some((access, targets_file)) = shutdown.run_until_cancelled(read_files(&settings)).await else {
         return Ok(());
     };
-    let Access { api_key, results, store: store_config, queue } =
+    let Access { api_key, links, store: store_config, queue } =
         access?.unwrap_or_else(|error| refuse(&error));
     let fetching = fetching(&settings, api_key, &metrics)?;
-    let links = results.as_ref().map(|(_, links)| Arc::clone(links));
     let opened = shutdown.run_until_cancelled(open_store(&store_config)).await.transpose();
     let Some(store) = opened.context("could not open the store (DATABASE_URL, FILES_URL)")? else {
         return Ok(());
@@ -84,7 +81,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     });
     let readiness = readiness(Arc::clone(&context), queue_admin.clone(), targets_file.problem());
     let admin = admin::serve(settings.admin_addr, registry, readiness)?;
-    let results = results.map(|(addr, links)| ResultsServer::start(addr, store, links)).transpose()?;
     let ready = queue_admin.wait_until_ready(settings.redis.allow_volatile_redis);
     if let Some(Err(error)) = shutdown.run_until_cancelled(ready).await {
         refuse(&error);
@@ -107,9 +103,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let mut left_behind = 0;
     while let Some(ended) = loops.join_next().await {
         left_behind += ended.context("a loop of the worker panicked")?;
-    }
-    if let Some(results) = results {
-        results.stop().await;
     }
     stopped.cancel();
     presence.await.context("the heartbeat loop panicked")?;
@@ -190,7 +183,8 @@ fn presence(
 struct Access {
     /// `None` when nothing is fetched.
     api_key: Option<SecretString>,
-    results: Option<(SocketAddr, Arc<ResultsLinks>)>,
+    /// `None` when notifications contain no links.
+    links: Option<Arc<ResultLinks>>,
     store: StoreConfig,
     queue: QueueConfig,
 }
@@ -203,7 +197,7 @@ impl Access {
         };
         let queue =
             QueueConfig { url: settings.redis.url()?, key_prefix: settings.redis.redis_key_prefix.clone() };
-        Ok(Self { api_key, results: results(settings)?, store: store_config(&settings.store)?, queue })
+        Ok(Self { api_key, links: links(settings)?, store: store_config(&settings.store)?, queue })
     }
 }
 
@@ -223,17 +217,17 @@ fn retry_policy(settings: &Settings) -> RetryPolicy {
     }
 }
 
-/// The address of the results server, and its links; `None` when results are not served.
-fn results(settings: &Settings) -> Result<Option<(SocketAddr, Arc<ResultsLinks>)>, SettingError> {
-    let Some((addr, base_url, secret)) = settings.results.served()? else {
+/// Makes links to results; `None` without `RESULTS_BASE_URL`.
+fn links(settings: &Settings) -> Result<Option<Arc<ResultLinks>>, SettingError> {
+    let Some((base_url, secret)) = settings.results.links()? else {
         return Ok(None);
     };
     let base_url = base_url.parse();
     let base_url =
         base_url.map_err(|error: url::ParseError| SettingError::wrong("RESULTS_BASE_URL", error))?;
-    let links = ResultsLinks::new(base_url, secret.expose_secret());
-    let links = links.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
-    Ok(Some((addr, Arc::new(links))))
+    let secrets = LinkSecrets::parse(secret.expose_secret());
+    let secrets = secrets.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
+    Ok(Some(Arc::new(ResultLinks::new(base_url, secrets))))
 }
 
 fn store_config(settings: &StoreSettings) -> Result<StoreConfig, SettingError> {
@@ -259,6 +253,12 @@ fn announce(name: &str, settings: &Settings) {
         body_memory_bytes = settings.body_memory(),
         "worker started"
     );
+    if settings.results.results_addr.is_some() {
+        tracing::warn!(
+            hint = "remove RESULTS_ADDR, and send requests for /results/ to CONSOLE_ADDR of the console",
+            "RESULTS_ADDR is ignored: the console serves results through signed links"
+        );
+    }
 }
 
 /// Waits for a database server that is down or starting, as for Redis.

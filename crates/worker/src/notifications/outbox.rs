@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use notifier::{Config, Notification, Payload, Subject};
+use notifier::{Config, Notification, Payload, ResultLinks, Subject};
 use serde_json::Value;
 use store::{Completion, NewNotification, ResultPayload};
 use tokio::sync::watch;
 use webhook::{EventKind, NotificationType, Reason, Urgency};
 
 use crate::job::Job;
-use crate::results_link::ResultsLinks;
 
 /// Maximum length of the error in a notification of a dead event.
 const ERROR_CHARS_MAX: usize = 1000;
@@ -23,7 +22,7 @@ const DEFAULT_PROJECT: &str = "default";
 pub(crate) struct Outbox {
     config: watch::Receiver<Arc<Config>>,
     written: watch::Sender<()>,
-    links: Option<Arc<ResultsLinks>>,
+    links: Option<Arc<ResultLinks>>,
 }
 
 /// What triggers a notification.
@@ -37,7 +36,7 @@ pub(crate) struct Trigger<'a> {
 
 impl Outbox {
     /// `links` to results that are too large, if results are served.
-    pub(crate) fn new(config: watch::Receiver<Arc<Config>>, links: Option<Arc<ResultsLinks>>) -> Self {
+    pub(crate) fn new(config: watch::Receiver<Arc<Config>>, links: Option<Arc<ResultLinks>>) -> Self {
         Self { config, written: watch::Sender::new(()), links }
     }
 

@@ -126,4 +126,10 @@ mod tests {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
     }
+    #[test]
+    fn a_link_outlives_the_delivery_schedule() {
+        let schedule = Schedule::default();
+        let whole: Duration = (1..).map_while(|failed| schedule.wait(failed)).sum();
+        assert!(notifier::ResultLinks::VALID_FOR > whole.mul_f64(1.5), "{whole:?}");
+    }
 }
