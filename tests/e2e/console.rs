@@ -272,3 +272,30 @@ async fn a_console_that_stops_answers_those_who_wait() {
     assert_eq!((status, &answer["state"]), (StatusCode::ACCEPTED, &"waiting".into()));
     assert!(stopped.await.unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_console_is_seen_by_status_and_doctor() {
+    let landfall = Landfall::start().await;
+    let mut console = Console::start(&landfall, &[]).await;
+    let rows = |landfall: &Landfall| {
+        let instances = landfall.status()["instances"].clone();
+        instances.as_array().unwrap().iter().filter(|row| row["program"] == "console").count()
+    };
+    wait::until("the console's row", async || (rows(&landfall) == 1).then_some(())).await;
+    landfall.metric_of(&console.program, "landfall_instances{program=\"console\",", " 1.0").await;
+    let doctor = landfall.landfall(&["doctor", "--json"]);
+    let doctor = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.contains("alive: 1 ingest, 1 worker, 1 console"), "{doctor}");
+    assert!(console.program.stop().success());
+    assert_eq!(rows(&landfall), 0, "a clean stop is not a crash");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_secret_no_result_is_served_by_a_link() {
+    let landfall = Landfall::start().await;
+    let console = Console::start(&landfall, &[]).await;
+    let link = console.url.replace("/api/v1", "/results/default/resp_1?expires=4000000000&signature=v1,x");
+    let answer = reqwest::get(link).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert!(answer.text().await.unwrap().contains("RESULTS_SECRET"));
+}

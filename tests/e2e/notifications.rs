@@ -11,7 +11,7 @@ use test_support::redis::free_port;
 use test_support::signed_webhook::{SECRET, SignedWebhook, now_secs};
 use test_support::wait;
 
-use crate::console::Console;
+use crate::console_client::Console;
 use crate::harness::{Database, Landfall};
 use crate::raw_redis::redis;
 

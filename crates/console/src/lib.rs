@@ -23,6 +23,7 @@ mod changes;
 mod database;
 mod hosts;
 mod pages;
+mod presence;
 mod problem;
 mod program;
 mod result_links;

@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::api::event_stream;
 use crate::changes::Changes;
 use crate::database::Database;
+use crate::presence;
 use crate::result_links;
 use crate::server;
 use crate::settings::Settings;
@@ -74,14 +75,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let serving = tokio::spawn(server);
     tracing::info!(console.addr = %bound, result_links = serves_links, "serving the API");
 
+    let mut registry = Registry::for_program("console");
+    let presence = presence::start(queue.clone(), &mut registry, stopped.clone());
     let asked = (database.clone(), queue);
     let readiness = move || ready(asked.0.clone(), asked.1.clone());
-    let admin = admin::serve(settings.admin_addr, Registry::for_program("console"), readiness)?;
+    let admin = admin::serve(settings.admin_addr, registry, readiness)?;
     shutdown.cancelled().await;
     // Waiting requests end with 202, and the streams of events end.
     stopped.cancel();
     handle.stop(true).await;
     serving.await.context("the HTTP server panicked")?.context("the HTTP server failed")?;
+    presence.await.context("the heartbeat loop panicked")?;
     database.close().await;
     admin.stop().await;
     tracing::info!("console stopped");

@@ -19,7 +19,7 @@ const RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// A program's own description: the JSON value of its field, without the times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceInfo {
-    /// `ingest` or `worker`.
+    /// `ingest`, `worker` or `console`.
     pub program: String,
     pub version: String,
     pub host: String,

@@ -19,7 +19,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// A stopping program waits for Redis no longer than this.
 const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The programs of an installation; one without instances is published as 0.
+/// The programs that every installation needs; one without instances is published as 0.
 const PROGRAMS: [&str; 2] = ["ingest", "worker"];
 
 /// The result of one check.
@@ -39,13 +39,14 @@ impl PresenceSnapshot {
         ServerFinding::LABELS.into_iter().map(move |label| (label, is_there(label)))
     }
 
-    /// The number of live instances by program and version.
+    /// The number of live instances by program and version: 0 also for a program that has died within the last day.
     pub fn alive(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         let mut counts = BTreeMap::new();
         for instance in self.instances.iter().filter(|instance| instance.is_alive()) {
             *counts.entry((instance.info.program.as_str(), instance.info.version.as_str())).or_insert(0) += 1;
         }
-        for program in PROGRAMS {
+        let seen = self.instances.iter().map(|instance| instance.info.program.as_str());
+        for program in PROGRAMS.into_iter().chain(seen) {
             if !counts.keys().any(|(known, _)| *known == program) {
                 counts.insert((program, self.version), 0);
             }

@@ -1,4 +1,4 @@
-//! Checks that ingest and workers are alive, by their heartbeats in Redis.
+//! Checks that ingest, workers and the console are alive, by their heartbeats in Redis.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,12 @@ pub(super) fn check(instances: &[Instance]) -> Vec<Finding> {
             findings.push(Check::Programs.wrong(format!("{what}{}", seen(instances, program)), hint));
         }
     }
+    // An installation may do without a console: it is missed only if it was seen, and did not stop cleanly.
+    let is_console = |instance: &Instance| instance.info.program == "console";
+    if instances.iter().any(is_console) && count(instances, "console") == 0 {
+        let what = format!("the console is not running{}", seen(instances, "console"));
+        findings.push(Check::Programs.warning(what, "start it: docker compose up -d console"));
+    }
     let alive = instances.iter().filter(|instance| instance.is_alive());
     let versions: BTreeSet<&str> = alive.map(|instance| instance.info.version.as_str()).collect();
     if versions.len() > 1 {
@@ -30,8 +36,10 @@ pub(super) fn check(instances: &[Instance]) -> Vec<Finding> {
         findings.push(Check::Programs.warning(what, "update all of them to the newest version"));
     }
     if findings.is_empty() {
-        let (ingests, workers) = (count(instances, "ingest"), count(instances, "worker"));
-        findings.push(Check::Programs.ok(format!("alive: {ingests} ingest, {workers} worker")));
+        let counts = ["ingest", "worker", "console"].map(|program| (count(instances, program), program));
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts.map(|(count, program)| format!("{count} {program}")).collect();
+        findings.push(Check::Programs.ok(format!("alive: {}", counts.join(", "))));
     }
     findings
 }
@@ -78,5 +86,17 @@ mod tests {
         assert_eq!(states(&[]), [true, true]);
         assert_eq!(states(&[ingest.clone(), instance("worker", "1", 90)]), [true]);
         assert_eq!(states(&[ingest, worker, instance("worker", "2", 2)]), [false]);
+    }
+
+    #[test]
+    fn a_console_is_missed_only_if_it_died() {
+        let needed = [instance("ingest", "1", 1), instance("worker", "1", 2)];
+        let with_console =
+            |version: &str, silent| check(&[&needed[..], &[instance("console", version, silent)]].concat());
+        let alive = &with_console("1", 1)[0];
+        assert!(alive.is_ok(), "{alive:?}");
+        let dead = with_console("1", 90);
+        assert!(dead.len() == 1 && !dead[0].is_ok() && !dead[0].is_wrong(), "{dead:?}");
+        assert!(!with_console("2", 1)[0].is_ok(), "another version");
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics about Redis that ingest and worker export under the same names.
+//! Metrics about Redis that all programs export under the same names.
 
 use super::{Gauge, Gauges, Registry};
 
