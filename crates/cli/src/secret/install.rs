@@ -51,10 +51,18 @@ enum Secret {
     Webhook,
     ApiKey,
     DatabasePassword,
+    /// Of the role landfall_reader.
+    ReaderPassword,
     RedisPassword,
 }
 
-const ALL: [Secret; 4] = [Secret::Webhook, Secret::ApiKey, Secret::DatabasePassword, Secret::RedisPassword];
+const ALL: [Secret; 5] = [
+    Secret::Webhook,
+    Secret::ApiKey,
+    Secret::DatabasePassword,
+    Secret::ReaderPassword,
+    Secret::RedisPassword,
+];
 
 impl Secret {
     const fn file_name(self) -> &'static str {
@@ -62,6 +70,7 @@ impl Secret {
             Self::Webhook => "openai_webhook_secret",
             Self::ApiKey => "openai_api_key",
             Self::DatabasePassword => "database_password",
+            Self::ReaderPassword => "reader_password",
             Self::RedisPassword => "redis_password",
         }
     }
@@ -70,7 +79,7 @@ impl Secret {
         match self {
             Self::Webhook => "the signing secret that OpenAI showed when you created the webhook (whsec_...)",
             Self::ApiKey => "an API key of the project that sends the webhooks (sk-...)",
-            Self::DatabasePassword | Self::RedisPassword => "a long random password",
+            Self::DatabasePassword | Self::ReaderPassword | Self::RedisPassword => "a long random password",
         }
     }
 
@@ -80,21 +89,27 @@ impl Secret {
             Self::Webhook => &[User::Ingest],
             Self::ApiKey => &[User::Worker],
             Self::DatabasePassword => &[User::Worker, User::Database],
+            Self::ReaderPassword => &[User::Database],
             Self::RedisPassword => &[User::Ingest, User::Worker],
         }
     }
 
-    /// The Redis of docker-compose.yml has no password.
+    /// The Redis of docker-compose.yml has no password, and its PostgreSQL has a reader only with docker-compose.sql.yml.
     const fn is_needed(self, fetch: Fetch) -> bool {
         match self {
             Self::Webhook | Self::DatabasePassword => true,
             Self::ApiKey => matches!(fetch, Fetch::On),
-            Self::RedisPassword => false,
+            Self::ReaderPassword | Self::RedisPassword => false,
         }
     }
 
     const fn is_optional(self) -> bool {
-        matches!(self, Self::RedisPassword)
+        matches!(self, Self::ReaderPassword | Self::RedisPassword)
+    }
+
+    /// For a demo.
+    const fn is_generated(self, fetch: Fetch) -> bool {
+        self.is_needed(fetch) || matches!(self, Self::ReaderPassword)
     }
 }
 
@@ -121,7 +136,7 @@ impl User {
 pub(super) fn run(args: &Install) -> Result<ExitStatus, CliError> {
     if args.generate {
         for secret in
-            ALL.into_iter().filter(|secret| secret.is_needed(args.fetch) && !args.is_installed(*secret))
+            ALL.into_iter().filter(|secret| secret.is_generated(args.fetch) && !args.is_installed(*secret))
         {
             args.copy(secret, &generated(secret)?)?;
         }
@@ -265,7 +280,7 @@ fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
         Secret::ApiKey => {
             settings::check_api_key(text).map_err(|error| format!("{shown} is invalid: {error}"))?
         }
-        Secret::DatabasePassword | Secret::RedisPassword => {
+        Secret::DatabasePassword | Secret::ReaderPassword | Secret::RedisPassword => {
             if !text.chars().all(|c| c.is_ascii_graphic()) {
                 return Err(format!("{shown} contains a space or a special character: write {what}"));
             }
@@ -279,7 +294,9 @@ fn generated(secret: Secret) -> Result<SecretString, CliError> {
     Ok(SecretString::from(match secret {
         Secret::Webhook => random,
         Secret::ApiKey => random.replacen("whsec_", "sk-demo-", 1),
-        Secret::DatabasePassword | Secret::RedisPassword => random.replacen("whsec_", "", 1),
+        Secret::DatabasePassword | Secret::ReaderPassword | Secret::RedisPassword => {
+            random.replacen("whsec_", "", 1)
+        }
     }))
 }
 

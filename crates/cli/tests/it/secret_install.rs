@@ -75,6 +75,15 @@ fn each_user_gets_private_copies_of_its_secrets() {
 }
 
 #[test]
+fn the_password_of_the_reader_is_for_the_database_alone() {
+    let folders = Folders::filled();
+    folders.put("reader_password", "hunter3\n");
+    folders.install(&[], &[]).with_code(0);
+    assert_eq!(folders.got("database/reader_password"), "hunter3");
+    assert!(!folders.path().join("to/worker/reader_password").exists());
+}
+
+#[test]
 fn a_missing_secret_is_one_line_with_a_hint() {
     let folders = Folders::filled();
     fs::remove_file(folders.path().join("secrets/openai_api_key")).unwrap();
@@ -167,6 +176,7 @@ fn generated_secrets_are_well_formed_and_kept() {
     landfall(&[("OPENAI_WEBHOOK_SECRET", &first[0])], &["secret", "check"]).with_code(0);
     assert_eq!(first[2], first[3]);
     assert!(first[2].len() > 40 && first[1] != first[2]);
+    assert!(folders.got("database/reader_password").len() > 40);
     folders.install(&[], &["--generate"]).with_code(0);
     assert_eq!(FILES.map(|file| folders.got(file)), first);
 }
