@@ -51,7 +51,7 @@ show_what_happened() {
 
 remove_everything() {
   docker ps -aq --filter "label=landfall.test=$COMPOSE_PROJECT_NAME" | xargs -r docker rm -f >/dev/null
-  files=(-f docker-compose.yml -f docker-compose.demo.yml)
+  files=(-f docker-compose.yml -f docker-compose.demo.yml -f docker-compose.sql.yml)
   profiles=(--profile tls --profile batch-workers --profile cli)
   compose down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
 }
@@ -67,7 +67,9 @@ all_healthy() {
 
 # Checks the files with the schema of the Compose Specification and with the installed Compose.
 files_are_valid() {
+  local more
   quietly compose config
+  for more in docker-compose.demo.yml docker-compose.sql.yml; do quietly compose -f docker-compose.yml -f "$more" config; done
   local venv="$folder/venv"
   if python3 -m venv "$venv" >/dev/null 2>&1 && "$venv/bin/pip" install --quiet check-jsonschema==0.39.0 >/dev/null 2>&1; then
     quietly "$venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker-compose*.yml
@@ -97,7 +99,7 @@ label() { docker image inspect --format "{{index .Config.Labels \"org.opencontai
 image_is_small_and_bare() {
   local bytes id
   bytes="$(docker image inspect --format '{{.Size}}' "$LANDFALL_IMAGE")"
-  [ "$bytes" -le 80000000 ] || fail "the image has $bytes bytes; the limit is 80 MB"
+  [ "$bytes" -le 55000000 ] || fail "the image has $bytes bytes; the limit is 55 MB"
   id="$(docker create "$LANDFALL_IMAGE")"
   docker export "$id" | tar -t >"$folder/image.files"
   docker rm "$id" >/dev/null
@@ -137,13 +139,13 @@ three_secrets_and_up_are_all() {
   # The owner is the user who runs compose: neither root nor the user of a container.
   as_root chown -R 12345:12345 secrets
   local file
-  for file in openai_webhook_secret openai_api_key database_password; do
+  for file in openai_webhook_secret openai_api_key database_password reader_password; do
     [ "$(as_root stat -c %a "secrets/$file")" = 600 ] || fail "secrets/$file can be read by others"
   done
   local started="$SECONDS"
   all_up
-  [ "$(containers | wc -l)" -eq 4 ] ||
-    fail "expected redis, postgres, ingest and worker"
+  [ "$(containers | wc -l)" -eq 5 ] ||
+    fail "expected redis, postgres, ingest, worker and console"
   ok "scripts/setup, 'up -d': all healthy after $((SECONDS - started)) s; secrets have mode 0600 and another owner"
 }
 
@@ -209,15 +211,29 @@ in_container() {
 redis() { in_container redis redis-cli "$@"; }
 backlog() { redis XLEN '{landfall}:events:response'; }
 
-only_ingest_is_published() {
-  local published
-  published="$(published_ports)"
-  expect compose "$published" "ingest 8080/tcp" "published ports"
+only_ingest_and_the_console_are_published() {
+  expect compose "$(published_ports | tr '\n' ' ')" "console 8090/tcp ingest 8080/tcp " "published ports"
   expect ingest "$(post "http://$INGEST_PUBLISH/openai/webhook" wrong)" '400 {"error":"Invalid signature"}' "answer to a forgery"
   local webhook
   webhook="$(post "http://$INGEST_PUBLISH/openai/webhook")"
   expect ingest "$webhook" '200 {"received":true}' "answer to a webhook"
-  ok "only ingest's port is published: a webhook is answered 200, a forgery 400"
+  ok "only the ports of ingest and console are published: a webhook is answered 200, a forgery 400"
+}
+
+console_is_published_on_this_machine_only() {
+  local publish
+  publish="$(env -u CONSOLE_PUBLISH "${compose_command[@]}" config | grep -B 3 -A 3 -F 8090)"
+  has 127.0.0.1 <<<"$publish" || fail "the console is not published on 127.0.0.1 by default: $publish"
+  expect console "$(console_answers events)" 401 "answer to a call without a token"
+  ok "the console is published on 127.0.0.1 by default, and refuses a call without a token"
+}
+
+# console_answers PATH [TOKEN]: the status of a call. The body is in the file "answer".
+console_answers() {
+  local bearer=()
+  [ -z "${2:-}" ] || bearer=(-H "Authorization: Bearer $2")
+  curl --silent --max-time 5 --output "$folder/answer" --write-out '%{http_code}' "${bearer[@]}" \
+    "http://$CONSOLE_PUBLISH/api/v1/$1" || true
 }
 
 # As docs/notifications.md says under "Secrets".
@@ -230,6 +246,39 @@ variables_of_targets_reach_workers() {
   quietly compose run --rm -T landfall config check
   rm config/targets.env config/landfall.toml
   ok "a secret_env of landfall.toml is read from the file that TARGETS_ENV_FILE names"
+}
+
+# As docs/operations.md says under "Programs on the same machine".
+a_target_on_this_machine_is_reached() {
+  local port
+  need_package python3 python3
+  port="$(free_port)"
+  printf 'APP_SECRET=%s\n' "$(webhook_secret)" >config/targets.env
+  cat >config/landfall.toml <<END
+[notifications]
+allow = ["$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')/32"]
+[[targets]]
+name = "app"
+url = "http://host.docker.internal:$port/hooks"
+secret_env = "APP_SECRET"
+END
+  python3 - "$port" <<'END' &
+import http.server, sys
+class App(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), App).serve_forever()
+END
+  trap "kill $!" EXIT
+  export LANDFALL_CONFIG=/config/landfall.toml TARGETS_ENV_FILE=config/targets.env
+  all_up
+  quietly in_container worker landfall targets test app
+  quietly compose run --rm -T landfall targets test app
+  rm config/targets.env config/landfall.toml
+  ok "workers and 'run --rm landfall' reach an app on this machine as host.docker.internal"
 }
 
 # published_ports: service and port of all containers.
@@ -293,6 +342,52 @@ demo_needs_no_account() {
   ok "the demo needs no secrets and no account: $total events sent and stored in PostgreSQL after $((SECONDS - started)) s"
   compose run --rm landfall events --json 2>/dev/null | has '"state":"stored"' || fail "'run --rm landfall events' shows nothing"
   ok "'compose run --rm landfall events' shows them"
+}
+
+# As docs/console.md says.
+console_serves_holders_of_a_token() {
+  local token
+  token="$(compose run --rm -T landfall token new my-app 2>/dev/null)"
+  expect console "$(console_answers 'events?limit=1')" 401 "answer to a call without a token"
+  expect console "$(console_answers 'events?limit=1' "$token")" 200 "answer to a call with a token"
+  has '"state":"stored"' <"$folder/answer" || fail "the console lists no stored event: $(cat "$folder/answer")"
+  landfall doctor --json 2>/dev/null | has 'alive: 1 ingest, 1 worker, 1 console' || fail "doctor does not see the console: $(landfall doctor)"
+  ok "'run --rm landfall token new my-app': the console lists stored events to its holder; doctor and status see it"
+}
+
+# As docs/operations.md says under "SQL from outside".
+postgres_is_published_for_a_role_that_only_reads() {
+  local password write
+  POSTGRES_PUBLISH="127.0.0.1:$(free_port)"
+  export POSTGRES_PUBLISH
+  files+=(-f docker-compose.sql.yml)
+  all_up
+  password="$(in_container postgres cat /run/landfall/reader_password)"
+  # reader SQL...: as a program on this machine.
+  reader() {
+    local statements=() statement
+    for statement in "$@"; do statements+=(-c "$statement"); done
+    docker run --rm --network host --env "PGPASSWORD=$password" --entrypoint psql \
+      "$(sed -n 's/^ *image: \(postgres:.*\)$/\1/p' docker-compose.sql.yml)" --host 127.0.0.1 --port "${POSTGRES_PUBLISH##*:}" \
+      -U landfall_reader -d landfall --no-psqlrc --quiet -v ON_ERROR_STOP=1 -At "${statements[@]}" 2>"$folder/reader.log"
+  }
+  can_read() { [ "$(reader 'SELECT 1')" = 1 ]; }
+  wait_for "landfall_reader to log in: $(cat "$folder/reader.log" 2>/dev/null)" can_read
+  expect reader "$(reader 'SELECT count(*) FROM events')" "$(sql 'SELECT count(*) FROM events')" "number of events"
+  [ "$(reader 'SELECT count(*) FROM research_results')" -gt 0 ] || fail "the role cannot read a view: $(cat "$folder/reader.log")"
+  # It may turn off its default of read-only transactions, and has no right to write then.
+  for write in "DELETE FROM events" "UPDATE events SET attempts = 0" "TRUNCATE events" "CREATE TABLE own (id int)" "DROP VIEW research_results"; do
+    if reader "SET default_transaction_read_only = off" "$write"; then fail "the role may: $write"; fi
+    has -e 'permission denied' -e 'must be owner' <"$folder/reader.log" || fail "$write: $(cat "$folder/reader.log")"
+  done
+  sql 'CREATE TABLE of_a_later_version (id int); CREATE VIEW also_later AS SELECT * FROM of_a_later_version' >/dev/null
+  expect reader "$(reader 'SELECT count(*) FROM of_a_later_version' 'SELECT count(*) FROM also_later' | tr '\n' ' ')" "0 0 " "rows of later tables"
+  sql 'DROP VIEW also_later; DROP TABLE of_a_later_version' >/dev/null
+  expect compose "$(published_ports | grep postgres)" "postgres 5432/tcp" "published port"
+  files=("${files[@]:0:${#files[@]}-2}")
+  all_up --remove-orphans
+  expect compose "$(published_ports | grep -c postgres || true)" 0 "published ports of PostgreSQL without docker-compose.sql.yml"
+  ok "docker-compose.sql.yml: landfall_reader reads tables and views, also later ones, and writes nothing"
 }
 
 # ---- Scaling
@@ -461,17 +556,17 @@ use_proxy() {
   files=(-f docker-compose.yml)
   profiles=(--profile tls)
   export DOMAIN=localhost HTTP_PUBLISH HTTPS_PUBLISH
-  export RESULTS_ADDR=0.0.0.0:8081 RESULTS_BASE_URL=https://localhost RESULTS_SECRET_FILE=/run/landfall/results_secret
+  export RESULTS_BASE_URL=https://localhost RESULTS_SECRET_FILE=/run/landfall/results_secret
   HTTP_PUBLISH="127.0.0.1:$(free_port)"
   HTTPS_PUBLISH="127.0.0.1:$(free_port)"
 }
 
-proxy_alone_is_published_and_ingest_scales() {
+proxy_and_console_alone_are_published_and_ingest_scales() {
   as_root rm -rf secrets
   OPENAI_API_KEY=sk-test OPENAI_WEBHOOK_SECRET="$(webhook_secret)" quietly scripts/setup
   compose run --rm --no-deps -T landfall secret new >secrets/results_secret 2>/dev/null
   all_up --scale ingest=2
-  expect compose "$(published_ports | tr '\n' ' ')" "proxy 443/tcp proxy 80/tcp " "published ports"
+  expect compose "$(published_ports | tr '\n' ' ')" "console 8090/tcp proxy 443/tcp proxy 80/tcp " "published ports"
   local url="https://localhost:${HTTPS_PUBLISH##*:}/openai/webhook"
   https_answers() { [ "$(post "$url")" = '200 {"received":true}' ]; }
   wait_for "the proxy's certificate" https_answers
@@ -480,10 +575,13 @@ proxy_alone_is_published_and_ingest_scales() {
   for id in $(containers ingest); do
     docker logs "$id" 2>&1 | has '"outcome":"accepted"' || fail "one of the two ingest received nothing"
   done
-  ok "profile tls: only the proxy is published; two ingest share the HTTPS webhooks"
+  ok "profile tls: of ingest only the proxy is published; two ingest share the HTTPS webhooks"
   local forged="https://localhost:${HTTPS_PUBLISH##*:}/results/default/resp_1?expires=4000000000&signature=v1,x"
-  expect worker "$(curl --silent --insecure --output /dev/null --write-out '%{http_code}' "$forged")" 403 "answer to a forged link"
-  ok "the proxy forwards result links to a worker, which refuses a forged one"
+  expect console "$(curl --silent --insecure --output /dev/null --write-out '%{http_code}' "$forged")" 403 "answer to a forged link"
+  ok "the proxy forwards result links to the console, which refuses a forged one"
+  forged="https://localhost:${HTTPS_PUBLISH##*:}/api/v1/events"
+  expect ingest "$(curl --silent --insecure --output /dev/null --write-out '%{http_code}' "$forged")" 404 "answer to a call of the API"
+  ok "the proxy forwards nothing else to the console"
   id="$(container ingest)"
   quietly docker stop --time 40 "$id"
   # OpenAI retries the webhooks that fail before the proxy notices, within a second or two.
