@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fake_openai::{Fault, FaultKind};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use test_support::signed_webhook::SignedWebhook;
 use test_support::wait;
@@ -188,18 +188,17 @@ async fn beyond_loopback_every_call_needs_a_valid_token() {
     let again = landfall.landfall(&["token", "new", "app"]);
     assert_eq!(again.status.code(), Some(1), "a name is used once");
 
-    let (_, document) = {
-        let answer = console.http.get(format!("{}/openapi.json", console.url)).bearer_auth(&token);
-        let answer = answer.send().await.unwrap();
-        (answer.status(), answer.json::<Value>().await.unwrap())
-    };
-    let paths: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
-    assert!(paths.len() > 8, "{paths:?}");
-    for path in paths.iter().map(|path| path.replace("{id}", RESPONSE)).chain(["/openapi.json".to_owned()]) {
-        let (status, problem) = console.json(&path).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {problem}");
-        let wrong = console.http.get(format!("{}{path}", console.url)).bearer_auth("landfall_wrong");
-        assert_eq!(wrong.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
+    let document = console.http.get(format!("{}/openapi.json", console.url)).bearer_auth(&token);
+    let document: Value = document.send().await.unwrap().json().await.unwrap();
+    let calls = calls(&document);
+    assert!(calls.len() > 8, "{calls:?}");
+    for (method, path) in calls {
+        let call = || console.http.request(method.clone(), format!("{}{path}", console.url));
+        for answer in [call(), call().bearer_auth("landfall_wrong"), call().basic_auth("app", Some(&token))] {
+            let answer = answer.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
+        }
     }
     let with_token = || console.http.get(format!("{}/events", console.url)).bearer_auth(&token).send();
     assert_eq!(with_token().await.unwrap().status(), StatusCode::OK);
@@ -207,6 +206,33 @@ async fn beyond_loopback_every_call_needs_a_valid_token() {
     assert!(!String::from_utf8(listed.stdout).unwrap().contains(&token));
     assert!(landfall.landfall(&["token", "revoke", "app"]).status.success());
     assert_eq!(with_token().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+/// Every call of the OpenAPI document, each with an id.
+fn calls(document: &Value) -> Vec<(Method, String)> {
+    let mut calls = Vec::new();
+    for (template, item) in document["paths"].as_object().unwrap() {
+        let segments = template.split('/').map(|part| if part.starts_with('{') { RESPONSE } else { part });
+        let path = segments.collect::<Vec<_>>().join("/");
+        for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
+            if item.get(method.to_ascii_lowercase()).is_some() {
+                calls.push((method.parse().unwrap(), path.clone()));
+            }
+        }
+    }
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_a_call_does_not_have_is_405() {
+    let landfall = Landfall::start().await;
+    let console = Console::start(&landfall, &[]).await;
+    for path in ["/events", "/objects/resp_1", "/files/file-1/content"] {
+        let answer = console.http.delete(format!("{}{path}", console.url)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.headers()["allow"], "GET", "{path}");
+    }
+    assert_eq!(console.get("/object/resp_1").await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

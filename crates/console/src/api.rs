@@ -10,12 +10,12 @@ pub(crate) mod objects;
 mod opaque;
 pub(crate) mod openapi;
 pub(crate) mod page;
+pub(crate) mod parameters;
 pub(crate) mod results;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
-use webhook::ClosedSet;
 
 use crate::problem::ApiError;
 
@@ -63,12 +63,4 @@ fn attachment(name: &str) -> String {
     let is_safe = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     let name: String = name.chars().map(|char| if is_safe(char) { char } else { '_' }).take(120).collect();
     format!("attachment; filename=\"{}\"", name.trim_start_matches('.'))
-}
-
-/// A member of a closed set by its name.
-pub(crate) fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result<Option<T>, ApiError> {
-    let Some(name) = name else { return Ok(None) };
-    let unknown =
-        |_| ApiError::BadRequest(format!("{parameter} has no value {name:?}: see {API}/openapi.json"));
-    name.parse().map(Some).map_err(unknown)
 }

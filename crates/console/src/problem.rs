@@ -45,6 +45,8 @@ pub(crate) enum ApiError {
     WrongLink,
     #[error("{0}")]
     NotFound(String),
+    #[error("this path has only {allowed}")]
+    WrongMethod { allowed: String },
     #[error("the range is not within the file, which has {bytes} bytes")]
     WrongRange { bytes: u64 },
     #[error("{0} are open already, which is the limit")]
@@ -122,6 +124,7 @@ impl ApiError {
             | Self::BodiesWithheld(_)
             | Self::WrongLink
             | Self::NotFound(_)
+            | Self::WrongMethod { .. }
             | Self::WrongRange { .. }
             | Self::TooMany(_)
             | Self::Json(_) => self.to_string(),
@@ -140,6 +143,7 @@ impl ResponseError for ApiError {
             | Self::ViewerToken
             | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) | Self::Requeue(_) => {
@@ -159,6 +163,9 @@ impl ResponseError for ApiError {
         match self {
             Self::NoToken | Self::WrongToken | Self::NoOperatorToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::WrongMethod { allowed } => {
+                response.insert_header((header::ALLOW, allowed.as_str()));
             }
             Self::WrongRange { bytes } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{bytes}")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpServer, web};
 
 use crate::api::{
     self, API, acts, dead_letters, event_stream, events, files, lists, objects, openapi, results,
@@ -94,8 +94,11 @@ fn routes(scope: &mut web::ServiceConfig) {
         .service(acts::objects::fetch_object);
 }
 
-async fn no_route() -> Result<&'static str, ApiError> {
-    Err(ApiError::NotFound(format!("nothing is here: see {API}/openapi.json")))
+async fn no_route(request: HttpRequest) -> Result<&'static str, ApiError> {
+    match request.path().strip_prefix(API).and_then(openapi::methods) {
+        Some(allowed) => Err(ApiError::WrongMethod { allowed }),
+        None => Err(ApiError::NotFound(format!("nothing is here: see {API}/openapi.json"))),
+    }
 }
 
 fn page_routes(scope: &mut web::ServiceConfig) {

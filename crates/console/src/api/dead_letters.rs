@@ -7,8 +7,9 @@ use utoipa::IntoParams;
 use webhook::Family;
 
 use super::page::{Limit, Page};
-use super::{json, named, ok};
-use crate::problem::{ApiError, Problem};
+use super::parameters::{families, named};
+use super::{json, ok};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// The query of the list of dead letters.
@@ -16,7 +17,7 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeadLetterQuery {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
+    #[param(schema_with = families)]
     family: Option<String>,
     /// Letters of each family: 50 if not given.
     #[param(minimum = 1, maximum = 500)]
@@ -26,7 +27,7 @@ pub(crate) struct DeadLetterQuery {
 /// Lists dead letters
 ///
 /// The newest of each family, as `landfall dead list --json` prints them. They are in Redis, so this list needs no database.
-#[utoipa::path(params(DeadLetterQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(DeadLetterQuery), responses((status = 200, body = Page)))]
 #[get("/dead-letters")]
 pub(crate) async fn dead_letters(
     state: web::Data<State>,

@@ -8,8 +8,9 @@ use utoipa::IntoParams;
 use webhook::{EventState, Family};
 
 use super::page::{self, Limit, Page};
-use super::{json, named, ok};
-use crate::problem::{ApiError, Problem};
+use super::parameters::{event_states, families, named};
+use super::{json, ok};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// The query of the list of events.
@@ -17,9 +18,9 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventQuery {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
+    #[param(schema_with = families)]
     family: Option<String>,
-    /// Only events in this state: received, retrying, stored or dead.
+    #[param(schema_with = event_states)]
     state: Option<String>,
     /// Only events of this project.
     project: Option<String>,
@@ -35,7 +36,7 @@ pub(crate) struct EventQuery {
 /// Lists events
 ///
 /// Newest first.
-#[utoipa::path(params(EventQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(EventQuery), responses((status = 200, body = Page)))]
 #[get("/events")]
 pub(crate) async fn events(
     state: web::Data<State>,

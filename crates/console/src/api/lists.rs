@@ -8,9 +8,10 @@ use utoipa::IntoParams;
 use webhook::NotificationState;
 
 use super::page::{self, Limit, Page};
+use super::parameters::{named, notification_states};
 use super::{json, ok};
 use crate::bodies::BodyAccess;
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// The query of a list of objects.
@@ -57,7 +58,7 @@ async fn objects(
 /// Lists responses
 ///
 /// Newest first, without what the model wrote: see `/objects/{id}`.
-#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page)))]
 #[get("/responses")]
 pub(crate) async fn responses(
     state: web::Data<State>,
@@ -70,7 +71,7 @@ pub(crate) async fn responses(
 /// Lists batches
 ///
 /// Newest first.
-#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page)))]
 #[get("/batches")]
 pub(crate) async fn batches(
     state: web::Data<State>,
@@ -83,7 +84,7 @@ pub(crate) async fn batches(
 /// Lists fine-tuning jobs
 ///
 /// Newest first.
-#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page)))]
 #[get("/fine-tuning-jobs")]
 pub(crate) async fn fine_tuning_jobs(
     state: web::Data<State>,
@@ -96,7 +97,7 @@ pub(crate) async fn fine_tuning_jobs(
 /// Lists eval runs
 ///
 /// Newest first.
-#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(ObjectQuery), responses((status = 200, body = Page)))]
 #[get("/eval-runs")]
 pub(crate) async fn eval_runs(
     state: web::Data<State>,
@@ -113,7 +114,7 @@ pub(crate) async fn eval_runs(
 pub(crate) struct NotificationQuery {
     /// Only notifications to this target.
     target: Option<String>,
-    /// Only notifications in this state: pending, delivered or given_up.
+    #[param(schema_with = notification_states)]
     state: Option<String>,
     /// Only notifications created at this time or later.
     since: Option<DateTime<Utc>>,
@@ -127,7 +128,7 @@ pub(crate) struct NotificationQuery {
 /// Lists notifications
 ///
 /// Newest first.
-#[utoipa::path(params(NotificationQuery), responses((status = 200, body = Page), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(NotificationQuery), responses((status = 200, body = Page)))]
 #[get("/notifications")]
 pub(crate) async fn notifications(
     state: web::Data<State>,
@@ -138,7 +139,7 @@ pub(crate) async fn notifications(
     let limit = Limit::of(query.limit)?;
     let filter = NotificationFilter {
         target: query.target,
-        state: super::named::<NotificationState>("state", query.state.as_deref())?,
+        state: named::<NotificationState>("state", query.state.as_deref())?,
         kind: None,
         except: None,
         since: query.since,

@@ -36,12 +36,14 @@ pub(crate) struct ResultQuery {
     /// Only this request.
     custom_id: Option<String>,
     /// Only results with this HTTP status: one, such as 429, or a range, such as 400-499.
+    #[param(pattern = "^[0-9]{1,5}(-[0-9]{1,5})?$")]
     status: Option<String>,
     /// Only failed results.
     #[serde(default)]
     #[param(default = false)]
     errors: bool,
     /// Only results after this one: its source and line, such as output:1000.
+    #[param(pattern = "^(output|error):[0-9]+$")]
     after: Option<String>,
     /// Results at most: all if not given.
     #[param(minimum = 1)]

@@ -13,8 +13,8 @@ use super::moment::Moment;
 use super::page;
 use super::page_error::PageError;
 use super::state_word::StateWord;
-use crate::api;
 use crate::api::page as list;
+use crate::api::parameters::named;
 use crate::state::State;
 
 /// Rows of a page.
@@ -61,8 +61,8 @@ pub(crate) async fn events_page(
     let EventsQuery { state: event_state, family, project, after } = query.into_inner();
     let filter = EventFilter {
         project: project.clone(),
-        family: api::named::<Family>("family", family.as_deref())?,
-        state: api::named::<EventState>("state", event_state.as_deref())?,
+        family: named::<Family>("family", family.as_deref())?,
+        state: named::<EventState>("state", event_state.as_deref())?,
         since: None,
         after: list::decode(after.as_deref())?,
         limit: ROWS + 1,

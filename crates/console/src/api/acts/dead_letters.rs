@@ -10,8 +10,9 @@ use webhook::{Family, Reason};
 
 use super::{Acted, Chosen, ITEMS_MAX, Preview, SAMPLE_MAX, chosen};
 use crate::access::Caller;
-use crate::api::{json, named, ok, opaque};
-use crate::problem::{ApiError, Problem};
+use crate::api::parameters::{families, named, reasons};
+use crate::api::{json, ok, opaque};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// Which dead letters a preview counts; all of them if nothing is given.
@@ -19,9 +20,9 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LetterQuery {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
+    #[param(schema_with = families)]
     family: Option<String>,
-    /// Only this reason, such as gave_up, rejected or crashed.
+    #[param(schema_with = reasons)]
     reason: Option<String>,
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct LetterChoice {
 }
 
 /// Counts the dead letters that a redrive or a discard would change
-#[utoipa::path(params(LetterQuery), responses((status = 200, body = Preview), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(LetterQuery), responses((status = 200, body = Preview)))]
 #[get("/dead-letters/preview")]
 pub(crate) async fn preview_letters(
     state: web::Data<State>,
@@ -73,9 +74,7 @@ pub(crate) async fn preview_letters(
 #[utoipa::path(
     request_body = LetterChoice,
     responses(
-        (status = 200, body = Acted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = Acted)
     )
 )]
 #[post("/dead-letters/redrive")]
@@ -91,9 +90,7 @@ pub(crate) async fn redrive_letters(
 #[utoipa::path(
     request_body = LetterChoice,
     responses(
-        (status = 200, body = Acted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = Acted)
     )
 )]
 #[post("/dead-letters/discard")]

@@ -12,8 +12,9 @@ use webhook::{EventState, Family, MaybeKnown};
 
 use super::{Acted, Chosen, ITEMS_MAX, Preview, SAMPLE_MAX, chosen};
 use crate::access::Caller;
-use crate::api::{json, named, ok, opaque};
-use crate::problem::{ApiError, Problem};
+use crate::api::parameters::{event_states, families, named};
+use crate::api::{json, ok, opaque};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// Which events a preview counts; all of them if nothing is given.
@@ -21,9 +22,9 @@ use crate::state::State;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReplayQuery {
-    /// Only this family: response, batch, fine_tuning, eval, realtime, agent, safety or other.
+    #[param(schema_with = families)]
     family: Option<String>,
-    /// Only events in this state: received, retrying, stored or dead.
+    #[param(schema_with = event_states)]
     state: Option<String>,
     /// Only events of this project.
     project: Option<String>,
@@ -53,7 +54,7 @@ struct Line<'a> {
 }
 
 /// Counts the events that a replay would enqueue again
-#[utoipa::path(params(ReplayQuery), responses((status = 200, body = Preview), (status = 400, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(params(ReplayQuery), responses((status = 200, body = Preview)))]
 #[get("/events/preview")]
 pub(crate) async fn preview_events(
     state: web::Data<State>,
@@ -93,9 +94,7 @@ fn line(event: &EventRecord) -> Line<'_> {
 #[utoipa::path(
     request_body = EventChoice,
     responses(
-        (status = 200, body = Acted),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = Acted)
     )
 )]
 #[post("/events/replay")]

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::json;
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// An object that a worker will fetch.
@@ -27,9 +27,7 @@ pub(crate) struct Enqueued {
 #[utoipa::path(
     params(("id" = String, Path, description = "Such as resp_…, batch_…, ftjob-… or evalrun_…")),
     responses(
-        (status = 202, body = Enqueued),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 403, body = Problem, content_type = "application/problem+json")
+        (status = 202, body = Enqueued)
     )
 )]
 #[post("/objects/{id}/fetch")]
