@@ -50,16 +50,44 @@ start_redis() {
   fail "Redis could not start on five random ports: $(tail -n 3 "$folder/redis.log")"
 }
 
+# start_postgres: starts PostgreSQL on a free port, and sets database_url. It refuses to run as root. Its data is in
+# postgres_folder, which the caller removes.
+start_postgres() {
+  local programs user=() port
+  programs="$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)"
+  [ -x "$programs/postgres" ] || programs="$(dirname "$(command -v postgres)")"
+  postgres_folder="$(mktemp -d "${TMPDIR:-/tmp}/landfall-postgres.XXXXXX")"
+  if [ "$(id -u)" -eq 0 ]; then
+    user=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+    chown postgres "$postgres_folder"
+  fi
+  (cd / && "${user[@]}" "$programs/initdb" --pgdata="$postgres_folder/data" --username=landfall --auth=trust --encoding=UTF8 \
+    --locale=C.UTF-8 --no-sync) >"$folder/initdb.log" 2>&1 || fail "initdb failed: $(tail -n 3 "$folder/initdb.log")"
+  for _ in 1 2 3 4 5; do
+    port=$((20000 + RANDOM % 20000))
+    start postgres "${user[@]}" "$programs/postgres" -D "$postgres_folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
+      -c "unix_socket_directories=$postgres_folder"
+    wait_for "PostgreSQL to start or fail" grep -qE 'ready to accept connections|Address already in use' "$folder/postgres.log"
+    grep -q 'ready to accept' "$folder/postgres.log" || continue
+    database_url="postgres://landfall@127.0.0.1:$port/landfall"
+    psql --quiet --no-psqlrc --command 'CREATE DATABASE landfall' "${database_url%/*}/postgres" ||
+      fail "PostgreSQL could not create a database"
+    return 0
+  done
+  fail "PostgreSQL could not start on five random ports: $(tail -n 3 "$folder/postgres.log")"
+}
+
 # start_landfall: starts Redis, ingest, fake-openai and a worker from the programs in $bin, with default settings except
 # for shorter waits. fake-openai sends the webhooks of jobs that are created to ingest. Exports the settings, the URL of
-# ingest as INGEST_URL, and the worker's admin URL as WORKER_ADMIN_URL.
+# ingest as INGEST_URL, and the worker's admin URL as WORKER_ADMIN_URL. The database is database_url, or else a file in the
+# folder.
 start_landfall() {
   start_redis
   # Everything runs on this machine: use no proxy.
   export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
   LOG_FORMAT=json
   REDIS_URL="redis://127.0.0.1:$redis_port"
-  DATABASE_URL="sqlite://$folder/landfall.db"
+  DATABASE_URL="${database_url:-sqlite://$folder/landfall.db}"
   FILES_URL="$folder/files"
   OPENAI_WEBHOOK_SECRET="whsec_$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
   OPENAI_API_KEY="sk-demo-$RANDOM$RANDOM"
@@ -81,3 +109,36 @@ start_landfall() {
   WORKER_ADMIN_URL="http://$(address worker admin.addr)"
   export WORKER_ADMIN_URL
 }
+
+# start_console ADDR TOKEN_NAME: starts the console on this address, and sets CONSOLE_URL, through loopback, and
+# CONSOLE_TOKEN, a token that may read.
+start_console() {
+  start console env CONSOLE_ADDR="$1" ADMIN_ADDR=127.0.0.1:0 "$bin/console"
+  listening console console.addr
+  local addr
+  addr="$(address console console.addr)"
+  CONSOLE_URL="http://127.0.0.1:${addr##*:}/api/v1"
+  CONSOLE_TOKEN="$("$bin/landfall" token new "$2")"
+  export CONSOLE_URL CONSOLE_TOKEN
+}
+
+# send_demo_events: sends a signed webhook of every event type, about the demo objects of fake-openai.
+send_demo_events() {
+  "$bin/landfall" send --url "$INGEST_URL" \
+    response.completed=resp_demo_research response.failed=resp_demo_failed \
+    response.cancelled=resp_demo_cancelled response.incomplete=resp_demo_incomplete \
+    batch.completed=batch_demo_completed batch.failed=batch_demo_failed \
+    batch.expired=batch_demo_expired batch.cancelled=batch_demo_cancelled \
+    fine_tuning.job.succeeded=ftjob_demo_succeeded fine_tuning.job.failed=ftjob_demo_failed \
+    fine_tuning.job.cancelled=ftjob_demo_cancelled \
+    eval.run.succeeded=evalrun_demo_succeeded eval.run.failed=evalrun_demo_failed \
+    eval.run.canceled=evalrun_demo_canceled \
+    realtime.call.incoming live.call.incoming live.transport.incoming live.transport.connected \
+    agent.session.created agent.session.action_required agent.session.in_progress agent.session.idle \
+    agent.session.failed agent.environment.ready agent.environment.failed agent.environment.suspended \
+    agent.environment.expired safety.alert.created safety.org_alert.created safety.warning_issued \
+    safety.deactivation_issued safety_identifier.blocked video.completed video.failed \
+    something.openai.invents.tomorrow
+}
+
+backlog_is_empty() { "$bin/landfall" status --json | grep -q '"backlog":0,'; }
