@@ -3,6 +3,11 @@
 \set ON_ERROR_STOP on
 \set password `cat "${READER_PASSWORD_FILE:-/run/landfall/reader_password}"`
 
+SELECT :'password' = '' AS has_no_password \gset
+\if :has_no_password
+DO $$ BEGIN RAISE EXCEPTION 'the file of the password (READER_PASSWORD_FILE) is missing or empty'; END $$;
+\endif
+
 BEGIN;
 SELECT 'CREATE ROLE landfall_reader' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'landfall_reader') \gexec
 -- Few connections, so that the workers always get theirs.

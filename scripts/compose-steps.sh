@@ -272,7 +272,8 @@ class App(http.server.BaseHTTPRequestHandler):
         pass
 http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), App).serve_forever()
 END
-  trap "kill $!" EXIT
+  app_pid=$!
+  trap 'kill "$app_pid"' EXIT
   export LANDFALL_CONFIG=/config/landfall.toml TARGETS_ENV_FILE=config/targets.env
   all_up
   quietly in_container worker landfall targets test app
