@@ -8,6 +8,7 @@ use actix_web::{Error, HttpMessage as _, web};
 use sha2::{Digest as _, Sha256};
 
 use crate::access::Caller;
+use crate::api::{API, openapi};
 use crate::problem::ApiError;
 use crate::state::State;
 
@@ -23,10 +24,22 @@ pub(crate) async fn authorize<B: MessageBody>(
     }
     let caller = caller(&state, &request).await?;
     if !request.method().is_safe() {
+        has_method(&request)?;
         state.access.allow_act(&caller)?;
     }
     request.extensions_mut().insert(caller);
     next.call(request).await
+}
+
+/// Refuses a method that no call has, so that it is not mistaken for a missing token.
+fn has_method(request: &ServiceRequest) -> Result<(), ApiError> {
+    let path = request.path().strip_prefix(API).unwrap_or_default();
+    match openapi::methods(path) {
+        Some(allowed) if !allowed.split(", ").any(|method| method == request.method().as_str()) => {
+            Err(ApiError::WrongMethod { allowed })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn caller(state: &State, request: &ServiceRequest) -> Result<Caller, ApiError> {
