@@ -79,7 +79,7 @@ async fn seen(console: &Console, token: &str, file: &str) -> (String, [StatusCod
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_are_for_those_whom_the_setting_names() {
     let landfall = Landfall::start().await;
-    landfall.send("response.completed", RESPONSE).await;
+    let webhook_id = landfall.send("response.completed", RESPONSE).await;
     landfall.send("batch.completed", BATCH).await;
     landfall.settled().await;
     let response = landfall.show(RESPONSE);
@@ -101,5 +101,10 @@ async fn bodies_are_for_those_whom_the_setting_names() {
             let status = if may_read { StatusCode::OK } else { StatusCode::FORBIDDEN };
             assert_eq!(statuses, [status, status], "{setting}");
         }
+        // A page of anybody on this machine.
+        let page = format!("{}/events/{webhook_id}", console.url.trim_end_matches("/api/v1"));
+        let page = console.http.get(page).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(&webhook_id), "{page}");
+        assert_eq!(page.contains("CONSOLE_BODIES"), setting != "all", "{setting}: {page}");
     }
 }

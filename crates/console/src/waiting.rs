@@ -131,16 +131,19 @@ impl WaitingRoom {
                 registration = registered.recv() => {
                     let Some(registration) = registration else { return };
                     self.register(registration);
-                    // Many at once are looked up together.
-                    while let Ok(registration) = registered.try_recv() {
-                        self.register(registration);
-                    }
                 }
                 changed = rechecks.recv() => {
                     let Some(changed) = changed else { return };
                     self.note(changed);
                 }
                 () = sleep_until(retry_at), if retry_at.is_some() => {}
+            }
+            // All that has come meanwhile is looked up together: one look at a time keeps up with any number.
+            while let Ok(registration) = registered.try_recv() {
+                self.register(registration);
+            }
+            while let Ok(changed) = rechecks.try_recv() {
+                self.note(changed);
             }
             retry_at = self.look().await.then(|| Instant::now() + RETRY_INTERVAL);
         }
