@@ -110,16 +110,14 @@ start_landfall() {
   export WORKER_ADMIN_URL
 }
 
-# start_console ADDR TOKEN_NAME: starts the console on this address, and sets CONSOLE_URL, through loopback, and
-# CONSOLE_TOKEN, a token that may read.
+# start_console ADDR: starts the console on this address, and exports its API through loopback as CONSOLE_URL.
 start_console() {
   start console env CONSOLE_ADDR="$1" ADMIN_ADDR=127.0.0.1:0 "$bin/console"
   listening console console.addr
   local addr
   addr="$(address console console.addr)"
   CONSOLE_URL="http://127.0.0.1:${addr##*:}/api/v1"
-  CONSOLE_TOKEN="$("$bin/landfall" token new "$2")"
-  export CONSOLE_URL CONSOLE_TOKEN
+  export CONSOLE_URL
 }
 
 # send_demo_events: sends a signed webhook of every event type, about the demo objects of fake-openai.

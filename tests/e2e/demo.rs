@@ -9,7 +9,7 @@ fn the_demo_shows_real_results_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     // `path` checks that each program is up to date.
-    let paths = ["ingest", "worker", "fake-openai", "landfall"].map(programs::path);
+    let paths = ["ingest", "worker", "console", "fake-openai", "landfall"].map(programs::path);
     let output = Command::new(format!("{root}/scripts/demo"))
         .env("DEMO_BIN", paths[0].parent().unwrap())
         .env("TMPDIR", folder.path())

@@ -24,6 +24,7 @@ const COVERED: &[&str] = &[
     "deploy/",
     "docker-compose",
     "docs/",
+    "examples/",
     "fuzz/targets/",
     "scripts/",
     "secrets/",
