@@ -118,7 +118,10 @@ async fn every_list_is_read_page_by_page() {
     assert_eq!(ids(console.all("/batches").await), [BATCH]);
     assert_eq!(ids(console.all("/fine-tuning-jobs").await), ["ftjob_demo_succeeded"]);
     assert!(console.all("/eval-runs").await.is_empty() && console.all("/notifications").await.is_empty());
-    let (_, some) = console.json("/events?family=safety&state=stored").await;
+    let (_, problem) = console.json("/events?since=1h").await;
+    assert!(problem["detail"].as_str().unwrap().contains("since must be a time such as"), "{problem}");
+    let (_, some) =
+        console.json("/events?family=safety&state=stored&since=2026-01-01T00:00:00%2B01:00").await;
     assert_eq!(some["data"].as_array().unwrap().len(), 5);
     for path in ["/events?family=x", "/events?limit=0", "/events?limit=501", "/events?after=x", "/events?x=1"]
     {

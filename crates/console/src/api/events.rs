@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use webhook::{EventState, Family};
 
 use super::page::{self, Limit, Page};
-use super::parameters::{event_states, families, named};
+use super::parameters::{self, event_states, families, named};
 use super::{json, ok};
 use crate::problem::ApiError;
 use crate::state::State;
@@ -25,6 +25,7 @@ pub(crate) struct EventQuery {
     /// Only events of this project.
     project: Option<String>,
     /// Only events received at this time or later.
+    #[serde(default, deserialize_with = "parameters::since")]
     since: Option<DateTime<Utc>>,
     /// `next` of the previous page.
     after: Option<String>,

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use webhook::NotificationState;
 
 use super::page::{self, Limit, Page};
-use super::parameters::{named, notification_states};
+use super::parameters::{self, named, notification_states};
 use super::{json, ok};
 use crate::bodies::BodyAccess;
 use crate::problem::ApiError;
@@ -26,6 +26,7 @@ pub(crate) struct ObjectQuery {
     /// Only objects of this project.
     project: Option<String>,
     /// Only objects received at this time or later.
+    #[serde(default, deserialize_with = "parameters::since")]
     since: Option<DateTime<Utc>>,
     /// `next` of the previous page.
     after: Option<String>,
@@ -117,6 +118,7 @@ pub(crate) struct NotificationQuery {
     #[param(schema_with = notification_states)]
     state: Option<String>,
     /// Only notifications created at this time or later.
+    #[serde(default, deserialize_with = "parameters::since")]
     since: Option<DateTime<Utc>>,
     /// `next` of the previous page.
     after: Option<String>,

@@ -1,5 +1,7 @@
-//! Parameters whose value is a member of a closed set: how they are read, and how the OpenAPI document describes them.
+//! Parameters that several calls have: how they are read, and how the OpenAPI document describes them.
 
+use chrono::{DateTime, Utc};
+use serde::de::{Deserialize as _, Deserializer, Error as _};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use webhook::{ClosedSet, EventState, Family, NotificationState, Reason};
 
@@ -12,6 +14,13 @@ pub(crate) fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result
     let unknown =
         |_| ApiError::BadRequest(format!("{parameter} has no value {name:?}: see {API}/openapi.json"));
     name.parse().map(Some).map_err(unknown)
+}
+
+/// The parameter `since`. chrono's own errors do not say which parameter is wrong.
+pub(super) fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| D::Error::custom("since must be a time such as 2026-11-30T08:00:00Z");
+    text.parse().map(Some).map_err(wrong)
 }
 
 pub(super) fn families() -> Object {
