@@ -1,4 +1,5 @@
 //! Links to the multicall binary run the programs they are named after.
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
