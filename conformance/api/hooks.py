@@ -8,8 +8,14 @@ WAIT_SECS_MAX = 1
 # What a JSON Schema cannot say of a parameter. A 400 with one of these details is right although the schema permits the value.
 BEYOND_SCHEMA = (
     "after must be",  # an opaque value of the API itself
+    "preview must be",  # the same
     "status must be",  # a range whose first status is not above its last
     "awaited",  # only ids of objects that OpenAI announces
+    "can be fetched",  # the same
+    "nothing to fetch",  # the same
+    "send either",  # one of two fields
+    "must name from",  # of this field, at least one item
+    "is not the id of a dead letter",
 )
 
 

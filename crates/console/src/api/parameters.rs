@@ -17,7 +17,7 @@ pub(crate) fn named<T: ClosedSet>(parameter: &str, name: Option<&str>) -> Result
 }
 
 /// The parameter `since`. chrono's own errors do not say which parameter is wrong.
-pub(super) fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(crate) fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = |_| D::Error::custom("since must be a time such as 2026-11-30T08:00:00Z");
     text.parse().map(Some).map_err(wrong)

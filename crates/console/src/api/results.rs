@@ -47,7 +47,7 @@ pub(crate) struct ResultQuery {
     after: Option<String>,
     /// Results at most: all if not given.
     #[param(minimum = 1)]
-    limit: Option<u64>,
+    limit: Option<i64>,
     /// jsonl or csv. If not given, what the header `Accept` prefers of application/x-ndjson and text/csv.
     #[param(inline)]
     format: Option<ResultFormat>,
@@ -93,8 +93,8 @@ pub(crate) async fn batch_results(
     filter.custom_id = query.custom_id;
     filter.errors_only = query.errors;
     let left = match query.limit {
-        Some(0) => return Err(ApiError::BadRequest("limit must be at least 1".to_owned())),
-        limit => limit.unwrap_or(u64::MAX),
+        Some(..=0) => return Err(ApiError::BadRequest("limit must be at least 1".to_owned())),
+        limit => limit.map_or(u64::MAX, i64::unsigned_abs),
     };
     let pages = ResultPages::new(store.clone(), filter, left, PAGE_BYTES);
     let mut response = ok();

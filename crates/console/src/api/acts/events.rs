@@ -12,7 +12,7 @@ use webhook::{EventState, Family, MaybeKnown};
 
 use super::{Acted, Chosen, ITEMS_MAX, Preview, SAMPLE_MAX, chosen};
 use crate::access::Caller;
-use crate::api::parameters::{event_states, families, named};
+use crate::api::parameters::{self, event_states, families, named};
 use crate::api::{json, ok, opaque};
 use crate::problem::ApiError;
 use crate::state::State;
@@ -29,6 +29,7 @@ pub(crate) struct ReplayQuery {
     /// Only events of this project.
     project: Option<String>,
     /// Only events received at this time or later.
+    #[serde(default, deserialize_with = "parameters::since")]
     since: Option<DateTime<Utc>>,
 }
 
