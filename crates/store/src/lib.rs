@@ -29,6 +29,7 @@ mod api_token;
 mod batch;
 mod batch_appender;
 mod batch_input;
+mod batch_search;
 mod bucket_http;
 mod columns;
 mod database;
@@ -81,6 +82,7 @@ pub use batch::{
 };
 pub use batch_appender::BatchAppender;
 pub use batch_input::BatchInput;
+pub use batch_search::{ErrorCount, ResultKind, ResultSearch, SearchPage};
 pub use error::{BucketFault, StoreError};
 pub use eval_run::EvalRunRecord;
 pub use event::{Completion, EventFilter, EventRecord, EventSeq, Failure, FinishedEvent, NewEvent};

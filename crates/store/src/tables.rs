@@ -7,6 +7,7 @@ mod batch_inputs;
 pub(crate) mod batch_replace;
 mod batch_results;
 mod batch_rows;
+mod batch_search;
 mod batches;
 mod eval_runs;
 mod event_attempts;

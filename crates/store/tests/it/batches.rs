@@ -9,7 +9,7 @@ use webhook::{FetchState, Reason};
 use crate::fixture::{Fixture, meaning};
 use crate::samples::{at, batch, chunk, completion, event, result};
 
-async fn the_batch(fixture: &Fixture) -> StoredBatch {
+pub(crate) async fn the_batch(fixture: &Fixture) -> StoredBatch {
     match fixture.store.find("batch_1").await.unwrap().as_slice() {
         [Found::Batch(batch)] => batch.clone(),
         found => panic!("one batch was expected: {found:?}"),

@@ -3,6 +3,7 @@
 //! with its name.
 #![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
+mod batch_search;
 mod batches;
 mod bucket_answers;
 mod calls;
@@ -81,6 +82,9 @@ on_both!([
     objects::an_empty_cell_of_a_repeated_step_erases_nothing,
     batches::five_thousand_rows_are_stored_in_chunks_and_read_in_pages,
     batches::results_are_found_by_status_and_custom_id,
+    batch_search::a_search_goes_on_where_the_last_one_ended,
+    batch_search::errors_of_a_batch_are_counted_by_cause,
+    batch_search::a_body_too_long_to_show_is_left_out,
     batches::two_workers_racing_on_a_batch_store_each_line_once,
     batches::an_import_of_a_crashed_worker_is_resumed,
     batches::a_chunk_at_the_wrong_line_is_rejected,
