@@ -2,7 +2,9 @@
 //! HTTP API can do the same through it.
 
 pub mod dead_letters;
+mod error_object;
 pub mod fetch;
+mod import_activity;
 pub mod model_output;
 mod object_id;
 mod object_state;
@@ -11,10 +13,14 @@ pub mod replay;
 pub mod requeue;
 mod result_lines;
 mod result_pages;
+mod sources;
 pub mod wait;
 
+pub use error_object::error_message;
+pub use import_activity::{ImportActivity, import_activity};
 pub use object_id::{ObjectId, ObjectKind, UnknownPrefix};
 pub use object_state::{ObjectState, states};
 pub use record::{RecordError, find, record};
 pub use result_lines::{LineFormat, write_head, write_lines};
 pub use result_pages::ResultPages;
+pub use sources::{Source, SourceLocation, sources};

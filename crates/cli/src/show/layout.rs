@@ -1,6 +1,7 @@
 //! Layout of records: heading and fields, and texts for times, errors and usage.
 
 use chrono::{DateTime, Utc};
+use operations::error_message;
 use serde_json::Value;
 use webhook::{FetchState, MaybeKnown};
 
@@ -54,26 +55,6 @@ pub(super) fn or_empty(text: Option<&str>) -> String {
 /// `{"code":null}`.
 pub(super) fn error_text(json: Option<&str>) -> String {
     printable::sentence(&error_message(json.unwrap_or_default()))
-}
-
-fn error_message(json: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
-    let field = |name: &str| value.get(name).and_then(Value::as_str);
-    match (field("code"), field("message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (None, Some(text)) | (Some(text), None) => text.to_owned(),
-        (None, None) if is_empty(&value) => String::new(),
-        (None, None) => value.to_string(),
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.values().all(Value::is_null),
-        Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
 }
 
 /// `1,200 tokens in, 340 out`, or empty.

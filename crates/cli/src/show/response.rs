@@ -1,6 +1,6 @@
 //! A response: its fields, the first lines of its text, and its sources.
 
-use serde::Deserialize;
+use operations::SourceLocation;
 use store::{ResponseFile, ResponseRecord, Store};
 
 use super::layout::{Layout, error_text, or_empty, usage_text};
@@ -11,15 +11,6 @@ use crate::{output, printable};
 const TEXT_LINES_MAX: usize = 16;
 const SOURCES_MAX: usize = 10;
 const FILES_MAX: usize = 20;
-
-/// The fields of a citation that identify its source.
-#[derive(Deserialize)]
-struct Citation {
-    url: Option<String>,
-    title: Option<String>,
-    filename: Option<String>,
-    file_id: Option<String>,
-}
 
 pub(super) async fn text(
     store: &Store,
@@ -88,23 +79,17 @@ fn push_output(text: &mut String, output: &str, layout: Layout) {
 
 /// The distinct sources, in order of their first citation.
 fn sources(citations: Option<&str>) -> Vec<String> {
-    let citations: Vec<Citation> =
-        citations.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    let mut sources = Vec::new();
-    for citation in citations {
-        let Some(location) = citation.url.or(citation.file_id) else { continue };
-        let source = match citation.title.or(citation.filename).filter(|title| !title.is_empty()) {
+    let text = |source: operations::Source| {
+        let (SourceLocation::Url(location) | SourceLocation::FileId(location)) = source.location;
+        match source.title {
             Some(title) => {
                 let title = output::shortened(&printable::sentence(&title), 72);
                 format!("{title}\n      {}", printable::one_line(&location))
             }
             None => printable::one_line(&location),
-        };
-        if !sources.contains(&source) {
-            sources.push(source);
         }
-    }
-    sources
+    };
+    operations::sources(citations).into_iter().map(text).collect()
 }
 
 #[cfg(test)]
