@@ -36,6 +36,7 @@ mod console;
 mod console_acts;
 mod console_bodies;
 mod console_client;
+mod console_objects;
 mod console_outages;
 mod created_jobs;
 mod cut_downloads;

@@ -64,9 +64,10 @@ document.addEventListener("visibilitychange", () => {
 });
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = event.target.closest("[data-copy], [data-copy-from]");
   if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
+  const source = document.getElementById(button.dataset.copyFrom);
+  await navigator.clipboard.writeText(source ? source.textContent : button.dataset.copy);
   const text = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = text), 1200);
@@ -76,6 +77,9 @@ document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
 });
+
+// Without this script they would do nothing.
+for (const button of document.querySelectorAll("[data-copy], [data-copy-from]")) button.hidden = false;
 
 addEventListener("pagehide", pause);
 follow();

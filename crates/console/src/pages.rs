@@ -1,13 +1,28 @@
 //! The pages for people: HTML written by the server. They work without the script, which only keeps them up to date.
 
+mod absent;
 mod address;
 mod assets;
+pub(crate) mod batch;
+mod batch_import;
+mod batch_results;
+pub(crate) mod eval_run;
 pub(crate) mod event;
 pub(crate) mod events;
+mod facts;
+pub(crate) mod find;
 mod frame;
+pub(crate) mod job;
+mod loss_curve;
 mod moment;
+pub(crate) mod object;
+mod object_events;
+pub(crate) mod object_list;
+mod object_path;
 mod page_error;
 mod quantity;
+pub(crate) mod response;
+mod shell_word;
 mod state_word;
 mod timeline;
 

@@ -102,5 +102,17 @@ async fn no_route(request: HttpRequest) -> Result<&'static str, ApiError> {
 }
 
 fn page_routes(scope: &mut web::ServiceConfig) {
-    scope.service(pages::events::events_page).service(pages::event::event_page);
+    scope
+        .service(pages::events::events_page)
+        .service(pages::event::event_page)
+        .service(pages::find::find_page)
+        .service(pages::object::object_page)
+        .service(pages::object_list::responses_page)
+        .service(pages::object_list::batches_page)
+        .service(pages::object_list::jobs_page)
+        .service(pages::object_list::evals_page)
+        .service(pages::response::response_page)
+        .service(pages::batch::batch_page)
+        .service(pages::job::job_page)
+        .service(pages::eval_run::eval_run_page);
 }

@@ -1,15 +1,17 @@
 //! Addresses of pages: every filter is part of the address, so a page can be shared and the back button restores it.
 
+use std::borrow::Cow;
+
 /// An address with a query.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
-    path: &'static str,
+    path: Cow<'static, str>,
     parameters: Vec<(&'static str, String)>,
 }
 
 impl Address {
-    pub(super) fn new(path: &'static str) -> Self {
-        Self { path, parameters: Vec::new() }
+    pub(super) fn new(path: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: path.into(), parameters: Vec::new() }
     }
 
     /// With this parameter instead of the one that has the same name; without it for an empty value.
@@ -26,8 +28,8 @@ impl Address {
     }
 
     /// The same query below another path.
-    pub(super) fn below(&self, path: &'static str) -> Self {
-        Self { path, parameters: self.parameters.clone() }
+    pub(super) fn below(&self, path: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: path.into(), parameters: self.parameters.clone() }
     }
 
     pub(super) fn is_filtered(&self) -> bool {
@@ -37,7 +39,7 @@ impl Address {
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.path)?;
+        f.write_str(&self.path)?;
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&self.parameters);
         match query.finish() {

@@ -6,11 +6,20 @@ use super::assets::{ASSETS, Assets};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nav {
     Events,
+    Responses,
+    Batches,
+    /// Fine-tuning jobs and eval runs.
+    Jobs,
     /// A page that the header does not name.
     Other,
 }
 
-const MENU: [(Nav, &str, &str); 1] = [(Nav::Events, "/events", "Events")];
+const MENU: [(Nav, &str, &str); 4] = [
+    (Nav::Events, "/events", "Events"),
+    (Nav::Responses, "/responses", "Responses"),
+    (Nav::Batches, "/batches", "Batches"),
+    (Nav::Jobs, "/jobs", "Fine-tunes"),
+];
 
 /// An item of the menu.
 pub(super) struct MenuItem {

@@ -15,6 +15,20 @@ impl StateWord {
         Self { class, word: word.into() }
     }
 
+    /// A status as OpenAI names it.
+    pub(super) fn of_status(status: Option<&str>) -> Self {
+        let class = match status {
+            Some("completed" | "succeeded" | "idle") => "ok",
+            Some("failed" | "expired" | "incomplete" | "budget_reached") => "bad",
+            Some(
+                "queued" | "in_progress" | "validating" | "validating_files" | "running" | "finalizing"
+                | "cancelling" | "paused",
+            ) => "wait",
+            _ => "",
+        };
+        Self::new(class, status.unwrap_or("unknown").replace('_', " "))
+    }
+
     /// Words are shown without underscores. A state that only a newer version knows has no colour.
     fn of<T: ClosedSet>(state: &MaybeKnown<T>, class: impl FnOnce(T) -> &'static str) -> Self {
         Self::new(state.known().map_or("", class), state.as_str().replace('_', " "))

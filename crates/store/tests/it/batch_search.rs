@@ -14,9 +14,7 @@ async fn fill(fixture: &Fixture) {
     fixture.store.begin_batch(&batch()).await.unwrap();
     let row = |line| match line {
         7 => BatchResult { status_code: Some(429), ..result(line) },
-        10_050 => {
-            BatchResult { body: Some(r#"{"text":"It says \"50% OFF\""}"#.into()), ..result(line) }
-        }
+        10_050 => BatchResult { body: Some(r#"{"text":"It says \"50% OFF\""}"#.into()), ..result(line) },
         line => result(line),
     };
     for first in (1..=OUTPUT_LINES).step_by(CHUNK_ROWS as usize) {
@@ -29,7 +27,8 @@ async fn fill(fixture: &Fixture) {
         error: Some(format!(r#"{{"code":"{code}","message":"<b>50% off</b>"}}"#)),
         ..result(line)
     };
-    let odd = BatchResult { quarantined: true, body: Some(b"not JSON".to_vec()), status_code: None, ..result(3) };
+    let odd =
+        BatchResult { quarantined: true, body: Some(b"not JSON".to_vec()), status_code: None, ..result(3) };
     let rows = vec![error(1, "batch_expired"), error(2, "batch_expired"), odd];
     fixture.store.append_batch_results(&chunk(ResultSource::Error, 1, rows)).await.unwrap();
 }
