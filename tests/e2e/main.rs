@@ -38,6 +38,7 @@ mod console_bodies;
 mod console_client;
 mod console_objects;
 mod console_outages;
+mod console_targets;
 mod created_jobs;
 mod cut_downloads;
 mod damage_by_hand;

@@ -92,7 +92,7 @@ fn table(targets: &[std::sync::Arc<Target>], width: u16) -> String {
         vec![
             Text::from(target.name.as_str()),
             target.destination.kind().into(),
-            location(target).into(),
+            operations::targets::destination(target).into(),
             events(target),
             payload.into(),
         ]
@@ -106,14 +106,6 @@ fn events(target: &Target) -> Text {
         |kind: &&NotificationType| **kind != NotificationType::Test && target.filter.kinds().contains(*kind);
     let kinds: Vec<&str> = NotificationType::ALL.iter().filter(wanted).map(|kind| kind.as_str()).collect();
     if kinds.len() + 1 == NotificationType::ALL.len() { "all".into() } else { Text::lines(kinds) }
-}
-
-/// The destination of a target, without secret parts.
-pub(crate) fn location(target: &Target) -> String {
-    match target.destination.http() {
-        Some(http) => http.shown(),
-        None => "Redis".to_owned(),
-    }
 }
 
 /// The parsed file, or its error. Fails when LANDFALL_CONFIG is not set.

@@ -86,7 +86,7 @@ async fn change(args: &Change, state: TargetState, out: &mut dyn Write) -> Resul
     let store = store_client::open(&args.store).await?;
     let is_named = config.targets.iter().any(|target| target.name == args.name);
     // A target that was removed from the file may still have pending notifications.
-    let is_known = is_named || names::known(&store).await?.contains(&args.name);
+    let is_known = is_named || operations::targets::known(&store).await?.contains(&args.name);
     if !is_known {
         return Ok(no_such_target(&args.name));
     }

@@ -32,6 +32,7 @@ mod settings;
 mod shared_answer;
 mod startup;
 mod state;
+mod targets_file;
 mod waiting;
 
 pub use program::main;

@@ -114,5 +114,8 @@ fn page_routes(scope: &mut web::ServiceConfig) {
         .service(pages::response::response_page)
         .service(pages::batch::batch_page)
         .service(pages::job::job_page)
-        .service(pages::eval_run::eval_run_page);
+        .service(pages::eval_run::eval_run_page)
+        .service(pages::targets::targets_page)
+        .service(pages::notifications::notifications_page)
+        .service(pages::notification::notification_page);
 }

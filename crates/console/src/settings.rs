@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use service::settings::{LogSettings, RedisSettings, ResultsSecretSettings, StoreSettings, yes_or_no};
+use service::settings::{
+    ConfigFileSettings, LogSettings, RedisSettings, ResultsSecretSettings, StoreSettings, yes_or_no,
+};
 
 use crate::bodies::Bodies;
 use crate::hosts::AllowedHosts;
@@ -45,6 +47,8 @@ pub struct Settings {
     /// Check whether the console at ADMIN_ADDR is alive, and exit with 0 or 1
     #[arg(long)]
     pub healthcheck: bool,
+    #[command(flatten)]
+    pub targets: ConfigFileSettings,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -67,6 +67,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         bodies: settings.console_bodies,
         link_secrets,
         link_permits: result_links::permits(),
+        landfall_config: settings.targets.landfall_config.clone(),
         stopped: stopped.clone(),
     };
     let serves_links = state.link_secrets.is_some();

@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::{HttpMessage as _, HttpRequest};
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) link_secrets: Option<LinkSecrets>,
     /// For responses to requests with a link.
     pub(crate) link_permits: Arc<Semaphore>,
+    /// The setting `LANDFALL_CONFIG`.
+    pub(crate) landfall_config: Option<PathBuf>,
     /// Fires when the console stops.
     pub(crate) stopped: CancellationToken,
 }

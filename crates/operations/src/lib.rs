@@ -14,6 +14,7 @@ pub mod requeue;
 mod result_lines;
 mod result_pages;
 mod sources;
+pub mod targets;
 pub mod wait;
 
 pub use error_object::error_message;

@@ -31,6 +31,7 @@ mod projects;
 mod prune;
 mod prune_events;
 mod prune_objects;
+mod recent_notifications;
 mod response_files;
 mod responses;
 mod safety_alerts;

@@ -4,12 +4,13 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
 use chrono::Utc;
 use operations::replay::{NamedEvent, named};
-use serde_json::Value;
 use store::EventRecord;
 use webhook::{EventKind, MaybeKnown, ReasonClass};
 
 use super::address;
+use super::body_text::pretty;
 use super::frame::{Frame, Nav};
+use super::moment::exact;
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
@@ -94,12 +95,6 @@ fn url_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Indented JSON; a body that is not JSON as it is.
-fn pretty(body: &[u8]) -> String {
-    let pretty = serde_json::from_slice::<Value>(body).and_then(|value| serde_json::to_string_pretty(&value));
-    pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned())
-}
-
 fn hint(event: &EventRecord) -> Option<Hint> {
     let reason = event.reason.as_ref()?;
     let text = event.last_error.clone().unwrap_or_else(|| reason.as_str().replace('_', " "));
@@ -130,8 +125,4 @@ fn facts(event: &EventRecord) -> Vec<Fact> {
     facts.extend(event.processed_at.map(|at| fact("Processed", exact(at), false)));
     facts.extend(event.reason.as_ref().map(|reason| fact("Reason", MaybeKnown::to_string(reason), false)));
     facts
-}
-
-fn exact(at: chrono::DateTime<Utc>) -> String {
-    format!("{} UTC", at.format("%Y-%m-%d %H:%M:%S"))
 }

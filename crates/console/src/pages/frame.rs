@@ -10,15 +10,17 @@ pub(crate) enum Nav {
     Batches,
     /// Fine-tuning jobs and eval runs.
     Jobs,
+    Targets,
     /// A page that the header does not name.
     Other,
 }
 
-const MENU: [(Nav, &str, &str); 4] = [
+const MENU: [(Nav, &str, &str); 5] = [
     (Nav::Events, "/events", "Events"),
     (Nav::Responses, "/responses", "Responses"),
     (Nav::Batches, "/batches", "Batches"),
     (Nav::Jobs, "/jobs", "Fine-tunes"),
+    (Nav::Targets, "/targets", "Targets"),
 ];
 
 /// An item of the menu.

@@ -49,6 +49,11 @@ impl fmt::Display for Moment {
 
 impl HtmlSafe for Moment {}
 
+/// To the second, for lists of facts.
+pub(super) fn exact(at: DateTime<Utc>) -> String {
+    format!("{} UTC", at.format("%Y-%m-%d %H:%M:%S"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

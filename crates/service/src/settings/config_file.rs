@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::secret::read_file;
 use super::values::trimmed;
 
-/// Used by the worker and the command line.
+/// Used by the worker, the console and the command line.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConfigFileSettings {
     /// Path of landfall.toml, which configures the notification targets; if not set, no notifications are sent

@@ -110,6 +110,7 @@ on_both!([
     notifications::all_workers_together_respect_the_rate_of_a_target,
     notifications::a_failing_target_keeps_its_queue_and_is_probed,
     notifications::a_paused_or_disabled_target_keeps_its_queue_until_it_is_resumed,
+    notifications::counts_and_last_answers_are_of_the_newest_notifications,
     pages::pages_of_events_follow_each_other_while_more_arrive,
     pages::pages_of_objects_follow_each_other_in_every_list,
     pages::pages_of_notifications_follow_each_other,

@@ -270,3 +270,29 @@ pub(crate) async fn a_paused_or_disabled_target_keeps_its_queue_until_it_is_resu
     fixture.store.set_target_state("app", TargetState::Active, at(8)).await.unwrap();
     assert_eq!(lease(&fixture.store, "a", at(8)).await.len(), 1);
 }
+
+pub(crate) async fn counts_and_last_answers_are_of_the_newest_notifications(fixture: Fixture) {
+    let older = NewNotification { created_at: at(-60), ..new("ntf_old", "app") };
+    let all = [older, new("ntf_1", "app"), new("ntf_2", "chat"), new("ntf_3", "chat")];
+    fixture.store.add_notifications(&all).await.unwrap();
+    assert!(fixture.store.last_attempts(10).await.unwrap().is_empty());
+    assert!(fixture.store.last_attempt_of_waiting("app").await.unwrap().is_none());
+    let failing = lease(&fixture.store, "a", at(0)).await;
+    let old = failing.iter().find(|record| record.notification.id == "ntf_old").unwrap();
+    let failed = end(old, "a", NextStep::RetryAt(at(60)), at(1));
+    fixture.store.settle_notification(&failed).await.unwrap();
+    let chat = fixture.store.lease_notifications(&request("chat", "a"), at(0)).await.unwrap();
+    for (record, secs) in chat.notifications.iter().zip([3, 2]) {
+        fixture.store.settle_notification(&end(record, "a", NextStep::Delivered, at(secs))).await.unwrap();
+    }
+
+    let counts = fixture.store.count_newest_notifications(3).await.unwrap();
+    let expected = [("app", NotificationState::Pending, 1), ("chat", NotificationState::Delivered, 2)];
+    assert_eq!(counts, expected.map(|(target, state, count)| (target.to_owned(), state.into(), count)));
+    let last = fixture.store.last_attempts(3).await.unwrap();
+    assert_eq!(last.len(), 1, "the older notification is not among the newest: {last:?}");
+    assert_eq!((last[0].0.as_str(), last[0].1.started_at), ("chat", at(3)));
+    let waiting = fixture.store.last_attempt_of_waiting("app").await.unwrap().unwrap();
+    assert_eq!((waiting.started_at, waiting.status), (at(1), Some(500)));
+    assert!(fixture.store.last_attempt_of_waiting("chat").await.unwrap().is_none());
+}
