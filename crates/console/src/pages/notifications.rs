@@ -14,8 +14,8 @@ use super::page;
 use super::page_error::PageError;
 use super::state_word::StateWord;
 use super::targets::known_to_workers;
-use crate::api;
 use crate::api::page as list;
+use crate::api::parameters::named;
 use crate::state::State;
 
 /// Rows of a page.
@@ -62,7 +62,7 @@ pub(crate) async fn notifications_page(
     let NotificationsQuery { state: sent, target, after } = query.into_inner();
     let filter = NotificationFilter {
         target: target.clone().filter(|target| !target.is_empty()),
-        state: api::named::<NotificationState>("state", sent.as_deref())?,
+        state: named::<NotificationState>("state", sent.as_deref())?,
         after: list::decode(after.as_deref())?,
         limit: ROWS + 1,
         ..NotificationFilter::default()
