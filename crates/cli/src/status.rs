@@ -3,19 +3,15 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use chrono::Utc;
-use queue::{FamilyStats, Instance, Pause};
+use operations::status::{EventCount, Importing, Paused, QueueStatus, Running, StoreStatus, Total};
+use queue::FamilyStats;
 use serde::Serialize;
 use service::settings::{RedisSettings, StoreSettings};
-use store::Import;
 use webhook::{EventState, Family, MaybeKnown};
 
 use crate::exit::{CliError, ExitStatus};
 use crate::output;
 use crate::{json, printable, queue_client, store_client, time_format};
-
-/// More than all workers together import at a time.
-const IMPORTS_MAX: u32 = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,93 +45,26 @@ pub(crate) struct Status {
 /// `--json`.
 #[derive(Serialize)]
 struct Report {
-    total: Total,
-    families: Vec<FamilyStats>,
-    /// Families that all workers have paused after a 429.
-    pauses: Vec<Paused>,
-    /// Programs with a heartbeat within a day, live ones first.
-    instances: Vec<Running>,
+    #[serde(flatten)]
+    queue: QueueStatus,
     /// `null` if there is no database yet.
-    events: Option<Vec<InStore>>,
+    events: Option<Vec<EventCount>>,
     /// Batches that are being imported; `null` if there is no database yet.
     imports: Option<Vec<Importing>>,
 }
 
-#[derive(Serialize)]
-struct Total {
-    /// Undelivered, pending and delayed.
-    backlog: u64,
-    undelivered: u64,
-    pending: u64,
-    delayed: u64,
-    dead: u64,
-    oldest_ms: Option<u64>,
-    overdue_ms: u64,
-}
-
-#[derive(Serialize)]
-struct Paused {
-    project: String,
-    family: Family,
-    reason: String,
-    left_ms: u64,
-}
-
-#[derive(Serialize)]
-struct Running {
-    id: String,
-    program: String,
-    version: String,
-    host: String,
-    alive: bool,
-    up_secs: u64,
-    /// Time since the last heartbeat; live programs send one every ten seconds.
-    silent_secs: u64,
-    /// `null` for a program that sends no notifications.
-    targets: Option<Vec<String>>,
-}
-
-#[derive(Serialize)]
-struct InStore {
-    family: MaybeKnown<Family>,
-    state: MaybeKnown<EventState>,
-    count: i64,
-}
-
-#[derive(Serialize)]
-struct Importing {
-    project: String,
-    batch_id: String,
-    rows_stored: i64,
-    requests_total: Option<i64>,
-    rows_per_sec: f64,
-    left_secs: Option<u64>,
-}
-
-/// The data from the database.
-struct Stored {
-    events: Vec<InStore>,
-    imports: Vec<Importing>,
-}
-
 /// Prints the state of the queue and of the store.
 pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
-    let reader = queue_client::reader(&args.redis)?;
-    let families = reader.stats().await?;
-    let total = total(&families);
-    let pauses: Vec<Paused> = reader.pauses().await?.into_iter().map(paused).collect();
-    let instances: Vec<Running> = reader.instances().await?.into_iter().map(running).collect();
-    let importing = is_importing(&families, &instances);
-    let stored = in_database(&args.store, importing).await;
+    let queue = QueueStatus::read(&queue_client::reader(&args.redis)?).await?;
+    let stored = in_database(&args.store, queue.is_importing()).await;
     if args.json {
         let (events, imports) = stored?.map(|stored| (stored.events, stored.imports)).unzip();
-        let report = Report { total, families, pauses, instances, events, imports };
-        json::write_line(out, &report)?;
+        json::write_line(out, &Report { queue, events, imports })?;
         return Ok(ExitStatus::Success);
     }
-    write!(out, "{}", queue_table(&families, &total, output::width()))?;
-    write!(out, "{}", pause_lines(&pauses, output::width()))?;
-    write!(out, "\n{}", instance_table(&instances, output::width()))?;
+    write!(out, "{}", queue_table(&queue.families, &queue.total, output::width()))?;
+    write!(out, "{}", pause_lines(&queue.pauses, output::width()))?;
+    write!(out, "\n{}", instance_table(&queue.instances, output::width()))?;
     // The queue is shown even if the database cannot be reached.
     match stored? {
         Some(stored) => {
@@ -149,49 +78,9 @@ pub(crate) async fn run(args: &Status, out: &mut dyn Write) -> Result<ExitStatus
     Ok(ExitStatus::Success)
 }
 
-/// Whether an import can be running: a worker is alive and a batch entry is pending.
-fn is_importing(families: &[FamilyStats], instances: &[Running]) -> bool {
-    let worker_alive = instances.iter().any(|instance| instance.alive && instance.program == "worker");
-    worker_alive && families.iter().any(|family| family.family == Family::Batch && family.pending > 0)
-}
-
-/// Imports get a time left only if `importing`.
-async fn in_database(settings: &StoreSettings, importing: bool) -> Result<Option<Stored>, CliError> {
+async fn in_database(settings: &StoreSettings, is_importing: bool) -> Result<Option<StoreStatus>, CliError> {
     let Some(store) = store_client::open_if_there(settings).await? else { return Ok(None) };
-    let counts = store.count_events().await?;
-    let in_store = |(family, state, count)| InStore { family, state, count };
-    let now = Utc::now();
-    let imports = store.imports(IMPORTS_MAX).await?;
-    let importing = |import: Import| Importing {
-        rows_per_sec: import.rows_per_sec(now),
-        left_secs: import.left(now).filter(|_| importing).map(|left| left.as_secs()),
-        project: import.project,
-        batch_id: import.batch_id,
-        rows_stored: import.rows_stored,
-        requests_total: import.requests_total,
-    };
-    Ok(Some(Stored {
-        events: counts.into_iter().map(in_store).collect(),
-        imports: imports.into_iter().map(importing).collect(),
-    }))
-}
-
-fn paused(pause: Pause) -> Paused {
-    let left_ms = u64::try_from(pause.left.as_millis()).unwrap_or(u64::MAX);
-    Paused { project: pause.project, family: pause.family, reason: pause.reason, left_ms }
-}
-
-fn running(instance: Instance) -> Running {
-    Running {
-        alive: instance.is_alive(),
-        up_secs: instance.up.as_secs(),
-        silent_secs: instance.silent.as_secs(),
-        id: instance.id,
-        program: instance.info.program,
-        version: instance.info.version,
-        host: instance.info.host,
-        targets: instance.info.targets.map(|targets| targets.names),
-    }
+    Ok(Some(StoreStatus::read(&store, is_importing).await?))
 }
 
 /// One line per pause.
@@ -203,21 +92,6 @@ fn pause_lines(pauses: &[Paused], width: u16) -> String {
     };
     let lines = pauses.iter().flat_map(|pause| output::wrapped(&line(pause), width));
     lines.map(|line| line + "\n").collect()
-}
-
-fn total(families: &[FamilyStats]) -> Total {
-    let sum = |count: fn(&FamilyStats) -> u64| families.iter().map(count).sum::<u64>();
-    let (undelivered, pending, delayed) =
-        (sum(|family| family.undelivered), sum(|family| family.pending), sum(|family| family.delayed));
-    Total {
-        backlog: undelivered + pending + delayed,
-        undelivered,
-        pending,
-        delayed,
-        dead: sum(|family| family.dead),
-        oldest_ms: families.iter().filter_map(|family| family.oldest_ms).max(),
-        overdue_ms: families.iter().map(|family| family.overdue_ms).max().unwrap_or(0),
-    }
 }
 
 fn queue_table(families: &[FamilyStats], total: &Total, width: u16) -> String {
@@ -242,8 +116,8 @@ fn queue_table(families: &[FamilyStats], total: &Total, width: u16) -> String {
 }
 
 /// One row per family that has events.
-fn store_table(events: &[InStore], width: u16) -> String {
-    let is_other = |event: &&InStore| event.state.known().is_none();
+fn store_table(events: &[EventCount], width: u16) -> String {
+    let is_other = |event: &&EventCount| event.state.known().is_none();
     let has_others = events.iter().any(|event| is_other(&event));
     let mut heads = "EVENTS IN THE DATABASE".to_owned();
     heads.extend(EventState::ALL.iter().map(|state| format!(" | {}>", state.as_str().to_uppercase())));
@@ -251,7 +125,7 @@ fn store_table(events: &[InStore], width: u16) -> String {
         // States of another version; --json prints their names.
         heads.push_str(" | OTHER>");
     }
-    let row = |name: &str, of: &dyn Fn(&InStore) -> bool| {
+    let row = |name: &str, of: &dyn Fn(&EventCount) -> bool| {
         let mut row = vec![name.to_owned()];
         row.extend(EventState::ALL.iter().map(|state| {
             let of_state = events.iter().filter(|event| event.state == *state && of(event));

@@ -14,6 +14,7 @@ pub mod requeue;
 mod result_lines;
 mod result_pages;
 mod sources;
+pub mod status;
 pub mod targets;
 pub mod wait;
 
