@@ -1,19 +1,16 @@
 //! `landfall doctor`: checks that the installation is configured correctly and works. Each check has a file. Checks
-//! perform the operations of ingest and workers, and undo them.
+//! perform the operations of ingest and workers, and undo them. Those that the console runs too are in `operations::checks`.
 
 mod api;
-mod clock;
 mod database;
 mod findings;
 mod folders;
-mod outcomes;
 mod permissions;
-mod programs;
-mod redis;
 mod targets;
 
 use std::io::Write;
 
+use operations::checks::{Depth, clock, outcomes, programs, redis};
 use secrecy::ExposeSecret as _;
 use service::settings::{
     ConfigFileSettings, OpenAiSettings, RedisSettings, StoreSettings, WebhookSecretSettings,
@@ -21,7 +18,7 @@ use service::settings::{
 use webhook::Verifier;
 
 use crate::exit::{CliError, ExitStatus};
-use crate::{json, output};
+use crate::{json, output, printable, queue_client};
 use findings::{Check, Finding};
 
 const EXAMPLES: &str = "\
@@ -60,8 +57,9 @@ pub(crate) struct Doctor {
 
 /// Runs all checks and prints the findings.
 pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<ExitStatus, CliError> {
+    let queue = queue_client::config(&args.redis);
     let (redis, database, files, api) = tokio::join!(
-        redis::check(&args.redis),
+        redis::check(&queue, Depth::Write, args.redis.allow_volatile_redis),
         database::check(&args.store),
         folders::files(&args.store),
         api::check(&args.openai),
@@ -78,6 +76,10 @@ pub(crate) async fn run(args: &Doctor, out: &mut dyn Write) -> Result<ExitStatus
     }
     all.extend(clock::check(redis.clock_ahead_secs, api.clock_ahead_secs));
     all.extend(targets::check(&args.config, instances, store).await);
+    for finding in &mut all {
+        finding.what = printable::one_line(&finding.what);
+        finding.hint = finding.hint.as_deref().map(printable::one_line);
+    }
     if args.json {
         json::write_lines(out, &all)?;
     } else {

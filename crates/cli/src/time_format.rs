@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+pub(crate) use operations::quantity::span;
 
 /// `2026-11-23 20:31:07`, always UTC.
 pub(crate) fn utc(time: DateTime<Utc>) -> String {
@@ -17,17 +18,6 @@ pub(crate) fn age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 /// A time with its age: `2026-11-23 20:31:07 UTC (5h ago)`.
 pub(crate) fn utc_and_age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} UTC ({} ago)", utc(time), age(time, now))
-}
-
-/// A number of seconds in one unit, as in [`age`].
-pub(crate) fn span(secs: i64) -> String {
-    let secs = secs.max(0);
-    match secs {
-        0..=119 => format!("{secs}s"),
-        120..=7_199 => format!("{}m", secs / 60),
-        7_200..=172_799 => format!("{}h", secs / 3_600),
-        _ => format!("{}d", secs / 86_400),
-    }
 }
 
 /// Parses `--since`: an age (`90s`, `30m`, `1h`, `7d`), a date or a UTC time.
@@ -72,22 +62,6 @@ fn secs(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_short() {
-        let cases = [
-            (-5, "0s"),
-            (0, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (7_200, "2h"),
-            (172_800, "2d"),
-            (99 * 86_400, "99d"),
-        ];
-        for (secs, text) in cases {
-            assert_eq!(span(secs), text);
-        }
-    }
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {

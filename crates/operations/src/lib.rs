@@ -1,6 +1,7 @@
 //! What people and programs may do with an installation: no HTTP, no printing. The command `landfall` uses it, and an
 //! HTTP API can do the same through it.
 
+pub mod checks;
 pub mod dead_letters;
 mod error_object;
 pub mod fetch;
@@ -8,6 +9,7 @@ mod import_activity;
 pub mod model_output;
 mod object_id;
 mod object_state;
+pub mod quantity;
 mod record;
 pub mod replay;
 pub mod requeue;

@@ -1,72 +1,10 @@
-//! Findings of checks: the state, and what to do about it.
+//! How findings are printed, and the finding for a setting that cannot be read.
 
 use error_text::chain;
-use serde::Serialize;
+pub(super) use operations::checks::{Check, Finding};
 use service::settings::SettingError;
-use webhook::closed_set;
 
 use crate::output;
-
-closed_set! {
-    /// The subject of a check: the field `check` of `--json`.
-    pub(super) enum Check {
-        Settings => "settings",
-        Secret => "secret",
-        Redis => "redis",
-        Programs => "programs",
-        Database => "database",
-        Files => "files",
-        Api => "api",
-        Permissions => "permissions",
-        Fetches => "fetches",
-        Clock => "clock",
-        Targets => "targets",
-    }
-}
-
-closed_set! {
-    /// The result of a check: the field `state` of `--json`.
-    pub(super) enum State {
-        Ok => "ok",
-        Warning => "warning",
-        Wrong => "wrong",
-    }
-}
-
-/// One line of `--json`.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Finding {
-    check: Check,
-    state: State,
-    what: String,
-    /// `null` when the state is `ok`.
-    #[serde(rename = "cure")]
-    hint: Option<String>,
-}
-
-impl Check {
-    pub(super) fn ok(self, what: impl Into<String>) -> Finding {
-        Finding { check: self, state: State::Ok, what: what.into(), hint: None }
-    }
-
-    pub(super) fn warning(self, what: impl AsRef<str>, hint: impl Into<String>) -> Finding {
-        Finding { check: self, state: State::Warning, what: one_line(what.as_ref()), hint: Some(hint.into()) }
-    }
-
-    pub(super) fn wrong(self, what: impl AsRef<str>, hint: impl Into<String>) -> Finding {
-        Finding { state: State::Wrong, ..self.warning(what, hint) }
-    }
-}
-
-impl Finding {
-    pub(super) fn is_ok(&self) -> bool {
-        self.state == State::Ok
-    }
-
-    pub(super) fn is_wrong(&self) -> bool {
-        self.state == State::Wrong
-    }
-}
 
 /// The finding for a secret that cannot be read.
 pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
@@ -88,11 +26,6 @@ pub(super) fn setting(check: Check, error: &SettingError) -> Finding {
         SettingError::Wrong { name, .. } => (chain(error), format!("correct {name}")),
     };
     check.wrong(what, &hint)
-}
-
-/// Errors of libraries can span lines.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn table(findings: &[Finding], width: u16) -> String {

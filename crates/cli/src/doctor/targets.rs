@@ -1,21 +1,16 @@
 //! Checks the notification targets: the file is valid, the workers use the same file, and each target can be reached and
 //! accepts notifications.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use error_text::chain;
 use notifier::{AddressError, Config, Target, system_resolver};
-use queue::{Instance, KnownTargets};
+use operations::checks::targets::{self, TargetQueues};
+use queue::Instance;
 use service::settings::ConfigFileSettings;
-use store::{NotificationFilter, Store, TargetCondition, TargetHealth};
-use webhook::NotificationState;
+use store::Store;
 
 use super::findings::{Check, Finding};
+use crate::config;
 use crate::exit::CliError;
-use crate::{config, output};
-
-/// Newest notifications that are searched for the last error of a target.
-const RECENT: u32 = 50;
 
 /// No findings without a file, without workers that have targets, and without notifications. `instances` and `store` are
 /// `None` when Redis or the database cannot be read.
@@ -103,24 +98,11 @@ async fn address(config: &Config, target: &Target) -> Option<Finding> {
 }
 
 fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
-    let workers: Vec<(&Instance, &KnownTargets)> = instances
-        .iter()
-        .filter(|instance| instance.is_alive())
-        .filter_map(|instance| Some((instance, instance.info.targets.as_ref()?)))
-        .collect();
-    let digests: BTreeSet<&str> = workers.iter().map(|(_, targets)| targets.sha256.as_str()).collect();
-    if digests.len() > 1 {
-        let known = |(worker, targets): &(&Instance, &KnownTargets)| {
-            let names = if targets.names.is_empty() { "none".to_owned() } else { targets.names.join(", ") };
-            format!("{} has {names}", worker.id)
-        };
-        let known: Vec<String> = workers.iter().map(known).collect();
-        return vec![Check::Targets.wrong(
-            format!("the workers have different targets: {}", known.join("; ")),
-            "give all workers the same landfall.toml (LANDFALL_CONFIG)",
-        )];
+    if let Some(different) = targets::of_workers(instances) {
+        return vec![different];
     }
-    let (Some(config), Some((_, known))) = (config, workers.first()) else { return Vec::new() };
+    let known = targets::known_to_workers(instances);
+    let (Some(config), Some((_, known))) = (config, known.first()) else { return Vec::new() };
     let unknown: Vec<&str> =
         names(config).into_iter().filter(|name| !known.names.iter().any(|known| known == name)).collect();
     if !unknown.is_empty() {
@@ -136,72 +118,18 @@ fn of_workers(config: Option<&Config>, instances: &[Instance]) -> Vec<Finding> {
 }
 
 async fn of_database(config: Option<&Config>, store: &Store) -> Vec<Finding> {
-    let queried = async {
-        let pending = store.pending_notifications().await?;
-        let filter = NotificationFilter {
-            state: Some(NotificationState::Pending),
-            limit: RECENT,
-            ..NotificationFilter::default()
-        };
-        Ok::<_, CliError>((store.target_health().await?, pending, store.list_notifications(&filter).await?))
-    };
-    let (health, pending, recent) = match queried.await {
-        Ok(queried) => queried,
+    let TargetQueues { mut findings, waiting } = match targets::of_database(store).await {
+        Ok(queues) => queues,
         Err(error) => {
-            return vec![Check::Targets.wrong(error.to_string(), "see the database finding")];
+            return vec![Check::Targets.wrong(CliError::from(error).to_string(), "see the database finding")];
         }
     };
-    let waiting: BTreeMap<&str, u64> =
-        pending.iter().map(|(target, count)| (target.as_str(), *count)).collect();
-    let mut findings = Vec::new();
-    for target in &health {
-        let waits = waiting.get(target.target.as_str()).copied().unwrap_or(0);
-        let failed = recent.iter().filter(|failed| failed.notification.target == target.target);
-        let error = failed.filter_map(|failed| failed.last_error.as_deref()).next();
-        findings.extend(of_health(target, waits, error));
-    }
     if let Some(config) = config {
-        for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(target)) {
-            let what = format!("{} for {target}, which is not in the file", self::waiting(*waits));
+        for (target, waits) in waiting.iter().filter(|(target, _)| !names(config).contains(&target.as_str()))
+        {
+            let what = format!("{} for {target}, which is not in the file", targets::waiting(*waits));
             findings.push(Check::Targets.warning(what, "add the target to the file again to send them"));
         }
     }
     findings
-}
-
-fn waiting(notifications: u64) -> String {
-    match notifications {
-        1 => "1 notification is waiting".to_owned(),
-        several => format!("{} notifications are waiting", output::count(several)),
-    }
-}
-
-fn of_health(health: &TargetHealth, waits: u64, error: Option<&str>) -> Option<Finding> {
-    let name = &health.target;
-    let waiting = waiting(waits);
-    match health.condition() {
-        TargetCondition::Active => None,
-        TargetCondition::Disabled => Some(Check::Targets.wrong(
-            format!("target {name} is disabled because it returned 410 Gone; {waiting}"),
-            format!("to enable it again: landfall targets resume {name}"),
-        )),
-        TargetCondition::Paused => Some(Check::Targets.warning(
-            format!("target {name} was paused by an operator; {waiting}"),
-            format!("to resume it: landfall targets resume {name}"),
-        )),
-        TargetCondition::Failing => {
-            let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-            let failed = match health.failures_in_row {
-                1 => "failed once".to_owned(),
-                failures => format!("failed {failures} times in a row"),
-            };
-            let what = format!("target {name} {failed}, {waiting}{error}");
-            let hint = format!("fix it, then run landfall targets test {name}");
-            Some(if waits > 0 {
-                Check::Targets.wrong(what, &hint)
-            } else {
-                Check::Targets.warning(what, &hint)
-            })
-        }
-    }
 }

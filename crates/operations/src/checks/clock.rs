@@ -2,7 +2,7 @@
 
 use webhook::TOLERANCE_SECS;
 
-use super::findings::{Check, Finding};
+use super::finding::{Check, Finding};
 
 /// Well above network latency and the one-second resolution of headers.
 const AHEAD_SECS_FEW: i64 = 30;
@@ -12,7 +12,7 @@ const AHEAD_SECS_MAX: i64 = TOLERANCE_SECS / 2;
 const HINT: &str = "synchronize the clock with NTP: timedatectl set-ntp true";
 
 /// Takes how far the other clocks are ahead of this machine's.
-pub(super) fn check(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Finding> {
+pub fn check(redis_secs: Option<i64>, openai_secs: Option<i64>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match openai_secs {
         Some(secs) if secs.abs() >= AHEAD_SECS_MAX => findings.push(Check::Clock.wrong(

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use queue::Instance;
 
-use super::findings::{Check, Finding};
-use crate::time_format;
+use super::finding::{Check, Finding};
+use crate::quantity;
 
-pub(super) fn check(instances: &[Instance]) -> Vec<Finding> {
+/// Takes the programs with a heartbeat within a day.
+pub fn check(instances: &[Instance]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let missing = [
         (
@@ -52,7 +53,7 @@ fn count(instances: &[Instance], program: &str) -> usize {
 fn seen(instances: &[Instance], program: &str) -> String {
     let last = instances.iter().find(|instance| instance.info.program == program);
     last.map_or_else(String::new, |instance| {
-        let ago = time_format::span(instance.silent.as_secs().cast_signed());
+        let ago = quantity::span(instance.silent.as_secs().cast_signed());
         format!(" (the last one, on {}, was seen {ago} ago)", instance.info.host)
     })
 }

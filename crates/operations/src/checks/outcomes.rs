@@ -1,18 +1,18 @@
 //! Checks the outcomes of recent events. The API accepts a key of another project, but finds no objects with it.
 
-use store::Store;
+use error_text::chain;
+use store::{Store, StoreError};
 use webhook::Reason;
 
-use super::findings::{Check, Finding};
-use crate::exit::CliError;
-use crate::printable;
+use super::finding::{Check, Finding};
 
 /// This many objects make a pattern. OpenAI's test webhooks refer to one that does not exist.
 const OBJECTS: usize = 5;
 
-pub(super) async fn check(store: &Store) -> Vec<Finding> {
+/// Reads how fetches of late ended.
+pub async fn check(store: &Store) -> Vec<Finding> {
     let queried = async {
-        Ok::<_, CliError>((
+        Ok::<_, StoreError>((
             store.recent_objects(OBJECTS).await?,
             store.count_refused_events().await?,
             [
@@ -30,7 +30,7 @@ pub(super) async fn check(store: &Store) -> Vec<Finding> {
             findings
         }
         Err(error) => {
-            vec![Check::Fetches.wrong(error.to_string(), "see the database finding")]
+            vec![Check::Fetches.wrong(chain(&error), "see the database finding")]
         }
     }
 }
@@ -91,7 +91,7 @@ impl Part {
     /// Takes the number of parts that OpenAI refused, and the id of an object with such a part.
     fn forbidden(&self, count: i64, example: Option<&str>) -> Option<Finding> {
         let Self { name, objects, right, more } = self;
-        let id = printable::one_line(example?);
+        let id = example?;
         Some(Check::Fetches.warning(
             format!("OpenAI refused {count} {name} (401, 403); their {objects} are stored"),
             format!(

@@ -7,27 +7,27 @@ use queue::{
     Cause, EnqueueError, Instance, MemoryLevel, MemoryReport, MemoryUse, Producer, QueueAdmin, QueueConfig,
     QueueError, Severity,
 };
-use service::settings::RedisSettings;
 
-use super::findings::{Check, Finding};
-use crate::queue_client;
+use super::Depth;
+use super::finding::{Check, Finding};
 
 /// For the check's own stream and records, which are removed afterwards.
 const CHECK_STREAM_LENGTH_MAX: u64 = 1000;
 const CHECK_DEDUPE_WINDOW: Duration = Duration::from_secs(2);
 
-pub(super) struct Checked {
-    pub(super) findings: Vec<Finding>,
+/// What a check found.
+pub struct Checked {
+    pub findings: Vec<Finding>,
     /// How far Redis's clock is ahead of ours.
-    pub(super) clock_ahead_secs: Option<i64>,
+    pub clock_ahead_secs: Option<i64>,
     /// Programs with a heartbeat within a day; `None` when they cannot be read.
-    pub(super) instances: Option<Vec<Instance>>,
+    pub instances: Option<Vec<Instance>>,
 }
 
-pub(super) async fn check(settings: &RedisSettings) -> Checked {
+/// `allow_volatile` is the setting `ALLOW_VOLATILE_REDIS`.
+pub async fn check(config: &QueueConfig, depth: Depth, allow_volatile: bool) -> Checked {
     let unusable = |finding| Checked { findings: vec![finding], clock_ahead_secs: None, instances: None };
-    let config = queue_client::config(settings);
-    let reader = match QueueAdmin::new(&config) {
+    let reader = match QueueAdmin::new(config) {
         Ok(reader) => reader,
         Err(error) => return unusable(unreachable(&error, Cause::InvalidUrl)),
     };
@@ -38,7 +38,7 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     let mut findings = Vec::new();
     for found in &report.findings {
         let (what, hint) = (found.to_string(), found.hint());
-        findings.push(match found.severity(settings.allow_volatile_redis) {
+        findings.push(match found.severity(allow_volatile) {
             Severity::Warning => Check::Redis.warning(what, hint),
             Severity::Wrong => Check::Redis.wrong(what, hint),
         });
@@ -48,18 +48,29 @@ pub(super) async fn check(settings: &RedisSettings) -> Checked {
     let mut instances = None;
     // Further checks on an unusable server would only repeat the finding.
     if !findings.iter().any(Finding::is_wrong) {
-        findings.extend(try_enqueue(&config).await);
+        if depth == Depth::Write {
+            findings.extend(try_enqueue(config).await);
+        }
         match read_all(&reader).await {
             Ok(read) => instances = Some(read),
             Err(error) => findings.push(unreachable(&error, Cause::of(&error))),
         }
     }
     if !findings.iter().any(Finding::is_wrong) {
-        let suffix = if findings.is_empty() { ", durably" } else { "" };
-        findings.insert(0, Check::Redis.ok(format!("{} stores events{suffix}", report.name)));
+        findings.insert(0, Check::Redis.ok(all_well(&report.name, depth, findings.is_empty())));
     }
     let clock_ahead_secs = report.clock_ahead_ms.map(|ms| ms / 1000);
     Checked { findings, clock_ahead_secs, instances }
+}
+
+/// Says only what was tried.
+fn all_well(server: &str, depth: Depth, is_durable: bool) -> String {
+    match (depth, is_durable) {
+        (Depth::Write, true) => format!("{server} stores events, durably"),
+        (Depth::Write, false) => format!("{server} stores events"),
+        (Depth::Read, true) => format!("{server} can be read, and its settings are durable"),
+        (Depth::Read, false) => format!("{server} can be read"),
+    }
 }
 
 /// Enqueues as ingest does, under a separate key.
