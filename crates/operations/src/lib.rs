@@ -2,6 +2,7 @@
 //! HTTP API can do the same through it.
 
 pub mod checks;
+pub mod day;
 pub mod dead_letters;
 mod error_object;
 pub mod fetch;

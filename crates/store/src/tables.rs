@@ -13,6 +13,7 @@ mod eval_runs;
 mod event_attempts;
 mod event_lists;
 mod event_order;
+mod event_times;
 mod events;
 mod files;
 mod find;

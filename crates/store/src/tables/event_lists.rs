@@ -18,16 +18,15 @@ use crate::value::Value;
 const RECENT_EVENTS_MAX: u32 = 200;
 
 /// The families of all events, one index lookup each.
-const FAMILIES: &str = "WITH RECURSIVE known (family) AS (SELECT min(family) FROM events UNION ALL \
+pub(super) const FAMILIES: &str = "WITH RECURSIVE known (family) AS (SELECT min(family) FROM events UNION ALL \
      SELECT (SELECT min(family) FROM events WHERE family > known.family) FROM known WHERE known.family IS NOT NULL)";
 
-/// The states of all events, one index lookup for each family and state.
-const STATES: &str = ", found (family, state) AS ( \
+/// The states of all events, one index lookup for each family and state. Follows [`FAMILIES`].
+pub(super) const STATES: &str = ", found (family, state) AS ( \
      SELECT family, (SELECT min(state) FROM events WHERE events.family = known.family) FROM known \
      WHERE family IS NOT NULL UNION ALL \
      SELECT family, (SELECT min(state) FROM events WHERE events.family = found.family AND state > found.state) \
-     FROM found WHERE state IS NOT NULL) \
-     SELECT family, state FROM found WHERE state IS NOT NULL";
+     FROM found WHERE state IS NOT NULL)";
 
 const COUNT: &str =
     "SELECT family, state, count(*) AS events FROM events GROUP BY family, state ORDER BY family, state";
@@ -86,7 +85,8 @@ impl Store {
 /// Every family and state that an event may have: those that this version knows, so that no event is missed that
 /// changes its state meanwhile, and those of another version.
 async fn names(database: &Database) -> Result<Names, StoreError> {
-    let select = AssertSqlSafe(format!("{FAMILIES}{STATES}"));
+    let select =
+        AssertSqlSafe(format!("{FAMILIES}{STATES} SELECT family, state FROM found WHERE state IS NOT NULL"));
     let found = |row: &Row| Ok((row.get("family")?, row.get("state")?));
     let mut names: Names = database.read("list events", select, &[], found).await?.into_iter().collect();
     let families: BTreeSet<String> = names.iter().map(|(family, _)| family.clone()).collect();

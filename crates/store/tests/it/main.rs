@@ -8,6 +8,7 @@ mod batches;
 mod bucket_answers;
 mod calls;
 mod documents;
+mod event_times;
 mod events;
 mod files;
 mod finished;
@@ -95,6 +96,8 @@ on_both!([
     batches::an_import_in_progress_is_listed_until_it_ends,
     batches::rows_are_compared_with_the_request_count,
     batches::an_expired_file_marks_the_batch_and_a_second_run_changes_nothing,
+    event_times::events_are_counted_by_when_they_were_received,
+    event_times::the_lags_of_stored_events_are_sampled,
     health::the_write_check_leaves_no_rows,
     health::the_newest_objects_are_listed_with_the_reason_they_are_incomplete,
     calls::what_was_sent_before_its_row_is_written_as_it_ended,
