@@ -10,6 +10,7 @@ mod refusal;
 mod results;
 mod secret;
 mod shared;
+mod shown;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -24,6 +25,7 @@ pub use refusal::{fail, refuse};
 pub use results::{ResultsSecretSettings, ResultsSettings};
 pub use secret::{SettingError, WebhookSecretSettings};
 pub use shared::{LogFormat, LogSettings, StoreSettings};
+pub use shown::{ShownSetting, shown};
 pub use values::{ValueError, http_url, key_prefix, seconds, size_bytes, trimmed, yes_or_no};
 
 /// The settings of this process. Prints the help, or prints an error and exits with 2.
