@@ -40,6 +40,7 @@ mod console_bodies;
 mod console_client;
 mod console_objects;
 mod console_outages;
+mod console_overview;
 mod console_targets;
 mod created_jobs;
 mod cut_downloads;

@@ -3,6 +3,7 @@
 "use strict";
 
 const REFRESH_MIN_MS = 1000; // between two reads of the page
+const REFRESH_MAX_MS = 15000; // without a change: Redis may be down, and ages grow
 const parts = () => document.querySelectorAll("[data-live][id]");
 const sign = document.getElementById("live");
 let stream = null;
@@ -45,10 +46,13 @@ async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of parts()) {
+    // The worst finding is kept up to date with the page, but is no reason to follow.
+    for (const part of document.querySelectorAll("[data-live][id], #worst")) {
       const fresh = page.getElementById(part.id);
+      // The page has another form now.
+      if (!fresh) return location.reload();
       // A part that somebody types in or has selected text in stays as it is.
-      if (fresh && !part.contains(document.activeElement) && fresh.innerHTML !== part.innerHTML) {
+      if (!part.contains(document.activeElement) && fresh.innerHTML !== part.innerHTML) {
         part.replaceWith(document.adoptNode(fresh));
       }
     }
@@ -82,4 +86,7 @@ document.addEventListener("submit", (event) => {
 for (const button of document.querySelectorAll("[data-copy], [data-copy-from]")) button.hidden = false;
 
 addEventListener("pagehide", pause);
+setInterval(() => {
+  if (stream && Date.now() - refreshedAt > REFRESH_MAX_MS) plan();
+}, REFRESH_MAX_MS / 3);
 follow();

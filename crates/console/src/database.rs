@@ -14,7 +14,7 @@ const STATEMENT_MAX: Duration = Duration::from_secs(5);
 /// The database cannot be opened: the server is down, or the schema is not up to date.
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot be opened")]
-pub(crate) struct DatabaseDown(#[source] Arc<StoreError>);
+pub(crate) struct DatabaseDown(#[source] pub(crate) Arc<StoreError>);
 
 /// A database for reading. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! The console: the read side of Landfall. It serves what workers have stored as an HTTP API.
+//! The console: the read side of Landfall. It serves what workers have stored as an HTTP API, and pages for
+//! people.
 //!
 //! Read `server.rs` first: it names every route. Each file of `api` has the calls of one part of the API.
 //!
@@ -21,6 +22,8 @@ mod authorize;
 mod bodies;
 mod changes;
 mod database;
+mod day_reader;
+mod facts;
 mod hosts;
 mod pages;
 mod presence;

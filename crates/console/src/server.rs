@@ -117,5 +117,7 @@ fn page_routes(scope: &mut web::ServiceConfig) {
         .service(pages::eval_run::eval_run_page)
         .service(pages::targets::targets_page)
         .service(pages::notifications::notifications_page)
-        .service(pages::notification::notification_page);
+        .service(pages::notification::notification_page)
+        .service(pages::overview::overview_page)
+        .service(pages::health::health_page);
 }

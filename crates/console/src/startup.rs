@@ -8,7 +8,7 @@ use notifier::LinkSecrets;
 use queue::{QueueAdmin, QueueConfig};
 use secrecy::ExposeSecret as _;
 use service::metrics::Registry;
-use service::settings::{SettingError, refuse};
+use service::settings::{self as service_settings, SettingError, refuse};
 use service::{admin, detached};
 use store::{S3Config, StoreConfig};
 use tokio::sync::mpsc;
@@ -18,6 +18,8 @@ use crate::access::Access;
 use crate::api::event_stream;
 use crate::changes::Changes;
 use crate::database::Database;
+use crate::day_reader::DayReader;
+use crate::facts::FactReader;
 use crate::presence;
 use crate::result_links;
 use crate::server;
@@ -61,6 +63,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         waiting: Waiting::start(database.clone(), queue.clone(), changed, stopped.clone()),
         changes: Changes::start(queue_config.clone(), rechecks, stopped.clone()),
         queue_config,
+        facts: FactReader::start(database.clone(), queue.clone(), stopped.clone()),
+        day: DayReader::start(database.clone(), stopped.clone()),
+        settings: service_settings::shown::<Settings>(),
+        allows_volatile_redis: settings.redis.allow_volatile_redis,
         stream_places: event_stream::places(),
         access: Access::new(settings.console_hosts.clone(), bound, settings.console_read_only),
         name: settings.console_name.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::{HttpMessage as _, HttpRequest};
 use notifier::LinkSecrets;
 use queue::{QueueAdmin, QueueConfig};
+use service::settings::ShownSetting;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ use crate::access::{Access, Caller};
 use crate::bodies::{Bodies, BodyAccess};
 use crate::changes::Changes;
 use crate::database::Database;
+use crate::day_reader::DayReader;
+use crate::facts::{FactReader, Facts};
 use crate::waiting::Waiting;
 
 /// One for the whole process.
@@ -25,6 +28,13 @@ pub(crate) struct State {
     /// For clients of the event stream.
     pub(crate) stream_places: Arc<Semaphore>,
     pub(crate) access: Access,
+    /// The worst finding of every page comes from them.
+    pub(crate) facts: FactReader,
+    pub(crate) day: DayReader,
+    /// The settings of this console, without secrets.
+    pub(crate) settings: Vec<ShownSetting>,
+    /// The setting `ALLOW_VOLATILE_REDIS`.
+    pub(crate) allows_volatile_redis: bool,
     /// The setting `CONSOLE_NAME`.
     pub(crate) name: Option<String>,
     pub(crate) bodies: Bodies,
@@ -38,10 +48,18 @@ pub(crate) struct State {
     pub(crate) stopped: CancellationToken,
 }
 
+/// What the head of every page shows.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) name: Option<String>,
+    /// `None` before they were read.
+    pub(crate) facts: Option<Arc<Facts>>,
+}
+
 impl State {
     /// For the head of every page.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    pub(crate) fn head(&self) -> Head {
+        Head { name: self.name.clone(), facts: self.facts.known() }
     }
 
     /// Whether the caller of this request may read bodies.

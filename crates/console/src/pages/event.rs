@@ -71,7 +71,7 @@ pub(crate) async fn event_page(
     let now = Utc::now();
     let shell = format!("landfall show {}", event.webhook_id);
     page(&EventPage {
-        frame: Frame::new(state.name(), Nav::Events, &event.webhook_id, shell)
+        frame: Frame::new(state.head(), Nav::Events, &event.webhook_id, shell)
             .with_json(address::of("/api/v1/objects", &event.webhook_id)),
         state: StateWord::from(&event.state),
         object: event

@@ -82,7 +82,7 @@ pub(crate) async fn events_page(
     let now = Utc::now();
     page(&EventsPage {
         frame: Frame::new(
-            state.name(),
+            state.head(),
             Nav::Events,
             "Events",
             shell(event_state.as_deref(), family.as_deref()),

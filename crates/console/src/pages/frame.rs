@@ -1,26 +1,35 @@
-//! What surrounds every page: its title, the links to the other pages, and the same in the shell.
+//! What surrounds every page: its title, the links to the other pages, the worst finding, and the same in the shell.
+
+use chrono::{DateTime, Utc};
 
 use super::assets::{ASSETS, Assets};
+use super::worst_finding::{WorstFinding, worst};
+use crate::facts::Facts;
+use crate::state::Head;
 
 /// The pages that the header links to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nav {
+    Overview,
     Events,
     Responses,
     Batches,
     /// Fine-tuning jobs and eval runs.
     Jobs,
     Targets,
+    Health,
     /// A page that the header does not name.
     Other,
 }
 
-const MENU: [(Nav, &str, &str); 5] = [
+const MENU: [(Nav, &str, &str); 7] = [
+    (Nav::Overview, "/", "Overview"),
     (Nav::Events, "/events", "Events"),
     (Nav::Responses, "/responses", "Responses"),
     (Nav::Batches, "/batches", "Batches"),
     (Nav::Jobs, "/jobs", "Fine-tunes"),
     (Nav::Targets, "/targets", "Targets"),
+    (Nav::Health, "/health", "Health"),
 ];
 
 /// An item of the menu.
@@ -36,6 +45,8 @@ pub(super) struct Frame {
     nav: Nav,
     /// The setting `CONSOLE_NAME`.
     pub(super) name: Option<String>,
+    /// The worst finding, if it is worth a line above this page.
+    pub(super) finding: Option<WorstFinding>,
     /// The command that prints the same.
     pub(super) shell: String,
     /// The address of the same data for programs.
@@ -44,16 +55,13 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(
-        name: Option<&str>,
-        nav: Nav,
-        title: impl Into<String>,
-        shell: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(head: Head, nav: Nav, title: impl Into<String>, shell: impl Into<String>) -> Self {
+        let finding = head.facts.map(|facts| worst(Some(&facts), Utc::now()));
         Self {
             title: title.into(),
             nav,
-            name: name.map(str::to_owned),
+            name: head.name,
+            finding: finding.filter(|finding| !finding.is_ok()),
             shell: shell.into(),
             json: None,
             assets: &ASSETS,
@@ -62,6 +70,11 @@ impl Frame {
 
     pub(super) fn with_json(self, address: impl Into<String>) -> Self {
         Self { json: Some(address.into()), ..self }
+    }
+
+    /// With the worst finding even if all is well, or if nothing is known yet.
+    pub(super) fn with_finding(self, facts: Option<&Facts>, now: DateTime<Utc>) -> Self {
+        Self { finding: Some(worst(facts, now)), ..self }
     }
 
     pub(super) fn menu(&self) -> impl Iterator<Item = MenuItem> + '_ {

@@ -7,6 +7,7 @@ use error_text::chain;
 
 use super::frame::{Frame, Nav};
 use crate::problem::ApiError;
+use crate::state::Head;
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ impl ResponseError for PageError {
             Self::Template(_) => self.to_string(),
         };
         let title = status.canonical_reason().unwrap_or("Error");
-        let frame = Frame::new(None, Nav::Other, title, "landfall doctor");
+        let frame = Frame::new(Head::default(), Nav::Other, title, "landfall doctor");
         let html = ErrorPage { frame, detail, is_ours }.render().unwrap_or_else(|_| title.to_owned());
         HttpResponse::build(status)
             .content_type("text/html; charset=utf-8")
