@@ -18,7 +18,6 @@ pub(crate) mod health;
 pub(crate) mod job;
 mod loss_curve;
 mod moment;
-mod moment;
 pub(crate) mod notification;
 pub(crate) mod notifications;
 pub(crate) mod object;

@@ -53,7 +53,7 @@ pub(super) async fn absent(state: &State, nav: Nav, id: &str) -> Result<HttpResp
     let fetch = object.map(|_| format!("landfall fetch {word}"));
     let shell = fetch.clone().unwrap_or_else(|| format!("landfall show {word}"));
     let template = AbsentPage {
-        frame: Frame::new(state.name(), nav, format!("{id} is not stored"), shell),
+        frame: Frame::new(state.head(), nav, format!("{id} is not stored"), shell),
         id: id.to_owned(),
         is_queued: matches!(in_queue, InQueue::Waiting),
         looked: vec![

@@ -87,7 +87,7 @@ pub(crate) async fn batch_page(
     let json_href = address::of("/api/v1/objects", &id);
     page(&BatchPage {
         frame: Frame::new(
-            state.name(),
+            state.head(),
             Nav::Batches,
             &*id,
             format!("landfall show {word}; landfall results {word}"),

@@ -69,7 +69,7 @@ pub(crate) async fn eval_run_page(
     let raw = raw(&run, state.bodies_for(&request));
     let json_href = address::of("/api/v1/objects", &id);
     page(&EvalRunPage {
-        frame: Frame::new(state.name(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
+        frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
         state: StateWord::of_status(run.status.as_deref()),
         summary: summary(&run),

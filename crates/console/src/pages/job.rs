@@ -84,7 +84,7 @@ pub(crate) async fn job_page(
     let json_href = address::of("/api/v1/objects", &id);
     let newest = parts.checkpoints.len().saturating_sub(LISTED_MAX);
     page(&JobPage {
-        frame: Frame::new(state.name(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
+        frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
         state: StateWord::of_status(job.status.as_deref()),
         summary: job.base_model.clone().unwrap_or_default(),

@@ -65,7 +65,7 @@ pub(crate) async fn notification_page(
     let shell = format!("landfall notifications show {}", notification.id);
     let of_target = Address::new("/notifications").with("target", &notification.target);
     page(&NotificationPage {
-        frame: Frame::new(state.name(), Nav::Targets, &notification.id, shell),
+        frame: Frame::new(state.head(), Nav::Targets, &notification.id, shell),
         id: notification.id.clone(),
         kind: notification.kind.to_string(),
         target: Link { href: of_target.to_string(), text: notification.target.clone() },

@@ -85,7 +85,7 @@ pub(crate) async fn notifications_page(
     let now = Utc::now();
     page(&NotificationsPage {
         frame: Frame::new(
-            state.name(),
+            state.head(),
             Nav::Targets,
             "Notifications",
             shell(sent.as_deref(), target.as_deref()),

@@ -70,7 +70,7 @@ pub(crate) async fn object_page(
     let (kind, facts) = facts(record.get(), now);
     let json_href = address::of("/api/v1/objects", &id);
     page(&ObjectPage {
-        frame: Frame::new(state.name(), Nav::Other, &*id, format!("landfall show {}", shell_word(&id)))
+        frame: Frame::new(state.head(), Nav::Other, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
         kind,
         facts,

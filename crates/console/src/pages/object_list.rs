@@ -179,7 +179,7 @@ async fn objects(state: &State, listed: &Listed, query: ObjectsQuery) -> Result<
     let shell = format!("landfall events --family {}", listed.family);
     let now = Utc::now();
     page(&ObjectsPage {
-        frame: Frame::new(state.name(), listed.nav, listed.title, shell)
+        frame: Frame::new(state.head(), listed.nav, listed.title, shell)
             .with_json(address.below(listed.api).to_string()),
         title: listed.title,
         path: listed.path,

@@ -94,7 +94,7 @@ pub(crate) async fn response_page(
     let files = store.response_files(&response.project, &response.response_id).await?;
     let json_href = address::of("/api/v1/objects", &id);
     page(&ResponsePage {
-        frame: Frame::new(state.name(), Nav::Responses, &*id, format!("landfall show {}", shell_word(&id)))
+        frame: Frame::new(state.head(), Nav::Responses, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
         state: StateWord::of_status(response.status.as_deref()),
         summary: response.model.clone().unwrap_or_default(),

@@ -91,7 +91,7 @@ pub(crate) async fn targets_page(state: web::Data<State>) -> Result<HttpResponse
     let now = Utc::now();
     let row = |target: &TargetStatus| TargetRow::of(target, answers.get(&target.target), &of_workers, now);
     page(&TargetsPage {
-        frame: Frame::new(state.name(), Nav::Targets, "Targets", "landfall targets list"),
+        frame: Frame::new(state.head(), Nav::Targets, "Targets", "landfall targets list"),
         problem,
         rows: targets.iter().map(row).collect(),
         is_cut,
