@@ -20,6 +20,7 @@ Examples:
   landfall verify --headers-file h.txt --body-file - < body.json
 
 h.txt contains one `name: value` per line; a leading request line is skipped.
+The output of `curl -v` works too: only its lines with `>` are read.
 The body must contain exactly the signed bytes, without a newline added by an
 editor. Other users of this machine can see a secret on the command line;
 OPENAI_WEBHOOK_SECRET is safer.
@@ -164,12 +165,18 @@ fn write_refusal(out: &mut dyn Write, error: SignatureError, json: bool) -> Resu
 /// a value.
 fn parse_headers(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
     let mut headers = Vec::new();
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let lines = || text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let is_of_curl = lines().any(|line| line.strip_prefix(b"> ").is_some_and(is_request_line));
+    for (index, mut line) in lines().enumerate() {
+        if is_of_curl {
+            // The others are remarks, and the answer.
+            let Some(sent) = line.strip_prefix(b">") else { continue };
+            line = sent.strip_prefix(b" ").unwrap_or(sent);
+        }
         if line.is_empty() {
             break;
         }
-        if index == 0 && is_request_line(line) {
+        if headers.is_empty() && is_request_line(line) {
             continue;
         }
         // Skips the first byte, because HTTP/2 tools print pseudo-headers such as `:path`.
@@ -208,6 +215,15 @@ mod tests {
             [("Webhook-Id", b"wh_1"), (":path", b"/x"), ("webhook-signature", b"v1,\xe9=="), ("x", b"")];
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn the_headers_in_the_output_of_curl_are_those_it_sent() {
+        let text = b"*   Trying 127.0.0.1:80...\n* Connected\n> POST /openai/webhook HTTP/1.1\r\n> Host: x\r\n> webhook-id: wh_1\r\n> x: POST / HTTP/1.1\r\n> \r\n} [12 bytes data]\n< HTTP/1.1 200 OK\r\n< webhook-id: wh_2\r\n< \r\n";
+        let headers = parse_headers(text).unwrap();
+        let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Host", "webhook-id", "x"]);
+        assert_eq!(headers[1].1, b"wh_1");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use test_support::redis::free_port;
+use webhook::{EventState, Family, NotificationState, NotificationType, Reason};
 
 use crate::command::landfall;
 
@@ -17,6 +18,21 @@ fn every_shell_gets_its_completions() {
         assert!(!ended.stdout.contains(API_KEY), "{shell}");
     }
     landfall(&[], &["completions", "tcsh"]).with_code(2);
+}
+
+#[test]
+fn completions_have_the_values_of_arguments() {
+    let script = landfall(&[], &["completions", "zsh"]).with_code(0).stdout;
+    let names = |all: &[&str]| format!(":({})'", all.join(" "));
+    for values in [
+        names(&EventState::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+        names(&Family::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+        names(&NotificationState::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+        names(&NotificationType::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+        names(&Reason::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+    ] {
+        assert!(script.contains(&values), "no {values} in {script}");
+    }
 }
 
 #[test]
