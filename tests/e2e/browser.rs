@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use fake_openai::{Fault, FaultKind};
 use test_support::receiver::{Receiver, Reply};
+use test_support::wait;
 
 use crate::chromium::Browser;
 use crate::console_client::Console;
@@ -148,6 +149,27 @@ async fn every_page_works_for_everybody_and_loads_nothing_from_elsewhere() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The other tests would not notice a browser that keeps its complaints to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_breaks_the_rules_is_found_out() {
+    let Some(browser) = Browser::start().await else { return };
+    let filled = Filled::start().await;
+    browser.open(&filled.address("/events")).await;
+    assert_eq!(browser.console_messages().await, Vec::<String>::new());
+    for html in ["<p style='color: red'>red", "<img src='http://127.0.0.1:1/x.png' alt=x>"] {
+        browser.run(&format!("document.body.insertAdjacentHTML('beforeend', \"{html}\")")).await;
+        let messages =
+            async || Some(browser.console_messages().await).filter(|messages| !messages.is_empty());
+        let messages = wait::until("a message of the browser", messages).await;
+        assert!(messages[0].contains("Content Security Policy"), "{messages:?}");
+    }
+    browser.run("document.querySelector('.find input').removeAttribute('aria-label')").await;
+    browser.run("document.querySelector('.find input').removeAttribute('placeholder')").await;
+    assert_eq!(browser.inaccessible().await.len(), 1);
+    browser.open("data:text/html,<h1>elsewhere</h1>").await;
+    assert!(browser.requests().await.iter().any(|url| url.starts_with("data:")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,8 +140,11 @@ impl NotificationRow {
 /// The last status or error, and why the notification was given up.
 fn answer(record: &NotificationRecord) -> String {
     let reason = record.reason.as_ref().map(|reason| reason.as_str().replace('_', " "));
+    let is_delivered = record.state == NotificationState::Delivered;
     let status = record.last_status.map(|status| status.to_string());
-    let error = record.last_error.clone().filter(|_| record.state != NotificationState::Delivered);
+    // A Redis stream answers without a status.
+    let status = status.or_else(|| is_delivered.then(|| "accepted".to_owned()));
+    let error = record.last_error.clone().filter(|_| !is_delivered);
     [reason, error.or(status)].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 

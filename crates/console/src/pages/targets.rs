@@ -45,7 +45,12 @@ struct TargetRow {
     /// Waiting, given up and delivered.
     counts: [Counted; 3],
     answer: Option<Answer>,
-    hint: Option<String>,
+    hint: Option<Hint>,
+}
+
+struct Hint {
+    text: &'static str,
+    command: Option<String>,
 }
 
 /// A number that leads to what it counts.
@@ -185,17 +190,18 @@ fn what(attempt: &NotificationAttempt) -> String {
 }
 
 /// What to do about a target that gets nothing.
-fn hint(target: &TargetStatus, is_of_worker: bool) -> Option<String> {
-    let name = &target.target;
+fn hint(target: &TargetStatus, is_of_worker: bool) -> Option<Hint> {
+    let hint = |text, verb: &str| {
+        let command = format!("landfall targets {verb} {}", target.target);
+        Some(Hint { text, command: Some(command) })
+    };
     match target.condition() {
         TargetCondition::Active if target.pending > 0 && !is_of_worker => {
-            Some("No running worker has this target: add it to their landfall.toml again.".to_owned())
+            Some(Hint { text: "No running worker has it in its landfall.toml.", command: None })
         }
         TargetCondition::Active => None,
-        TargetCondition::Failing => Some(format!("Fix it, then run landfall targets test {name}.")),
-        TargetCondition::Paused => Some(format!("To resume it, run landfall targets resume {name}.")),
-        TargetCondition::Disabled => {
-            Some(format!("It returned 410 Gone. To enable it again, run landfall targets resume {name}."))
-        }
+        TargetCondition::Failing => hint("Fix it, then run", "test"),
+        TargetCondition::Paused => hint("Resume it with", "resume"),
+        TargetCondition::Disabled => hint("It returned 410 Gone. Enable it again with", "resume"),
     }
 }
