@@ -46,6 +46,15 @@ need_postgres() {
 # need_pgbouncer: Debian installs it outside the PATH of normal users. No system service is needed or started.
 need_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || need_package pgbouncer pgbouncer; }
 
+# need_chromium: a browser and its driver. Ubuntu's package of that name is another one, but its machines for CI have Chrome.
+need_chromium() {
+  local browser
+  for browser in chromium chromium-browser google-chrome; do
+    if command -v "$browser" >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; then return; fi
+  done
+  install_package chromium-driver "chromium and chromedriver"
+}
+
 need_rust() {
   command -v cargo >/dev/null 2>&1 ||
     fail "cargo is missing: install Rust from https://rustup.rs, then run this again"

@@ -51,7 +51,8 @@ fn is_copied(file: &Path) -> bool {
         "config/",
         "crates/fake-openai/src/",
     ];
-    paths.iter().any(|path| file.to_str().unwrap().starts_with(path))
+    let is_picture = file.extension().is_some_and(|extension| extension == "png");
+    !is_picture && paths.iter().any(|path| file.to_str().unwrap().starts_with(path))
 }
 
 /// Everything that could be a model's name. `ft:MODEL:ORG::ID` is split at the colons.
