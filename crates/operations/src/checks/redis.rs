@@ -47,13 +47,15 @@ pub async fn check(config: &QueueConfig, depth: Depth, allow_volatile: bool) -> 
     findings.extend(memory.and_then(|memory| check_memory(&memory)));
     let mut instances = None;
     // Further checks on an unusable server would only repeat the finding.
-    if !findings.iter().any(Finding::is_wrong) {
-        if depth == Depth::Write {
-            findings.extend(try_enqueue(config).await);
-        }
+    let is_usable = !findings.iter().any(Finding::is_wrong);
+    if is_usable && depth == Depth::Write {
+        findings.extend(try_enqueue(config).await);
+    }
+    if is_usable || depth == Depth::Read {
         match read_all(&reader).await {
             Ok(read) => instances = Some(read),
-            Err(error) => findings.push(unreachable(&error, Cause::of(&error))),
+            Err(error) if is_usable => findings.push(unreachable(&error, Cause::of(&error))),
+            Err(_) => {}
         }
     }
     if !findings.iter().any(Finding::is_wrong) {
