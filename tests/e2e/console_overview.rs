@@ -66,7 +66,7 @@ async fn the_overview_shows_what_happened(database: Database) {
     landfall.settled().await;
     let html = page_with(&console, "/", &["1 dead letter.", "1 response", "2 in the last hour"]).await;
     let chart = part(&html, "chart-events");
-    assert!(chart.contains("<title>") && chart.contains("<desc>2 events"), "{chart}");
+    assert!(chart.contains("<title>") && chart.contains("<desc>2 in all"), "{chart}");
     assert!(chart.contains("<rect class=\"c1\"") && chart.contains("<rect class=\"c3\""), "{chart}");
     let table = part(&html, "table-events");
     assert!(table.contains("<td class=\"num\">1</td>"), "the chart's numbers are a table, too: {table}");
@@ -96,7 +96,7 @@ async fn without_redis_the_pages_say_so_and_show_the_rest() {
     let console = Console::start(&landfall, &[]).await;
     landfall.send("response.completed", RESPONSE).await;
     landfall.settled().await;
-    page_with(&console, "/", &["All well."]).await;
+    page_with(&console, "/", &["All well.", "1 in all"]).await;
     landfall.redis.kill();
     let html = page_with(&console, "/", &["Redis cannot be read.", "not known"]).await;
     assert!(!html.contains("All well.") && html.contains("Last webhook"), "{html}");

@@ -1,4 +1,4 @@
-//! The last 24 hours for the charts, read for all pages together and only when one wants them. A page does not wait long:
+//! The last 24 hours for the charts, read for all pages together at the start and when one wants them. A page does not wait long:
 //! it shows the charts of a little earlier instead.
 
 use std::sync::Arc;
@@ -37,6 +37,8 @@ impl DayReader {
     pub(crate) fn start(database: Database, stopped: CancellationToken) -> Self {
         let (sender, day) = watch::channel(None);
         let wanted = Arc::new(Notify::new());
+        // The first page need not wait.
+        wanted.notify_one();
         let reader = Self { day, wanted: wanted.clone() };
         let own = reader.clone();
         tokio::spawn(stopped.run_until_cancelled_owned(async move {

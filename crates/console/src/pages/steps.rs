@@ -52,9 +52,10 @@ pub(super) fn first_steps(facts: Option<&Facts>, now: DateTime<Utc>) -> Option<V
         step(
             missing.is_empty(),
             "Start ingest and a worker",
-            &match &missing[..] {
-                [] => String::new(),
-                missing => format!("Not running: {}.", missing.join(", ")),
+            &match (queue, &missing[..]) {
+                (None, _) => "Not known: Redis cannot be read.".to_owned(),
+                (Some(_), []) => String::new(),
+                (Some(_), missing) => format!("Not running: {}.", missing.join(", ")),
             },
             Some("docker compose up -d"),
         ),

@@ -81,7 +81,7 @@ pub(super) fn worst(facts: Option<&Facts>, now: DateTime<Utc>) -> WorstFinding {
             return bad(
                 "Redis cannot be read.",
                 format!(
-                    "Unless only the console is affected, ingest refuses webhooks, and OpenAI sends them again. {}",
+                    "If ingest cannot write to it either, it refuses webhooks, and OpenAI sends them again. {}",
                     sentence(hint)
                 ),
                 "/health",

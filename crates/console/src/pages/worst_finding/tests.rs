@@ -83,7 +83,7 @@ fn what_cannot_be_read_is_named() {
     facts.queue = Err(down);
     says(&facts, Severity::Bad, &["Neither Redis nor the database can be read. Start Redis."]);
     let facts = Facts { queue: Err(down), ..well() };
-    says(&facts, Severity::Bad, &["Redis cannot be read.", "ingest refuses webhooks", "Start Redis."]);
+    says(&facts, Severity::Bad, &["Redis cannot be read.", "refuses webhooks", "Start Redis."]);
 }
 
 #[test]
