@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod follow;
 mod full_queue;
+mod help;
 mod input;
 mod json;
 mod listen;
@@ -70,6 +71,7 @@ Exit codes: 0 success, 1 negative result (such as not found), 2 usage error,
 /// Inspect and repair a Landfall installation: OpenAI webhooks, their results and notifications
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(mut_subcommands = help::with_examples)]
 struct Landfall {
     #[command(subcommand)]
     verb: Verb,
@@ -154,12 +156,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Landfall::command().debug_assert();
+        command_line().debug_assert();
     }
 
     #[test]
     fn examples_fit_80_columns() {
-        let command = Landfall::command();
+        let command = command_line();
         let verbs = command.get_subcommands().chain([&command]);
         let texts = verbs.filter_map(|verb| verb.get_after_help().map(ToString::to_string));
         let texts: Vec<String> = texts.collect();
@@ -167,5 +169,23 @@ mod tests {
         for line in texts.iter().flat_map(|text| text.lines()) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        let (mut verbs, mut without) = (0, Vec::new());
+        for verb in command_line().get_subcommands() {
+            let actions: Vec<&clap::Command> = verb.get_subcommands().collect();
+            for action in if actions.is_empty() { vec![verb] } else { actions } {
+                verbs += 1;
+                let help = action.get_after_help().map(ToString::to_string).unwrap_or_default();
+                if !help.contains("Examples:\n  ") {
+                    without.push(format!("{} {}", verb.get_name(), action.get_name()));
+                }
+            }
+        }
+        // docker-compose.yml runs it; people do not.
+        assert_eq!(without, ["secret install"]);
+        assert!(verbs > 30, "{verbs}");
     }
 }
