@@ -41,14 +41,29 @@ async fn leads_to(console: &Console, id: &str) -> String {
     answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
+/// Adds a response whose code interpreter made a file of this name.
+fn add_response_with_file(landfall: &Landfall, id: &str, name: &str) {
+    landfall.fake.add_container_file("cntr_page", "cfile_page", name, "1");
+    landfall.fake.add_response(json!({
+        "id": id, "object": "response", "status": "completed", "model": "m",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "See.", "annotations": [
+            {"type": "container_file_citation", "container_id": "cntr_page", "file_id": "cfile_page",
+             "filename": name, "start_index": 0, "end_index": 1},
+        ]}]}],
+    }));
+}
+
 async fn every_object_has_a_page_that_its_id_leads_to(database: Database) {
     let landfall = Landfall::start_on(database).await;
     let console = Console::start(&landfall, &[]).await;
+    add_response_with_file(&landfall, "resp_file", "median.txt");
     let webhook_id = landfall.send("response.completed", RESPONSE).await;
     for (event_type, id) in [
         ("batch.completed", BATCH),
         ("batch.failed", "batch_demo_failed"),
+        ("response.completed", "resp_file"),
         ("fine_tuning.job.succeeded", JOB),
+        ("fine_tuning.job.failed", "ftjob_demo_failed"),
         ("eval.run.succeeded", EVAL),
         ("agent.session.idle", "asess_demo"),
         ("safety.alert.created", "alert_demo"),
@@ -77,12 +92,15 @@ async fn every_object_has_a_page_that_its_id_leads_to(database: Database) {
     let texts =
         ["Flow temperature decides.", "rel=\"noopener noreferrer\"", "412 flats", "48,211 in, 6,874 out"];
     shows(&console, "/responses/resp_demo_research", &texts).await;
-    shows(&console, "/responses/resp_demo_research", &["web search", "prices.csv", &event]).await;
+    shows(&console, "/responses/resp_demo_research", &["web search", &event]).await;
+    let texts = ["median.txt", "/content\" download", "fetched"];
+    shows(&console, "/responses/resp_file", &texts).await;
     let texts = ["10 of 12 succeeded", "<progress", "server_error", "ticket-0004", "format=csv", "complete"];
     shows(&console, "/batches/batch_demo_completed", &texts).await;
     shows(&console, "/batches/batch_demo_failed", &["line 3: invalid_json_line", "rejected"]).await;
     let texts = ["<polyline class=\"l1\"", "<desc", "Validation", "ckpt-step-20", "/find?q=ft%3Agpt-6-luna"];
     shows(&console, "/jobs/ftjob_demo_succeeded", &texts).await;
+    shows(&console, "/jobs/ftjob_demo_failed", &["What OpenAI reported"]).await;
     shows(&console, "/evals/evalrun_demo_succeeded", &["36 of 40 passed", "Same label", "36 of 39"]).await;
     shows(&console, "/objects/asess_demo", &["agent session", "Turns"]).await;
     shows(&console, "/objects/file-DemoTicketsOutput", &["/content\" download"]).await;
@@ -192,8 +210,10 @@ async fn html_from_outside_is_text_on_every_page() {
     let landfall = Landfall::start().await;
     let console = Console::start(&landfall, &[]).await;
     add_hostile_objects(&landfall);
+    add_response_with_file(&landfall, "resp_html_file", HTML);
     for (event_type, id) in [
         ("response.completed", "resp_html"),
+        ("response.completed", "resp_html_file"),
         ("batch.completed", "batch_html"),
         ("fine_tuning.job.failed", "ftjob_html"),
         ("eval.run.failed", "evalrun_html"),
@@ -205,6 +225,7 @@ async fn html_from_outside_is_text_on_every_page() {
     landfall.settled().await;
     for path in [
         "/responses/resp_html",
+        "/responses/resp_html_file",
         "/batches/batch_html",
         "/batches/batch_html?text=%3Cscript%3E",
         "/batches/batch_html?custom_id=%22%3E%3Cscript%3E",
@@ -222,7 +243,8 @@ async fn html_from_outside_is_text_on_every_page() {
         "/objects/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
         "/find?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
     ] {
-        let (_, html) = page(&console, path).await;
+        let (status, html) = page(&console, path).await;
+        assert!(status == StatusCode::OK || !path.contains("html"), "{path}: {status}");
         let unsafe_parts = ["<script>", "<img", "href=\"javascript:", "href='javascript:"];
         for part in unsafe_parts {
             assert!(!html.contains(part), "{path} has {part}: {html}");
@@ -255,6 +277,10 @@ async fn an_id_that_is_not_stored_says_where_it_was_looked_for() {
     for path in ["/find", "/find?q=+"] {
         assert_eq!(page(&console, path).await.0, StatusCode::BAD_REQUEST, "{path}");
     }
+    landfall.send("response.completed", "resp_that_openai_does_not_know").await;
+    landfall.settled().await;
+    let texts = ["OpenAI does not have it", "not found"];
+    shows(&console, "/responses/resp_that_openai_does_not_know", &texts).await;
     drop(landfall.workers.pop());
     landfall.send("response.completed", RESPONSE).await;
     let (_, html) = page(&console, &format!("/find?q={RESPONSE}")).await;

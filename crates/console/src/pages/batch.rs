@@ -93,7 +93,7 @@ pub(crate) async fn batch_page(
             format!("landfall show {word}; landfall results {word}"),
         )
         .with_json(json_href.clone()),
-        state: StateWord::of_status(batch.batch.status.as_deref()),
+        state: StateWord::of_object(batch.batch.status.as_deref(), &batch.batch.fetch_state),
         summary: summary(&batch),
         facts: facts_of(store, &batch, now).await?,
         import: ImportView::of(&state, store, &batch, now).await?,

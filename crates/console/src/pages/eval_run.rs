@@ -71,7 +71,7 @@ pub(crate) async fn eval_run_page(
     page(&EvalRunPage {
         frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
-        state: StateWord::of_status(run.status.as_deref()),
+        state: StateWord::of_object(run.status.as_deref(), &run.fetch_state),
         summary: summary(&run),
         error: facts::error(run.error.as_deref()),
         facts: facts_of(&run, now),

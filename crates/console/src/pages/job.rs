@@ -86,7 +86,7 @@ pub(crate) async fn job_page(
     page(&JobPage {
         frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
-        state: StateWord::of_status(job.status.as_deref()),
+        state: StateWord::of_object(job.status.as_deref(), &job.fetch_state),
         summary: job.base_model.clone().unwrap_or_default(),
         error: facts::error(job.error.as_deref()),
         facts: facts_of(&job, now),

@@ -204,7 +204,7 @@ impl ObjectRow {
         let is_fetched = row.fetch_state == FetchState::Fetched;
         Self {
             received: Moment::ago(row.received_at, now),
-            state: StateWord::of_status(row.status.as_deref()),
+            state: StateWord::of_object(row.status.as_deref(), &row.fetch_state),
             href: address::of(listed.path, &row.id),
             id: row.id,
             model: row.model.unwrap_or_default(),

@@ -96,7 +96,7 @@ pub(crate) async fn response_page(
     page(&ResponsePage {
         frame: Frame::new(state.head(), Nav::Responses, &*id, format!("landfall show {}", shell_word(&id)))
             .with_json(json_href.clone()),
-        state: StateWord::of_status(response.status.as_deref()),
+        state: StateWord::of_object(response.status.as_deref(), &response.fetch_state),
         summary: response.model.clone().unwrap_or_default(),
         error: error(&response),
         facts: facts_of(&response, now),

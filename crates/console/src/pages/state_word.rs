@@ -15,6 +15,11 @@ impl StateWord {
         Self { class, word: word.into() }
     }
 
+    /// The status of an object; why it was not fetched, if it has none.
+    pub(super) fn of_object(status: Option<&str>, fetch_state: &MaybeKnown<FetchState>) -> Self {
+        if status.is_none() { Self::from(fetch_state) } else { Self::of_status(status) }
+    }
+
     /// A status as OpenAI names it.
     pub(super) fn of_status(status: Option<&str>) -> Self {
         let class = match status {
