@@ -1,5 +1,5 @@
 //! Every table with its columns, in the order of export and import: referenced rows come before the rows that reference
-//! them.
+//! them. `console_keys` is not among them: every database has a key of its own, which no export contains.
 
 use crate::agent_session::{AgentSessionRecord, AgentTurnRecord};
 use crate::api_token::ApiToken;

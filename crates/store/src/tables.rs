@@ -9,6 +9,7 @@ mod batch_results;
 mod batch_rows;
 mod batch_search;
 mod batches;
+mod console_keys;
 mod eval_runs;
 mod event_attempts;
 mod event_lists;

@@ -158,6 +158,7 @@ on_both!([
     transfer::all_rows_move_into_either_database_and_back,
     transfer::an_import_is_all_or_nothing_and_deletes_only_with_replace,
     transfer::an_export_has_every_column_of_every_table,
+    transfer::the_key_of_sessions_is_random_and_stays_in_its_database,
     upgrade::an_old_schema_is_migrated_while_an_old_worker_runs,
     upgrade::an_old_schema_is_distinguished_from_none,
     upgrade::migrations_of_another_application_are_not_touched,

@@ -121,6 +121,17 @@ pub(crate) async fn an_import_is_all_or_nothing_and_deletes_only_with_replace(fi
     assert_eq!(exported(&fixture).await, export, "other rows are deleted");
 }
 
+pub(crate) async fn the_key_of_sessions_is_random_and_stays_in_its_database(fixture: Fixture) {
+    let secret = fixture.store.session_secret().await.unwrap().unwrap();
+    let target = Fixture::on_sqlite().await;
+    let others = target.store.session_secret().await.unwrap();
+    assert!(secret.len() == 32 && Some(&secret) != others.as_ref());
+    let export = exported(&fixture).await;
+    assert!(!String::from_utf8_lossy(&export).contains("console_keys"));
+    import(&target, &export, true).await.unwrap();
+    assert_eq!(target.store.session_secret().await.unwrap(), others, "an import does not replace it");
+}
+
 pub(crate) async fn an_export_has_every_column_of_every_table(fixture: Fixture) {
     let export = exported(&fixture).await;
     let mut tables = Vec::new();

@@ -194,7 +194,7 @@ pub(crate) async fn many_workers_migrate_an_old_schema_at_once(fixture: Fixture)
                    DROP INDEX batches_by_forbidden_input; ALTER TABLE batches DROP COLUMN input_state; \
                    ALTER TABLE fine_tuning_jobs DROP COLUMN checkpoints_state; \
                    ALTER TABLE fine_tuning_jobs DROP COLUMN events_state; DROP TABLE fine_tuning_checkpoints; \
-                   DROP TABLE fine_tuning_events; DROP TABLE batch_inputs; DROP TABLE api_tokens; \
+                   DROP TABLE fine_tuning_events; DROP TABLE batch_inputs; DROP TABLE api_tokens; DROP TABLE console_keys; \
                    ALTER TABLE notifications DROP COLUMN expires_at; ALTER TABLE notifications DROP COLUMN reason; \
                    DROP INDEX events_by_state; DROP INDEX responses_by_received_at; \
                    CREATE INDEX events_by_family ON events (family, state); \
