@@ -18,7 +18,7 @@ pub struct DeadLetterFilter {
 }
 
 impl DeadLetterFilter {
-    fn families(&self) -> Vec<Family> {
+    pub(crate) fn families(&self) -> Vec<Family> {
         self.family.map_or_else(|| Family::ALL.to_vec(), |family| vec![family])
     }
 }
@@ -129,6 +129,10 @@ impl DeadLetterSelection {
         Ok(Self { filter, newest })
     }
 
+    pub fn filter(&self) -> DeadLetterFilter {
+        self.filter
+    }
+
     /// Reads those that are still there, page by page.
     pub fn pages<'a>(&'a self, queue: &'a QueueAdmin) -> Pages<'a> {
         Pages { queue, selection: self, families: self.newest.keys().copied().collect(), after: None }
@@ -173,6 +177,24 @@ fn parse_id(id: &str) -> (u64, u64) {
     (ms.parse().unwrap_or(u64::MAX), number.parse().unwrap_or(u64::MAX))
 }
 
+/// Whether this may be the id of a dead letter.
+pub fn is_letter_id(id: &str) -> bool {
+    let is_number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok();
+    id.split_once('-').is_some_and(|(ms, number)| is_number(ms) && is_number(number))
+}
+
+/// The letter with this id in a family.
+///
+/// # Errors
+/// When Redis cannot be read.
+pub async fn letter(queue: &QueueAdmin, family: Family, id: &str) -> Result<Option<Letter>, QueueError> {
+    if !is_letter_id(id) {
+        return Ok(None);
+    }
+    Ok(queue.dead_letter(family, id).await?.map(|letter| Letter { family, letter }))
+}
+
 /// The letters with this id, usually one.
 ///
 /// # Errors
@@ -189,6 +211,14 @@ pub async fn find(queue: &QueueAdmin, filter: DeadLetterFilter, id: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_stream_ids_are_ids_of_letters() {
+        assert!(is_letter_id("1795470486874-0"));
+        for wrong in ["", "-", "1", "1-", "+1-0", "-1", "1-0-0", "x-1", "18446744073709551616-0"] {
+            assert!(!is_letter_id(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn ids_are_ordered_as_numbers() {

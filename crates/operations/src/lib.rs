@@ -3,6 +3,8 @@
 
 pub mod checks;
 pub mod day;
+pub mod dead_letter_acts;
+pub mod dead_letter_groups;
 pub mod dead_letters;
 mod error_object;
 pub mod fetch;

@@ -71,6 +71,24 @@ impl QueueAdmin {
         self.read_letters(family, ("XREVRANGE", "+", "-"), None, limit).await
     }
 
+    /// The next older ones: a family's dead letters, newest first, before the letter `before`.
+    pub async fn dead_letters_before(
+        &self,
+        family: Family,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        self.read_letters(family, ("XREVRANGE", "+", "-"), before, limit).await
+    }
+
+    /// The dead letter with this id.
+    pub async fn dead_letter(&self, family: Family, id: &str) -> Result<Option<DeadLetter>, QueueError> {
+        let mut read = redis::cmd("XRANGE");
+        read.arg(self.keys.dead(family)).arg(id).arg(id);
+        let found: Vec<RawEntry> = self.query("read a dead letter", &read).await?;
+        Ok(found.into_iter().next().map(|(id, flat)| DeadLetter::decode(id, &flat)))
+    }
+
     /// A family's dead letters, oldest first, after the letter `after`.
     pub async fn dead_letters_after(
         &self,
@@ -104,6 +122,7 @@ impl QueueAdmin {
         }
         Ok(letters)
     }
+
     /// Enqueues a dead letter again, as if it had been received now, and removes it from the dead letters. Returns the
     /// new entry's id, or `None` when there is no such letter, for example because another operator was faster.
     ///

@@ -103,6 +103,14 @@ async fn letters_are_paged_from_the_oldest() {
         seen.extend(page.into_iter().map(|letter| letter.id));
     }
     assert_eq!(seen, ids);
+
+    let newest = queue.admin.dead_letters_before(FAMILY, None, 2).await.unwrap();
+    let older = queue.admin.dead_letters_before(FAMILY, Some(&newest[1].id), 9).await.unwrap();
+    let backwards: Vec<&str> = newest.iter().chain(&older).map(|letter| letter.id.as_str()).collect();
+    assert_eq!(backwards, ids.iter().rev().map(String::as_str).collect::<Vec<_>>());
+    let one = queue.admin.dead_letter(FAMILY, &ids[2]).await.unwrap().unwrap();
+    assert_eq!(one.id, ids[2]);
+    assert!(queue.admin.dead_letter(FAMILY, "1-1").await.unwrap().is_none());
 }
 
 #[tokio::test]

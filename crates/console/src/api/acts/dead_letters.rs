@@ -2,8 +2,8 @@
 
 use actix_web::web::ReqData;
 use actix_web::{HttpResponse, get, post, web};
-use operations::dead_letters::{DeadLetterFilter, DeadLetterSelection, Letter};
-use queue::{QueueAdmin, QueueError};
+use operations::dead_letter_acts::{self, LetterAct};
+use operations::dead_letters::{DeadLetterFilter, DeadLetterSelection, is_letter_id};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use webhook::{Family, Reason};
@@ -58,14 +58,10 @@ pub(crate) async fn preview_letters(
         reason: named::<Reason>("reason", query.reason.as_deref())?,
     };
     let selection = DeadLetterSelection::now(&state.queue, filter).await?;
-    let (mut count, mut sample, mut pages) = (0, Vec::new(), selection.pages(&state.queue));
-    while let Some(page) = pages.next().await? {
-        count += page.len() as u64;
-        for letter in page.iter().take(SAMPLE_MAX - sample.len()) {
-            sample.push(serde_json::value::to_raw_value(&letter.line())?);
-        }
-    }
-    json(ok(), &Preview { count, sample, preview: opaque::encode(&selection) })
+    let found = dead_letter_acts::preview(&state.queue, &selection, SAMPLE_MAX).await?;
+    let sample = found.sample.iter().map(|letter| serde_json::value::to_raw_value(&letter.line()));
+    let sample = sample.collect::<Result<_, _>>()?;
+    json(ok(), &Preview { count: found.count, sample, preview: opaque::encode(&selection) })
 }
 
 /// Puts dead letters back into the queue
@@ -83,7 +79,7 @@ pub(crate) async fn redrive_letters(
     caller: ReqData<Caller>,
     choice: web::Json<LetterChoice>,
 ) -> Result<HttpResponse, ApiError> {
-    act(&state, &caller, Act::Redrive, choice.into_inner()).await
+    act(&state, &caller, LetterAct::Redrive, choice.into_inner()).await
 }
 
 /// Deletes dead letters for good
@@ -99,36 +95,13 @@ pub(crate) async fn discard_letters(
     caller: ReqData<Caller>,
     choice: web::Json<LetterChoice>,
 ) -> Result<HttpResponse, ApiError> {
-    act(&state, &caller, Act::Discard, choice.into_inner()).await
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Act {
-    Redrive,
-    Discard,
-}
-
-impl Act {
-    /// Whether the letter was still there.
-    async fn apply(self, queue: &QueueAdmin, family: Family, id: &str) -> Result<bool, QueueError> {
-        match self {
-            Self::Redrive => Ok(queue.redrive(family, id).await?.is_some()),
-            Self::Discard => queue.discard(family, id).await,
-        }
-    }
-
-    const fn outcome(self) -> &'static str {
-        match self {
-            Self::Redrive => "redriven",
-            Self::Discard => "discarded",
-        }
-    }
+    act(&state, &caller, LetterAct::Discard, choice.into_inner()).await
 }
 
 async fn act(
     state: &State,
     caller: &Caller,
-    act: Act,
+    act: LetterAct,
     choice: LetterChoice,
 ) -> Result<HttpResponse, ApiError> {
     let acted = match chosen("letters", choice.letters, choice.preview)? {
@@ -148,26 +121,17 @@ async fn act(
     json(ok(), &acted)
 }
 
-async fn act_on(state: &State, act: Act, selection: &DeadLetterSelection) -> Result<Acted, ApiError> {
-    let (mut acted, mut pages) = (Acted::default(), selection.pages(&state.queue));
-    while let Some(page) = pages.next().await? {
-        for Letter { family, letter } in page {
-            if acted.done == ITEMS_MAX {
-                // Those that were changed are no longer among the dead letters.
-                return Ok(Acted { next: Some(opaque::encode(selection)), ..acted });
-            }
-            acted.count(act.apply(&state.queue, family, &letter.id).await?);
-        }
-    }
-    Ok(acted)
+/// At most 5,000 of them.
+async fn act_on(state: &State, act: LetterAct, selection: &DeadLetterSelection) -> Result<Acted, ApiError> {
+    let acted = act.run(&state.queue, selection, ITEMS_MAX).await?;
+    let next = acted.has_more.then(|| opaque::encode(selection));
+    Ok(Acted { done: acted.done, gone: acted.gone, next })
 }
 
 impl LetterName {
     fn parse(self) -> Result<(Family, String), ApiError> {
         let wrong = || ApiError::BadRequest(format!("{:?} is not the id of a dead letter", self.id));
-        let (ms, number) = self.id.split_once('-').ok_or_else(wrong)?;
-        let is_number = |text: &str| text.parse::<u64>().is_ok();
-        if !is_number(ms) || !is_number(number) {
+        if !is_letter_id(&self.id) {
             return Err(wrong());
         }
         let family = named::<Family>("family", Some(&self.family))?;
