@@ -13,10 +13,11 @@ use crate::harness::{Database, Landfall};
 use crate::notifications::{start, target, targets_file};
 
 /// Every page of the console. `{webhook}` and `{notification}` are ids.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "/events",
     "/events?state=dead&family=response",
     "/events/{webhook}",
+    "/dead",
     "/targets",
     "/notifications",
     "/notifications/{notification}",

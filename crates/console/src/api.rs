@@ -7,7 +7,7 @@ pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod lists;
 pub(crate) mod objects;
-mod opaque;
+pub(crate) mod opaque;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod parameters;

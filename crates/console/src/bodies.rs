@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 pub enum Bodies {
     /// For everybody who may read
     All,
-    /// Only for holders of an operator token
+    /// Only for operators
     Operator,
     /// Only in the database
     None,
@@ -27,7 +27,7 @@ pub(crate) enum BodyAccess {
 /// Why bodies are withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodiesWithheld {
-    #[error("bodies are only for holders of an operator token: CONSOLE_BODIES is `operator`")]
+    #[error("bodies are only for operators: CONSOLE_BODIES is `operator`")]
     NotOperator,
     #[error("the console gives out no bodies: CONSOLE_BODIES is `none`")]
     Always,

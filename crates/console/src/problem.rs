@@ -18,6 +18,8 @@ use crate::database::DatabaseDown;
 
 /// Seconds after which a client should try again what failed for lack of Redis, a database or a free place.
 const RETRY_AFTER_SECS: &str = "5";
+/// Seconds after which another password may be tried.
+const LOGIN_AFTER_SECS: &str = "60";
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +29,28 @@ pub(crate) enum ApiError {
     BadRequest(String),
     #[error("a token is needed: send `Authorization: Bearer` with a token from `landfall token new`")]
     NoToken,
+    #[error(
+        "this console has no login yet: set CONSOLE_PASSWORD or CONSOLE_VIEWER_PASSWORD, or the same names with _FILE \
+         (without a password, pages are shown only if CONSOLE_ADDR is a loopback address)"
+    )]
+    NoLogin,
+    #[error("the proxy named no user: CONSOLE_USER_HEADER is the name of the header that it must send")]
+    NoProxyUser,
+    #[error("too many passwords were tried from your address: wait a minute")]
+    TooManyLogins,
+    #[error("this request comes from another web site, or a proxy changed its Host")]
+    OtherSite,
     #[error("the token is unknown or revoked: `landfall token list` shows the valid ones")]
     WrongToken,
     #[error(
-        "this call changes something: send `Authorization: Bearer` with a token from `landfall token new NAME --operator`"
+        "this changes something: log in as an operator (CONSOLE_PASSWORD), or send `Authorization: Bearer` with a token from \
+         `landfall token new NAME --operator`"
     )]
     NoOperatorToken,
     #[error("the token may only read: make one with `landfall token new NAME --operator`")]
     ViewerToken,
+    #[error("you may only read: log in as an operator, with CONSOLE_PASSWORD")]
+    ViewerLogin,
     #[error("the console is read-only: CONSOLE_READ_ONLY is true")]
     ReadOnly,
     #[error("requests for this host are refused: add its name to CONSOLE_HOSTS")]
@@ -59,6 +75,10 @@ pub(crate) enum ApiError {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Requeue(#[from] RequeueError),
+    #[error("the database has no key for sessions: the table console_keys has no valid row")]
+    NoSessionKey,
+    #[error("the password cannot be hashed")]
+    SessionKey(#[source] argon2::Error),
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     /// Of an answer that several requests share.
@@ -116,9 +136,16 @@ impl ApiError {
             Self::Shared(error) => error.detail(),
             Self::BadRequest(_)
             | Self::NoToken
+            | Self::NoLogin
+            | Self::NoProxyUser
+            | Self::TooManyLogins
+            | Self::OtherSite
+            | Self::NoSessionKey
+            | Self::SessionKey(_)
             | Self::WrongToken
             | Self::NoOperatorToken
             | Self::ViewerToken
+            | Self::ViewerLogin
             | Self::ReadOnly
             | Self::WrongHost
             | Self::BodiesWithheld(_)
@@ -132,6 +159,40 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What the status alone does not say.
+    pub(crate) fn header(&self) -> Option<(header::HeaderName, String)> {
+        match self {
+            Self::NoToken | Self::WrongToken | Self::NoOperatorToken => {
+                Some((header::WWW_AUTHENTICATE, "Bearer".to_owned()))
+            }
+            Self::WrongMethod { allowed } => Some((header::ALLOW, allowed.clone())),
+            Self::WrongRange { bytes } => Some((header::CONTENT_RANGE, format!("bytes */{bytes}"))),
+            Self::TooMany(_)
+            | Self::NoSessionKey
+            | Self::DatabaseDown(_)
+            | Self::Store(_)
+            | Self::Queue(_)
+            | Self::Requeue(_) => Some((header::RETRY_AFTER, RETRY_AFTER_SECS.to_owned())),
+            Self::TooManyLogins => Some((header::RETRY_AFTER, LOGIN_AFTER_SECS.to_owned())),
+            Self::Shared(error) => error.header(),
+            Self::BadRequest(_)
+            | Self::ViewerToken
+            | Self::ViewerLogin
+            | Self::NoLogin
+            | Self::NoProxyUser
+            | Self::OtherSite
+            | Self::SessionKey(_)
+            | Self::ReadOnly
+            | Self::WrongHost
+            | Self::WrongLink
+            | Self::BodiesWithheld(_)
+            | Self::NotFound(_)
+            | Self::Json(_) => None,
+        }
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
@@ -141,47 +202,36 @@ impl ResponseError for ApiError {
             | Self::WrongLink
             | Self::BodiesWithheld(_)
             | Self::ViewerToken
+            | Self::ViewerLogin
+            | Self::NoLogin
+            | Self::NoProxyUser
+            | Self::OtherSite
             | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) | Self::Requeue(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooMany(_) | Self::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoSessionKey
+            | Self::DatabaseDown(_)
+            | Self::Store(_)
+            | Self::Queue(_)
+            | Self::Requeue(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Json(_) | Self::SessionKey(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Shared(error) => error.status_code(),
         }
     }
 
     fn error_response(&self) -> HttpResponse {
+        if let Self::Shared(error) = self {
+            return error.error_response();
+        }
         let status = self.status_code();
-        if status.is_server_error() && !matches!(self, Self::Shared(_)) {
+        if status.is_server_error() {
             tracing::error!(error = chain(self), outcome = "failed", "a request could not be answered");
         }
         let mut response = HttpResponseBuilder::new(status);
-        match self {
-            Self::NoToken | Self::WrongToken | Self::NoOperatorToken => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-            }
-            Self::WrongMethod { allowed } => {
-                response.insert_header((header::ALLOW, allowed.as_str()));
-            }
-            Self::WrongRange { bytes } => {
-                response.insert_header((header::CONTENT_RANGE, format!("bytes */{bytes}")));
-            }
-            Self::TooMany(_) | Self::DatabaseDown(_) | Self::Store(_) | Self::Queue(_) | Self::Requeue(_) => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
-            }
-            Self::BadRequest(_)
-            | Self::ViewerToken
-            | Self::ReadOnly
-            | Self::WrongHost
-            | Self::WrongLink
-            | Self::BodiesWithheld(_)
-            | Self::NotFound(_)
-            | Self::Json(_) => {}
-            Self::Shared(error) => return error.error_response(),
+        if let Some(header) = self.header() {
+            response.insert_header(header);
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let problem = Problem { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };

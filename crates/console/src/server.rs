@@ -11,6 +11,7 @@ use crate::api::{
     self, API, acts, dead_letters, event_stream, events, files, lists, objects, openapi, results,
 };
 use crate::authorize::authorize;
+use crate::origin::refuse_other_sites;
 use crate::pages;
 use crate::problem::ApiError;
 use crate::result_links;
@@ -45,6 +46,7 @@ pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Serv
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
+            .wrap(from_fn(refuse_other_sites))
             .app_data(state.clone())
             .app_data(api::query_config())
             .app_data(api::path_config())
@@ -59,6 +61,7 @@ pub(crate) fn start(listener: TcpListener, state: State) -> std::io::Result<Serv
                 web::scope("")
                     .wrap(from_fn(pages::guard))
                     .app_data(pages::unreadable_query())
+                    .app_data(pages::unreadable_form())
                     .configure(page_routes)
                     .default_service(web::to(pages::no_page)),
             )
@@ -119,5 +122,15 @@ fn page_routes(scope: &mut web::ServiceConfig) {
         .service(pages::notifications::notifications_page)
         .service(pages::notification::notification_page)
         .service(pages::overview::overview_page)
-        .service(pages::health::health_page);
+        .service(pages::health::health_page)
+        .service(pages::login::login_page)
+        .service(pages::login::log_in)
+        .service(pages::login::log_out)
+        .service(pages::acts::replay_event)
+        .service(pages::acts::fetch_again)
+        .service(pages::dead_letters::dead_letters_page)
+        .service(pages::dead_letter::dead_letter_page)
+        .service(pages::dead_letter_acts::preview_page)
+        .service(pages::dead_letter_acts::run_act)
+        .service(pages::dead_letter_acts::act_on_one);
 }

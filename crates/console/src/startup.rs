@@ -21,8 +21,10 @@ use crate::database::Database;
 use crate::day_reader::DayReader;
 use crate::facts::FactReader;
 use crate::presence;
+use crate::proxy::TrustedProxy;
 use crate::result_links;
 use crate::server;
+use crate::session::{Passwords, Sessions};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::waiting::Waiting;
@@ -38,6 +40,13 @@ struct CannotListen {
     source: std::io::Error,
 }
 
+/// Anyone could send the header.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it must be set together with CONSOLE_TRUSTED_PROXY, the network whose header counts: set both or neither"
+)]
+struct NoTrustedProxy;
+
 /// Serves the API until `shutdown`, then lets open requests end.
 ///
 /// # Errors
@@ -47,7 +56,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let own = settings.clone();
     let read = detached::run(move || configs(&own));
     let Some(configs) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
-    let Configs { store, queue: queue_config, link_secrets } =
+    let Configs { store, queue: queue_config, link_secrets, passwords } =
         configs?.unwrap_or_else(|error| refuse(&error));
     let database = Database::new(store);
     let queue = QueueAdmin::new(&queue_config).context("REDIS_URL is not valid")?;
@@ -55,6 +64,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let addr = settings.console_addr;
     let listener = TcpListener::bind(addr).map_err(|source| CannotListen { addr, source })?;
     let bound = listener.local_addr().context("the address of the listener is not known")?;
+    let proxy = TrustedProxy {
+        network: settings.console_trusted_proxy,
+        user_header: settings.console_user_header.clone(),
+    };
     let stopped = CancellationToken::new();
     let (rechecks, changed) = mpsc::channel(RECHECKS_MAX);
     let state = State {
@@ -68,7 +81,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         settings: service_settings::shown::<Settings>(),
         allows_volatile_redis: settings.redis.allow_volatile_redis,
         stream_places: event_stream::places(),
-        access: Access::new(settings.console_hosts.clone(), bound, settings.console_read_only),
+        access: Access::new(
+            settings.console_hosts.clone(),
+            proxy,
+            bound,
+            passwords.is_any_set(),
+            settings.console_read_only,
+        ),
+        sessions: Sessions::new(passwords, database.clone()),
         name: settings.console_name.clone(),
         bodies: settings.console_bodies,
         link_secrets,
@@ -112,6 +132,7 @@ struct Configs {
     queue: QueueConfig,
     /// `None` when links to results are not served.
     link_secrets: Option<LinkSecrets>,
+    passwords: Passwords,
 }
 
 fn configs(settings: &Settings) -> Result<Configs, SettingError> {
@@ -132,5 +153,9 @@ fn configs(settings: &Settings) -> Result<Configs, SettingError> {
     let secrets = settings.results.secret_if_set()?;
     let secrets = secrets.map(|secrets| LinkSecrets::parse(secrets.expose_secret())).transpose();
     let link_secrets = secrets.map_err(|error| SettingError::wrong("RESULTS_SECRET", error))?;
-    Ok(Configs { store, queue, link_secrets })
+    let (operator, viewer) = settings.passwords.load()?;
+    if settings.console_user_header.is_some() && settings.console_trusted_proxy.is_none() {
+        return Err(SettingError::wrong("CONSOLE_USER_HEADER", NoTrustedProxy));
+    }
+    Ok(Configs { store, queue, link_secrets, passwords: Passwords { operator, viewer } })
 }

@@ -16,6 +16,7 @@ use crate::changes::Changes;
 use crate::database::Database;
 use crate::day_reader::DayReader;
 use crate::facts::{FactReader, Facts};
+use crate::session::Sessions;
 use crate::waiting::Waiting;
 
 /// One for the whole process.
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub(crate) settings: Vec<ShownSetting>,
     /// The setting `ALLOW_VOLATILE_REDIS`.
     pub(crate) allows_volatile_redis: bool,
+    pub(crate) sessions: Sessions,
     /// The setting `CONSOLE_NAME`.
     pub(crate) name: Option<String>,
     pub(crate) bodies: Bodies,

@@ -4,6 +4,7 @@
 
 mod bucket;
 mod config_file;
+mod console_passwords;
 mod openai;
 mod redis;
 mod refusal;
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 
 pub use bucket::BucketSettings;
 pub use config_file::{ConfigFileSettings, NamedSecretError, secret_in_file, secret_in_variable};
+pub use console_passwords::ConsolePasswordSettings;
 pub use openai::{ApiKeyError, Fetch, OpenAiSettings, check_api_key};
 pub use redis::RedisSettings;
 pub use refusal::{fail, refuse};

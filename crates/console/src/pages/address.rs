@@ -55,6 +55,15 @@ pub(super) fn of(path: &str, id: &str) -> String {
     format!("{path}/{id}")
 }
 
+/// An address of this console that a form sent, to lead back there. Anything that a browser could take for the address of
+/// another site is `None`.
+pub(super) fn local(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix('/')?;
+    // Browsers drop tabs and line breaks, and read `\` as `/`.
+    let is_local = !rest.starts_with(['/', '\\']) && rest.bytes().all(|byte| byte.is_ascii_graphic());
+    is_local.then_some(address)
+}
+
 /// A path segment: everything but letters, digits and `-_.~` is encoded, so no id ends the path or begins a query.
 fn percent_encoded(id: &str) -> String {
     let mut text = String::with_capacity(id.len());
@@ -130,5 +139,22 @@ mod tests {
     fn no_id_leaves_its_path_segment() {
         assert_eq!(of("/events", "wh_1-2"), "/events/wh_1-2");
         assert_eq!(of("/events", "../a?b#c\"<ä"), "/events/..%2Fa%3Fb%23c%22%3C%C3%A4");
+    }
+    #[test]
+    fn only_addresses_of_the_console_lead_back() {
+        for ours in ["/", "/events?state=dead", "/find?q=%2F%2Fx"] {
+            assert_eq!(local(ours), Some(ours));
+        }
+        for other in [
+            "",
+            "events",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "https://evil.example",
+            "/a b",
+        ] {
+            assert_eq!(local(other), None, "{other:?}");
+        }
     }
 }

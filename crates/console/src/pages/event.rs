@@ -5,7 +5,7 @@ use askama::Template;
 use chrono::Utc;
 use operations::replay::{NamedEvent, named};
 use store::EventRecord;
-use webhook::{EventKind, MaybeKnown, ReasonClass};
+use webhook::{EventKind, MaybeKnown};
 
 use super::address;
 use super::body_text::pretty;
@@ -14,6 +14,7 @@ use super::moment::exact;
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
+use super::reason_class;
 use super::state_word::StateWord;
 use super::timeline::{self, NotificationHistory, Step};
 use crate::problem::ApiError;
@@ -25,6 +26,8 @@ struct EventPage {
     frame: Frame,
     webhook_id: String,
     event_type: String,
+    /// Where the button is sent to.
+    replay: String,
     state: StateWord,
     object: Option<Link>,
     hint: Option<Hint>,
@@ -86,6 +89,7 @@ pub(crate) async fn event_page(
             Err(withheld) => withheld.to_string(),
         },
         facts: facts(&event),
+        replay: format!("{}/replay", address::of("/events", &event.webhook_id)),
         webhook_id: event.webhook_id,
         event_type: event.event_type,
     })
@@ -98,13 +102,7 @@ fn url_encoded(text: &str) -> String {
 fn hint(event: &EventRecord) -> Option<Hint> {
     let reason = event.reason.as_ref()?;
     let text = event.last_error.clone().unwrap_or_else(|| reason.as_str().replace('_', " "));
-    let cure = match reason.known()?.class() {
-        ReasonClass::Ours => {
-            "Look at this installation first: Health shows what is wrong. Then redrive the event."
-        }
-        ReasonClass::Openai => "OpenAI did not deliver it. Fetch the object again once OpenAI has it.",
-        ReasonClass::BadData => "Its data cannot be processed as it is; see the webhook below.",
-    };
+    let cure = reason_class::cure(reason.known()?.class());
     Some(Hint { what: text, cure })
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::assets::{ASSETS, Assets};
+use super::visit::{self, Visit};
 use super::worst_finding::{WorstFinding, worst};
 use crate::facts::Facts;
 use crate::state::Head;
@@ -16,18 +17,20 @@ pub(crate) enum Nav {
     Batches,
     /// Fine-tuning jobs and eval runs.
     Jobs,
+    DeadLetters,
     Targets,
     Health,
     /// A page that the header does not name.
     Other,
 }
 
-const MENU: [(Nav, &str, &str); 7] = [
+const MENU: [(Nav, &str, &str); 8] = [
     (Nav::Overview, "/", "Overview"),
     (Nav::Events, "/events", "Events"),
     (Nav::Responses, "/responses", "Responses"),
     (Nav::Batches, "/batches", "Batches"),
     (Nav::Jobs, "/jobs", "Fine-tunes"),
+    (Nav::DeadLetters, "/dead", "Dead letters"),
     (Nav::Targets, "/targets", "Targets"),
     (Nav::Health, "/health", "Health"),
 ];
@@ -52,6 +55,7 @@ pub(super) struct Frame {
     /// The address of the same data for programs.
     pub(super) json: Option<String>,
     pub(super) assets: &'static Assets,
+    pub(super) visit: Visit,
 }
 
 impl Frame {
@@ -65,6 +69,7 @@ impl Frame {
             shell: shell.into(),
             json: None,
             assets: &ASSETS,
+            visit: visit::current(),
         }
     }
 

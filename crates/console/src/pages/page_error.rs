@@ -9,6 +9,9 @@ use super::frame::{Frame, Nav};
 use crate::problem::ApiError;
 use crate::state::Head;
 
+/// A preview is the longest part of a form.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PageError {
@@ -47,14 +50,18 @@ impl ResponseError for PageError {
         if is_ours {
             tracing::error!(error = chain(self), outcome = "failed", "a page could not be shown");
         }
-        let detail = match self {
-            Self::Api(error) => error.detail(),
-            Self::Template(_) => self.to_string(),
+        let (detail, more) = match self {
+            Self::Api(error) => (error.detail(), error.header()),
+            Self::Template(_) => (self.to_string(), None),
         };
         let title = status.canonical_reason().unwrap_or("Error");
         let frame = Frame::new(Head::default(), Nav::Other, title, "landfall doctor");
         let html = ErrorPage { frame, detail, is_ours }.render().unwrap_or_else(|_| title.to_owned());
-        HttpResponse::build(status)
+        let mut response = HttpResponse::build(status);
+        if let Some(header) = more {
+            response.insert_header(header);
+        }
+        response
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .body(html)
@@ -64,6 +71,12 @@ impl ResponseError for PageError {
 /// An address that no page has.
 pub(crate) async fn no_page() -> Result<HttpResponse, PageError> {
     Err(ApiError::NotFound("there is no such page".to_owned()).into())
+}
+
+pub(crate) fn unreadable_form() -> web::FormConfig {
+    web::FormConfig::default().limit(FORM_BYTES_MAX).error_handler(|_, _| {
+        PageError::from(ApiError::BadRequest("the form cannot be read".to_owned())).into()
+    })
 }
 
 pub(crate) fn unreadable_query() -> web::QueryConfig {

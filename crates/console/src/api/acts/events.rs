@@ -110,13 +110,20 @@ pub(crate) async fn replay_events(
         Chosen::Named(ids) => replay_named(&state, store, &ids).await?,
         Chosen::Previewed(selection) => replay_selected(&state, store, selection).await?,
     };
-    tracing::info!(
-        caller = caller.name(),
-        events = acted.done,
-        outcome = "replayed",
-        "events enqueued again"
-    );
+    log_replay(&caller, acted.done);
     json(ok(), &acted)
+}
+
+fn log_replay(caller: &Caller, events: u64) {
+    tracing::info!(caller = caller.name(), events, outcome = "replayed", "events enqueued again");
+}
+
+/// Replays one event. Returns whether it exists.
+pub(crate) async fn replay_one(state: &State, caller: &Caller, id: &str) -> Result<bool, ApiError> {
+    let store = state.database.reader().await?;
+    let acted = replay_named(state, store, &[id.to_owned()]).await?;
+    log_replay(caller, acted.done);
+    Ok(acted.done == 1)
 }
 
 async fn replay_named(state: &State, store: &Store, ids: &[String]) -> Result<Acted, ApiError> {

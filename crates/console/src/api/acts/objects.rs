@@ -36,19 +36,23 @@ pub(crate) async fn fetch_object(
     caller: ReqData<Caller>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
+    let webhook_ids = enqueue(&state, &caller, &id).await?;
+    json(HttpResponse::Accepted(), &Enqueued { id: id.into_inner(), webhook_ids })
+}
+
+/// Enqueues the events for which a worker fetches the object, and returns their ids.
+pub(crate) async fn enqueue(state: &State, caller: &Caller, id: &str) -> Result<Vec<String>, ApiError> {
     let store = state.database.reader().await?;
-    let targets = match fetch::named(store, &id).await? {
+    let targets = match fetch::named(store, id).await? {
         Named::Targets(targets) => targets,
         Named::NothingToFetch => {
             return Err(ApiError::BadRequest(format!(
-                "there is nothing to fetch for {:?}: its event contains all of it",
-                *id
+                "there is nothing to fetch for {id:?}: its event contains all of it"
             )));
         }
         Named::NotAnObject => {
             return Err(ApiError::BadRequest(format!(
-                "{:?} is not the id of an object that can be fetched",
-                *id
+                "{id:?} is not the id of an object that can be fetched"
             )));
         }
     };
@@ -61,9 +65,9 @@ pub(crate) async fn fetch_object(
     }
     tracing::info!(
         caller = caller.name(),
-        object.id = *id,
+        object.id = id,
         outcome = "enqueued",
         "an object is fetched again"
     );
-    json(HttpResponse::Accepted(), &Enqueued { id: id.into_inner(), webhook_ids })
+    Ok(webhook_ids)
 }
