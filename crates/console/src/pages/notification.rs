@@ -1,6 +1,6 @@
 //! One notification: its attempts with the target's answers, and the body that each of them sends.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
 use chrono::Utc;
 use store::{NotificationAttempt, NotificationRecord};
@@ -51,6 +51,7 @@ struct AttemptRow {
 #[get("/notifications/{id}")]
 pub(crate) async fn notification_page(
     state: web::Data<State>,
+    request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let store = state.database.reader().await?;
@@ -73,7 +74,10 @@ pub(crate) async fn notification_page(
         given_up: record.reason.as_ref().map(|reason| reason.as_str().replace('_', " ")),
         attempts: attempts.iter().map(AttemptRow::of).collect(),
         next: record.next_attempt_at.map(|at| Moment::ago(at, now)),
-        body: pretty(&notification.body),
+        body: match state.bodies_for(&request).require() {
+            Ok(()) => pretty(&notification.body),
+            Err(withheld) => withheld.to_string(),
+        },
         links: links(&record),
         facts: facts(&record),
     })
