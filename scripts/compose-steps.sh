@@ -139,7 +139,7 @@ three_secrets_and_up_are_all() {
   # The owner is the user who runs compose: neither root nor the user of a container.
   as_root chown -R 12345:12345 secrets
   local file
-  for file in openai_webhook_secret openai_api_key database_password reader_password; do
+  for file in openai_webhook_secret openai_api_key database_password reader_password console_password; do
     [ "$(as_root stat -c %a "secrets/$file")" = 600 ] || fail "secrets/$file can be read by others"
   done
   local started="$SECONDS"
@@ -352,6 +352,10 @@ console_serves_holders_of_a_token() {
   expect console "$(console_answers 'events?limit=1')" 401 "answer to a call without a token"
   expect console "$(console_answers 'events?limit=1' "$token")" 200 "answer to a call with a token"
   has '"state":"stored"' <"$folder/answer" || fail "the console lists no stored event: $(cat "$folder/answer")"
+  # As root: the folder belongs to another user.
+  local login=(curl -s -o /dev/null -w '%{http_code}' -H 'Sec-Fetch-Site: same-origin' "http://$CONSOLE_PUBLISH/login")
+  expect console "$("${login[@]}" --data-urlencode "password=$(as_root cat secrets/console_password)")" 303 "answer to a login"
+  expect console "$("${login[@]}" --data-urlencode password=wrong)" 403 "answer to a login with a wrong password"
   # In this container the doctor misses the secret of webhooks.
   { landfall doctor || true; } | has 'alive: 1 ingest, 1 worker, 1 console' || fail "doctor does not see the console: $(landfall doctor)"
   landfall status | has '^console .*alive' || fail "status does not show the console: $(landfall status)"

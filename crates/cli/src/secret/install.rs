@@ -32,10 +32,10 @@ pub(crate) struct Install {
     /// Generate missing secrets instead, for a demo
     #[arg(long)]
     generate: bool,
-    /// Target folder, with subfolders ingest, worker and database
+    /// Target folder, with subfolders ingest, worker, database and console
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// User ID that ingest and worker run as
+    /// User ID that ingest, worker and console run as
     #[arg(long, value_name = "UID", default_value_t = 65532)]
     owner: u32,
     /// User ID that the database runs as
@@ -53,14 +53,17 @@ enum Secret {
     DatabasePassword,
     /// Of the role landfall_reader.
     ReaderPassword,
+    /// Of operators of the console.
+    ConsolePassword,
     RedisPassword,
 }
 
-const ALL: [Secret; 5] = [
+const ALL: [Secret; 6] = [
     Secret::Webhook,
     Secret::ApiKey,
     Secret::DatabasePassword,
     Secret::ReaderPassword,
+    Secret::ConsolePassword,
     Secret::RedisPassword,
 ];
 
@@ -71,6 +74,7 @@ impl Secret {
             Self::ApiKey => "openai_api_key",
             Self::DatabasePassword => "database_password",
             Self::ReaderPassword => "reader_password",
+            Self::ConsolePassword => "console_password",
             Self::RedisPassword => "redis_password",
         }
     }
@@ -79,7 +83,9 @@ impl Secret {
         match self {
             Self::Webhook => "the signing secret that OpenAI showed when you created the webhook (whsec_...)",
             Self::ApiKey => "an API key of the project that sends the webhooks (sk-...)",
-            Self::DatabasePassword | Self::ReaderPassword | Self::RedisPassword => "a long random password",
+            Self::DatabasePassword | Self::ReaderPassword | Self::ConsolePassword | Self::RedisPassword => {
+                "a long random password"
+            }
         }
     }
 
@@ -90,6 +96,7 @@ impl Secret {
             Self::ApiKey => &[User::Worker],
             Self::DatabasePassword => &[User::Worker, User::Database],
             Self::ReaderPassword => &[User::Database],
+            Self::ConsolePassword => &[User::Console],
             Self::RedisPassword => &[User::Ingest, User::Worker],
         }
     }
@@ -99,17 +106,17 @@ impl Secret {
         match self {
             Self::Webhook | Self::DatabasePassword => true,
             Self::ApiKey => matches!(fetch, Fetch::On),
-            Self::ReaderPassword | Self::RedisPassword => false,
+            Self::ReaderPassword | Self::ConsolePassword | Self::RedisPassword => false,
         }
     }
 
     const fn is_optional(self) -> bool {
-        matches!(self, Self::ReaderPassword | Self::RedisPassword)
+        matches!(self, Self::ReaderPassword | Self::ConsolePassword | Self::RedisPassword)
     }
 
     /// For a demo.
     const fn is_generated(self, fetch: Fetch) -> bool {
-        self.is_needed(fetch) || matches!(self, Self::ReaderPassword)
+        self.is_needed(fetch) || matches!(self, Self::ReaderPassword | Self::ConsolePassword)
     }
 }
 
@@ -118,16 +125,18 @@ enum User {
     Ingest,
     Worker,
     Database,
+    Console,
 }
 
 impl User {
-    const ALL: [Self; 3] = [Self::Ingest, Self::Worker, Self::Database];
+    const ALL: [Self; 4] = [Self::Ingest, Self::Worker, Self::Database, Self::Console];
 
     const fn folder(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Worker => "worker",
             Self::Database => "database",
+            Self::Console => "console",
         }
     }
 }
@@ -140,6 +149,12 @@ pub(super) fn run(args: &Install) -> Result<ExitStatus, CliError> {
         {
             args.copy(secret, &generated(secret)?)?;
         }
+        let console_password = args.file(Secret::ConsolePassword, User::Console);
+        let text = fs::read_to_string(&console_password)
+            .map_err(|source| CliError::Unreadable { path: console_password, source })?;
+        eprintln!(
+            "landfall: log in to the console of this demo, http://127.0.0.1:8090, with the password {text}"
+        );
         return Ok(ExitStatus::Success);
     }
     let is_there = |secret: Secret| args.from.join(secret.file_name()).exists();
@@ -163,6 +178,14 @@ pub(super) fn run(args: &Install) -> Result<ExitStatus, CliError> {
         copied.extend(secret.users().iter().map(|user| args.file(*secret, *user)));
     }
     copied.extend(args.copy_other_secrets()?);
+    if !is_there(Secret::ConsolePassword) {
+        // An installation from before there was a console: its API works, and only logins have to wait.
+        args.copy(Secret::ConsolePassword, &generated(Secret::ConsolePassword)?)?;
+        copied.push(args.file(Secret::ConsolePassword, User::Console));
+        eprintln!(
+            "landfall: for logins to the console, run scripts/setup, which writes secrets/console_password"
+        );
+    }
     args.remove_stale(&copied)?;
     Ok(ExitStatus::Success)
 }
@@ -174,7 +197,7 @@ impl Install {
 
     const fn owner_of(&self, user: User) -> u32 {
         match user {
-            User::Ingest | User::Worker => self.owner,
+            User::Ingest | User::Worker | User::Console => self.owner,
             User::Database => self.database_owner,
         }
     }
@@ -280,7 +303,10 @@ fn read(folder: &Path, secret: Secret) -> Result<SecretString, String> {
         Secret::ApiKey => {
             settings::check_api_key(text).map_err(|error| format!("{shown} is invalid: {error}"))?
         }
-        Secret::DatabasePassword | Secret::ReaderPassword | Secret::RedisPassword => {
+        Secret::DatabasePassword
+        | Secret::ReaderPassword
+        | Secret::ConsolePassword
+        | Secret::RedisPassword => {
             if !text.chars().all(|c| c.is_ascii_graphic()) {
                 return Err(format!("{shown} contains a space or a special character: write {what}"));
             }
@@ -294,9 +320,10 @@ fn generated(secret: Secret) -> Result<SecretString, CliError> {
     Ok(SecretString::from(match secret {
         Secret::Webhook => random,
         Secret::ApiKey => random.replacen("whsec_", "sk-demo-", 1),
-        Secret::DatabasePassword | Secret::ReaderPassword | Secret::RedisPassword => {
-            random.replacen("whsec_", "", 1)
-        }
+        Secret::DatabasePassword
+        | Secret::ReaderPassword
+        | Secret::ConsolePassword
+        | Secret::RedisPassword => random.replacen("whsec_", "", 1),
     }))
 }
 

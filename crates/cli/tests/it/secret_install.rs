@@ -22,7 +22,7 @@ struct Folders(TempDir);
 impl Folders {
     fn new() -> Self {
         let folders = Self(tempfile::tempdir().unwrap());
-        for name in ["secrets", "to/ingest", "to/worker", "to/database"] {
+        for name in ["secrets", "to/ingest", "to/worker", "to/database", "to/console"] {
             fs::create_dir_all(folders.path().join(name)).unwrap();
         }
         folders
@@ -81,6 +81,19 @@ fn the_password_of_the_reader_is_for_the_database_alone() {
     folders.install(&[], &[]).with_code(0);
     assert_eq!(folders.got("database/reader_password"), "hunter3");
     assert!(!folders.path().join("to/worker/reader_password").exists());
+}
+
+#[test]
+fn only_the_console_gets_its_password_and_without_one_logins_wait() {
+    let folders = Folders::filled();
+    let ended = folders.install(&[], &[]).with_code(0);
+    assert!(ended.stderr.contains("scripts/setup"), "{ended:?}");
+    let made = folders.got("console/console_password");
+    assert!(made.len() > 40 && !ended.stderr.contains(&made), "{ended:?}");
+    folders.put("console_password", "hunter4\n");
+    assert_eq!(folders.install(&[], &[]).with_code(0).stderr, "");
+    assert_eq!(folders.got("console/console_password"), "hunter4");
+    assert!(!folders.path().join("to/worker/console_password").exists());
 }
 
 #[test]
@@ -171,7 +184,8 @@ fn all_invalid_secrets_are_reported_and_not_printed() {
 #[test]
 fn generated_secrets_are_well_formed_and_kept() {
     let folders = Folders::new();
-    folders.install(&[], &["--generate"]).with_code(0);
+    let ended = folders.install(&[], &["--generate"]).with_code(0);
+    assert!(ended.stderr.contains(&folders.got("console/console_password")), "of a demo: {ended:?}");
     let first = FILES.map(|file| folders.got(file));
     landfall(&[("OPENAI_WEBHOOK_SECRET", &first[0])], &["secret", "check"]).with_code(0);
     assert_eq!(first[2], first[3]);

@@ -80,9 +80,11 @@ impl Store {
         edges: &[DateTime<Utc>],
         each: u32,
     ) -> Result<Vec<StoredLag>, StoreError> {
-        let parts: Vec<(&str, (i64, &[DateTime<Utc>]))> = families
+        let parts: Vec<Part<'_>> = families
             .iter()
-            .flat_map(|family| (0_i64..).zip(edges.windows(2)).map(move |slot| (family.as_str(), slot)))
+            .flat_map(|family| {
+                (0_i64..).zip(edges.windows(2)).map(move |slot| Part { family: family.as_str(), slot })
+            })
             .collect();
         let mut lags = Vec::new();
         for parts in parts.chunks(PARTS_MAX) {
@@ -106,10 +108,16 @@ fn push_slot<'a>((slot, times): (i64, &[DateTime<Utc>]), values: &mut Vec<Value<
     format!("(${number}, ${}, ${})", number + 1, number + 2)
 }
 
-fn select_lags<'a>(parts: &[(&'a str, (i64, &[DateTime<Utc>]))], each: u32) -> (String, Vec<Value<'a>>) {
+/// A family, and a slot with its number.
+struct Part<'a> {
+    family: &'a str,
+    slot: (i64, &'a [DateTime<Utc>]),
+}
+
+fn select_lags<'a>(parts: &[Part<'a>], each: u32) -> (String, Vec<Value<'a>>) {
     let mut values = vec![each.into(), Value::member(EventState::Stored)];
     let mut selects = Vec::new();
-    for (family, slot) in parts {
+    for Part { family, slot } in parts {
         values.push(Value::text(family));
         let family = values.len();
         let number = family + 1;
