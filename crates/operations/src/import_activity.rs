@@ -1,8 +1,10 @@
 //! Whether an unfinished import of a batch goes on, and if not, why.
 
-use queue::{QueueAdmin, QueueError};
+use queue::QueueAdmin;
 use store::{EventRecord, Store, StoreError, StoredBatch};
 use webhook::{EventState, Family};
+
+use crate::status::QueueStatus;
 
 /// What happens to an import that is not complete.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ pub async fn import_activity(
     let is_ours = |event: &&EventRecord| event.project == batch.project && event.family == Family::Batch;
     let in_state = |state: EventState| events.iter().filter(is_ours).find(|event| event.state == state);
     Ok(if in_state(EventState::Received).is_some() {
-        match is_worker_importing(queue).await {
+        match QueueStatus::read(queue).await.map(|status| status.is_importing()) {
             Ok(true) => ImportActivity::Running,
             Ok(false) => ImportActivity::NoWorker,
             Err(_) => ImportActivity::Unknown,
@@ -48,14 +50,4 @@ pub async fn import_activity(
     } else {
         ImportActivity::Abandoned
     })
-}
-
-/// Whether a worker with a recent heartbeat exists, and an event of a batch is leased.
-async fn is_worker_importing(queue: &QueueAdmin) -> Result<bool, QueueError> {
-    let instances = queue.instances().await?;
-    if !instances.iter().any(|instance| instance.is_alive() && instance.info.program == "worker") {
-        return Ok(false);
-    }
-    let families = queue.stats().await?;
-    Ok(families.iter().any(|family| family.family == Family::Batch && family.pending > 0))
 }
