@@ -14,16 +14,33 @@ use tokio_util::sync::CancellationToken;
 use crate::database::Database;
 use crate::problem::ApiError;
 
-/// A page asks for a new read if the charts are older. With a million events a day, a read costs the database 0.1 to 0.5 s.
-const FRESH: Duration = Duration::from_secs(10);
+/// A page asks for a new read if the charts are older than this, or than the time of so many reads: with a million events a
+/// day, a read costs the database 0.1 to 0.5 s, and it should not read all the time.
+const FRESH_MIN: Duration = Duration::from_secs(1);
+const FRESH_MAX: Duration = Duration::from_secs(10);
+const FRESH_FOR_READS: u32 = 20;
 /// Older charts are not shown.
 const SHOWN_FOR: Duration = Duration::from_secs(120);
 /// Longest time that a page waits for a new read, and for the first one.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// When it was read, and what was read; `None` if it could not be read.
-type LastRead = Option<(Instant, Option<Arc<Day>>)>;
+/// What was read last; nothing before the first read.
+type LastRead = Option<Read>;
+
+#[derive(Debug)]
+struct Read {
+    at: Instant,
+    took: Duration,
+    /// `None` if it could not be read.
+    day: Option<Arc<Day>>,
+}
+
+impl Read {
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < (self.took * FRESH_FOR_READS).clamp(FRESH_MIN, FRESH_MAX)
+    }
+}
 
 /// Reads the day. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,9 +62,10 @@ impl DayReader {
             loop {
                 wanted.notified().await;
                 // Several pages may have wanted the last read.
-                if own.known(FRESH).is_none() {
+                if !own.is_fresh() {
+                    let started = Instant::now();
                     let day = read(&database).await.map(Arc::new);
-                    sender.send_replace(Some((Instant::now(), day)));
+                    sender.send_replace(Some(Read { at: Instant::now(), took: started.elapsed(), day }));
                 }
             }
         }));
@@ -56,20 +74,24 @@ impl DayReader {
 
     /// The day that ended within the last two minutes, after a new read if there is time for it.
     pub(crate) async fn recent(&self) -> Option<Arc<Day>> {
-        if self.known(FRESH).is_none() {
-            let wait_max = if self.known(SHOWN_FOR).is_some() { WAIT_MAX } else { FIRST_WAIT_MAX };
+        if !self.is_fresh() {
+            let wait_max = if self.has_any() { WAIT_MAX } else { FIRST_WAIT_MAX };
             let mut day = self.day.clone();
             day.mark_unchanged();
             self.wanted.notify_one();
             timeout(wait_max, day.changed()).await.ok();
         }
-        self.known(SHOWN_FOR).flatten()
+        let last = self.day.borrow();
+        last.as_ref().filter(|read| read.at.elapsed() < SHOWN_FOR).and_then(|read| read.day.clone())
     }
 
-    /// What was read within this time; the outer `None` if nothing was tried.
-    fn known(&self, within: Duration) -> Option<Option<Arc<Day>>> {
-        let last = self.day.borrow();
-        last.as_ref().filter(|(at, _)| at.elapsed() < within).map(|(_, day)| day.clone())
+    fn is_fresh(&self) -> bool {
+        self.day.borrow().as_ref().is_some_and(Read::is_fresh)
+    }
+
+    /// Whether there are charts of a little earlier.
+    fn has_any(&self) -> bool {
+        self.day.borrow().as_ref().is_some_and(|read| read.at.elapsed() < SHOWN_FOR)
     }
 }
 

@@ -7,7 +7,7 @@ use webhook::EventState;
 use crate::facts::{Facts, NoStore, StoreFacts};
 
 /// The steps are shown for this long after the first event was received.
-const SHOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+const SHOWN_FOR: TimeDelta = TimeDelta::minutes(1);
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq)]
