@@ -46,13 +46,15 @@ need_postgres() {
 # need_pgbouncer: Debian installs it outside the PATH of normal users. No system service is needed or started.
 need_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || need_package pgbouncer pgbouncer; }
 
-# need_chromium: a browser and its driver. Ubuntu's package of that name is another one, but its machines for CI have Chrome.
+# need_chromium: a browser, its driver, and a font, without which it ends. Ubuntu's package of that name is another one, but its
+# machines for CI have Chrome.
 need_chromium() {
-  local browser
-  for browser in chromium chromium-browser google-chrome; do
-    if command -v "$browser" >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; then return; fi
+  local browser="" name
+  for name in chromium chromium-browser google-chrome; do
+    if command -v "$name" >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1; then browser="$name"; fi
   done
-  install_package chromium-driver "chromium and chromedriver"
+  [ -n "$browser" ] || install_package chromium-driver "chromium and chromedriver"
+  [ -n "$(find /usr/share/fonts -name '*.[ot]tf' -print -quit 2>/dev/null)" ] || install_package fonts-dejavu-core "a font for it"
 }
 
 need_rust() {
