@@ -1,7 +1,7 @@
 //! Layout of text output: tables and wrapped text that fit the terminal, sanitized by `printable.rs`.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-pub(crate) use operations::quantity::count;
+pub(crate) use operations::quantity::{count, counted};
 
 use crate::printable;
 
@@ -147,12 +147,6 @@ pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
     let mut short: String = text.chars().take(chars_max.saturating_sub(1)).collect();
     short.push('…');
     short
-}
-
-/// `1 event`, `12,345 events`.
-pub(crate) fn counted(number: impl Into<i128>, thing: &str) -> String {
-    let number: i128 = number.into();
-    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use service::settings::StoreSettings;
-use sha2::{Digest as _, Sha256};
 use store::{ApiToken, TokenRole};
 use webhook::MaybeKnown;
 
@@ -99,7 +98,7 @@ async fn make(
     let row = ApiToken {
         name: name.to_owned(),
         role: role.into(),
-        sha256: Sha256::digest(&token).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: ApiToken::sha256_of(&token),
         created_at: Utc::now(),
         revoked_at: None,
     };

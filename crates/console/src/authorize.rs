@@ -6,7 +6,7 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use chrono::Utc;
-use sha2::{Digest as _, Sha256};
+use store::ApiToken;
 
 use crate::access::{Caller, Login};
 use crate::api::{API, openapi};
@@ -48,7 +48,7 @@ pub(crate) fn has_method(request: &HttpRequest) -> Result<(), ApiError> {
 /// where one is needed.
 pub(crate) async fn caller(state: &State, request: &HttpRequest) -> Result<Option<Caller>, ApiError> {
     if let Some(token) = bearer(request) {
-        let known = state.database.reader().await?.token_with_hash(&sha256(token)).await?;
+        let known = state.database.reader().await?.token_with_hash(&ApiToken::sha256_of(token)).await?;
         return known.map(Caller::Token).ok_or(ApiError::WrongToken).map(Some);
     }
     let proxy = &state.access.proxy;
@@ -75,9 +75,4 @@ pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// As the database has it: lower-case hex.
-fn sha256(token: &str) -> String {
-    Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }

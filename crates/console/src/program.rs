@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use service::{admin, settings, shutdown, telemetry};
+use service::{admin, runtime, settings, telemetry};
 
 use crate::Settings;
 
@@ -23,15 +22,5 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     if settings.healthcheck {
         return Ok(admin::healthcheck(settings.admin_addr)?);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("could not start the async runtime")?;
-    let ended = runtime.block_on(async {
-        let shutdown = shutdown::on_signal().context("could not install the signal handlers")?;
-        crate::run(settings, shutdown).await
-    });
-    // Every response has ended or was cut off by now; a DNS lookup that is still running need not delay the exit.
-    runtime.shutdown_background();
-    ended
+    runtime::run(|shutdown| crate::run(settings, shutdown))
 }

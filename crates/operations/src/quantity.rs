@@ -1,4 +1,4 @@
-//! Numbers and lengths of time as the findings of checks and the command write them.
+//! Numbers and lengths of time as the command, the pages and the findings of checks write them.
 
 /// Groups thousands: `1,234,567`.
 pub fn count(number: impl Into<i128>) -> String {
@@ -12,6 +12,12 @@ pub fn count(number: impl Into<i128>) -> String {
         text.push(digit);
     }
     if number < 0 { format!("-{text}") } else { text }
+}
+
+/// `1 event`, `12,345 events`.
+pub fn counted(number: impl Into<i128>, thing: &str) -> String {
+    let number: i128 = number.into();
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A number of seconds in one unit: `42s`, `17m`, `5h`, `12d`. A negative one is `0s`.
@@ -32,6 +38,7 @@ mod tests {
     #[test]
     fn counts_are_grouped() {
         assert_eq!([0, 999, 1_000, -1_234_567].map(count), ["0", "999", "1,000", "-1,234,567"]);
+        assert_eq!([1, 2_000].map(|number| counted(number, "row")), ["1 row", "2,000 rows"]);
     }
 
     #[test]

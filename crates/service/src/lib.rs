@@ -1,6 +1,6 @@
 //! The parts that every long-running Landfall program shares: [`settings`], [`telemetry`], [`metrics`], the [`admin`]
-//! port, [`shutdown`], [`detached`] work, the limit on open files, and [`excerpt()`] for untrusted text in logs. The list is closed: code with a
-//! single user belongs to that user. The crate depends on no sibling.
+//! port, the [`runtime`], [`shutdown`], [`detached`] work, the limit on open files, and [`excerpt()`] for untrusted text in logs. The
+//! list is closed: code with a single user belongs to that user. The crate depends on no sibling.
 
 pub mod admin;
 pub mod detached;
@@ -8,6 +8,7 @@ mod excerpt;
 mod log_output;
 pub mod metrics;
 mod open_files;
+pub mod runtime;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use webhook::{MaybeKnown, closed_set};
 
 use crate::columns::{columns, fields};
@@ -30,6 +31,13 @@ pub struct ApiToken {
     pub sha256: String,
     pub created_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl ApiToken {
+    /// What is stored of a token: its SHA-256 in lower-case hex.
+    pub fn sha256_of(token: &str) -> String {
+        Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 columns! {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// An address with a query.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
@@ -49,10 +51,17 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// What would end a path segment or begin a query; everything but letters, digits and `-_.~`.
+const NOT_IN_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// The address of one thing: `/events/wh_1`. The id may contain anything.
 pub(super) fn of(path: &str, id: &str) -> String {
-    let id = percent_encoded(id);
-    format!("{path}/{id}")
+    format!("{path}/{}", utf8_percent_encode(id, NOT_IN_A_SEGMENT))
+}
+
+/// The API call that answers with an object.
+pub(super) fn object_json(id: &str) -> String {
+    of("/api/v1/objects", id)
 }
 
 /// An address of this console that a form sent, to lead back there. Anything that a browser could take for the address of
@@ -62,19 +71,6 @@ pub(super) fn local(address: &str) -> Option<&str> {
     // Browsers drop tabs and line breaks, and read `\` as `/`.
     let is_local = !rest.starts_with(['/', '\\']) && rest.bytes().all(|byte| byte.is_ascii_graphic());
     is_local.then_some(address)
-}
-
-/// A path segment: everything but letters, digits and `-_.~` is encoded, so no id ends the path or begins a query.
-fn percent_encoded(id: &str) -> String {
-    let mut text = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }
 
 /// A link that narrows a list.

@@ -116,7 +116,7 @@ async fn error_counts(store: &Store, batch: &StoredBatch) -> Result<Option<Vec<E
 }
 
 fn summary(batch: &StoredBatch) -> String {
-    let count = |number: i64| quantity::count(number.into());
+    let count = |number: i64| quantity::count(number);
     match (batch.batch.requests_completed, batch.batch.requests_total) {
         (Some(completed), Some(total)) if total > 0 => {
             format!("{} of {} succeeded", count(completed), count(total))
@@ -195,13 +195,13 @@ impl Failures {
             causes.push(Cause { name: "others".to_owned(), href: None, lines, shown: String::new() });
         }
         for cause in &mut causes {
-            cause.shown = quantity::count(cause.lines.into());
+            cause.shown = quantity::count(cause.lines);
         }
         let total: i64 = causes.iter().map(|cause| cause.lines).sum();
         let note = has_more_lines(batch).then(|| {
-            format!("Among the first {} lines of each file.", quantity::count(ErrorCount::LINES_MAX.into()))
+            format!("Among the first {} lines of each file.", quantity::count(ErrorCount::LINES_MAX))
         });
-        let shown_total = quantity::count(total.into());
+        let shown_total = quantity::count(total);
         Self { total, shown_total, causes, note }
     }
 }

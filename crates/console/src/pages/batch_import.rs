@@ -37,7 +37,7 @@ impl ImportView {
         batch: &StoredBatch,
         now: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
-        let rows = quantity::counted(batch.rows_stored.into(), "row");
+        let rows = quantity::counted(batch.rows_stored, "row");
         let mut parts = vec![rows];
         let fetch = format!("landfall fetch {}", shell_word(&batch.batch.batch_id));
         let rejections = rejections(batch.batch.errors.as_deref());
@@ -65,7 +65,7 @@ impl ImportView {
                 unfinished(&activity, &fetch)
             }
         };
-        parts.push(format!("{} quarantined", quantity::count(batch.rows_quarantined.into())));
+        parts.push(format!("{} quarantined", quantity::count(batch.rows_quarantined)));
         Ok(Self {
             state: word,
             rows: batch.rows_stored,
@@ -130,7 +130,7 @@ fn rejections(errors: Option<&str>) -> Vec<String> {
     let errors: Value = errors.and_then(|errors| serde_json::from_str(errors).ok()).unwrap_or_default();
     let errors = errors["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |error: &Value| {
-        let line = error["line"].as_i64().map(|line| format!("line {}: ", quantity::count(line.into())));
+        let line = error["line"].as_i64().map(|line| format!("line {}: ", quantity::count(line)));
         format!("{}{}", line.unwrap_or_default(), operations::error_message(&error.to_string()))
     };
     errors.iter().take(REJECTIONS_MAX).map(text).collect()

@@ -192,7 +192,7 @@ fn chips(path: &str, batch: &StoredBatch, errors: &[ErrorCount], filters: &Filte
             && filters.custom_id.is_none()
             && filters.text.is_none(),
     };
-    let count = |number: i64| quantity::count(number.into());
+    let count = |number: i64| quantity::count(number);
     let failed: i64 = errors.iter().map(|error| error.lines).sum();
     let more = if has_more_lines(batch) { "+" } else { "" };
     let mut chips = vec![
@@ -226,12 +226,11 @@ pub(super) fn has_more_lines(batch: &StoredBatch) -> bool {
 
 impl ResultLine {
     fn of(row: &ResultRow, bodies: BodyAccess) -> Self {
-        let count = |number: Option<i64>| {
-            number.map_or_else(|| "–".to_owned(), |number| quantity::count(number.into()))
-        };
+        let count =
+            |number: Option<i64>| number.map_or_else(|| "–".to_owned(), |number| quantity::count(number));
         let is_success = row.status_code.is_some_and(|status| (200..=299).contains(&status));
         Self {
-            line: format!("{} {}", row.source, quantity::count(row.line.into())),
+            line: format!("{} {}", row.source, quantity::count(row.line)),
             custom_id: row.custom_id.clone().unwrap_or_default(),
             href: row.custom_id.as_deref().filter(|_| bodies.require().is_ok()).map(|custom_id| {
                 let results = format!("{}/results", address::of("/api/v1/batches", &row.batch_id));

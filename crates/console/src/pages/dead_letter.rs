@@ -7,6 +7,7 @@ use operations::dead_letters::{Letter, letter};
 use webhook::Family;
 
 use super::address::{self, Address};
+use super::body_text;
 use super::dead_letters::{href, reason_text};
 use super::frame::{Frame, Nav};
 use super::moment::Moment;
@@ -109,7 +110,5 @@ fn facts(found: &Letter) -> Vec<(&'static str, String)> {
 /// Indented JSON; a body that is not JSON as it is.
 fn body(found: &Letter) -> String {
     let Ok(entry) = &found.letter.content else { return "The entry cannot be decoded.".to_owned() };
-    let value = serde_json::from_slice::<serde_json::Value>(&entry.body);
-    let pretty = value.and_then(|value| serde_json::to_string_pretty(&value));
-    pretty.unwrap_or_else(|_| String::from_utf8_lossy(&entry.body).into_owned())
+    body_text::pretty(&entry.body)
 }

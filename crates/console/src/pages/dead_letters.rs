@@ -118,7 +118,7 @@ impl GroupRow {
             cause: reason_class::cause(group.class),
             reason: reason_text(group.reason),
             href: group.reason.map(|reason| address.clone().with("reason", reason.as_str()).to_string()),
-            count: quantity::count(group.count.into()),
+            count: quantity::count(group.count),
         }
     }
 }

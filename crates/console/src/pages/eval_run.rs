@@ -15,7 +15,6 @@ use super::object_events::{ObjectEvent, object_events};
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
-use super::shell_word::shell_word;
 use super::state_word::StateWord;
 use crate::bodies::BodyAccess;
 use crate::state::State;
@@ -67,10 +66,9 @@ pub(crate) async fn eval_run_page(
     };
     let now = Utc::now();
     let raw = raw(&run, state.bodies_for(&request));
-    let json_href = address::of("/api/v1/objects", &id);
+    let json_href = address::object_json(&id);
     page(&EvalRunPage {
-        frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
-            .with_json(json_href.clone()),
+        frame: Frame::of_object(state.head(), Nav::Jobs, &id),
         state: StateWord::of_object(run.status.as_deref(), &run.fetch_state),
         summary: summary(&run),
         error: facts::error(run.error.as_deref()),
@@ -91,7 +89,7 @@ fn raw(run: &EvalRunRecord, bodies: BodyAccess) -> Option<&[u8]> {
 }
 
 fn summary(run: &EvalRunRecord) -> String {
-    let count = |number: i64| quantity::count(number.into());
+    let count = |number: i64| quantity::count(number);
     match (run.passed, run.total) {
         (Some(passed), Some(total)) => format!("{} of {} passed", count(passed), count(total)),
         _ => run.name.clone().unwrap_or_default(),
@@ -112,12 +110,7 @@ fn facts_of(run: &EvalRunRecord, now: DateTime<Utc>) -> Vec<Fact> {
 
 fn counts(run: &EvalRunRecord) -> Vec<Count> {
     let count = |name, count: Option<i64>| {
-        count.map(|count| Count {
-            name,
-            is_good: name == "Passed",
-            count,
-            shown: quantity::count(count.into()),
-        })
+        count.map(|count| Count { name, is_good: name == "Passed", count, shown: quantity::count(count) })
     };
     let counts = [count("Passed", run.passed), count("Failed", run.failed), count("Errored", run.errored)];
     counts.into_iter().flatten().collect()
@@ -133,7 +126,7 @@ fn criteria(raw: &[u8]) -> Vec<Criterion> {
             name: result["testing_criteria"].as_str()?.to_owned(),
             passed,
             total,
-            shown: format!("{} of {}", quantity::count(passed.into()), quantity::count(total.into())),
+            shown: format!("{} of {}", quantity::count(passed), quantity::count(total)),
         })
     };
     results.iter().filter_map(criterion).take(CRITERIA_MAX).collect()

@@ -2,15 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use askama::Template;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use operations::replay::{NamedEvent, named};
 use store::EventRecord;
 use webhook::{EventKind, MaybeKnown};
 
 use super::address;
 use super::body_text::pretty;
+use super::facts::{Fact, Facts, find_href};
 use super::frame::{Frame, Nav};
-use super::moment::exact;
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
@@ -47,12 +47,6 @@ struct Hint {
     cure: &'static str,
 }
 
-struct Fact {
-    name: &'static str,
-    text: String,
-    is_code: bool,
-}
-
 /// An event by its `webhook-id` or its event id.
 #[get("/events/{id}")]
 pub(crate) async fn event_page(
@@ -81,22 +75,18 @@ pub(crate) async fn event_page(
             .object_id
             .as_ref()
             .filter(|_| EventKind::from_name(&event.event_type).has_object())
-            .map(|id| Link { href: format!("/find?q={}", url_encoded(id)), text: id.clone() }),
+            .map(|id| Link { href: find_href(id), text: id.clone() }),
         hint: hint(&event),
         steps: timeline::steps(&event, &attempts, &notifications, now),
         body: match state.bodies_for(&request).require() {
             Ok(()) => pretty(&event.body),
             Err(withheld) => withheld.to_string(),
         },
-        facts: facts(&event),
+        facts: facts_of(&event, now),
         replay: format!("{}/replay", address::of("/events", &event.webhook_id)),
         webhook_id: event.webhook_id,
         event_type: event.event_type,
     })
-}
-
-fn url_encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn hint(event: &EventRecord) -> Option<Hint> {
@@ -106,21 +96,17 @@ fn hint(event: &EventRecord) -> Option<Hint> {
     Some(Hint { what: text, cure })
 }
 
-fn facts(event: &EventRecord) -> Vec<Fact> {
-    let fact = |name, text: String, is_code| Fact { name, text, is_code };
-    let mut facts = vec![
-        fact("Project", event.project.clone(), false),
-        fact("Webhook id", event.webhook_id.clone(), true),
-        fact("Event id", event.event_id.clone().unwrap_or_else(|| "–".to_owned()), true),
-        fact("Family", event.family.to_string(), false),
-        fact("Received", exact(event.received_at), false),
-        fact("Attempts", event.attempts.to_string(), false),
-    ];
-    if let Some(created_at) = event.created_at {
-        let late = quantity::span(event.received_at - created_at);
-        facts.insert(5, fact("Delay", format!("{late} after OpenAI’s clock"), false));
-    }
-    facts.extend(event.processed_at.map(|at| fact("Processed", exact(at), false)));
-    facts.extend(event.reason.as_ref().map(|reason| fact("Reason", MaybeKnown::to_string(reason), false)));
-    facts
+fn facts_of(event: &EventRecord, now: DateTime<Utc>) -> Vec<Fact> {
+    let late = |at| format!("{} after OpenAI’s clock", quantity::span(event.received_at - at));
+    Facts::new(now)
+        .text("Project", Some(event.project.clone()))
+        .code("Webhook id", Some(event.webhook_id.clone()))
+        .code("Event id", event.event_id.clone())
+        .text("Family", Some(event.family.to_string()))
+        .time("Received", Some(event.received_at))
+        .text("Delay", event.created_at.map(late))
+        .text("Attempts", Some(event.attempts.to_string()))
+        .time("Processed", event.processed_at)
+        .text("Reason", event.reason.as_ref().map(MaybeKnown::to_string))
+        .done()
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use webhook::{FetchState, MaybeKnown};
 
+use super::body_text;
 use super::quantity;
 
 /// Longer JSON is not shown within a page, only linked.
@@ -141,7 +142,7 @@ fn exact(at: DateTime<Utc>) -> String {
 /// `5,204,117 in, 1,411,020 out`.
 pub(super) fn tokens(usage: Option<&str>) -> Option<String> {
     let usage: Value = serde_json::from_str(usage?).ok()?;
-    let tokens = |name: &str| usage.get(name)?.as_i64().map(|count| quantity::count(count.into()));
+    let tokens = |name: &str| usage.get(name)?.as_i64().map(|count| quantity::count(count));
     Some(format!("{} in, {} out", tokens("input_tokens")?, tokens("output_tokens")?))
 }
 
@@ -174,11 +175,7 @@ pub(super) fn line(text: &str) -> String {
 
 /// Indented JSON; what is not JSON as it is. `None` if it is too long for a page.
 pub(super) fn pretty(raw: &[u8]) -> Option<String> {
-    if raw.len() > JSON_BYTES_MAX {
-        return None;
-    }
-    let pretty = serde_json::from_slice::<Value>(raw).and_then(|value| serde_json::to_string_pretty(&value));
-    Some(pretty.unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned()))
+    (raw.len() <= JSON_BYTES_MAX).then(|| body_text::pretty(raw))
 }
 
 #[cfg(test)]

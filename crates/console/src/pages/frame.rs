@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::address::object_json;
 use super::assets::{ASSETS, Assets};
+use super::shell_word::shell_word;
 use super::visit::{self, Visit};
 use super::worst_finding::{WorstFinding, worst};
 use crate::facts::Facts;
@@ -71,6 +73,11 @@ impl Frame {
             assets: &ASSETS,
             visit: visit::current(),
         }
+    }
+
+    /// For the page of an object: its id, what shows it in a shell, and its JSON.
+    pub(super) fn of_object(head: Head, nav: Nav, id: &str) -> Self {
+        Self::new(head, nav, id, format!("landfall show {}", shell_word(id))).with_json(object_json(id))
     }
 
     pub(super) fn with_json(self, address: impl Into<String>) -> Self {

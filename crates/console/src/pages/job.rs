@@ -17,7 +17,6 @@ use super::object_events::{ObjectEvent, object_events};
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
-use super::shell_word::shell_word;
 use super::state_word::StateWord;
 use crate::state::State;
 
@@ -81,11 +80,10 @@ pub(crate) async fn job_page(
     let parts = store.fine_tuning_parts(&job.project, &job.job_id).await?;
     let metrics = store.fine_tuning_metrics(&job.project, &job.job_id).await?;
     let raw = job.raw.as_deref().filter(|_| state.bodies_for(&request).require().is_ok());
-    let json_href = address::of("/api/v1/objects", &id);
+    let json_href = address::object_json(&id);
     let newest = parts.checkpoints.len().saturating_sub(LISTED_MAX);
     page(&JobPage {
-        frame: Frame::new(state.head(), Nav::Jobs, &*id, format!("landfall show {}", shell_word(&id)))
-            .with_json(json_href.clone()),
+        frame: Frame::of_object(state.head(), Nav::Jobs, &id),
         state: StateWord::of_object(job.status.as_deref(), &job.fetch_state),
         summary: job.base_model.clone().unwrap_or_default(),
         error: facts::error(job.error.as_deref()),
@@ -103,7 +101,7 @@ pub(crate) async fn job_page(
 }
 
 fn facts_of(job: &JobRecord, now: DateTime<Utc>) -> Vec<Fact> {
-    let trained = job.trained_tokens.map(|tokens| format!("{} tokens", quantity::count(tokens.into())));
+    let trained = job.trained_tokens.map(|tokens| format!("{} tokens", quantity::count(tokens)));
     let mut facts = Facts::new(now)
         .text("Base model", job.base_model.clone())
         .id("Model", job.fine_tuned_model.as_deref(), "")
@@ -138,7 +136,7 @@ impl StepRow {
     fn of(metric: &MetricRecord) -> Self {
         let values =
             [metric.train_loss, metric.train_accuracy, metric.valid_loss, metric.valid_accuracy].map(number);
-        Self { step: quantity::count(metric.step.into()), values }
+        Self { step: quantity::count(metric.step), values }
     }
 }
 
@@ -148,7 +146,7 @@ impl CheckpointRow {
             part.metrics.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         let loss = metrics["full_valid_loss"].as_f64().or_else(|| metrics["valid_loss"].as_f64());
         Self {
-            step: part.step_number.map_or_else(|| "–".to_owned(), |step| quantity::count(step.into())),
+            step: part.step_number.map_or_else(|| "–".to_owned(), |step| quantity::count(step)),
             loss: number(loss),
             model: part.fine_tuned_model_checkpoint.clone().unwrap_or_default(),
             created: part.created_at.map(|at| Moment::ago(at, now)),

@@ -67,7 +67,7 @@ impl Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = counted(self.count.into(), "dead letter");
+        let letters = counted(self.count, "dead letter");
         match self.done {
             Done::Redriven => write!(f, "Redriven: {letters}. Workers process them now.")?,
             Done::Discarded => write!(f, "Discarded: {letters}.")?,
@@ -75,7 +75,7 @@ impl fmt::Display for Notice {
             Done::Fetching => write!(f, "Enqueued. A worker fetches the object from OpenAI now.")?,
         }
         if self.gone > 0 {
-            write!(f, " {} had been redriven or discarded before.", counted(self.gone.into(), "other"))?;
+            write!(f, " {} had been redriven or discarded before.", counted(self.gone, "other"))?;
         }
         Ok(())
     }

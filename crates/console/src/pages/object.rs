@@ -17,7 +17,6 @@ use super::object_events::{ObjectEvent, object_events};
 use super::object_path::object_path;
 use super::page;
 use super::page_error::PageError;
-use super::shell_word::shell_word;
 use super::state_word::StateWord;
 use crate::bodies::BodyAccess;
 use crate::state::State;
@@ -68,10 +67,9 @@ pub(crate) async fn object_page(
     let record = bodies.row(operations::record(store, &found).await?)?;
     let now = Utc::now();
     let (kind, facts) = facts(record.get(), now);
-    let json_href = address::of("/api/v1/objects", &id);
+    let json_href = address::object_json(&id);
     page(&ObjectPage {
-        frame: Frame::new(state.head(), Nav::Other, &*id, format!("landfall show {}", shell_word(&id)))
-            .with_json(json_href.clone()),
+        frame: Frame::of_object(state.head(), Nav::Other, &id),
         kind,
         facts,
         download: match &found {

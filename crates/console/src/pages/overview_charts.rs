@@ -54,7 +54,7 @@ impl Charts {
                 .filter(|counts| counts.total() > 0)
                 .map(EventsRow::of)
                 .collect(),
-            total: format!("{}{}", count(total.into()), if is_more { "+" } else { "" }),
+            total: format!("{}{}", count(total), if is_more { "+" } else { "" }),
             lags: LineChart::new(day.lags.iter().map(lags)),
             lag_rows: day
                 .lags
@@ -80,9 +80,9 @@ impl EventsRow {
         let more = if counts.is_more { "+" } else { "" };
         Self {
             since: counts.since.format("%H:%M").to_string(),
-            stored: format!("{}{more}", count(counts.stored.into())),
-            open: count(counts.open.into()),
-            dead: count(counts.dead.into()),
+            stored: format!("{}{more}", count(counts.stored)),
+            open: count(counts.open),
+            dead: count(counts.dead),
         }
     }
 }

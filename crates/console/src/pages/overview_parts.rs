@@ -39,7 +39,7 @@ fn last_webhook(store: Option<&StoreFacts>, day: Option<&Day>, now: DateTime<Utc
     let last = store.map(StoreFacts::last_received_at);
     let more = day.map(|day| {
         let (events, is_more) = day.last_hour();
-        format!("{}{} in the last hour", count(events.into()), if is_more { "+" } else { "" })
+        format!("{}{} in the last hour", count(events), if is_more { "+" } else { "" })
     });
     Card {
         href: "/events",
@@ -61,7 +61,7 @@ fn backlog(queue: Option<&QueueStatus>) -> Card {
     Card {
         href: "#queue",
         name: "Backlog",
-        value: queue.map_or_else(|| UNKNOWN.to_owned(), |queue| count(queue.total.backlog.into())),
+        value: queue.map_or_else(|| UNKNOWN.to_owned(), |queue| count(queue.total.backlog)),
         title: String::new(),
         more: match overdue {
             None => "Redis cannot be read".to_owned(),
@@ -75,13 +75,13 @@ fn dead_letters(queue: Option<&QueueStatus>) -> Card {
     let families = queue.map(|queue| {
         let dead = queue.families.iter().filter(|family| family.dead > 0);
         let dead: Vec<String> =
-            dead.map(|family| format!("{} {}", count(family.dead.into()), family.family)).collect();
+            dead.map(|family| format!("{} {}", count(family.dead), family.family)).collect();
         if dead.is_empty() { "nothing was given up".to_owned() } else { dead.join(", ") }
     });
     Card {
         href: "/dead",
         name: "Dead letters",
-        value: queue.map_or_else(|| UNKNOWN.to_owned(), |queue| count(queue.total.dead.into())),
+        value: queue.map_or_else(|| UNKNOWN.to_owned(), |queue| count(queue.total.dead)),
         title: String::new(),
         more: families.unwrap_or_else(|| "Redis cannot be read".to_owned()),
     }
@@ -129,14 +129,14 @@ impl ImportRow {
     /// No time is left to say unless a worker is importing.
     pub(super) fn of(import: &Importing, is_importing: bool) -> Self {
         let left = import.left_secs.filter(|_| is_importing).and_then(|secs| i64::try_from(secs).ok());
-        let stored = count(import.rows_stored.into());
+        let stored = count(import.rows_stored);
         Self {
             href: address::of("/batches", &import.batch_id),
             batch_id: import.batch_id.clone(),
             stored: import.rows_stored,
             total: import.requests_total.filter(|total| *total > 0),
             rows: match import.requests_total {
-                Some(total) => format!("{stored} of {}", count(total.into())),
+                Some(total) => format!("{stored} of {}", count(total)),
                 None => stored,
             },
             rate: count(import.rows_per_sec as i128),
@@ -163,7 +163,7 @@ impl TargetRow {
         let row = |name: &str| Self {
             name: name.to_owned(),
             state: target_state(store.targets.iter().find(|target| target.target == name), now),
-            waiting: count(store.waiting_for(name).into()),
+            waiting: count(store.waiting_for(name)),
         };
         names.into_iter().map(row).collect()
     }
@@ -201,7 +201,7 @@ impl QueueRow {
     fn of(stats: &FamilyStats, status: &QueueStatus, now: DateTime<Utc>) -> Self {
         let paused = status.pauses.iter().filter(|pause| pause.family == stats.family);
         let until = paused.map(|pause| now + millis(pause.left_ms)).max();
-        let number = |number: u64| count(number.into());
+        let number = |number: u64| count(number);
         Self {
             family: stats.family.as_str(),
             href: format!("/events?family={}", stats.family),

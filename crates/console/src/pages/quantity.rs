@@ -1,25 +1,7 @@
 //! Numbers, sizes and lengths of time as people read them.
 
 use chrono::TimeDelta;
-
-/// `12,345`.
-pub(super) fn count(number: i128) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 event`, `2,000 events`.
-pub(super) fn counted(number: i128, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{plural}", count(number))
-}
+pub(super) use operations::quantity::{count, counted};
 
 /// A length of time in one unit: `42 s`, `17 min`, `5 h`, `12 days`. A negative one is `0 s`.
 pub(super) fn span(length: TimeDelta) -> String {
@@ -46,12 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_short_and_grouped() {
-        assert_eq!(
-            [count(0), count(999), count(1_000), count(-1_234_567)],
-            ["0", "999", "1,000", "-1,234,567"]
-        );
-        assert_eq!([counted(1, "row"), counted(2_000, "row")], ["1 row", "2,000 rows"]);
+    fn lengths_of_time_are_short() {
         let spans = [-1, 119, 120, 7_200, 172_800].map(|secs| span(TimeDelta::seconds(secs)));
         assert_eq!(spans, ["0 s", "119 s", "2 min", "2 h", "2 days"]);
         assert_eq!([millis(1.94), millis(210.4), millis(1_240.0)], ["1.9 ms", "210 ms", "1.2 s"]);

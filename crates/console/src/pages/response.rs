@@ -16,7 +16,6 @@ use super::object_events::{ObjectEvent, object_events};
 use super::page;
 use super::page_error::PageError;
 use super::quantity;
-use super::shell_word::shell_word;
 use super::state_word::StateWord;
 use crate::bodies::BodyAccess;
 use crate::state::State;
@@ -92,10 +91,9 @@ pub(crate) async fn response_page(
     };
     let now = Utc::now();
     let files = store.response_files(&response.project, &response.response_id).await?;
-    let json_href = address::of("/api/v1/objects", &id);
+    let json_href = address::object_json(&id);
     page(&ResponsePage {
-        frame: Frame::new(state.head(), Nav::Responses, &*id, format!("landfall show {}", shell_word(&id)))
-            .with_json(json_href.clone()),
+        frame: Frame::of_object(state.head(), Nav::Responses, &id),
         state: StateWord::of_object(response.status.as_deref(), &response.fetch_state),
         summary: response.model.clone().unwrap_or_default(),
         error: error(&response),
@@ -115,7 +113,7 @@ fn error(response: &ResponseRecord) -> Option<String> {
 
 fn facts_of(response: &ResponseRecord, now: DateTime<Utc>) -> Vec<Fact> {
     let detail = |name, number: Option<i64>| {
-        number.filter(|number| *number > 0).map(|number| format!("{} {name}", quantity::count(number.into())))
+        number.filter(|number| *number > 0).map(|number| format!("{} {name}", quantity::count(number)))
     };
     let details = [
         detail("cached", response.cached_tokens),

@@ -130,7 +130,7 @@ impl TargetRow {
     ) -> Self {
         let all = Address::new("/notifications").with("target", &target.target);
         let counted = |(state, count): (NotificationState, u64)| Counted {
-            number: quantity::count(count.into()),
+            number: quantity::count(count),
             href: all.clone().with("state", state.as_str()).to_string(),
         };
         let counts = [
@@ -175,7 +175,7 @@ fn state(target: &TargetStatus, now: DateTime<Utc>) -> (StateWord, Option<DateTi
 fn failed(times: u32) -> String {
     match times {
         1 => "failed once".to_owned(),
-        times => format!("failed {} times in a row", quantity::count(times.into())),
+        times => format!("failed {} times in a row", quantity::count(times)),
     }
 }
 

@@ -80,7 +80,7 @@ fn add_attempts(steps: &mut Vec<Step>, attempts: &[AttemptRecord]) {
         let Some(next) = attempts.get(index + 1) else { continue };
         if next.attempt > attempt.attempt + 1 {
             let left_out = next.attempt - attempt.attempt - 1;
-            steps.push(pause(format!("{} more", quantity::counted(left_out.into(), "attempt"))));
+            steps.push(pause(format!("{} more", quantity::counted(left_out, "attempt"))));
         } else {
             let ended = attempt.started_at + TimeDelta::milliseconds(attempt.duration_ms);
             let wait = next.started_at - ended;

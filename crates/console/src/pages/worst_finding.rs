@@ -142,7 +142,7 @@ fn programs(status: &QueueStatus) -> Option<WorstFinding> {
             let more = match backlog {
                 0 => "Webhooks are received, and wait for one.".to_owned(),
                 1 => "1 event waits for one.".to_owned(),
-                several => format!("{} wait for one.", counted(several.into(), "event")),
+                several => format!("{} wait for one.", counted(several, "event")),
             };
             Some(bad("No worker is running.", more, "/health"))
         }
@@ -170,7 +170,7 @@ fn overdue(status: &QueueStatus, from_ms: u64) -> Option<WorstFinding> {
     let what = format!("The next {} event has been due for {late}.", latest.family);
     let more = match latest.backlog() {
         1 => "Only this one waits.".to_owned(),
-        several => format!("{} wait.", counted(several.into(), "event")),
+        several => format!("{} wait.", counted(several, "event")),
     };
     let as_severe = if from_ms >= TOO_LATE_MS { bad } else { wait };
     Some(as_severe(what, more, "/#queue"))
@@ -185,7 +185,7 @@ fn pauses(status: &QueueStatus, now: DateTime<Utc>) -> Option<WorstFinding> {
     let what = match waiting {
         0 => format!("The family {family} is paused."),
         1 => format!("1 {family} event waits in a pause."),
-        several => format!("{} wait in a pause.", counted(several.into(), &format!("{family} event"))),
+        several => format!("{} wait in a pause.", counted(several, &format!("{family} event"))),
     };
     let next = (now + millis(*left_ms)).format("%H:%M:%S");
     let why =
@@ -202,7 +202,7 @@ fn targets(store: &StoreFacts, condition: TargetCondition, now: DateTime<Utc>) -
     let TargetHealth { target: name, open_until, .. } = target;
     let waits = match waiting {
         1 => "1 notification waits.".to_owned(),
-        several => format!("{} wait.", counted(several.into(), "notification")),
+        several => format!("{} wait.", counted(several, "notification")),
     };
     match condition {
         TargetCondition::Active => None,
@@ -225,7 +225,7 @@ fn dead_letters(status: &QueueStatus) -> Option<WorstFinding> {
     let more = "Redrive or discard them.";
     match status.total.dead {
         0 => None,
-        dead => Some(wait(format!("{}.", counted(dead.into(), "dead letter")), more, "/dead")),
+        dead => Some(wait(format!("{}.", counted(dead, "dead letter")), more, "/dead")),
     }
 }
 
