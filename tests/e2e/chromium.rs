@@ -151,14 +151,17 @@ impl Browser {
         entries.as_array().unwrap().iter().map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// The addresses of all requests since the last call.
+    /// The addresses of all requests since the last call, except those of the browser's own pages, such as its page for a new
+    /// tab, which it may load late.
     pub(crate) async fn requests(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({"type": "performance"})).await;
         let requested = |entry: &Value| {
             let entry: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
             let message = &entry["message"];
-            let is_request = message["method"] == "Network.requestWillBeSent";
-            is_request.then(|| message["params"]["request"]["url"].as_str().map(str::to_owned))?
+            let document = message["params"]["documentURL"].as_str().unwrap_or_default();
+            let is_of_page =
+                message["method"] == "Network.requestWillBeSent" && !document.starts_with("chrome://");
+            is_of_page.then(|| message["params"]["request"]["url"].as_str().map(str::to_owned))?
         };
         entries.as_array().unwrap().iter().filter_map(requested).collect()
     }

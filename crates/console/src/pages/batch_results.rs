@@ -226,8 +226,7 @@ pub(super) fn has_more_lines(batch: &StoredBatch) -> bool {
 
 impl ResultLine {
     fn of(row: &ResultRow, bodies: BodyAccess) -> Self {
-        let count =
-            |number: Option<i64>| number.map_or_else(|| "–".to_owned(), |number| quantity::count(number));
+        let count = |number: Option<i64>| number.map_or_else(|| "–".to_owned(), quantity::count);
         let is_success = row.status_code.is_some_and(|status| (200..=299).contains(&status));
         Self {
             line: format!("{} {}", row.source, quantity::count(row.line)),

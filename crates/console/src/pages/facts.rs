@@ -142,7 +142,7 @@ fn exact(at: DateTime<Utc>) -> String {
 /// `5,204,117 in, 1,411,020 out`.
 pub(super) fn tokens(usage: Option<&str>) -> Option<String> {
     let usage: Value = serde_json::from_str(usage?).ok()?;
-    let tokens = |name: &str| usage.get(name)?.as_i64().map(|count| quantity::count(count));
+    let tokens = |name: &str| usage.get(name)?.as_i64().map(quantity::count);
     Some(format!("{} in, {} out", tokens("input_tokens")?, tokens("output_tokens")?))
 }
 

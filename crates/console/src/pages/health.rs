@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, get, web};
 use askama::Template;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use operations::checks::redis::Checked;
 use operations::checks::{Check, Depth, Finding, State as FindingState, clock, database, outcomes};
 use operations::checks::{programs, redis, targets};
@@ -15,9 +15,10 @@ use store::Store;
 use tokio::time::timeout;
 
 use super::frame::{Frame, Nav};
+use super::moment::Moment;
 use super::page;
 use super::page_error::PageError;
-use super::quantity::{counted, span};
+use super::quantity::counted;
 use super::state_word::StateWord;
 use crate::state::State;
 
@@ -49,8 +50,8 @@ struct InstanceRow {
     state: StateWord,
     version: String,
     host: String,
-    up: String,
-    seen: String,
+    up: Moment,
+    seen: Moment,
     id: String,
 }
 
@@ -71,12 +72,15 @@ pub(crate) async fn health_page(state: web::Data<State>) -> Result<HttpResponse,
         FindingState::Ok => 2,
     });
     let passed = findings.iter().filter(|finding| finding.is_ok()).count();
+    let now = Utc::now();
     page(&HealthPage {
         frame: Frame::new(state.head(), Nav::Health, "Health", "landfall doctor")
-            .with_finding(facts.as_deref(), Utc::now()),
+            .with_finding(facts.as_deref(), now),
         summary: summary(passed, findings.len() - passed),
         findings: findings.into_iter().map(FindingRow::from).collect(),
-        instances: queue.instances.map(|instances| instances.into_iter().map(InstanceRow::from).collect()),
+        instances: queue
+            .instances
+            .map(|instances| instances.into_iter().map(|one| InstanceRow::of(one, now)).collect()),
         version: env!("CARGO_PKG_VERSION"),
         schema: stored.schema.map_or_else(|| "not known".to_owned(), |version| version.to_string()),
         settings: state.settings.clone(),
@@ -149,17 +153,17 @@ impl From<Finding> for FindingRow {
     }
 }
 
-impl From<Instance> for InstanceRow {
-    fn from(instance: Instance) -> Self {
-        let length = |of: Duration| chrono::TimeDelta::from_std(of).map_or_else(|_| "–".to_owned(), span);
+impl InstanceRow {
+    fn of(instance: Instance, now: DateTime<Utc>) -> Self {
+        let ago = |length: Duration| now - length;
         Self {
             state: if instance.is_alive() {
                 StateWord::new("ok", "alive")
             } else {
                 StateWord::new("bad", "silent")
             },
-            up: length(instance.up),
-            seen: format!("{} ago", length(instance.silent)),
+            up: Moment::length(ago(instance.up), now),
+            seen: Moment::ago(ago(instance.silent), now),
             program: instance.info.program,
             version: instance.info.version,
             host: instance.info.host,

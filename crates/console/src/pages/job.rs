@@ -146,7 +146,7 @@ impl CheckpointRow {
             part.metrics.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         let loss = metrics["full_valid_loss"].as_f64().or_else(|| metrics["valid_loss"].as_f64());
         Self {
-            step: part.step_number.map_or_else(|| "–".to_owned(), |step| quantity::count(step)),
+            step: part.step_number.map_or_else(|| "–".to_owned(), quantity::count),
             loss: number(loss),
             model: part.fine_tuned_model_checkpoint.clone().unwrap_or_default(),
             created: part.created_at.map(|at| Moment::ago(at, now)),

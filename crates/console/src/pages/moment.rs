@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::quantity;
 
-/// `12 s ago`, or the time of day.
+/// `12 s ago`, `12 s`, or the time of day.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     at: DateTime<Utc>,
@@ -18,6 +18,8 @@ pub(super) struct Moment {
 enum Shown {
     /// How long before (or after) this time.
     Since(DateTime<Utc>),
+    /// How long it lasts until this time.
+    LengthUntil(DateTime<Utc>),
     /// With milliseconds.
     TimeOfDay,
 }
@@ -25,6 +27,11 @@ enum Shown {
 impl Moment {
     pub(super) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self { at, shown: Shown::Since(now) }
+    }
+
+    /// For what began then and still goes on.
+    pub(super) fn length(since: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self { at: since, shown: Shown::LengthUntil(now) }
     }
 
     pub(super) fn time_of_day(at: DateTime<Utc>) -> Self {
@@ -41,6 +48,7 @@ impl fmt::Display for Moment {
         match self.shown {
             Shown::Since(now) if self.at > now => write!(f, "in {}", quantity::span(self.at - now))?,
             Shown::Since(now) => write!(f, "{} ago", quantity::span(now - self.at))?,
+            Shown::LengthUntil(now) => f.write_str(&quantity::span(now - self.at))?,
             Shown::TimeOfDay => write!(f, "{}", self.at.format("%H:%M:%S%.3f"))?,
         }
         f.write_str("</time>")
@@ -67,6 +75,7 @@ mod tests {
             "<time datetime=\"2026-11-30T20:15:00.500Z\" title=\"2026-11-30 20:15:00.500 UTC\">75 s ago</time>"
         );
         assert!(Moment::ago(now, at).to_string().contains(">in 75 s<"));
+        assert!(Moment::length(at, now).to_string().contains(">75 s<"));
         assert!(Moment::time_of_day(at).to_string().contains(">20:15:00.500<"));
     }
 }
